@@ -1,0 +1,66 @@
+package network
+
+import (
+	"bufio"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// resolverFiles are read in order for a name server that guests can use.
+// systemd-resolved names itself, on loopback, in the first; its upstreams are
+// in the second.
+var resolverFiles = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+
+// fallbackResolver serves hosts whose own resolver listens on loopback only,
+// where no other network namespace can reach it.
+var fallbackResolver = netip.MustParseAddr("1.1.1.1")
+
+// findResolver returns the name server that guests' queries are sent to.
+func findResolver() netip.Addr {
+	for _, path := range resolverFiles {
+		file, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		address, found := parseResolver(bufio.NewScanner(file))
+		file.Close()
+		if found {
+			return address
+		}
+	}
+	return fallbackResolver
+}
+
+// parseResolver finds the first IPv4 name server that is not on loopback.
+func parseResolver(lines *bufio.Scanner) (netip.Addr, bool) {
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			continue
+		}
+		address, err := netip.ParseAddr(fields[1])
+		if err == nil && address.Is4() && !address.IsLoopback() {
+			return address, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// enableForwarding lets the host route for its guests and returns what undoes
+// it: nothing, where the host routed already.
+func enableForwarding() (restore func() error, err error) {
+	const setting = "net/ipv4/ip_forward"
+	current, err := os.ReadFile("/proc/sys/" + setting)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", setting, err)
+	}
+	if strings.TrimSpace(string(current)) == "1" {
+		return func() error { return nil }, nil
+	}
+	if err := writeSysctl(setting, "1"); err != nil {
+		return nil, err
+	}
+	return func() error { return writeSysctl(setting, "0") }, nil
+}

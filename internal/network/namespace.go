@@ -1,0 +1,92 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// Interfaces inside a slot's namespace.
+const (
+	// TapDevice is the VM's end.
+	TapDevice = "tap0"
+	// uplinkDevice is the namespace's end of the veth pair to the host.
+	uplinkDevice = "uplink"
+)
+
+// namespaceDirectory is where iproute2 and everybody else keep named network
+// namespaces: `ip netns exec wrenn-0 …` works for whoever debugs one.
+const namespaceDirectory = "/run/netns"
+
+// inNewNamespace makes a named namespace and runs configure inside it, on a
+// thread that is thrown away afterwards.
+func inNewNamespace(name string, configure func() error) error {
+	return onOwnThread(func() error {
+		namespace, err := netns.NewNamed(name)
+		if err != nil {
+			return fmt.Errorf("make network namespace %s: %w", name, err)
+		}
+		defer namespace.Close()
+		return configure()
+	})
+}
+
+// inNamespace runs configure inside an existing named namespace.
+func inNamespace(name string, configure func() error) error {
+	return onOwnThread(func() error {
+		namespace, err := netns.GetFromName(name)
+		if err != nil {
+			return fmt.Errorf("open network namespace %s: %w", name, err)
+		}
+		defer namespace.Close()
+		if err := netns.Set(namespace); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", name, err)
+		}
+		return configure()
+	})
+}
+
+// onOwnThread runs work on a thread that ends with it: a thread whose
+// namespace was changed is never given back to the Go scheduler.
+func onOwnThread(work func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		result <- work()
+	}()
+	return <-result
+}
+
+// deleteNamespace removes a named namespace; one that is not there is fine.
+func deleteNamespace(name string) error {
+	if err := netns.DeleteNamed(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("delete network namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// deleteLink removes a link of the host; one that is not there is fine.
+func deleteLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find link %s: %w", name, err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return fmt.Errorf("delete link %s: %w", name, err)
+	}
+	return nil
+}
+
+func writeSysctl(path, value string) error {
+	if err := os.WriteFile("/proc/sys/"+path, []byte(value), 0); err != nil {
+		return fmt.Errorf("set %s: %w", path, err)
+	}
+	return nil
+}

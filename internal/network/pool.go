@@ -1,0 +1,269 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoSlots is returned when every address of the pool's range is in use.
+var ErrNoSlots = errors.New("no network slot is free on this host")
+
+// DefaultRange is where slots take their host-side addresses from: a quiet
+// part of 10.0.0.0/8, room for 32,768 sandboxes.
+var DefaultRange = netip.MustParsePrefix("10.213.0.0/16")
+
+// readySlots is how many slots are kept made ahead: making one takes tens of
+// milliseconds, which no create should wait for.
+const readySlots = 4
+
+// lockPath keeps two pools of one machine from taking the same address.
+const lockPath = "/run/wrenn-network.lock"
+
+// Config is what a Pool needs to know.
+type Config struct {
+	// StateDir remembers which slots are this pool's, so that the next one
+	// can clean up after a crash. It is made when missing.
+	StateDir string
+	// Range is split into pairs of addresses; the zero value means DefaultRange.
+	Range netip.Prefix
+	Log   *slog.Logger
+}
+
+// Pool makes slots ahead of time and takes them back.
+type Pool struct {
+	config   Config
+	resolver netip.Addr
+	table    string
+	restore  func() error
+
+	ready  chan *Slot
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // refill, and every slot on its way out
+}
+
+// NewPool removes what an earlier pool left in StateDir, sets up the host's
+// firewall and begins to make slots. Close undoes all of it.
+func NewPool(ctx context.Context, config Config) (*Pool, error) {
+	if !config.Range.IsValid() {
+		config.Range = DefaultRange
+	}
+	if !config.Range.Addr().Is4() || config.Range.Bits() > 31 {
+		return nil, fmt.Errorf("network range %s is not an IPv4 range of two addresses or more", config.Range)
+	}
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make network state directory: %w", err)
+	}
+	if err := os.MkdirAll(namespaceDirectory, 0o755); err != nil {
+		return nil, fmt.Errorf("make %s: %w", namespaceDirectory, err)
+	}
+	p := &Pool{config: config, resolver: findResolver(), table: tableName(config.StateDir), ready: make(chan *Slot, readySlots)}
+	if err := p.removeLeftovers(); err != nil {
+		return nil, err
+	}
+	restore, err := enableForwarding()
+	if err != nil {
+		return nil, err
+	}
+	p.restore = restore
+	if err := installHostFirewall(p.table, config.Range); err != nil {
+		return nil, errors.Join(err, restore())
+	}
+	refill, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p.cancel = cancel
+	p.tasks.Go(func() { p.refill(refill) })
+	return p, nil
+}
+
+// Acquire hands out a slot of the caller's own. Without internet the guest
+// reaches nothing outside its namespace, name servers included.
+func (p *Pool) Acquire(ctx context.Context, internet bool) (*Slot, error) {
+	var slot *Slot
+	select {
+	case slot = <-p.ready:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a network slot: %w", ctx.Err())
+	}
+	if slot == nil {
+		return nil, ErrNoSlots
+	}
+	if internet {
+		return slot, nil
+	}
+	namespace, err := netns.GetFromName(slot.namespaceName())
+	if err == nil {
+		defer namespace.Close()
+		err = denyEgress(namespace)
+	}
+	if err != nil {
+		p.Release(slot)
+		return nil, err
+	}
+	return slot, nil
+}
+
+// Release destroys a slot in the background; nothing of one sandbox's network
+// is ever given to another.
+func (p *Pool) Release(slot *Slot) {
+	p.tasks.Go(func() { p.discard(slot) })
+}
+
+// Close destroys the slots that were not handed out, waits for those being
+// destroyed, and takes the firewall away.
+func (p *Pool) Close() error {
+	p.cancel()
+	p.tasks.Wait()
+	return errors.Join(removeHostFirewall(p.table), p.restore())
+}
+
+// refill keeps the channel full until ctx ends, then empties it. A nil slot
+// tells one caller of Acquire that the attempt made for it failed.
+func (p *Pool) refill(ctx context.Context) {
+	for ctx.Err() == nil {
+		slot, err := p.make()
+		if err != nil {
+			p.config.Log.Error("make network slot", "error", err)
+		}
+		select {
+		case p.ready <- slot:
+		case <-ctx.Done():
+			if slot != nil {
+				p.discard(slot)
+			}
+		}
+	}
+	for {
+		select {
+		case slot := <-p.ready:
+			if slot != nil {
+				p.discard(slot)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// make takes a free index and builds its slot.
+func (p *Pool) make() (*Slot, error) {
+	unlock, err := lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	index, err := p.freeIndex()
+	if err != nil {
+		return nil, err
+	}
+	slot := p.slot(index)
+	if err := os.WriteFile(p.record(index), nil, 0o600); err != nil {
+		return nil, fmt.Errorf("record network slot: %w", err)
+	}
+	if err := slot.create(p.resolver); err != nil {
+		return nil, errors.Join(err, os.Remove(p.record(index)))
+	}
+	return slot, nil
+}
+
+func (p *Pool) discard(slot *Slot) {
+	if err := slot.destroy(); err != nil {
+		p.config.Log.Error("destroy network slot", "slot", slot.index, "error", err)
+		return // its record stays, so the next start tries again
+	}
+	if err := os.Remove(p.record(slot.index)); err != nil {
+		p.config.Log.Error("forget network slot", "slot", slot.index, "error", err)
+	}
+}
+
+func (p *Pool) slot(index int) *Slot {
+	first := p.config.Range.Masked().Addr().As4()
+	base := uint32(first[0])<<24 | uint32(first[1])<<16 | uint32(first[2])<<8 | uint32(first[3])
+	at := func(n uint32) netip.Addr {
+		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	}
+	return &Slot{index: index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1)}
+}
+
+func (p *Pool) record(index int) string {
+	return filepath.Join(p.config.StateDir, strconv.Itoa(index))
+}
+
+// freeIndex finds the lowest index whose names and addresses nobody uses.
+func (p *Pool) freeIndex() (int, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return 0, fmt.Errorf("list links: %w", err)
+	}
+	names := make(map[string]bool, len(links))
+	for _, link := range links {
+		names[link.Attrs().Name] = true
+	}
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return 0, fmt.Errorf("list addresses: %w", err)
+	}
+	for index := range 1 << (31 - p.config.Range.Bits()) {
+		slot := p.slot(index)
+		if names[slot.hostDevice()] || overlaps(addresses, slot.hostSide) {
+			continue
+		}
+		if _, err := os.Stat(slot.Namespace()); errors.Is(err, os.ErrNotExist) {
+			return index, nil
+		}
+	}
+	return 0, ErrNoSlots
+}
+
+func overlaps(addresses []netlink.Addr, candidate netip.Addr) bool {
+	for _, address := range addresses {
+		if address.Contains(candidate.AsSlice()) {
+			return true
+		}
+	}
+	return false
+}
+
+// removeLeftovers destroys the slots an earlier pool recorded and never freed.
+func (p *Pool) removeLeftovers() error {
+	records, err := os.ReadDir(p.config.StateDir)
+	if err != nil {
+		return fmt.Errorf("read network state: %w", err)
+	}
+	for _, record := range records {
+		if index, err := strconv.Atoi(record.Name()); err == nil {
+			p.discard(p.slot(index))
+		}
+	}
+	return nil
+}
+
+// tableName gives every pool of a machine a firewall table of its own.
+func tableName(stateDir string) string {
+	hash := fnv.New32a()
+	hash.Write([]byte(stateDir))
+	return fmt.Sprintf("wrenn-%08x", hash.Sum32())
+}
+
+// lock serialises slot making among all pools of the machine.
+func lock() (unlock func(), err error) {
+	file, err := os.OpenFile(lockPath, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open network lock: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("take network lock: %w", err)
+	}
+	return func() { file.Close() }, nil
+}

@@ -1,0 +1,120 @@
+package network
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+)
+
+// testRange keeps the tests away from a Wrenn that runs on the same machine.
+var testRange = netip.MustParsePrefix("10.231.7.0/24")
+
+func newTestPool(t *testing.T, stateDir string) *Pool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	pool, err := NewPool(t.Context(), Config{StateDir: stateDir, Range: testRange, Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return pool
+}
+
+func acquire(t *testing.T, pool *Pool, internet bool) *Slot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	slot, err := pool.Acquire(ctx, internet)
+	require.NoError(t, err)
+	return slot
+}
+
+func ruleset(t *testing.T, namespace string) string {
+	t.Helper()
+	nft, err := exec.LookPath("nft")
+	if err != nil {
+		t.Skip("needs nft to read rules back; run: apt-get install nftables")
+	}
+	var listing []byte
+	require.NoError(t, inNamespace(namespace, func() error {
+		listing, err = exec.Command(nft, "list", "ruleset").CombinedOutput()
+		return err
+	}), "%s", listing)
+	return string(listing)
+}
+
+func TestPool_GivesEverySlotItsOwnNetwork(t *testing.T) {
+	pool := newTestPool(t, t.TempDir())
+	defer func() { require.NoError(t, pool.Close()) }()
+	first, second := acquire(t, pool, true), acquire(t, pool, true)
+	require.NotEqual(t, first.Address(), second.Address())
+	require.NotEqual(t, first.Namespace(), second.Namespace())
+	for _, slot := range []*Slot{first, second} {
+		require.True(t, testRange.Contains(slot.Address()))
+		require.NoError(t, inNamespace(slot.namespaceName(), func() error {
+			_, err := netlink.LinkByName(TapDevice)
+			return err
+		}))
+		pool.Release(slot)
+	}
+}
+
+func TestPool_LetsGuestsOutToPublicAddressesOnly(t *testing.T) {
+	pool := newTestPool(t, t.TempDir())
+	defer func() { require.NoError(t, pool.Close()) }()
+	slot := acquire(t, pool, true)
+	defer pool.Release(slot)
+	rules := ruleset(t, slot.namespaceName())
+	require.Contains(t, rules, "policy drop")
+	require.Contains(t, rules, "10.0.0.0/8")
+	require.Contains(t, rules, `ip daddr @forbidden reject with icmp`)
+	require.Contains(t, rules, `oifname "uplink" accept`)
+}
+
+func TestPool_WithoutInternetLeavesNoRuleThatLetsOut(t *testing.T) {
+	pool := newTestPool(t, t.TempDir())
+	defer func() { require.NoError(t, pool.Close()) }()
+	slot := acquire(t, pool, false)
+	defer pool.Release(slot)
+	require.NotContains(t, ruleset(t, slot.namespaceName()), `oifname "uplink" accept`)
+}
+
+func TestPool_CloseLeavesNothingBehind(t *testing.T) {
+	stateDir := t.TempDir()
+	pool := newTestPool(t, stateDir)
+	slot := acquire(t, pool, true)
+	pool.Release(slot)
+	require.NoError(t, pool.Close())
+	requireGone(t, slot)
+	records, err := os.ReadDir(stateDir)
+	require.NoError(t, err)
+	require.Empty(t, records)
+}
+
+func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
+	stateDir := t.TempDir()
+	pool := newTestPool(t, stateDir)
+	orphan := acquire(t, pool, true)
+	require.NoError(t, pool.Close()) // the slot was never released
+	require.FileExists(t, filepath.Join(stateDir, filepath.Base(pool.record(orphan.index))))
+
+	next := newTestPool(t, stateDir)
+	defer func() { require.NoError(t, next.Close()) }()
+	fresh := acquire(t, next, true)
+	defer next.Release(fresh)
+	require.Equal(t, orphan.index, fresh.index, "the orphan's index is free again")
+}
+
+func requireGone(t *testing.T, slot *Slot) {
+	t.Helper()
+	require.NoFileExists(t, slot.Namespace())
+	_, err := netlink.LinkByName(slot.hostDevice())
+	require.ErrorAs(t, err, &netlink.LinkNotFoundError{})
+}

@@ -1,0 +1,158 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// Slot is one sandbox's network: a namespace that holds the VM's TAP, and a
+// veth pair that joins it to the host. Whatever the host sends to Address
+// reaches the guest, port for port.
+type Slot struct {
+	index    int
+	hostSide netip.Addr
+	address  netip.Addr
+}
+
+// Namespace is the path of the slot's network namespace.
+func (s *Slot) Namespace() string { return filepath.Join(namespaceDirectory, s.namespaceName()) }
+
+// Address is where the host reaches the guest.
+func (s *Slot) Address() netip.Addr { return s.address }
+
+func (s *Slot) namespaceName() string { return fmt.Sprintf("wrenn-%d", s.index) }
+
+func (s *Slot) hostDevice() string { return fmt.Sprintf("%s%d", hostDevicePrefix, s.index) }
+
+// hostDevicePrefix starts the name of every veth on the host's side; the host
+// firewall matches on it.
+const hostDevicePrefix = "wrenn"
+
+// pairPrefixLength makes each veth pair a network of its own two addresses.
+const pairPrefixLength = 31
+
+// create makes everything the slot consists of, or nothing.
+func (s *Slot) create(resolver netip.Addr) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.destroy())
+		}
+	}()
+	if err := inNewNamespace(s.namespaceName(), configureGuestSide); err != nil {
+		return err
+	}
+	namespace, err := netns.GetFromName(s.namespaceName())
+	if err != nil {
+		return fmt.Errorf("open network namespace %s: %w", s.namespaceName(), err)
+	}
+	defer namespace.Close()
+	if err := s.createPair(namespace); err != nil {
+		return err
+	}
+	if err := inNamespace(s.namespaceName(), s.configureUplink); err != nil {
+		return err
+	}
+	return installGuestFirewall(namespace, resolver)
+}
+
+// destroy removes what create made, as far as it is there.
+func (s *Slot) destroy() error {
+	return errors.Join(deleteLink(s.hostDevice()), deleteNamespace(s.namespaceName()))
+}
+
+// configureGuestSide runs inside the namespace: the TAP and its addresses.
+func configureGuestSide() error {
+	for path, value := range map[string]string{
+		"net/ipv6/conf/all/disable_ipv6": "1", // guests speak IPv4 only
+		"net/ipv4/ip_forward":            "1",
+	} {
+		if err := writeSysctl(path, value); err != nil {
+			return err
+		}
+	}
+	mac, err := net.ParseMAC(GatewayMAC)
+	if err != nil {
+		return err
+	}
+	tap := &netlink.Tuntap{
+		LinkAttrs: netlink.LinkAttrs{Name: TapDevice, HardwareAddr: mac},
+		Mode:      netlink.TUNTAP_MODE_TAP,
+		Flags:     netlink.TUNTAP_DEFAULTS | netlink.TUNTAP_VNET_HDR,
+	}
+	if err := netlink.LinkAdd(tap); err != nil {
+		return fmt.Errorf("make TAP device: %w", err)
+	}
+	if err := netlink.LinkSetHardwareAddr(tap, mac); err != nil {
+		return fmt.Errorf("set TAP's hardware address: %w", err)
+	}
+	if err := bringUp(TapDevice, netip.MustParseAddr(GatewayIP), GuestPrefixLength); err != nil {
+		return err
+	}
+	return addGuestNeighbour(tap)
+}
+
+// addGuestNeighbour spares the first packet to a restored guest an ARP request.
+func addGuestNeighbour(tap netlink.Link) error {
+	mac, err := net.ParseMAC(GuestMAC)
+	if err != nil {
+		return err
+	}
+	err = netlink.NeighSet(&netlink.Neigh{
+		LinkIndex:    tap.Attrs().Index,
+		State:        netlink.NUD_PERMANENT,
+		IP:           net.ParseIP(GuestIP),
+		HardwareAddr: mac,
+	})
+	if err != nil {
+		return fmt.Errorf("name the guest's hardware address: %w", err)
+	}
+	return nil
+}
+
+// createPair makes the veth pair with one end in the namespace.
+func (s *Slot) createPair(namespace netns.NsHandle) error {
+	pair := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: s.hostDevice()},
+		PeerName:      uplinkDevice,
+		PeerNamespace: netlink.NsFd(int(namespace)),
+	}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("make veth pair %s: %w", s.hostDevice(), err)
+	}
+	if err := writeSysctl("net/ipv6/conf/"+s.hostDevice()+"/disable_ipv6", "1"); err != nil {
+		return err
+	}
+	return bringUp(s.hostDevice(), s.hostSide, pairPrefixLength)
+}
+
+// configureUplink runs inside the namespace: the veth end and the way out.
+func (s *Slot) configureUplink() error {
+	if err := bringUp(uplinkDevice, s.address, pairPrefixLength); err != nil {
+		return err
+	}
+	if err := netlink.RouteAdd(&netlink.Route{Gw: s.hostSide.AsSlice()}); err != nil {
+		return fmt.Errorf("set the namespace's default route: %w", err)
+	}
+	return nil
+}
+
+func bringUp(device string, address netip.Addr, prefixLength int) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", device, err)
+	}
+	network := &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(prefixLength, address.BitLen())}
+	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: network}); err != nil {
+		return fmt.Errorf("give %s address %s: %w", device, address, err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return fmt.Errorf("bring %s up: %w", device, err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+// Package qemu runs microVMs with QEMU's microvm machine: under KVM where a
+// guest really boots on it, under software emulation (TCG) everywhere else.
+package qemu
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Binary is the program the driver runs, found on PATH.
+const Binary = "qemu-system-x86_64"
+
+// The accelerators QEMU knows that matter here.
+const (
+	KVM = "kvm"
+	TCG = "tcg"
+)
+
+// Driver starts QEMU processes. Make one with New.
+type Driver struct {
+	binary      string
+	accelerator string
+	log         *slog.Logger
+}
+
+var _ vmm.Driver = (*Driver)(nil)
+
+// New returns a driver that uses the given accelerator, "kvm" or "tcg".
+// Probe tells which one works on this machine.
+func New(accelerator string, log *slog.Logger) (*Driver, error) {
+	if accelerator != KVM && accelerator != TCG {
+		return nil, fmt.Errorf("unknown QEMU accelerator %q", accelerator)
+	}
+	binary, err := exec.LookPath(Binary)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not installed; run: apt-get install qemu-system-x86", Binary)
+	}
+	return &Driver{binary: binary, accelerator: accelerator, log: log}, nil
+}
+
+// Name is "qemu".
+func (d *Driver) Name() string { return "qemu" }
+
+// Accelerator is "kvm" or "tcg".
+func (d *Driver) Accelerator() string { return d.accelerator }
+
+// Boot starts a kernel in fresh memory.
+func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Machine, error) {
+	arguments := append(d.hardware(spec, boot.MemoryPath),
+		"-kernel", boot.KernelPath,
+		"-initrd", boot.InitramfsPath,
+		"-append", boot.CommandLine)
+	return d.start(ctx, spec, boot.MemoryPath, arguments, nil)
+}
+
+// Restore starts a machine from a snapshot.
+func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vmm.Machine, error) {
+	devices, err := os.Open(from.DevicesPath)
+	if err != nil {
+		return nil, fmt.Errorf("open device state: %w", err)
+	}
+	defer devices.Close()
+	arguments := append(d.hardware(spec, from.MemoryPath), "-incoming", fmt.Sprintf("fd:%d", devicesFD))
+	return d.start(ctx, spec, from.MemoryPath, arguments, devices)
+}
+
+func (d *Driver) start(ctx context.Context, spec vmm.Spec, memoryPath string, arguments []string, devices *os.File) (vmm.Machine, error) {
+	m, err := d.spawn(spec, memoryPath, arguments, devices)
+	if err != nil {
+		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, err)
+	}
+	if err := m.awaitRunning(ctx, filepath.Join(spec.RunDir, monitorSocket)); err != nil {
+		reason := m.consoleOrLog()
+		killErr := m.Kill(context.WithoutCancel(ctx))
+		if killErr != nil {
+			d.log.Error("kill a QEMU that did not start", "sandbox", spec.Name, "error", killErr)
+		}
+		return nil, fmt.Errorf("start QEMU for %s: %w%s", spec.Name, err, reason)
+	}
+	return m, nil
+}

@@ -1,0 +1,274 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+const (
+	monitorSocket = "monitor.sock"
+	logFile       = "qemu.log"
+)
+
+// machine is one QEMU process.
+type machine struct {
+	name    string
+	command *exec.Cmd
+	logPath string
+	monitor *monitor
+	memory  memoryFile
+
+	done       chan struct{} // closed by wait, after exitReason is set
+	exitReason string
+}
+
+var _ vmm.Machine = (*machine)(nil)
+
+// spawn starts the process and the goroutine that waits for it.
+func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, devices *os.File) (*machine, error) {
+	memory, err := identifyMemory(memoryPath, spec.MemoryMiB)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenMonitor(filepath.Join(spec.RunDir, monitorSocket))
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	logPath := filepath.Join(spec.RunDir, logFile)
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open QEMU's log: %w", err)
+	}
+	defer log.Close()
+
+	command := exec.Command(d.binary, arguments...)
+	command.Env = []string{"PATH=/usr/bin:/bin"}
+	command.Dir = "/"
+	command.Stdout, command.Stderr = log, log
+	command.ExtraFiles = []*os.File{listener}
+	if devices != nil {
+		command.ExtraFiles = append(command.ExtraFiles, devices)
+	}
+	// A session of its own keeps a signal to the agent's group from the VM.
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := startInNamespace(command, spec.NetworkNamespace); err != nil {
+		return nil, err
+	}
+	m := &machine{name: spec.Name, command: command, logPath: logPath, memory: memory, done: make(chan struct{})}
+	go m.wait()
+	return m, nil
+}
+
+// listenMonitor opens the monitor's socket before QEMU runs, so that a client
+// can connect at once and never has to try again.
+func listenMonitor(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove old monitor socket: %w", err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen for QEMU's monitor: %w", err)
+	}
+	defer listener.Close()
+	listener.SetUnlinkOnClose(false)
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("protect QEMU's monitor: %w", err)
+	}
+	return listener.File()
+}
+
+// startInNamespace starts command from a thread moved into the namespace; the
+// child inherits it. The thread returns to where it was, or is given up.
+func startInNamespace(command *exec.Cmd, path string) error {
+	if path == "" {
+		return command.Start()
+	}
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		home, err := netns.Get()
+		if err != nil {
+			result <- fmt.Errorf("remember network namespace: %w", err)
+			return
+		}
+		defer home.Close()
+		target, err := netns.GetFromPath(path)
+		if err != nil {
+			result <- fmt.Errorf("open network namespace %s: %w", path, err)
+			return
+		}
+		defer target.Close()
+		if err := netns.Set(target); err != nil {
+			result <- fmt.Errorf("enter network namespace %s: %w", path, err)
+			return
+		}
+		startErr := command.Start()
+		if netns.Set(home) == nil {
+			runtime.UnlockOSThread() // else the thread ends with this goroutine
+		}
+		result <- startErr
+	}()
+	return <-result
+}
+
+func (m *machine) wait() {
+	err := m.command.Wait()
+	switch state := m.command.ProcessState; {
+	case state == nil:
+		m.exitReason = err.Error()
+	default:
+		m.exitReason = "QEMU ended: " + state.String()
+	}
+	close(m.done)
+}
+
+// awaitRunning connects the monitor and returns once the guest executes.
+func (m *machine) awaitRunning(ctx context.Context, socket string) error {
+	connected, err := dialMonitor(ctx, socket, m.done)
+	if err != nil {
+		return err
+	}
+	m.monitor = connected
+	const pollEvery = time.Millisecond
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		status, err := m.status(ctx)
+		if err != nil {
+			return err
+		}
+		if status == "running" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the guest to run: %w (QEMU says %q)", ctx.Err(), status)
+		case <-m.done:
+			return errors.New(m.exitReason)
+		case <-poll.C:
+		}
+	}
+}
+
+func (m *machine) status(ctx context.Context) (string, error) {
+	var answer struct {
+		Status string `json:"status"`
+	}
+	err := m.monitor.execute(ctx, "query-status", nil, &answer)
+	return answer.Status, err
+}
+
+// Pause stops the virtual CPUs; QEMU drains and flushes the disk as it does.
+func (m *machine) Pause(ctx context.Context) error { return m.execute(ctx, "stop", nil) }
+
+// Resume starts the virtual CPUs again.
+func (m *machine) Resume(ctx context.Context) error { return m.execute(ctx, "cont", nil) }
+
+func (m *machine) execute(ctx context.Context, command string, arguments any) error {
+	select {
+	case <-m.done:
+		return fmt.Errorf("%s: %w: %s", command, vmm.ErrNotRunning, m.exitReason)
+	default:
+		return m.monitor.execute(ctx, command, arguments, nil)
+	}
+}
+
+// Kill ends the process and waits for it.
+func (m *machine) Kill(ctx context.Context) error {
+	if err := m.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill QEMU of %s: %w", m.name, err)
+	}
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for QEMU of %s to end: %w", m.name, ctx.Err())
+	}
+	if m.monitor != nil {
+		m.monitor.close()
+	}
+	return nil
+}
+
+// ProcessID is QEMU's process.
+func (m *machine) ProcessID() int { return m.command.Process.Pid }
+
+// Done is closed when QEMU has ended.
+func (m *machine) Done() <-chan struct{} { return m.done }
+
+// ExitReason says how QEMU ended.
+func (m *machine) ExitReason() string {
+	select {
+	case <-m.done:
+		return m.exitReason
+	default:
+		return ""
+	}
+}
+
+// consoleOrLog returns the end of what QEMU printed, for an error message.
+func (m *machine) consoleOrLog() string {
+	const tailBytes = 2048
+	file, err := os.Open(m.logPath)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	if size, err := file.Seek(0, io.SeekEnd); err == nil {
+		_, _ = file.Seek(max(0, size-tailBytes), io.SeekStart)
+	}
+	tail, _ := io.ReadAll(io.LimitReader(file, tailBytes))
+	if tail = bytes.TrimSpace(tail); len(tail) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (QEMU said: %s)", tail)
+}
+
+// Console returns the last of what the guest wrote to its serial console.
+func (m *machine) Console(ctx context.Context) (string, error) {
+	var text string
+	err := m.monitor.execute(ctx, "ringbuf-read", map[string]any{"device": "console", "size": consoleBytes}, &text)
+	return text, err
+}
+
+// Snapshot writes device state and changed memory.
+func (m *machine) Snapshot(ctx context.Context, into vmm.State) error {
+	err := m.execute(ctx, "xen-save-devices-state", map[string]any{"filename": into.DevicesPath, "live": false})
+	if err != nil {
+		return fmt.Errorf("save device state: %w", err)
+	}
+	if err := os.Chmod(into.DevicesPath, 0o600); err != nil {
+		return fmt.Errorf("protect device state: %w", err)
+	}
+	if err := m.memory.writeChanges(ctx, m.ProcessID(), into.MemoryPath); err != nil {
+		return fmt.Errorf("save memory: %w", err)
+	}
+	return nil
+}
+
+// identifyMemory remembers which file backs guest memory, to find its mapping.
+func identifyMemory(path string, sizeMiB int) (memoryFile, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
+	}
+	if want := int64(sizeMiB) << 20; stat.Size != want {
+		return memoryFile{}, fmt.Errorf("memory file %s has %d bytes, want %d", path, stat.Size, want)
+	}
+	return memoryFile{device: stat.Dev, inode: stat.Ino, size: stat.Size}, nil
+}

@@ -1,0 +1,213 @@
+package qemu
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// memoryFile is the file a guest's memory was mapped from, privately.
+//
+// A private mapping keeps the file's own page until the first write to it; then
+// the kernel gives the process an anonymous copy. So the pages that changed
+// since the file was mapped are exactly the anonymous ones, and the kernel says
+// which they are in /proc/PID/pagemap: no dirty log, no comparing.
+// Source: Documentation/admin-guide/mm/pagemap.rst in Linux.
+type memoryFile struct {
+	device uint64
+	inode  uint64
+	size   int64
+}
+
+// Bits of a pagemap entry.
+const (
+	pageIsFile  = 1 << 61 // file page or shared memory: not a private copy
+	pageSwapped = 1 << 62
+	pagePresent = 1 << 63
+)
+
+const (
+	pageBytes         = 4096
+	pagemapEntryBytes = 8
+	// copyBytes is the most that is copied at once, and between looks at ctx.
+	copyBytes = 4 << 20
+)
+
+// mapping is one stretch of a process's address space backed by the file.
+type mapping struct {
+	start, end uint64 // addresses
+	offset     int64  // in the file
+}
+
+// writeChanges writes every page that process pid changed into the file at
+// path, which must already hold a copy of the memory the process started from.
+func (f memoryFile) writeChanges(ctx context.Context, pid int, path string) error {
+	mappings, err := f.mappings(pid)
+	if err != nil {
+		return err
+	}
+	target, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		return err
+	}
+	defer pagemap.Close()
+
+	writer := changeWriter{memory: memory, target: target, buffer: make([]byte, copyBytes)}
+	for _, m := range mappings {
+		if err := writer.copyMapping(ctx, pagemap, m); err != nil {
+			return err
+		}
+	}
+	return target.Close()
+}
+
+// mappings finds where the process mapped the file and checks that it is whole.
+func (f memoryFile) mappings(pid int) ([]mapping, error) {
+	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer maps.Close()
+	var found []mapping
+	var covered int64
+	lines := bufio.NewScanner(maps)
+	for lines.Scan() {
+		m, device, inode, err := parseMapsLine(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		if inode == f.inode && device == f.device {
+			found = append(found, m)
+			covered += int64(m.end - m.start)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if covered != f.size {
+		return nil, fmt.Errorf("process %d maps %d of the %d bytes of guest memory", pid, covered, f.size)
+	}
+	return found, nil
+}
+
+// parseMapsLine reads "start-end perms offset major:minor inode path".
+func parseMapsLine(line string) (m mapping, device, inode uint64, err error) {
+	fields := strings.Fields(line)
+	if len(fields) < 5 {
+		return m, 0, 0, fmt.Errorf("malformed memory map line %q", line)
+	}
+	start, end, _ := strings.Cut(fields[0], "-")
+	major, minor, _ := strings.Cut(fields[3], ":")
+	var numbers [5]uint64
+	for i, text := range []string{start, end, fields[2], major, minor} {
+		if numbers[i], err = strconv.ParseUint(text, 16, 64); err != nil {
+			return m, 0, 0, fmt.Errorf("malformed memory map line %q: %w", line, err)
+		}
+	}
+	if inode, err = strconv.ParseUint(fields[4], 10, 64); err != nil {
+		return m, 0, 0, fmt.Errorf("malformed memory map line %q: %w", line, err)
+	}
+	m = mapping{start: numbers[0], end: numbers[1], offset: int64(numbers[2])}
+	return m, unix.Mkdev(uint32(numbers[3]), uint32(numbers[4])), inode, nil
+}
+
+// changeWriter copies changed pages from a process's memory into a file.
+type changeWriter struct {
+	memory io.ReaderAt
+	target *os.File
+	buffer []byte
+}
+
+// copyMapping walks the page map of one mapping and copies each changed run.
+func (w *changeWriter) copyMapping(ctx context.Context, pagemap io.ReaderAt, m mapping) error {
+	const chunkPages = copyBytes / pageBytes
+	entries := make([]byte, chunkPages*pagemapEntryBytes)
+	for address := m.start; address < m.end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pages := min(chunkPages, int((m.end-address)/pageBytes))
+		chunk := entries[:pages*pagemapEntryBytes]
+		if _, err := pagemap.ReadAt(chunk, int64(address/pageBytes*pagemapEntryBytes)); err != nil {
+			return fmt.Errorf("read page map: %w", err)
+		}
+		for first, page := -1, 0; page <= pages; page++ {
+			changed := page < pages && isChanged(binary.LittleEndian.Uint64(chunk[page*pagemapEntryBytes:]))
+			switch {
+			case changed && first < 0:
+				first = page
+			case !changed && first >= 0:
+				runStart := address + uint64(first)*pageBytes
+				if err := w.copyRun(runStart, m.offset+int64(runStart-m.start), (page-first)*pageBytes); err != nil {
+					return err
+				}
+				first = -1
+			}
+		}
+		address += uint64(pages) * pageBytes
+	}
+	return nil
+}
+
+func isChanged(entry uint64) bool {
+	return entry&(pagePresent|pageSwapped) != 0 && entry&pageIsFile == 0
+}
+
+// copyRun copies length bytes, at most copyBytes, and leaves holes for zeroes.
+func (w *changeWriter) copyRun(address uint64, offset int64, length int) error {
+	data := w.buffer[:length]
+	if _, err := w.memory.ReadAt(data, int64(address)); err != nil {
+		return fmt.Errorf("read guest memory: %w", err)
+	}
+	for start := 0; start < length; {
+		zero := isZero(data[start : start+pageBytes])
+		end := start + pageBytes
+		for end < length && isZero(data[end:end+pageBytes]) == zero {
+			end += pageBytes
+		}
+		if err := w.writeRun(data[start:end], offset+int64(start), zero); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
+func (w *changeWriter) writeRun(data []byte, offset int64, zero bool) error {
+	if zero {
+		err := unix.Fallocate(int(w.target.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, int64(len(data)))
+		if !errors.Is(err, unix.EOPNOTSUPP) {
+			return err
+		}
+	}
+	_, err := w.target.WriteAt(data, offset)
+	return err
+}
+
+func isZero(page []byte) bool {
+	for len(page) >= 8 {
+		if binary.LittleEndian.Uint64(page) != 0 {
+			return false
+		}
+		page = page[8:]
+	}
+	return true
+}

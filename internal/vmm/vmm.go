@@ -1,0 +1,89 @@
+// Package vmm is the seam between Wrenn and the programs that run virtual
+// machines. A Driver starts machines; a Machine is one of them, alive.
+//
+// Drivers differ in how they do it, never in what a caller sees: a machine is
+// booted once to make a template and restored ever after. Its memory file is
+// mapped privately, so clones of one snapshot share the page cache, and a
+// snapshot writes only the pages that were changed since.
+package vmm
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNotRunning is returned for a machine whose process has ended.
+var ErrNotRunning = errors.New("virtual machine is not running")
+
+// Driver starts virtual machines with one VMM.
+type Driver interface {
+	// Name is the driver's name: "qemu" or "firecracker".
+	Name() string
+	// Accelerator is how guest code runs: "kvm" or "tcg" (software emulation).
+	Accelerator() string
+	// Boot starts a kernel in fresh memory. The machine runs on return.
+	Boot(ctx context.Context, spec Spec, boot Boot) (Machine, error)
+	// Restore starts a machine from a snapshot's memory and devices. The
+	// machine runs on return; neither file is ever written to.
+	Restore(ctx context.Context, spec Spec, from State) (Machine, error)
+}
+
+// Spec is what a machine is made of. Restoring takes the same hardware that
+// the snapshot was taken from.
+type Spec struct {
+	// Name tells machines apart in process lists and logs.
+	Name string
+	// RunDir is an existing directory for sockets and logs, this machine's own.
+	RunDir string
+	// VCPUCount is the number of virtual CPUs, at least 1.
+	VCPUCount int
+	// MemoryMiB is the size of guest memory in MiB.
+	MemoryMiB int
+	// DiskPath is the raw image that backs /dev/vda, written to in place.
+	DiskPath string
+	// NetworkNamespace is the path of the namespace the VMM runs in.
+	NetworkNamespace string
+	// TapDevice is the TAP interface in that namespace, already up.
+	TapDevice string
+	// GuestMAC is the hardware address of eth0 in the guest.
+	GuestMAC string
+}
+
+// Boot is what a cold start needs beyond the hardware.
+type Boot struct {
+	// MemoryPath is an empty file of the guest's memory size: the zeroes that
+	// the first snapshot is compared with.
+	MemoryPath    string
+	KernelPath    string
+	InitramfsPath string
+	CommandLine   string
+}
+
+// State is a machine at rest: the files one snapshot consists of, disk apart.
+type State struct {
+	// MemoryPath holds guest memory, byte for byte; sparse where it is zero.
+	MemoryPath string
+	// DevicesPath holds the VMM's own record of CPUs and devices.
+	DevicesPath string
+}
+
+// Machine is one running virtual machine. Its methods are called by one owner
+// at a time; Done and ExitReason may be used by anybody.
+type Machine interface {
+	// Pause stops the virtual CPUs and settles the disk. Pausing twice is fine.
+	Pause(ctx context.Context) error
+	// Resume starts the virtual CPUs again.
+	Resume(ctx context.Context) error
+	// Snapshot writes a paused machine's state. into.MemoryPath must already
+	// hold a copy of the memory the machine was started from: only pages
+	// changed since then are written. Nothing is synced to disk.
+	Snapshot(ctx context.Context, into State) error
+	// Kill ends the machine without asking the guest and waits for its process.
+	Kill(ctx context.Context) error
+	// ProcessID is the VMM's process.
+	ProcessID() int
+	// Done is closed when the VMM's process has ended, for whatever reason.
+	Done() <-chan struct{}
+	// ExitReason says why it ended; it is empty until Done is closed.
+	ExitReason() string
+}
