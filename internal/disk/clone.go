@@ -1,0 +1,148 @@
+// Package disk keeps the images of a host: raw files, cloned by reflink so that
+// a copy costs neither time nor space until it is written to.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNoReflink is returned by Clone where the file system cannot share blocks.
+var ErrNoReflink = errors.New("file system cannot clone files by reflink")
+
+// Clone makes target a copy-on-write copy of source, on the same file system.
+// An existing target is an error.
+func Clone(source, target string) (err error) {
+	from, err := os.Open(source)
+	if err != nil {
+		return fmt.Errorf("clone: %w", err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("clone: %w", err)
+	}
+	defer func() {
+		err = errors.Join(err, to.Close())
+		if err != nil {
+			err = errors.Join(err, os.Remove(target))
+		}
+	}()
+	err = unix.IoctlFileClone(int(to.Fd()), int(from.Fd()))
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EXDEV), errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("clone %s: %w", source, ErrNoReflink)
+	case err != nil:
+		return fmt.Errorf("clone %s: %w", source, err)
+	}
+	return nil
+}
+
+// CanClone says whether files in directory can be cloned, by doing it.
+func CanClone(directory string) (bool, error) {
+	probe, err := os.MkdirTemp(directory, ".reflink-")
+	if err != nil {
+		return false, fmt.Errorf("probe for reflink: %w", err)
+	}
+	defer os.RemoveAll(probe)
+	source := probe + "/source"
+	if err := os.WriteFile(source, make([]byte, 1<<16), 0o600); err != nil {
+		return false, fmt.Errorf("probe for reflink: %w", err)
+	}
+	err = Clone(source, probe+"/clone")
+	if errors.Is(err, ErrNoReflink) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// CreateSparse makes an empty file of the given size, in bytes, all holes.
+func CreateSparse(path string, size int64) (err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make sparse file: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := file.Truncate(size); err != nil {
+		return fmt.Errorf("make sparse file %s: %w", path, err)
+	}
+	return nil
+}
+
+// CopySparse copies a file between file systems and keeps its holes.
+func CopySparse(source, target string) (err error) {
+	from, err := os.Open(source)
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	if err := CreateSparse(target, info.Size()); err != nil {
+		return err
+	}
+	to, err := os.OpenFile(target, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if err := copyData(from, to, info.Size()); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", source, target, err)
+	}
+	return nil
+}
+
+// copyData copies each stretch of data that lies between two holes.
+func copyData(from, to *os.File, size int64) error {
+	for offset := int64(0); offset < size; {
+		start, err := from.Seek(offset, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // nothing but a hole is left
+		}
+		if err != nil {
+			return err
+		}
+		end, err := from.Seek(start, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		if err := copyRange(from, to, start, end); err != nil {
+			return err
+		}
+		offset = end
+	}
+	return nil
+}
+
+func copyRange(from, to *os.File, start, end int64) error {
+	for start < end {
+		readAt, writeAt := start, start
+		n, err := unix.CopyFileRange(int(from.Fd()), &readAt, int(to.Fd()), &writeAt, int(min(end-start, 1<<30)), 0)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errors.New("file shrank while it was copied")
+		}
+		start += int64(n)
+	}
+	return nil
+}
+
+// SyncFile makes a file's contents durable.
+func SyncFile(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	defer file.Close()
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package disk
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func openTestStorage(t *testing.T) *Storage {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a loop device")
+	}
+	storage, err := OpenStorage(t.Context(), t.TempDir(), func(string) {})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, storage.Close()) })
+	return storage
+}
+
+func TestStorage_ClonesShareUntilWritten(t *testing.T) {
+	storage := openTestStorage(t)
+	source, clone := filepath.Join(storage.Dir, "source"), filepath.Join(storage.Dir, "clone")
+	require.NoError(t, os.WriteFile(source, bytes.Repeat([]byte("a"), 1<<20), 0o600))
+	require.NoError(t, Clone(source, clone))
+
+	file, err := os.OpenFile(clone, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt([]byte("b"), 0)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	original, err := os.ReadFile(source)
+	require.NoError(t, err)
+	require.Equal(t, byte('a'), original[0])
+	changed, err := os.ReadFile(clone)
+	require.NoError(t, err)
+	require.Equal(t, byte('b'), changed[0])
+}
+
+func TestStorage_FindsItsImageAgain(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a loop device")
+	}
+	dataDir := t.TempDir()
+	storage, err := OpenStorage(t.Context(), dataDir, func(string) {})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(storage.Dir, "kept"), nil, 0o600))
+	require.NoError(t, storage.Close())
+
+	again, err := OpenStorage(t.Context(), dataDir, func(string) {})
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(again.Dir, "kept"))
+	require.NoError(t, again.Close())
+	mounts, err := os.ReadFile("/proc/mounts")
+	require.NoError(t, err)
+	require.False(t, strings.Contains(string(mounts), dataDir), "the mount is gone")
+}
+
+func TestClone_RefusesToOverwrite(t *testing.T) {
+	directory := t.TempDir()
+	for _, name := range []string{"source", "target"} {
+		require.NoError(t, os.WriteFile(filepath.Join(directory, name), []byte(name), 0o600))
+	}
+	require.ErrorIs(t, Clone(filepath.Join(directory, "source"), filepath.Join(directory, "target")), os.ErrExist)
+	kept, err := os.ReadFile(filepath.Join(directory, "target"))
+	require.NoError(t, err)
+	require.Equal(t, "target", string(kept))
+}
+
+func TestCopySparse_KeepsHolesAndContents(t *testing.T) {
+	directory := t.TempDir()
+	source, target := filepath.Join(directory, "source"), filepath.Join(directory, "target")
+	require.NoError(t, CreateSparse(source, 64<<20))
+	file, err := os.OpenFile(source, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt([]byte("middle"), 32<<20)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	require.NoError(t, CopySparse(source, target))
+	want, err := os.ReadFile(source)
+	require.NoError(t, err)
+	got, err := os.ReadFile(target)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got))
+	var stat unix.Stat_t
+	require.NoError(t, unix.Stat(target, &stat))
+	require.Less(t, stat.Blocks*512, int64(4<<20), "holes stay holes")
+}

@@ -1,0 +1,178 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Storage is the directory where images live, on a file system with reflinks.
+type Storage struct {
+	// Dir is where to put images.
+	Dir string
+	// Loop says whether Dir is an XFS file mounted by loop, because the data
+	// directory's own file system cannot clone files.
+	Loop bool
+}
+
+const (
+	storageDirectory = "storage"
+	storageImage     = "storage.xfs"
+	// minimumImageBytes is the smallest loop image worth having: one template
+	// and a handful of sandboxes. XFS itself needs 300 MiB.
+	minimumImageBytes = 8 << 30
+	// maximumImageBytes bounds the loop image; it is sparse.
+	maximumImageBytes = 256 << 30
+	// freeShare is how much of the free space the image may grow to.
+	freeShare = 0.8
+)
+
+// OpenStorage prepares the storage of a data directory. Where its file system
+// clones files it is a plain directory; elsewhere an XFS image is made once and
+// mounted. Close gives back what it took.
+func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*Storage, error) {
+	s := &Storage{Dir: filepath.Join(dataDir, storageDirectory)}
+	if err := os.MkdirAll(s.Dir, 0o711); err != nil {
+		return nil, fmt.Errorf("make storage directory: %w", err)
+	}
+	clones, err := CanClone(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	image := filepath.Join(dataDir, storageImage)
+	if _, err := os.Stat(image); clones && errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	s.Loop = true
+	if clones {
+		return s, nil // an earlier run's mount is still there
+	}
+	if err := makeImage(ctx, image, progress); err != nil {
+		return nil, err
+	}
+	if err := mountLoop(image, s.Dir); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close unmounts the loop image, if there is one.
+func (s *Storage) Close() error {
+	if !s.Loop {
+		return nil
+	}
+	if err := unix.Unmount(s.Dir, 0); err != nil {
+		return fmt.Errorf("unmount %s: %w", s.Dir, err)
+	}
+	return nil
+}
+
+// makeImage formats a sparse XFS image, once; it appears whole or not at all.
+func makeImage(ctx context.Context, path string, progress func(string)) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	mkfs, err := exec.LookPath("mkfs.xfs")
+	if err != nil {
+		return errors.New("mkfs.xfs is not installed; run: apt-get install xfsprogs")
+	}
+	size, err := imageSize(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	progress(fmt.Sprintf("the data directory's file system cannot clone files: keeping images in an XFS file of up to %d GiB", size>>30))
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove unfinished storage image: %w", err)
+	}
+	if err := CreateSparse(temporary, size); err != nil {
+		return err
+	}
+	output, err := exec.CommandContext(ctx, mkfs, "-q", "-m", "reflink=1", temporary).CombinedOutput()
+	if err != nil {
+		return errors.Join(fmt.Errorf("format storage image: %w: %s", err, bytes.TrimSpace(output)), os.Remove(temporary))
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("format storage image: %w", err)
+	}
+	return nil
+}
+
+func imageSize(directory string) (int64, error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(directory, &stat); err != nil {
+		return 0, fmt.Errorf("measure free space of %s: %w", directory, err)
+	}
+	free := float64(stat.Bavail) * float64(stat.Bsize)
+	size := min(int64(free*freeShare), maximumImageBytes)
+	if size < minimumImageBytes {
+		return 0, fmt.Errorf("%s has %d MiB free; %d MiB are needed: free some space or choose another --data-dir",
+			directory, int64(free)>>20, int64(minimumImageBytes/freeShare)>>20)
+	}
+	return size &^ (1<<20 - 1), nil
+}
+
+// mountLoop attaches image to a free loop device that frees itself on unmount,
+// and mounts it. Deleted blocks are given back to the host's file system.
+func mountLoop(image, directory string) error {
+	backing, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("open storage image: %w", err)
+	}
+	defer backing.Close()
+	device, err := attachLoop(backing)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	if err := unix.Mount(device.Name(), directory, "xfs", unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "discard"); err != nil {
+		return fmt.Errorf("mount %s at %s: %w", device.Name(), directory, err)
+	}
+	return nil
+}
+
+// attachLoop finds a free loop device and binds it; it tries again when
+// another process takes the device in between.
+func attachLoop(backing *os.File) (*os.File, error) {
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("loop devices are not available (%w); run: modprobe loop", err)
+	}
+	defer control.Close()
+	const attempts = 16
+	for range attempts {
+		index, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, fmt.Errorf("find a free loop device: %w", err)
+		}
+		device, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", index), os.O_RDWR, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open loop device: %w", err)
+		}
+		config := unix.LoopConfig{Fd: uint32(backing.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
+		if err == nil {
+			return device, nil
+		}
+		device.Close()
+		if !errors.Is(err, unix.EBUSY) {
+			return nil, fmt.Errorf("attach %s: %w", backing.Name(), err)
+		}
+	}
+	return nil, errors.New("every loop device was taken; run: losetup --list")
+}
+
+// Usage is a file system's size and what is free of it, in bytes.
+func Usage(directory string) (total, available uint64, err error) {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(directory, &stat); err != nil {
+		return 0, 0, fmt.Errorf("measure %s: %w", directory, err)
+	}
+	return stat.Blocks * uint64(stat.Bsize), stat.Bavail * uint64(stat.Bsize), nil
+}
