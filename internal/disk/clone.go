@@ -5,6 +5,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -120,18 +121,13 @@ func copyData(from, to *os.File, size int64) error {
 }
 
 func copyRange(from, to *os.File, start, end int64) error {
-	for start < end {
-		readAt, writeAt := start, start
-		n, err := unix.CopyFileRange(int(from.Fd()), &readAt, int(to.Fd()), &writeAt, int(min(end-start, 1<<30)), 0)
-		if err != nil {
+	for _, file := range []*os.File{from, to} {
+		if _, err := file.Seek(start, io.SeekStart); err != nil {
 			return err
 		}
-		if n == 0 {
-			return errors.New("file shrank while it was copied")
-		}
-		start += int64(n)
 	}
-	return nil
+	_, err := io.CopyN(to, from, end-start)
+	return err
 }
 
 // SyncFile makes a file's contents durable.

@@ -1,0 +1,148 @@
+// Package envdclient is the host's side of envd's internal routes: what is
+// done to a guest around a snapshot. Everything a guest answers is untrusted,
+// so only status codes are believed and bodies are bounded.
+package envdclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Port is where envd listens in every guest.
+const Port = 49983
+
+// maxErrorBytes is how much of a guest's error text is kept.
+const maxErrorBytes = 512
+
+// Init is what a guest is told after a boot or a restore.
+type Init struct {
+	// AccessToken is the token clients must show from now on.
+	AccessToken string `json:"accessToken,omitempty"`
+	// EnvVars are set for every command.
+	EnvVars map[string]string `json:"envVars,omitempty"`
+	// Timestamp sets the guest's clock.
+	Timestamp time.Time `json:"timestamp"`
+	// LifecycleID is new with every start.
+	LifecycleID string `json:"lifecycleID,omitempty"`
+	// DefaultUser runs commands whose caller names nobody.
+	DefaultUser string `json:"defaultUser,omitempty"`
+}
+
+// Client talks to one guest's envd.
+type Client struct {
+	base   string
+	client *http.Client
+}
+
+// New returns a client for the envd of the guest at address.
+func New(address netip.Addr) *Client {
+	transport := &http.Transport{
+		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DisableKeepAlives: true, // an idle connection would be frozen into a snapshot
+	}
+	return &Client{
+		base:   fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
+		client: &http.Client{Transport: transport},
+	}
+}
+
+// BaseURL and HTTPClient serve callers of envd's RPC services.
+func (c *Client) BaseURL() string { return c.base }
+
+// HTTPClient dials with the same short timeout and keeps no connection.
+func (c *Client) HTTPClient() *http.Client { return c.client }
+
+const (
+	// dialTimeout gives a guest on a busy host time to answer, and bounds how
+	// long a packet sent before its network was up is waited for.
+	dialTimeout = time.Second
+	retryEvery  = 5 * time.Millisecond
+)
+
+// AwaitHealthy returns once envd answers, or when ctx ends.
+func (c *Client) AwaitHealthy(ctx context.Context) error {
+	return retry(ctx, func() error { return c.call(ctx, http.MethodGet, "/health", "", nil) })
+}
+
+// Init gives the guest its identity and the time. currentToken is the one the
+// guest was told before, empty for a template's first. It is repeated until
+// the guest answers: the first packet may find it not yet listening.
+func (c *Client) Init(ctx context.Context, currentToken string, settings Init) error {
+	return retry(ctx, func() error {
+		settings.Timestamp = time.Now().UTC()
+		return c.call(ctx, http.MethodPost, "/init", currentToken, settings)
+	})
+}
+
+// PrepareSnapshot quiets envd; when it returns, the guest may be paused.
+func (c *Client) PrepareSnapshot(ctx context.Context, token string) error {
+	return c.call(ctx, http.MethodPost, "/snapshot/prepare", token, nil)
+}
+
+// StatusError is an answer other than success.
+type StatusError struct {
+	Path    string
+	Status  int
+	Message string
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("envd answered %s with status %d: %s", e.Path, e.Status, e.Message)
+}
+
+func (c *Client) call(ctx context.Context, method, path, token string, body any) error {
+	var content io.Reader = http.NoBody
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", path, err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	if err != nil {
+		return fmt.Errorf("call %s: %w", path, err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("X-Access-Token", token)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return fmt.Errorf("call envd: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 200 && response.StatusCode < 300 {
+		return nil
+	}
+	message, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBytes))
+	return &StatusError{Path: path, Status: response.StatusCode, Message: strings.ToValidUTF8(string(message), "")}
+}
+
+// retry repeats a call while the guest cannot be reached. An answer, even a
+// bad one, is final.
+func retry(ctx context.Context, call func() error) error {
+	ticker := time.NewTicker(retryEvery)
+	defer ticker.Stop()
+	for {
+		err := call()
+		var answered *StatusError
+		if err == nil || errors.As(err, &answered) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// guest is a sandbox's running VM and what it holds of the host.
+type guest struct {
+	machine vmm.Machine
+	slot    *network.Slot
+	envd    *envdclient.Client
+	token   string // what envd was told last
+}
+
+const (
+	// initTimeout bounds how long a restored guest may take to answer.
+	initTimeout = 60 * time.Second
+	// stopTimeout bounds how long the kernel may take to end a killed VMM.
+	stopTimeout = 30 * time.Second
+	defaultUser = "user"
+)
+
+// startGuest restores s.base into a live VM and gives it its identity. On
+// error nothing of it is left. currentToken is the token the snapshot knows.
+func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity, currentToken string) (_ *guest, err error) {
+	if err := os.MkdirAll(s.runDir(), 0o700); err != nil {
+		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	if err := disk.Clone(s.base.DiskPath(), s.diskPath()); err != nil {
+		return nil, err
+	}
+	slot, err := m.network.Acquire(ctx, s.record.Internet)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(s.diskPath()))
+	}
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.stopGuest(s, g))
+		}
+	}()
+	g.machine, err = m.driver.Restore(ctx, s.spec(slot), s.base.State())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, initTimeout)
+	defer cancel()
+	if err := g.initialise(ctx, identity, currentToken); err != nil {
+		return nil, fmt.Errorf("give the guest its identity: %w", err)
+	}
+	return g, nil
+}
+
+// initialise calls /init and gives up at once if the VM dies meanwhile.
+func (g *guest) initialise(ctx context.Context, identity Identity, currentToken string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := make(chan struct{})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case <-g.machine.Done():
+			cancel(fmt.Errorf("%w: %s", vmm.ErrNotRunning, g.machine.ExitReason()))
+		case <-stop:
+		}
+	}()
+	defer func() { close(stop); <-watching }()
+	return g.envd.Init(ctx, currentToken, envdclient.Init{
+		AccessToken: identity.AccessToken,
+		EnvVars:     identity.EnvVars,
+		LifecycleID: identity.LifecycleID,
+		DefaultUser: defaultUser,
+	})
+}
+
+// stopGuest ends a VM and frees what it held, its live disk included. It does
+// not take a context: half-stopped is not a state.
+func (m *Manager) stopGuest(s *sandbox, g *guest) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var err error
+	if g.machine != nil {
+		err = g.machine.Kill(ctx)
+	}
+	m.network.Release(g.slot)
+	return errors.Join(err, removeIfThere(s.diskPath()), os.RemoveAll(s.runDir()))
+}
+
+func (s *sandbox) spec(slot *network.Slot) vmm.Spec {
+	return vmm.Spec{
+		Name:             s.id,
+		RunDir:           s.runDir(),
+		VCPUCount:        s.record.VCPUCount,
+		MemoryMiB:        s.record.MemoryMiB,
+		DiskPath:         s.diskPath(),
+		NetworkNamespace: slot.Namespace(),
+		TapDevice:        network.TapDevice,
+		GuestMAC:         network.GuestMAC,
+	}
+}
+
+// source is what a snapshot of the running guest is taken of.
+func (s *sandbox) source() snapshot.Source {
+	return snapshot.Source{Machine: s.guest.machine, MemoryPath: s.base.State().MemoryPath, DiskPath: s.diskPath()}
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

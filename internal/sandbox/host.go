@@ -1,0 +1,77 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// reserveMiB is memory the host keeps for itself, below which it takes no
+// more sandboxes.
+const reserveMiB = 512
+
+// admit refuses a sandbox that the host has no memory for. A clone shares its
+// template's pages, so half of its size is what it may be expected to touch.
+func (m *Manager) admit(memoryMiB int) error {
+	_, available, err := HostMemory()
+	if err != nil {
+		return err
+	}
+	if need := uint64(memoryMiB/2+reserveMiB) << 20; available < need {
+		return fmt.Errorf("%d MiB of memory are free, %d MiB are needed: %w", available>>20, need>>20, ErrNoRoom)
+	}
+	return nil
+}
+
+// HostMemory reads the host's memory in bytes: all of it, and what is free or
+// can be freed.
+func HostMemory() (total, available uint64, err error) {
+	content, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, 0, fmt.Errorf("measure memory: %w", err)
+	}
+	for line := range strings.Lines(string(content)) {
+		name, rest, _ := strings.Cut(line, ":")
+		fields := strings.Fields(rest)
+		if len(fields) == 0 {
+			continue
+		}
+		kibibytes, err := strconv.ParseUint(fields[0], 10, 64)
+		if err != nil {
+			continue
+		}
+		switch name {
+		case "MemTotal":
+			total = kibibytes << 10
+		case "MemAvailable":
+			available = kibibytes << 10
+		}
+	}
+	return total, available, nil
+}
+
+// processStart reads when a process began, in clock ticks since boot. Together
+// with its number this names a process for good. A process that has ended, but
+// was not waited for yet, counts as not there.
+// Source: proc(5), /proc/PID/stat, fields 3 and 22.
+func processStart(pid int) (uint64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("inspect process %d: %w", pid, err)
+	}
+	// The second field is the name in parentheses and may hold anything.
+	_, rest, found := bytes.Cut(content[max(0, bytes.LastIndexByte(content, ')')):], []byte(") "))
+	fields := bytes.Fields(rest)
+	const stateField, startField = 0, 19 // counted from the third of proc(5)
+	if !found || len(fields) <= startField {
+		return 0, fmt.Errorf("inspect process %d: malformed stat line", pid)
+	}
+	if string(fields[stateField]) == "Z" {
+		return 0, fmt.Errorf("inspect process %d: %w", pid, unix.ESRCH)
+	}
+	return strconv.ParseUint(string(fields[startField]), 10, 64)
+}

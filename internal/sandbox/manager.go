@@ -1,0 +1,194 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// slots is where guests get their network.
+type slots interface {
+	Acquire(ctx context.Context, internet bool) (*network.Slot, error)
+	Release(slot *network.Slot)
+}
+
+// Config is what a Manager works with.
+type Config struct {
+	// Dir is where sandboxes are kept, on a file system with reflinks that
+	// also holds the templates.
+	Dir     string
+	Driver  vmm.Driver
+	Network slots
+	// Templates are the snapshots sandboxes start from, by build ID.
+	Templates map[string]*snapshot.Snapshot
+	Log       *slog.Logger
+}
+
+// Manager holds the sandboxes of one host.
+type Manager struct {
+	dir       string
+	driver    vmm.Driver
+	network   slots
+	templates map[string]*snapshot.Snapshot
+	log       *slog.Logger
+
+	mutex     sync.Mutex
+	sandboxes map[string]*sandbox
+	watchers  map[*watcher]struct{}
+	closed    bool
+
+	tasks sync.WaitGroup // one for each VM: who notices that it died
+}
+
+// NewManager finds what an earlier one left in config.Dir: paused sandboxes
+// are kept, whatever else there was is cleared away.
+func NewManager(ctx context.Context, config Config) (*Manager, error) {
+	m := &Manager{
+		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates, log: config.Log,
+		sandboxes: make(map[string]*sandbox), watchers: make(map[*watcher]struct{}),
+	}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make sandbox directory: %w", err)
+	}
+	if err := m.recover(ctx); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Templates lists the template builds that can be started, by build ID.
+func (m *Manager) Templates() []*snapshot.Snapshot {
+	var all []*snapshot.Snapshot
+	for _, template := range m.templates {
+		all = append(all, template)
+	}
+	slices.SortFunc(all, func(a, b *snapshot.Snapshot) int { return strings.Compare(a.BuildID, b.BuildID) })
+	return all
+}
+
+// Get describes one sandbox.
+func (m *Manager) Get(id string) (Info, error) {
+	s, err := m.find(id)
+	if err != nil {
+		return Info{}, err
+	}
+	return s.info(), nil
+}
+
+// List describes every sandbox, by ID.
+func (m *Manager) List() []Info {
+	m.mutex.Lock()
+	all := make([]*sandbox, 0, len(m.sandboxes))
+	for _, s := range m.sandboxes {
+		all = append(all, s)
+	}
+	m.mutex.Unlock()
+	infos := make([]Info, 0, len(all))
+	for _, s := range all {
+		infos = append(infos, s.info())
+	}
+	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.ID, b.ID) })
+	return infos
+}
+
+// Address is where a running sandbox's guest is reached.
+func (m *Manager) Address(id string) (netip.Addr, error) {
+	s, err := m.find(id)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if !s.guestAddr.IsValid() {
+		return netip.Addr{}, &ConflictError{ID: id, State: s.record.State, Wanted: "be reached"}
+	}
+	return s.guestAddr, nil
+}
+
+// Close pauses every sandbox that runs, ends those that cannot be paused, and
+// waits until no VM is left.
+func (m *Manager) Close() error {
+	m.mutex.Lock()
+	m.closed = true
+	m.mutex.Unlock()
+	var pauses errgroup.Group
+	pauses.SetLimit(closeParallelism)
+	for _, info := range m.List() {
+		pauses.Go(func() error { return m.putAway(info.ID) })
+	}
+	err := pauses.Wait()
+	m.tasks.Wait()
+	return err
+}
+
+// closeParallelism bounds how many sandboxes are written to disk at once.
+const closeParallelism = 4
+
+// putAway leaves a sandbox paused or gone.
+func (m *Manager) putAway(id string) error {
+	s, err := m.find(id)
+	if err != nil {
+		return nil // gone meanwhile
+	}
+	if err := s.interrupt(context.Background()); err != nil {
+		return err
+	}
+	if state := s.info().State; state != Running {
+		return nil
+	}
+	if _, err := m.Pause(context.Background(), id); err != nil {
+		return errors.Join(err, m.Kill(context.Background(), id))
+	}
+	return nil
+}
+
+func (m *Manager) find(id string) (*sandbox, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	s, ok := m.sandboxes[id]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
+	}
+	return s, nil
+}
+
+// add takes an ID for a new sandbox.
+func (m *Manager) add(s *sandbox) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	if _, taken := m.sandboxes[s.id]; taken {
+		return fmt.Errorf("%s: %w", s.id, ErrExists)
+	}
+	m.sandboxes[s.id] = s
+	return nil
+}
+
+// forget deletes what is left of a sandbox and tells watchers that it is gone.
+func (m *Manager) forget(s *sandbox) error {
+	err := os.RemoveAll(s.dir)
+	m.mutex.Lock()
+	delete(m.sandboxes, s.id)
+	m.mutex.Unlock()
+	if err != nil {
+		return fmt.Errorf("delete sandbox %s: %w", s.id, err)
+	}
+	return nil
+}
+
+func (m *Manager) sandboxDir(id string) string { return filepath.Join(m.dir, id) }

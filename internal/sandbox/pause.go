@@ -1,0 +1,123 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+)
+
+const (
+	// prepareTimeout bounds how long a guest may take to fall quiet. Hostile
+	// code may never let it: then the pause fails and the guest runs on.
+	prepareTimeout = 15 * time.Second
+	// pauseTimeout bounds a whole pause, writing memory included.
+	pauseTimeout = 5 * time.Minute
+)
+
+// Pause writes a sandbox down and ends its VM. It answers when memory, devices
+// and disk are durable. If it fails the guest runs on as before. A caller that
+// goes away does not stop it: half-paused is worse than paused.
+func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
+	s, err := m.find(id)
+	if err != nil {
+		return Info{}, err
+	}
+	if info := s.info(); info.State == Paused {
+		return info, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	defer cancel()
+	ctx, op, err := s.begin(ctx, Pausing, "pause")
+	if err != nil {
+		return Info{}, err
+	}
+	m.announce(s)
+	began := time.Now()
+	old := s.base
+	taken, err := m.takeOwnSnapshot(ctx, s)
+	if err != nil {
+		return Info{}, m.abandonPause(op, err)
+	}
+	s.base = taken
+	if err := m.stopGuest(s, s.guest); err != nil {
+		s.logger(m.log).Error("free what a paused sandbox held", "error", err)
+	}
+	s.guest = nil
+	m.removeOwned(s, old)
+	op.step(Paused, "")
+	m.announce(s)
+	s.logger(m.log).Info("sandbox paused", "took", time.Since(began))
+	return s.info(), nil
+}
+
+// takeOwnSnapshot quiets the guest, stops it and writes the next snapshot of
+// the sandbox's own. The record that names it is what makes the pause count.
+func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.Snapshot, err error) {
+	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	if err := s.guest.envd.PrepareSnapshot(quiet, s.guest.token); err != nil {
+		return nil, fmt.Errorf("quiet the guest: %w", err)
+	}
+	if err := s.guest.machine.Pause(ctx); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("snapshot-%d", time.Now().UnixNano())
+	taken, err := snapshot.Take(ctx, s.source(), s.manifest(), filepath.Join(s.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	s.mutex.Lock()
+	paused := s.record
+	s.mutex.Unlock()
+	paused.State, paused.Snapshot, paused.ProcessID, paused.ProcessStart = Paused, name, 0, 0
+	if err := paused.save(s.dir); err != nil {
+		return nil, errors.Join(err, taken.Remove())
+	}
+	s.mutex.Lock()
+	s.record.Snapshot, s.record.ProcessID, s.record.ProcessStart = name, 0, 0
+	s.mutex.Unlock()
+	return taken, nil
+}
+
+// abandonPause lets the guest run on after a pause that failed; where it
+// cannot, the sandbox is gone.
+func (m *Manager) abandonPause(op *operation, cause error) error {
+	s := op.sandbox
+	cause = fmt.Errorf("pause sandbox %s: %w", s.id, cause)
+	ctx, cancel := context.WithTimeout(context.Background(), initTimeout)
+	defer cancel()
+	err := s.guest.machine.Resume(ctx)
+	if err == nil {
+		err = s.guest.initialise(ctx, Identity{AccessToken: s.guest.token}, s.guest.token)
+	}
+	if err == nil {
+		op.step(Running, "")
+		m.watchGuest(s)
+		m.announce(s)
+		return cause
+	}
+	op.step(Killing, "")
+	return errors.Join(cause, fmt.Errorf("let it run on: %w", err), m.finishKill(op, cause.Error()))
+}
+
+// removeOwned deletes a snapshot that a newer one has replaced, unless it is a
+// template's.
+func (m *Manager) removeOwned(s *sandbox, old *snapshot.Snapshot) {
+	if filepath.Dir(old.Dir) != s.dir {
+		return
+	}
+	if err := old.Remove(); err != nil {
+		s.logger(m.log).Error("remove replaced snapshot", "error", err)
+	}
+}
+
+func (s *sandbox) manifest() snapshot.Manifest {
+	return snapshot.Manifest{
+		BuildID: s.record.BuildID, VCPUCount: s.record.VCPUCount,
+		MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB, EnvdVersion: s.record.EnvdVersion,
+	}
+}

@@ -1,0 +1,66 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+)
+
+// record is what is kept of a sandbox on disk, so that the next agent knows
+// what it finds.
+type record struct {
+	BuildID     string    `json:"buildId"`
+	State       State     `json:"state"`
+	VCPUCount   int       `json:"vcpuCount"`
+	MemoryMiB   int       `json:"memoryMiB"`
+	DiskMiB     int       `json:"diskMiB"`
+	EnvdVersion string    `json:"envdVersion"`
+	StartedAt   time.Time `json:"startedAt"`
+	// Internet says whether the guest may reach public addresses.
+	Internet bool `json:"internet"`
+	// Snapshot is the name of the sandbox's own snapshot directory; empty
+	// before the first pause.
+	Snapshot string `json:"snapshot,omitempty"`
+	// ProcessID and ProcessStart tell the VMM's process from another that got
+	// its number later.
+	ProcessID    int    `json:"processId,omitempty"`
+	ProcessStart uint64 `json:"processStart,omitempty"`
+}
+
+const recordFile = "sandbox.json"
+
+// save writes the record so that a crash leaves the old one or the new one.
+func (r record) save(directory string) error {
+	content, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode sandbox record: %w", err)
+	}
+	path := filepath.Join(directory, recordFile)
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return fmt.Errorf("write sandbox record: %w", err)
+	}
+	if err := disk.SyncFile(temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write sandbox record: %w", err)
+	}
+	return disk.SyncFile(directory)
+}
+
+func loadRecord(directory string) (record, error) {
+	content, err := os.ReadFile(filepath.Join(directory, recordFile))
+	if err != nil {
+		return record{}, fmt.Errorf("read sandbox record: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(content, &r); err != nil {
+		return record{}, fmt.Errorf("read sandbox record in %s: %w", directory, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,55 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Resume brings a paused sandbox back under the identity it had. If it fails
+// the sandbox is still paused, as it was.
+func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Info, error) {
+	s, err := m.find(id)
+	if err != nil {
+		return Info{}, err
+	}
+	if info := s.info(); info.State == Running {
+		return info, nil
+	}
+	if err := m.admit(s.info().MemoryMiB); err != nil {
+		return Info{}, err
+	}
+	ctx, op, err := s.begin(ctx, Resuming, "resume")
+	if err != nil {
+		return Info{}, err
+	}
+	m.announce(s)
+	began := time.Now()
+	if err := m.resume(ctx, s, identity); err != nil {
+		op.step(Paused, "")
+		m.announce(s)
+		return Info{}, fmt.Errorf("resume sandbox %s: %w", id, err)
+	}
+	s.mutex.Lock()
+	s.record.StartedAt = began.UTC()
+	s.mutex.Unlock()
+	op.step(Running, "")
+	m.watchGuest(s)
+	m.announce(s)
+	s.logger(m.log).Info("sandbox resumed", "took", time.Since(began))
+	return s.info(), nil
+}
+
+func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) error {
+	g, err := m.startGuest(ctx, s, identity, identity.AccessToken)
+	if err != nil {
+		return err
+	}
+	s.guest = g
+	if err := m.saveRunning(s); err != nil {
+		s.guest = nil
+		return errors.Join(err, m.stopGuest(s, g))
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+// Package snapshot is a machine at rest, in a directory: its memory, its
+// devices, its disk and a manifest. Templates and paused sandboxes are both
+// snapshots, and both are started the same way.
+package snapshot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// formatVersion changes when old snapshots can no longer be read.
+const formatVersion = 1
+
+// Names of a snapshot's files.
+const (
+	memoryFile   = "memory"
+	devicesFile  = "devices"
+	diskFile     = "disk"
+	manifestFile = "manifest.json"
+)
+
+// Manifest says what a snapshot is of.
+type Manifest struct {
+	FormatVersion int `json:"formatVersion"`
+	// BuildID is the template build the machine descends from.
+	BuildID string `json:"buildId"`
+	// Name is the alias of a template's snapshot; empty for a sandbox's.
+	Name        string    `json:"name,omitempty"`
+	VCPUCount   int       `json:"vcpuCount"`
+	MemoryMiB   int       `json:"memoryMiB"`
+	DiskMiB     int       `json:"diskMiB"`
+	EnvdVersion string    `json:"envdVersion"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+// Snapshot is a complete one on disk. Its files are never written to again.
+type Snapshot struct {
+	Manifest
+	Dir string
+}
+
+// State names the files a VMM restores from.
+func (s *Snapshot) State() vmm.State {
+	return vmm.State{MemoryPath: filepath.Join(s.Dir, memoryFile), DevicesPath: filepath.Join(s.Dir, devicesFile)}
+}
+
+// DiskPath is the disk as it was; clone it, never start from it.
+func (s *Snapshot) DiskPath() string { return filepath.Join(s.Dir, diskFile) }
+
+// Remove deletes the snapshot. Machines that were started from it run on:
+// they hold its memory file open.
+func (s *Snapshot) Remove() error {
+	// The manifest goes first: half a snapshot must not look like one.
+	if err := os.Remove(filepath.Join(s.Dir, manifestFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove snapshot: %w", err)
+	}
+	return os.RemoveAll(s.Dir)
+}
+
+// Source is the machine a snapshot is taken of, paused.
+type Source struct {
+	Machine vmm.Machine
+	// MemoryPath is the memory the machine was started from.
+	MemoryPath string
+	// DiskPath is its live disk.
+	DiskPath string
+}
+
+// Take writes a snapshot of a paused machine into directory, which must not
+// exist. It is durable on return, and it is there whole or not at all.
+func Take(ctx context.Context, source Source, manifest Manifest, directory string) (_ *Snapshot, err error) {
+	temporary := directory + ".new"
+	if err := os.RemoveAll(temporary); err != nil {
+		return nil, fmt.Errorf("remove unfinished snapshot: %w", err)
+	}
+	if err := os.MkdirAll(temporary, 0o700); err != nil {
+		return nil, fmt.Errorf("make snapshot directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(temporary))
+		}
+	}()
+	unfinished := &Snapshot{Dir: temporary}
+	if err := disk.Clone(source.MemoryPath, unfinished.State().MemoryPath); err != nil {
+		return nil, err
+	}
+	if err := disk.Clone(source.DiskPath, unfinished.DiskPath()); err != nil {
+		return nil, err
+	}
+	if err := source.Machine.Snapshot(ctx, unfinished.State()); err != nil {
+		return nil, err
+	}
+	manifest.FormatVersion, manifest.CreatedAt = formatVersion, time.Now().UTC()
+	if err := writeManifest(temporary, manifest); err != nil {
+		return nil, err
+	}
+	if err := publish(temporary, directory); err != nil {
+		return nil, err
+	}
+	return &Snapshot{Manifest: manifest, Dir: directory}, nil
+}
+
+// Open reads the snapshot in a directory and checks that nothing is missing.
+func Open(directory string) (*Snapshot, error) {
+	content, err := os.ReadFile(filepath.Join(directory, manifestFile))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	s := &Snapshot{Dir: directory}
+	if err := json.Unmarshal(content, &s.Manifest); err != nil {
+		return nil, fmt.Errorf("open snapshot %s: %w", directory, err)
+	}
+	if s.FormatVersion != formatVersion {
+		return nil, fmt.Errorf("open snapshot %s: format version is %d, want %d", directory, s.FormatVersion, formatVersion)
+	}
+	for path, wantBytes := range map[string]int64{
+		s.State().MemoryPath: int64(s.MemoryMiB) << 20,
+		s.DiskPath():         int64(s.DiskMiB) << 20,
+	} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("open snapshot: %w", err)
+		}
+		if info.Size() != wantBytes {
+			return nil, fmt.Errorf("open snapshot: %s has %d bytes, want %d", path, info.Size(), wantBytes)
+		}
+	}
+	if _, err := os.Stat(s.State().DevicesPath); err != nil {
+		return nil, fmt.Errorf("open snapshot: %w", err)
+	}
+	return s, nil
+}
+
+func writeManifest(directory string, manifest Manifest) error {
+	content, err := json.MarshalIndent(manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode manifest: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(directory, manifestFile), content, 0o600); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// publish makes every file durable and then gives the directory its name.
+func publish(temporary, directory string) error {
+	for _, name := range []string{memoryFile, devicesFile, diskFile, manifestFile, "."} {
+		if err := disk.SyncFile(filepath.Join(temporary, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(temporary, directory); err != nil {
+		return fmt.Errorf("publish snapshot: %w", err)
+	}
+	return disk.SyncFile(filepath.Dir(directory))
+}

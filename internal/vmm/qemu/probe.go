@@ -1,0 +1,76 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// ProbeMarker is what the initramfs prints when its kernel was started with
+// ProbeOption on the command line; then it powers the machine off.
+const (
+	ProbeMarker = "wrenn-probe-ok"
+	ProbeOption = "wrenn.probe"
+)
+
+// probeTimeout is generous: a guest that works under KVM is up in a second.
+const probeTimeout = 20 * time.Second
+
+// Probe says whether a guest really boots under KVM on this machine. The
+// presence of /dev/kvm proves nothing: on some machines it is there and stock
+// kernels hang on it. The error says why not.
+func Probe(ctx context.Context, boot vmm.Boot) error {
+	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("KVM is not available: %w", err)
+	}
+	device.Close()
+	binary, err := exec.LookPath(Binary)
+	if err != nil {
+		return fmt.Errorf("%s is not installed; run: apt-get install qemu-system-x86", Binary)
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	var output bytes.Buffer
+	command := exec.CommandContext(ctx, binary,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-M", "microvm,acpi=on,rtc=on,isa-serial=on",
+		"-accel", KVM, "-cpu", "host", "-smp", "1", "-m", "256M",
+		"-kernel", boot.KernelPath, "-initrd", boot.InitramfsPath,
+		"-append", boot.CommandLine+" "+ProbeOption,
+		"-serial", "stdio")
+	command.Stdout, command.Stderr = &output, &output
+	err = command.Run()
+	switch {
+	case strings.Contains(output.String(), ProbeMarker):
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("a guest does not boot under KVM: nothing heard of it for %s", probeTimeout)
+	case err != nil:
+		return fmt.Errorf("a guest does not boot under KVM: %w: %s", err, lastLine(output.String()))
+	default:
+		return errors.New("a guest does not boot under KVM: it ended without a word")
+	}
+}
+
+// Version returns what QEMU calls itself: snapshots belong to one version.
+func Version(ctx context.Context) (string, error) {
+	output, err := exec.CommandContext(ctx, Binary, "-version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask QEMU for its version: %w", err)
+	}
+	first, _, _ := strings.Cut(string(output), "\n")
+	return strings.TrimSpace(first), nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
