@@ -1,0 +1,102 @@
+package hostagent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/template"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
+)
+
+// choice is the remembered answer of a probe, valid while Machine is the same.
+type choice struct {
+	Machine     string `json:"machine"`
+	Accelerator string `json:"accelerator"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// chooseAccelerator boots a guest under KVM, once for each machine, kernel and
+// QEMU, and falls back to software emulation where that does not work.
+func chooseAccelerator(ctx context.Context, config Config, image template.Image) (string, error) {
+	path := filepath.Join(config.DataDir, "accelerator.json")
+	machine, err := describeMachine(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	if known, err := readChoice(path); err != nil {
+		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
+	} else if known.Machine == machine {
+		return known.Accelerator, nil
+	}
+	config.Progress("probing for KVM by booting a guest on it")
+	answer := choice{Machine: machine, Accelerator: qemu.KVM}
+	boot := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
+	if err := qemu.Probe(ctx, boot); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		answer.Accelerator, answer.Reason = qemu.TCG, err.Error()
+		config.Progress("using software emulation, which is slower: " + answer.Reason)
+	} else {
+		config.Progress("using KVM")
+	}
+	return answer.Accelerator, writeChoice(path, answer)
+}
+
+// describeMachine names what the answer depends on.
+func describeMachine(ctx context.Context, image template.Image) (string, error) {
+	var system unix.Utsname
+	if err := unix.Uname(&system); err != nil {
+		return "", fmt.Errorf("ask for the kernel's version: %w", err)
+	}
+	version, err := qemu.Version(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, deviceErr := os.Stat("/dev/kvm")
+	inputs := fmt.Sprintf("%s|%s|%s|%s|%t", system.Release[:], system.Version[:], version, image.KernelPath, deviceErr == nil)
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(inputs))), nil
+}
+
+func readChoice(path string) (choice, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return choice{}, nil
+	}
+	if err != nil {
+		return choice{}, err
+	}
+	var known choice
+	if err := json.Unmarshal(content, &known); err != nil {
+		return choice{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return known, nil
+}
+
+func writeChoice(path string, answer choice) error {
+	content, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return fmt.Errorf("remember the accelerator: %w", err)
+	}
+	return nil
+}
+
+// defaultVCPUCount gives emulated guests one: more of them only wait for each
+// other.
+func defaultVCPUCount(accelerator string) int {
+	if accelerator == qemu.TCG {
+		return 1
+	}
+	return 2
+}

@@ -1,0 +1,65 @@
+// Package hostagent runs one machine's sandboxes for the control plane: an RPC
+// service that creates, pauses, resumes and kills them, and a way in for the
+// traffic that goes to them.
+package hostagent
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// Config is what the host agent needs to know.
+type Config struct {
+	// DataDir is where everything that must survive is kept.
+	DataDir string
+	// CacheDir holds built guest images and may be shared by several data
+	// directories.
+	CacheDir string
+	// EnvdPath is the guest agent's static binary.
+	EnvdPath string
+	// RPCSocket and TrafficSocket are Unix sockets, made readable and writable
+	// for SocketGID. They are apart so that traffic can never reach the RPC.
+	RPCSocket     string
+	TrafficSocket string
+	SocketGID     int
+	// Version is reported to the control plane.
+	Version string
+	Log     *slog.Logger
+	// Progress is told, line by line, what a start that takes long is doing.
+	Progress func(line string)
+	// VCPUCount and MemoryMiB are the base template's size; zero means the
+	// default: 512 MiB, and one vCPU under software emulation, else two.
+	VCPUCount int
+	MemoryMiB int
+	// DiskMiB is the base template's disk size; zero means 4096.
+	DiskMiB int
+}
+
+const (
+	defaultMemoryMiB = 512
+	defaultDiskMiB   = 4096
+)
+
+func (c *Config) validate() error {
+	for name, value := range map[string]string{
+		"DataDir": c.DataDir, "CacheDir": c.CacheDir, "EnvdPath": c.EnvdPath,
+		"RPCSocket": c.RPCSocket, "TrafficSocket": c.TrafficSocket,
+	} {
+		if value == "" {
+			return errors.New("host agent configuration: " + name + " is not set")
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.MemoryMiB == 0 {
+		c.MemoryMiB = defaultMemoryMiB
+	}
+	if c.DiskMiB == 0 {
+		c.DiskMiB = defaultDiskMiB
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package hostagent
+
+import (
+	"context"
+	"errors"
+	"runtime"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// server answers the control plane.
+type server struct {
+	sandboxes  *sandbox.Manager
+	driver     vmm.Driver
+	version    string
+	storageDir string
+}
+
+var _ hostagentconnect.HostAgentHandler = (*server)(nil)
+
+func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
+	memoryTotal, memoryAvailable, err := sandbox.HostMemory()
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	diskTotal, diskAvailable, err := disk.Usage(s.storageDir)
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.GetInfoResponse{
+		Version: s.version, Driver: s.driver.Name(), Accelerator: s.driver.Accelerator(),
+		CpuCount:         uint32(runtime.NumCPU()),
+		MemoryTotalBytes: memoryTotal, MemoryAvailableBytes: memoryAvailable,
+		DiskTotalBytes: diskTotal, DiskAvailableBytes: diskAvailable,
+		SandboxCount: uint32(len(s.sandboxes.List())),
+	}), nil
+}
+
+func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplatesRequest]) (*connect.Response[pb.ListTemplatesResponse], error) {
+	response := &pb.ListTemplatesResponse{}
+	for _, template := range s.sandboxes.Templates() {
+		response.Templates = append(response.Templates, &pb.Template{
+			BuildId: template.BuildID, Name: template.Name,
+			VcpuCount: uint32(template.VCPUCount), MemoryMib: uint32(template.MemoryMiB), DiskMib: uint32(template.DiskMiB),
+			EnvdVersion: template.EnvdVersion,
+		})
+	}
+	return connect.NewResponse(response), nil
+}
+
+func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
+		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
+		Identity: fromIdentity(request.Msg.Identity), Internet: !request.Msg.DenyInternet,
+	})
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: toSandbox(info)}), nil
+}
+
+func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
+	info, err := s.sandboxes.Pause(ctx, request.Msg.SandboxId)
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.PauseSandboxResponse{Sandbox: toSandbox(info)}), nil
+}
+
+func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
+	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, fromIdentity(request.Msg.Identity))
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.ResumeSandboxResponse{Sandbox: toSandbox(info)}), nil
+}
+
+func (s *server) KillSandbox(ctx context.Context, request *connect.Request[pb.KillSandboxRequest]) (*connect.Response[pb.KillSandboxResponse], error) {
+	if err := s.sandboxes.Kill(ctx, request.Msg.SandboxId); err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.KillSandboxResponse{}), nil
+}
+
+func (s *server) GetSandbox(_ context.Context, request *connect.Request[pb.GetSandboxRequest]) (*connect.Response[pb.GetSandboxResponse], error) {
+	info, err := s.sandboxes.Get(request.Msg.SandboxId)
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.GetSandboxResponse{Sandbox: toSandbox(info)}), nil
+}
+
+func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxesRequest]) (*connect.Response[pb.ListSandboxesResponse], error) {
+	response := &pb.ListSandboxesResponse{}
+	for _, info := range s.sandboxes.List() {
+		response.Sandboxes = append(response.Sandboxes, toSandbox(info))
+	}
+	return connect.NewResponse(response), nil
+}
+
+func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
+	err := s.sandboxes.Watch(ctx, func(info sandbox.Info) error {
+		return stream.Send(&pb.WatchSandboxesResponse{Sandbox: toSandbox(info)})
+	})
+	if ctx.Err() != nil {
+		return nil // the watcher left
+	}
+	return err
+}
+
+var states = map[sandbox.State]pb.SandboxState{
+	sandbox.Creating: pb.SandboxState_SANDBOX_STATE_CREATING,
+	sandbox.Running:  pb.SandboxState_SANDBOX_STATE_RUNNING,
+	sandbox.Pausing:  pb.SandboxState_SANDBOX_STATE_PAUSING,
+	sandbox.Paused:   pb.SandboxState_SANDBOX_STATE_PAUSED,
+	sandbox.Resuming: pb.SandboxState_SANDBOX_STATE_RESUMING,
+	sandbox.Killing:  pb.SandboxState_SANDBOX_STATE_KILLING,
+	sandbox.Gone:     pb.SandboxState_SANDBOX_STATE_GONE,
+	sandbox.Failed:   pb.SandboxState_SANDBOX_STATE_FAILED,
+}
+
+func toSandbox(info sandbox.Info) *pb.Sandbox {
+	return &pb.Sandbox{
+		SandboxId: info.ID, BuildId: info.BuildID, State: states[info.State],
+		VcpuCount: uint32(info.VCPUCount), MemoryMib: uint32(info.MemoryMiB), DiskMib: uint32(info.DiskMiB),
+		EnvdVersion: info.EnvdVersion, StartedAt: timestamppb.New(info.StartedAt), Reason: info.Reason,
+	}
+}
+
+func fromIdentity(identity *pb.Identity) sandbox.Identity {
+	return sandbox.Identity{
+		AccessToken: identity.GetAccessToken(), EnvVars: identity.GetEnvVars(), LifecycleID: identity.GetLifecycleId(),
+	}
+}
+
+// toConnect is the one place that gives the agent's errors their codes.
+func toConnect(err error) error {
+	var conflict *sandbox.ConflictError
+	code := connect.CodeInternal
+	switch {
+	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrTemplateNotFound):
+		code = connect.CodeNotFound
+	case errors.Is(err, sandbox.ErrExists):
+		code = connect.CodeAlreadyExists
+	case errors.Is(err, sandbox.ErrInvalid):
+		code = connect.CodeInvalidArgument
+	case errors.Is(err, sandbox.ErrNoRoom):
+		code = connect.CodeResourceExhausted
+	case errors.Is(err, sandbox.ErrClosed):
+		code = connect.CodeUnavailable
+	case errors.As(err, &conflict):
+		code = connect.CodeFailedPrecondition
+	case errors.Is(err, context.DeadlineExceeded):
+		code = connect.CodeDeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		code = connect.CodeCanceled
+	}
+	return connect.NewError(code, err)
+}

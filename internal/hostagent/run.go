@@ -1,0 +1,162 @@
+package hostagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/template"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
+)
+
+// agent is a host agent while it starts, runs and stops. Each step of the
+// start leaves behind how to undo it.
+type agent struct {
+	config Config
+	undo   []func() error
+
+	storage  *disk.Storage
+	image    template.Image
+	driver   vmm.Driver
+	network  *network.Pool
+	base     *snapshot.Snapshot
+	sandbox  *sandbox.Manager
+	services *services
+}
+
+// Run starts the host agent, serves until ctx ends, pauses what runs and
+// returns. It needs root.
+func Run(ctx context.Context, config Config) (err error) {
+	if err := config.validate(); err != nil {
+		return err
+	}
+	a := &agent{config: config}
+	defer func() { err = errors.Join(err, a.tearDown()) }()
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"take the data directory", a.takeDataDir},
+		{"open storage", a.openStorage},
+		{"build the guest image", a.buildImage},
+		{"choose an accelerator", a.chooseDriver},
+		{"set up networking", a.openNetwork},
+		{"make the base template", a.makeBase},
+		{"find sandboxes", a.openSandboxes},
+		{"open sockets", a.listen},
+	} {
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	config.Log.Info("host agent is ready", "driver", a.driver.Name(), "accelerator", a.driver.Accelerator(), "template", a.base.BuildID)
+	return a.services.serve(ctx)
+}
+
+func (a *agent) tearDown() error {
+	var failures []error
+	for i := len(a.undo) - 1; i >= 0; i-- {
+		failures = append(failures, a.undo[i]())
+	}
+	return errors.Join(failures...)
+}
+
+func (a *agent) onTearDown(undo func() error) { a.undo = append(a.undo, undo) }
+
+// takeDataDir makes sure that no other agent works on the same data.
+func (a *agent) takeDataDir(context.Context) error {
+	if os.Geteuid() != 0 {
+		return errors.New("the host agent must run as root: it makes network namespaces and mounts")
+	}
+	if err := os.MkdirAll(a.config.DataDir, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(a.config.DataDir, "host-agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("another host agent uses %s: %w", a.config.DataDir, err)
+	}
+	a.onTearDown(lock.Close)
+	return nil
+}
+
+func (a *agent) openStorage(ctx context.Context) (err error) {
+	a.storage, err = disk.OpenStorage(ctx, a.config.DataDir, a.config.Progress)
+	if err == nil {
+		a.onTearDown(a.storage.Close)
+	}
+	return err
+}
+
+func (a *agent) buildImage(ctx context.Context) (err error) {
+	a.image, err = template.BuildImage(ctx, template.ImageOptions{
+		CacheDir: a.config.CacheDir,
+		EnvdPath: a.config.EnvdPath,
+		DiskMiB:  a.config.DiskMiB,
+		Progress: a.config.Progress,
+		Log:      a.config.Log,
+	})
+	return err
+}
+
+func (a *agent) chooseDriver(ctx context.Context) error {
+	accelerator, err := chooseAccelerator(ctx, a.config, a.image)
+	if err != nil {
+		return err
+	}
+	a.driver, err = qemu.New(accelerator, a.config.Log)
+	return err
+}
+
+func (a *agent) openNetwork(ctx context.Context) (err error) {
+	a.network, err = network.NewPool(ctx, network.Config{
+		StateDir: filepath.Join(a.config.DataDir, "network"),
+		Log:      a.config.Log,
+	})
+	if err == nil {
+		a.onTearDown(a.network.Close)
+	}
+	return err
+}
+
+func (a *agent) makeBase(ctx context.Context) error {
+	version, err := qemu.Version(ctx)
+	if err != nil {
+		return err
+	}
+	vcpus := a.config.VCPUCount
+	if vcpus == 0 {
+		vcpus = defaultVCPUCount(a.driver.Accelerator())
+	}
+	a.base, err = template.Base{
+		Image: a.image, Driver: a.driver, DriverVersion: version, Network: a.network,
+		Dir:       filepath.Join(a.storage.Dir, "templates"),
+		VCPUCount: vcpus, MemoryMiB: a.config.MemoryMiB,
+		Progress: a.config.Progress, Log: a.config.Log,
+	}.Ensure(ctx)
+	return err
+}
+
+func (a *agent) openSandboxes(ctx context.Context) (err error) {
+	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
+		Dir: filepath.Join(a.storage.Dir, "sandboxes"), Driver: a.driver, Network: a.network,
+		Templates: map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
+		Log:       a.config.Log,
+	})
+	if err == nil {
+		a.onTearDown(a.sandbox.Close)
+	}
+	return err
+}
