@@ -1,0 +1,87 @@
+// Package e2e looks at a whole Wrenn from outside: the built binary, its API,
+// its command line and the official, unmodified SDK. It needs root.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+// shared is the one Wrenn of this package, started by the first test that
+// needs it and stopped by TestMain.
+var shared struct {
+	sync.Once
+	wrenn *installation.Installation
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL: stop Wrenn:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// running returns the shared Wrenn, up and with a key.
+func running(t *testing.T) *installation.Installation {
+	t.Helper()
+	shared.Do(func() {
+		shared.wrenn, shared.err = installation.New(&linePrefixer{prefix: "wrenn up: "})
+		if shared.err != nil {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "starting Wrenn in %s; the first time on a machine makes the base image, for some minutes\n",
+			shared.wrenn.DataDir)
+		shared.err = shared.wrenn.Up(context.Background())
+	})
+	require.NoError(t, shared.err, "start Wrenn")
+	return shared.wrenn
+}
+
+func stopShared() error {
+	if shared.wrenn == nil {
+		return nil
+	}
+	if err := shared.wrenn.Down(context.Background()); err != nil {
+		return err
+	}
+	return shared.wrenn.Remove()
+}
+
+// linePrefixer passes whole lines on to standard error, each with a prefix.
+// os/exec writes to it from one goroutine.
+type linePrefixer struct {
+	prefix string
+	rest   []byte
+}
+
+func (p *linePrefixer) Write(data []byte) (int, error) {
+	p.rest = append(p.rest, data...)
+	for {
+		line, rest, found := bytes.Cut(p.rest, []byte("\n"))
+		if !found {
+			return len(data), nil
+		}
+		fmt.Fprintf(os.Stderr, "%s%s\n", p.prefix, line)
+		p.rest = rest
+	}
+}
+
+// httpClient keeps tests apart: no connection outlives the test that made it.
+func httpClient(t *testing.T) *http.Client {
+	t.Helper()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	sdkDir            = "js"
+	sdkInstallTimeout = 5 * time.Minute
+	sdkFileTimeout    = 5 * time.Minute
+)
+
+// TestOfficialSDK runs each file of cases in js/src with Node and reports each
+// case as a subtest.
+func TestOfficialSDK(t *testing.T) {
+	wrenn := running(t)
+	buildSDKCases(t)
+	files, err := filepath.Glob(filepath.Join(sdkDir, "src", "*.test.ts"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".test.ts")
+		t.Run(name, func(t *testing.T) {
+			runSDKFile(t, filepath.Join("dist", name+".test.js"), wrenn.Environment())
+		})
+	}
+}
+
+// buildSDKCases installs the locked packages and compiles the cases.
+func buildSDKCases(t *testing.T) {
+	t.Helper()
+	for _, program := range []string{"node", "npm"} {
+		_, err := exec.LookPath(program)
+		require.NoError(t, err, "%s is not installed; run: apt-get install nodejs npm", program)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), sdkInstallTimeout)
+	defer cancel()
+	for _, arguments := range [][]string{{"ci"}, {"run", "build"}} {
+		command := exec.CommandContext(ctx, "npm", arguments...)
+		command.Dir = sdkDir
+		output, err := command.CombinedOutput()
+		require.NoError(t, err, "npm %s: %s", strings.Join(arguments, " "), output)
+	}
+}
+
+// sdkEvent is one line of js/src/reporter.ts.
+type sdkEvent struct {
+	Event string `json:"event"`
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// runSDKFile runs one file of cases. Cases run one after the other, so each
+// subtest takes as long as its case.
+func runSDKFile(t *testing.T, file string, environment []string) {
+	ctx, cancel := context.WithTimeout(t.Context(), sdkFileTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, "node", "--test-reporter=./dist/reporter.js", file)
+	command.Dir, command.Env, command.Stderr = sdkDir, environment, os.Stderr
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+
+	events := &sdkEvents{t: t, lines: bufio.NewReader(stdout)}
+	for {
+		event, ok := events.next()
+		if !ok {
+			break
+		}
+		if event.Event == "start" {
+			t.Run(event.Name, func(t *testing.T) { events.finish(t, event.Name) })
+		} else if event.Event == "fail" {
+			t.Errorf("outside of any case: %s", event.Error)
+		}
+	}
+	if err := command.Wait(); err != nil && !t.Failed() {
+		t.Errorf("node %s: %v", file, err)
+	}
+}
+
+// sdkEvents reads what the reporter prints.
+type sdkEvents struct {
+	t     *testing.T
+	lines *bufio.Reader
+}
+
+// next returns the next event; other lines are logged as what they are.
+func (e *sdkEvents) next() (sdkEvent, bool) {
+	for {
+		line, err := e.lines.ReadString('\n')
+		if line = strings.TrimSpace(line); line != "" {
+			var event sdkEvent
+			if json.Unmarshal([]byte(line), &event) == nil && event.Event != "" {
+				return event, true
+			}
+			e.t.Logf("node: %s", line)
+		}
+		if err != nil {
+			if err != io.EOF {
+				e.t.Errorf("read from node: %v", err)
+			}
+			return sdkEvent{}, false
+		}
+	}
+}
+
+// finish waits for the end of a case and makes it the end of a subtest.
+func (e *sdkEvents) finish(t *testing.T, name string) {
+	event, ok := e.next()
+	switch {
+	case !ok:
+		t.Fatal("node ended in the middle of this case")
+	case event.Name != name:
+		t.Fatalf("node went on to %q before this case had ended", event.Name)
+	case event.Event == "fail":
+		t.Fatal(event.Error)
+	case event.Event == "skip":
+		t.Skip(fmt.Sprintf("skipped by %s", sdkDir))
+	}
+}
