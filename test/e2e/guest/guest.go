@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 )
 
@@ -96,7 +97,7 @@ func (a *Agent) start(ctx context.Context, command string) (io.ReadCloser, error
 	if err != nil {
 		return nil, err
 	}
-	request.Header = a.Header.Clone()
+	maps.Copy(request.Header, a.Header)
 	request.Header.Set("Content-Type", "application/connect+json")
 	request.Header.Set("Connect-Protocol-Version", "1")
 	response, err := a.Client.Do(request)

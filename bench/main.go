@@ -1,0 +1,92 @@
+// Bench measures what Wrenn adds to the virtual machine it runs: each thing is
+// done through Wrenn and by hand, turn by turn in one run, and compared.
+//
+// It runs the built wrenn in a data directory of its own and needs root.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+type options struct {
+	rounds   int
+	commands int
+	json     bool
+	verbose  bool
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 9, "how often each thing is measured")
+	flag.IntVar(&o.commands, "commands", 10, "command round trips in each round")
+	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
+	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.rounds < 1 || o.commands < 1 {
+		return errors.New("-rounds and -commands must be at least 1")
+	}
+	var output io.Writer = io.Discard
+	if o.verbose {
+		output = os.Stderr
+	}
+	wrenn, err := installation.New(output)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
+	if err := wrenn.Up(ctx); err != nil {
+		return errors.Join(err, wrenn.Remove())
+	}
+	measured, err := measure(ctx, wrenn, o)
+	if err := errors.Join(err, wrenn.Down(context.WithoutCancel(ctx)), wrenn.Remove()); err != nil {
+		return err
+	}
+	if o.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(measured.report())
+	}
+	return measured.report().print(os.Stdout)
+}
+
+// measure does everything in turns, so that what disturbs the machine disturbs
+// both sides.
+func measure(ctx context.Context, wrenn *installation.Installation, o options) (_ *measurements, err error) {
+	hand, err := prepareHand(ctx, wrenn)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, hand.close()) }()
+	measured := &measurements{}
+	for round := range o.rounds {
+		fmt.Fprintf(os.Stderr, "\rround %d of %d", round+1, o.rounds)
+		if err := hand.measure(ctx, measured); err != nil {
+			return nil, fmt.Errorf("round %d by hand: %w", round+1, err)
+		}
+		if err := measureWrenn(ctx, wrenn, o.commands, measured); err != nil {
+			return nil, fmt.Errorf("round %d through Wrenn: %w", round+1, err)
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	return measured, nil
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// The network that a snapshot of Wrenn's base template was taken in: it
+// restores only where its addresses are right.
+const (
+	namespaceName  = "wrenn-bench"
+	tapDevice      = "tap0"
+	gatewayAddress = "169.254.7.1/30"
+	gatewayMAC     = "02:57:52:00:00:01"
+	guestAddress   = "169.254.7.2"
+	guestMAC       = "02:57:52:00:00:02"
+)
+
+// makeNamespace makes the by-hand network namespace with its TAP.
+func makeNamespace() error {
+	return onOwnThread(func() error {
+		namespace, err := netns.NewNamed(namespaceName)
+		if err != nil {
+			return fmt.Errorf("make network namespace: %w", err)
+		}
+		defer namespace.Close()
+		if err := makeTap(); err != nil {
+			return errors.Join(err, removeNamespace())
+		}
+		return nil
+	})
+}
+
+func removeNamespace() error { return netns.DeleteNamed(namespaceName) }
+
+func makeTap() error {
+	mac, err := net.ParseMAC(gatewayMAC)
+	if err != nil {
+		return err
+	}
+	tap := &netlink.Tuntap{
+		LinkAttrs: netlink.LinkAttrs{Name: tapDevice, HardwareAddr: mac},
+		Mode:      netlink.TUNTAP_MODE_TAP,
+		Flags:     netlink.TUNTAP_DEFAULTS | netlink.TUNTAP_VNET_HDR,
+	}
+	if err := netlink.LinkAdd(tap); err != nil {
+		return fmt.Errorf("make TAP device: %w", err)
+	}
+	if err := netlink.LinkSetHardwareAddr(tap, mac); err != nil {
+		return fmt.Errorf("set TAP's hardware address: %w", err)
+	}
+	address, err := netlink.ParseAddr(gatewayAddress)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(tap, address); err != nil {
+		return fmt.Errorf("set TAP's address: %w", err)
+	}
+	if err := netlink.LinkSetUp(tap); err != nil {
+		return fmt.Errorf("bring TAP up: %w", err)
+	}
+	guest, err := net.ParseMAC(guestMAC)
+	if err != nil {
+		return err
+	}
+	return netlink.NeighSet(&netlink.Neigh{
+		LinkIndex: tap.Index, State: netlink.NUD_PERMANENT,
+		IP: netip.MustParseAddr(guestAddress).AsSlice(), HardwareAddr: guest,
+	})
+}
+
+// inNamespace runs work on a thread inside a namespace, given by its path.
+func inNamespace(path string, work func() error) error {
+	return onOwnThread(func() error {
+		namespace, err := netns.GetFromPath(path)
+		if err != nil {
+			return fmt.Errorf("open network namespace: %w", err)
+		}
+		defer namespace.Close()
+		if err := netns.Set(namespace); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return work()
+	})
+}
+
+// onOwnThread gives up its thread afterwards: it is in another namespace now.
+func onOwnThread(work func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		result <- work()
+	}()
+	return <-result
+}
+
+// clientInside is an HTTP client whose connections begin in a namespace. A
+// socket stays in the namespace it was made in.
+func clientInside(path string) *http.Client {
+	dialer := &net.Dialer{}
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = inNamespace(path, func() error {
+				conn, err = dialer.DialContext(ctx, network, address)
+				return err
+			})
+			return conn, err
+		},
+	}}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+// command is the first thing a sandbox is asked to do, on either side.
+const (
+	command       = "echo ready"
+	commandOutput = "ready\n"
+)
+
+// sandbox is one made through the API.
+type sandbox struct {
+	wrenn *installation.Installation
+	ID    string `json:"sandboxID"`
+	Token string `json:"envdAccessToken"`
+}
+
+func createSandbox(ctx context.Context, wrenn *installation.Installation) (*sandbox, error) {
+	s := &sandbox{wrenn: wrenn}
+	err := s.call(ctx, http.MethodPost, "/v2/sandboxes", `{"templateID":"base","timeout":600}`, http.StatusCreated, s)
+	return s, err
+}
+
+// call does one request of the API and decodes its answer, unless into is nil.
+func (s *sandbox) call(ctx context.Context, method, path, body string, wantStatus int, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, s.wrenn.URL()+path, bytes.NewBufferString(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-API-Key", s.wrenn.APIKey)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != wantStatus {
+		return fmt.Errorf("%s %s is %s: %s", method, path, response.Status, answer)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, into)
+}
+
+func (s *sandbox) kill(ctx context.Context) error {
+	return s.call(context.WithoutCancel(ctx), http.MethodDelete, "/sandboxes/"+s.ID, "", http.StatusNoContent, nil)
+}
+
+// agent is the guest agent as a client of Wrenn reaches it.
+func (s *sandbox) agent() *guest.Agent {
+	return &guest.Agent{Client: http.DefaultClient, BaseURL: s.wrenn.URL(), Header: http.Header{
+		"E2b-Sandbox-Id":   {s.ID},
+		"E2b-Sandbox-Port": {strconv.Itoa(guest.AgentPort)},
+		"X-Access-Token":   {s.Token},
+	}}
+}
+
+// straightAgent is the guest agent as its own network reaches it.
+func (s *sandbox) straightAgent() (*guest.Agent, error) {
+	process, err := findQEMU(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &guest.Agent{
+		Client: clientInside(fmt.Sprintf("/proc/%d/ns/net", process.id)), BaseURL: agentURL(),
+		Header: http.Header{"X-Access-Token": {s.Token}},
+	}, nil
+}
+
+// measureWrenn is one round through the API.
+func measureWrenn(ctx context.Context, wrenn *installation.Installation, commands int, into *measurements) (err error) {
+	began := time.Now()
+	s, err := createSandbox(ctx, wrenn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.kill(ctx)) }()
+	if err := firstCommand(ctx, s.agent()); err != nil {
+		return err
+	}
+	into.createByWrenn = append(into.createByWrenn, time.Since(began))
+	if err := measureCommands(ctx, s, commands, into); err != nil {
+		return err
+	}
+
+	began = time.Now()
+	if err := s.call(ctx, http.MethodPost, "/sandboxes/"+s.ID+"/pause", "{}", http.StatusNoContent, nil); err != nil {
+		return err
+	}
+	into.pauseByWrenn = append(into.pauseByWrenn, time.Since(began))
+	began = time.Now()
+	if err := s.call(ctx, http.MethodPost, "/sandboxes/"+s.ID+"/resume", `{"timeout":600}`, http.StatusCreated, nil); err != nil {
+		return err
+	}
+	if err := firstCommand(ctx, s.agent()); err != nil {
+		return err
+	}
+	into.resumeByWrenn = append(into.resumeByWrenn, time.Since(began))
+	return nil
+}
+
+func firstCommand(ctx context.Context, agent *guest.Agent) error {
+	result, err := agent.Run(ctx, command)
+	if err != nil {
+		return err
+	}
+	if string(result.Stdout) != commandOutput {
+		return fmt.Errorf("%q printed %q", command, result.Stdout)
+	}
+	return nil
+}
+
+// measureCommands runs the same command straight and through Wrenn in turns,
+// in one sandbox that has done it before.
+func measureCommands(ctx context.Context, s *sandbox, count int, into *measurements) error {
+	straight, err := s.straightAgent()
+	if err != nil {
+		return err
+	}
+	defer straight.Client.CloseIdleConnections()
+	if err := firstCommand(ctx, straight); err != nil {
+		return fmt.Errorf("straight to the guest agent: %w", err)
+	}
+	for range count {
+		for _, side := range []struct {
+			agent *guest.Agent
+			times *[]time.Duration
+		}{{straight, &into.commandStraight}, {s.agent(), &into.commandByWrenn}} {
+			began := time.Now()
+			if err := firstCommand(ctx, side.agent); err != nil {
+				return err
+			}
+			*side.times = append(*side.times, time.Since(began))
+		}
+	}
+	return nil
+}
+
+// qemuProcess is one running QEMU and how it was started.
+type qemuProcess struct {
+	id        int
+	arguments []string
+}
+
+// findQEMU finds the process of a sandbox by the name it was given.
+func findQEMU(sandboxID string) (*qemuProcess, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		arguments := strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
+		if !strings.Contains(filepath.Base(arguments[0]), "qemu-system") || optionValue(arguments, "-name") != sandboxID {
+			continue
+		}
+		id, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return nil, err
+		}
+		return &qemuProcess{id: id, arguments: arguments}, nil
+	}
+	return nil, fmt.Errorf("no QEMU process is named %s", sandboxID)
+}
+
+func optionValue(arguments []string, option string) string {
+	for i := range len(arguments) - 1 {
+		if arguments[i] == option {
+			return arguments[i+1]
+		}
+	}
+	return ""
+}
