@@ -1,155 +1,166 @@
-// Package proxy carries requests to the servers inside sandboxes: from the
-// control plane to the host agent, and from there into the guest.
+// Package proxy carries requests into sandboxes. A Forwarder sends one request
+// to one port of one sandbox and streams what comes back; a Router, used by the
+// control plane, decides which sandbox a request is for and whether it may pass.
+//
+// A request takes two hops, each with a Forwarder of its own: the control plane
+// dials the host agent's traffic socket, and the host agent dials the guest.
 package proxy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// Headers by which the control plane tells the host agent where a request
-// goes. A client's own are always removed.
-const (
-	SandboxHeader = "Wrenn-Sandbox-Id"
-	PortHeader    = "Wrenn-Sandbox-Port"
-)
-
-// Target is one server inside a sandbox and how to reach it from here.
+// Target is one port of one sandbox.
 type Target struct {
 	SandboxID string
-	Port      uint16
-	// Network and Address are what to dial: "tcp" to a guest, "unix" to a host
-	// agent's traffic socket.
-	Network string
-	Address string
-	// Header is added to the request on its way.
-	Header http.Header
+	Port      int
 }
 
-// Forwarder forwards requests without buffering: streams, WebSockets, gRPC.
-type Forwarder struct {
-	plain *http.Transport // HTTP/1.1: what every server speaks
-	h2    *http.Transport // HTTP/2 without TLS: gRPC
-	log   *slog.Logger
+// host is the key under which connections to a target are pooled. Nobody
+// resolves it.
+func (t Target) host() string {
+	return t.SandboxID + ":" + strconv.Itoa(t.Port)
 }
+
+// Dial opens a connection to a target. It answers ErrNotRunning where the
+// sandbox is not there to take one and ErrUnreachable where its host is not;
+// any other error is taken to mean that nothing listens on the port.
+type Dial func(ctx context.Context, target Target) (net.Conn, error)
+
+// Errors a Dial may answer, wrapped or bare.
+var (
+	ErrNotRunning  = errors.New("sandbox is not running")
+	ErrUnreachable = errors.New("host of the sandbox is unreachable")
+)
 
 const (
-	dialTimeout = 5 * time.Second
-	idleTimeout = 30 * time.Second
+	// idleTimeout stays under the five seconds after which Node and uvicorn close
+	// an idle connection, so that no request is written into a closing one.
+	idleTimeout = 4 * time.Second
+	// maxIdlePerTarget lets a browser's burst of requests reuse its connections.
+	maxIdlePerTarget = 32
 )
+
+// Forwarder forwards requests to sandboxes: streamed, never buffered, without a
+// time limit, and cancelled when the client goes away. It speaks HTTP/1.1 to the
+// target, but cleartext HTTP/2 where gRPC came in over HTTP/2.
+type Forwarder struct {
+	connections connections
+	proxy       *httputil.ReverseProxy
+	http1       *http.Transport
+	http2       *http.Transport
+}
+
+// NewForwarder makes a Forwarder that reaches its targets through dial.
+func NewForwarder(dial Dial, log *slog.Logger) *Forwarder {
+	f := &Forwarder{connections: connections{dial: dial, open: map[string]map[*connection]struct{}{}}}
+	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
+	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	f.proxy = &httputil.ReverseProxy{
+		Rewrite:       rewrite,
+		Transport:     f,
+		FlushInterval: -1,
+		BufferPool:    newBufferPool(),
+		ErrorHandler:  failures{log}.handle,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return f
+}
+
+// Forward sends the request to the target and the target's answer to the client.
+// Where the target cannot answer the client gets a JSON error instead.
+func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
+	if r.ProtoMajor == 1 {
+		// Without this the server swallows what is left of the request body when
+		// the answer begins, and a target that answers while it reads loses input.
+		_ = http.NewResponseController(w).EnableFullDuplex()
+	}
+	f.proxy.ServeHTTP(w, r.WithContext(withTarget(r.Context(), target)))
+}
+
+// CloseSandbox ends every connection to a sandbox, in use or pooled. Whoever
+// pauses or kills a sandbox calls it, since a machine that is gone sends no FIN.
+func (f *Forwarder) CloseSandbox(sandboxID string) {
+	f.connections.closeAll(sandboxID)
+}
+
+// Close ends all pooled connections. Requests under way are not disturbed.
+func (f *Forwarder) Close() {
+	f.http1.CloseIdleConnections()
+	f.http2.CloseIdleConnections()
+}
+
+// RoundTrip picks the protocol towards the target.
+func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
+	if isGRPC(r) {
+		return f.http2.RoundTrip(r)
+	}
+	return f.http1.RoundTrip(r)
+}
+
+func (f *Forwarder) transport(choose func(*http.Protocols)) *http.Transport {
+	protocols := new(http.Protocols)
+	choose(protocols)
+	return &http.Transport{
+		Protocols:           protocols,
+		DialContext:         f.connections.dialContext,
+		DisableCompression:  true,
+		IdleConnTimeout:     idleTimeout,
+		MaxIdleConnsPerHost: maxIdlePerTarget,
+	}
+}
+
+// grpcOverHTTP2 marks an outgoing request whose incoming side was gRPC over HTTP/2.
+type grpcOverHTTP2 struct{}
+
+func isGRPC(r *http.Request) bool {
+	marked, _ := r.Context().Value(grpcOverHTTP2{}).(bool)
+	return marked
+}
+
+func rewrite(r *httputil.ProxyRequest) {
+	target := targetOf(r.In.Context())
+	r.Out.URL = &url.URL{
+		Scheme: "http", Host: target.host(),
+		Path: r.In.URL.Path, RawPath: r.In.URL.RawPath,
+		RawQuery: r.In.URL.RawQuery, ForceQuery: r.In.URL.ForceQuery,
+	}
+	r.Out.Host = r.In.Host
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, ok := r.In.Header[name]; ok {
+			r.Out.Header[name] = values
+		}
+	}
+	if _, ok := r.In.Header["User-Agent"]; !ok {
+		r.Out.Header.Set("User-Agent", "") // keeps Go from naming itself
+	}
+	// A connection upgraded to HTTP/2 would carry requests that nobody checked.
+	if strings.EqualFold(r.Out.Header.Get("Upgrade"), "h2c") {
+		r.Out.Header.Del("Upgrade")
+		r.Out.Header.Del("Connection")
+	}
+	r.Out.Header.Del("Http2-Settings")
+	if r.In.ProtoMajor == 2 && strings.HasPrefix(r.In.Header.Get("Content-Type"), "application/grpc") {
+		r.Out = r.Out.WithContext(context.WithValue(r.Out.Context(), grpcOverHTTP2{}, true))
+	}
+}
 
 type targetKey struct{}
 
-// NewForwarder makes a forwarder. Close ends its idle connections.
-func NewForwarder(log *slog.Logger) *Forwarder {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		target := ctx.Value(targetKey{}).(Target)
-		return dialer.DialContext(ctx, target.Network, target.Address)
-	}
-	h2 := new(http.Protocols)
-	h2.SetUnencryptedHTTP2(true)
-	return &Forwarder{
-		plain: &http.Transport{
-			DialContext: dial, DisableCompression: true,
-			MaxIdleConnsPerHost: 32, IdleConnTimeout: idleTimeout,
-		},
-		h2:  &http.Transport{DialContext: dial, DisableCompression: true, Protocols: h2, IdleConnTimeout: idleTimeout},
-		log: log,
-	}
+func withTarget(ctx context.Context, target Target) context.Context {
+	return context.WithValue(ctx, targetKey{}, target)
 }
 
-// Close ends the connections that nobody uses.
-func (f *Forwarder) Close() {
-	f.plain.CloseIdleConnections()
-	f.h2.CloseIdleConnections()
-}
-
-// Forward sends a request to target and its answer back, as both come. Where
-// there is no answer to send, w gets a 502 that says why.
-func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
-	ctx := context.WithValue(r.Context(), targetKey{}, target)
-	reverse := &httputil.ReverseProxy{
-		Rewrite:       func(p *httputil.ProxyRequest) { rewrite(p, target) },
-		Transport:     f.transportFor(r),
-		FlushInterval: -1, // every write goes out at once
-		ErrorLog:      slog.NewLogLogger(f.log.Handler(), slog.LevelDebug),
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			f.fail(w, r, target, err)
-		},
-	}
-	reverse.ServeHTTP(w, r.WithContext(ctx))
-}
-
-// rewrite keeps the client's host name, path and query as they came. The URL's
-// host only keys the connection pool: connections to one server are reused
-// for that server alone.
-func rewrite(p *httputil.ProxyRequest, target Target) {
-	p.Out.URL = &url.URL{
-		Scheme: "http", Host: poolKey(target),
-		Path: p.In.URL.Path, RawPath: p.In.URL.RawPath, RawQuery: p.In.URL.RawQuery,
-	}
-	p.Out.Host = p.In.Host
-	p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
-	p.Out.Header["X-Forwarded-Host"] = p.In.Header["X-Forwarded-Host"]
-	p.Out.Header["X-Forwarded-Proto"] = p.In.Header["X-Forwarded-Proto"]
-	for name, values := range target.Header {
-		p.Out.Header[name] = values
-	}
-	if _, sent := p.In.Header["User-Agent"]; !sent {
-		p.Out.Header["User-Agent"] = nil // nil keeps Go from adding its own
-	}
-}
-
-// poolKey is a host name no two targets share. Behind a Unix socket one
-// connection serves every sandbox; each request names its own in headers.
-func poolKey(target Target) string {
-	if target.Network == "unix" {
-		return "host-agent.internal"
-	}
-	return target.Address
-}
-
-// transportFor picks HTTP/2 for gRPC, which needs it, and HTTP/1.1 for all
-// else, because that is what a server in a sandbox surely speaks.
-func (f *Forwarder) transportFor(r *http.Request) *http.Transport {
-	if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-		return f.h2
-	}
-	return f.plain
-}
-
-// fail answers a request that could not be forwarded.
-func (f *Forwarder) fail(w http.ResponseWriter, r *http.Request, target Target, err error) {
-	if r.Context().Err() != nil {
-		return // the client left; nobody reads an answer
-	}
-	message := "the sandbox did not answer"
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		message = "the port is not open in the sandbox"
-	}
-	f.log.Debug("forward request", "sandbox", target.SandboxID, "port", target.Port, "error", err)
-	WriteError(w, http.StatusBadGateway, target.SandboxID, target.Port, message)
-}
-
-// WriteError answers in the form that the SDKs read when a sandbox cannot be
-// reached.
-func WriteError(w http.ResponseWriter, status int, sandboxID string, port uint16, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct {
-		SandboxID string `json:"sandboxId"`
-		Port      uint16 `json:"port,omitempty"`
-		Message   string `json:"message"`
-		Code      int    `json:"code"`
-	}{sandboxID, port, message, status})
+func targetOf(ctx context.Context) Target {
+	target, _ := ctx.Value(targetKey{}).(Target)
+	return target
 }

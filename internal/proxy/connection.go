@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// connections remembers what is open to each sandbox, so that all of it can be
+// closed when the sandbox stops.
+type connections struct {
+	dial Dial
+
+	mutex sync.Mutex
+	open  map[string]map[*connection]struct{} // by sandbox ID
+}
+
+// connection is one connection to a sandbox, forgotten when it is closed.
+type connection struct {
+	net.Conn
+	sandboxID string
+	owner     *connections
+}
+
+// dialContext is called by the transports. The target travels in the context,
+// because the transports know only a name for it.
+func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	target := targetOf(ctx)
+	raw, err := c.dial(ctx, target)
+	if err != nil {
+		return nil, &dialError{cause: err}
+	}
+	conn := &connection{Conn: raw, sandboxID: target.SandboxID, owner: c}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.open[target.SandboxID] == nil {
+		c.open[target.SandboxID] = map[*connection]struct{}{}
+	}
+	c.open[target.SandboxID][conn] = struct{}{}
+	return conn, nil
+}
+
+func (c *connections) closeAll(sandboxID string) {
+	c.mutex.Lock()
+	conns := c.open[sandboxID]
+	delete(c.open, sandboxID)
+	c.mutex.Unlock()
+	for conn := range conns {
+		_ = conn.Conn.Close()
+	}
+}
+
+// Close closes the connection and forgets it.
+func (c *connection) Close() error {
+	c.owner.mutex.Lock()
+	if conns := c.owner.open[c.sandboxID]; conns != nil {
+		delete(conns, c)
+		if len(conns) == 0 {
+			delete(c.owner.open, c.sandboxID)
+		}
+	}
+	c.owner.mutex.Unlock()
+	return c.Conn.Close()
+}
+
+// dialError marks a failure to reach the target at all.
+type dialError struct{ cause error }
+
+func (e *dialError) Error() string { return e.cause.Error() }
+func (e *dialError) Unwrap() error { return e.cause }
+
+// bufferPool lends the copy buffers of the reverse proxy.
+type bufferPool struct{ pool sync.Pool }
+
+// copyBufferSize is large enough that a download costs few system calls.
+const copyBufferSize = 64 << 10
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{pool: sync.Pool{New: func() any {
+		buffer := make([]byte, copyBufferSize)
+		return &buffer
+	}}}
+}
+
+func (p *bufferPool) Get() []byte       { return *p.pool.Get().(*[]byte) }
+func (p *bufferPool) Put(buffer []byte) { p.pool.Put(&buffer) }
