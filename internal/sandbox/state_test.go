@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
+	all := []State{Creating, Running, Pausing, Paused, Resuming, Killing, Gone, Failed}
+	allowed := map[[2]State]bool{
+		{Creating, Running}: true, {Creating, Killing}: true,
+		{Running, Pausing}: true, {Running, Killing}: true,
+		{Pausing, Paused}: true, {Pausing, Running}: true, {Pausing, Killing}: true,
+		{Paused, Resuming}: true, {Paused, Killing}: true,
+		{Resuming, Running}: true, {Resuming, Paused}: true,
+		{Failed, Killing}: true, {Killing, Gone}: true,
+	}
+	for _, from := range all {
+		for _, to := range all {
+			require.Equal(t, allowed[[2]State{from, to}], from.canBecome(to), "%s to %s", from, to)
+		}
+	}
+}
+
+func TestTransitions_EverySettledStateCanBeKilled(t *testing.T) {
+	for state := range transitions {
+		if state.settled() && state != Gone {
+			require.True(t, state.canBecome(Killing), "%s", state)
+		}
+	}
+}
+
+func TestBegin_RefusesASecondOperation(t *testing.T) {
+	s := &sandbox{id: "i0000000000000000001", record: record{State: Paused}}
+	_, op, err := s.begin(t.Context(), Resuming, "resume")
+	require.NoError(t, err)
+	_, _, err = s.begin(t.Context(), Resuming, "resume")
+	var conflict *ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.Equal(t, Resuming, conflict.State)
+	op.step(Paused, "")
+	_, _, err = s.begin(t.Context(), Resuming, "resume")
+	require.NoError(t, err)
+}
+
+func TestInterrupt_CancelsTheOperationAndWaitsForIt(t *testing.T) {
+	s := &sandbox{id: "i0000000000000000001", record: record{State: Paused}}
+	ctx, op, err := s.begin(context.Background(), Resuming, "resume")
+	require.NoError(t, err)
+	rolledBack := make(chan struct{})
+	go func() {
+		<-ctx.Done()
+		close(rolledBack)
+		op.step(Paused, "")
+	}()
+	require.NoError(t, s.interrupt(t.Context()))
+	select {
+	case <-rolledBack:
+	default:
+		t.Fatal("interrupt came back before the operation had ended")
+	}
+	require.Equal(t, Paused, s.info().State)
+}
+
+func TestRecord_SurvivesSaveAndLoad(t *testing.T) {
+	directory := t.TempDir()
+	want := record{BuildID: "b", State: Paused, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096, EnvdVersion: "0.6.4", Snapshot: "snapshot-1"}
+	require.NoError(t, want.save(directory))
+	got, err := loadRecord(directory)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestEndProcess_KillsTheOneItKnows(t *testing.T) {
+	command := exec.Command("sleep", "600")
+	require.NoError(t, command.Start())
+	start, err := processStart(command.Process.Pid)
+	require.NoError(t, err)
+	require.NoError(t, endProcess(t.Context(), command.Process.Pid, start))
+	require.EqualError(t, command.Wait(), "signal: killed")
+}
+
+func TestEndProcess_LeavesAStrangerWithTheSameNumberAlone(t *testing.T) {
+	command := exec.Command("sleep", "600")
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		require.NoError(t, command.Process.Kill())
+		require.Error(t, command.Wait())
+	})
+	start, err := processStart(command.Process.Pid)
+	require.NoError(t, err)
+	require.NoError(t, endProcess(t.Context(), command.Process.Pid, start+1))
+	_, err = processStart(command.Process.Pid)
+	require.NoError(t, err, "the stranger still runs")
+}
