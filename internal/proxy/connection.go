@@ -9,8 +9,6 @@ import (
 // connections remembers what is open to each sandbox, so that all of it can be
 // closed when the sandbox stops.
 type connections struct {
-	dial Dial
-
 	mutex sync.Mutex
 	open  map[string]map[*connection]struct{} // by sandbox ID
 }
@@ -26,7 +24,7 @@ type connection struct {
 // because the transports know only a name for it.
 func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	target := targetOf(ctx)
-	raw, err := c.dial(ctx, target)
+	raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, target.Network, target.Address)
 	if err != nil {
 		return nil, &dialError{cause: err}
 	}

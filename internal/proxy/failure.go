@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"syscall"
 )
 
 // Failure is the JSON body of an answer that the proxy gives in a sandbox's
@@ -13,7 +14,7 @@ import (
 type Failure struct {
 	SandboxID string `json:"sandboxId"`
 	Message   string `json:"message"`
-	Port      int    `json:"port,omitempty"`
+	Port      uint16 `json:"port,omitempty"`
 	Code      int    `json:"code"`
 }
 
@@ -25,9 +26,9 @@ func (f Failure) Write(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(f)
 }
 
-// NotRunning is the failure of a request to a sandbox that does not run.
-func NotRunning(sandboxID string) Failure {
-	return Failure{SandboxID: sandboxID, Message: "The sandbox was not found or is not running", Code: http.StatusBadGateway}
+// WriteError answers a request with a Failure. A port of zero is left out.
+func WriteError(w http.ResponseWriter, status int, sandboxID string, port uint16, message string) {
+	Failure{SandboxID: sandboxID, Port: port, Message: message, Code: status}.Write(w)
 }
 
 // failures turns what went wrong between the proxy and a target into an answer.
@@ -49,14 +50,15 @@ func failureOf(target Target, err error) Failure {
 	failure := Failure{SandboxID: target.SandboxID, Port: target.Port, Code: http.StatusBadGateway}
 	var dial *dialError
 	switch {
-	case errors.Is(err, ErrNotRunning):
-		return NotRunning(target.SandboxID)
-	case errors.Is(err, ErrUnreachable):
-		failure.Message, failure.Code = "The host of the sandbox cannot be reached at the moment", http.StatusServiceUnavailable
-	case errors.As(err, &dial):
+	case !errors.As(err, &dial):
+		failure.Message = "The sandbox closed the connection before it answered"
+	case target.Network == "unix":
+		failure.Message = "The host of the sandbox cannot be reached at the moment"
+		failure.Code = http.StatusServiceUnavailable
+	case errors.Is(err, syscall.ECONNREFUSED):
 		failure.Message = "The sandbox is running but nothing listens on this port"
 	default:
-		failure.Message = "The sandbox closed the connection before it answered"
+		failure.Message = "The sandbox does not answer"
 	}
 	return failure
 }

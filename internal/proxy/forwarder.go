@@ -8,7 +8,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,28 +18,27 @@ import (
 	"time"
 )
 
-// Target is one port of one sandbox.
+// Headers by which the control plane names a guest to the host agent. A
+// client's own are always removed.
+const (
+	SandboxHeader = "Wrenn-Sandbox-Id"
+	PortHeader    = "Wrenn-Sandbox-Port"
+)
+
+// Target is one port of one sandbox and what to dial to reach it from here:
+// "unix" and a host agent's traffic socket, or "tcp" and a guest's address.
 type Target struct {
 	SandboxID string
-	Port      int
+	Port      uint16
+	Network   string
+	Address   string
 }
 
-// host is the key under which connections to a target are pooled. Nobody
-// resolves it.
+// host is the key under which connections to a target are pooled, never shared
+// between sandboxes. Nobody resolves it.
 func (t Target) host() string {
-	return t.SandboxID + ":" + strconv.Itoa(t.Port)
+	return net.JoinHostPort(t.SandboxID, strconv.Itoa(int(t.Port)))
 }
-
-// Dial opens a connection to a target. It answers ErrNotRunning where the
-// sandbox is not there to take one and ErrUnreachable where its host is not;
-// any other error is taken to mean that nothing listens on the port.
-type Dial func(ctx context.Context, target Target) (net.Conn, error)
-
-// Errors a Dial may answer, wrapped or bare.
-var (
-	ErrNotRunning  = errors.New("sandbox is not running")
-	ErrUnreachable = errors.New("host of the sandbox is unreachable")
-)
 
 const (
 	// idleTimeout stays under the five seconds after which Node and uvicorn close
@@ -48,6 +46,8 @@ const (
 	idleTimeout = 4 * time.Second
 	// maxIdlePerTarget lets a browser's burst of requests reuse its connections.
 	maxIdlePerTarget = 32
+	// dialTimeout bounds only the start of a connection, on this machine's networks.
+	dialTimeout = 5 * time.Second
 )
 
 // Forwarder forwards requests to sandboxes: streamed, never buffered, without a
@@ -60,9 +60,9 @@ type Forwarder struct {
 	http2       *http.Transport
 }
 
-// NewForwarder makes a Forwarder that reaches its targets through dial.
-func NewForwarder(dial Dial, log *slog.Logger) *Forwarder {
-	f := &Forwarder{connections: connections{dial: dial, open: map[string]map[*connection]struct{}{}}}
+// NewForwarder makes a Forwarder. Close ends its pooled connections.
+func NewForwarder(log *slog.Logger) *Forwarder {
+	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
 	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
 	f.proxy = &httputil.ReverseProxy{

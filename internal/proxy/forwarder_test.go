@@ -6,13 +6,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,18 +43,15 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 // forwardTo starts a forwarding server in front of a guest.
 func forwardTo(t *testing.T, guest http.Handler) (*httptest.Server, *proxy.Forwarder) {
 	t.Helper()
-	address := serve(t, guest).Listener.Addr().String()
-	return forwardWith(t, func(ctx context.Context, _ proxy.Target) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", address)
-	})
+	return forwardWith(t, "tcp", serve(t, guest).Listener.Addr().String())
 }
 
-func forwardWith(t *testing.T, dial proxy.Dial) (*httptest.Server, *proxy.Forwarder) {
+func forwardWith(t *testing.T, network, address string) (*httptest.Server, *proxy.Forwarder) {
 	t.Helper()
-	forwarder := proxy.NewForwarder(dial, slog.New(slog.DiscardHandler))
+	forwarder := proxy.NewForwarder(slog.New(slog.DiscardHandler))
 	t.Cleanup(forwarder.Close)
 	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forwarder.Forward(w, r, proxy.Target{SandboxID: "isandbox", Port: 3000})
+		forwarder.Forward(w, r, proxy.Target{SandboxID: "isandbox", Port: 3000, Network: network, Address: address})
 	})), forwarder
 }
 
@@ -289,26 +286,16 @@ func TestCloseSandbox_EndsItsStreams(t *testing.T) {
 
 func TestForward_SaysWhyATargetCannotAnswer(t *testing.T) {
 	t.Parallel()
-	hangUp := func(context.Context, proxy.Target) (net.Conn, error) {
-		near, far := net.Pipe()
-		_ = far.Close()
-		return near, nil
-	}
-	refuse := func(err error) proxy.Dial {
-		return func(context.Context, proxy.Target) (net.Conn, error) { return nil, err }
-	}
 	for name, test := range map[string]struct {
-		dial   proxy.Dial
-		status int
-		port   int
+		network, address string
+		status           int
 	}{
-		"not running":    {refuse(fmt.Errorf("look up: %w", proxy.ErrNotRunning)), http.StatusBadGateway, 0},
-		"port closed":    {refuse(errors.New("connection refused")), http.StatusBadGateway, 3000},
-		"host is away":   {refuse(proxy.ErrUnreachable), http.StatusServiceUnavailable, 3000},
-		"guest hangs up": {hangUp, http.StatusBadGateway, 3000},
+		"port closed":    {"tcp", closedPort(t), http.StatusBadGateway},
+		"guest hangs up": {"tcp", hangUpPort(t), http.StatusBadGateway},
+		"host is away":   {"unix", filepath.Join(t.TempDir(), "nobody.sock"), http.StatusServiceUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			front, _ := forwardWith(t, test.dial)
+			front, _ := forwardWith(t, test.network, test.address)
 			response, err := front.Client().Get(front.URL)
 			require.NoError(t, err)
 			defer response.Body.Close()
@@ -317,10 +304,42 @@ func TestForward_SaysWhyATargetCannotAnswer(t *testing.T) {
 			require.Equal(t, test.status, response.StatusCode)
 			require.Equal(t, test.status, failure.Code)
 			require.Equal(t, "isandbox", failure.SandboxID)
-			require.Equal(t, test.port, failure.Port)
+			require.EqualValues(t, 3000, failure.Port)
 			require.NotEmpty(t, failure.Message)
 		})
 	}
+}
+
+// closedPort is an address that refuses connections.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
+}
+
+// hangUpPort is an address whose server closes every connection at once.
+func hangUpPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-ended
+	})
+	return listener.Addr().String()
 }
 
 func TestForward_NeverLetsAClientUpgradeToHTTP2(t *testing.T) {
