@@ -1,0 +1,91 @@
+// Package permissions answers who a caller of envd acts as and which path on
+// disk it means.
+package permissions
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// ErrUnknownUser is returned for a user the guest does not have.
+var ErrUnknownUser = errors.New("user does not exist")
+
+// User is a Unix user of the guest.
+type User struct {
+	Name   string
+	UID    uint32
+	GID    uint32
+	Groups []uint32 // supplementary groups
+	Home   string
+}
+
+// Credential makes a child process this user's.
+func (u *User) Credential() *syscall.Credential {
+	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
+}
+
+// Lookup finds a user by name.
+func Lookup(name string) (*User, error) {
+	found, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) || strings.ContainsRune(name, 0) {
+		return nil, fmt.Errorf("%q: %w", name, ErrUnknownUser)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up user %q: %w", name, err)
+	}
+	uid, err := parseID(found.Uid)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := parseID(found.Gid)
+	if err != nil {
+		return nil, err
+	}
+	result := &User{Name: found.Username, UID: uid, GID: gid, Home: found.HomeDir}
+	groups, err := found.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("look up groups of %q: %w", name, err)
+	}
+	for _, text := range groups {
+		group, err := parseID(text)
+		if err != nil {
+			return nil, err
+		}
+		result.Groups = append(result.Groups, group)
+	}
+	return result, nil
+}
+
+func parseID(text string) (uint32, error) {
+	id, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("malformed user or group ID %q", text)
+	}
+	return uint32(id), nil
+}
+
+// NameFromHeader returns the user an RPC names by HTTP Basic authentication,
+// with an empty password; empty when it names none.
+func NameFromHeader(header http.Header) (string, error) {
+	value := header.Get("Authorization")
+	encoded, isBasic := strings.CutPrefix(value, "Basic ")
+	if !isBasic {
+		return "", nil
+	}
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", errors.New("malformed Basic authorization")
+	}
+	name, _, found := strings.Cut(string(decoded), ":")
+	if !found {
+		return "", errors.New("malformed Basic authorization")
+	}
+	return name, nil
+}

@@ -1,0 +1,99 @@
+// Package settings holds what the host tells envd by /init: every service
+// reads it, only /init writes it.
+package settings
+
+import (
+	"crypto/subtle"
+	"errors"
+	"maps"
+	"net/http"
+	"sync"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+)
+
+// DefaultUser runs what names no user, until /init says otherwise.
+const DefaultUser = "user"
+
+// Settings is safe for use by many goroutines. Make one with New.
+type Settings struct {
+	mutex   sync.RWMutex
+	token   string
+	env     map[string]string
+	user    string
+	workdir string
+}
+
+// New returns settings as a template has them: no token, no variables.
+func New() *Settings { return &Settings{user: DefaultUser, env: map[string]string{}} }
+
+// Update is what one /init changes; empty fields change nothing.
+type Update struct {
+	Token   string
+	Env     map[string]string
+	User    string
+	Workdir string
+}
+
+// Apply takes an update whole.
+func (s *Settings) Apply(update Update) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if update.Token != "" {
+		s.token = update.Token
+	}
+	if update.User != "" {
+		s.user = update.User
+	}
+	if update.Workdir != "" {
+		s.workdir = update.Workdir
+	}
+	merged := maps.Clone(s.env)
+	maps.Copy(merged, update.Env)
+	s.env = merged
+}
+
+// Env returns the variables every command gets. The caller must not change it.
+func (s *Settings) Env() map[string]string {
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	return s.env
+}
+
+// Workdir is where relative paths start; empty means the user's home.
+func (s *Settings) Workdir() string {
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	return s.workdir
+}
+
+// Token is the access token; empty while no /init has set one.
+func (s *Settings) Token() string {
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	return s.token
+}
+
+// TokenIs compares in constant time.
+func (s *Settings) TokenIs(candidate string) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Token()), []byte(candidate)) == 1
+}
+
+// User finds the user by name, or the default user when name is empty.
+func (s *Settings) User(name string) (*permissions.User, error) {
+	if name == "" {
+		s.mutex.RLock()
+		name = s.user
+		s.mutex.RUnlock()
+	}
+	return permissions.Lookup(name)
+}
+
+// Caller finds the user whose name an RPC carries.
+func (s *Settings) Caller(header http.Header) (*permissions.User, error) {
+	name, err := permissions.NameFromHeader(header)
+	if err != nil {
+		return nil, errors.Join(permissions.ErrUnknownUser, err)
+	}
+	return s.User(name)
+}
