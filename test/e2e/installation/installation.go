@@ -169,7 +169,7 @@ func (i *Installation) awaitReady(ctx context.Context) error {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
-		last := i.health(ctx)
+		last := i.ready(ctx)
 		if last == nil {
 			return nil
 		}
@@ -183,7 +183,12 @@ func (i *Installation) awaitReady(ctx context.Context) error {
 	}
 }
 
-func (i *Installation) health(ctx context.Context) error {
+// ready checks that wrenn up has told other commands of itself, which it does
+// last, and that its API answers.
+func (i *Installation) ready(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(i.DataDir, "run", "instance.json")); err != nil {
+		return err
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.URL()+"/health", nil)
 	if err != nil {
 		return err

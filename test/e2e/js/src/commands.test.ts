@@ -50,6 +50,11 @@ test("user becomes root by sudo without a password", async () => {
   assert.equal(stdout, "0\n");
 });
 
+test("the kernel may choose a command before the guest agent when memory runs out", async () => {
+  const { stdout } = await shared().commands.run("cat /proc/self/oom_score_adj");
+  assert.ok(Number(stdout) >= 0, `oom_score_adj is ${stdout}`);
+});
+
 test("a command runs in the directory it is given", async () => {
   const { stdout } = await shared().commands.run("pwd", { cwd: "/usr/lib" });
   assert.equal(stdout, "/usr/lib\n");
