@@ -1,0 +1,164 @@
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+)
+
+const (
+	mebibyte = 1 << 20
+	// storageNeeds is the least free space for images: a template and a handful
+	// of sandboxes, in a file system of their own if need be.
+	storageNeeds = 10 << 10 * mebibyte
+	// restartNeeds is the least where images were already made.
+	restartNeeds = 1 << 10 * mebibyte
+	// cacheNeeds is what building the base image takes.
+	cacheNeeds = 3 << 10 * mebibyte
+	// leastMemory and goodMemory are for the machine as a whole.
+	leastMemory = 1 << 10 * mebibyte
+	goodMemory  = 4 << 10 * mebibyte
+)
+
+// checkDataDir makes sure that the system user, who owns parts of it, can get
+// there.
+func checkDataDir(_ context.Context, options Options) Result {
+	for directory := options.DataDir; ; directory = filepath.Dir(directory) {
+		info, err := os.Stat(directory)
+		if err == nil && !info.IsDir() {
+			return fail("choose another with --data-dir", "%s is not a directory", directory)
+		}
+		if err == nil && info.Mode()&0o001 == 0 {
+			return fail(fmt.Sprintf("choose another with --data-dir, or run: chmod o+x %s", directory),
+				"the system user wrenn cannot pass through %s to its data in %s", directory, options.DataDir)
+		}
+		if directory == filepath.Dir(directory) {
+			return ok("%s", options.DataDir)
+		}
+	}
+}
+
+func checkDiskSpace(_ context.Context, options Options) Result {
+	needs := uint64(storageNeeds)
+	for _, name := range []string{"storage.xfs", "storage/templates"} {
+		if _, err := os.Stat(filepath.Join(options.DataDir, name)); err == nil {
+			needs = restartNeeds
+		}
+	}
+	data := checkFree("--data-dir", options.DataDir, needs)
+	if data.Status != OK {
+		return data
+	}
+	images, err := filepath.Glob(filepath.Join(options.CacheDir, "images", "*"))
+	if err == nil && len(images) > 0 {
+		return data
+	}
+	if cache := checkFree("WRENN_CACHE_DIR", options.CacheDir, cacheNeeds); cache.Status != OK {
+		return cache
+	}
+	return data
+}
+
+// checkFree measures the file system that a directory is on or will be on.
+func checkFree(setting, directory string, needs uint64) Result {
+	_, free, err := disk.Usage(existing(directory))
+	if err != nil {
+		return warn("", "%v", err)
+	}
+	if free < needs {
+		return fail(fmt.Sprintf("free some, or choose another place with %s", setting),
+			"not enough space on %s: %d MiB free, %d MiB needed", directory, free/mebibyte, needs/mebibyte)
+	}
+	return ok("%d GiB free for %s", free>>30, directory)
+}
+
+// existing is the nearest directory upwards that is there.
+func existing(directory string) string {
+	for {
+		if _, err := os.Stat(directory); err == nil || directory == filepath.Dir(directory) {
+			return directory
+		}
+		directory = filepath.Dir(directory)
+	}
+}
+
+// checkReflinks looks at what disks are cloned with: the file system's own
+// reflinks, or else an XFS file mounted by loop.
+func checkReflinks(_ context.Context, options Options) Result {
+	directory := existing(options.DataDir)
+	clones, err := disk.CanClone(directory)
+	if clones {
+		return ok("the file system of %s clones files", directory)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return forRoot("reflinks")
+	}
+	if err != nil {
+		return warn("", "%s cannot be tried out: %v", directory, err)
+	}
+	err = unix.Access("/dev/loop-control", unix.R_OK|unix.W_OK)
+	if errors.Is(err, unix.EACCES) {
+		return forRoot("loop devices")
+	}
+	if err != nil {
+		return fail("run: modprobe loop", "the file system of %s cannot clone files, and no loop device is to be had: %v", directory, err)
+	}
+	if !kernelHasXFS() {
+		return fail("run: modprobe xfs", "the file system of %s cannot clone files, and the kernel has no XFS", directory)
+	}
+	return ok("the file system of %s cannot clone files: images are kept in an XFS file, mounted by loop", directory)
+}
+
+// kernelHasXFS is true for a kernel that has it or could load it.
+func kernelHasXFS() bool {
+	content, err := os.ReadFile("/proc/filesystems")
+	if err == nil && strings.Contains(string(content), "\txfs\n") {
+		return true
+	}
+	var system unix.Utsname
+	if err := unix.Uname(&system); err != nil {
+		return false
+	}
+	release := unix.ByteSliceToString(system.Release[:])
+	modules, err := filepath.Glob(filepath.Join("/lib/modules", release, "kernel/fs/xfs/xfs.ko*"))
+	return err == nil && len(modules) > 0
+}
+
+func checkMemory(context.Context, Options) Result {
+	total, err := totalMemory()
+	if err != nil {
+		return warn("", "%v", err)
+	}
+	if total < leastMemory {
+		return fail("use a machine with 2 GiB or more", "%d MiB of memory are too little", total/mebibyte)
+	}
+	if total < goodMemory {
+		return warn("use a machine with 4 GiB or more for more than a few sandboxes at a time", "%d MiB of memory", total/mebibyte)
+	}
+	return ok("%d MiB", total/mebibyte)
+}
+
+func totalMemory() (uint64, error) {
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if value, found := strings.CutPrefix(lines.Text(), "MemTotal:"); found {
+			kibibytes, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return kibibytes << 10, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/meminfo does not say how much memory there is: %w", lines.Err())
+}

@@ -1,0 +1,166 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
+)
+
+const (
+	// Role is the database user, and Database the one database, of a cluster.
+	Role     = "wrenn"
+	Database = "wrenn"
+
+	readyTimeout = time.Minute
+	pollEvery    = 50 * time.Millisecond
+	// socketName is fixed: the port number is only a part of it.
+	socketName = ".s.PGSQL.5432"
+	// longestSocketPath is what fits into the kernel's address structure.
+	longestSocketPath = 107
+)
+
+// Config says where a cluster is.
+type Config struct {
+	// DataDir holds the cluster; it is made, as User's own, when missing.
+	DataDir string
+	// SocketDir is where the server listens; made when missing.
+	SocketDir string
+	// LogPath is the file that the server's log is appended to.
+	LogPath string
+	// User is the system user to run as; it must be set, and not be root, when
+	// the caller is root. Otherwise empty means the caller.
+	User string
+	// Lifeline, if set, is a file that the server holds open while it lives.
+	Lifeline *os.File
+}
+
+func (c Config) clusterDir() string { return filepath.Join(c.DataDir, "cluster") }
+
+// URL is how the cluster's user, and whoever started it, connects.
+func (c Config) URL() string { return c.databaseURL(Database) }
+
+func (c Config) databaseURL(database string) string {
+	address := url.URL{
+		Scheme: "postgres", User: url.User(Role), Path: "/" + database,
+		RawQuery: url.Values{"host": {c.SocketDir}}.Encode(),
+	}
+	return address.String()
+}
+
+// Server is a running cluster.
+type Server struct {
+	*supervisor.Process
+	config Config
+	// Major is PostgreSQL's major version.
+	Major int
+}
+
+// Start makes the cluster the first time, starts it and returns when it
+// answers. It is stopped by Stop, and by the death of its parent.
+func Start(ctx context.Context, config Config) (*Server, error) {
+	if socket := filepath.Join(config.SocketDir, socketName); len(socket) > longestSocketPath {
+		return nil, fmt.Errorf("the socket path %s is longer than %d characters: choose a shorter data directory", socket, longestSocketPath)
+	}
+	owner, err := findAccount(config.User)
+	if err != nil {
+		return nil, err
+	}
+	installation, err := installationFor(config.clusterDir())
+	if err != nil {
+		return nil, err
+	}
+	for _, directory := range []string{config.DataDir, config.SocketDir} {
+		if err := owner.ownDirectory(directory); err != nil {
+			return nil, err
+		}
+	}
+	if err := config.initialize(ctx, owner, installation); err != nil {
+		return nil, err
+	}
+	if err := config.endStale(ctx); err != nil {
+		return nil, err
+	}
+	if err := config.configure(owner); err != nil {
+		return nil, err
+	}
+	return config.launch(ctx, owner, installation)
+}
+
+// launch starts the server process and waits until it answers.
+func (c Config) launch(ctx context.Context, owner account, installation Installation) (*Server, error) {
+	log, err := os.OpenFile(c.LogPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open database log: %w", err)
+	}
+	defer log.Close()
+	// Not ctx: its end must be an orderly Stop, not a kill.
+	command := owner.command(context.WithoutCancel(ctx), c.clusterDir(), filepath.Join(installation.Bin, "postgres"), "-D", c.clusterDir())
+	command.Stdout, command.Stderr = log, log
+	if c.Lifeline != nil {
+		command.ExtraFiles = []*os.File{c.Lifeline}
+	}
+	// SIGINT is PostgreSQL's fast shutdown: sessions are cut off. SIGQUIT is its
+	// immediate one; unlike a kill it takes the server's children along.
+	process, err := supervisor.Start("PostgreSQL", command, supervisor.Signals{
+		Stop: syscall.SIGINT, Force: syscall.SIGQUIT, Orphan: syscall.SIGINT,
+	})
+	if err != nil {
+		return nil, err
+	}
+	server := &Server{Process: process, config: c, Major: installation.Major}
+	if err := server.awaitReady(ctx); err != nil {
+		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+		defer cancel()
+		return nil, errors.Join(err, process.Stop(ended))
+	}
+	return server, nil
+}
+
+// URL is how the cluster's user, and whoever started it, connects.
+func (s *Server) URL() string { return s.config.URL() }
+
+// awaitReady returns once the server answers and its database is there.
+func (s *Server) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		last := s.ensureDatabase(ctx)
+		if last == nil {
+			return nil
+		}
+		select {
+		case <-s.Done():
+			return fmt.Errorf("PostgreSQL ended before it was ready (%w); see %s", s.Err(), s.config.LogPath)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for PostgreSQL: %w: %w", ctx.Err(), last)
+		case <-poll.C:
+		}
+	}
+}
+
+// ensureDatabase makes the database if the cluster has none yet.
+func (s *Server) ensureDatabase(ctx context.Context) (err error) {
+	connection, err := pgx.Connect(ctx, s.config.databaseURL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, connection.Close(context.WithoutCancel(ctx))) }()
+	var exists bool
+	const query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+	if err := connection.QueryRow(ctx, query, Database).Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err = connection.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{Database}.Sanitize())
+	return err
+}

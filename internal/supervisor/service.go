@@ -1,0 +1,118 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	firstDelay = 500 * time.Millisecond
+	lastDelay  = 30 * time.Second
+	// settled is how long a service must have run for its next death to count
+	// as the first one again.
+	settled = time.Minute
+)
+
+// Running is a service that was started: a Process, or what wraps one.
+type Running interface {
+	Done() <-chan struct{}
+	Err() error
+	Stop(ctx context.Context) error
+}
+
+// Service is something to keep running.
+type Service struct {
+	Name string
+	// Start returns when the service is ready to be used. An error means that
+	// nothing of it runs.
+	Start func(ctx context.Context) (Running, error)
+	// Report is told, a line each, of deaths and restarts.
+	Report func(line string)
+}
+
+// Kept is a service that is started again whenever it dies, until Stop.
+type Kept struct {
+	service Service
+	current Running // owned by watch until ended is closed
+	cancel  context.CancelFunc
+	ended   chan struct{}
+}
+
+// Keep starts a service and keeps it running. The first start has to succeed.
+// The end of ctx interrupts a start, but only Stop stops the service.
+func Keep(ctx context.Context, service Service) (*Kept, error) {
+	current, err := service.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	k := &Kept{service: service, current: current, cancel: cancel, ended: make(chan struct{})}
+	go k.watch(watching)
+	return k, nil
+}
+
+// Stop stops the service in order; when ctx ends first, by force.
+func (k *Kept) Stop(ctx context.Context) error {
+	k.cancel()
+	<-k.ended
+	if k.current == nil {
+		return nil
+	}
+	return k.current.Stop(ctx)
+}
+
+// watch restarts the service each time it dies. It leaves it alone when ctx ends.
+func (k *Kept) watch(ctx context.Context) {
+	defer close(k.ended)
+	delay := firstDelay
+	startedAt := time.Now()
+	for {
+		select {
+		case <-k.current.Done():
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(startedAt) >= settled {
+			delay = firstDelay
+		}
+		k.service.Report(fmt.Sprintf("%s stopped (%s)", k.service.Name, endOf(k.current)))
+		k.current = k.restart(ctx, &delay)
+		if k.current == nil {
+			return
+		}
+		startedAt = time.Now()
+	}
+}
+
+// restart tries until the service is ready again; nil means that ctx ended.
+func (k *Kept) restart(ctx context.Context, delay *time.Duration) Running {
+	for {
+		k.service.Report(fmt.Sprintf("%s: starting it again in %s", k.service.Name, *delay))
+		timer := time.NewTimer(*delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		*delay = min(2**delay, lastDelay)
+		running, err := k.service.Start(ctx)
+		if err == nil {
+			k.service.Report(k.service.Name + " runs again")
+			return running
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		k.service.Report(err.Error())
+	}
+}
+
+func endOf(running Running) error {
+	if err := running.Err(); err != nil {
+		return err
+	}
+	return errors.New("exit status 0")
+}

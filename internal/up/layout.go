@@ -1,0 +1,86 @@
+package up
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+)
+
+// SystemUser is who the control plane and PostgreSQL run as.
+const SystemUser = "wrenn"
+
+// Layout names the files of a data directory.
+type Layout struct{ DataDir string }
+
+// APIKey is the first team's API key.
+func (l Layout) APIKey() string { return filepath.Join(l.DataDir, "secrets", "api-key") }
+
+func (l Layout) secrets() string       { return filepath.Join(l.DataDir, "secrets") }
+func (l Layout) secretKey() string     { return filepath.Join(l.DataDir, "secrets", "control-plane.key") }
+func (l Layout) postgres() string      { return filepath.Join(l.DataDir, "postgres") }
+func (l Layout) controlPlane() string  { return filepath.Join(l.DataDir, "control-plane") }
+func (l Layout) run() string           { return filepath.Join(l.DataDir, "run") }
+func (l Layout) pidFile() string       { return filepath.Join(l.DataDir, "run", "wrenn.pid") }
+func (l Layout) lifeline() string      { return filepath.Join(l.DataDir, "run", "lifeline") }
+func (l Layout) instance() string      { return filepath.Join(l.DataDir, "run", "instance.json") }
+func (l Layout) postgresRun() string   { return filepath.Join(l.DataDir, "run", "postgres") }
+func (l Layout) agentSocket() string   { return filepath.Join(l.DataDir, "run", "host-agent.sock") }
+func (l Layout) trafficSocket() string { return filepath.Join(l.DataDir, "run", "host-traffic.sock") }
+func (l Layout) logs() string          { return filepath.Join(l.DataDir, "logs") }
+func (l Layout) log(name string) string {
+	return filepath.Join(l.DataDir, "logs", name+".log")
+}
+
+// systemUser is SystemUser's IDs.
+type systemUser struct{ uid, gid int }
+
+// ensureSystemUser looks the system user up and makes it when it is missing.
+func ensureSystemUser(say func(string)) (systemUser, error) {
+	found, err := user.Lookup(SystemUser)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		output, err := exec.Command("useradd", "--system", "--user-group", "--no-create-home",
+			"--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SystemUser).CombinedOutput()
+		if err != nil {
+			return systemUser{}, fmt.Errorf("make the system user %s: %w: %s", SystemUser, err, output)
+		}
+		say(fmt.Sprintf("made the system user %q for the control plane and the database", SystemUser))
+		found, err = user.Lookup(SystemUser)
+		if err != nil {
+			return systemUser{}, fmt.Errorf("find the system user: %w", err)
+		}
+	} else if err != nil {
+		return systemUser{}, fmt.Errorf("find the system user: %w", err)
+	}
+	uid, uidErr := strconv.Atoi(found.Uid)
+	gid, gidErr := strconv.Atoi(found.Gid)
+	return systemUser{uid: uid, gid: gid}, errors.Join(uidErr, gidErr)
+}
+
+// prepare makes the directories, each for those who need it: root's are
+// passable, so that the system user reaches its own and the sockets, but it can
+// put nothing beside them.
+func (l Layout) prepare(owner systemUser) error {
+	for _, directory := range []struct {
+		path     string
+		mode     os.FileMode
+		uid, gid int
+	}{
+		{l.secrets(), 0o710, 0, owner.gid},
+		{l.run(), 0o755, 0, 0},
+		{l.logs(), 0o755, 0, 0},
+		{l.controlPlane(), 0o700, owner.uid, owner.gid},
+	} {
+		if err := os.MkdirAll(directory.path, directory.mode); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Chown(directory.path, directory.uid, directory.gid), os.Chmod(directory.path, directory.mode)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

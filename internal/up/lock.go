@@ -1,0 +1,143 @@
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pollEvery = 100 * time.Millisecond
+	// orphanPatience is how long children of a killed `wrenn up` may take to
+	// end: the host agent pauses what runs before it does.
+	orphanPatience = time.Minute
+)
+
+// errLocked is returned when another process holds a lock.
+var errLocked = errors.New("locked")
+
+// lockFile takes a lock that belongs to the open file: it lasts until every
+// process that has the file open, children included, has closed it or died.
+func lockFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock)
+	if err == nil {
+		return file, nil
+	}
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		err = errLocked
+	}
+	return nil, errors.Join(err, file.Close())
+}
+
+// isLocked asks without taking the lock, not even for a moment.
+func isLocked(file *os.File) (bool, error) {
+	lock := unix.Flock_t{Type: unix.F_RDLCK}
+	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock)
+	return lock.Type != unix.F_UNLCK, err
+}
+
+// takePIDFile claims the data directory for this process.
+func (l Layout) takePIDFile() (*os.File, error) {
+	if err := os.MkdirAll(l.run(), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := lockFile(l.pidFile())
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Truncate(0); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	if _, err := fmt.Fprintln(file, os.Getpid()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// runningPID is the process that holds the data directory; 0 when none does.
+func (l Layout) runningPID() (int, error) {
+	file, err := os.Open(l.pidFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	locked, err := isLocked(file)
+	if err != nil || !locked {
+		return 0, err
+	}
+	content, err := os.ReadFile(l.pidFile())
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a process ID: %w", l.pidFile(), err)
+	}
+	return pid, nil
+}
+
+// takeLifeline locks a file that every child inherits: it stays locked until
+// the last of them is gone. So a start after a kill -9 waits for the children
+// of the killed one, and ends them by force when they do not end.
+func (l Layout) takeLifeline(ctx context.Context, say func(string)) (*os.File, error) {
+	deadline := time.Now().Add(orphanPatience)
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for waited := false; ; waited = true {
+		file, err := lockFile(l.lifeline())
+		if !errors.Is(err, errLocked) {
+			return file, err
+		}
+		if !waited {
+			say("waiting for the processes of an earlier, killed wrenn up to end")
+		}
+		if time.Now().After(deadline) {
+			if err := killHolders(l.lifeline()); err != nil {
+				return nil, err
+			}
+			deadline = time.Now().Add(orphanPatience)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-poll.C:
+		}
+	}
+}
+
+// killHolders kills every process that has a file open.
+func killHolders(path string) error {
+	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, link := range links {
+		if target, err := os.Readlink(link); err != nil || target != path {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(link, "/")[2])
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			failures = append(failures, fmt.Errorf("kill process %d of an earlier wrenn up: %w", pid, err))
+		}
+	}
+	return errors.Join(failures...)
+}

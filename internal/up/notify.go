@@ -1,0 +1,25 @@
+package up
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// notify tells systemd of a change of state, where it asked for that.
+func notify(state string) (err error) {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	connection, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	defer func() { err = errors.Join(err, connection.Close()) }()
+	if _, err := connection.Write([]byte(state)); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/postgres"
+	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
+)
+
+const (
+	// agentTimeout leaves a slow machine with a slow mirror time to build the
+	// base template.
+	agentTimeout        = 20 * time.Minute
+	controlPlaneTimeout = time.Minute
+	// probeTimeout is for one question whether a part is ready.
+	probeTimeout = 5 * time.Second
+
+	// firstPublicPort is the lowest that any user may listen on.
+	firstPublicPort = 1024
+)
+
+// startDatabase returns how the control plane reaches its database.
+func (s *stack) startDatabase(ctx context.Context) (string, error) {
+	if s.config.DatabaseURL != "" {
+		s.say.step("PostgreSQL", "the one that DATABASE_URL names", time.Now())
+		return s.config.DatabaseURL, nil
+	}
+	config := postgres.Config{
+		DataDir: s.layout.postgres(), SocketDir: s.layout.postgresRun(), LogPath: s.layout.log("postgres"),
+		User: SystemUser, Lifeline: s.lifeline,
+	}
+	var major int
+	service := supervisor.Service{Name: "PostgreSQL", Start: func(ctx context.Context) (supervisor.Running, error) {
+		server, err := postgres.Start(ctx, config)
+		if err != nil {
+			return nil, err
+		}
+		major = server.Major
+		return server, nil
+	}}
+	return config.URL(), s.keep(ctx, service, func() string { return fmt.Sprintf("version %d", major) })
+}
+
+// startHostAgent starts the part that needs root. Its standard output is for
+// people: what a first start, which builds the base template, is doing.
+func (s *stack) startHostAgent(ctx context.Context) error {
+	const name = "host agent"
+	client := newAgentClient(s.layout.agentSocket())
+	defer client.close()
+	var driver, accelerator string
+	agent := child{
+		name: name, subcommand: "host-agent", logPath: s.layout.log("host-agent"), lifeline: s.lifeline,
+		stdout: &lines{say: func(line string) { s.say.detail(name, line) }},
+		// Told to end, it pauses what runs; nothing is lost with the supervisor.
+		signals: supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGTERM},
+		environment: append(os.Environ(),
+			"WRENN_DATA_DIR="+s.config.DataDir,
+			"WRENN_CACHE_DIR="+s.config.CacheDir,
+			"WRENN_ENVD="+s.config.EnvdPath,
+			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
+			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
+			"WRENN_SOCKET_GID="+strconv.Itoa(s.owner.gid),
+		),
+		readyTimeout: agentTimeout,
+		ready: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+			defer cancel()
+			info, err := client.GetInfo(ctx, connect.NewRequest(&pb.GetInfoRequest{}))
+			if err == nil {
+				driver, accelerator = info.Msg.Driver, info.Msg.Accelerator
+			}
+			return err
+		},
+	}
+	return s.keep(ctx, supervisor.Service{Name: name, Start: agent.start}, func() string {
+		return driver + ", " + accelerator
+	})
+}
+
+// agentClient asks the host agent over its socket.
+type agentClient struct {
+	hostagentconnect.HostAgentClient
+	transport *http.Transport
+}
+
+func newAgentClient(socket string) agentClient {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	return agentClient{hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent"), transport}
+}
+
+func (c agentClient) close() { c.transport.CloseIdleConnections() }
+
+// startControlPlane starts the part that faces the network, as the system user.
+func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error {
+	identity := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.owner.uid), Gid: uint32(s.owner.gid)}}
+	if s.needsLowPort() {
+		identity.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
+	}
+	controlPlane := child{
+		name: "control plane", subcommand: "control-plane", logPath: s.layout.log("control-plane"), lifeline: s.lifeline,
+		// A control plane keeps nothing of its own: when the supervisor is gone
+		// there is nothing to bring to an end.
+		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
+		identity: identity,
+		environment: append(inherited(os.Environ()),
+			"HOME="+s.layout.controlPlane(),
+			"DATABASE_URL="+databaseURL,
+			"WRENN_LISTEN="+s.config.ListenAddress(),
+			"WRENN_DOMAIN="+s.config.domain(),
+			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
+			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
+			"WRENN_SECRET_KEY_FILE="+s.layout.secretKey(),
+			"WRENN_BOOTSTRAP_API_KEY_FILE="+s.layout.APIKey(),
+			"WRENN_PAUSE_ON_SHUTDOWN=true",
+		),
+		readyTimeout: controlPlaneTimeout,
+		ready:        s.probeHealth,
+	}
+	return s.keep(ctx, supervisor.Service{Name: controlPlane.name, Start: controlPlane.start}, s.config.url)
+}
+
+func (s *stack) needsLowPort() bool {
+	_, port, err := net.SplitHostPort(s.config.ListenAddress())
+	if err != nil {
+		return false
+	}
+	number, err := strconv.Atoi(port)
+	return err == nil && number < firstPublicPort
+}
+
+// inherited picks what the control plane may know of the environment that
+// Wrenn was started in.
+func inherited(environment []string) []string {
+	names := []string{"PATH", "LANG", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+	prefixes := []string{"WRENN_", "PG", "GO", "LC_"}
+	return slices.DeleteFunc(slices.Clone(environment), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return !slices.Contains(names, name) &&
+			!slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+	})
+}
+
+func (s *stack) probeHealth(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.dialURL()+"/health", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("it answers %s", response.Status)
+	}
+	return nil
+}
+
+// dialURL reaches the control plane without a name server.
+func (c Config) dialURL() string {
+	host, port, err := net.SplitHostPort(c.ListenAddress())
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + c.ListenAddress()
+}
+
+// FindEnvd returns the guest agent's binary: what WRENN_ENVD names, or the one
+// beside the running program.
+func FindEnvd() (string, error) {
+	if path := os.Getenv("WRENN_ENVD"); path != "" {
+		return filepath.Abs(path)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find envd: %w", err)
+	}
+	return filepath.Join(filepath.Dir(program), "envd"), nil
+}

@@ -1,0 +1,67 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// joinRunning is `wrenn up` on a data directory that is being served: it waits
+// until that Wrenn is ready and shows how to use it. It answers true when that
+// one is gone by now and the caller is to start its own.
+func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (gone bool, err error) {
+	running, found, err := layout.awaitInstance(ctx, say)
+	if err != nil || !found {
+		return !found, err
+	}
+	pid, err := layout.runningPID()
+	if err != nil {
+		return false, err
+	}
+	if c.Replace {
+		build, err := buildOf("/proc/self/exe", c.EnvdPath)
+		if err != nil {
+			return false, fmt.Errorf("identify this build: %w", err)
+		}
+		if build != running.Build {
+			say.Say("another build of Wrenn is running: it makes room for this one")
+			return true, Down(ctx, c.DataDir, c.Out)
+		}
+	}
+	if c.Listen != "" && c.Listen != running.Listen || c.Domain != "" && c.Domain != running.Domain {
+		return false, fmt.Errorf("it is running already, with other settings (process %d, listening on %s for %s); stop it first: wrenn down --data-dir %s",
+			pid, running.Listen, running.Domain, c.DataDir)
+	}
+	key, err := layout.ReadAPIKey()
+	if err != nil {
+		return false, err
+	}
+	say.Say(fmt.Sprintf("Wrenn is running already (process %d), data in %s", pid, c.DataDir))
+	say.Say(howToUse(running.URL, key))
+	return false, nil
+}
+
+// awaitInstance waits for another wrenn up to be ready; false means that it
+// ended first.
+func (l Layout) awaitInstance(ctx context.Context, say *terminal) (instance, bool, error) {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for waited := false; ; waited = true {
+		pid, err := l.runningPID()
+		if err != nil || pid == 0 {
+			return instance{}, false, err
+		}
+		running, ready, err := l.readInstance(pid)
+		if err != nil || ready {
+			return running, ready, err
+		}
+		if !waited {
+			say.Say(fmt.Sprintf("another wrenn up (process %d) is starting or stopping; waiting for it", pid))
+		}
+		select {
+		case <-ctx.Done():
+			return instance{}, false, ctx.Err()
+		case <-poll.C:
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package up
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// secretKeyBytes is the size of the key that sandbox tokens are derived from.
+const secretKeyBytes = 32
+
+// ensureSecrets makes the first API key and the key that tokens are derived
+// from, once. Losing the latter would lock every paused sandbox's owner out.
+func (l Layout) ensureSecrets(owner systemUser) error {
+	if err := ensureSecret(l.secretKey(), newSecretKey, 0o600, owner.uid, owner.gid); err != nil {
+		return err
+	}
+	return ensureSecret(l.APIKey(), newAPIKey, 0o640, 0, owner.gid)
+}
+
+// ensureSecret writes a file that is not there yet; it appears whole, with its
+// final owner, or not at all.
+func ensureSecret(path string, generate func() []byte, mode os.FileMode, uid, gid int) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(temporary, generate(), mode); err != nil {
+		return fmt.Errorf("write secret: %w", err)
+	}
+	if err := errors.Join(os.Chmod(temporary, mode), os.Chown(temporary, uid, gid)); err != nil {
+		return fmt.Errorf("protect secret: %w", err)
+	}
+	return os.Rename(temporary, path)
+}
+
+func newSecretKey() []byte {
+	key := make([]byte, secretKeyBytes)
+	rand.Read(key) // never fails
+	return key
+}
+
+// newAPIKey has the form that the official SDKs insist on.
+func newAPIKey() []byte {
+	random := make([]byte, 20)
+	rand.Read(random) // never fails
+	return []byte("e2b_" + hex.EncodeToString(random) + "\n")
+}
+
+// ReadAPIKey returns the first team's key of a data directory.
+func (l Layout) ReadAPIKey() (string, error) {
+	key, err := os.ReadFile(l.APIKey())
+	if err != nil {
+		return "", fmt.Errorf("read the API key: %w", err)
+	}
+	return strings.TrimSpace(string(key)), nil
+}

@@ -1,0 +1,9 @@
+// Package version says which build of Wrenn a program is.
+package version
+
+// version is set by the linker: -X git.omukk.dev/wrenn/sandbox/internal/version.version=…
+var version = "dev"
+
+// String is the version of the running program, such as "v0.1.0" or
+// "v0.1.0-3-g5decaaa"; "dev" for a build that was not made by make.
+func String() string { return version }
