@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
@@ -29,6 +30,7 @@ type agent struct {
 	driver   vmm.Driver
 	network  *network.Pool
 	base     *snapshot.Snapshot
+	traffic  *proxy.Forwarder
 	sandbox  *sandbox.Manager
 	services *services
 }
@@ -150,10 +152,12 @@ func (a *agent) makeBase(ctx context.Context) error {
 }
 
 func (a *agent) openSandboxes(ctx context.Context) (err error) {
+	a.traffic = proxy.NewForwarder(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, "sandboxes"), Driver: a.driver, Network: a.network,
-		Templates: map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
-		Log:       a.config.Log,
+		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
+		Disconnect: a.traffic.CloseSandbox,
+		Log:        a.config.Log,
 	})
 	if err == nil {
 		a.onTearDown(a.sandbox.Close)

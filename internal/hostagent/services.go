@@ -41,7 +41,7 @@ func (a *agent) listen(context.Context) error {
 		handler    http.Handler
 	}{
 		{"rpc", a.config.RPCSocket, mux},
-		{"traffic", a.config.TrafficSocket, newTraffic(a.sandbox, a.config.Log)},
+		{"traffic", a.config.TrafficSocket, &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}},
 	} {
 		listener, err := listenUnix(open.path, a.config.SocketGID)
 		if err != nil {

@@ -18,10 +18,6 @@ type traffic struct {
 	log       *slog.Logger
 }
 
-func newTraffic(sandboxes *sandbox.Manager, log *slog.Logger) *traffic {
-	return &traffic{sandboxes: sandboxes, forwarder: proxy.NewForwarder(log), log: log}
-}
-
 func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, port := r.Header.Get(proxy.SandboxHeader), r.Header.Get(proxy.PortHeader)
 	r.Header.Del(proxy.SandboxHeader)

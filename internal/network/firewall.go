@@ -27,9 +27,9 @@ var forbiddenDestinations = []netip.Prefix{
 }
 
 const (
-	guestTable    = "wrenn"
-	egressChain   = "egress"
-	domainPort    = 53
+	guestTable  = "wrenn"
+	egressChain = "egress"
+	domainPort  = 53
 )
 
 // installGuestFirewall sets the rules inside a slot's namespace: what the host

@@ -93,6 +93,7 @@ func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	if g.machine != nil {
 		err = g.machine.Kill(ctx)
 	}
+	m.disconnect(s.id)
 	m.network.Release(g.slot)
 	return errors.Join(err, removeIfThere(s.diskPath()), os.RemoveAll(s.runDir()))
 }

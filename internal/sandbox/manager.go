@@ -34,16 +34,20 @@ type Config struct {
 	Network slots
 	// Templates are the snapshots sandboxes start from, by build ID.
 	Templates map[string]*snapshot.Snapshot
-	Log       *slog.Logger
+	// Disconnect ends every connection that is open to a sandbox's guest. It is
+	// called when the guest stops: a machine that is gone sends no farewell.
+	Disconnect func(sandboxID string)
+	Log        *slog.Logger
 }
 
 // Manager holds the sandboxes of one host.
 type Manager struct {
-	dir       string
-	driver    vmm.Driver
-	network   slots
-	templates map[string]*snapshot.Snapshot
-	log       *slog.Logger
+	dir        string
+	driver     vmm.Driver
+	network    slots
+	templates  map[string]*snapshot.Snapshot
+	disconnect func(sandboxID string)
+	log        *slog.Logger
 
 	mutex     sync.Mutex
 	sandboxes map[string]*sandbox
@@ -57,7 +61,8 @@ type Manager struct {
 // are kept, whatever else there was is cleared away.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
-		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates, log: config.Log,
+		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates,
+		disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), watchers: make(map[*watcher]struct{}),
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {

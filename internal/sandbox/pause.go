@@ -54,9 +54,10 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	return s.info(), nil
 }
 
-// takeOwnSnapshot quiets the guest, stops it and writes the next snapshot of
+// takeOwnSnapshot hangs up on the guest, quiets it, stops it and writes the next snapshot of
 // the sandbox's own. The record that names it is what makes the pause count.
 func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.Snapshot, err error) {
+	m.disconnect(s.id)
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	if err := s.guest.envd.PrepareSnapshot(quiet, s.guest.token); err != nil {

@@ -144,7 +144,7 @@ func (s *sandbox) interrupt(ctx context.Context) error {
 	}
 }
 
-func (s *sandbox) runDir() string  { return filepath.Join(s.dir, "run") }
+func (s *sandbox) runDir() string   { return filepath.Join(s.dir, "run") }
 func (s *sandbox) diskPath() string { return filepath.Join(s.dir, "disk") }
 
 func (s *sandbox) logger(log *slog.Logger) *slog.Logger { return log.With("sandbox", s.id) }

@@ -1,0 +1,209 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/gen/process"
+	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// BaseName is the alias of the template that every installation has.
+const BaseName = "base"
+
+// Base says how to make the base template's snapshot from its image.
+type Base struct {
+	Image  Image
+	Driver vmm.Driver
+	// DriverVersion is part of the build's identity: a snapshot restores only
+	// with the VMM it was taken by.
+	DriverVersion string
+	Network       *network.Pool
+	// Dir is where template builds are kept, each in a directory named by its ID.
+	Dir       string
+	VCPUCount int
+	MemoryMiB int
+	Progress  func(string)
+	Log       *slog.Logger
+}
+
+const (
+	bootTimeout = 90 * time.Second
+	// bootAttempts makes up for kernels that, under software emulation on a
+	// busy host, now and then hang while they measure their clocks.
+	bootAttempts = 3
+	warmTimeout  = 60 * time.Second
+)
+
+// warmCommand is run once before the snapshot, so that what nearly every
+// sandbox reads first is in the guest's page cache when it starts.
+const warmCommand = "python3 -c 'import json, os, subprocess, sys' && git --version && ls / >/dev/null"
+
+// buildNamespace derives build IDs from what went into them.
+var buildNamespace = uuid.MustParse("6f0d5c9e-3c0e-4b7a-9a51-0d1b6c8f2a77")
+
+// Ensure returns the base template's snapshot, made now if it is not there
+// yet, and removes builds of it that it replaces.
+func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
+	if err := os.MkdirAll(b.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make template directory: %w", err)
+	}
+	id := b.buildID()
+	if err := b.removeOthers(id); err != nil {
+		return nil, err
+	}
+	directory := filepath.Join(b.Dir, id)
+	made, err := snapshot.Open(directory)
+	if err == nil {
+		return made, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		b.Log.Warn("base template cannot be read and is made again", "error", err)
+	}
+	if err := os.RemoveAll(directory); err != nil {
+		return nil, fmt.Errorf("remove unreadable template: %w", err)
+	}
+	return b.make(ctx, id, directory)
+}
+
+func (b Base) buildID() string {
+	inputs := fmt.Sprintf("%s %s %s %s %d %d %s", b.Image.Hash, b.Driver.Name(), b.Driver.Accelerator(),
+		b.DriverVersion, b.VCPUCount, b.MemoryMiB, warmCommand)
+	return uuid.NewSHA1(buildNamespace, []byte(inputs)).String()
+}
+
+// removeOthers deletes earlier base builds. Sandboxes paused from them have
+// all of their memory and disk themselves.
+func (b Base) removeOthers(id string) error {
+	entries, err := os.ReadDir(b.Dir)
+	if err != nil {
+		return fmt.Errorf("read template directory: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.Name() == id {
+			continue
+		}
+		other, err := snapshot.Open(filepath.Join(b.Dir, entry.Name()))
+		if err == nil && other.Name != BaseName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(b.Dir, entry.Name())); err != nil {
+			return fmt.Errorf("remove old template build: %w", err)
+		}
+	}
+	return nil
+}
+
+// make boots the image and takes the snapshot, in a directory of its own.
+func (b Base) make(ctx context.Context, id, directory string) (_ *snapshot.Snapshot, err error) {
+	began := time.Now()
+	work, err := os.MkdirTemp(b.Dir, "boot-")
+	if err != nil {
+		return nil, fmt.Errorf("make template: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	for attempt := 1; ; attempt++ {
+		b.Progress(fmt.Sprintf("booting the base template once under %s/%s", b.Driver.Name(), b.Driver.Accelerator()))
+		made, err := b.bootAndSnapshot(ctx, id, filepath.Join(work, fmt.Sprint(attempt)), directory)
+		if err == nil {
+			b.Progress(fmt.Sprintf("base template is ready (booted and snapshotted in %.1f s)", time.Since(began).Seconds()))
+			return made, nil
+		}
+		if attempt == bootAttempts || ctx.Err() != nil {
+			return nil, fmt.Errorf("make base template: %w", err)
+		}
+		b.Log.Warn("base template did not boot, trying again", "attempt", attempt, "error", err)
+		b.Progress("the base template did not boot, trying again")
+	}
+}
+
+func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (_ *snapshot.Snapshot, err error) {
+	memoryPath, diskPath, runDir := filepath.Join(work, "memory"), filepath.Join(work, "disk"), filepath.Join(work, "run")
+	if err := os.MkdirAll(runDir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := disk.CreateSparse(memoryPath, int64(b.MemoryMiB)<<20); err != nil {
+		return nil, err
+	}
+	if err := disk.CopySparse(b.Image.RootfsPath, diskPath); err != nil {
+		return nil, err
+	}
+	slot, err := b.Network.Acquire(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Network.Release(slot)
+	machine, err := b.Driver.Boot(ctx, vmm.Spec{
+		Name: "template-" + id, RunDir: runDir, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB, DiskPath: diskPath,
+		NetworkNamespace: slot.Namespace(), TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
+	}, vmm.Boot{
+		MemoryPath: memoryPath, KernelPath: b.Image.KernelPath, InitramfsPath: b.Image.InitramfsPath,
+		CommandLine: KernelCommandLine,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, machine.Kill(context.WithoutCancel(ctx))) }()
+	if err := b.settle(ctx, slot); err != nil {
+		return nil, err
+	}
+	if err := machine.Pause(ctx); err != nil {
+		return nil, err
+	}
+	source := snapshot.Source{Machine: machine, MemoryPath: memoryPath, DiskPath: diskPath}
+	return snapshot.Take(ctx, source, snapshot.Manifest{
+		BuildID: id, Name: BaseName, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB,
+		DiskMiB: b.Image.DiskMiB, EnvdVersion: b.Image.EnvdVersion,
+	}, directory)
+}
+
+// settle waits for envd, warms the guest up and quiets it for the snapshot.
+func (b Base) settle(ctx context.Context, slot *network.Slot) error {
+	envd := envdclient.New(slot.Address())
+	boot, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	if err := envd.AwaitHealthy(boot); err != nil {
+		return fmt.Errorf("wait for the guest agent: %w", err)
+	}
+	if err := envd.Init(boot, "", envdclient.Init{DefaultUser: "user"}); err != nil {
+		return fmt.Errorf("initialise the guest agent: %w", err)
+	}
+	b.Progress("warming the template up")
+	if err := warm(ctx, envd); err != nil {
+		return fmt.Errorf("warm the guest up: %w", err)
+	}
+	return envd.PrepareSnapshot(ctx, "")
+}
+
+// warm runs the warm-up command as the user sandboxes run commands as.
+func warm(ctx context.Context, envd *envdclient.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	request := connect.NewRequest(&process.StartRequest{
+		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-l", "-c", warmCommand}},
+	})
+	stream, err := processconnect.NewProcessClient(envd.HTTPClient(), envd.BaseURL()).Start(ctx, request)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		if end := stream.Msg().GetEvent().GetEnd(); end != nil && end.GetExitCode() != 0 {
+			return fmt.Errorf("%s: %s", warmCommand, end.GetStatus())
+		}
+	}
+	return stream.Err()
+}

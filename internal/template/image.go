@@ -1,0 +1,244 @@
+// Package template makes what sandboxes start from: a guest image out of
+// Debian packages, and the base template's snapshot out of that image.
+package template
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+)
+
+// KernelCommandLine is what the guest's kernel is booted with on any VMM.
+const KernelCommandLine = "console=ttyS0 quiet reboot=t panic=-1"
+
+// formatVersion is raised when images made before must not be used any more.
+const formatVersion = 1
+
+// Image is a bootable guest image: files that are only ever read.
+type Image struct {
+	// Hash identifies everything that went into the image.
+	Hash          string `json:"hash"`
+	KernelPath    string `json:"-"`
+	InitramfsPath string `json:"-"`
+	RootfsPath    string `json:"-"`
+	DiskMiB       int    `json:"diskMiB"`
+	EnvdVersion   string `json:"envdVersion"`
+}
+
+// ImageOptions says what to build and where to keep it.
+type ImageOptions struct {
+	// CacheDir is where images are kept; several data directories may share it.
+	CacheDir string
+	// EnvdPath is the guest agent's static binary.
+	EnvdPath string
+	// DiskMiB is the size of the root disk, at least 1024.
+	DiskMiB  int
+	Progress func(line string)
+	Log      *slog.Logger
+}
+
+// Directories of the cache, and files of an image. The Debian system is a
+// layer of its own, so that a new guest agent does not build it again.
+const (
+	systemsDirectory = "systems"
+	imagesDirectory  = "images"
+	kernelFile       = "vmlinuz"
+	initramfsFile    = "initramfs.cpio"
+	rootfsFile       = "rootfs.ext4"
+	imageManifest    = "image.json"
+	unfinishedSuffix = ".new"
+)
+
+const minimumDiskMiB = 1024
+
+// BuildImage returns the guest image for the options, built now if it is not
+// in the cache. It needs root to build. A build that is interrupted leaves
+// nothing that is taken for an image; two at a time wait for each other.
+func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
+	if options.DiskMiB < minimumDiskMiB {
+		return Image{}, fmt.Errorf("build guest image: a disk of %d MiB is too small; the least is %d", options.DiskMiB, minimumDiskMiB)
+	}
+	release, err := hostRelease()
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: %w", err)
+	}
+	system, err := describeSystem(release, options.DiskMiB)
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: %w", err)
+	}
+	agentHash, err := hashFile(options.EnvdPath)
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: the guest agent: %w", err)
+	}
+	hash := hashStrings(system.hash, agentHash)
+	for _, name := range []string{systemsDirectory, imagesDirectory} {
+		if err := os.MkdirAll(filepath.Join(options.CacheDir, name), 0o755); err != nil {
+			return Image{}, fmt.Errorf("build guest image: %w", err)
+		}
+	}
+	unlock, err := lockCache(ctx, options)
+	if err != nil {
+		return Image{}, err
+	}
+	defer unlock()
+	directory := filepath.Join(options.CacheDir, imagesDirectory, hash)
+	systemDirectory := filepath.Join(options.CacheDir, systemsDirectory, system.hash)
+	if image, err := openImage(directory, systemDirectory); err == nil {
+		return image, nil
+	}
+	image, err := build(ctx, options, system, systemDirectory, directory, hash)
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: %w", err)
+	}
+	return image, nil
+}
+
+func openImage(directory, systemDirectory string) (Image, error) {
+	content, err := os.ReadFile(filepath.Join(directory, imageManifest))
+	if err != nil {
+		return Image{}, err
+	}
+	var image Image
+	if err := json.Unmarshal(content, &image); err != nil {
+		return Image{}, err
+	}
+	image.KernelPath = filepath.Join(systemDirectory, kernelFile)
+	image.InitramfsPath = filepath.Join(systemDirectory, initramfsFile)
+	image.RootfsPath = filepath.Join(directory, rootfsFile)
+	for _, path := range []string{image.KernelPath, image.InitramfsPath, image.RootfsPath} {
+		if _, err := os.Stat(path); err != nil {
+			return Image{}, err
+		}
+	}
+	return image, nil
+}
+
+// build makes the system layer where it is missing, and the image on top.
+func build(ctx context.Context, options ImageOptions, system system, systemDirectory, directory, hash string) (Image, error) {
+	if err := checkTools(); err != nil {
+		return Image{}, err
+	}
+	began := time.Now()
+	if _, err := os.Stat(systemDirectory); errors.Is(err, os.ErrNotExist) {
+		options.Progress("building the guest's Debian system (once; under 3 minutes)")
+		err := unfinished(systemDirectory, func(work string) error { return system.build(ctx, options, work) })
+		if err != nil {
+			return Image{}, err
+		}
+	}
+	options.Progress("putting the guest agent into the image")
+	version, err := agentVersion(ctx, options.EnvdPath)
+	if err != nil {
+		return Image{}, err
+	}
+	err = unfinished(directory, func(work string) error {
+		rootfs := filepath.Join(work, rootfsFile)
+		if err := disk.CopySparse(filepath.Join(systemDirectory, rootfsFile), rootfs); err != nil {
+			return err
+		}
+		if err := installAgent(ctx, rootfs, options.EnvdPath); err != nil {
+			return err
+		}
+		manifest, err := json.Marshal(Image{Hash: hash, DiskMiB: options.DiskMiB, EnvdVersion: version})
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(work, imageManifest), manifest, 0o644)
+	})
+	if err != nil {
+		return Image{}, err
+	}
+	options.Progress(fmt.Sprintf("guest image is ready (%.0f s)", time.Since(began).Seconds()))
+	return openImage(directory, systemDirectory)
+}
+
+// unfinished lets fill work in a directory that gets its name only when done.
+func unfinished(directory string, fill func(work string) error) error {
+	work := directory + unfinishedSuffix
+	if err := os.RemoveAll(work); err != nil {
+		return fmt.Errorf("remove unfinished build: %w", err)
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	if err := fill(work); err != nil {
+		return errors.Join(err, os.RemoveAll(work))
+	}
+	if err := os.RemoveAll(directory); err != nil {
+		return err
+	}
+	return os.Rename(work, directory)
+}
+
+// lockCache waits for its turn; whoever waits is told why.
+func lockCache(ctx context.Context, options ImageOptions) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(options.CacheDir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock image cache: %w", err)
+	}
+	const retryEvery = 200 * time.Millisecond
+	for waiting := false; ; waiting = true {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			file.Close()
+			return nil, fmt.Errorf("lock image cache: %w", err)
+		}
+		if !waiting {
+			options.Progress("waiting for another build of a guest image to end")
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, fmt.Errorf("lock image cache: %w", ctx.Err())
+		case <-time.After(retryEvery):
+		}
+	}
+}
+
+// agentVersion asks the guest agent what it is; it runs on the host for that.
+func agentVersion(ctx context.Context, path string) (string, error) {
+	output, err := exec.CommandContext(ctx, path, "-version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask the guest agent for its version: %w", err)
+	}
+	return strings.TrimSpace(string(output)), nil
+}
+
+func hashFile(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// hashStrings hashes its inputs so that no two lists of them are the same.
+func hashStrings(inputs ...string) string {
+	sum := sha256.New()
+	for _, input := range inputs {
+		fmt.Fprintf(sum, "%d:%s", len(input), input)
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:32]
+}
