@@ -1,0 +1,94 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+)
+
+const (
+	defaultPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	defaultShell = "/bin/bash"
+	defaultTerm  = "xterm-256color"
+)
+
+// buildCommand checks a request and turns it into a command that is ready to
+// start. There is no context in it: a child is killed only when we say so.
+func buildCommand(request *pb.StartRequest, user *permissions.User, settings map[string]string, workdir string) (*exec.Cmd, error) {
+	config := request.GetProcess()
+	if config.GetCmd() == "" {
+		return nil, errors.New("cmd is empty")
+	}
+	for _, text := range append([]string{config.GetCmd()}, config.GetArgs()...) {
+		if strings.ContainsRune(text, 0) {
+			return nil, errors.New("cmd and args must not hold NUL bytes")
+		}
+	}
+	directory, err := permissions.Resolve(config.GetCwd(), user, workdir)
+	if err != nil {
+		return nil, fmt.Errorf("cwd: %w", err)
+	}
+	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("cwd: %s is not a directory", directory)
+	}
+	environment, err := buildEnvironment(request, user, settings)
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command(config.GetCmd(), config.GetArgs()...)
+	command.Dir = directory
+	command.Env = environment
+	command.SysProcAttr = &syscall.SysProcAttr{}
+	if os.Geteuid() == 0 {
+		command.SysProcAttr.Credential = user.Credential()
+	}
+	return command, nil
+}
+
+// buildEnvironment is a login's, then the sandbox's, then the request's own.
+func buildEnvironment(request *pb.StartRequest, user *permissions.User, settings map[string]string) ([]string, error) {
+	variables := map[string]string{
+		"PATH": defaultPath, "HOME": user.Home, "USER": user.Name, "LOGNAME": user.Name, "SHELL": defaultShell,
+	}
+	if request.GetPty() != nil {
+		variables["TERM"] = defaultTerm
+	}
+	for _, layer := range []map[string]string{settings, request.GetProcess().GetEnvs()} {
+		for name, value := range layer {
+			if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+				return nil, fmt.Errorf("environment variable %q is malformed", name)
+			}
+			variables[name] = value
+		}
+	}
+	environment := make([]string, 0, len(variables))
+	for name, value := range variables {
+		environment = append(environment, name+"="+value)
+	}
+	return environment, nil
+}
+
+// startError tells a caller's mistake from a fault of the guest.
+func startError(name string, err error) error {
+	code := connect.CodeInternal
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		code = connect.CodeNotFound
+	case errors.Is(err, fs.ErrPermission):
+		code = connect.CodePermissionDenied
+	case errors.Is(err, syscall.E2BIG), errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
+		code = connect.CodeInvalidArgument
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EMFILE):
+		code = connect.CodeResourceExhausted
+	}
+	return connect.NewError(code, fmt.Errorf("start %q: %w", name, err))
+}

@@ -1,0 +1,281 @@
+// Package process runs commands for clients and lets any number of them watch,
+// feed and signal what runs.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+)
+
+// Service implements process.Process.
+type Service struct {
+	settings *settings.Settings
+	log      *slog.Logger
+
+	mutex    sync.Mutex
+	children map[int]*child
+}
+
+var _ processconnect.ProcessHandler = (*Service)(nil)
+
+// New returns a service that runs nothing yet.
+func New(settings *settings.Settings, log *slog.Logger) *Service {
+	return &Service{settings: settings, log: log, children: make(map[int]*child)}
+}
+
+// List names what runs, oldest first as far as numbers tell.
+func (s *Service) List(context.Context, *connect.Request[pb.ListRequest]) (*connect.Response[pb.ListResponse], error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	response := &pb.ListResponse{}
+	for _, c := range s.children {
+		response.Processes = append(response.Processes, &pb.ProcessInfo{Config: c.config, Pid: uint32(c.pid), Tag: c.tag})
+	}
+	slices.SortFunc(response.Processes, func(a, b *pb.ProcessInfo) int { return cmp.Compare(a.GetPid(), b.GetPid()) })
+	return connect.NewResponse(response), nil
+}
+
+// Start runs a command and follows it. The request's deadline is the
+// command's: it is killed then. A client that merely leaves does not end it.
+func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRequest], stream *connect.ServerStream[pb.StartResponse]) error {
+	user, err := s.settings.Caller(request.Header())
+	if err != nil {
+		return callerError(err)
+	}
+	command, err := buildCommand(request.Msg, user, s.settings.Env(), s.settings.Workdir())
+	if err != nil {
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	c, err := start(command, request.Msg)
+	if err != nil {
+		return startError(request.Msg.GetProcess().GetCmd(), err)
+	}
+	subscription := c.output.subscribe()
+	s.add(c)
+	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
+	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
+	err = follow(ctx, c, subscription, keepAliveInterval(request.Header()), send)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if killErr := c.signal(unix.SIGKILL); killErr != nil && !errors.Is(killErr, errEnded) {
+			s.log.Error("kill a process whose time is up", "pid", c.pid, "error", killErr)
+		}
+		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the command's time is up; it was killed"))
+	}
+	return err
+}
+
+// Connect follows a process that runs already.
+func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.ConnectRequest], stream *connect.ServerStream[pb.ConnectResponse]) error {
+	c, err := s.find(request.Msg.GetProcess())
+	if err != nil {
+		return err
+	}
+	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.ConnectResponse{Event: event}) }
+	return follow(ctx, c, c.output.subscribe(), keepAliveInterval(request.Header()), send)
+}
+
+// follow sends a process's events until it ends, the client leaves, or the
+// client proves too slow.
+func follow(ctx context.Context, c *child, events *subscription, keepAlive time.Duration, send func(*pb.ProcessEvent) error) error {
+	defer events.cancel()
+	started := &pb.ProcessEvent{Event: &pb.ProcessEvent_Start{Start: &pb.ProcessEvent_StartEvent{Pid: uint32(c.pid)}}}
+	if err := send(started); err != nil {
+		return err
+	}
+	ping := time.NewTicker(keepAlive)
+	defer ping.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ping.C:
+			if err := send(&pb.ProcessEvent{Event: &pb.ProcessEvent_Keepalive{Keepalive: &pb.ProcessEvent_KeepAlive{}}}); err != nil {
+				return err
+			}
+			continue
+		case <-events.wake:
+		}
+		batch, err := events.take()
+		if err != nil {
+			return connect.NewError(connect.CodeResourceExhausted, err)
+		}
+		for _, event := range batch {
+			if err := send(event); err != nil {
+				return err
+			}
+			if event.GetEnd() != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// Update resizes a terminal.
+func (s *Service) Update(_ context.Context, request *connect.Request[pb.UpdateRequest]) (*connect.Response[pb.UpdateResponse], error) {
+	c, err := s.find(request.Msg.GetProcess())
+	if err != nil {
+		return nil, err
+	}
+	if size := request.Msg.GetPty().GetSize(); size != nil {
+		if err := c.resize(size); err != nil {
+			return nil, inputError(err)
+		}
+	}
+	return connect.NewResponse(&pb.UpdateResponse{}), nil
+}
+
+// SendInput writes once to stdin or the terminal.
+func (s *Service) SendInput(ctx context.Context, request *connect.Request[pb.SendInputRequest]) (*connect.Response[pb.SendInputResponse], error) {
+	c, err := s.find(request.Msg.GetProcess())
+	if err != nil {
+		return nil, err
+	}
+	if err := c.write(ctx, request.Msg.GetInput()); err != nil {
+		return nil, inputError(err)
+	}
+	return connect.NewResponse(&pb.SendInputResponse{}), nil
+}
+
+// StreamInput writes everything a client sends to one process, in order.
+func (s *Service) StreamInput(ctx context.Context, stream *connect.ClientStream[pb.StreamInputRequest]) (*connect.Response[pb.StreamInputResponse], error) {
+	var c *child
+	for stream.Receive() {
+		switch event := stream.Msg().GetEvent().(type) {
+		case *pb.StreamInputRequest_Start:
+			found, err := s.find(event.Start.GetProcess())
+			if err != nil {
+				return nil, err
+			}
+			c = found
+		case *pb.StreamInputRequest_Data:
+			if c == nil {
+				return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("data came before start named a process"))
+			}
+			if err := c.write(ctx, event.Data.GetInput()); err != nil {
+				return nil, inputError(err)
+			}
+		case *pb.StreamInputRequest_Keepalive:
+		default:
+			return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the message holds no event"))
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&pb.StreamInputResponse{}), nil
+}
+
+// SendSignal signals a process and everything in its group.
+func (s *Service) SendSignal(_ context.Context, request *connect.Request[pb.SendSignalRequest]) (*connect.Response[pb.SendSignalResponse], error) {
+	c, err := s.find(request.Msg.GetProcess())
+	if err != nil {
+		return nil, err
+	}
+	switch signal := request.Msg.GetSignal(); signal {
+	case pb.Signal_SIGNAL_SIGKILL:
+		err = c.signal(unix.SIGKILL)
+	case pb.Signal_SIGNAL_SIGTERM:
+		err = c.signal(unix.SIGTERM)
+	default:
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("signal %d is not supported", signal))
+	}
+	if errors.Is(err, errEnded) {
+		return nil, connect.NewError(connect.CodeNotFound, err)
+	}
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInternal, err)
+	}
+	return connect.NewResponse(&pb.SendSignalResponse{}), nil
+}
+
+// CloseStdin sends end of file.
+func (s *Service) CloseStdin(_ context.Context, request *connect.Request[pb.CloseStdinRequest]) (*connect.Response[pb.CloseStdinResponse], error) {
+	c, err := s.find(request.Msg.GetProcess())
+	if err != nil {
+		return nil, err
+	}
+	if err := c.closeStdin(); err != nil {
+		return nil, inputError(err)
+	}
+	return connect.NewResponse(&pb.CloseStdinResponse{}), nil
+}
+
+// add lists a child until it ends.
+func (s *Service) add(c *child) {
+	s.mutex.Lock()
+	s.children[c.pid] = c
+	s.mutex.Unlock()
+	go func() {
+		<-c.done
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		if s.children[c.pid] == c { // its number may be another's by now
+			delete(s.children, c.pid)
+		}
+	}()
+}
+
+func (s *Service) find(selector *pb.ProcessSelector) (*child, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	switch by := selector.GetSelector().(type) {
+	case *pb.ProcessSelector_Pid:
+		if c, ok := s.children[int(by.Pid)]; ok {
+			return c, nil
+		}
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no process has PID %d", by.Pid))
+	case *pb.ProcessSelector_Tag:
+		for _, c := range s.children {
+			if c.tag != nil && *c.tag == by.Tag {
+				return c, nil
+			}
+		}
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no process has tag %q", by.Tag))
+	default:
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the request names no process"))
+	}
+}
+
+// keepAliveInterval is how often the client asks to hear that the stream lives.
+func keepAliveInterval(header http.Header) time.Duration {
+	const byDefault, shortest, longest = 90, 1, 3600
+	seconds, err := strconv.Atoi(header.Get("Keepalive-Ping-Interval"))
+	if err != nil || seconds < shortest {
+		seconds = byDefault
+	}
+	return time.Duration(min(seconds, longest)) * time.Second
+}
+
+func callerError(err error) error {
+	if errors.Is(err, permissions.ErrUnknownUser) {
+		return connect.NewError(connect.CodeUnauthenticated, err)
+	}
+	return connect.NewError(connect.CodeInternal, err)
+}
+
+func inputError(err error) error {
+	switch {
+	case errors.Is(err, errNoStdin), errors.Is(err, errStdinClosed), errors.Is(err, errNoPTY), errors.Is(err, errHasPTY):
+		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	default:
+		return connect.NewError(connect.CodeInternal, err)
+	}
+}

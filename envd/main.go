@@ -1,0 +1,82 @@
+// Command envd is the agent inside every sandbox: clients run processes and
+// move files through it, and the host quiets it for snapshots.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/api"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+)
+
+// Version is what clients decide by which features they may use.
+const Version = "0.6.4"
+
+func main() {
+	version := flag.Bool("version", false, "print the version and exit")
+	port := flag.Int("port", 49983, "port to listen on, on all addresses")
+	flag.Parse()
+	if *version {
+		fmt.Println(Version)
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := run(ctx, *port, log); err != nil {
+		log.Error("envd ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, port int, log *slog.Logger) error {
+	protect(log)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	handler := api.New(machine{}, log)
+	defer handler.Close()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: 30 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("envd is listening", "version", Version, "address", listener.Addr().String())
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = errors.Join(server.Close(), <-served)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// protect keeps the kernel from choosing envd when the guest runs out of
+// memory: without it nobody can even look at the guest.
+func protect(log *slog.Logger) {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
+		log.Warn("envd may be killed when memory runs out", "error", err)
+	}
+}
+
+// machine is the real one.
+type machine struct{}
+
+func (machine) SetClock(now time.Time) error { return host.SetClock(now) }
+
+func (machine) Reseed() error { return host.Reseed() }
