@@ -1,0 +1,110 @@
+// Package leakcheck finds what a test run left behind on the machine:
+// processes, network namespaces and links, mounts, loop devices, firewall
+// tables.
+package leakcheck
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	pollEvery = 50 * time.Millisecond
+	// patience is how long what is on its way out may take to be gone.
+	patience = 10 * time.Second
+)
+
+// Snapshot is what there was on the machine at one moment, each thing by a
+// name that stays the same while it exists.
+type Snapshot map[string]bool
+
+// Filter narrows down what is looked at, for tests that share the machine with
+// others. It is given names as a report has them.
+type Filter func(name string) bool
+
+// sources each list one kind of thing.
+var sources = []struct {
+	kind string
+	list func() ([]string, error)
+}{
+	{"process", processes},
+	{"network namespace", networkNamespaces},
+	{"link", links},
+	{"mount", mounts},
+	{"loop device", loopDevices},
+	{"nftables table", nftablesTables},
+}
+
+// Take looks at the machine. It needs root to see everything.
+func Take() (Snapshot, error) {
+	snapshot := Snapshot{}
+	for _, source := range sources {
+		names, err := source.list()
+		if err != nil {
+			return nil, fmt.Errorf("list each %s: %w", source.kind, err)
+		}
+		for _, name := range names {
+			snapshot[source.kind+" "+name] = true
+		}
+	}
+	return snapshot, nil
+}
+
+// Left waits until everything that was not there before is gone, and returns
+// what still is when ctx ends, sorted. A nil filter looks at everything.
+func (s Snapshot) Left(ctx context.Context, filter Filter) ([]string, error) {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		now, err := Take()
+		if err != nil {
+			return nil, err
+		}
+		left := s.newIn(now, filter)
+		if len(left) == 0 {
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return left, nil
+		case <-poll.C:
+		}
+	}
+}
+
+// newIn names what a later snapshot has in addition.
+func (s Snapshot) newIn(later Snapshot, filter Filter) []string {
+	var added []string
+	for name := range later {
+		if !s[name] && (filter == nil || filter(name)) {
+			added = append(added, name)
+		}
+	}
+	slices.Sort(added)
+	return added
+}
+
+// Check fails a test that leaves something behind. Call it first: what the
+// test's own cleanups take away is not held against it.
+func Check(t *testing.T, filter Filter) {
+	t.Helper()
+	before, err := Take()
+	if err != nil {
+		t.Fatalf("leak check: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		left, err := before.Left(ctx, filter)
+		if err != nil {
+			t.Errorf("leak check: %v", err)
+		}
+		if len(left) > 0 {
+			t.Errorf("left behind:\n  %s", strings.Join(left, "\n  "))
+		}
+	})
+}
