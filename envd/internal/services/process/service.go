@@ -67,14 +67,12 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 		return startError(request.Msg.GetProcess().GetCmd(), err)
 	}
 	subscription := c.output.subscribe()
-	s.add(c)
+	deadline, _ := ctx.Deadline()
+	s.add(c, deadline)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
 	err = follow(ctx, c, subscription, keepAliveInterval(request.Header()), send)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		if killErr := c.signal(unix.SIGKILL); killErr != nil && !errors.Is(killErr, errEnded) {
-			s.log.Error("kill a process whose time is up", "pid", c.pid, "error", killErr)
-		}
 		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the command's time is up; it was killed"))
 	}
 	return err
@@ -216,19 +214,37 @@ func (s *Service) CloseStdin(_ context.Context, request *connect.Request[pb.Clos
 	return connect.NewResponse(&pb.CloseStdinResponse{}), nil
 }
 
-// add lists a child until it ends.
-func (s *Service) add(c *child) {
+// add lists a child until it ends, and kills it at its deadline, whoever is
+// still listening then. A zero deadline never comes.
+func (s *Service) add(c *child, deadline time.Time) {
 	s.mutex.Lock()
 	s.children[c.pid] = c
 	s.mutex.Unlock()
 	go func() {
-		<-c.done
+		var timeUp <-chan time.Time
+		if !deadline.IsZero() {
+			timer := time.NewTimer(time.Until(deadline))
+			defer timer.Stop()
+			timeUp = timer.C
+		}
+		select {
+		case <-c.done:
+		case <-timeUp:
+			s.kill(c)
+			<-c.done
+		}
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		if s.children[c.pid] == c { // its number may be another's by now
 			delete(s.children, c.pid)
 		}
 	}()
+}
+
+func (s *Service) kill(c *child) {
+	if err := c.signal(unix.SIGKILL); err != nil && !errors.Is(err, errEnded) {
+		s.log.Error("kill a process whose time is up", "pid", c.pid, "error", err)
+	}
 }
 
 func (s *Service) find(selector *pb.ProcessSelector) (*child, error) {
