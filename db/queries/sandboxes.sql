@@ -1,0 +1,103 @@
+-- name: CreateSandbox :one
+INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
+    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+RETURNING *;
+
+-- name: GetSandbox :one
+SELECT * FROM sandboxes WHERE id = $1;
+
+-- name: BeginTransition :one
+-- Claims a sandbox by compare and set on its state. The row lock lasts for this
+-- statement only.
+UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = @claimant, state_changed_at = now()
+WHERE id = @id AND team_id = @team_id AND state = ANY (@from_states::text[])
+RETURNING *;
+
+-- name: Transition :one
+-- Compare and set on the version: whoever read an older one has lost.
+UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = 0, state_changed_at = now(), reason = @reason,
+    ended_at = CASE WHEN @next_state IN ('killed', 'failed') THEN now() ELSE ended_at END
+WHERE id = @id AND version = @version
+RETURNING *;
+
+-- name: StartRunning :one
+-- The end of a create or a resume. Compare and set on the version.
+UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
+    end_at = now() + @lifetime::interval,
+    started_at = CASE WHEN state = 'creating' THEN now() ELSE started_at END,
+    auto_pause = @auto_pause, vcpu_count = @vcpu_count, memory_mib = @memory_mib, disk_mib = @disk_mib,
+    envd_version = @envd_version
+WHERE id = @id AND version = @version
+RETURNING *;
+
+-- name: ReleaseClaim :exec
+-- Leaves a sandbox whose outcome is not known to the reconciler.
+UPDATE sandboxes SET claimant = 0 WHERE id = @id AND version = @version;
+
+-- name: SetEnd :one
+UPDATE sandboxes SET end_at = now() + @lifetime::interval
+WHERE id = @id AND team_id = @team_id AND state = 'running'
+RETURNING *;
+
+-- name: ExtendEnd :one
+UPDATE sandboxes SET end_at = greatest(end_at, now() + @lifetime::interval)
+WHERE id = @id AND team_id = @team_id AND state = 'running'
+RETURNING *;
+
+-- name: PostponeEnd :exec
+UPDATE sandboxes SET end_at = now() + @delay::interval WHERE id = @id AND state = 'running';
+
+-- name: ClaimExpired :many
+-- Served by the index sandboxes_by_end. SKIP LOCKED lets replicas share the work.
+UPDATE sandboxes SET state = CASE WHEN auto_pause THEN 'pausing' ELSE 'killing' END,
+    version = version + 1, claimant = @claimant, state_changed_at = now()
+WHERE id IN (
+    SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
+    ORDER BY s.end_at LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+)
+RETURNING *;
+
+-- name: ClaimRunning :many
+-- All that runs on a host, to pause it.
+UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = @claimant, state_changed_at = now()
+WHERE host_id = @host_id AND state = 'running'
+RETURNING *;
+
+-- name: ListOnHost :many
+-- Served by the index sandboxes_by_host. abandoned says that whoever claimed an
+-- unsettled sandbox has released it, has died (its advisory lock is gone), or has
+-- taken longer than any operation may.
+SELECT s.id, s.state, s.version,
+    (s.state_changed_at < now() - interval '5 minutes' OR NOT claimant_alive(s.claimant))::boolean AS abandoned
+FROM sandboxes s
+WHERE s.host_id = @host_id AND s.state NOT IN ('killed', 'failed');
+
+-- name: ListSandboxesNewest :many
+-- Served by the index sandboxes_by_team, or sandboxes_by_metadata.
+SELECT * FROM sandboxes
+WHERE team_id = @team_id AND state NOT IN ('killed', 'failed') AND state = ANY (@states::text[])
+    AND metadata @> @metadata_filter::jsonb
+    AND started_at >= @started_after::timestamptz
+    AND (@template::text = '' OR template_id = @template::text OR alias = @template::text)
+    AND (started_at, id) < (@cursor_time::timestamptz, @cursor_id::text)
+ORDER BY started_at DESC, id DESC
+LIMIT @page_size::integer;
+
+-- name: ListSandboxesOldest :many
+-- Served by the index sandboxes_by_team read backwards, or sandboxes_by_metadata.
+SELECT * FROM sandboxes
+WHERE team_id = @team_id AND state NOT IN ('killed', 'failed') AND state = ANY (@states::text[])
+    AND metadata @> @metadata_filter::jsonb
+    AND started_at >= @started_after::timestamptz
+    AND (@template::text = '' OR template_id = @template::text OR alias = @template::text)
+    AND (started_at, id) > (@cursor_time::timestamptz, @cursor_id::text)
+ORDER BY started_at, id
+LIMIT @page_size::integer;
+
+-- name: CountRunning :one
+SELECT count(*) FROM sandboxes
+WHERE team_id = @team_id AND state IN ('running', 'pausing')
+    AND metadata @> @metadata_filter::jsonb
+    AND started_at >= @started_after::timestamptz
+    AND (@template::text = '' OR template_id = @template::text OR alias = @template::text);

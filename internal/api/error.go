@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// statuses gives each code of a fault its HTTP status.
+var statuses = map[fault.Code]int{
+	fault.Invalid:         http.StatusBadRequest,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Forbidden:       http.StatusForbidden,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Conflict:        http.StatusConflict,
+	fault.TooLarge:        http.StatusRequestEntityTooLarge,
+	fault.Exhausted:       http.StatusServiceUnavailable,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+	fault.Timeout:         http.StatusGatewayTimeout,
+	fault.Internal:        http.StatusInternalServerError,
+}
+
+// retryAfterSeconds is what a client that meets a 503 is asked to wait.
+const retryAfterSeconds = "1"
+
+// fail answers an error. What is not a fault is logged in full and shown as
+// "internal".
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+		return // the client left; nobody reads an answer
+	}
+	var shown *fault.Error
+	switch {
+	case errors.As(err, &shown):
+	case db.IsUnavailable(err):
+		shown = fault.Wrap(fault.Unavailable, err, "the database cannot be reached at the moment")
+	default:
+		shown = fault.Wrap(fault.Internal, err, "internal error")
+	}
+	status := statuses[shown.Code]
+	if status >= http.StatusInternalServerError {
+		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfterSeconds)
+	}
+	writeError(w, status, shown.Message)
+}
+
+func writeError(w http.ResponseWriter, status int, message string) {
+	writeJSON(w, status, struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}{status, message})
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // a client that left is no concern here
+}

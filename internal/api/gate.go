@@ -1,0 +1,69 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// gate counts the requests under way, and can be closed.
+type gate struct {
+	mutex  sync.Mutex
+	inside int
+	closed bool
+	empty  chan struct{} // made by close, closed when the last request has left
+}
+
+func (g *gate) enter() bool {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.inside--
+	if g.closed && g.inside == 0 {
+		close(g.empty)
+	}
+}
+
+// close lets nobody in any more and waits until all have left.
+func (g *gate) close(ctx context.Context) error {
+	g.mutex.Lock()
+	if !g.closed {
+		g.closed = true
+		g.empty = make(chan struct{})
+		if g.inside == 0 {
+			close(g.empty)
+		}
+	}
+	g.mutex.Unlock()
+	select {
+	case <-g.empty:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the last requests: %w", ctx.Err())
+	}
+}
+
+func (g *gate) middleware(fail func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !g.enter() {
+				fail(w, r, fault.New(fault.Unavailable, "the server is shutting down"))
+				return
+			}
+			defer g.leave()
+			next.ServeHTTP(w, r)
+		})
+	}
+}

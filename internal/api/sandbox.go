@@ -1,0 +1,106 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// clientID is a field that clients still expect and nothing reads any more.
+const clientID = "wrenn"
+
+// sandboxAnswer is what a client needs to use a sandbox.
+type sandboxAnswer struct {
+	TemplateID         string  `json:"templateID"`
+	SandboxID          string  `json:"sandboxID"`
+	Alias              string  `json:"alias,omitempty"`
+	ClientID           string  `json:"clientID"`
+	EnvdVersion        string  `json:"envdVersion"`
+	EnvdAccessToken    string  `json:"envdAccessToken"`
+	TrafficAccessToken *string `json:"trafficAccessToken"`
+	Domain             string  `json:"domain"`
+}
+
+// listedSandbox is a sandbox in a list.
+type listedSandbox struct {
+	TemplateID  string            `json:"templateID"`
+	Alias       string            `json:"alias,omitempty"`
+	SandboxID   string            `json:"sandboxID"`
+	ClientID    string            `json:"clientID"`
+	StartedAt   time.Time         `json:"startedAt"`
+	EndAt       time.Time         `json:"endAt"`
+	CPUCount    int32             `json:"cpuCount"`
+	MemoryMB    int32             `json:"memoryMB"`
+	DiskSizeMB  int32             `json:"diskSizeMB"`
+	Metadata    map[string]string `json:"metadata"`
+	State       lifecycle.State   `json:"state"`
+	EnvdVersion string            `json:"envdVersion"`
+}
+
+// detailedSandbox is all that may be known of a sandbox.
+type detailedSandbox struct {
+	listedSandbox
+	EnvdAccessToken     string           `json:"envdAccessToken"`
+	AllowInternetAccess *bool            `json:"allowInternetAccess"`
+	Domain              string           `json:"domain"`
+	Network             db.Network       `json:"network"`
+	Lifecycle           lifecycleSetting `json:"lifecycle"`
+}
+
+type lifecycleSetting struct {
+	AutoResume bool   `json:"autoResume"`
+	OnTimeout  string `json:"onTimeout"`
+}
+
+func (s *Server) answerOf(sandbox db.Sandbox) sandboxAnswer {
+	credentials := s.Sandboxes.Credentials(sandbox)
+	answer := sandboxAnswer{
+		TemplateID: sandbox.TemplateID, SandboxID: sandbox.ID, Alias: sandbox.Alias, ClientID: clientID,
+		EnvdVersion: sandbox.EnvdVersion, EnvdAccessToken: credentials.EnvdAccess, Domain: s.Domain,
+	}
+	if credentials.TrafficAccess != "" {
+		answer.TrafficAccessToken = &credentials.TrafficAccess
+	}
+	return answer
+}
+
+func listed(sandbox db.Sandbox) listedSandbox {
+	return listedSandbox{
+		TemplateID: sandbox.TemplateID, Alias: sandbox.Alias, SandboxID: sandbox.ID, ClientID: clientID,
+		StartedAt: sandbox.StartedAt.UTC(), EndAt: sandbox.EndAt.UTC(),
+		CPUCount: sandbox.VCPUCount, MemoryMB: sandbox.MemoryMiB, DiskSizeMB: sandbox.DiskMiB,
+		Metadata: sandbox.Metadata, State: shownState(sandbox.State), EnvdVersion: sandbox.EnvdVersion,
+	}
+}
+
+// shownState is what clients see: an operation that is not over has not happened.
+func shownState(state lifecycle.State) lifecycle.State {
+	switch state {
+	case lifecycle.Pausing:
+		return lifecycle.Running
+	case lifecycle.Resuming:
+		return lifecycle.Paused
+	default:
+		return state
+	}
+}
+
+func (s *Server) getSandbox(w http.ResponseWriter, r *http.Request) error {
+	sandbox, err := s.Sandboxes.Get(r.Context(), teamOf(r), sandboxOf(r))
+	if err != nil {
+		return err
+	}
+	detail := detailedSandbox{
+		listedSandbox:       listed(sandbox),
+		EnvdAccessToken:     s.Sandboxes.Credentials(sandbox).EnvdAccess,
+		AllowInternetAccess: sandbox.AllowInternetAccess, Domain: s.Domain, Network: sandbox.Network,
+		Lifecycle: lifecycleSetting{OnTimeout: "kill"},
+	}
+	if sandbox.AutoPause {
+		detail.Lifecycle.OnTimeout = "pause"
+	}
+	writeJSON(w, http.StatusOK, detail)
+	return nil
+}

@@ -1,0 +1,129 @@
+// Package api is the control API: it decodes and checks requests, asks the
+// services, and encodes what they answer. It knows no SQL and no host.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// Authenticator finds the principal behind an API key.
+type Authenticator interface {
+	Key(ctx context.Context, key string) (auth.Principal, error)
+}
+
+// Sandboxes is the service behind the routes of sandboxes.
+type Sandboxes interface {
+	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSandbox) (db.Sandbox, error)
+	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
+	List(ctx context.Context, teamID uuid.UUID, filter service.Filter) (service.Page, error)
+	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
+	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string) error
+	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32, autoPause *bool) (db.Sandbox, error)
+	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32) (db.Sandbox, bool, error)
+	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
+	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
+	Credentials(sandbox db.Sandbox) service.Credentials
+}
+
+// Templates is the service behind the routes of templates.
+type Templates interface {
+	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
+}
+
+// Server answers the control API.
+type Server struct {
+	Authenticator Authenticator
+	Sandboxes     Sandboxes
+	Templates     Templates
+	// Healthy answers nil when requests can be served.
+	Healthy func(ctx context.Context) error
+	// Domain is what the host names of sandboxes end in.
+	Domain string
+	Log    *slog.Logger
+
+	gate gate
+}
+
+// healthTimeout bounds the question whether all is well.
+const healthTimeout = 2 * time.Second
+
+// Handler returns the routes.
+func (s *Server) Handler() http.Handler {
+	router := chi.NewRouter()
+	router.Use(s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody)
+	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
+	})
+	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
+	})
+	router.Get("/health", s.handle(s.health))
+	router.Group(func(router chi.Router) {
+		router.Use(s.authenticate)
+		s.routeSandboxes(router)
+		router.Get("/templates", s.handle(s.listTemplates))
+		router.Get("/v2/templates", s.handle(s.listTemplates))
+	})
+	return router
+}
+
+// Drain refuses new requests and waits for those under way.
+func (s *Server) Drain(ctx context.Context) error { return s.gate.close(ctx) }
+
+func (s *Server) routeSandboxes(router chi.Router) {
+	router.Post("/sandboxes", s.handle(s.createSandboxV1))
+	router.Post("/v2/sandboxes", s.handle(s.createSandboxV2))
+	router.Get("/sandboxes", s.handle(s.listRunning))
+	router.Get("/v2/sandboxes", s.handle(s.listSandboxes))
+	router.Get("/sandboxes/{sandboxID}", s.handle(s.getSandbox))
+	router.Delete("/sandboxes/{sandboxID}", s.handle(s.killSandbox))
+	router.Post("/sandboxes/{sandboxID}/pause", s.handle(s.pauseSandbox))
+	router.Post("/sandboxes/{sandboxID}/resume", s.handle(s.resumeSandbox))
+	router.Post("/sandboxes/{sandboxID}/connect", s.handle(s.connectSandboxV1))
+	router.Post("/v2/sandboxes/{sandboxID}/connect", s.handle(s.connectSandboxV2))
+	router.Post("/sandboxes/{sandboxID}/timeout", s.handle(s.setTimeout))
+	router.Post("/sandboxes/{sandboxID}/refreshes", s.handle(s.refreshSandbox))
+}
+
+// handle turns a handler that may fail into one that answers its failures.
+func (s *Server) handle(handler func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := handler(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+	defer cancel()
+	if err := s.Healthy(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached at the moment")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		principal, err := s.Authenticator.Key(r.Context(), r.Header.Get("X-API-Key"))
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(auth.WithPrincipal(r.Context(), principal)))
+	})
+}
+
+func teamOf(r *http.Request) uuid.UUID { return auth.PrincipalOf(r.Context()).TeamID }

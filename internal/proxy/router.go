@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// Directory finds sandboxes. The router asks it for every request and remembers
+// nothing, so that a kill or a pause takes effect at once.
+type Directory interface {
+	GetSandbox(ctx context.Context, sandboxID string) (db.Sandbox, error)
+}
+
+// Router sends the requests that name a sandbox to its host, and leaves all
+// others to the control API.
+type Router struct {
+	Directory Directory
+	Tokens    Tokens
+	Forwarder *Forwarder
+	// TrafficSocket is the host agent's socket for traffic.
+	TrafficSocket string
+	Log           *slog.Logger
+}
+
+// Before returns a handler that routes requests to sandboxes and hands those that
+// name none to next.
+func (t *Router) Before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to, named, err := destinationOf(r)
+		switch {
+		case !named:
+			next.ServeHTTP(w, r)
+		case err != nil:
+			WriteError(w, http.StatusBadRequest, "", 0, err.Error())
+		default:
+			t.route(w, r, to)
+		}
+	})
+}
+
+func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
+	sandbox, err := t.Directory.GetSandbox(r.Context(), to.sandboxID)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox was not found")
+		return
+	case err != nil:
+		if r.Context().Err() == nil {
+			t.Log.Error("look up a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
+		}
+		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
+		return
+	case sandbox.State != lifecycle.Running:
+		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, whyNotRunning(sandbox.State))
+		return
+	}
+	if why := refuse(r, sandbox, to.port, t.Tokens); why != nil {
+		WriteError(w, why.status, to.sandboxID, to.port, why.message)
+		return
+	}
+	prepare(r, to)
+	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Network: "unix", Address: t.TrafficSocket})
+}
+
+func whyNotRunning(state lifecycle.State) string {
+	switch state {
+	case lifecycle.Pausing, lifecycle.Paused, lifecycle.Resuming:
+		return "The sandbox is paused"
+	case lifecycle.Creating:
+		return "The sandbox is not running yet"
+	default:
+		return "The sandbox was not found"
+	}
+}
+
+// prepare names the guest to the host agent and the client to the guest.
+func prepare(r *http.Request, to destination) {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Wrenn-") {
+			r.Header.Del(name)
+		}
+	}
+	r.Header.Del(trafficTokenHeader)
+	r.Header.Set(SandboxHeader, to.sandboxID)
+	r.Header.Set(PortHeader, strconv.Itoa(int(to.port)))
+	if to.port == AgentPort {
+		// The guest agent speaks nothing that a connection is upgraded to.
+		r.Header.Del("Upgrade")
+	}
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err == nil {
+		r.Header.Add("X-Forwarded-For", client)
+	}
+	setDefault(r.Header, "X-Forwarded-Host", r.Host)
+	setDefault(r.Header, "X-Forwarded-Proto", "http")
+}
+
+// setDefault keeps what a proxy in front has said.
+func setDefault(header http.Header, name, value string) {
+	if header.Get(name) == "" {
+		header.Set(name, value)
+	}
+}

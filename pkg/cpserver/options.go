@@ -1,0 +1,33 @@
+package cpserver
+
+import (
+	"log/slog"
+	"net"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
+)
+
+// Option changes how the server is built.
+type Option func(*server)
+
+// WithConfig gives the configuration. Without it, Run reads the environment.
+func WithConfig(config config.Config) Option {
+	return func(s *server) { s.config = &config }
+}
+
+// WithLogger gives the logger. Without it, Run logs to standard error as the
+// configuration says.
+func WithLogger(log *slog.Logger) Option {
+	return func(s *server) { s.log = log }
+}
+
+// WithVersion gives the version that the server says it is.
+func WithVersion(version string) Option {
+	return func(s *server) { s.version = version }
+}
+
+// WithListener gives the listener, in place of the one that the configuration
+// names. The server closes it.
+func WithListener(listener net.Listener) Option {
+	return func(s *server) { s.listener = listener }
+}

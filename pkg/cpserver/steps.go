@@ -1,0 +1,207 @@
+package cpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+const (
+	defaultTeam = "default"
+	localHost   = "local"
+	// firstSyncTimeout is how long the start waits for a host agent that hangs.
+	firstSyncTimeout = 10 * time.Second
+	// drainTimeout is how long a stop waits for requests of the control API; a
+	// pause that has begun may need it.
+	drainTimeout = 90 * time.Second
+	// closeTimeout is how long streams may take to end when all is paused.
+	closeTimeout      = 2 * time.Second
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+)
+
+func (s *server) openDatabase(ctx context.Context) error {
+	pool, err := db.Open(ctx, s.config.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	s.pool, s.queries = pool, db.New(pool)
+	s.onTearDown(func(context.Context) error { pool.Close(); return nil })
+	return nil
+}
+
+func (s *server) migrate(ctx context.Context) error { return db.Migrate(ctx, s.pool) }
+
+func (s *server) claim(ctx context.Context) error {
+	claimant, err := db.NewClaimant(ctx, s.config.DatabaseURL, s.log)
+	if err != nil {
+		return err
+	}
+	s.claimant = claimant
+	s.background(claimant.Hold)
+	return nil
+}
+
+func (s *server) readSecrets(context.Context) error {
+	tokens, err := auth.ReadTokens(s.config.SecretKeyFile)
+	if err != nil {
+		return fmt.Errorf("WRENN_SECRET_KEY_FILE: %w", err)
+	}
+	s.tokens = tokens
+	return nil
+}
+
+// bootstrapTeam makes the default team and gives it the key that the
+// installation was made with.
+func (s *server) bootstrapTeam(ctx context.Context) error {
+	team, err := s.queries.EnsureTeam(ctx, db.EnsureTeamParams{ID: uuid.New(), Slug: defaultTeam, Name: "Default"})
+	if err != nil {
+		return fmt.Errorf("make team: %w", err)
+	}
+	if s.config.BootstrapAPIKeyFile == "" {
+		return nil
+	}
+	content, err := os.ReadFile(s.config.BootstrapAPIKeyFile)
+	if err != nil {
+		return fmt.Errorf("WRENN_BOOTSTRAP_API_KEY_FILE: %w", err)
+	}
+	key := strings.TrimSpace(string(content))
+	if !auth.IsKey(key) {
+		return fmt.Errorf("WRENN_BOOTSTRAP_API_KEY_FILE: %s does not hold an API key", s.config.BootstrapAPIKeyFile)
+	}
+	mask := auth.MaskKey(key)
+	_, err = s.queries.CreateAPIKey(ctx, db.CreateAPIKeyParams{
+		ID: uuid.New(), TeamID: team.ID, Name: "First key", KeyHash: auth.HashKey(key),
+		KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength),
+		MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
+	})
+	if err != nil {
+		return fmt.Errorf("store first API key: %w", err)
+	}
+	return nil
+}
+
+func (s *server) registerHost(ctx context.Context) error {
+	row, err := s.queries.EnsureHost(ctx, db.EnsureHostParams{ID: uuid.New(), Name: localHost})
+	if err != nil {
+		return fmt.Errorf("store host: %w", err)
+	}
+	s.hostID, s.host = row.ID, host.NewClient(s.config.HostAgentSocket)
+	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
+	return nil
+}
+
+func (s *server) buildServices(context.Context) error {
+	s.sandboxes = &service.Sandboxes{
+		Queries: s.queries, Host: s.host, HostID: s.hostID, Tokens: s.tokens,
+		Claimant: s.claimant, Log: s.log, MaxTimeout: s.config.MaxTimeout,
+	}
+	s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
+	s.forwarder = proxy.NewForwarder(s.log)
+	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
+	s.api = &api.Server{
+		Authenticator: auth.NewAuthenticator(s.queries), Sandboxes: s.sandboxes,
+		Templates: &service.Templates{Queries: s.queries}, Healthy: s.pool.Ping,
+		Domain: s.config.Domain, Log: s.log,
+	}
+	return nil
+}
+
+// firstSync learns what the host has before the first request can ask for it. A
+// host that is not up yet is followed from the background.
+func (s *server) firstSync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstSyncTimeout)
+	defer cancel()
+	err := s.hostSync.Sync(ctx)
+	if code := fault.CodeOf(err); code == fault.Unavailable || code == fault.Timeout {
+		s.log.Warn("the host agent is not up yet", "error", err)
+		return nil
+	}
+	return err
+}
+
+func (s *server) startWork(context.Context) error {
+	s.onTearDown(s.pauseAll)
+	s.background(s.hostSync.Run, s.sandboxes.Reap)
+	return nil
+}
+
+func (s *server) pauseAll(ctx context.Context) error {
+	if !s.config.PauseOnShutdown {
+		return nil
+	}
+	s.log.Info("pausing what runs")
+	if err := s.sandboxes.PauseAll(ctx); err != nil {
+		return fmt.Errorf("pause what runs: %w", err)
+	}
+	return nil
+}
+
+// listen opens the port. Until the server runs, clients wait.
+func (s *server) listen(ctx context.Context) error {
+	if s.listener == nil {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.Listen)
+		if err != nil {
+			return fmt.Errorf("WRENN_LISTEN: %w", err)
+		}
+		s.listener = listener
+	}
+	router := &proxy.Router{
+		Directory: s.queries, Tokens: s.tokens, Forwarder: s.forwarder,
+		TrafficSocket: s.config.HostTrafficSocket, Log: s.log,
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler: router.Before(s.api.Handler()), Protocols: protocols,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+	}
+	s.onTearDown(s.closeServer)
+	return nil
+}
+
+func (s *server) serve(context.Context) error {
+	go func() {
+		defer close(s.served)
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serve: %w", err)
+		}
+	}()
+	s.onTearDown(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		return s.api.Drain(ctx)
+	})
+	return nil
+}
+
+// closeServer ends the server, and by force the streams that do not end.
+func (s *server) closeServer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close()
+	}
+	// The server closes only a listener that it has served.
+	if err := s.listener.Close(); err == nil {
+		return nil
+	}
+	<-s.served
+	return nil
+}

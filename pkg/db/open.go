@@ -1,0 +1,67 @@
+// Package db is the database: connections, schema, and one Go method for each
+// query of db/queries (in the generated files).
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"git.omukk.dev/wrenn/sandbox/db/migrations"
+)
+
+// Open connects to PostgreSQL.
+func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("connect to database: %w", err)
+	}
+	return pool, nil
+}
+
+// Migrate brings the schema up to date. An advisory lock makes replicas that
+// start together take turns.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("make migration lock: %w", err)
+	}
+	database := stdlib.OpenDBFromPool(pool)
+	defer database.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate database: %w", err)
+	}
+	return nil
+}
+
+// IsUnavailable says whether an error means that the database cannot be reached
+// at the moment, rather than that it refused a statement.
+func IsUnavailable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network *net.OpError
+	if errors.As(err, &connect) || errors.As(err, &network) {
+		return true
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		// Class 08 is a connection's failure, 57P a server that stops or starts.
+		return strings.HasPrefix(answer.Code, "08") || strings.HasPrefix(answer.Code, "57P")
+	}
+	return false
+}

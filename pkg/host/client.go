@@ -1,0 +1,243 @@
+// Package host talks to host agents: it turns their wire messages into the
+// control plane's types and their errors into faults.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// Sandbox is a sandbox as its host sees it.
+type Sandbox struct {
+	ID          string
+	State       lifecycle.State
+	VCPUCount   int32
+	MemoryMiB   int32
+	DiskMiB     int32
+	EnvdVersion string
+	// Reason says why a sandbox is gone or failed.
+	Reason string
+}
+
+// Template is one build that a host can start now.
+type Template struct {
+	BuildID     string
+	Name        string
+	VCPUCount   int32
+	MemoryMiB   int32
+	DiskMiB     int32
+	EnvdVersion string
+}
+
+// Info is what a host is.
+type Info struct {
+	Version          string
+	Driver           string
+	Accelerator      string
+	CPUCount         int32
+	MemoryTotalBytes int64
+	DiskTotalBytes   int64
+}
+
+// Identity is what makes a restored guest itself and nobody else.
+type Identity struct {
+	AccessToken string
+	EnvVars     map[string]string
+	LifecycleID string
+}
+
+// Creation is what a host needs to know to start a sandbox.
+type Creation struct {
+	SandboxID    string
+	BuildID      string
+	Identity     Identity
+	DenyInternet bool
+}
+
+// Client drives one host.
+type Client struct {
+	rpc       hostagentconnect.HostAgentClient
+	transport *http.Transport
+}
+
+// NewClient makes a client of the host agent that listens on a Unix socket. It
+// connects when it is first used, and again after the agent has been away.
+func NewClient(socket string) *Client {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}
+	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent.invalid")
+	return &Client{rpc: rpc, transport: transport}
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Info asks what the host is.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	response, err := c.rpc.GetInfo(ctx, connect.NewRequest(&pb.GetInfoRequest{}))
+	if err != nil {
+		return Info{}, translate("ask a host what it is", err)
+	}
+	m := response.Msg
+	return Info{
+		Version: m.Version, Driver: m.Driver, Accelerator: m.Accelerator, CPUCount: int32(m.CpuCount),
+		MemoryTotalBytes: int64(m.MemoryTotalBytes), DiskTotalBytes: int64(m.DiskTotalBytes),
+	}, nil
+}
+
+// ListTemplates names the builds that the host can start.
+func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
+	response, err := c.rpc.ListTemplates(ctx, connect.NewRequest(&pb.ListTemplatesRequest{}))
+	if err != nil {
+		return nil, translate("list a host's templates", err)
+	}
+	templates := make([]Template, 0, len(response.Msg.Templates))
+	for _, t := range response.Msg.Templates {
+		templates = append(templates, Template{
+			BuildID: t.BuildId, Name: t.Name, VCPUCount: int32(t.VcpuCount),
+			MemoryMiB: int32(t.MemoryMib), DiskMiB: int32(t.DiskMib), EnvdVersion: t.EnvdVersion,
+		})
+	}
+	return templates, nil
+}
+
+// CreateSandbox starts a sandbox and answers when it runs.
+func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox, error) {
+	response, err := c.rpc.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
+		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
+		Identity: toIdentity(creation.Identity), DenyInternet: creation.DenyInternet,
+	}))
+	if err != nil {
+		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)
+	}
+	return fromSandbox(response.Msg.Sandbox), nil
+}
+
+// PauseSandbox pauses a sandbox and answers when that is durable.
+func (c *Client) PauseSandbox(ctx context.Context, sandboxID string) error {
+	_, err := c.rpc.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: sandboxID}))
+	return translate("pause sandbox "+sandboxID, err)
+}
+
+// ResumeSandbox brings a paused sandbox back.
+func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity) (Sandbox, error) {
+	response, err := c.rpc.ResumeSandbox(ctx, connect.NewRequest(&pb.ResumeSandboxRequest{
+		SandboxId: sandboxID, Identity: toIdentity(identity),
+	}))
+	if err != nil {
+		return Sandbox{}, translate("resume sandbox "+sandboxID, err)
+	}
+	return fromSandbox(response.Msg.Sandbox), nil
+}
+
+// KillSandbox ends a sandbox. One that the host does not have is killed already.
+func (c *Client) KillSandbox(ctx context.Context, sandboxID string) error {
+	_, err := c.rpc.KillSandbox(ctx, connect.NewRequest(&pb.KillSandboxRequest{SandboxId: sandboxID}))
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		return nil
+	}
+	return translate("kill sandbox "+sandboxID, err)
+}
+
+// GetSandbox asks for the host's truth about one sandbox.
+func (c *Client) GetSandbox(ctx context.Context, sandboxID string) (Sandbox, error) {
+	response, err := c.rpc.GetSandbox(ctx, connect.NewRequest(&pb.GetSandboxRequest{SandboxId: sandboxID}))
+	if err != nil {
+		return Sandbox{}, translate("look up sandbox "+sandboxID, err)
+	}
+	return fromSandbox(response.Msg.Sandbox), nil
+}
+
+// ListSandboxes is the host's truth about all its sandboxes.
+func (c *Client) ListSandboxes(ctx context.Context) ([]Sandbox, error) {
+	response, err := c.rpc.ListSandboxes(ctx, connect.NewRequest(&pb.ListSandboxesRequest{}))
+	if err != nil {
+		return nil, translate("list a host's sandboxes", err)
+	}
+	sandboxes := make([]Sandbox, 0, len(response.Msg.Sandboxes))
+	for _, s := range response.Msg.Sandboxes {
+		sandboxes = append(sandboxes, fromSandbox(s))
+	}
+	return sandboxes, nil
+}
+
+// WatchSandboxes calls changed for every sandbox the host has and then for each
+// that changes, until ctx ends or the host goes away.
+func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) error {
+	stream, err := c.rpc.WatchSandboxes(ctx, connect.NewRequest(&pb.WatchSandboxesRequest{}))
+	if err != nil {
+		return translate("watch a host's sandboxes", err)
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		changed(fromSandbox(stream.Msg().Sandbox))
+	}
+	return translate("watch a host's sandboxes", stream.Err())
+}
+
+var states = map[pb.SandboxState]lifecycle.State{
+	pb.SandboxState_SANDBOX_STATE_CREATING: lifecycle.Creating,
+	pb.SandboxState_SANDBOX_STATE_RUNNING:  lifecycle.Running,
+	pb.SandboxState_SANDBOX_STATE_PAUSING:  lifecycle.Pausing,
+	pb.SandboxState_SANDBOX_STATE_PAUSED:   lifecycle.Paused,
+	pb.SandboxState_SANDBOX_STATE_RESUMING: lifecycle.Resuming,
+	pb.SandboxState_SANDBOX_STATE_KILLING:  lifecycle.Killing,
+	pb.SandboxState_SANDBOX_STATE_GONE:     lifecycle.Killed,
+	pb.SandboxState_SANDBOX_STATE_FAILED:   lifecycle.Failed,
+}
+
+func fromSandbox(s *pb.Sandbox) Sandbox {
+	return Sandbox{
+		ID: s.GetSandboxId(), State: states[s.GetState()], VCPUCount: int32(s.GetVcpuCount()),
+		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
+		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(),
+	}
+}
+
+func toIdentity(identity Identity) *pb.Identity {
+	return &pb.Identity{
+		AccessToken: identity.AccessToken, EnvVars: identity.EnvVars, LifecycleId: identity.LifecycleID,
+	}
+}
+
+// faults gives the agent's error codes their meaning here. What is not listed is
+// internal: the control plane asked for something it should not have.
+var faults = map[connect.Code]struct {
+	code    fault.Code
+	message string
+}{
+	connect.CodeNotFound:           {fault.NotFound, "the host does not have it"},
+	connect.CodeFailedPrecondition: {fault.Conflict, "the sandbox is not in the right state on its host"},
+	connect.CodeResourceExhausted:  {fault.Exhausted, "the host has no room for another sandbox"},
+	connect.CodeUnavailable:        {fault.Unavailable, "the host cannot be reached at the moment"},
+	connect.CodeDeadlineExceeded:   {fault.Timeout, "the host took too long"},
+}
+
+func translate(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", doing, context.Canceled)
+	}
+	if known, ok := faults[connect.CodeOf(err)]; ok {
+		return fault.Wrap(known.code, fmt.Errorf("%s: %w", doing, err), "%s", known.message)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -1,0 +1,47 @@
+// Package id makes and recognises the identifiers that clients see.
+package id
+
+import (
+	"crypto/rand"
+	"regexp"
+)
+
+// alphabet has 36 characters; the largest multiple of 36 below 256 is 252.
+const (
+	alphabet   = "abcdefghijklmnopqrstuvwxyz0123456789"
+	fairBelow  = 252
+	randomSize = 19
+)
+
+var (
+	sandboxPattern  = regexp.MustCompile(`^i[a-z0-9]{19}$`)
+	templatePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
+)
+
+// NewSandbox makes a sandbox ID: "i" and 19 random characters. It is a DNS
+// label, a directory name and a process name at once.
+func NewSandbox() string { return "i" + random(randomSize) }
+
+// NewTemplate makes a template ID: "t" and 19 random characters.
+func NewTemplate() string { return "t" + random(randomSize) }
+
+// IsSandbox says whether a text has the form of a sandbox ID.
+func IsSandbox(text string) bool { return sandboxPattern.MatchString(text) }
+
+// IsTemplate says whether a text could name a template, by ID or by alias.
+func IsTemplate(text string) bool { return templatePattern.MatchString(text) }
+
+// random returns n characters, each as likely as any other.
+func random(n int) string {
+	result := make([]byte, 0, n)
+	for len(result) < n {
+		buffer := make([]byte, n)
+		_, _ = rand.Read(buffer) // never fails
+		for _, b := range buffer {
+			if b < fairBelow && len(result) < n {
+				result = append(result, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return string(result)
+}

@@ -1,0 +1,169 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
+)
+
+// everywhere is the subnet that stands for the whole internet.
+const everywhere = "0.0.0.0/0"
+
+// NewSandbox is what a client asks for.
+type NewSandbox struct {
+	// Template is a template's ID or alias.
+	Template       string
+	TimeoutSeconds int32
+	// AutoPause pauses the sandbox at the end of its time instead of killing it.
+	AutoPause           bool
+	AllowInternetAccess *bool
+	Network             db.Network
+	Metadata            map[string]string
+	EnvVars             map[string]string
+}
+
+// denyInternet says whether the sandbox must have no way out.
+func (n NewSandbox) denyInternet() bool {
+	return n.AllowInternetAccess != nil && !*n.AllowInternetAccess || slices.Contains(n.Network.DenyOut, everywhere)
+}
+
+func (n NewSandbox) validate() error {
+	if n.Template == "" {
+		return fault.New(fault.Invalid, "templateID is missing")
+	}
+	if !id.IsTemplate(n.Template) {
+		return fault.New(fault.Invalid, "templateID is neither a template's ID nor an alias")
+	}
+	if err := validate.Metadata(n.Metadata); err != nil {
+		return err
+	}
+	if err := validate.Environment(n.EnvVars); err != nil {
+		return err
+	}
+	if err := validate.Destinations("network.denyOut", n.Network.DenyOut); err != nil {
+		return err
+	}
+	if len(n.Network.AllowOut) > 0 {
+		return fault.New(fault.Invalid, "network.allowOut is not supported yet")
+	}
+	if len(n.Network.DenyOut) > 0 && !slices.Contains(n.Network.DenyOut, everywhere) {
+		return fault.New(fault.Invalid, "network.denyOut supports only %s yet", everywhere)
+	}
+	return nil
+}
+
+// Create starts a sandbox. If anything fails, or the client leaves before it can
+// be told, nothing of the sandbox is left.
+func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
+	if err := wanted.validate(); err != nil {
+		return db.Sandbox{}, err
+	}
+	lifetime, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	build, err := s.findBuild(ctx, teamID, wanted.Template)
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	creating, err := s.insert(ctx, teamID, wanted, build)
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	running, err := s.start(ctx, creating, wanted, lifetime)
+	if err == nil {
+		err = ctx.Err() // a sandbox that nobody will hear of must not stay
+	}
+	if err != nil {
+		if running.ID == "" {
+			running = creating
+		}
+		s.abandon(ctx, running)
+		return db.Sandbox{}, err
+	}
+	if err := s.Queries.CountTemplateSpawn(ctx, build.TemplateID); err != nil {
+		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
+	}
+	return running, nil
+}
+
+func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (db.FindStartableBuildRow, error) {
+	build, err := s.Queries.FindStartableBuild(ctx, db.FindStartableBuildParams{HostID: s.HostID, Name: name, TeamID: teamID})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return build, fault.New(fault.Invalid, "template %q was not found", name)
+	}
+	if err != nil {
+		return build, fmt.Errorf("find template %s: %w", name, err)
+	}
+	return build, nil
+}
+
+func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow) (db.Sandbox, error) {
+	metadata := wanted.Metadata
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	sandbox, err := s.Queries.CreateSandbox(ctx, db.CreateSandboxParams{
+		ID: id.NewSandbox(), TeamID: teamID, HostID: s.HostID,
+		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
+		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
+		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network, Metadata: metadata,
+		VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
+	})
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
+	}
+	return sandbox, nil
+}
+
+func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	seen, err := s.Host.CreateSandbox(ctx, host.Creation{
+		SandboxID: creating.ID, BuildID: creating.BuildID.String(), DenyInternet: wanted.denyInternet(),
+		Identity: host.Identity{
+			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: wanted.EnvVars, LifecycleID: uuid.NewString(),
+		},
+	})
+	if fault.Is(err, fault.NotFound) {
+		return db.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment")
+	}
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	return s.startRunning(ctx, creating, seen, lifetime)
+}
+
+// abandon ends a sandbox that was not created as a whole.
+func (s *Sandboxes) abandon(ctx context.Context, sandbox db.Sandbox) {
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	killing, err := s.transition(ctx, sandbox, lifecycle.Killing, "not created")
+	if err != nil {
+		// The row stays in the name of this process; Reconcile ends it when that is
+		// allowed. The VM need not wait for that.
+		s.Log.Error("give up a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
+		killing = sandbox
+	}
+	if err := s.Host.KillSandbox(ctx, sandbox.ID); err != nil {
+		s.Log.Warn("kill a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
+		return
+	}
+	if killing.State == lifecycle.Killing {
+		if _, err := s.transition(ctx, killing, lifecycle.Killed, "not created"); err != nil {
+			s.Log.Warn("end a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+const (
+	// reconcileEvery is the net under the stream of changes.
+	reconcileEvery = 15 * time.Second
+	// reconcileGap keeps a busy host's changes from being looked at one by one.
+	reconcileGap = 200 * time.Millisecond
+	// reconnectEvery is how often a host that is away is tried again.
+	reconnectEvery = 500 * time.Millisecond
+)
+
+// HostWatch is what HostSync asks of a host.
+type HostWatch interface {
+	Info(ctx context.Context) (host.Info, error)
+	ListTemplates(ctx context.Context) ([]host.Template, error)
+	WatchSandboxes(ctx context.Context, changed func(host.Sandbox)) error
+}
+
+// HostSync follows one host: what it is, which templates it can start, and what
+// happens to its sandboxes.
+type HostSync struct {
+	Pool      *pgxpool.Pool
+	Host      HostWatch
+	HostID    uuid.UUID
+	Sandboxes *Sandboxes
+	Log       *slog.Logger
+}
+
+// Run follows the host until ctx ends, across its absences.
+func (h *HostSync) Run(ctx context.Context) {
+	away := false
+	for ctx.Err() == nil {
+		err := h.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if !away || err == nil {
+			h.Log.Warn("the host is away, trying again", "host", h.HostID, "error", err)
+		}
+		away = err != nil
+		wait(ctx, reconnectEvery)
+	}
+}
+
+// follow stays with the host as long as it is there.
+func (h *HostSync) follow(ctx context.Context) error {
+	if err := h.Sync(ctx); err != nil {
+		return err
+	}
+	h.Log.Info("following a host", "host", h.HostID)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes := make(chan struct{}, 1)
+	var reconciler sync.WaitGroup
+	reconciler.Go(func() { h.reconcileOnChange(ctx, changes) })
+	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
+		switch changed.State {
+		case lifecycle.Paused, lifecycle.Killed, lifecycle.Failed:
+			select {
+			case changes <- struct{}{}:
+			default: // one is waiting already
+			}
+		default:
+		}
+	})
+	cancel()
+	reconciler.Wait()
+	return err
+}
+
+func (h *HostSync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes:
+			wait(ctx, reconcileGap)
+		case <-tick.C:
+		}
+		if err := h.Sandboxes.Reconcile(ctx); err != nil && ctx.Err() == nil {
+			h.Log.Warn("reconcile a host's sandboxes", "host", h.HostID, "error", err)
+		}
+	}
+}
+
+// Sync takes over everything that the host says of itself, once.
+func (h *HostSync) Sync(ctx context.Context) error {
+	info, err := h.Host.Info(ctx)
+	if err != nil {
+		return err
+	}
+	err = db.New(h.Pool).UpdateHost(ctx, db.UpdateHostParams{
+		ID: h.HostID, Version: info.Version, Driver: info.Driver, Accelerator: info.Accelerator,
+		CPUCount: info.CPUCount, MemoryTotalBytes: info.MemoryTotalBytes, DiskTotalBytes: info.DiskTotalBytes,
+	})
+	if err != nil {
+		return fmt.Errorf("update host: %w", err)
+	}
+	if err := h.syncTemplates(ctx); err != nil {
+		return err
+	}
+	return h.Sandboxes.Reconcile(ctx)
+}
+
+// syncTemplates makes the host's builds known, each under its public alias.
+func (h *HostSync) syncTemplates(ctx context.Context) error {
+	templates, err := h.Host.ListTemplates(ctx)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
+		queries := db.New(tx)
+		builds := []uuid.UUID{}
+		for _, template := range templates {
+			buildID, err := h.storeBuild(ctx, queries, template)
+			if err != nil {
+				return fmt.Errorf("store build %s of template %s: %w", template.BuildID, template.Name, err)
+			}
+			builds = append(builds, buildID)
+		}
+		return queries.RemoveOtherHostBuilds(ctx, db.RemoveOtherHostBuildsParams{HostID: h.HostID, BuildIds: builds})
+	})
+}
+
+func (h *HostSync) storeBuild(ctx context.Context, queries *db.Queries, template host.Template) (uuid.UUID, error) {
+	buildID, err := uuid.Parse(template.BuildID)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	templateID, err := queries.FindPublicAlias(ctx, template.Name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		templateID = id.NewTemplate()
+		err = errors.Join(
+			queries.CreateTemplate(ctx, db.CreateTemplateParams{ID: templateID, Public: true}),
+			queries.CreateTemplateAlias(ctx, db.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
+		)
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	err = queries.UpsertReadyBuild(ctx, db.UpsertReadyBuildParams{
+		ID: buildID, TemplateID: templateID, VCPUCount: template.VCPUCount,
+		MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB, EnvdVersion: template.EnvdVersion,
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return buildID, queries.AddHostBuild(ctx, db.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
+}
+
+func wait(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

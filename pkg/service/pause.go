@@ -1,0 +1,57 @@
+package service
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// pauseParallelism is how many sandboxes are paused at once when all are: a
+// pause is bound by the disk.
+const pauseParallelism = 2
+
+// Pause pauses a running sandbox. It goes on if the client leaves.
+func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string) error {
+	pausing, err := s.begin(ctx, teamID, sandboxID, lifecycle.Pausing)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	return s.finishPause(ctx, pausing)
+}
+
+// PauseAll pauses everything that runs on the host.
+func (s *Sandboxes) PauseAll(ctx context.Context) error {
+	claimed, err := s.Queries.ClaimRunning(ctx, db.ClaimRunningParams{HostID: s.HostID, Claimant: s.Claimant.ID()})
+	if err != nil {
+		return err
+	}
+	var pauses errgroup.Group
+	pauses.SetLimit(pauseParallelism)
+	for _, pausing := range claimed {
+		pauses.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+			defer cancel()
+			return s.finishPause(ctx, pausing)
+		})
+	}
+	return pauses.Wait()
+}
+
+// finishPause does the work of a pause that has been claimed.
+func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox) error {
+	if err := s.Host.PauseSandbox(ctx, pausing.ID); err != nil {
+		after, err := s.afterFailure(ctx, pausing, err)
+		if after.State == lifecycle.Paused {
+			return nil
+		}
+		return err
+	}
+	_, err := s.transition(ctx, pausing, lifecycle.Paused, "")
+	return s.overtaken(ctx, pausing, err)
+}

@@ -1,0 +1,178 @@
+// Package service holds the rules: what may be done to a sandbox, by whom and
+// when, and how the database and the hosts are kept in agreement.
+//
+// A sandbox changes state by compare and set in the database, never under a lock
+// that is held while a host works. Whoever wins the first step of an operation
+// does it; whoever loses is told that the sandbox is in another state. A host's
+// word about its own sandboxes is the truth, and Reconcile brings the database
+// to it.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// operationTimeout bounds one operation on a host: a pause writes all the memory
+// of a sandbox to disk.
+const operationTimeout = 2 * time.Minute
+
+// HostAgent is what the service asks of a host.
+type HostAgent interface {
+	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
+	PauseSandbox(ctx context.Context, sandboxID string) error
+	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity) (host.Sandbox, error)
+	KillSandbox(ctx context.Context, sandboxID string) error
+	GetSandbox(ctx context.Context, sandboxID string) (host.Sandbox, error)
+	ListSandboxes(ctx context.Context) ([]host.Sandbox, error)
+}
+
+// Claimant is the sign of life under which this process claims sandboxes.
+type Claimant interface{ ID() int32 }
+
+// Sandboxes is the service of sandboxes.
+type Sandboxes struct {
+	Queries  *db.Queries
+	Host     HostAgent
+	HostID   uuid.UUID
+	Tokens   *auth.Tokens
+	Claimant Claimant
+	Log      *slog.Logger
+	// MaxTimeout is the longest time to live that a client may ask for.
+	MaxTimeout time.Duration
+}
+
+// Credentials open one sandbox.
+type Credentials struct {
+	EnvdAccess string
+	// TrafficAccess is empty where the sandbox's ports are public.
+	TrafficAccess string
+}
+
+// Credentials derives a sandbox's credentials.
+func (s *Sandboxes) Credentials(sandbox db.Sandbox) Credentials {
+	credentials := Credentials{EnvdAccess: s.Tokens.EnvdAccess(sandbox.ID)}
+	if !sandbox.Network.Public() {
+		credentials.TrafficAccess = s.Tokens.TrafficAccess(sandbox.ID)
+	}
+	return credentials
+}
+
+// Get returns a team's sandbox.
+func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
+	if !id.IsSandbox(sandboxID) {
+		return db.Sandbox{}, notFound(sandboxID)
+	}
+	sandbox, err := s.Queries.GetSandbox(ctx, sandboxID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, notFound(sandboxID)
+	}
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+	}
+	if sandbox.TeamID != teamID || !sandbox.State.Visible() {
+		return db.Sandbox{}, notFound(sandboxID)
+	}
+	return sandbox, nil
+}
+
+// begin claims a sandbox for an operation by moving it from one of the states
+// that allow it into the operation's own.
+func (s *Sandboxes) begin(ctx context.Context, teamID uuid.UUID, sandboxID string, next lifecycle.State) (db.Sandbox, error) {
+	sandbox, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	claimed, err := s.Queries.BeginTransition(ctx, db.BeginTransitionParams{
+		ID: sandboxID, TeamID: teamID, NextState: next, Claimant: s.Claimant.ID(), FromStates: texts(lifecycle.From(next)),
+	})
+	if err == nil {
+		return claimed, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandboxID, next, err)
+	}
+	if sandbox, err = s.Get(ctx, teamID, sandboxID); err != nil {
+		return db.Sandbox{}, err
+	}
+	return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+}
+
+// errOvertaken says that a sandbox was changed by somebody else meanwhile.
+var errOvertaken = errors.New("sandbox was changed meanwhile")
+
+// transition moves a sandbox as it was read to its next state.
+func (s *Sandboxes) transition(ctx context.Context, sandbox db.Sandbox, next lifecycle.State, reason string) (db.Sandbox, error) {
+	if !sandbox.State.CanBecome(next) {
+		return db.Sandbox{}, fmt.Errorf("sandbox %s: no transition from %s to %s", sandbox.ID, sandbox.State, next)
+	}
+	moved, err := s.Queries.Transition(ctx, db.TransitionParams{
+		ID: sandbox.ID, Version: sandbox.Version, NextState: next, Reason: reason,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, errOvertaken
+	}
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("move sandbox %s to %s: %w", sandbox.ID, next, err)
+	}
+	s.Log.Info("sandbox changed state", "sandbox", sandbox.ID, "from", sandbox.State, "to", next, "reason", reason)
+	return moved, nil
+}
+
+// startRunning ends a create or a resume: the sandbox runs for lifetime.
+func (s *Sandboxes) startRunning(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
+	moved, err := s.Queries.StartRunning(ctx, db.StartRunningParams{
+		ID: sandbox.ID, Version: sandbox.Version, Lifetime: lifetime, AutoPause: sandbox.AutoPause,
+		VCPUCount: seen.VCPUCount, MemoryMiB: seen.MemoryMiB, DiskMiB: seen.DiskMiB, EnvdVersion: seen.EnvdVersion,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, errOvertaken
+	}
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("move sandbox %s to running: %w", sandbox.ID, err)
+	}
+	s.Log.Info("sandbox changed state", "sandbox", sandbox.ID, "from", sandbox.State, "to", lifecycle.Running)
+	return moved, nil
+}
+
+// release leaves a claimed sandbox, whose outcome is not known, to Reconcile.
+func (s *Sandboxes) release(ctx context.Context, sandbox db.Sandbox) {
+	err := s.Queries.ReleaseClaim(ctx, db.ReleaseClaimParams{ID: sandbox.ID, Version: sandbox.Version})
+	if err != nil {
+		s.Log.Warn("release a sandbox's claim", "sandbox", sandbox.ID, "error", err)
+	}
+}
+
+// detach gives an operation that must come to its end a context of its own.
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
+}
+
+func notFound(sandboxID string) error {
+	const longest = 64
+	if len(sandboxID) > longest {
+		sandboxID = sandboxID[:longest] + "…"
+	}
+	return fault.New(fault.NotFound, "sandbox %q was not found", sandboxID)
+}
+
+func texts(states []lifecycle.State) []string {
+	result := make([]string, len(states))
+	for i, state := range states {
+		result[i] = string(state)
+	}
+	return result
+}

@@ -1,0 +1,59 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
+)
+
+// SetTimeout ends a running sandbox after a time from now, later or sooner than
+// it would have.
+func (s *Sandboxes) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error {
+	lifetime, err := validate.Timeout("timeout", seconds, s.MaxTimeout)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
+		return err
+	}
+	_, err = s.Queries.SetEnd(ctx, db.SetEndParams{ID: sandboxID, TeamID: teamID, Lifetime: lifetime})
+	return notRunning(sandboxID, err)
+}
+
+// Refresh keeps a running sandbox for at least a time from now.
+func (s *Sandboxes) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error {
+	lifetime, err := validate.Timeout("duration", seconds, s.MaxTimeout)
+	if err != nil {
+		return err
+	}
+	sandbox, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
+		return err
+	}
+	_, err = s.extend(ctx, sandbox, lifetime)
+	return err
+}
+
+// extend keeps a running sandbox for at least a time from now.
+func (s *Sandboxes) extend(ctx context.Context, sandbox db.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
+	extended, err := s.Queries.ExtendEnd(ctx, db.ExtendEndParams{ID: sandbox.ID, TeamID: sandbox.TeamID, Lifetime: lifetime})
+	return extended, notRunning(sandbox.ID, err)
+}
+
+func notRunning(sandboxID string, err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.New(fault.NotFound, "sandbox %s is not running", sandboxID)
+	}
+	if err != nil {
+		return fmt.Errorf("set the end of sandbox %s: %w", sandboxID, err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+// Package validate holds the rules that values from outside must keep. Each
+// function answers a fault that names the field.
+package validate
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// Timeout checks a sandbox's time to live in seconds.
+func Timeout(field string, seconds int32, most time.Duration) (time.Duration, error) {
+	if seconds < 0 {
+		return 0, fault.New(fault.Invalid, "%s must not be negative", field)
+	}
+	timeout := time.Duration(seconds) * time.Second
+	if timeout > most {
+		return 0, fault.New(fault.Invalid, "%s must be at most %d seconds", field, int(most.Seconds()))
+	}
+	return timeout, nil
+}
+
+// Metadata checks the pairs that a client attaches to a sandbox.
+func Metadata(metadata map[string]string) error {
+	for key, value := range metadata {
+		if key == "" {
+			return fault.New(fault.Invalid, "metadata has an empty key")
+		}
+		// PostgreSQL's text cannot hold it.
+		if strings.ContainsRune(key, 0) || strings.ContainsRune(value, 0) {
+			return fault.New(fault.Invalid, "metadata must not contain a zero byte")
+		}
+	}
+	return nil
+}
+
+// Environment checks environment variables.
+func Environment(variables map[string]string) error {
+	for name, value := range variables {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fault.New(fault.Invalid, "envVars has the invalid name %q", name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return fault.New(fault.Invalid, "envVars: the value of %q contains a zero byte", name)
+		}
+	}
+	return nil
+}
+
+// Destinations checks a list of IP addresses and subnets.
+func Destinations(field string, destinations []string) error {
+	for _, destination := range destinations {
+		if _, err := netip.ParsePrefix(destination); err == nil {
+			continue
+		}
+		if _, err := netip.ParseAddr(destination); err != nil {
+			return fault.New(fault.Invalid, "%s: %q is neither an IP address nor a subnet", field, destination)
+		}
+	}
+	return nil
+}
