@@ -57,9 +57,11 @@ const (
 	drainIdle = 50 * time.Millisecond
 )
 
-// start runs the command. pipes or terminal are open on return.
-func start(command *exec.Cmd, request *pb.StartRequest) (*child, error) {
+// start runs the command. The subscription it returns is older than the
+// command's first byte of output, so that none is missed.
+func start(command *exec.Cmd, request *pb.StartRequest) (*child, *subscription, error) {
 	c := &child{config: request.GetProcess(), tag: request.Tag, command: command, output: newOutput(), done: make(chan struct{})}
+	first := c.output.subscribe()
 	var err error
 	if request.GetPty() != nil {
 		err = c.startInTerminal(request.GetPty().GetSize())
@@ -67,11 +69,11 @@ func start(command *exec.Cmd, request *pb.StartRequest) (*child, error) {
 		err = c.startWithPipes(request.Stdin == nil || request.GetStdin())
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c.pid = command.Process.Pid
 	relax(c.pid)
-	return c, nil
+	return c, first, nil
 }
 
 func (c *child) startInTerminal(size *pb.PTY_Size) error {

@@ -62,11 +62,10 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	if err != nil {
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	c, err := start(command, request.Msg)
+	c, subscription, err := start(command, request.Msg)
 	if err != nil {
 		return startError(request.Msg.GetProcess().GetCmd(), err)
 	}
-	subscription := c.output.subscribe()
 	deadline, _ := ctx.Deadline()
 	s.add(c, deadline)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
