@@ -79,18 +79,19 @@ func Examine(ctx context.Context, options Options) []Result {
 	return results
 }
 
-// Problem is why Wrenn cannot run here.
-type Problem struct{ Result }
+// RequirementError is a check that failed: why Wrenn cannot run here.
+type RequirementError struct{ Result }
 
 // Error says in one line what is wrong and what to do.
-func (p *Problem) Error() string {
-	if p.Fix == "" {
-		return p.Detail
+func (e *RequirementError) Error() string {
+	if e.Fix == "" {
+		return e.Detail
 	}
-	return p.Detail + "; " + p.Fix
+	return e.Detail + "; " + e.Fix
 }
 
-// Require runs the checks until one fails, and returns that one as a *Problem.
+// Require runs the checks until one fails, and returns that one as a
+// *RequirementError.
 func Require(ctx context.Context, options Options) error {
 	return require(ctx, options, checks)
 }
@@ -105,7 +106,7 @@ func require(ctx context.Context, options Options, checks []check) error {
 		result := check.run(ctx, options)
 		result.Name = check.name
 		if result.Status == Fail {
-			return &Problem{result}
+			return &RequirementError{result}
 		}
 	}
 	return nil

@@ -21,8 +21,7 @@ func newConfig(t *testing.T) Config {
 	if _, err := FindInstallation(); err != nil {
 		t.Skipf("these tests need PostgreSQL: %v", err)
 	}
-	// Not t.TempDir: its long path leaves no room for a socket's name.
-	directory, err := os.MkdirTemp("", "wrenn-pg-")
+	directory, err := os.MkdirTemp("", "wrenn-pg-") //nolint:usetesting // t.TempDir's long path leaves no room for a socket's name.
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(directory, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(directory)) })

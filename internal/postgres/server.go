@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// Role is the database user, and Database the one database, of a cluster.
-	Role     = "wrenn"
+	// Role is a cluster's database user.
+	Role = "wrenn"
+	// Database is a cluster's one database.
 	Database = "wrenn"
 
 	readyTimeout = time.Minute

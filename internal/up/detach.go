@@ -22,7 +22,7 @@ const ErrorPrefix = "wrenn: "
 // Detach starts Wrenn in a session of its own, shows what it prints until it is
 // ready, and leaves it running.
 func Detach(ctx context.Context, config Config) error {
-	layout, err := config.openDataDir(ctx)
+	config, layout, err := config.openDataDir(ctx)
 	if err != nil {
 		return err
 	}

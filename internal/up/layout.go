@@ -1,6 +1,7 @@
 package up
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -39,11 +40,11 @@ func (l Layout) log(name string) string {
 type systemUser struct{ uid, gid int }
 
 // ensureSystemUser looks the system user up and makes it when it is missing.
-func ensureSystemUser(say func(string)) (systemUser, error) {
+func ensureSystemUser(ctx context.Context, say func(string)) (systemUser, error) {
 	found, err := user.Lookup(SystemUser)
 	var unknown user.UnknownUserError
 	if errors.As(err, &unknown) {
-		output, err := exec.Command("useradd", "--system", "--user-group", "--no-create-home",
+		output, err := exec.CommandContext(ctx, "useradd", "--system", "--user-group", "--no-create-home",
 			"--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", SystemUser).CombinedOutput()
 		if err != nil {
 			return systemUser{}, fmt.Errorf("make the system user %s: %w: %s", SystemUser, err, output)

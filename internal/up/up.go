@@ -90,7 +90,7 @@ func (c Config) options() doctor.Options {
 // Where this data directory is being served already it only says so.
 func Run(ctx context.Context, config Config) (err error) {
 	say := &terminal{out: config.Out}
-	layout, err := config.openDataDir(ctx)
+	config, layout, err := config.openDataDir(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,22 +143,22 @@ func (c Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.Fi
 }
 
 // openDataDir makes the data directory and gives it its one true name.
-func (c *Config) openDataDir(ctx context.Context) (Layout, error) {
+func (c Config) openDataDir(ctx context.Context) (Config, Layout, error) {
 	if err := doctor.RequireRoot(ctx); err != nil {
-		return Layout{}, err
+		return c, Layout{}, err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
-		return Layout{}, fmt.Errorf("make the data directory: %w", err)
+		return c, Layout{}, fmt.Errorf("make the data directory: %w", err)
 	}
 	absolute, err := filepath.Abs(c.DataDir)
 	if err == nil {
 		absolute, err = filepath.EvalSymlinks(absolute)
 	}
 	if err != nil {
-		return Layout{}, fmt.Errorf("find the data directory: %w", err)
+		return c, Layout{}, fmt.Errorf("find the data directory: %w", err)
 	}
 	c.DataDir = absolute
-	return Layout{DataDir: absolute}, nil
+	return c, Layout{DataDir: absolute}, nil
 }
 
 // stack is Wrenn's parts, in the order in which they were started.
@@ -179,7 +179,7 @@ type part struct {
 // start starts the parts one after the other, each once the one before is
 // ready to be used.
 func (s *stack) start(ctx context.Context) (err error) {
-	if s.owner, err = ensureSystemUser(s.say.Say); err != nil {
+	if s.owner, err = ensureSystemUser(ctx, s.say.Say); err != nil {
 		return err
 	}
 	if err := s.layout.prepare(s.owner); err != nil {
@@ -259,13 +259,10 @@ func (s *stack) announce(started time.Time) error {
 
 // howToUse is what to do with a running Wrenn.
 func howToUse(url, key string) string {
-	return fmt.Sprintf(`
-API URL  %[1]s
-API key  %[2]s
+	return fmt.Sprintf("\nAPI URL  %s\nAPI key  %s\n\nPoint any E2B SDK, or the E2B CLI, at it:\n%s", url, key, Exports(url, key))
+}
 
-Point any E2B SDK, or the E2B CLI, at it:
-  export E2B_API_URL=%[1]s
-  export E2B_SANDBOX_URL=%[1]s
-  export E2B_API_KEY=%[2]s
-`, url, key)
+// Exports are the shell commands that point E2B's SDKs at a Wrenn.
+func Exports(url, key string) string {
+	return fmt.Sprintf("export E2B_API_URL=%[1]s\nexport E2B_SANDBOX_URL=%[1]s\nexport E2B_API_KEY=%[2]s\n", url, key)
 }

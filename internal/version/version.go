@@ -1,7 +1,7 @@
 // Package version says which build of Wrenn a program is.
 package version
 
-// version is set by the linker: -X git.omukk.dev/wrenn/sandbox/internal/version.version=…
+// version is set by the linker; see the Makefile.
 var version = "dev"
 
 // String is the version of the running program, such as "v0.1.0" or

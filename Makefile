@@ -1,0 +1,106 @@
+# Wrenn's everyday commands. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# sudo leaves Go's usual place out of PATH.
+export PATH := $(PATH):/usr/local/go/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Tests that need root get it; what they are built from stays the user's.
+AS_ROOT := $(if $(SUDO),-exec "sudo --preserve-env env PATH=$(PATH)")
+
+MODULE := git.omukk.dev/wrenn/sandbox
+VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
+TOOL := go tool -modfile=tools/go.mod
+# The same from inside envd/, which is a module of its own.
+ENVD_TOOL := go tool -modfile=../tools/go.mod
+
+.PHONY: up
+up: deps build ## run Wrenn in the background on this machine, and a program in a sandbox
+	@$(SUDO) bin/wrenn up --detach --replace
+	@deploy/demo.sh $(SUDO) bin/wrenn
+	@$(SUDO) bin/wrenn env
+
+.PHONY: down
+down: ## pause what runs and stop Wrenn
+	@if [ -x bin/wrenn ]; then $(SUDO) bin/wrenn down; else echo "Wrenn was not built here, so it does not run from here"; fi
+
+.PHONY: build
+build: ## build all programs into bin/
+	@echo "Building bin/wrenn, bin/wrenn-control-plane, bin/wrenn-host-agent and bin/envd, $(VERSION)"
+	@mkdir -p bin
+	@$(BUILD) -o bin/wrenn ./cmd/wrenn
+	@$(BUILD) -o bin/wrenn-control-plane ./cmd/control-plane
+	@$(BUILD) -o bin/wrenn-host-agent ./cmd/host-agent
+	@# No version in it: each change of envd's bytes means a new guest image.
+	@cd envd && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o ../bin/envd .
+
+.PHONY: deps
+deps: ## install the Debian packages that running Wrenn needs, if any is missing
+	@deploy/install-packages.sh run
+
+.PHONY: test
+test: test-deps check-generated vet test-unit test-e2e ## everything that CI runs
+
+.PHONY: test-deps
+test-deps:
+	@deploy/install-packages.sh test
+
+.PHONY: check-generated
+check-generated:
+	@deploy/check-generated.sh
+
+.PHONY: vet
+vet:
+	@echo "Vetting both modules"
+	@go vet ./...
+	@cd envd && go vet ./...
+
+.PHONY: test-unit
+test-unit: test-deps build ## the tests of each package
+	@echo "Testing each package"
+	@go test $(AS_ROOT) -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
+	@cd envd && go test $(AS_ROOT) ./...
+
+.PHONY: test-e2e
+test-e2e: test-deps build ## a whole Wrenn from outside, through its API and the official SDK
+	@echo "Testing a whole Wrenn; the first time on a machine it makes the base image, for some minutes"
+	@go test $(AS_ROOT) -count=1 -timeout 40m ./test/e2e/...
+
+.PHONY: bench
+bench: deps build ## what Wrenn adds to the same things done by hand
+	@go build -buildvcs=false -o bin/bench ./bench
+	@$(SUDO) bin/bench
+
+.PHONY: lint
+lint: vet ## vet, staticcheck, golangci-lint and gofumpt, on both modules
+	@echo "Checking formatting"
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | grep -v '/gen/\|^gen/\|_gen\.go$$' | xargs $(TOOL) gofumpt -l); \
+	if [ -n "$$unformatted" ]; then echo "Not formatted; run: $(TOOL) gofumpt -w ." >&2; echo "$$unformatted" >&2; exit 1; fi
+	@echo "Running staticcheck"
+	@$(TOOL) staticcheck ./...
+	@cd envd && $(ENVD_TOOL) staticcheck ./...
+	@echo "Running golangci-lint"
+	@$(TOOL) golangci-lint run ./...
+	@cd envd && $(ENVD_TOOL) golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: generate
+generate: ## regenerate code from proto/ and db/
+	@echo "Generating code from proto/ and db/"
+	@$(TOOL) buf lint proto
+	@$(TOOL) buf generate proto --template proto/buf.gen.yaml
+	@$(TOOL) buf generate proto --template proto/buf.gen.envd.yaml --path proto/process --path proto/filesystem
+	@$(TOOL) sqlc generate
+
+.PHONY: clean
+clean: ## remove what was built; data and image cache stay
+	@echo "Removing bin/ and the end-to-end tests' packages"
+	@rm -rf bin test/e2e/js/node_modules test/e2e/js/dist
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

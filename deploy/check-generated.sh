@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Fails when `make generate` changes what is committed or lies about.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+sums() { find gen envd/gen pkg/db -name '*.go' -print0 | sort -z | xargs -0 sha256sum; }
+
+before=$(sums)
+make --no-print-directory generate
+if ! difference=$(diff <(echo "$before") <(sums)); then
+  echo "Generated code is not up to date; make generate has changed it now:" >&2
+  echo "$difference" | awk '/^[<>]/ { print "  " $3 }' | sort -u >&2
+  exit 1
+fi
