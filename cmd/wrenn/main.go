@@ -1,0 +1,10 @@
+// Command wrenn runs Wrenn on one machine and talks to its API.
+package main
+
+import (
+	"os"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/internal/version"
+)
+
+// HostAgentMain runs the host agent as a program of its own and returns its
+// exit code.
+func HostAgentMain(arguments []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	s := streams{input: os.Stdin, output: os.Stdout, errors: os.Stderr}
+	command := newHostAgent(s)
+	command.Version = version.String()
+	command.SetVersionTemplate("{{.Version}}\n")
+	return execute(ctx, command, arguments, s)
+}
+
+// newHostAgent prints what a long start is doing on standard output, for
+// people, and its log on standard error.
+func newHostAgent(s streams) *cobra.Command {
+	config := hostagent.Config{Version: version.String()}
+	command := &cobra.Command{
+		Use:           "wrenn-host-agent",
+		Short:         "Run the sandboxes of this machine for a control plane",
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		log, err := newLog(s.errors)
+		if err != nil {
+			return err
+		}
+		config.Log = log
+		config.Progress = func(line string) { fmt.Fprintln(s.output, line) }
+		if config.EnvdPath == "" {
+			if config.EnvdPath, err = up.FindEnvd(); err != nil {
+				return err
+			}
+		}
+		return hostagent.Run(command.Context(), config)
+	}
+	addDataDirFlag(command, &config.DataDir)
+	runDir := filepath.Join(environmentOr("WRENN_DATA_DIR", up.DefaultDataDir), "run")
+	flags := command.Flags()
+	flags.StringVar(&config.CacheDir, "cache-dir", environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir), "where guest images are kept (WRENN_CACHE_DIR)")
+	flags.StringVar(&config.EnvdPath, "envd", os.Getenv("WRENN_ENVD"), "the guest agent's binary (WRENN_ENVD, default beside this program)")
+	flags.StringVar(&config.RPCSocket, "socket", environmentOr("WRENN_HOST_AGENT_SOCKET", filepath.Join(runDir, "host-agent.sock")), "socket for the control plane (WRENN_HOST_AGENT_SOCKET)")
+	flags.StringVar(&config.TrafficSocket, "traffic-socket", environmentOr("WRENN_HOST_TRAFFIC_SOCKET", filepath.Join(runDir, "host-traffic.sock")), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
+	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID"), "group that may use the sockets (WRENN_SOCKET_GID)")
+	return command
+}
+
+// environmentNumber reads a number; what is none is root's 0.
+func environmentNumber(name string) int {
+	number, err := strconv.Atoi(os.Getenv(name))
+	if err != nil {
+		return 0
+	}
+	return number
+}
+
+// newLog follows WRENN_LOG_LEVEL and WRENN_LOG_FORMAT.
+func newLog(out io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(environmentOr("WRENN_LOG_LEVEL", "info"))); err != nil {
+		return nil, fmt.Errorf("WRENN_LOG_LEVEL: %w", err)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch format := environmentOr("WRENN_LOG_FORMAT", "text"); format {
+	case "text":
+		return slog.New(slog.NewTextHandler(out, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, options)), nil
+	default:
+		return nil, fmt.Errorf("WRENN_LOG_FORMAT is %q: it must be text or json", format)
+	}
+}

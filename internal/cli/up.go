@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/internal/version"
+)
+
+func newUp(s streams) *cobra.Command {
+	config := up.Config{Version: version.String(), Out: s.output}
+	detach := false
+	command := &cobra.Command{
+		Use:   "up",
+		Short: "Run all of Wrenn on this machine",
+		Long: `Run all of Wrenn on this machine: PostgreSQL, the host agent and the control
+plane. It prints the API's URL and a key. Ctrl-C pauses what runs and stops;
+the next start finds it again. Needs root.
+
+With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			var err error
+			config.DatabaseURL = os.Getenv("DATABASE_URL")
+			config.CacheDir = environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir)
+			if config.EnvdPath, err = up.FindEnvd(); err != nil {
+				return err
+			}
+			if detach {
+				return up.Detach(command.Context(), config)
+			}
+			return up.Run(command.Context(), config)
+		},
+	}
+	addDataDirFlag(command, &config.DataDir)
+	flags := command.Flags()
+	flags.StringVar(&config.Listen, "listen", os.Getenv("WRENN_LISTEN"), "address for the API and the sandboxes (WRENN_LISTEN, default "+up.DefaultListen+")")
+	flags.StringVar(&config.Domain, "domain", os.Getenv("WRENN_DOMAIN"), "what sandbox host names end in (WRENN_DOMAIN, default localhost:PORT)")
+	flags.BoolVarP(&detach, "detach", "d", false, "return when it is ready and leave it running")
+	flags.BoolVar(&config.Replace, "replace", false, "stop a running Wrenn of another build first")
+	return command
+}
+
+func newDown(s streams) *cobra.Command {
+	var dataDir string
+	command := &cobra.Command{
+		Use:   "down",
+		Short: "Pause what runs and stop Wrenn",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return up.Down(command.Context(), dataDir, s.output)
+		},
+	}
+	addDataDirFlag(command, &dataDir)
+	return command
+}
