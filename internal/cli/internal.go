@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/version"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 )
 
@@ -22,7 +23,7 @@ func newInternal(s streams) *cobra.Command {
 		Short: "Serve the API and the way to the sandboxes",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return cpserver.Run(command.Context())
+			return cpserver.Run(command.Context(), cpserver.WithVersion(version.String()))
 		},
 	}
 	controlPlane.PreRunE = becomeChild("wrenn-control")
