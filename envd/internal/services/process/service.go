@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keepalive"
 )
 
 // Service implements process.Process.
@@ -70,7 +69,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	s.add(c, deadline)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
-	err = follow(ctx, c, subscription, keepAliveInterval(request.Header()), send)
+	err = follow(ctx, c, subscription, keepalive.Interval(request.Header()), send)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the command's time is up; it was killed"))
 	}
@@ -84,7 +83,7 @@ func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.Conne
 		return err
 	}
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.ConnectResponse{Event: event}) }
-	return follow(ctx, c, c.output.subscribe(), keepAliveInterval(request.Header()), send)
+	return follow(ctx, c, c.output.subscribe(), keepalive.Interval(request.Header()), send)
 }
 
 // follow sends a process's events until it ends, the client leaves, or the
@@ -265,16 +264,6 @@ func (s *Service) find(selector *pb.ProcessSelector) (*child, error) {
 	default:
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the request names no process"))
 	}
-}
-
-// keepAliveInterval is how often the client asks to hear that the stream lives.
-func keepAliveInterval(header http.Header) time.Duration {
-	const byDefault, shortest, longest = 90, 1, 3600
-	seconds, err := strconv.Atoi(header.Get("Keepalive-Ping-Interval"))
-	if err != nil || seconds < shortest {
-		seconds = byDefault
-	}
-	return time.Duration(min(seconds, longest)) * time.Second
 }
 
 func callerError(err error) error {

@@ -1,0 +1,81 @@
+// Package files moves file contents in and out of the guest over HTTP.
+package files
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"syscall"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+)
+
+// Handler serves /files and /files/compose. Make one with New.
+type Handler struct {
+	settings *settings.Settings
+	log      *slog.Logger
+}
+
+// New returns a handler.
+func New(settings *settings.Settings, log *slog.Logger) *Handler {
+	return &Handler{settings: settings, log: log}
+}
+
+// Entry is what a client learns of a file it has written.
+type Entry struct {
+	Path     string            `json:"path"`
+	Name     string            `json:"name"`
+	Type     string            `json:"type"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// requestError is a mistake of the client's.
+type requestError struct{ message string }
+
+func (e *requestError) Error() string { return e.message }
+
+func badRequest(format string, arguments ...any) error {
+	return &requestError{fmt.Sprintf(format, arguments...)}
+}
+
+// errIsDirectory is returned where a file is meant and a directory is found.
+var errIsDirectory = errors.New("the path is a directory")
+
+// fail is the one place that gives this package's errors their status.
+func (h *Handler) fail(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var mistake *requestError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, errIsDirectory),
+		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP):
+		status = http.StatusBadRequest
+	case errors.Is(err, permissions.ErrUnknownUser), errors.Is(err, fs.ErrPermission):
+		status = http.StatusUnauthorized
+	case errors.Is(err, fs.ErrNotExist):
+		status = http.StatusNotFound
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		status = http.StatusInsufficientStorage
+	default:
+		h.log.Error("move a file", "error", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"message": err.Error(), "code": status})
+}
+
+// caller finds the user a request names, or the default one.
+func (h *Handler) caller(name string) (*permissions.User, error) { return h.settings.User(name) }
+
+func (h *Handler) resolve(path string, user *permissions.User) (string, error) {
+	return permissions.Resolve(path, user, h.settings.Workdir())
+}
+
+func writeJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value)
+}
