@@ -13,3 +13,6 @@ INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHI
 
 -- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY (@build_ids::uuid[]));
+
+-- name: GetHost :one
+SELECT * FROM hosts WHERE id = $1;

@@ -54,6 +54,28 @@ func (q *Queries) EnsureHost(ctx context.Context, arg EnsureHostParams) (Host, e
 	return i, err
 }
 
+const getHost = `-- name: GetHost :one
+SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at FROM hosts WHERE id = $1
+`
+
+func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
+	row := q.db.QueryRow(ctx, getHost, id)
+	var i Host
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Version,
+		&i.Driver,
+		&i.Accelerator,
+		&i.CPUCount,
+		&i.MemoryTotalBytes,
+		&i.DiskTotalBytes,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+	)
+	return i, err
+}
+
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY ($2::uuid[]))
 `

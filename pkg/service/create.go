@@ -102,12 +102,25 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (db.FindStartableBuildRow, error) {
 	build, err := s.Queries.FindStartableBuild(ctx, db.FindStartableBuildParams{HostID: s.HostID, Name: name, TeamID: teamID})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return build, fault.New(fault.Invalid, "template %q was not found", name)
+		return build, s.templateMissing(ctx, name)
 	}
 	if err != nil {
 		return build, fmt.Errorf("find template %s: %w", name, err)
 	}
 	return build, nil
+}
+
+// templateMissing says that there is no such template, unless the host has never
+// yet been asked what it has.
+func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
+	seen, err := s.Queries.GetHost(ctx, s.HostID)
+	if err != nil {
+		return fmt.Errorf("get host: %w", err)
+	}
+	if seen.LastSeenAt == nil {
+		return fault.New(fault.Unavailable, "no host is ready yet")
+	}
+	return fault.New(fault.Invalid, "template %q was not found", name)
 }
 
 func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow) (db.Sandbox, error) {

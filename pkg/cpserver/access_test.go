@@ -1,0 +1,213 @@
+package cpserver_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// anotherTeam makes a team and returns its key.
+func (p *controlPlane) anotherTeam(t *testing.T) string {
+	t.Helper()
+	queries := db.New(p.pool)
+	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: "other", Name: "Other"})
+	require.NoError(t, err)
+	key := auth.NewKey()
+	mask := auth.MaskKey(key)
+	_, err = queries.CreateAPIKey(t.Context(), db.CreateAPIKeyParams{
+		ID: uuid.New(), TeamID: team.ID, Name: "key", KeyHash: auth.HashKey(key), KeyPrefix: mask.Prefix,
+		ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
+	})
+	require.NoError(t, err)
+	return key
+}
+
+// route is one route of the API with a request that would succeed.
+type route struct{ method, path, body string }
+
+func routesOf(sandboxID string) []route {
+	return []route{
+		{http.MethodGet, "/sandboxes", ""},
+		{http.MethodGet, "/v2/sandboxes", ""},
+		{http.MethodPost, "/sandboxes", `{"templateID":"base"}`},
+		{http.MethodPost, "/v2/sandboxes", `{"templateID":"base"}`},
+		{http.MethodGet, "/templates", ""},
+		{http.MethodGet, "/v2/templates", ""},
+		{http.MethodGet, "/sandboxes/" + sandboxID, ""},
+		{http.MethodPost, "/sandboxes/" + sandboxID + "/timeout", `{"timeout":60}`},
+		{http.MethodPost, "/sandboxes/" + sandboxID + "/refreshes", `{"duration":60}`},
+		{http.MethodPost, "/sandboxes/" + sandboxID + "/connect", `{"timeout":60}`},
+		{http.MethodPost, "/v2/sandboxes/" + sandboxID + "/connect", `{"timeout":60}`},
+		{http.MethodPost, "/sandboxes/" + sandboxID + "/pause", `{}`},
+		{http.MethodPost, "/sandboxes/" + sandboxID + "/resume", `{"timeout":60}`},
+		{http.MethodDelete, "/sandboxes/" + sandboxID, ""},
+	}
+}
+
+func TestAccess_EveryRouteNeedsAKeyThatIsValid(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	revoked := p.anotherTeam(t)
+	_, err := p.pool.Exec(t.Context(), "UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1", auth.HashKey(revoked))
+	require.NoError(t, err)
+	for name, header := range map[string]http.Header{
+		"no key":        {},
+		"unknown key":   {"X-Api-Key": {auth.NewKey()}},
+		"revoked key":   {"X-Api-Key": {revoked}},
+		"no key at all": {"X-Api-Key": {"' OR 1=1 --"}},
+		"upper case":    {"X-Api-Key": {strings.ToUpper(p.key)}},
+		"its hash":      {"X-Api-Key": {"e2b_" + hex.EncodeToString(auth.HashKey(p.key))[:40]}},
+		"as a bearer":   {"Authorization": {"Bearer " + p.key}},
+	} {
+		for _, r := range routesOf(s.SandboxID) {
+			got := p.send(t, r.method, r.path, r.body, header.Clone())
+			require.Equal(t, http.StatusUnauthorized, got.status, "%s: %s %s: %s", name, r.method, r.path, got.body)
+			requireStatus(t, http.StatusUnauthorized, got)
+		}
+	}
+	require.Equal(t, "running", p.get(t, s.SandboxID).State)
+	require.Len(t, p.agent.States(), 1)
+}
+
+func TestAccess_AnotherTeamsSandboxIsNotThere(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	other := http.Header{"X-Api-Key": {p.anotherTeam(t)}}
+	for _, r := range routesOf(s.SandboxID) {
+		got := p.send(t, r.method, r.path, r.body, other.Clone())
+		switch {
+		case strings.Contains(r.path, s.SandboxID):
+			requireStatus(t, http.StatusNotFound, got)
+		case r.method == http.MethodGet && strings.HasSuffix(r.path, "sandboxes"):
+			require.JSONEq(t, "[]", string(got.body))
+		case r.method == http.MethodPost:
+			requireStatus(t, http.StatusCreated, got)
+			var theirs sandbox
+			got.decode(t, &theirs)
+			requireStatus(t, http.StatusNoContent, p.send(t, http.MethodDelete, "/sandboxes/"+theirs.SandboxID, "", other.Clone()))
+		default:
+			requireStatus(t, http.StatusOK, got)
+		}
+	}
+	require.Equal(t, "running", p.get(t, s.SandboxID).State)
+}
+
+func TestAccess_UnknownRoutesAndMethodsAnswerInTheSameShape(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, path := range []string{"/", "/nothing", "/sandboxes/", "/sandboxes/x/y/z", "/debug/pprof/", "/v9/sandboxes"} {
+		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, path, ""))
+	}
+	for _, path := range []string{"/sandboxes", "/v2/sandboxes", "/health", "/templates"} {
+		requireStatus(t, http.StatusMethodNotAllowed, p.do(t, http.MethodPatch, path, ""))
+	}
+}
+
+func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, field := range []string{
+		`"mcp":{"github":{}}`, `"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
+		`"autoPauseMemory":false`, `"autoResume":{"enabled":true}`,
+		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"x"}`, `"network":{"rules":{"a.com":[]}}`,
+		`"network":{"httpsPorts":[443]}`, `"network":{"allowOut":["1.1.1.1"]}`, `"network":{"denyOut":["10.0.0.0/8"]}`,
+		`"network":{"denyOut":["example.com"]}`,
+		`"timeout":-1`, `"timeout":86401`, `"timeout":1.5`, `"timeout":"long"`, `"timeout":99999999999`,
+		`"metadata":{"a":1}`, `"metadata":["a"]`, `"metadata":{"a":"\u0000"}`, `"metadata":{"":"a"}`,
+		`"envVars":{"A=B":"c"}`, `"envVars":{"":"c"}`, `"envVars":{"A":"\u0000"}`, `"autoPause":"yes"`,
+	} {
+		body := fmt.Sprintf(`{"templateID":"base",%s}`, field)
+		got := p.do(t, http.MethodPost, "/v2/sandboxes", body)
+		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", field, got.body)
+		requireStatus(t, http.StatusBadRequest, got)
+	}
+	for _, body := range []string{
+		``, `{`, `null`, `[]`, `"base"`, `{} {}`, `{"templateID":""}`, `{"templateID":7}`,
+		`{"templateID":"../../etc/passwd"}`, `{"templateID":"no-such-template"}`,
+	} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", body))
+	}
+	huge := `{"templateID":"base","metadata":{"a":"` + strings.Repeat("x", 2<<20) + `"}}`
+	requireStatus(t, http.StatusRequestEntityTooLarge, p.do(t, http.MethodPost, "/sandboxes", huge))
+	require.Empty(t, p.agent.States())
+	requireNoRows(t, p)
+}
+
+func requireNoRows(t *testing.T, p *controlPlane) {
+	t.Helper()
+	var count int
+	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT count(*) FROM sandboxes WHERE state NOT IN ('killed', 'failed')").Scan(&count))
+	require.Zero(t, count)
+}
+
+// What the official clients send unasked, and what newer ones may add, must pass.
+func TestCreate_TakesWhatClientsSendUnasked(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, body := range []string{
+		`{"templateID":"base","timeout":300}`,
+		`{"templateID":"base","timeout":300,"secure":true,"allow_internet_access":true,"autoPause":false,"metadata":{},"envVars":{}}`,
+		`{"templateID":"base","autoPauseMemory":true,"autoResume":{"enabled":false},"mcp":null,"iam":{},"volumeMounts":[],"network":{}}`,
+		`{"templateID":"base","network":{"allowOut":[],"denyOut":["0.0.0.0/0"],"rules":{},"httpsPorts":[]}}`,
+		`{"templateID":"base","somethingNew":{"a":1},"metadata":null,"envVars":null,"network":null,"timeout":null}`,
+	} {
+		p.create(t, body)
+	}
+}
+
+func TestCreate_DeniesTheInternetWhenAsked(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for body, denied := range map[string]bool{
+		`{"templateID":"base"}`:                                     false,
+		`{"templateID":"base","allow_internet_access":true}`:        false,
+		`{"templateID":"base","allow_internet_access":false}`:       true,
+		`{"templateID":"base","network":{"denyOut":["0.0.0.0/0"]}}`: true,
+	} {
+		s := p.create(t, body)
+		require.Equal(t, denied, p.agent.Creation(s.SandboxID).DenyInternet, body)
+	}
+}
+
+func TestSandboxID_ThatIsMalformedIsNotFound(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, id := range []string{"i0123456789abcdefghi", "i0", "I0123456789ABCDEFGHI", "i'%20OR%201=1--", "..%2F..%2Fetc", "i%00", "%FF%FE", strings.Repeat("a", 5000)} {
+		for _, r := range routesOf(id) {
+			if strings.Contains(r.path, id) {
+				requireStatus(t, http.StatusNotFound, p.do(t, r.method, r.path, r.body))
+			}
+		}
+	}
+}
+
+func TestAPIKey_IsStoredAsAHashOnly(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	p.do(t, http.MethodGet, "/sandboxes", "")
+	rows, err := p.pool.Query(t.Context(), "SELECT to_jsonb(k)::text FROM api_keys k")
+	require.NoError(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		require.NoError(t, rows.Scan(&text))
+		require.NotContains(t, text, strings.TrimPrefix(p.key, auth.KeyPrefix))
+		var row struct {
+			LastUsedAt *string `json:"last_used_at"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(text), &row))
+		require.NotNil(t, row.LastUsedAt)
+	}
+	require.NoError(t, rows.Err())
+}

@@ -1,0 +1,272 @@
+// Package hosttest is a host agent for tests: the real wire over real Unix
+// sockets, with sandboxes that are only remembered. It reaches the errors and the
+// races that a real host does not show on demand.
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+)
+
+// BuildID is the one template build that the agent has, named "base".
+const BuildID = "6f0a3f0c-6a5c-4d0e-9f5b-2f4d3a1b0c9d"
+
+// EnvdVersion is what the agent's guests say they are.
+const EnvdVersion = "0.6.4"
+
+// Agent is the host agent.
+type Agent struct {
+	hostagentconnect.UnimplementedHostAgentHandler
+
+	RPCSocket     string
+	TrafficSocket string
+
+	mutex     sync.Mutex
+	sandboxes map[string]*pb.Sandbox
+	creations map[string]*pb.CreateSandboxRequest
+	before    func(ctx context.Context, operation, sandboxID string) error
+	watchers  map[chan *pb.Sandbox]struct{}
+	stop      context.CancelFunc
+	stopped   context.Context
+}
+
+// Start runs an agent until the test ends. Traffic to any guest goes to guest.
+func Start(t testing.TB, guest http.Handler) *Agent {
+	t.Helper()
+	// Not t.TempDir: the name of a test may make a socket's path too long.
+	dir, err := os.MkdirTemp("", "wrenn-agent-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	a := &Agent{
+		RPCSocket: filepath.Join(dir, "rpc.sock"), TrafficSocket: filepath.Join(dir, "traffic.sock"),
+		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
+		watchers: map[chan *pb.Sandbox]struct{}{},
+	}
+	a.stopped, a.stop = context.WithCancel(context.Background())
+	t.Cleanup(a.stop)
+	_, handler := hostagentconnect.NewHostAgentHandler(a)
+	serve(t, a.RPCSocket, handler)
+	serve(t, a.TrafficSocket, guest)
+	t.Cleanup(a.stop) // ends the watchers before their server is closed
+	return a
+}
+
+func serve(t testing.TB, socket string, handler http.Handler) {
+	t.Helper()
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Handler: handler, Protocols: protocols}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-ended
+	})
+}
+
+// Before makes hook run before each operation ("create", "pause", "resume",
+// "kill", "list"); an error of its is the operation's.
+func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.before = hook
+}
+
+// States are the sandboxes that the agent has.
+func (a *Agent) States() map[string]pb.SandboxState {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	states := map[string]pb.SandboxState{}
+	for id, sandbox := range a.sandboxes {
+		states[id] = sandbox.State
+	}
+	return states
+}
+
+// Creation is how a sandbox was asked for.
+func (a *Agent) Creation(sandboxID string) *pb.CreateSandboxRequest {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.creations[sandboxID]
+}
+
+// Put makes a sandbox be in a state, as if by itself; GONE takes it away.
+func (a *Agent) Put(sandboxID string, state pb.SandboxState) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.put(sandboxID, state)
+}
+
+// put is called with the mutex held.
+func (a *Agent) put(sandboxID string, state pb.SandboxState) *pb.Sandbox {
+	sandbox := &pb.Sandbox{
+		SandboxId: sandboxID, BuildId: BuildID, State: state,
+		VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+	}
+	a.sandboxes[sandboxID] = sandbox
+	if state == pb.SandboxState_SANDBOX_STATE_GONE {
+		delete(a.sandboxes, sandboxID)
+	}
+	for watcher := range a.watchers {
+		watcher <- sandbox
+	}
+	return sandbox
+}
+
+func (a *Agent) enter(ctx context.Context, operation, sandboxID string) error {
+	a.mutex.Lock()
+	hook := a.before
+	a.mutex.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(ctx, operation, sandboxID)
+}
+
+// step moves a sandbox from one state to the next; being there already is fine.
+func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, next pb.SandboxState) (*pb.Sandbox, error) {
+	if err := a.enter(ctx, operation, sandboxID); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	sandbox, ok := a.sandboxes[sandboxID]
+	switch {
+	case !ok:
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+	case sandbox.State == next:
+		return sandbox, nil
+	case sandbox.State != from:
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
+	}
+	return a.put(sandboxID, next), nil
+}
+
+// GetInfo implements the service.
+func (a *Agent) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
+	return connect.NewResponse(&pb.GetInfoResponse{Version: "test", Driver: "none", Accelerator: "none", CpuCount: 2}), nil
+}
+
+// ListTemplates implements the service.
+func (a *Agent) ListTemplates(context.Context, *connect.Request[pb.ListTemplatesRequest]) (*connect.Response[pb.ListTemplatesResponse], error) {
+	return connect.NewResponse(&pb.ListTemplatesResponse{Templates: []*pb.Template{{
+		BuildId: BuildID, Name: "base", VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+	}}}), nil
+}
+
+// CreateSandbox implements the service.
+func (a *Agent) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	sandboxID := request.Msg.SandboxId
+	if err := a.enter(ctx, "create", sandboxID); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.creations[sandboxID] = request.Msg
+	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: a.put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)}), nil
+}
+
+// PauseSandbox implements the service.
+func (a *Agent) PauseSandbox(ctx context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
+	sandbox, err := a.step(ctx, "pause", request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_RUNNING, pb.SandboxState_SANDBOX_STATE_PAUSED)
+	return connect.NewResponse(&pb.PauseSandboxResponse{Sandbox: sandbox}), err
+}
+
+// ResumeSandbox implements the service.
+func (a *Agent) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
+	sandbox, err := a.step(ctx, "resume", request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_PAUSED, pb.SandboxState_SANDBOX_STATE_RUNNING)
+	return connect.NewResponse(&pb.ResumeSandboxResponse{Sandbox: sandbox}), err
+}
+
+// KillSandbox implements the service.
+func (a *Agent) KillSandbox(ctx context.Context, request *connect.Request[pb.KillSandboxRequest]) (*connect.Response[pb.KillSandboxResponse], error) {
+	if err := a.enter(ctx, "kill", request.Msg.SandboxId); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if _, ok := a.sandboxes[request.Msg.SandboxId]; !ok {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+	}
+	a.put(request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_GONE)
+	return connect.NewResponse(&pb.KillSandboxResponse{}), nil
+}
+
+// GetSandbox implements the service.
+func (a *Agent) GetSandbox(_ context.Context, request *connect.Request[pb.GetSandboxRequest]) (*connect.Response[pb.GetSandboxResponse], error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	sandbox, ok := a.sandboxes[request.Msg.SandboxId]
+	if !ok {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+	}
+	return connect.NewResponse(&pb.GetSandboxResponse{Sandbox: sandbox}), nil
+}
+
+// ListSandboxes implements the service.
+func (a *Agent) ListSandboxes(ctx context.Context, _ *connect.Request[pb.ListSandboxesRequest]) (*connect.Response[pb.ListSandboxesResponse], error) {
+	if err := a.enter(ctx, "list", ""); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return connect.NewResponse(&pb.ListSandboxesResponse{Sandboxes: a.sorted()}), nil
+}
+
+func (a *Agent) sorted() []*pb.Sandbox {
+	return slices.SortedFunc(maps.Values(a.sandboxes), func(x, y *pb.Sandbox) int {
+		return strings.Compare(x.SandboxId, y.SandboxId)
+	})
+}
+
+// watcherBuffer is more changes than a test makes before they are read.
+const watcherBuffer = 1024
+
+// WatchSandboxes implements the service.
+func (a *Agent) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
+	changes := make(chan *pb.Sandbox, watcherBuffer)
+	a.mutex.Lock()
+	for _, sandbox := range a.sorted() {
+		changes <- sandbox
+	}
+	a.watchers[changes] = struct{}{}
+	a.mutex.Unlock()
+	defer func() {
+		a.mutex.Lock()
+		defer a.mutex.Unlock()
+		delete(a.watchers, changes)
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.stopped.Done():
+			return nil
+		case sandbox := <-changes:
+			if err := stream.Send(&pb.WatchSandboxesResponse{Sandbox: sandbox}); err != nil {
+				return err
+			}
+		}
+	}
+}
