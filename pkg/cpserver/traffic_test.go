@@ -1,0 +1,216 @@
+package cpserver_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+)
+
+// echoGuest answers what a guest and its host agent see of a request.
+var echoGuest = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"sandbox": r.Header.Values(proxy.SandboxHeader), "port": r.Header.Get(proxy.PortHeader),
+		"host": r.Host, "uri": r.RequestURI, "method": r.Method, "header": r.Header,
+	})
+})
+
+type echo struct {
+	Sandbox                 []string
+	Port, Host, URI, Method string
+	Header                  http.Header
+}
+
+func startWithGuest(t *testing.T, guest http.Handler) *controlPlane {
+	t.Helper()
+	p := setUp(t, guest)
+	p.start(t)
+	return p
+}
+
+func at(sandboxID string, port int) http.Header {
+	return http.Header{"E2b-Sandbox-Id": {sandboxID}, "E2b-Sandbox-Port": {strconv.Itoa(port)}}
+}
+
+func with(header http.Header, name, value string) http.Header {
+	header = header.Clone()
+	header.Set(name, value)
+	return header
+}
+
+func TestTraffic_IsRoutedByHostNameAndByHeaders(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base"}`)
+	byName := fmt.Sprintf("8080-%s.localhost:3000", s.SandboxID)
+	forged := http.Header{"Wrenn-Sandbox-Id": {"iforged"}, "Wrenn-Sandbox-Port": {"1"}, "Wrenn-Other": {"x"}}
+	for name, header := range map[string]http.Header{
+		"host name":                {"Host": {byName}},
+		"headers":                  at(s.SandboxID, 8080),
+		"host name before headers": with(at("i0123456789abcdefghi", 1), "Host", byName),
+	} {
+		for forgedName := range forged {
+			header.Set(forgedName, forged.Get(forgedName))
+		}
+		got := p.send(t, http.MethodPut, "/a%2Fb?q=1", "body", header)
+		require.Equal(t, http.StatusOK, got.status, "%s: %s", name, got.body)
+		var seen echo
+		got.decode(t, &seen)
+		require.Equal(t, []string{s.SandboxID}, seen.Sandbox, name)
+		require.Equal(t, "8080", seen.Port, name)
+		require.Equal(t, "/a%2Fb?q=1", seen.URI, name)
+		require.Equal(t, http.MethodPut, seen.Method, name)
+		require.Empty(t, seen.Header.Get("Wrenn-Other"), name)
+		require.Equal(t, "127.0.0.1", seen.Header.Get("X-Forwarded-For"), name)
+	}
+	got := p.send(t, http.MethodGet, "/envs", "", with(forged, "X-Api-Key", p.key))
+	requireStatus(t, http.StatusNotFound, got)
+}
+
+func TestTraffic_ToASandboxThatDoesNotRunIsABadGateway(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	paused := p.create(t, `{"templateID":"base"}`)
+	killed := p.create(t, `{"templateID":"base"}`)
+	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", at(paused.SandboxID, proxy.AgentPort)).status)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+paused.SandboxID+"/pause", ""))
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+killed.SandboxID, ""))
+	for _, id := range []string{paused.SandboxID, killed.SandboxID, "i0123456789abcdefghi"} {
+		got := p.send(t, http.MethodGet, "/health", "", at(id, proxy.AgentPort))
+		requireStatus(t, http.StatusBadGateway, got)
+		var failure proxy.Failure
+		got.decode(t, &failure)
+		require.Equal(t, id, failure.SandboxID)
+	}
+	for _, header := range []http.Header{
+		{"E2b-Sandbox-Id": {"../etc"}},
+		{"E2b-Sandbox-Id": {killed.SandboxID}, "E2b-Sandbox-Port": {"0"}},
+		{"E2b-Sandbox-Id": {killed.SandboxID}, "E2b-Sandbox-Port": {"65536"}},
+		{"E2b-Sandbox-Id": {killed.SandboxID}, "E2b-Sandbox-Port": {"http"}},
+		{"Host": {"99999-" + killed.SandboxID + ".localhost"}},
+	} {
+		requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodGet, "/", "", header))
+	}
+}
+
+func TestTraffic_ToTheGuestAgentNeedsItsToken(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base"}`)
+	other := p.create(t, `{"templateID":"base"}`)
+	anonymous := at(s.SandboxID, proxy.AgentPort)
+	trusted := with(anonymous, "X-Access-Token", s.EnvdAccessToken)
+	for _, path := range []string{"/files?path=/x", "/envs", "/metrics", "/process.Process/List", "/", "/health/x", "/files/compose?signature=v1_x"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			requireStatus(t, http.StatusUnauthorized, p.send(t, method, path, "", anonymous.Clone()))
+			requireStatus(t, http.StatusUnauthorized, p.send(t, method, path, "", with(anonymous, "X-Access-Token", other.EnvdAccessToken)))
+			requireStatus(t, http.StatusUnauthorized, p.send(t, method, path, "", with(anonymous, "X-Access-Token", p.key)))
+			requireStatus(t, http.StatusOK, p.send(t, method, path, "", trusted.Clone()))
+		}
+	}
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodOptions, "/envs", "", anonymous.Clone()))
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodPost, "/health", "", anonymous.Clone()))
+
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", anonymous.Clone()))
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/files?path=/x&signature=v1_x", "", anonymous.Clone()))
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodPost, "/files?path=/x&signature=v1_x", "", anonymous.Clone()))
+	preflight := with(with(anonymous, "Origin", "https://example.com"), "Access-Control-Request-Method", "POST")
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodOptions, "/process.Process/List", "", preflight))
+}
+
+func TestTraffic_NeverReachesTheHostsRoutes(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base"}`)
+	trusted := with(at(s.SandboxID, proxy.AgentPort), "X-Access-Token", s.EnvdAccessToken)
+	for _, path := range []string{
+		"/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/snapshot/prepare",
+		"//init", "/./init", "/x/../init", "/init/", "/%69nit", "/INIT", "/snapshot//prepare", "/snapshot%2Fprepare",
+		"/init?signature=v1_x", "/files/../init?signature=v1_x", "/%2e%2e/init", "/init%2f", `/x\..\..\init`,
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
+			requireStatus(t, http.StatusForbidden, p.send(t, method, path, "", trusted.Clone()))
+		}
+	}
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/init", "", at(s.SandboxID, 8080)))
+}
+
+func TestTraffic_ToPortsThatAreNotPublicNeedsATrafficToken(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base","network":{"allowPublicTraffic":false}}`)
+	require.NotNil(t, s.TrafficAccessToken)
+	header := at(s.SandboxID, 8080)
+	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodGet, "/", "", header.Clone()))
+	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodGet, "/", "", with(header, "e2b-traffic-access-token", s.EnvdAccessToken)))
+	got := p.send(t, http.MethodGet, "/", "", with(header, "e2b-traffic-access-token", *s.TrafficAccessToken))
+	requireStatus(t, http.StatusOK, got)
+	var seen echo
+	got.decode(t, &seen)
+	require.Empty(t, seen.Header.Get("E2b-Traffic-Access-Token"), "the guest need not know it")
+}
+
+func TestTraffic_StreamsAndUpgradesThroughTheControlPlane(t *testing.T) {
+	t.Parallel()
+	lines := make(chan string)
+	p := startWithGuest(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/socket" {
+			conn, err := websocket.Accept(w, r, nil)
+			if err != nil {
+				return
+			}
+			defer conn.CloseNow()
+			kind, message, err := conn.Read(r.Context())
+			if err == nil {
+				_ = conn.Write(r.Context(), kind, message)
+			}
+			return
+		}
+		for line := range lines {
+			fmt.Fprintln(w, line)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	s := p.create(t, `{"templateID":"base"}`)
+	t.Run("stream", func(t *testing.T) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, nil)
+		require.NoError(t, err)
+		request.Header = at(s.SandboxID, 8080)
+		go func() { lines <- "first" }()
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		scanner := bufio.NewScanner(response.Body)
+		require.True(t, scanner.Scan())
+		require.Equal(t, "first", scanner.Text())
+		close(lines)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+	})
+	t.Run("websocket", func(t *testing.T) {
+		conn, _, err := websocket.Dial(t.Context(), p.url+"/socket", &websocket.DialOptions{HTTPHeader: at(s.SandboxID, 8080)})
+		require.NoError(t, err)
+		defer conn.CloseNow()
+		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("hello")))
+		_, message, err := conn.Read(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(message))
+	})
+}
+
+func TestTraffic_SaysWhenTheHostIsAway(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, echoGuest)
+	p.config.HostTrafficSocket += ".nobody"
+	p.start(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	requireStatus(t, http.StatusServiceUnavailable, p.send(t, http.MethodGet, "/", "", at(s.SandboxID, 8080)))
+}
