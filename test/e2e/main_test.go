@@ -8,20 +8,27 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
+
+// leakPatience is how long what Wrenn leaves behind may take to be gone.
+const leakPatience = 10 * time.Second
 
 // shared is the one Wrenn of this package, started by the first test that
 // needs it and stopped by TestMain.
 var shared struct {
 	sync.Once
-	wrenn *installation.Installation
-	err   error
+	before leakcheck.Snapshot
+	wrenn  *installation.Installation
+	err    error
 }
 
 func TestMain(m *testing.M) {
@@ -37,6 +44,9 @@ func TestMain(m *testing.M) {
 func running(t *testing.T) *installation.Installation {
 	t.Helper()
 	shared.Do(func() {
+		if shared.before, shared.err = leakcheck.Take(); shared.err != nil {
+			return
+		}
 		shared.wrenn, shared.err = installation.New(&linePrefixer{prefix: "wrenn up: "})
 		if shared.err != nil {
 			return
@@ -49,12 +59,22 @@ func running(t *testing.T) *installation.Installation {
 	return shared.wrenn
 }
 
+// stopShared stops the shared Wrenn, which must leave nothing on the machine.
 func stopShared() error {
 	if shared.wrenn == nil {
 		return nil
 	}
 	if err := shared.wrenn.Down(context.Background()); err != nil {
 		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
+	defer cancel()
+	left, err := shared.before.Left(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("it left behind:\n  %s", strings.Join(left, "\n  "))
 	}
 	return shared.wrenn.Remove()
 }

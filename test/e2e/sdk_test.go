@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,7 +16,7 @@ import (
 )
 
 const (
-	sdkDir            = "js"
+	sdkSource         = "js"
 	sdkInstallTimeout = 5 * time.Minute
 	sdkFileTimeout    = 5 * time.Minute
 )
@@ -26,33 +25,44 @@ const (
 // case as a subtest.
 func TestOfficialSDK(t *testing.T) {
 	wrenn := running(t)
-	buildSDKCases(t)
-	files, err := filepath.Glob(filepath.Join(sdkDir, "src", "*.test.ts"))
+	directory := buildSDKCases(t)
+	files, err := filepath.Glob(filepath.Join(sdkSource, "src", "*.test.ts"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".test.ts")
 		t.Run(name, func(t *testing.T) {
-			runSDKFile(t, filepath.Join("dist", name+".test.js"), wrenn.Environment())
+			command := exec.Command("node", "--test-reporter=./dist/reporter.js", filepath.Join("dist", name+".test.js"))
+			command.Dir, command.Env = directory, wrenn.Environment()
+			runSDKFile(t, command)
 		})
 	}
 }
 
-// buildSDKCases installs the locked packages and compiles the cases.
-func buildSDKCases(t *testing.T) {
+// buildSDKCases installs the locked packages and compiles the cases, in a
+// directory of this test's own, which it returns.
+func buildSDKCases(t *testing.T) string {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {
 		_, err := exec.LookPath(program)
 		require.NoError(t, err, "%s is not installed; run: apt-get install nodejs npm", program)
 	}
+	directory := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(sdkSource, "src"))))
+	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "tsconfig.json"} {
+		content, err := os.ReadFile(filepath.Join(sdkSource, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(directory, name), content, 0o600))
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), sdkInstallTimeout)
 	defer cancel()
 	for _, arguments := range [][]string{{"ci"}, {"run", "build"}} {
 		command := exec.CommandContext(ctx, "npm", arguments...)
-		command.Dir = sdkDir
+		command.Dir = directory
 		output, err := command.CombinedOutput()
 		require.NoError(t, err, "npm %s: %s", strings.Join(arguments, " "), output)
 	}
+	return directory
 }
 
 // sdkEvent is one line of js/src/reporter.ts.
@@ -64,14 +74,14 @@ type sdkEvent struct {
 
 // runSDKFile runs one file of cases. Cases run one after the other, so each
 // subtest takes as long as its case.
-func runSDKFile(t *testing.T, file string, environment []string) {
-	ctx, cancel := context.WithTimeout(t.Context(), sdkFileTimeout)
-	defer cancel()
-	command := exec.CommandContext(ctx, "node", "--test-reporter=./dist/reporter.js", file)
-	command.Dir, command.Env, command.Stderr = sdkDir, environment, os.Stderr
+func runSDKFile(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	command.Stderr = os.Stderr
 	stdout, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
+	timeout := time.AfterFunc(sdkFileTimeout, func() { _ = command.Process.Kill() })
+	defer timeout.Stop()
 
 	events := &sdkEvents{t: t, lines: bufio.NewReader(stdout)}
 	for {
@@ -86,7 +96,7 @@ func runSDKFile(t *testing.T, file string, environment []string) {
 		}
 	}
 	if err := command.Wait(); err != nil && !t.Failed() {
-		t.Errorf("node %s: %v", file, err)
+		t.Errorf("%s: %v", command, err)
 	}
 }
 
@@ -127,6 +137,6 @@ func (e *sdkEvents) finish(t *testing.T, name string) {
 	case event.Event == "fail":
 		t.Fatal(event.Error)
 	case event.Event == "skip":
-		t.Skip(fmt.Sprintf("skipped by %s", sdkDir))
+		t.Skip("skipped there")
 	}
 }

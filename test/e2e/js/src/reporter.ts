@@ -18,7 +18,8 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
 
 function describe(event: TestEvent): Line | undefined {
   switch (event.type) {
-    case "test:start":
+    // test:start would come only once the test has ended.
+    case "test:dequeue":
       return { event: "start", name: event.data.name };
     case "test:pass":
       return { event: event.data.skip === undefined ? "pass" : "skip", name: event.data.name };
