@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/api"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/port"
 )
 
 // Version is what clients decide by which features they may use.
@@ -25,7 +27,7 @@ const Version = "0.6.4"
 
 func main() {
 	version := flag.Bool("version", false, "print the version and exit")
-	port := flag.Int("port", 49983, "port to listen on, on all addresses")
+	listenPort := flag.Int("port", 49983, "port to listen on, on all addresses")
 	flag.Parse()
 	if *version {
 		fmt.Println(Version)
@@ -34,19 +36,19 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if err := run(ctx, *port, log); err != nil {
+	if err := run(ctx, *listenPort, log); err != nil {
 		log.Error("envd ended", "error", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, port int, log *slog.Logger) error {
+func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	protect(log)
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(port)))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(listenPort)))
 	if err != nil {
 		return err
 	}
-	handler := api.New(machine{}, log)
+	handler := api.New(machine{}, port.New(outsideAddress(log), log), log)
 	defer handler.Close()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -64,6 +66,21 @@ func run(ctx context.Context, port int, log *slog.Logger) error {
 		return nil
 	}
 	return err
+}
+
+// outsideAddress is the guest's own address, as the host reaches it.
+func outsideAddress(log *slog.Logger) netip.Addr {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		log.Error("find this machine's addresses", "error", err)
+	}
+	for _, address := range addresses {
+		prefix, err := netip.ParsePrefix(address.String())
+		if err == nil && prefix.Addr().Is4() && !prefix.Addr().IsLoopback() {
+			return prefix.Addr()
+		}
+	}
+	return netip.IPv4Unspecified()
 }
 
 // protect keeps the kernel from choosing envd when the guest runs out of

@@ -58,6 +58,7 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	s.settings.Apply(settings.Update{
 		Token: request.AccessToken, Env: request.EnvVars, User: request.DefaultUser, Workdir: request.DefaultWorkdir,
 	})
+	s.ports.Restart()
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -97,10 +98,11 @@ func decodeInit(body io.Reader) (initRequest, error) {
 	return request, nil
 }
 
-// prepareSnapshot quiets envd before the host stops the virtual CPUs: the
-// collector runs and free memory goes back, so that the snapshot is small and
+// prepareSnapshot quiets envd before the host stops the virtual CPUs: what
+// runs on its own stops, with its children, the collector runs and free memory goes back, so that the snapshot is small and
 // no allocation is caught half-way.
 func (s *Server) prepareSnapshot(w http.ResponseWriter, _ *http.Request) {
+	s.ports.Stop()
 	debug.FreeOSMemory()
 	w.Header().Set("Connection", "close")
 	w.WriteHeader(http.StatusNoContent)

@@ -28,10 +28,17 @@ type Machine interface {
 	Reseed() error
 }
 
+// Ports makes loopback servers reachable; it is stopped for snapshots.
+type Ports interface {
+	Restart()
+	Stop()
+}
+
 // Server answers everything that reaches envd. Make one with New.
 type Server struct {
 	settings *settings.Settings
 	machine  Machine
+	ports    Ports
 	meter    host.Meter
 	log      *slog.Logger
 	init     initialiser
@@ -45,8 +52,8 @@ type Server struct {
 const maxMessageBytes = 16 << 20
 
 // New puts the services together.
-func New(machine Machine, log *slog.Logger) *Server {
-	s := &Server{settings: settings.New(), machine: machine, log: log}
+func New(machine Machine, ports Ports, log *slog.Logger) *Server {
+	s := &Server{settings: settings.New(), machine: machine, ports: ports, log: log}
 	s.filesystem = filesystem.New(s.settings, log)
 	transfers := files.New(s.settings, log)
 
@@ -77,7 +84,10 @@ func New(machine Machine, log *slog.Logger) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
 // Close ends what runs in the background.
-func (s *Server) Close() { s.filesystem.Close() }
+func (s *Server) Close() {
+	s.ports.Stop()
+	s.filesystem.Close()
+}
 
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	measured, err := s.meter.Measure()

@@ -155,7 +155,7 @@ func replace(target string, content io.Reader, metadata map[string]string) (err 
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(target), ".wrenn-upload-")
+	file, err := os.CreateTemp(filepath.Dir(target), filesystem.UploadPrefix)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,19 @@ func replace(target string, content io.Reader, metadata map[string]string) (err 
 	if err := file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), target)
+	if err := os.Rename(file.Name(), target); err != nil {
+		return err
+	}
+	announceWrite(target)
+	return nil
+}
+
+// announceWrite makes a file that was moved into place look written to those
+// who watch: setting its size, to what it is, counts as a write.
+func announceWrite(path string) {
+	if info, err := os.Stat(path); err == nil {
+		_ = os.Truncate(path, info.Size()) // a file nobody may write is not announced
+	}
 }
 
 func fill(file *os.File, content io.Reader, mode os.FileMode, metadata map[string]string) error {

@@ -19,8 +19,8 @@ import (
 // MetadataPrefix starts the names of extended attributes that clients set.
 const MetadataPrefix = "user.e2b."
 
-// describe says what is at a path, a symbolic link itself rather than what it
-// leads to; the size, type and times are then its target's where it has one.
+// describe says what is at a path: of a symbolic link the link itself, and
+// where it leads.
 func describe(path string) (*pb.EntryInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -29,6 +29,9 @@ func describe(path string) (*pb.EntryInfo, error) {
 	entry := &pb.EntryInfo{Name: filepath.Base(path), Path: path}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if target, err := os.Readlink(path); err == nil {
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(path), target)
+			}
 			entry.SymlinkTarget = &target
 		}
 	}

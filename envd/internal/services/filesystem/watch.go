@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,10 @@ const (
 	maxWatchers = 128
 	maxEvents   = 16384
 )
+
+// UploadPrefix starts the names of files that are not whole yet. Nobody is told
+// of them.
+const UploadPrefix = ".wrenn-upload-"
 
 // watchOptions is what WatchDir and CreateWatcher have in common.
 type watchOptions interface {
@@ -123,7 +128,7 @@ func (w *watch) next(ctx context.Context, wake <-chan time.Time) ([]*pb.Filesyst
 // translate names a change as the protocol does, relative to the root.
 func (w *watch) translate(change fsnotify.Event) []*pb.FilesystemEvent {
 	name, err := filepath.Rel(w.root, change.Name)
-	if err != nil || name == "." {
+	if err != nil || name == "." || strings.HasPrefix(filepath.Base(name), UploadPrefix) {
 		return nil
 	}
 	if change.Has(fsnotify.Create) && w.recursive {

@@ -1,0 +1,96 @@
+package port
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// forwarders runs one socat for each server on loopback.
+type forwarders struct {
+	outside netip.Addr
+	log     *slog.Logger
+	running map[listener]*forwarder
+	missing bool // socat is not installed, which was said once
+}
+
+// forwarder is one socat, in a process group of its own with those it forks.
+type forwarder struct {
+	command *exec.Cmd
+	ended   chan struct{} // closed when it was waited for
+}
+
+func newForwarders(outside netip.Addr, log *slog.Logger) *forwarders {
+	return &forwarders{outside: outside, log: log, running: make(map[listener]*forwarder)}
+}
+
+// follow starts and stops forwarders until they are those of what listens.
+func (f *forwarders) follow(listening map[listener]struct{}) {
+	for server, running := range f.running {
+		if _, still := listening[server]; !still {
+			running.stop()
+			delete(f.running, server)
+		}
+	}
+	for server := range listening {
+		if running, known := f.running[server]; known && !running.hasEnded() {
+			continue
+		}
+		started, err := f.start(server)
+		if err != nil {
+			if !f.missing {
+				f.log.Error("forward to a server on loopback", "port", server.port, "error", err)
+			}
+			f.missing = true
+			return
+		}
+		f.running[server] = started
+	}
+}
+
+func (f *forwarders) stopAll() {
+	for server, running := range f.running {
+		running.stop()
+		delete(f.running, server)
+	}
+}
+
+func (f *forwarders) start(server listener) (*forwarder, error) {
+	inside := fmt.Sprintf("TCP4:127.0.0.1:%d", server.port)
+	if server.ipv6 {
+		inside = fmt.Sprintf("TCP6:[::1]:%d", server.port)
+	}
+	outside := fmt.Sprintf("TCP4-LISTEN:%d,bind=%s,reuseaddr,fork", server.port, f.outside)
+	command := exec.Command("socat", outside, inside)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	started := &forwarder{command: command, ended: make(chan struct{})}
+	go func() {
+		defer close(started.ended)
+		_ = command.Wait() // a port that is taken ends it; the next scan tries again
+	}()
+	return started, nil
+}
+
+// stop ends socat with all its connections, and waits for it.
+func (f *forwarder) stop() {
+	if !f.hasEnded() {
+		_ = unix.Kill(-f.command.Process.Pid, unix.SIGKILL)
+	}
+	<-f.ended
+}
+
+func (f *forwarder) hasEnded() bool {
+	select {
+	case <-f.ended:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,101 @@
+// Package port makes servers that listen on the guest's loopback alone
+// reachable from outside, as they would be on a developer's own machine.
+package port
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// scanInterval is how soon a new server is found, at the latest.
+const scanInterval = time.Second
+
+// Subsystem looks for servers and forwards to them, between Start and Stop.
+// One goroutine does both, so there is nothing between them to get stuck.
+// Start, Stop and Restart may be called at any time, from anywhere, twice.
+type Subsystem struct {
+	outside netip.Addr
+	log     *slog.Logger
+
+	mutex  sync.Mutex // held for a whole Start or Stop
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// New returns a subsystem that forwards from the guest's address. It does
+// nothing until Start.
+func New(outside netip.Addr, log *slog.Logger) *Subsystem {
+	return &Subsystem{outside: outside, log: log}
+}
+
+// Start begins to look for servers, unless that is being done already.
+func (s *Subsystem) Start() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.start()
+}
+
+// Stop ends the looking and every forwarder, and returns when all are gone.
+func (s *Subsystem) Stop() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.stop()
+}
+
+// Restart is Stop and Start with nobody in between.
+func (s *Subsystem) Restart() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.stop()
+	s.start()
+}
+
+func (s *Subsystem) start() {
+	if s.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel, s.done = cancel, make(chan struct{})
+	go func(done chan struct{}) {
+		defer close(done)
+		s.run(ctx)
+	}(s.done)
+}
+
+func (s *Subsystem) stop() {
+	if s.cancel == nil {
+		return
+	}
+	s.cancel()
+	<-s.done
+	s.cancel = nil
+}
+
+// run forwards to whatever listens until ctx ends.
+func (s *Subsystem) run(ctx context.Context) {
+	scanner, err := openScanner()
+	if err != nil {
+		s.log.Error("servers on loopback will not be found", "error", err)
+		return
+	}
+	defer scanner.close()
+	forwarders := newForwarders(s.outside, s.log)
+	defer forwarders.stopAll()
+	tick := time.NewTicker(scanInterval)
+	defer tick.Stop()
+	for {
+		if err := scanner.scan(); err != nil {
+			s.log.Error("look for servers on loopback", "error", err)
+		} else {
+			forwarders.follow(scanner.found)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
