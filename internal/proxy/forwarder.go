@@ -34,10 +34,15 @@ type Target struct {
 	Address   string
 }
 
-// host is the key under which connections to a target are pooled, never shared
-// between sandboxes. Nobody resolves it.
+// host is the key under which connections to a target are pooled: never shared
+// between sandboxes, nor between places where one sandbox has been. Nobody
+// resolves it.
 func (t Target) host() string {
-	return net.JoinHostPort(t.SandboxID, strconv.Itoa(int(t.Port)))
+	name := t.SandboxID
+	if guest, _, err := net.SplitHostPort(t.Address); err == nil {
+		name += "." + guest
+	}
+	return net.JoinHostPort(name, strconv.Itoa(int(t.Port)))
 }
 
 const (

@@ -18,9 +18,18 @@ import (
 	"git.omukk.dev/wrenn/sandbox/db/migrations"
 )
 
+// leastConnections keeps requests from waiting for each other on small machines,
+// where the driver's default is four.
+const leastConnections = 16
+
 // Open connects to PostgreSQL.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	pool, err := pgxpool.New(ctx, url)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read database address: %w", err)
+	}
+	config.MaxConns = max(config.MaxConns, leastConnections)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}

@@ -1,0 +1,57 @@
+package config_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
+)
+
+func complete() map[string]string {
+	return map[string]string{
+		"DATABASE_URL": "postgres:///wrenn", "WRENN_SECRET_KEY_FILE": "/secret",
+		"WRENN_HOST_AGENT_SOCKET": "/rpc.sock", "WRENN_HOST_TRAFFIC_SOCKET": "/traffic.sock",
+	}
+}
+
+func read(environment map[string]string) (config.Config, error) {
+	return config.FromEnvironment(func(name string) string { return environment[name] })
+}
+
+func TestFromEnvironment_FillsInDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := read(complete())
+	require.NoError(t, err)
+	require.Equal(t, config.Config{
+		Listen: "127.0.0.1:3000", Domain: "localhost:3000", DatabaseURL: "postgres:///wrenn",
+		HostAgentSocket: "/rpc.sock", HostTrafficSocket: "/traffic.sock", SecretKeyFile: "/secret",
+		MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
+	}, got)
+}
+
+func TestFromEnvironment_TakesTheDomainsPortFromTheListener(t *testing.T) {
+	t.Parallel()
+	environment := complete()
+	environment["WRENN_LISTEN"] = "[::1]:8443"
+	got, err := read(environment)
+	require.NoError(t, err)
+	require.Equal(t, "localhost:8443", got.Domain)
+}
+
+func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
+	t.Parallel()
+	environment := map[string]string{
+		"WRENN_LISTEN": "3000", "WRENN_PAUSE_ON_SHUTDOWN": "maybe", "WRENN_MAX_TIMEOUT": "-1h",
+		"WRENN_LOG_LEVEL": "loud", "WRENN_LOG_FORMAT": "xml",
+	}
+	_, err := read(environment)
+	for name := range environment {
+		require.ErrorContains(t, err, name+" ")
+	}
+	for name := range complete() {
+		require.ErrorContains(t, err, name+" is not set")
+	}
+}
