@@ -23,10 +23,10 @@ const (
 	exitInterrupted = 130
 )
 
-// exitCode ends the program with a code of its own and no message.
-type exitCode int
+// exitError ends the program with an exit code of its own and no message.
+type exitError int
 
-func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // streams are the program's standard files; chatter goes to errors, so that
 // output can be piped.
@@ -51,7 +51,7 @@ func execute(ctx context.Context, command *cobra.Command, arguments []string, s 
 	command.SetOut(s.output)
 	command.SetErr(s.errors)
 	err := command.ExecuteContext(ctx)
-	var code exitCode
+	var code exitError
 	switch {
 	case err == nil:
 		return 0

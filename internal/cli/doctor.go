@@ -37,7 +37,7 @@ func newDoctor(s streams) *cobra.Command {
 			}
 			for _, result := range results {
 				if result.Status == doctor.Fail {
-					return exitCode(exitFailure)
+					return exitError(exitFailure)
 				}
 			}
 			return nil

@@ -111,7 +111,7 @@ func (e *execution) run(ctx context.Context, a *api) error {
 	end, err := e.follow(stream)
 	if err != nil {
 		if ctx.Err() != nil {
-			return exitCode(exitInterrupted)
+			return exitError(exitInterrupted)
 		}
 		return fmt.Errorf("exec in %s: %w", e.sandboxID, plain(err))
 	}
@@ -242,9 +242,9 @@ func (e *execution) conclude(end *process.ProcessEvent_EndEvent) error {
 	case code == 0 && end.GetExited():
 		return nil
 	case code <= 0:
-		return exitCode(exitFailure)
+		return exitError(exitFailure)
 	default:
-		return exitCode(code)
+		return exitError(code)
 	}
 }
 

@@ -93,15 +93,15 @@ func (e *RequirementError) Error() string {
 // Require runs the checks until one fails, and returns that one as a
 // *RequirementError.
 func Require(ctx context.Context, options Options) error {
-	return require(ctx, options, checks)
+	return requireAll(ctx, options, checks)
 }
 
 // RequireRoot checks only what has to hold before anything can be touched.
 func RequireRoot(ctx context.Context) error {
-	return require(ctx, Options{}, []check{{"system", checkSystem}, {"root", checkRoot}})
+	return requireAll(ctx, Options{}, []check{{"system", checkSystem}, {"root", checkRoot}})
 }
 
-func require(ctx context.Context, options Options, checks []check) error {
+func requireAll(ctx context.Context, options Options, checks []check) error {
 	for _, check := range checks {
 		result := check.run(ctx, options)
 		result.Name = check.name
