@@ -23,6 +23,7 @@ ENVD_TOOL := go tool -modfile=../tools/go.mod
 up: deps build ## run Wrenn in the background on this machine, and a program in a sandbox
 	@$(SUDO) bin/wrenn up --detach --replace
 	@deploy/demo.sh $(SUDO) bin/wrenn
+	@echo; echo "Wrenn runs in the background; make down stops it. To point any E2B SDK, or the E2B CLI, at it:"
 	@$(SUDO) bin/wrenn env
 
 .PHONY: down

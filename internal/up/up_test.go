@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,7 +99,7 @@ func TestEnsureSecrets_MakesThemOnceAndKeepsThem(t *testing.T) {
 	require.NoError(t, l.ensureSecrets(owner))
 	key, err := l.ReadAPIKey()
 	require.NoError(t, err)
-	require.Regexp(t, regexp.MustCompile(`^e2b_[0-9a-f]{40}$`), key)
+	require.Regexp(t, `^e2b_[0-9a-f]{40}$`, key)
 	secret, err := os.ReadFile(l.secretKey())
 	require.NoError(t, err)
 	require.Len(t, secret, secretKeyBytes)
