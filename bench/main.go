@@ -28,7 +28,7 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 9, "how often each thing is measured")
-	flag.IntVar(&o.commands, "commands", 10, "command round trips in each round")
+	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
 	flag.Parse()
