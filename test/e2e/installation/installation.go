@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -140,18 +141,9 @@ func (i *Installation) Command(ctx context.Context, arguments ...string) *exec.C
 
 // Up starts wrenn and returns once the API answers.
 func (i *Installation) Up(ctx context.Context) error {
-	command := exec.Command(i.Binary, "up", "--data-dir", i.DataDir, "--listen", i.Address)
-	command.Stdout, command.Stderr = i.Output, i.Output
-	// A terminal's Ctrl-C must reach the tests only: they end wrenn themselves.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
+	if err := i.start(); err != nil {
 		return fmt.Errorf("start wrenn up: %w", err)
 	}
-	i.command, i.exited = command, make(chan struct{})
-	go func(exited chan struct{}) {
-		i.exitErr = command.Wait()
-		close(exited)
-	}(i.exited)
 	if err := i.awaitReady(ctx); err != nil {
 		return errors.Join(err, i.Down(context.WithoutCancel(ctx)))
 	}
@@ -160,6 +152,34 @@ func (i *Installation) Up(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("read the API key: %w", err), i.Down(context.WithoutCancel(ctx)))
 	}
 	i.APIKey = strings.TrimSpace(string(key))
+	return nil
+}
+
+// start runs wrenn up as a child that is told to stop when this process dies,
+// whatever it dies of. For the kernel the child's parent is the thread that
+// made it, so one thread is kept for it.
+func (i *Installation) start() error {
+	command := exec.Command(i.Binary, "up", "--data-dir", i.DataDir, "--listen", i.Address)
+	command.Stdout, command.Stderr = i.Output, i.Output
+	// A terminal's Ctrl-C must not reach it past this process.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	exited := make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := command.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		i.exitErr = command.Wait()
+		close(exited)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	i.command, i.exited = command, exited
 	return nil
 }
 

@@ -162,6 +162,19 @@ test("a port where nothing listens is a bad gateway that says so", async () => {
   assert.ok(body.message.length > 0);
 });
 
+test("a server that listens on the guest's loopback only is reached too", async () => {
+  await shared().commands.run("python3 -m http.server --bind 127.0.0.1 8081", {
+    background: true,
+    timeoutMs: 0,
+    cwd: "/etc",
+  });
+  const answer = await eventually("the loopback server", async () => {
+    const got = await fetchHost(shared(), 8081, "/hostname");
+    return got.status === 200 ? got : undefined;
+  });
+  assert.ok(answer.body.length > 0);
+});
+
 test("the guest agent's port is closed to those without its token", async () => {
   const answer = await fetchHost(shared(), 49983, "/files?path=/etc/passwd");
   assert.equal(answer.status, 401);
