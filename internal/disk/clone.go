@@ -43,12 +43,12 @@ func Clone(source, target string) (err error) {
 }
 
 // CanClone says whether files in directory can be cloned, by doing it.
-func CanClone(directory string) (bool, error) {
+func CanClone(directory string) (can bool, err error) {
 	probe, err := os.MkdirTemp(directory, ".reflink-")
 	if err != nil {
 		return false, fmt.Errorf("probe for reflink: %w", err)
 	}
-	defer os.RemoveAll(probe)
+	defer func() { err = errors.Join(err, os.RemoveAll(probe)) }()
 	source := probe + "/source"
 	if err := os.WriteFile(source, make([]byte, 1<<16), 0o600); err != nil {
 		return false, fmt.Errorf("probe for reflink: %w", err)

@@ -30,7 +30,7 @@ type endpoint struct {
 const shutdownTimeout = 10 * time.Second
 
 // listen opens both sockets. Until here nobody can reach the agent.
-func (a *agent) listen(context.Context) error {
+func (a *agent) listen(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir,
@@ -43,7 +43,7 @@ func (a *agent) listen(context.Context) error {
 		{"rpc", a.config.RPCSocket, mux},
 		{"traffic", a.config.TrafficSocket, &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}},
 	} {
-		listener, err := listenUnix(open.path, a.config.SocketGID)
+		listener, err := listenUnix(ctx, open.path, a.config.SocketGID)
 		if err != nil {
 			return err
 		}
@@ -92,11 +92,11 @@ func (s *services) serve(ctx context.Context) error {
 
 // listenUnix makes a socket that only root and one group can use. A socket
 // left by a crash is replaced: the data directory's lock proves nobody uses it.
-func listenUnix(path string, gid int) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string, gid int) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove old socket: %w", err)
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}

@@ -2,6 +2,7 @@ package template
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ func formatRootfs(ctx context.Context, root, target string, sizeMiB int) error {
 }
 
 // installAgent writes the guest agent into an ext4 image without mounting it.
-func installAgent(ctx context.Context, rootfs, agent string) error {
+func installAgent(ctx context.Context, rootfs, agent string) (err error) {
 	const target = "/usr/local/bin/envd"
 	script := filepath.Join(filepath.Dir(rootfs), "debugfs.script")
 	commands := strings.Join([]string{
@@ -37,7 +38,7 @@ func installAgent(ctx context.Context, rootfs, agent string) error {
 	if err := os.WriteFile(script, []byte(commands+"\n"), 0o600); err != nil {
 		return err
 	}
-	defer os.Remove(script)
+	defer func() { err = errors.Join(err, os.Remove(script)) }()
 	if _, err := run(ctx, "/", "debugfs", "-w", "-f", script, rootfs); err != nil {
 		return err
 	}

@@ -44,7 +44,6 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 		if err != nil {
 			return nil, badRequest("the body is not gzip: %v", err)
 		}
-		defer decompressor.Close()
 		body = decompressor
 	default:
 		return nil, badRequest("content encoding %q is not supported", encoding)

@@ -39,8 +39,8 @@ func (u *User) assume() error {
 	if errno != 0 {
 		return fmt.Errorf("act as %s: set groups: %w", u.Name, errno)
 	}
-	unix.RawSyscall(unix.SYS_SETFSGID, uintptr(u.GID), 0, 0)
-	unix.RawSyscall(unix.SYS_SETFSUID, uintptr(u.UID), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSGID, uintptr(u.GID), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSUID, uintptr(u.UID), 0, 0)
 	// Both answer with the previous ID, never with an error: ask again.
 	if now, _, _ := unix.RawSyscall(unix.SYS_SETFSUID, uintptr(u.UID), 0, 0); uint32(now) != u.UID {
 		return fmt.Errorf("act as %s: the thread is still user %d", u.Name, now)

@@ -46,7 +46,7 @@ func openScanner() (*scanner, error) {
 func (s *scanner) close() {
 	for _, fd := range s.tables {
 		if fd >= 0 {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 		}
 	}
 }

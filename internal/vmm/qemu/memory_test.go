@@ -92,7 +92,7 @@ func FuzzParseMapsLine(f *testing.F) {
 	f.Add("7f0e6c000000-7f0e8c000000 rw-p 00000000 fe:00 131 /data/memory")
 	f.Add("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]")
 	f.Add("")
-	f.Fuzz(func(t *testing.T, line string) {
+	f.Fuzz(func(_ *testing.T, line string) {
 		_, _, _, _ = parseMapsLine(line) // must not panic
 	})
 }

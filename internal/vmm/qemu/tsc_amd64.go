@@ -11,7 +11,7 @@ func readCounter() uint64
 func counterKHz() uint64 {
 	const interval = 20 * time.Millisecond
 	first, began := sampleCounter()
-	time.Sleep(interval)
+	<-time.After(interval)
 	last, ended := sampleCounter()
 	return (last - first) * uint64(time.Millisecond) / uint64(ended.Sub(began))
 }

@@ -181,7 +181,7 @@ func (s *Service) WatchDir(ctx context.Context, request *connect.Request[pb.Watc
 	if err != nil {
 		return err
 	}
-	defer w.inotify.Close()
+	defer func() { _ = w.inotify.Close() }()
 	started := &pb.WatchDirResponse{Event: &pb.WatchDirResponse_Start{Start: &pb.WatchDirResponse_StartEvent{}}}
 	if err := stream.Send(started); err != nil {
 		return err

@@ -173,7 +173,7 @@ func TestStart_DeliversEveryByteToASlowReader(t *testing.T) {
 	for stream.Receive() {
 		received += len(stream.Msg().GetEvent().GetData().GetStdout())
 		if received < 1<<20 {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond) // slower than the process, at first
 		}
 	}
 	require.NoError(t, stream.Err())
