@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +78,9 @@ func (h *hand) close() error { return errors.Join(removeNamespace(), os.RemoveAl
 
 func (h *hand) diskPath() string { return filepath.Join(h.dir, "disk") }
 
-func agentURL() string { return fmt.Sprintf("http://%s:%d", guestAddress, guest.AgentPort) }
+func agentURL() string {
+	return "http://" + net.JoinHostPort(guestAddress, strconv.Itoa(guest.AgentPort))
+}
 
 // measure is one round: restore, first command, pause to disk.
 func (h *hand) measure(ctx context.Context, into *measurements) (err error) {
@@ -143,14 +146,15 @@ func (h *hand) start() (*handMachine, error) {
 }
 
 func (m *handMachine) kill() error {
+	var closeErr error
 	if m.monitor != nil {
-		m.monitor.close()
+		closeErr = m.monitor.close()
 	}
 	if err := m.command.Process.Kill(); err != nil {
-		return err
+		return errors.Join(closeErr, err)
 	}
 	_ = m.command.Wait() // it was killed: its status says only that
-	return os.Remove(m.socket)
+	return errors.Join(closeErr, os.Remove(m.socket))
 }
 
 func (m *handMachine) awaitRunning(ctx context.Context) (err error) {

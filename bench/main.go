@@ -45,7 +45,7 @@ func run(ctx context.Context, o options) (err error) {
 	if o.rounds < 1 || o.commands < 1 {
 		return errors.New("-rounds and -commands must be at least 1")
 	}
-	var output io.Writer = io.Discard
+	output := io.Discard
 	if o.verbose {
 		output = os.Stderr
 	}

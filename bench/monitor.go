@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -25,17 +26,15 @@ func dialMonitor(ctx context.Context, path string) (*monitor, error) {
 	m := &monitor{conn: conn.(*net.UnixConn), decoder: json.NewDecoder(conn)}
 	var greeting json.RawMessage
 	if err := m.decoder.Decode(&greeting); err != nil {
-		m.close()
-		return nil, fmt.Errorf("read QMP greeting: %w", err)
+		return nil, errors.Join(fmt.Errorf("read QMP greeting: %w", err), m.close())
 	}
 	if _, err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
-		m.close()
-		return nil, err
+		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
 
-func (m *monitor) close() { m.conn.Close() }
+func (m *monitor) close() error { return m.conn.Close() }
 
 // execute runs one command and returns what it answers.
 func (m *monitor) execute(ctx context.Context, command string, arguments any) (json.RawMessage, error) {

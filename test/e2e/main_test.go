@@ -34,7 +34,7 @@ var shared struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if err := stopShared(); err != nil {
-		fmt.Fprintln(os.Stderr, "FAIL: stop Wrenn:", err)
+		fmt.Fprintf(os.Stderr, "FAIL: stop Wrenn: %v\nIts data stays in %s\n", err, shared.wrenn.DataDir)
 		code = max(code, 1)
 	}
 	os.Exit(code)

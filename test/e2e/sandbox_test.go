@@ -43,18 +43,18 @@ func createSandbox(t *testing.T) *sandbox {
 	return made
 }
 
-// at names a port of the sandbox in headers, as the SDKs do.
-func (s *sandbox) at(port int) http.Header {
+// atAgent names the sandbox's guest agent in headers, as the SDKs do.
+func (s *sandbox) atAgent() http.Header {
 	return http.Header{
 		"E2b-Sandbox-Id":   {s.ID},
-		"E2b-Sandbox-Port": {strconv.Itoa(port)},
+		"E2b-Sandbox-Port": {strconv.Itoa(guest.AgentPort)},
 	}
 }
 
 // agent is the sandbox's guest agent, through Wrenn.
 func (s *sandbox) agent(t *testing.T) *guest.Agent {
 	t.Helper()
-	header := s.at(guest.AgentPort)
+	header := s.atAgent()
 	header.Set("X-Access-Token", s.EnvdAccessToken)
 	return &guest.Agent{Client: httpClient(t), BaseURL: running(t).URL(), Header: header}
 }
@@ -102,7 +102,7 @@ func TestGuestAgent_NeedsItsToken(t *testing.T) {
 				{method: http.MethodPost, path: "/process.Process/List", body: `{}`},
 				{method: http.MethodPost, path: "/filesystem.Filesystem/Stat", body: `{"path":"/"}`},
 			} {
-				r.header = s.at(guest.AgentPort)
+				r.header = s.atAgent()
 				if token != "" {
 					r.header.Set("X-Access-Token", token)
 				}
@@ -111,13 +111,13 @@ func TestGuestAgent_NeedsItsToken(t *testing.T) {
 			}
 		})
 	}
-	health := send(t, request{method: http.MethodGet, path: "/health", header: s.at(guest.AgentPort)})
+	health := send(t, request{method: http.MethodGet, path: "/health", header: s.atAgent()})
 	require.Equal(t, http.StatusNoContent, health.status)
 }
 
 func TestGuestAgent_HostRoutesAreClosedToEverybody(t *testing.T) {
 	s := createSandbox(t)
-	header := s.at(guest.AgentPort)
+	header := s.atAgent()
 	header.Set("X-Access-Token", s.EnvdAccessToken)
 	paths := []string{"/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/snapshot/prepare"}
 	disguised := []string{"//init", "/./init", "/x/../init", "/init/", "/%69nit", "/snapshot//prepare", "/snapshot%2Fprepare"}
@@ -135,7 +135,7 @@ func TestGuestAgent_HostRoutesAreClosedToEverybody(t *testing.T) {
 func TestTraffic_GoesOnlyWhereItIsNamed(t *testing.T) {
 	t.Run("an unknown sandbox is a bad gateway", func(t *testing.T) {
 		unknown := &sandbox{ID: "i0123456789abcdefghi"}
-		got := send(t, request{method: http.MethodGet, path: "/health", header: unknown.at(guest.AgentPort)})
+		got := send(t, request{method: http.MethodGet, path: "/health", header: unknown.atAgent()})
 		requireError(t, got, http.StatusBadGateway)
 	})
 	s := createSandbox(t)

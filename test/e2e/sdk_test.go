@@ -128,6 +128,7 @@ func (e *sdkEvents) next() (sdkEvent, bool) {
 
 // finish waits for the end of a case and makes it the end of a subtest.
 func (e *sdkEvents) finish(t *testing.T, name string) {
+	t.Helper()
 	event, ok := e.next()
 	switch {
 	case !ok:
