@@ -20,9 +20,12 @@ TOOL := go tool -modfile=tools/go.mod
 # The same from inside envd/, which is a module of its own.
 ENVD_TOOL := go tool -modfile=../tools/go.mod
 
+# Flags for `wrenn up`, as in: make up UP_FLAGS='--listen 127.0.0.1:3001'
+UP_FLAGS ?=
+
 .PHONY: up
 up: deps build ## run Wrenn in the background on this machine, and a program in a sandbox
-	@$(SUDO) bin/wrenn up --detach --replace
+	@$(SUDO) bin/wrenn up --detach --replace $(UP_FLAGS)
 	@deploy/demo.sh $(SUDO) bin/wrenn
 	@echo; echo "Wrenn runs in the background; make down stops it. To point any E2B SDK, or the E2B CLI, at it:"
 	@$(SUDO) bin/wrenn env

@@ -161,6 +161,7 @@ func TestStart_SaysWhenTheServerEndsAtOnce(t *testing.T) {
 	require.NoError(t, os.WriteFile(local, []byte("no_such_setting = 1\n"), 0o644))
 	_, err = Start(t.Context(), config)
 	require.ErrorContains(t, err, config.LogPath)
+	require.ErrorContains(t, err, "contains errors")
 }
 
 func TestReadPID_OfAnEmptyLockIsNobody(t *testing.T) {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,12 +143,27 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.Done():
-			return fmt.Errorf("PostgreSQL ended before it was ready (%w); see %s", s.Err(), s.config.LogPath)
+			return fmt.Errorf("PostgreSQL ended before it was ready (%w): %s (log: %s)", s.Err(), s.config.lastComplaint(), s.config.LogPath)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for PostgreSQL: %w: %w", ctx.Err(), last)
 		case <-poll.C:
 		}
 	}
+}
+
+// lastComplaint is the server's own word on why it ended.
+func (c Config) lastComplaint() string {
+	log, err := os.ReadFile(c.LogPath)
+	if err != nil {
+		return err.Error()
+	}
+	for _, level := range []string{"FATAL:", "PANIC:"} {
+		if i := bytes.LastIndex(log, []byte(level)); i >= 0 {
+			line, _, _ := bytes.Cut(log[i+len(level):], []byte("\n"))
+			return string(bytes.TrimSpace(line))
+		}
+	}
+	return string(lastLine(log))
 }
 
 // ensureDatabase makes the database if the cluster has none yet.
