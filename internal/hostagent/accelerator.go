@@ -39,14 +39,19 @@ func chooseAccelerator(ctx context.Context, config Config, image template.Image)
 	config.Progress("probing for KVM by booting a guest on it")
 	answer := choice{Machine: machine, Accelerator: qemu.KVM}
 	boot := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
-	if err := qemu.Probe(ctx, boot); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		answer.Accelerator, answer.Reason = qemu.TCG, err.Error()
-		config.Progress("using software emulation, which is slower: " + answer.Reason)
-	} else {
+	err = qemu.Probe(ctx, boot)
+	var refusal *qemu.ProbeError
+	switch {
+	case err == nil:
 		config.Progress("using KVM")
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.As(err, &refusal):
+		answer.Accelerator, answer.Reason = qemu.TCG, refusal.Error()
+		config.Progress("using software emulation, which is slower: " + refusal.Summary)
+		config.Log.Warn("KVM is not used", "reason", refusal.Error())
+	default:
+		return "", err
 	}
 	return answer.Accelerator, writeChoice(path, answer)
 }

@@ -98,7 +98,11 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 	directory := filepath.Join(options.CacheDir, imagesDirectory, hash)
 	systemDirectory := filepath.Join(options.CacheDir, systemsDirectory, system.hash)
 	if image, err := openImage(directory, systemDirectory); err == nil {
+		markUsed(directory, systemDirectory)
 		return image, nil
+	}
+	if err := prune(options.CacheDir, time.Now()); err != nil {
+		options.Log.Warn("remove old guest images", "error", err)
 	}
 	image, err := build(ctx, options, system, systemDirectory, directory, hash)
 	if err != nil {

@@ -55,6 +55,23 @@ func TestUnfinished_LeavesNothingOfABuildThatFailed(t *testing.T) {
 	require.Empty(t, entries)
 }
 
+func TestPrune_KeepsWhatWasUsedLately(t *testing.T) {
+	cache := t.TempDir()
+	for _, name := range []string{"images/used", "images/old", "images/half.new", "systems/used"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(cache, name), 0o755))
+	}
+	long := time.Now().Add(-2 * keepUnused)
+	for _, name := range []string{"images/used", "images/old"} {
+		require.NoError(t, os.Chtimes(filepath.Join(cache, name), long, long))
+	}
+	markUsed(filepath.Join(cache, "images/used"))
+	require.NoError(t, prune(cache, time.Now()))
+	require.DirExists(t, filepath.Join(cache, "images/used"))
+	require.DirExists(t, filepath.Join(cache, "systems/used"))
+	require.NoDirExists(t, filepath.Join(cache, "images/old"))
+	require.NoDirExists(t, filepath.Join(cache, "images/half.new"))
+}
+
 func TestLockCache_LetsOneBuildAtATime(t *testing.T) {
 	options := ImageOptions{CacheDir: t.TempDir(), Progress: func(string) {}}
 	unlock, err := lockCache(t.Context(), options)

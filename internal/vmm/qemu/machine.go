@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -259,16 +258,4 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) error {
 		return fmt.Errorf("save memory: %w", err)
 	}
 	return nil
-}
-
-// identifyMemory remembers which file backs guest memory, to find its mapping.
-func identifyMemory(path string, sizeMiB int) (memoryFile, error) {
-	var stat unix.Stat_t
-	if err := unix.Stat(path, &stat); err != nil {
-		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
-	}
-	if want := int64(sizeMiB) << 20; stat.Size != want {
-		return memoryFile{}, fmt.Errorf("memory file %s has %d bytes, want %d", path, stat.Size, want)
-	}
-	return memoryFile{device: stat.Dev, inode: stat.Ino, size: stat.Size}, nil
 }

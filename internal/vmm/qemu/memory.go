@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,26 @@ import (
 // which they are in /proc/PID/pagemap: no dirty log, no comparing.
 // Source: Documentation/admin-guide/mm/pagemap.rst in Linux.
 type memoryFile struct {
+	path   string
 	device uint64
 	inode  uint64
 	size   int64
+}
+
+// identifyMemory remembers which file backs guest memory, to find its mapping.
+func identifyMemory(path string, sizeMiB int) (memoryFile, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
+	}
+	if want := int64(sizeMiB) << 20; stat.Size != want {
+		return memoryFile{}, fmt.Errorf("memory file %s has %d bytes, want %d", path, stat.Size, want)
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
+	}
+	return memoryFile{path: resolved, device: stat.Dev, inode: stat.Ino, size: stat.Size}, nil
 }
 
 // Bits of a pagemap entry.
@@ -41,10 +59,19 @@ const (
 	copyBytes = 4 << 20
 )
 
-// mapping is one stretch of a process's address space backed by the file.
+// mapping is one stretch of a process's address space backed by a file.
 type mapping struct {
 	start, end uint64 // addresses
 	offset     int64  // in the file
+	device     uint64
+	inode      uint64
+	path       string
+}
+
+// backs says whether a mapping is of this file. On btrfs the device in a
+// process's map is not the one stat tells; there the path decides.
+func (f memoryFile) backs(m mapping) bool {
+	return m.inode == f.inode && (m.device == f.device || m.path == f.path)
 }
 
 // writeChanges writes every page that process pid changed into the file at
@@ -90,11 +117,11 @@ func (f memoryFile) mappings(pid int) ([]mapping, error) {
 	var covered int64
 	lines := bufio.NewScanner(maps)
 	for lines.Scan() {
-		m, device, inode, err := parseMapsLine(lines.Text())
+		m, err := parseMapsLine(lines.Text())
 		if err != nil {
 			return nil, err
 		}
-		if inode == f.inode && device == f.device {
+		if f.backs(m) {
 			found = append(found, m)
 			covered += int64(m.end - m.start)
 		}
@@ -109,24 +136,31 @@ func (f memoryFile) mappings(pid int) ([]mapping, error) {
 }
 
 // parseMapsLine reads "start-end perms offset major:minor inode path".
-func parseMapsLine(line string) (m mapping, device, inode uint64, err error) {
+// Source: proc_pid_maps(5).
+func parseMapsLine(line string) (mapping, error) {
+	const beforePath = 5
 	fields := strings.Fields(line)
-	if len(fields) < 5 {
-		return m, 0, 0, fmt.Errorf("malformed memory map line %q", line)
+	if len(fields) < beforePath {
+		return mapping{}, fmt.Errorf("malformed memory map line %q", line)
 	}
 	start, end, _ := strings.Cut(fields[0], "-")
 	major, minor, _ := strings.Cut(fields[3], ":")
 	var numbers [5]uint64
+	var err error
 	for i, text := range []string{start, end, fields[2], major, minor} {
 		if numbers[i], err = strconv.ParseUint(text, 16, 64); err != nil {
-			return m, 0, 0, fmt.Errorf("malformed memory map line %q: %w", line, err)
+			return mapping{}, fmt.Errorf("malformed memory map line %q: %w", line, err)
 		}
 	}
-	if inode, err = strconv.ParseUint(fields[4], 10, 64); err != nil {
-		return m, 0, 0, fmt.Errorf("malformed memory map line %q: %w", line, err)
+	inode, err := strconv.ParseUint(fields[4], 10, 64)
+	if err != nil {
+		return mapping{}, fmt.Errorf("malformed memory map line %q: %w", line, err)
 	}
-	m = mapping{start: numbers[0], end: numbers[1], offset: int64(numbers[2])}
-	return m, unix.Mkdev(uint32(numbers[3]), uint32(numbers[4])), inode, nil
+	return mapping{
+		start: numbers[0], end: numbers[1], offset: int64(numbers[2]),
+		device: unix.Mkdev(uint32(numbers[3]), uint32(numbers[4])), inode: inode,
+		path: strings.Join(fields[beforePath:], " "),
+	}, nil
 }
 
 // changeWriter copies changed pages from a process's memory into a file.

@@ -3,7 +3,6 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,13 +22,24 @@ const (
 // probeTimeout is generous: a guest that works under KVM is up in a second.
 const probeTimeout = 20 * time.Second
 
+// ProbeError says why KVM is not used: in a few words for people, and in full.
+type ProbeError struct {
+	Summary string
+	Detail  string
+}
+
+func (e *ProbeError) Error() string { return e.Summary + ": " + e.Detail }
+
+const doesNotBoot = "a guest does not boot under this machine's KVM"
+
 // Probe says whether a guest really boots under KVM on this machine. The
 // presence of /dev/kvm proves nothing: on some machines it is there and stock
-// kernels hang on it. The error says why not.
+// kernels hang on it. A
+// *ProbeError says why not.
 func Probe(ctx context.Context, boot vmm.Boot) error {
 	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("KVM is not available: %w", err)
+		return &ProbeError{Summary: "KVM is not available", Detail: err.Error()}
 	}
 	device.Close()
 	binary, err := exec.LookPath(Binary)
@@ -52,11 +62,11 @@ func Probe(ctx context.Context, boot vmm.Boot) error {
 	case strings.Contains(output.String(), ProbeMarker):
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("a guest does not boot under KVM: nothing heard of it for %s", probeTimeout)
+		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("nothing was heard of it for %s", probeTimeout)}
 	case err != nil:
-		return fmt.Errorf("a guest does not boot under KVM: %w: %s", err, lastLine(output.String()))
+		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("%v: %s", err, lastLine(output.String()))}
 	default:
-		return errors.New("a guest does not boot under KVM: it ended without a word")
+		return &ProbeError{Summary: doesNotBoot, Detail: "it ended without a word"}
 	}
 }
 
