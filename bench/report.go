@@ -12,6 +12,7 @@ import (
 // measurements are the samples of one run.
 type measurements struct {
 	createByHand, createByWrenn     []time.Duration
+	createAnswered                  []time.Duration
 	pauseByHand, pauseByWrenn       []time.Duration
 	resumeByWrenn                   []time.Duration
 	commandStraight, commandByWrenn []time.Duration
@@ -53,6 +54,7 @@ const (
 func (m *measurements) report() *report {
 	createByHand := summarise("create → first output, by hand", m.createByHand)
 	createByWrenn := summarise("create → first output, Wrenn", m.createByWrenn)
+	answered := summarise("  of that, the API's answer", m.createAnswered)
 	pauseByHand := summarise("pause to disk, by hand", m.pauseByHand)
 	pauseByWrenn := summarise("pause to disk, Wrenn", m.pauseByWrenn)
 	resumeByWrenn := summarise("resume → first output, Wrenn", m.resumeByWrenn)
@@ -60,7 +62,7 @@ func (m *measurements) report() *report {
 	byWrenn := summarise("command, Wrenn", m.commandByWrenn)
 	added := summarise("command, Wrenn − straight", differences(m.commandByWrenn, m.commandStraight))
 	return &report{
-		Samples: []sample{createByHand, createByWrenn, pauseByHand, pauseByWrenn, resumeByWrenn, straight, byWrenn, added},
+		Samples: []sample{createByHand, createByWrenn, answered, pauseByHand, pauseByWrenn, resumeByWrenn, straight, byWrenn, added},
 		Comparisons: []comparison{
 			compare("create", createByWrenn.P50/createByHand.P50, "× by hand", createTarget),
 			compare("pause", pauseByWrenn.P50/pauseByHand.P50, "× by hand", pauseTarget),

@@ -20,7 +20,7 @@ func TestSummarise_InterpolatesPercentiles(t *testing.T) {
 func TestReport_ComparesMediansWithTargets(t *testing.T) {
 	milliseconds := func(n int) []time.Duration { return []time.Duration{time.Duration(n) * time.Millisecond} }
 	report := (&measurements{
-		createByHand: milliseconds(200), createByWrenn: milliseconds(240),
+		createByHand: milliseconds(200), createByWrenn: milliseconds(240), createAnswered: milliseconds(100),
 		pauseByHand: milliseconds(100), pauseByWrenn: milliseconds(160),
 		resumeByWrenn:   milliseconds(220),
 		commandStraight: milliseconds(10), commandByWrenn: milliseconds(13),

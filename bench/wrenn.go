@@ -96,6 +96,7 @@ func measureWrenn(ctx context.Context, wrenn *installation.Installation, command
 		return err
 	}
 	defer func() { err = errors.Join(err, s.kill(ctx)) }()
+	into.createAnswered = append(into.createAnswered, time.Since(began))
 	if err := firstCommand(ctx, s.agent()); err != nil {
 		return err
 	}
