@@ -71,7 +71,7 @@ func connectLocal(dataDir string) (*api, error) {
 		return nil, err
 	}
 	if !ready {
-		return nil, fmt.Errorf("Wrenn is not running in %s; start it: sudo wrenn up", dataDir)
+		return nil, fmt.Errorf("no Wrenn is running in %s; start it: sudo wrenn up", dataDir)
 	}
 	key, err := layout.ReadAPIKey()
 	if errors.Is(err, fs.ErrPermission) {

@@ -136,7 +136,7 @@ func TestConnectAPI_SaysWhatIsMissing(t *testing.T) {
 	t.Setenv("E2B_API_KEY", "")
 	_, stderr, code := wrenn(t, "sandbox", "list", "--data-dir", t.TempDir())
 	require.Equal(t, exitFailure, code)
-	require.Contains(t, stderr, "Wrenn is not running in")
+	require.Contains(t, stderr, "no Wrenn is running in")
 	require.Contains(t, stderr, "wrenn up")
 
 	t.Setenv("E2B_API_URL", "http://localhost:1")

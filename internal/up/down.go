@@ -34,9 +34,9 @@ func Down(ctx context.Context, dataDir string, out io.Writer) error {
 	started := time.Now()
 	say.Say(fmt.Sprintf("stopping Wrenn (process %d): what runs is paused", pid))
 	if err := unix.Kill(pid, unix.SIGTERM); errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("Wrenn (process %d) is not this user's to stop; run it with sudo", pid)
+		return fmt.Errorf("the running Wrenn (process %d) is not this user's to stop; run it with sudo", pid)
 	} else if err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("stop Wrenn (process %d): %w", pid, err)
+		return fmt.Errorf("stop the running Wrenn (process %d): %w", pid, err)
 	}
 	if err := layout.awaitEnd(ctx, pid); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (l Layout) awaitEnd(ctx context.Context, pid int) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("Wrenn (process %d) has not stopped: %w; see %s", pid, ctx.Err(), l.logs())
+			return fmt.Errorf("the running Wrenn (process %d) has not stopped: %w; see %s", pid, ctx.Err(), l.logs())
 		case <-poll.C:
 		}
 	}
