@@ -12,7 +12,7 @@ func TestNotify_TellsTheSocketThatSystemdNames(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	require.NoError(t, err)
-	defer listener.Close()
+	t.Cleanup(func() { require.NoError(t, listener.Close()) })
 	t.Setenv("NOTIFY_SOCKET", socket)
 	require.NoError(t, notify("READY=1"))
 	message := make([]byte, 64)
