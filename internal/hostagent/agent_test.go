@@ -227,6 +227,20 @@ func TestAgent(t *testing.T) {
 		}
 	})
 	t.Run("a VM that dies is noticed and cleared away", func(t *testing.T) { testDeath(t, a, second) })
+	t.Run("a kill beats whatever is under way", func(t *testing.T) {
+		const doomed = "itest000000000000003"
+		require.NoError(t, a.create(t.Context(), doomed))
+		pausing := make(chan error, 1)
+		go func() {
+			_, err := a.PauseSandbox(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: doomed}))
+			pausing <- err
+		}()
+		require.Eventually(t, func() bool { return a.list(t)[doomed] != pb.SandboxState_SANDBOX_STATE_RUNNING }, 10*time.Second, time.Millisecond)
+		a.kill(t, doomed)
+		<-pausing
+		require.NotContains(t, a.list(t), doomed)
+		require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", doomed))
+	})
 	t.Run("what ran is paused by a stop and found by the next start", func(t *testing.T) {
 		a.resume(t, first)
 		a.run(t, first, "echo kept > /home/user/kept; echo $$ > /dev/null")

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -12,18 +13,24 @@ func (m *Manager) Kill(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.interrupt(ctx); err != nil {
-		return err
+	for {
+		if err := s.interrupt(ctx); err != nil {
+			return err
+		}
+		if s.info().State == Gone {
+			return nil // a create was interrupted, or another kill was faster
+		}
+		_, op, err := s.begin(context.WithoutCancel(ctx), Killing, "be killed")
+		var conflict *ConflictError
+		if errors.As(err, &conflict) {
+			continue // another operation was quicker to begin: interrupt that one
+		}
+		if err != nil {
+			return err
+		}
+		m.announce(s)
+		return m.finishKill(op, "killed")
 	}
-	if s.info().State == Gone {
-		return nil // a create was interrupted, or another kill was faster
-	}
-	_, op, err := s.begin(context.WithoutCancel(ctx), Killing, "be killed")
-	if err != nil {
-		return err
-	}
-	m.announce(s)
-	return m.finishKill(op, "killed")
 }
 
 // finishKill frees and deletes everything of a sandbox that is being killed.

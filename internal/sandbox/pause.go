@@ -40,7 +40,7 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	old := s.base
 	taken, err := m.takeOwnSnapshot(ctx, s)
 	if err != nil {
-		return Info{}, m.abandonPause(op, err)
+		return Info{}, m.abandonPause(op, err, errors.Is(ctx.Err(), context.Canceled))
 	}
 	s.base = taken
 	if err := m.stopGuest(s, s.guest); err != nil {
@@ -75,7 +75,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.
 	paused := s.record
 	s.mutex.Unlock()
 	paused.State, paused.Snapshot, paused.ProcessID, paused.ProcessStart = Paused, name, 0, 0
-	if err := paused.save(s.dir); err != nil {
+	if err := paused.saveDurably(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
 	s.mutex.Lock()
@@ -85,14 +85,15 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.
 }
 
 // abandonPause lets the guest run on after a pause that failed; where it
-// cannot, the sandbox is gone.
-func (m *Manager) abandonPause(op *operation, cause error) error {
+// cannot, the sandbox is gone. A guest whose pause was interrupted is about to
+// be stopped by somebody else, who shall not wait for its agent.
+func (m *Manager) abandonPause(op *operation, cause error, interrupted bool) error {
 	s := op.sandbox
 	cause = fmt.Errorf("pause sandbox %s: %w", s.id, cause)
 	ctx, cancel := context.WithTimeout(context.Background(), initTimeout)
 	defer cancel()
 	err := s.guest.machine.Resume(ctx)
-	if err == nil {
+	if err == nil && !interrupted {
 		err = s.guest.initialise(ctx, Identity{AccessToken: s.guest.token}, s.guest.token)
 	}
 	if err == nil {

@@ -33,8 +33,15 @@ type record struct {
 
 const recordFile = "sandbox.json"
 
-// save writes the record so that a crash leaves the old one or the new one.
-func (r record) save(directory string) error {
+// save writes the record so that a crash of this process leaves the old one or
+// the new one. It does not wait for the disk: no VM outlives a crash of the
+// whole machine, so nothing is lost with a record that says one ran.
+func (r record) save(directory string) error { return r.write(directory, false) }
+
+// saveDurably is save that a crash of the machine cannot undo either.
+func (r record) saveDurably(directory string) error { return r.write(directory, true) }
+
+func (r record) write(directory string, durable bool) error {
 	content, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode sandbox record: %w", err)
@@ -44,13 +51,18 @@ func (r record) save(directory string) error {
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {
 		return fmt.Errorf("write sandbox record: %w", err)
 	}
-	if err := disk.SyncFile(temporary); err != nil {
-		return err
+	if durable {
+		if err := disk.SyncFile(temporary); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("write sandbox record: %w", err)
 	}
-	return disk.SyncFile(directory)
+	if durable {
+		return disk.SyncFile(directory)
+	}
+	return nil
 }
 
 func loadRecord(directory string) (record, error) {
