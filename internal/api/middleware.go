@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -28,7 +29,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			if reason == nil {
 				return
 			}
-			if reason == http.ErrAbortHandler {
+			if err, isError := reason.(error); isError && errors.Is(err, http.ErrAbortHandler) {
 				panic(reason)
 			}
 			s.fail(w, r, fmt.Errorf("panic: %v\n%s", reason, debug.Stack()))

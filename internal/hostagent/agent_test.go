@@ -237,7 +237,9 @@ func TestAgent(t *testing.T) {
 		}()
 		require.Eventually(t, func() bool { return a.list(t)[doomed] != pb.SandboxState_SANDBOX_STATE_RUNNING }, 10*time.Second, time.Millisecond)
 		a.kill(t, doomed)
-		<-pausing
+		if err := <-pausing; err != nil { // it may have been done before the kill came
+			require.Equal(t, connect.CodeCanceled, connect.CodeOf(err), "%v", err)
+		}
 		require.NotContains(t, a.list(t), doomed)
 		require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", doomed))
 	})

@@ -65,7 +65,13 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make sandbox directory: %w", err)
 	}
-	g, err := m.startGuest(ctx, s, identity, "")
+	return m.run(ctx, s, identity, "")
+}
+
+// run starts the sandbox's VM and records that it runs, or undoes both.
+// currentToken is the token the snapshot knows.
+func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, currentToken string) error {
+	g, err := m.startGuest(ctx, s, identity, currentToken)
 	if err != nil {
 		return err
 	}

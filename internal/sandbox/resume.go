@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -26,7 +25,7 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	}
 	m.announce(s)
 	began := time.Now()
-	if err := m.resume(ctx, s, identity); err != nil {
+	if err := m.run(ctx, s, identity, identity.AccessToken); err != nil {
 		op.step(Paused, "")
 		m.announce(s)
 		return Info{}, fmt.Errorf("resume sandbox %s: %w", id, err)
@@ -39,17 +38,4 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	m.announce(s)
 	s.logger(m.log).Info("sandbox resumed", "took", time.Since(began))
 	return s.info(), nil
-}
-
-func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) error {
-	g, err := m.startGuest(ctx, s, identity, identity.AccessToken)
-	if err != nil {
-		return err
-	}
-	s.guest = g
-	if err := m.saveRunning(s); err != nil {
-		s.guest = nil
-		return errors.Join(err, m.stopGuest(s, g))
-	}
-	return nil
 }

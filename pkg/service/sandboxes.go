@@ -92,8 +92,7 @@ func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string)
 // begin claims a sandbox for an operation by moving it from one of the states
 // that allow it into the operation's own.
 func (s *Sandboxes) begin(ctx context.Context, teamID uuid.UUID, sandboxID string, next lifecycle.State) (db.Sandbox, error) {
-	sandbox, err := s.Get(ctx, teamID, sandboxID)
-	if err != nil {
+	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
 		return db.Sandbox{}, err
 	}
 	claimed, err := s.Queries.BeginTransition(ctx, db.BeginTransitionParams{
@@ -105,7 +104,8 @@ func (s *Sandboxes) begin(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return db.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandboxID, next, err)
 	}
-	if sandbox, err = s.Get(ctx, teamID, sandboxID); err != nil {
+	sandbox, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
 		return db.Sandbox{}, err
 	}
 	return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)

@@ -49,7 +49,7 @@ type Agent struct {
 func Start(t testing.TB, guest http.Handler) *Agent {
 	t.Helper()
 	// Not t.TempDir: the name of a test may make a socket's path too long.
-	dir, err := os.MkdirTemp("", "wrenn-agent-")
+	dir, err := os.MkdirTemp("", "wrenn-agent-") //nolint:usetesting // as said above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	a := &Agent{
