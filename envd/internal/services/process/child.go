@@ -46,11 +46,9 @@ type child struct {
 	done        chan struct{} // closed when the end was published
 }
 
-// Limits of what is read at once, and of what a process that has exited may
-// have left behind in a pipe.
 const (
-	readBytes = 32 << 10
-	pipeBytes = 64 << 10
+	readBytes = 32 << 10 // read at once
+	pipeBytes = 64 << 10 // read at most after the exit, unless more was in the pipe
 	// drainIdle is how long a pipe must be silent, after the process that
 	// wrote it exited, to be taken for drained. A background child of it may
 	// hold the pipe open for ever.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 )
 
@@ -45,31 +47,62 @@ func (r *reader) run() {
 	}
 }
 
-// publishUntilDrained reports whether the pipe is still open.
+// publishUntilDrained reports whether the pipe is still open. A pipe is drained
+// when it ends, when all that was in it at the exit was read, or when it stays
+// empty for a while: a background child may hold it open and write for ever.
 func (r *reader) publishUntilDrained() (open bool) {
-	left := pipeBytes // what can still be in the pipe once the process is gone
+	const unknown = -1
+	left := unknown // of what was in the pipe when the exit was seen
 	for {
+		if left == unknown && r.hasExited() {
+			left = max(r.waiting(), pipeBytes)
+		}
 		buffer := make([]byte, readBytes)
 		n, err := r.file.Read(buffer)
 		if n > 0 {
-			data := &pb.ProcessEvent{Event: &pb.ProcessEvent_Data{Data: r.wrap(buffer[:n])}}
-			r.output.publish(data, n)
+			r.output.publish(&pb.ProcessEvent{Event: &pb.ProcessEvent_Data{Data: r.wrap(buffer[:n])}}, n)
 		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// The deadline may have passed before the read began.
+			if r.waiting() == 0 {
+				return true
+			}
+		case err != nil:
 			return false // end of file; EIO is a terminal's
-		}
-		if err != nil {
-			return true
-		}
-		select {
-		case <-r.exited:
+		case left != unknown:
 			if left -= n; left <= 0 {
 				return true
 			}
+		}
+		if r.hasExited() {
 			_ = r.file.SetReadDeadline(time.Now().Add(drainIdle))
-		default:
 		}
 	}
+}
+
+func (r *reader) hasExited() bool {
+	select {
+	case <-r.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// waiting is how many bytes are in the pipe.
+func (r *reader) waiting() (n int) {
+	connection, err := r.file.SyscallConn()
+	if err != nil {
+		return 0 // closed
+	}
+	_ = connection.Control(func(descriptor uintptr) {
+		n, err = unix.IoctlGetInt(int(descriptor), unix.TIOCINQ)
+	})
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (r *reader) discard() {
