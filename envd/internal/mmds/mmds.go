@@ -1,0 +1,97 @@
+// Package mmds asks the virtual machine monitor who this guest is: Firecracker
+// answers under a link-local address, in version 2 of its metadata service.
+// Source: docs/mmds/mmds-user-guide.md in Firecracker.
+package mmds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Metadata is what the host tells through the monitor.
+type Metadata struct {
+	SandboxID  string `json:"instanceID"`
+	TemplateID string `json:"envID"`
+	// TokenDigest is the SHA-256 of the access token, in hexadecimal digits.
+	TokenDigest string `json:"accessTokenHash"`
+}
+
+// kernelParameter is on the kernel's command line where there is a service.
+// Asking where there is none would cost every start the wait for an answer.
+const kernelParameter = "wrenn.mmds"
+
+const (
+	serviceURL = "http://169.254.169.254"
+	// timeout is generous: the monitor answers without leaving the machine.
+	timeout          = 2 * time.Second
+	maxMetadataBytes = 64 << 10
+	tokenSeconds     = "60"
+)
+
+// Service is the metadata service of this machine.
+type Service struct {
+	base   string
+	client *http.Client
+}
+
+// Find returns the service, or nil when the monitor has none.
+func Find() *Service {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil || !announced(string(line)) {
+		return nil
+	}
+	return newService(serviceURL)
+}
+
+func announced(commandLine string) bool {
+	return slices.Contains(strings.Fields(commandLine), kernelParameter)
+}
+
+func newService(base string) *Service {
+	// No connection is kept: it would be frozen into a snapshot.
+	transport := &http.Transport{DisableKeepAlives: true, Proxy: nil}
+	return &Service{base: base, client: &http.Client{Transport: transport, Timeout: timeout}}
+}
+
+// Read asks for the metadata as it is now.
+func (s *Service) Read(ctx context.Context) (Metadata, error) {
+	token, err := s.call(ctx, http.MethodPut, "/latest/api/token", "X-metadata-token-ttl-seconds", tokenSeconds)
+	if err != nil {
+		return Metadata{}, fmt.Errorf("ask the metadata service for a token: %w", err)
+	}
+	content, err := s.call(ctx, http.MethodGet, "/", "X-metadata-token", string(token))
+	if err != nil {
+		return Metadata{}, fmt.Errorf("ask the metadata service: %w", err)
+	}
+	var metadata Metadata
+	if err := json.Unmarshal(content, &metadata); err != nil {
+		return Metadata{}, fmt.Errorf("ask the metadata service: %w", err)
+	}
+	return metadata, nil
+}
+
+func (s *Service) call(ctx context.Context, method, path, header, value string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.base+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set(header, value)
+	request.Header.Set("Accept", "application/json")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.New(response.Status)
+	}
+	return io.ReadAll(io.LimitReader(response.Body, maxMetadataBytes))
+}

@@ -1,0 +1,90 @@
+// Package smap reads how a process's memory is mapped.
+package smap
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// ErrMalformed is returned for lines that the kernel would not write.
+var ErrMalformed = errors.New("malformed memory map")
+
+// Region is one mapping. Sizes are in bytes.
+type Region struct {
+	Start, End  uint64
+	Permissions string // as in "rw-p"
+	Path        string // empty for anonymous memory, or a name in brackets
+	Resident    uint64
+	Huge        uint64 // the part of Resident that lies in huge pages
+}
+
+// Anonymous says whether the region is private memory of no file, which
+// includes what the kernel names, as it does the heap.
+func (r Region) Anonymous() bool {
+	return strings.HasSuffix(r.Permissions, "p") && (r.Path == "" || strings.HasPrefix(r.Path, "[anon") || r.Path == "[heap]")
+}
+
+// Parse reads the format of /proc/PID/smaps.
+// Source: Documentation/filesystems/proc.rst in Linux.
+func Parse(from io.Reader) ([]Region, error) {
+	var regions []Region
+	lines := bufio.NewScanner(from)
+	for lines.Scan() {
+		name, value, isField := strings.Cut(lines.Text(), ":")
+		if isField && !strings.Contains(name, " ") {
+			if len(regions) == 0 {
+				return nil, fmt.Errorf("%w: %q before any mapping", ErrMalformed, name)
+			}
+			if err := regions[len(regions)-1].setField(name, value); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		region, err := parseHeader(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		regions = append(regions, region)
+	}
+	return regions, lines.Err()
+}
+
+// parseHeader reads "start-end perms offset device inode [path]".
+func parseHeader(line string) (Region, error) {
+	const permissionsField, pathField = 1, 5
+	fields := strings.Fields(line)
+	if len(fields) < pathField {
+		return Region{}, fmt.Errorf("%w: %q", ErrMalformed, line)
+	}
+	start, end, _ := strings.Cut(fields[0], "-")
+	region := Region{Permissions: fields[permissionsField], Path: strings.Join(fields[pathField:], " ")}
+	var startErr, endErr error
+	region.Start, startErr = strconv.ParseUint(start, 16, 64)
+	region.End, endErr = strconv.ParseUint(end, 16, 64)
+	if startErr != nil || endErr != nil || region.End < region.Start {
+		return Region{}, fmt.Errorf("%w: %q", ErrMalformed, line)
+	}
+	return region, nil
+}
+
+func (r *Region) setField(name, value string) error {
+	var target *uint64
+	switch name {
+	case "Rss":
+		target = &r.Resident
+	case "AnonHugePages":
+		target = &r.Huge
+	default:
+		return nil
+	}
+	kibibytes, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 54)
+	if err != nil {
+		return fmt.Errorf("%w: %s is %q", ErrMalformed, name, value)
+	}
+	*target = kibibytes << 10
+	return nil
+}
