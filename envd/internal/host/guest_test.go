@@ -85,9 +85,17 @@ func TestNames_HostServiceReplacesTheOneBefore(t *testing.T) {
 func TestVolume_CheckRefusesWhatCannotBeMeant(t *testing.T) {
 	require.NoError(t, Volume{Target: "10.0.0.1:/data/one", Path: "/mnt/one"}.Check())
 	for _, volume := range []Volume{
-		{}, {Target: "/data", Path: "/mnt"}, {Target: ":/data", Path: "/mnt"}, {Target: "h:data", Path: "/mnt"},
-		{Target: "h:/data,exec", Path: "/mnt"}, {Target: "-o:/data", Path: "/mnt"}, {Target: "h:/a/../b", Path: "/mnt"},
-		{Target: "h:/data", Path: "mnt"}, {Target: "h:/data", Path: "/"}, {Target: "h:/data", Path: "/mnt/.."}, {Target: "h:/data", Path: "/m\x00"},
+		{},
+		{Target: "/data", Path: "/mnt"},
+		{Target: ":/data", Path: "/mnt"},
+		{Target: "h:data", Path: "/mnt"},
+		{Target: "h:/data,exec", Path: "/mnt"},
+		{Target: "-o:/data", Path: "/mnt"},
+		{Target: "h:/a/../b", Path: "/mnt"},
+		{Target: "h:/data", Path: "mnt"},
+		{Target: "h:/data", Path: "/"},
+		{Target: "h:/data", Path: "/mnt/.."},
+		{Target: "h:/data", Path: "/m\x00"},
 	} {
 		require.ErrorIs(t, volume.Check(), ErrBadVolume, "%+v", volume)
 	}

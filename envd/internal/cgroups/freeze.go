@@ -1,0 +1,100 @@
+package cgroups
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// FreezeResult counts groups, and says how long they took.
+type FreezeResult struct {
+	Requested    int // asked to stop
+	Frozen       int // stopped, as far as the kernel said in time
+	NotFrozen    int // still on their way
+	Failed       int // could not be asked
+	Unobservable int // asked, but the kernel does not say
+	Sweep        time.Duration
+	Wait         time.Duration
+}
+
+// freezable are the classes that belong to users.
+var freezable = []Class{User, PTY}
+
+const pollEvery = time.Millisecond
+
+// Freeze stops every command and waits up to maxWait until none runs. From
+// then on none can be started, until Thaw. It ends early with ctx.
+func (g *Groups) Freeze(ctx context.Context, maxWait time.Duration) (FreezeResult, error) {
+	g.starting.Lock() // waits for those that are just starting
+	g.frozen = true
+	g.starting.Unlock()
+	began := time.Now()
+	var result FreezeResult
+	var asked []string
+	for _, class := range freezable {
+		result.Requested++
+		directory := g.files[class].Name()
+		if err := write(directory, "cgroup.freeze", "1"); err != nil {
+			g.log.Error("freeze commands", "error", err)
+			result.Failed++
+			continue
+		}
+		asked = append(asked, directory)
+	}
+	result.Sweep = time.Since(began)
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	for _, directory := range asked {
+		frozen, err := awaitFrozen(ctx, directory)
+		switch {
+		case err != nil:
+			result.Unobservable++
+		case frozen:
+			result.Frozen++
+		default:
+			result.NotFrozen++
+		}
+	}
+	result.Wait = time.Since(began) - result.Sweep
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return result, err
+	}
+	return result, nil
+}
+
+// awaitFrozen looks at least once, however little time there is.
+func awaitFrozen(ctx context.Context, directory string) (bool, error) {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		events, err := os.ReadFile(filepath.Join(directory, "cgroup.events"))
+		if err != nil {
+			return false, err
+		}
+		if strings.Contains(string(events), "frozen 1") {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Thaw lets every command run on. Thawing what is not frozen does nothing.
+func (g *Groups) Thaw() error {
+	var failures []error
+	for _, class := range freezable {
+		if file, ok := g.files[class]; ok {
+			failures = append(failures, write(file.Name(), "cgroup.freeze", "0"))
+		}
+	}
+	g.starting.Lock()
+	g.frozen = false
+	g.starting.Unlock()
+	return errors.Join(failures...)
+}

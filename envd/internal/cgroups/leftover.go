@@ -1,0 +1,43 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// leftoverTimeout bounds how long the kernel may take to end what was killed.
+const leftoverTimeout = 5 * time.Second
+
+// endMembers kills every process of a group and waits until none is left. It
+// does not use cgroup.kill: since Linux 6.14, what is later started straight
+// into a group that was killed once can be killed too.
+func endMembers(directory string) error {
+	deadline := time.Now().Add(leftoverTimeout)
+	for {
+		content, err := os.ReadFile(filepath.Join(directory, "cgroup.procs"))
+		if err != nil {
+			return fmt.Errorf("end leftover processes: %w", err)
+		}
+		members := strings.Fields(string(content))
+		if len(members) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("end leftover processes: they do not end")
+		}
+		for _, member := range members {
+			// 0 is a process that this one's PID namespace does not show.
+			if pid, err := strconv.Atoi(member); err == nil && pid > 0 {
+				_ = unix.Kill(pid, unix.SIGKILL) // it may have ended meanwhile
+			}
+		}
+		<-time.After(pollEvery)
+	}
+}
