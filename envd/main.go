@@ -18,12 +18,16 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/api"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/port"
 )
 
 // Version is what clients decide by which features they may use.
 const Version = "0.6.4"
+
+const readHeaderTimeout = 30 * time.Second
 
 func main() {
 	version := flag.Bool("version", false, "print the version and exit")
@@ -35,7 +39,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	if err := run(ctx, *listenPort, log); err != nil {
 		log.Error("envd ended", "error", err)
 		os.Exit(1)
@@ -48,12 +52,25 @@ func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	handler := api.New(machine{}, port.New(outsideAddress(log), log), log)
-	defer handler.Close()
+	groups := cgroups.Open(log)
+	defer groups.Close()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Handler: handler, Protocols: protocols, ReadHeaderTimeout: 30 * time.Second}
+	server := &http.Server{
+		Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	config := api.Config{
+		Machine: host.Machine{}, Groups: groups, Ports: port.New(outsideAddress(log), groups, log),
+		Connections: server, Log: log,
+	}
+	if metadata := mmds.Find(); metadata != nil {
+		config.Metadata = metadata
+	}
+	handler := api.New(config)
+	defer handler.Close()
+	server.Handler = handler
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	log.Info("envd is listening", "version", Version, "address", listener.Addr().String())
@@ -90,10 +107,3 @@ func protect(log *slog.Logger) {
 		log.Warn("envd may be killed when memory runs out", "error", err)
 	}
 }
-
-// machine is the real one.
-type machine struct{}
-
-func (machine) SetClock(now time.Time) error { return host.SetClock(now) }
-
-func (machine) Reseed() error { return host.Reseed() }

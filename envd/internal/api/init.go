@@ -1,51 +1,45 @@
 package api
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"runtime/debug"
-	"strings"
-	"sync"
+	"slices"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
 )
 
-// initRequest is what the host tells a guest that was just started.
-type initRequest struct {
-	AccessToken    string            `json:"accessToken"`
-	EnvVars        map[string]string `json:"envVars"`
-	Timestamp      *time.Time        `json:"timestamp"`
-	LifecycleID    string            `json:"lifecycleID"`
-	DefaultUser    string            `json:"defaultUser"`
-	DefaultWorkdir string            `json:"defaultWorkdir"`
-}
-
-// initialiser serialises /init and remembers what it must not do twice.
+// initialiser lets one /init work at a time and remembers what must not be
+// done twice.
 type initialiser struct {
-	mutex     sync.Mutex
-	timestamp time.Time // the newest the host has sent
-	lifecycle string
+	turn       chan struct{} // holds one token while nobody initialises
+	timestamp  time.Time     // the newest the host has sent
+	lifecycles []string      // those seen, the current one last
 }
 
-const maxInitBytes = 4 << 20
+// maxLifecycles bounds what is remembered of a guest's earlier lives.
+const maxLifecycles = 64
 
-// initialise takes the identity, time and settings of a guest that was
-// booted or restored. Called twice, late or out of order it does no harm: an
-// older time is ignored, and settings are set, not added up.
+func newInitialiser() initialiser {
+	turn := make(chan struct{}, 1)
+	turn <- struct{}{}
+	return initialiser{turn: turn}
+}
+
+var errWrongToken = errors.New("the access token is wrong")
+
+// initialise gives a guest that was booted or restored its identity, time and
+// settings, and sets going what was stopped for the snapshot. Called twice,
+// late or out of order it does no harm: what is old is ignored, and settings
+// are set, not added up.
 func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	request, err := decodeInit(http.MaxBytesReader(w, r.Body, maxInitBytes))
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	// authenticate let /init through without the header: then the body must
-	// show that its sender knows the token already.
-	if s.settings.Token() != "" && r.Header.Get("X-Access-Token") == "" && !s.settings.TokenIs(request.AccessToken) {
-		writeError(w, http.StatusUnauthorized, "the access token is wrong")
 		return
 	}
 	if request.DefaultUser != "" {
@@ -54,56 +48,133 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.applyToMachine(request)
-	s.settings.Apply(settings.Update{
-		Token: request.AccessToken, Env: request.EnvVars, User: request.DefaultUser, Workdir: request.DefaultWorkdir,
-	})
-	s.ports.Restart()
+	select {
+	case <-s.init.turn:
+		defer func() { s.init.turn <- struct{}{} }()
+	case <-r.Context().Done():
+		return
+	}
+	metadata := s.readMetadata(r.Context())
+	if err := s.authoriseInit(r, request, metadata); err != nil {
+		writeError(w, http.StatusUnauthorized, err.Error())
+		return
+	}
+	if !s.init.isNews(request) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if err := s.apply(r.Context(), request, metadata); err != nil {
+		s.log.Error("take over what the host says", "error", err)
+		writeError(w, http.StatusInternalServerError, err.Error())
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// applyToMachine sets the clock and draws new random numbers. A guest that
-// cannot do either still serves; it says so in its log.
-func (s *Server) applyToMachine(request initRequest) {
-	s.init.mutex.Lock()
-	defer s.init.mutex.Unlock()
-	if request.Timestamp != nil && request.Timestamp.After(s.init.timestamp) {
-		s.init.timestamp = *request.Timestamp
-		if err := s.machine.SetClock(*request.Timestamp); err != nil {
+// authoriseInit: authenticate let /init through without the header. Then the
+// body must show the token its sender gave before, or one that the monitor,
+// which no client can reach, vouches for.
+func (s *Server) authoriseInit(r *http.Request, request initRequest, metadata mmds.Metadata) error {
+	if metadata.TokenDigest != "" && request.AccessToken != "" {
+		if !keys.Equal(keys.Digest(request.AccessToken), metadata.TokenDigest) {
+			return errors.New("the access token is not the one the metadata service vouches for")
+		}
+		return nil
+	}
+	if s.settings.Token() == "" || r.Header.Get("X-Access-Token") != "" || s.settings.TokenIs(request.AccessToken) {
+		return nil
+	}
+	return errWrongToken
+}
+
+func (s *Server) readMetadata(ctx context.Context) mmds.Metadata {
+	if s.metadata == nil {
+		return mmds.Metadata{}
+	}
+	metadata, err := s.metadata.Read(ctx)
+	if err != nil {
+		s.log.Error("read metadata", "error", err)
+	}
+	return metadata
+}
+
+// isNews tells a late or repeated message from one that counts. An older time
+// counts only in a life that was not seen yet: then the host's clock was set
+// back while the guest was away.
+func (i *initialiser) isNews(request initRequest) bool {
+	seen := slices.Contains(i.lifecycles, request.LifecycleID)
+	switch {
+	case request.LifecycleID != "" && !seen:
+		return true
+	case seen && request.LifecycleID != i.lifecycles[len(i.lifecycles)-1]:
+		return false
+	default:
+		return request.Timestamp.IsZero() || !request.Timestamp.Before(i.timestamp)
+	}
+}
+
+// apply does what the request says, in the order in which one thing needs the
+// other, and goes on when one fails: a guest that lacks something shall still
+// run, and its owner be told.
+func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.Metadata) error {
+	s.applyTime(request)
+	var failures []error
+	attempt := func(what string, err error) {
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if err := s.machine.ThawFilesystem(); err != nil {
+		s.log.Debug("thaw the file system", "error", err)
+	}
+	if request.CABundle != "" {
+		attempt("caBundle", s.machine.InstallCertificates([]byte(request.CABundle)))
+	}
+	if request.hostService.IsValid() {
+		attempt("hyperloopIP", s.machine.SetHostService(request.hostService))
+	}
+	for _, volume := range request.VolumeMounts {
+		attempt("volumeMounts", s.machine.MountVolume(ctx, volume))
+	}
+	s.settings.Apply(settings.Update{
+		Token: request.AccessToken, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,
+	})
+	if s.groups.Usable() {
+		attempt("thaw commands", s.groups.Thaw())
+	}
+	s.quiet(false)
+	return errors.Join(failures...)
+}
+
+// applyTime sets the clock and draws new random numbers. A guest that cannot
+// do either still serves; it says so in its log.
+func (s *Server) applyTime(request initRequest) {
+	if !request.Timestamp.IsZero() {
+		s.init.timestamp = request.Timestamp
+		if err := s.machine.SetClock(request.Timestamp); err != nil {
 			s.log.Error("set the clock", "error", err)
 		}
 	}
-	if request.LifecycleID != "" && request.LifecycleID != s.init.lifecycle {
-		s.init.lifecycle = request.LifecycleID
-		if err := s.machine.Reseed(); err != nil {
-			s.log.Warn("random numbers may repeat those of the snapshot", "error", err)
-		}
+	if request.LifecycleID == "" || slices.Contains(s.init.lifecycles, request.LifecycleID) {
+		return
+	}
+	s.init.lifecycles = append(s.init.lifecycles, request.LifecycleID)
+	s.init.lifecycles = s.init.lifecycles[max(0, len(s.init.lifecycles)-maxLifecycles):]
+	if err := s.machine.Reseed(); err != nil {
+		s.log.Warn("random numbers may repeat those of the snapshot", "error", err)
 	}
 }
 
-func decodeInit(body io.Reader) (initRequest, error) {
-	var request initRequest
-	err := json.NewDecoder(body).Decode(&request)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return request, fmt.Errorf("malformed body: %w", err)
-	}
-	for name, value := range request.EnvVars {
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			return request, fmt.Errorf("envVars: variable %q is malformed", name)
+// variables are the request's, and those by which programs know where they are.
+func (r initRequest) variables(metadata mmds.Metadata) map[string]string {
+	variables := make(map[string]string, len(r.EnvVars))
+	for name, value := range map[string]string{"E2B_SANDBOX_ID": metadata.SandboxID, "E2B_TEMPLATE_ID": metadata.TemplateID} {
+		if value != "" {
+			variables["E2B_SANDBOX"], variables[name] = "true", value
 		}
 	}
-	if request.DefaultWorkdir != "" && !strings.HasPrefix(request.DefaultWorkdir, "/") {
-		return request, errors.New("defaultWorkdir is not an absolute path")
+	for name, value := range r.EnvVars {
+		variables[name] = value
 	}
-	return request, nil
-}
-
-// prepareSnapshot quiets envd before the host stops the virtual CPUs: what
-// runs on its own stops, with its children, the collector runs and free memory goes back, so that the snapshot is small and
-// no allocation is caught half-way.
-func (s *Server) prepareSnapshot(w http.ResponseWriter, _ *http.Request) {
-	s.ports.Stop()
-	debug.FreeOSMemory()
-	w.Header().Set("Connection", "close")
-	w.WriteHeader(http.StatusNoContent)
+	return variables
 }

@@ -3,10 +3,11 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"connectrpc.com/connect"
@@ -14,18 +15,34 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/envd/gen/filesystem/filesystemconnect"
 	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/files"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/process"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 )
 
-// Machine is what /init changes of the machine itself. Tests that run on a
-// host they must not touch give one that only takes notes.
+// Machine is what the host changes of the guest as a whole. Tests that run on a
+// machine they must not touch give one that only takes notes.
 type Machine interface {
 	SetClock(now time.Time) error
 	Reseed() error
+	InstallCertificates(bundle []byte) error
+	SetHostService(address netip.Addr) error
+	MountVolume(ctx context.Context, volume host.Volume) error
+	FreezeFilesystem() error
+	ThawFilesystem() error
+	Collapse() (host.Collapsed, error)
+}
+
+// Groups holds and lets go of what users run.
+type Groups interface {
+	process.Groups
+	Usable() bool
+	Freeze(ctx context.Context, maxWait time.Duration) (cgroups.FreezeResult, error)
+	Thaw() error
 }
 
 // Ports makes loopback servers reachable; it is stopped for snapshots.
@@ -34,15 +51,39 @@ type Ports interface {
 	Stop()
 }
 
+// Connections are the clients'; http.Server is one.
+type Connections interface {
+	// SetKeepAlivesEnabled(false) closes what idles, and the rest after its answer.
+	SetKeepAlivesEnabled(enabled bool)
+}
+
+// Metadata is what the virtual machine monitor tells.
+type Metadata interface {
+	Read(ctx context.Context) (mmds.Metadata, error)
+}
+
+// Config is what a Server works with.
+type Config struct {
+	Machine     Machine
+	Groups      Groups
+	Ports       Ports
+	Connections Connections
+	Metadata    Metadata // nil where the monitor tells nothing
+	Log         *slog.Logger
+}
+
 // Server answers everything that reaches envd. Make one with New.
 type Server struct {
-	settings *settings.Settings
-	machine  Machine
-	ports    Ports
-	meter    host.Meter
-	log      *slog.Logger
-	init     initialiser
-	router   http.Handler
+	settings    *settings.Settings
+	machine     Machine
+	groups      Groups
+	ports       Ports
+	connections Connections
+	metadata    Metadata
+	meter       host.Meter
+	log         *slog.Logger
+	init        initialiser
+	router      http.Handler
 
 	filesystem *filesystem.Service
 }
@@ -52,10 +93,13 @@ type Server struct {
 const maxMessageBytes = 16 << 20
 
 // New puts the services together.
-func New(machine Machine, ports Ports, log *slog.Logger) *Server {
-	s := &Server{settings: settings.New(), machine: machine, ports: ports, log: log}
-	s.filesystem = filesystem.New(s.settings, log)
-	transfers := files.New(s.settings, log)
+func New(config Config) *Server {
+	s := &Server{
+		settings: settings.New(), machine: config.Machine, groups: config.Groups, ports: config.Ports,
+		connections: config.Connections, metadata: config.Metadata, log: config.Log, init: newInitialiser(),
+	}
+	s.filesystem = filesystem.New(s.settings, s.log)
+	transfers := files.New(s.settings, s.log)
 
 	router := chi.NewRouter()
 	router.Use(allowBrowsers, s.authenticate)
@@ -69,15 +113,26 @@ func New(machine Machine, ports Ports, log *slog.Logger) *Server {
 	router.Get("/files", transfers.Download)
 	router.Post("/files", transfers.Upload)
 	router.Post("/files/compose", transfers.Compose)
-	router.Post("/init", s.initialise)
-	router.Post("/snapshot/prepare", s.prepareSnapshot)
+	s.routeHost(router)
 
 	limit := connect.WithReadMaxBytes(maxMessageBytes)
 	mount := func(path string, handler http.Handler) { router.Mount(path, handler) }
-	mount(processconnect.NewProcessHandler(process.New(s.settings, log), limit))
+	mount(processconnect.NewProcessHandler(process.New(s.settings, s.groups, s.log), limit))
 	mount(filesystemconnect.NewFilesystemHandler(s.filesystem, limit))
 	s.router = router
 	return s
+}
+
+// routeHost adds what only the host may call; its proxy refuses these routes
+// to everybody else.
+func (s *Server) routeHost(router chi.Router) {
+	router.Post("/init", s.initialise)
+	router.Post("/snapshot/prepare", s.prepareSnapshot)
+	router.Post("/freeze", s.freeze)
+	router.Post("/unfreeze", s.unfreeze)
+	router.Post("/collapse", s.collapse)
+	router.Post("/fsfreeze", s.freezeFilesystem)
+	router.Post("/fsthaw", s.thawFilesystem)
 }
 
 // ServeHTTP answers one request.
@@ -100,66 +155,6 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) environment(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.settings.Env()) }
-
-// authenticate lets pass who shows the access token, once there is one.
-// Without it there are /health, files by signed URL, and /init, which looks
-// at its body itself.
-func (s *Server) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.authorise(r); err != nil {
-			writeError(w, http.StatusUnauthorized, err.Error())
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) authorise(r *http.Request) error {
-	token := s.settings.Token()
-	if token == "" || r.URL.Path == "/health" || r.Method == http.MethodOptions {
-		return nil
-	}
-	if shown := r.Header.Get("X-Access-Token"); shown != "" {
-		if s.settings.TokenIs(shown) {
-			return nil
-		}
-		return errors.New("the access token is wrong")
-	}
-	switch {
-	case r.URL.Path == "/init":
-		return nil
-	case r.URL.Path == "/files" && r.URL.Query().Has("signature"):
-		operation := "read"
-		if r.Method == http.MethodPost {
-			operation = "write"
-		}
-		return files.VerifySignature(r, token, operation, time.Now())
-	default:
-		return errors.New("an access token is needed in header X-Access-Token")
-	}
-}
-
-// allowBrowsers answers what a browser asks before it lets a page's script
-// call us. The token is the protection; where a page comes from is not.
-func allowBrowsers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("Access-Control-Allow-Origin", "*")
-		header.Set("Access-Control-Expose-Headers", "*")
-		if r.Method == http.MethodOptions {
-			header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-			allowed := r.Header.Get("Access-Control-Request-Headers")
-			if allowed == "" {
-				allowed = "*"
-			}
-			header.Set("Access-Control-Allow-Headers", allowed)
-			header.Set("Access-Control-Max-Age", "7200")
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
 
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")

@@ -8,11 +8,19 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 )
+
+// Groups puts a process into the control group of its class.
+type Groups interface {
+	Start(class cgroups.Class, attributes *syscall.SysProcAttr, start func() error) error
+}
 
 // forwarders runs one socat for each server on loopback.
 type forwarders struct {
 	outside netip.Addr
+	groups  Groups
 	log     *slog.Logger
 	running map[listener]*forwarder
 	missing bool // socat is not installed, which was said once
@@ -24,8 +32,8 @@ type forwarder struct {
 	ended   chan struct{} // closed when it was waited for
 }
 
-func newForwarders(outside netip.Addr, log *slog.Logger) *forwarders {
-	return &forwarders{outside: outside, log: log, running: make(map[listener]*forwarder)}
+func newForwarders(outside netip.Addr, groups Groups, log *slog.Logger) *forwarders {
+	return &forwarders{outside: outside, groups: groups, log: log, running: make(map[listener]*forwarder)}
 }
 
 // follow starts and stops forwarders until they are those of what listens.
@@ -67,7 +75,7 @@ func (f *forwarders) start(server listener) (*forwarder, error) {
 	outside := fmt.Sprintf("TCP4-LISTEN:%d,bind=%s,reuseaddr,fork", server.port, f.outside)
 	command := exec.Command("socat", outside, inside)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
+	if err := f.groups.Start(cgroups.Socat, command.SysProcAttr, command.Start); err != nil {
 		return nil, err
 	}
 	started := &forwarder{command: command, ended: make(chan struct{})}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"go.uber.org/goleak"
 )
 
@@ -101,7 +103,7 @@ func TestSubsystem_ReachesAServerOnLoopbackUntilItIsStopped(t *testing.T) {
 	}
 	port := serveGreeting(t)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	s := New(outside, slog.New(slog.DiscardHandler))
+	s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
 	for range 2 { // and once more after a stop
 		s.Start()
 		s.Start()
@@ -114,7 +116,7 @@ func TestSubsystem_ReachesAServerOnLoopbackUntilItIsStopped(t *testing.T) {
 
 func TestSubsystem_BearsCallsFromEverywhere(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	s := New(outside, slog.New(slog.DiscardHandler))
+	s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
 	var callers sync.WaitGroup
 	for i := range 30 {
 		callers.Go(func() { []func(){s.Start, s.Stop, s.Restart}[i%3]() })

@@ -18,6 +18,7 @@ const scanInterval = time.Second
 // Start, Stop and Restart may be called at any time, from anywhere, twice.
 type Subsystem struct {
 	outside netip.Addr
+	groups  Groups
 	log     *slog.Logger
 
 	mutex  sync.Mutex // held for a whole Start or Stop
@@ -27,8 +28,8 @@ type Subsystem struct {
 
 // New returns a subsystem that forwards from the guest's address. It does
 // nothing until Start.
-func New(outside netip.Addr, log *slog.Logger) *Subsystem {
-	return &Subsystem{outside: outside, log: log}
+func New(outside netip.Addr, groups Groups, log *slog.Logger) *Subsystem {
+	return &Subsystem{outside: outside, groups: groups, log: log}
 }
 
 // Start begins to look for servers, unless that is being done already.
@@ -82,7 +83,7 @@ func (s *Subsystem) run(ctx context.Context) {
 		return
 	}
 	defer scanner.close()
-	forwarders := newForwarders(s.outside, s.log)
+	forwarders := newForwarders(s.outside, s.groups, s.log)
 	defer forwarders.stopAll()
 	tick := time.NewTicker(scanInterval)
 	defer tick.Stop()

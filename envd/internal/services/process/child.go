@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 )
 
 // Errors of what is asked of a process.
@@ -55,17 +55,29 @@ const (
 	drainIdle = 50 * time.Millisecond
 )
 
+// Groups puts a process into the control group of its class.
+type Groups interface {
+	Start(class cgroups.Class, attributes *syscall.SysProcAttr, start func() error) error
+}
+
+// launcher starts commands.
+type launcher struct {
+	groups     Groups
+	protection *protection
+}
+
 // start runs the command. The subscription it returns is older than the
 // command's first byte of output, so that none is missed.
-func start(command *exec.Cmd, request *pb.StartRequest) (*child, *subscription, error) {
+func (l launcher) start(command *exec.Cmd, request *pb.StartRequest) (*child, *subscription, error) {
 	c := &child{config: request.GetProcess(), tag: request.Tag, command: command, output: newOutput(), done: make(chan struct{})}
 	first := c.output.subscribe()
-	var err error
+	class := cgroups.User
+	begin := func() error { return c.startWithPipes(request.Stdin == nil || request.GetStdin()) }
 	if request.GetPty() != nil {
-		err = c.startInTerminal(request.GetPty().GetSize())
-	} else {
-		err = c.startWithPipes(request.Stdin == nil || request.GetStdin())
+		class = cgroups.PTY
+		begin = func() error { return c.startInTerminal(request.GetPty().GetSize()) }
 	}
+	err := l.groups.Start(class, command.SysProcAttr, func() error { return l.protection.lift(begin) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -263,13 +275,6 @@ func (c *child) resize(size *pb.PTY_Size) error {
 func windowSize(size *pb.PTY_Size) *pty.Winsize {
 	clamp := func(value uint32) uint16 { return uint16(min(max(value, 1), 1<<16-1)) }
 	return &pty.Winsize{Cols: clamp(size.GetCols()), Rows: clamp(size.GetRows())}
-}
-
-// relax undoes for a command what protects envd: the kernel may kill it first.
-func relax(pid int) {
-	const score = "100"
-	// It may have ended already; then there is nothing to relax.
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(score), 0)
 }
 
 func endEvent(state *os.ProcessState, err error) *pb.ProcessEvent {

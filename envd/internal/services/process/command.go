@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
 
@@ -87,6 +88,8 @@ func startError(name string, err error) error {
 		code = connect.CodePermissionDenied
 	case errors.Is(err, syscall.E2BIG), errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
 		code = connect.CodeInvalidArgument
+	case errors.Is(err, cgroups.ErrFrozen):
+		code = connect.CodeUnavailable
 	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.EMFILE):
 		code = connect.CodeResourceExhausted
 	}

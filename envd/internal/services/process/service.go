@@ -25,6 +25,7 @@ import (
 // Service implements process.Process.
 type Service struct {
 	settings *settings.Settings
+	launcher launcher
 	log      *slog.Logger
 
 	mutex    sync.Mutex
@@ -34,8 +35,11 @@ type Service struct {
 var _ processconnect.ProcessHandler = (*Service)(nil)
 
 // New returns a service that runs nothing yet.
-func New(settings *settings.Settings, log *slog.Logger) *Service {
-	return &Service{settings: settings, log: log, children: make(map[int]*child)}
+func New(settings *settings.Settings, groups Groups, log *slog.Logger) *Service {
+	return &Service{
+		settings: settings, launcher: launcher{groups: groups, protection: &protection{}},
+		log: log, children: make(map[int]*child),
+	}
 }
 
 // List names what runs, oldest first as far as numbers tell.
@@ -61,7 +65,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	if err != nil {
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	c, subscription, err := start(command, request.Msg)
+	c, subscription, err := s.launcher.start(command, request.Msg)
 	if err != nil {
 		return startError(request.Msg.GetProcess().GetCmd(), err)
 	}

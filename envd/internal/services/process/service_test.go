@@ -17,6 +17,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 )
 
@@ -28,7 +29,7 @@ func serve(t *testing.T) processconnect.ProcessClient {
 	config := settings.New()
 	config.Apply(settings.Update{User: current.Username, Workdir: t.TempDir(), Env: map[string]string{"FROM_INIT": "init"}})
 	mux := http.NewServeMux()
-	mux.Handle(processconnect.NewProcessHandler(New(config, slog.New(slog.DiscardHandler))))
+	mux.Handle(processconnect.NewProcessHandler(New(config, &cgroups.Groups{}, slog.New(slog.DiscardHandler))))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return processconnect.NewProcessClient(server.Client(), server.URL)
@@ -339,4 +340,22 @@ func requireNoProcesses(t *testing.T, client processconnect.ProcessClient) {
 		listed, err := client.List(t.Context(), connect.NewRequest(&pb.ListRequest{}))
 		return err == nil && len(listed.Msg.GetProcesses()) == 0
 	}, 5*time.Second, 10*time.Millisecond, "a process is still listed")
+}
+
+// A command that forks at once must not pass on envd's own protection.
+func TestStart_CommandsAreKilledBeforeEnvdWhenMemoryRunsOut(t *testing.T) {
+	const path = "/proc/self/oom_score_adj"
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if err := os.WriteFile(path, []byte(scoreOfEnvd), 0); err != nil {
+		t.Skipf("this user may not protect itself: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(path, before, 0)) })
+	r := run(t, serve(t), shell("cat /proc/self/oom_score_adj; nice"))
+	score, niceness, _ := strings.Cut(strings.TrimSpace(r.stdout.String()), "\n")
+	require.Contains(t, []string{scoreOfCommands, scoreInBetween}, score)
+	require.Equal(t, "0", niceness)
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, scoreOfEnvd+"\n", string(after))
 }

@@ -1,0 +1,79 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+)
+
+// initRequest is what the host tells a guest that was just started.
+type initRequest struct {
+	AccessToken    string            `json:"accessToken"`
+	EnvVars        map[string]string `json:"envVars"`
+	Timestamp      time.Time         `json:"timestamp"`
+	LifecycleID    string            `json:"lifecycleID"`
+	DefaultUser    string            `json:"defaultUser"`
+	DefaultWorkdir string            `json:"defaultWorkdir"`
+	CABundle       string            `json:"caBundle"`
+	HyperloopIP    string            `json:"hyperloopIP"`
+	VolumeMounts   []host.Volume     `json:"volumeMounts"`
+
+	hostService netip.Addr // HyperloopIP, read
+}
+
+// Bounds of what is taken from one request.
+const (
+	maxInitBytes      = 4 << 20
+	maxLifecycleBytes = 128
+	maxVolumes        = 64
+)
+
+func decodeInit(body io.Reader) (initRequest, error) {
+	var request initRequest
+	if err := json.NewDecoder(body).Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+		return request, fmt.Errorf("malformed body: %w", err)
+	}
+	return request, request.check()
+}
+
+func (r *initRequest) check() error {
+	for name, value := range r.EnvVars {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
+			return fmt.Errorf("envVars: variable %q is malformed", name)
+		}
+	}
+	if r.DefaultWorkdir != "" && (!strings.HasPrefix(r.DefaultWorkdir, "/") || strings.ContainsRune(r.DefaultWorkdir, 0)) {
+		return errors.New("defaultWorkdir is not an absolute path")
+	}
+	if len(r.LifecycleID) > maxLifecycleBytes {
+		return fmt.Errorf("lifecycleID is longer than %d bytes", maxLifecycleBytes)
+	}
+	if r.CABundle != "" {
+		if err := host.CheckCertificates([]byte(r.CABundle)); err != nil {
+			return fmt.Errorf("caBundle: %w", err)
+		}
+	}
+	if len(r.VolumeMounts) > maxVolumes {
+		return fmt.Errorf("volumeMounts: more than %d", maxVolumes)
+	}
+	for _, volume := range r.VolumeMounts {
+		if err := volume.Check(); err != nil {
+			return fmt.Errorf("volumeMounts: %w", err)
+		}
+	}
+	if r.HyperloopIP == "" {
+		return nil
+	}
+	address, err := netip.ParseAddr(r.HyperloopIP)
+	if err != nil {
+		return fmt.Errorf("hyperloopIP: %w", err)
+	}
+	r.hostService = address
+	return nil
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+)
+
+// prepareSnapshot quiets envd before the host stops the virtual CPUs: what
+// runs on its own stops, with its children, idle connections are closed, the
+// collector runs and free memory goes back, so that the snapshot is small and
+// no allocation is caught half-way.
+func (s *Server) prepareSnapshot(w http.ResponseWriter, _ *http.Request) {
+	s.quiet(true)
+	debug.FreeOSMemory()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// quiet stops or starts what runs without being asked. Both can come twice.
+func (s *Server) quiet(quiet bool) {
+	// While quiet, every connection ends with its answer: one kept open would
+	// be there after the restore, with nobody at its other end.
+	s.connections.SetKeepAlivesEnabled(!quiet)
+	if quiet {
+		s.ports.Stop()
+		return
+	}
+	s.ports.Restart()
+}
+
+// maxFreezeWait bounds how long /freeze may take.
+const maxFreezeWait = 30 * time.Second
+
+// freezeResult is cgroups.FreezeResult in the wire's names.
+type freezeResult struct {
+	Requested    int   `json:"requested"`
+	Frozen       int   `json:"frozen"`
+	NotFrozen    int   `json:"notFrozen"`
+	Failed       int   `json:"failed"`
+	Unobservable int   `json:"unobservable"`
+	SweepMs      int64 `json:"sweepMs"`
+	WaitMs       int64 `json:"waitMs"`
+}
+
+// freeze stops every command of the guest's users where it is, so that none
+// runs between the quieting of envd and the stop of the virtual CPUs.
+func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
+	var wait time.Duration
+	if text := r.URL.Query().Get("maxWaitMs"); text != "" {
+		milliseconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || milliseconds < 0 {
+			writeError(w, http.StatusBadRequest, "maxWaitMs is not a number of milliseconds")
+			return
+		}
+		wait = time.Duration(min(milliseconds, maxFreezeWait.Milliseconds())) * time.Millisecond
+	}
+	if !s.groupsUsable(w) {
+		return
+	}
+	result, err := s.groups.Freeze(r.Context(), wait)
+	if err != nil {
+		s.fail(w, "freeze commands", err)
+		return
+	}
+	writeJSON(w, freezeResult{
+		Requested: result.Requested, Frozen: result.Frozen, NotFrozen: result.NotFrozen,
+		Failed: result.Failed, Unobservable: result.Unobservable,
+		SweepMs: result.Sweep.Milliseconds(), WaitMs: result.Wait.Milliseconds(),
+	})
+}
+
+// unfreeze takes back a freeze whose pause failed.
+func (s *Server) unfreeze(w http.ResponseWriter, _ *http.Request) {
+	if !s.groupsUsable(w) {
+		return
+	}
+	s.answer(w, "thaw commands", s.groups.Thaw())
+}
+
+func (s *Server) groupsUsable(w http.ResponseWriter) bool {
+	if s.groups.Usable() {
+		return true
+	}
+	writeError(w, http.StatusServiceUnavailable, "this guest has no cgroups that can be frozen")
+	return false
+}
+
+func (s *Server) freezeFilesystem(w http.ResponseWriter, _ *http.Request) {
+	s.answer(w, "freeze the file system", s.machine.FreezeFilesystem())
+}
+
+func (s *Server) thawFilesystem(w http.ResponseWriter, _ *http.Request) {
+	s.answer(w, "thaw the file system", s.machine.ThawFilesystem())
+}
+
+func (s *Server) collapse(w http.ResponseWriter, _ *http.Request) {
+	result, err := s.machine.Collapse()
+	if err != nil {
+		s.fail(w, "collapse memory", err)
+		return
+	}
+	writeJSON(w, result)
+}
+
+// answer is 204, or what went wrong.
+func (s *Server) answer(w http.ResponseWriter, what string, err error) {
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, host.ErrCannotFreeze):
+		writeError(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		s.fail(w, what, err)
+	}
+}
+
+func (s *Server) fail(w http.ResponseWriter, what string, err error) {
+	s.log.Error("serve the host", "request", what, "error", err)
+	writeError(w, http.StatusInternalServerError, what+": "+err.Error())
+}
