@@ -83,6 +83,17 @@ func (c *Client) Init(ctx context.Context, currentToken string, settings Init) e
 	})
 }
 
+// Freeze stops every command of the guest's users and waits up to maxWait until
+// none runs. A guest that has no means to do it runs on, which is no error.
+func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration) error {
+	err := c.call(ctx, http.MethodPost, fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds()), token, nil)
+	var answered *StatusError
+	if errors.As(err, &answered) && (answered.Status == http.StatusServiceUnavailable || answered.Status == http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
 // PrepareSnapshot quiets envd; when it returns, the guest may be paused.
 func (c *Client) PrepareSnapshot(ctx context.Context, token string) error {
 	return c.call(ctx, http.MethodPost, "/snapshot/prepare", token, nil)

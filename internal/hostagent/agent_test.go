@@ -177,6 +177,7 @@ func TestAgent(t *testing.T) {
 		require.NoError(t, a.create(t.Context(), first))
 		require.Equal(t, "hello from user", a.run(t, first, `echo "$GREETING from $(id -un)"`))
 	})
+	t.Run("what users run is kept from the guest agent and can be stopped", func(t *testing.T) { testGroups(t, a, first) })
 	t.Run("clones do not draw the same random numbers", func(t *testing.T) {
 		require.NoError(t, a.create(t.Context(), second))
 		const draw = "head -c 16 /dev/urandom | base64"

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,6 +15,9 @@ const (
 	// prepareTimeout bounds how long a guest may take to fall quiet. Hostile
 	// code may never let it: then the pause fails and the guest runs on.
 	prepareTimeout = 15 * time.Second
+	// freezeTimeout is how long a guest's commands are waited for: those that
+	// the kernel cannot stop in time are caught where they are.
+	freezeTimeout = 500 * time.Millisecond
 	// pauseTimeout bounds a whole pause, writing memory included.
 	pauseTimeout = 5 * time.Minute
 )
@@ -60,7 +64,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.
 	m.disconnect(s.id)
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	if err := s.guest.envd.PrepareSnapshot(quiet, s.guest.token); err != nil {
+	if err := s.guest.quiet(quiet); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
 	if err := s.guest.machine.Pause(ctx); err != nil {
@@ -84,6 +88,14 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.
 	return taken, nil
 }
 
+// quiet stops what the guest's users run and then what its agent does.
+func (g *guest) quiet(ctx context.Context) error {
+	if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
+		return err
+	}
+	return g.envd.PrepareSnapshot(ctx, g.token)
+}
+
 // abandonPause lets the guest run on after a pause that failed; where it
 // cannot, the sandbox is gone. A guest whose pause was interrupted is about to
 // be stopped by somebody else, who shall not wait for its agent.
@@ -94,7 +106,8 @@ func (m *Manager) abandonPause(op *operation, cause error, interrupted bool) err
 	defer cancel()
 	err := s.guest.machine.Resume(ctx)
 	if err == nil && !interrupted {
-		err = s.guest.initialise(ctx, Identity{AccessToken: s.guest.token}, s.guest.token)
+		// A life of its own makes it count whatever the host's clock did meanwhile.
+		err = s.guest.initialise(ctx, Identity{AccessToken: s.guest.token, LifecycleID: rand.Text()}, s.guest.token)
 	}
 	if err == nil {
 		op.step(Running, "")

@@ -29,7 +29,9 @@ func TestSandbox_LivesFromCreateToKill(t *testing.T) {
 	require.Equal(t, "localhost:3000", s.Domain)
 	creation := p.agent.Creation(s.SandboxID)
 	require.Equal(t, s.EnvdAccessToken, creation.Identity.AccessToken)
-	require.Equal(t, map[string]string{"A": "b"}, creation.Identity.EnvVars)
+	require.Equal(t, map[string]string{
+		"A": "b", "E2B_SANDBOX": "true", "E2B_SANDBOX_ID": s.SandboxID, "E2B_TEMPLATE_ID": s.TemplateID,
+	}, creation.Identity.EnvVars)
 
 	detail := p.get(t, s.SandboxID)
 	require.Equal(t, "running", detail.State)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -147,7 +148,8 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 	seen, err := s.Host.CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), DenyInternet: wanted.denyInternet(),
 		Identity: host.Identity{
-			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: wanted.EnvVars, LifecycleID: uuid.NewString(),
+			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: environment(creating, wanted.EnvVars),
+			LifecycleID: uuid.NewString(),
 		},
 	})
 	if fault.Is(err, fault.NotFound) {
@@ -157,6 +159,16 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 		return db.Sandbox{}, err
 	}
 	return s.startRunning(ctx, creating, seen, lifetime)
+}
+
+// environment is what the caller set, and the names by which programs learn
+// that they run in a sandbox, and in which.
+func environment(sandbox db.Sandbox, wanted map[string]string) map[string]string {
+	variables := map[string]string{
+		"E2B_SANDBOX": "true", "E2B_SANDBOX_ID": sandbox.ID, "E2B_TEMPLATE_ID": sandbox.TemplateID,
+	}
+	maps.Copy(variables, wanted)
+	return variables
 }
 
 // abandon ends a sandbox that was not created as a whole.
