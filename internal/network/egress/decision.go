@@ -1,0 +1,80 @@
+package egress
+
+import (
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+// Reachable is the set of addresses that need no name: the kernel lets them
+// through by itself. It never holds anything of Forbidden.
+func (p *Policy) Reachable() *netipx.IPSet {
+	if p == nil {
+		return &netipx.IPSet{}
+	}
+	return p.reachable
+}
+
+// AllowsAddress tells whether the guest may reach an address whatever its name.
+func (p *Policy) AllowsAddress(address netip.Addr) bool {
+	return p != nil && p.reachable.Contains(address)
+}
+
+// AllowsDomain tells whether a name in normal form is on the allow list.
+func (p *Policy) AllowsDomain(name string) bool {
+	if p == nil || name == "" {
+		return false
+	}
+	_, found := lookupDomain(p.domains, name)
+	return found
+}
+
+// Resolves tells whether the guest may ask for a name. Where all but some
+// domains are denied, other names are not even asked for: a question is a
+// message to whoever owns the name.
+func (p *Policy) Resolves(name string) bool {
+	return p != nil && (!p.deniesAll || p.AllowsDomain(name))
+}
+
+// allowsNamed tells whether a connection meant for name may go to address,
+// one that we resolved the name to ourselves.
+func (p *Policy) allowsNamed(name string, address netip.Addr) bool {
+	return p.AllowsAddress(address) || p.AllowsDomain(name) && address.Is4() && !Forbidden.Contains(address)
+}
+
+// transformFor finds the rules for a name in normal form.
+func (p *Policy) transformFor(name string) (transform, bool) {
+	if p == nil || name == "" {
+		return transform{}, false
+	}
+	return lookupDomain(p.transforms, name)
+}
+
+// Inspects tells whether connections have to be looked into, which takes a
+// Gateway: by domain, by rule, or both.
+func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() }
+
+// AllowsDomains tells whether any domain is on the allow list.
+func (p *Policy) AllowsDomains() bool { return p != nil && len(p.domains) > 0 }
+
+// Transforms tells whether any request is to be changed.
+func (p *Policy) Transforms() bool { return p != nil && len(p.transforms) > 0 }
+
+// ResolvesAnything tells whether the guest may ask for every name.
+func (p *Policy) ResolvesAnything() bool { return p != nil && !p.deniesAll }
+
+// Limits are the policy's bounds on traffic.
+func (p *Policy) Limits() Limits {
+	if p == nil {
+		return Limits{}
+	}
+	return p.limits
+}
+
+// MaskRequestHost is the Host header that the sandbox proxy should send, or empty.
+func (p *Policy) MaskRequestHost() string {
+	if p == nil {
+		return ""
+	}
+	return p.maskHost
+}

@@ -1,0 +1,43 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a policy can be refused for; always inside a SpecError.
+var (
+	ErrMalformedDestination = errors.New("neither a CIDR, an IP address nor a domain")
+	ErrMalformedDomain      = errors.New("not a domain, nor one with a leading *. wildcard")
+	ErrDomainInDenyOut      = errors.New("domains cannot be denied, only CIDRs and IP addresses")
+	ErrDomainNeedsDenyAll   = errors.New("a domain is only told apart when all other traffic is denied: add 0.0.0.0/0 to denyOut")
+	ErrForbiddenRange       = errors.New("lies in a range that no sandbox may reach")
+	ErrIPv6                 = errors.New("sandboxes speak IPv4 only")
+	ErrTooMany              = errors.New("more entries than a policy may have")
+	ErrMalformedHeader      = errors.New("not a header name and value that HTTP allows")
+	ErrReservedHeader       = errors.New("belongs to the connection, not to a rule")
+	ErrUnknownPlaceholder   = errors.New("workload identity placeholders are not supported")
+	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")
+)
+
+// ErrDenied is returned for a connection that the policy does not allow.
+var ErrDenied = errors.New("denied by the sandbox's network policy")
+
+// SpecError says which part of a Spec is wrong and why.
+type SpecError struct {
+	// Field is named as in the API, such as "denyOut".
+	Field string
+	// Value is what the client wrote, or empty; never a header's value.
+	Value string
+	// Err is one of this package's errors.
+	Err error
+}
+
+func (e *SpecError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("network policy: %s: %v", e.Field, e.Err)
+	}
+	return fmt.Sprintf("network policy: %s: %q: %v", e.Field, e.Value, e.Err)
+}
+
+func (e *SpecError) Unwrap() error { return e.Err }

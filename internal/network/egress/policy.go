@@ -1,0 +1,147 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"go4.org/netipx"
+)
+
+// maxDestinations bounds AllowOut and DenyOut, each.
+const maxDestinations = 1000
+
+// lowestRate is a packet of full size ten times a second.
+const lowestRate = 15_000
+
+// Policy is a Spec that was found sound. It never changes; a nil Policy denies
+// everything.
+type Policy struct {
+	reachable  *netipx.IPSet
+	deniesAll  bool
+	domains    map[string]struct{}
+	transforms map[string]transform
+	limits     Limits
+	maskHost   string
+}
+
+// Parse checks a Spec. Its errors are of type *SpecError.
+func Parse(spec Spec) (*Policy, error) {
+	denied, err := parseDenied(spec)
+	if err != nil {
+		return nil, err
+	}
+	allowed, domains, err := parseAllowed(spec.AllowOut)
+	if err != nil {
+		return nil, err
+	}
+	policy := &Policy{
+		deniesAll: denied.ContainsPrefix(everything), domains: domains,
+		limits: spec.Limits, maskHost: spec.MaskRequestHost,
+	}
+	if len(domains) > 0 && !policy.deniesAll {
+		return nil, &SpecError{Field: "allowOut", Err: ErrDomainNeedsDenyAll}
+	}
+	if policy.transforms, err = parseRules(spec.Rules); err != nil {
+		return nil, err
+	}
+	for _, rate := range []uint64{spec.Limits.UploadBytesPerSecond, spec.Limits.DownloadBytesPerSecond} {
+		if rate > 0 && rate < lowestRate {
+			return nil, &SpecError{Field: "limits", Value: fmt.Sprint(rate), Err: ErrRateTooLow}
+		}
+	}
+	var reachable netipx.IPSetBuilder
+	reachable.AddPrefix(everything)
+	reachable.RemoveSet(denied)
+	reachable.AddSet(allowed)
+	reachable.RemoveSet(Forbidden)
+	if policy.reachable, err = reachable.IPSet(); err != nil {
+		return nil, fmt.Errorf("work out reachable addresses: %w", err)
+	}
+	return policy, nil
+}
+
+// Default is the policy of a sandbox that asked for nothing.
+func Default() *Policy { return mustParse(Spec{}) }
+
+// Closed is the policy that lets nothing out.
+func Closed() *Policy { return mustParse(Spec{DenyInternet: true}) }
+
+func mustParse(spec Spec) *Policy {
+	policy, err := Parse(spec)
+	if err != nil {
+		panic(err)
+	}
+	return policy
+}
+
+func parseDenied(spec Spec) (*netipx.IPSet, error) {
+	if len(spec.DenyOut) > maxDestinations {
+		return nil, &SpecError{Field: "denyOut", Err: ErrTooMany}
+	}
+	var denied netipx.IPSetBuilder
+	if spec.DenyInternet {
+		denied.AddPrefix(everything)
+	}
+	for _, entry := range spec.DenyOut {
+		prefix, err := parsePrefix(entry)
+		if err != nil {
+			if _, domain := parsePattern(entry); domain || entry == "*" {
+				err = ErrDomainInDenyOut
+			}
+			return nil, &SpecError{Field: "denyOut", Value: entry, Err: err}
+		}
+		if prefix.Addr().Is4() { // IPv6 is denied to begin with
+			denied.AddPrefix(prefix)
+		}
+	}
+	return denied.IPSet()
+}
+
+func parseAllowed(entries []string) (*netipx.IPSet, map[string]struct{}, error) {
+	if len(entries) > maxDestinations {
+		return nil, nil, &SpecError{Field: "allowOut", Err: ErrTooMany}
+	}
+	var allowed netipx.IPSetBuilder
+	domains := map[string]struct{}{}
+	for _, entry := range entries {
+		prefix, err := parsePrefix(entry)
+		if domain, ok := parsePattern(entry); err != nil && (ok || entry == "*") {
+			if entry == "*" {
+				domain = entry
+			}
+			domains[domain] = struct{}{}
+			continue
+		}
+		switch {
+		case err != nil:
+		case prefix.Addr().Is6():
+			err = ErrIPv6
+		case Forbidden.ContainsPrefix(prefix):
+			err = ErrForbiddenRange
+		}
+		if err != nil {
+			return nil, nil, &SpecError{Field: "allowOut", Value: entry, Err: err}
+		}
+		allowed.AddPrefix(prefix)
+	}
+	set, err := allowed.IPSet()
+	return set, domains, err
+}
+
+// parsePrefix reads a CIDR or an address, which is a CIDR of one.
+func parsePrefix(entry string) (netip.Prefix, error) {
+	if strings.Contains(entry, "/") {
+		prefix, err := netip.ParsePrefix(entry)
+		if err != nil {
+			return netip.Prefix{}, ErrMalformedDestination
+		}
+		return prefix.Masked(), nil
+	}
+	address, err := netip.ParseAddr(entry)
+	if err != nil || address.Zone() != "" {
+		return netip.Prefix{}, ErrMalformedDestination
+	}
+	address = address.Unmap()
+	return netip.PrefixFrom(address, address.BitLen()), nil
+}

@@ -1,0 +1,40 @@
+// Package egress decides what a sandbox may reach, and carries what the
+// kernel alone cannot decide: connections that are allowed by name, and
+// requests whose headers a rule changes.
+package egress
+
+// Spec is a network policy as a client writes it. The zero value is the
+// default: the whole internet, unlimited. Parse turns it into a Policy.
+type Spec struct {
+	// DenyInternet is the same as DenyOut with 0.0.0.0/0.
+	DenyInternet bool `json:"denyInternet,omitempty"`
+	// AllowOut lists CIDRs, addresses and domains ("example.com",
+	// "*.example.com" for its subdomains at any depth, "*"). It takes
+	// precedence over DenyOut.
+	AllowOut []string `json:"allowOut,omitempty"`
+	// DenyOut lists CIDRs and addresses.
+	DenyOut []string `json:"denyOut,omitempty"`
+	// Rules change requests by the domain they go to. An exact name wins over
+	// a wildcard, a longer wildcard over a shorter. A rule grants no access.
+	Rules map[string][]Rule `json:"rules,omitempty"`
+	// MaskRequestHost is the Host header that servers in the sandbox see. It
+	// is the sandbox proxy's to honour; here it is only carried.
+	MaskRequestHost string `json:"maskRequestHost,omitempty"`
+	Limits          Limits `json:"limits,omitzero"`
+}
+
+// Rule is what is done to an HTTP or HTTPS request. Headers replace any of the
+// same name; the guest never sees their values.
+type Rule struct {
+	SetHeaders    map[string]string `json:"setHeaders,omitempty"`
+	RemoveHeaders []string          `json:"removeHeaders,omitempty"`
+}
+
+// Limits bound what a sandbox may use of the network. Zero means no limit.
+// What the host itself sends to the guest agent and hears from it is not counted.
+type Limits struct {
+	UploadBytesPerSecond   uint64 `json:"uploadBytesPerSecond,omitempty"`
+	DownloadBytesPerSecond uint64 `json:"downloadBytesPerSecond,omitempty"`
+	// Connections bounds the flows that the guest has open at a time.
+	Connections uint32 `json:"connections,omitempty"`
+}

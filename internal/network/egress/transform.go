@@ -1,0 +1,108 @@
+package egress
+
+import (
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const (
+	maxRuleDomains    = 100
+	maxRulesPerDomain = 20
+	maxHeadersPerRule = 50
+	maxHeaderLength   = 8 << 10
+)
+
+// reservedHeaders are decided by whoever holds the connection; a rule that
+// changed one would change which server is asked or where a request ends.
+// Source: RFC 9110, section 7.6.1.
+var reservedHeaders = map[string]bool{
+	"Connection": true, "Content-Length": true, "Host": true, "Keep-Alive": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
+	"Upgrade": true,
+}
+
+// placeholder begins what only an identity provider could fill in.
+const placeholder = "${e2b.identity."
+
+// transform is all the rules of one domain, in order, made one.
+type transform struct {
+	set    map[string]string
+	remove map[string]bool
+}
+
+func (t transform) apply(header http.Header) {
+	for name := range t.remove {
+		header.Del(name)
+	}
+	for name, value := range t.set {
+		header.Set(name, value)
+	}
+}
+
+func parseRules(specs map[string][]Rule) (map[string]transform, error) {
+	if len(specs) > maxRuleDomains {
+		return nil, &SpecError{Field: "rules", Err: ErrTooMany}
+	}
+	transforms := make(map[string]transform, len(specs))
+	for written, rules := range specs {
+		domain, ok := parsePattern(written)
+		if !ok {
+			return nil, &SpecError{Field: "rules", Value: written, Err: ErrMalformedDomain}
+		}
+		parsed, err := parseTransform(written, rules)
+		if err != nil {
+			return nil, err
+		}
+		if len(parsed.set)+len(parsed.remove) > 0 {
+			transforms[domain] = parsed
+		}
+	}
+	return transforms, nil
+}
+
+func parseTransform(domain string, rules []Rule) (transform, error) {
+	if len(rules) > maxRulesPerDomain {
+		return transform{}, &SpecError{Field: "rules", Value: domain, Err: ErrTooMany}
+	}
+	merged := transform{set: map[string]string{}, remove: map[string]bool{}}
+	for _, rule := range rules {
+		if len(rule.SetHeaders)+len(rule.RemoveHeaders) > maxHeadersPerRule {
+			return transform{}, &SpecError{Field: "rules", Value: domain, Err: ErrTooMany}
+		}
+		for _, written := range rule.RemoveHeaders {
+			name, err := parseHeader(written, "")
+			if err != nil {
+				return transform{}, err
+			}
+			merged.remove[name] = true
+			delete(merged.set, name)
+		}
+		for written, value := range rule.SetHeaders {
+			name, err := parseHeader(written, value)
+			if err != nil {
+				return transform{}, err
+			}
+			merged.set[name] = value
+		}
+	}
+	return merged, nil
+}
+
+func parseHeader(written, value string) (string, error) {
+	name := http.CanonicalHeaderKey(written)
+	refused := func(reason error) (string, error) {
+		return "", &SpecError{Field: "rules.headers", Value: written, Err: reason}
+	}
+	switch {
+	case !httpguts.ValidHeaderFieldName(written) || !httpguts.ValidHeaderFieldValue(value),
+		len(written)+len(value) > maxHeaderLength:
+		return refused(ErrMalformedHeader)
+	case reservedHeaders[name]:
+		return refused(ErrReservedHeader)
+	case strings.Contains(value, placeholder):
+		return refused(ErrUnknownPlaceholder)
+	}
+	return name, nil
+}
