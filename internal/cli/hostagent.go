@@ -24,7 +24,8 @@ func HostAgentMain(arguments []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	s := streams{input: os.Stdin, output: os.Stdout, errors: os.Stderr}
-	command := newHostAgent(s)
+	const keepRunning = true // a restart or an upgrade is nothing a sandbox should notice
+	command := newHostAgent(s, keepRunning)
 	command.Version = version.String()
 	command.SetVersionTemplate("{{.Version}}\n")
 	return execute(ctx, command, arguments, s)
@@ -32,7 +33,7 @@ func HostAgentMain(arguments []string) int {
 
 // newHostAgent prints what a long start is doing on standard output, for
 // people, and its log on standard error.
-func newHostAgent(s streams) *cobra.Command {
+func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 	config := hostagent.Config{Version: version.String()}
 	command := &cobra.Command{
 		Use:           "wrenn-host-agent",
@@ -62,6 +63,7 @@ func newHostAgent(s streams) *cobra.Command {
 	flags.StringVar(&config.EnvdPath, "envd", os.Getenv("WRENN_ENVD"), "the guest agent's binary (WRENN_ENVD, default beside this program)")
 	flags.StringVar(&config.RPCSocket, "socket", environmentOr("WRENN_HOST_AGENT_SOCKET", filepath.Join(runDir, "host-agent.sock")), "socket for the control plane (WRENN_HOST_AGENT_SOCKET)")
 	flags.StringVar(&config.TrafficSocket, "traffic-socket", environmentOr("WRENN_HOST_TRAFFIC_SOCKET", filepath.Join(runDir, "host-traffic.sock")), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
+	flags.BoolVar(&config.KeepRunning, "keep-running", keepRunning, "leave sandboxes running when the agent stops, for the next one to adopt; else pause them")
 	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID"), "group that may use the sockets (WRENN_SOCKET_GID)")
 	return command
 }

@@ -27,7 +27,7 @@ func newInternal(s streams) *cobra.Command {
 		},
 	}
 	controlPlane.PreRunE = becomeChild("wrenn-control")
-	hostAgent := newHostAgent(s)
+	hostAgent := newHostAgent(s, false)
 	hostAgent.Use = "host-agent"
 	hostAgent.PreRunE = becomeChild("wrenn-agent")
 	command.AddCommand(controlPlane, hostAgent)

@@ -27,6 +27,9 @@ type Config struct {
 	Log     *slog.Logger
 	// Progress is told, line by line, what a start that takes long is doing.
 	Progress func(line string)
+	// KeepRunning leaves VMs running when the agent stops, for the next one to
+	// adopt; else they are paused.
+	KeepRunning bool
 	// VCPUCount and MemoryMiB are the base template's size; zero means the
 	// default: 512 MiB, and one vCPU under software emulation, else two.
 	VCPUCount int

@@ -35,8 +35,8 @@ type agent struct {
 	services *services
 }
 
-// Run starts the host agent, serves until ctx ends, pauses what runs and
-// returns. It needs root.
+// Run starts the host agent and serves until ctx ends; then it pauses what runs,
+// unless that shall be kept running. It needs root.
 func Run(ctx context.Context, config Config) (err error) {
 	if err := config.validate(); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (a *agent) takeDataDir(context.Context) error {
 func (a *agent) openStorage(ctx context.Context) (err error) {
 	a.storage, err = disk.OpenStorage(ctx, a.config.DataDir, a.config.Progress)
 	if err == nil {
-		a.onTearDown(a.storage.Close)
+		a.onTearDown(a.closeStorage)
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (a *agent) openNetwork(ctx context.Context) (err error) {
 		Log:      a.config.Log,
 	})
 	if err == nil {
-		a.onTearDown(a.network.Close)
+		a.onTearDown(a.closeNetwork)
 	}
 	return err
 }
@@ -160,7 +160,31 @@ func (a *agent) openSandboxes(ctx context.Context) (err error) {
 		Log:        a.config.Log,
 	})
 	if err == nil {
-		a.onTearDown(a.sandbox.Close)
+		a.onTearDown(a.closeSandboxes)
 	}
 	return err
+}
+
+// closeSandboxes pauses what runs, or leaves it to the next agent.
+func (a *agent) closeSandboxes() error {
+	if !a.config.KeepRunning {
+		return a.sandbox.Close()
+	}
+	a.sandbox.Leave()
+	return nil
+}
+
+func (a *agent) closeNetwork() error {
+	if !a.config.KeepRunning {
+		return a.network.Close()
+	}
+	a.network.Leave()
+	return nil
+}
+
+func (a *agent) closeStorage() error {
+	if a.config.KeepRunning {
+		return nil // VMs may use it
+	}
+	return a.storage.Close()
 }

@@ -2,9 +2,11 @@ package network
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -48,19 +50,32 @@ func parseResolver(lines *bufio.Scanner) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// forwardingMark remembers, for whoever comes after, that the host did not
+// route before Wrenn came.
+const forwardingMark = "forwarding-was-off"
+
 // enableForwarding lets the host route for its guests and returns what undoes
 // it: nothing, where the host routed already.
-func enableForwarding() (restore func() error, err error) {
+func enableForwarding(stateDir string) (restore func() error, err error) {
 	const setting = "net/ipv4/ip_forward"
 	current, err := os.ReadFile("/proc/sys/" + setting)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", setting, err)
 	}
-	if strings.TrimSpace(string(current)) == "1" {
-		return func() error { return nil }, nil
+	mark := filepath.Join(stateDir, forwardingMark)
+	if strings.TrimSpace(string(current)) != "1" {
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
+			return nil, fmt.Errorf("remember %s: %w", setting, err)
+		}
+		if err := writeSysctl(setting, "1"); err != nil {
+			return nil, err
+		}
 	}
-	if err := writeSysctl(setting, "1"); err != nil {
-		return nil, err
-	}
-	return func() error { return writeSysctl(setting, "0") }, nil
+	return func() error {
+		err := os.Remove(mark)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return errors.Join(err, writeSysctl(setting, "0"))
+	}, nil
 }

@@ -34,7 +34,7 @@ const lockPath = "/run/wrenn-network.lock"
 // Config is what a Pool needs to know.
 type Config struct {
 	// StateDir remembers which slots are this pool's, so that the next one
-	// can clean up after a crash. It is made when missing.
+	// can adopt or remove them after a crash. It is made when missing.
 	StateDir string
 	// Range is split into pairs of addresses; the zero value means DefaultRange.
 	Range netip.Prefix
@@ -51,10 +51,14 @@ type Pool struct {
 	ready  chan *Slot
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // refill, and every slot on its way out
+
+	mutex sync.Mutex
+	taken map[int]struct{} // slots this pool made or adopted, by index
 }
 
-// NewPool removes what an earlier pool left in StateDir, sets up the host's
-// firewall and begins to make slots. Close undoes all of it.
+// NewPool sets up the host's firewall and begins to make slots. Close undoes all
+// of it. Slots that an earlier pool left in StateDir stay until RemoveLeftovers,
+// so that their users can Adopt them.
 func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	if !config.Range.IsValid() {
 		config.Range = DefaultRange
@@ -68,11 +72,11 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	if err := os.MkdirAll(namespaceDirectory, 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", namespaceDirectory, err)
 	}
-	p := &Pool{config: config, resolver: findResolver(), table: tableName(config.StateDir), ready: make(chan *Slot, readySlots)}
-	if err := p.removeLeftovers(); err != nil {
-		return nil, err
+	p := &Pool{
+		config: config, resolver: findResolver(), table: tableName(config.StateDir),
+		ready: make(chan *Slot, readySlots), taken: make(map[int]struct{}),
 	}
-	restore, err := enableForwarding()
+	restore, err := enableForwarding(config.StateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +177,12 @@ func (p *Pool) make() (*Slot, error) {
 	if err := slot.create(p.resolver); err != nil {
 		return nil, errors.Join(err, os.Remove(p.record(index)))
 	}
+	p.take(index)
 	return slot, nil
 }
 
 func (p *Pool) discard(slot *Slot) {
+	defer p.giveUp(slot.index)
 	if err := slot.destroy(); err != nil {
 		p.config.Log.Error("destroy network slot", "slot", slot.index, "error", err)
 		return // its record stays, so the next start tries again
@@ -232,20 +238,6 @@ func overlaps(addresses []netlink.Addr, candidate netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// removeLeftovers destroys the slots an earlier pool recorded and never freed.
-func (p *Pool) removeLeftovers() error {
-	records, err := os.ReadDir(p.config.StateDir)
-	if err != nil {
-		return fmt.Errorf("read network state: %w", err)
-	}
-	for _, record := range records {
-		if index, err := strconv.Atoi(record.Name()); err == nil {
-			p.discard(p.slot(index))
-		}
-	}
-	return nil
 }
 
 // tableName gives every pool of a machine a firewall table of its own.

@@ -107,9 +107,64 @@ func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 
 	next := newTestPool(t, stateDir)
 	defer func() { require.NoError(t, next.Close()) }()
+	require.NoError(t, next.RemoveLeftovers())
+	requireGone(t, orphan)
+	_, err := next.Adopt(orphan.Name())
+	require.ErrorIs(t, err, ErrNoSuchSlot)
+}
+
+func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
+	stateDir := t.TempDir()
+	pool := newTestPool(t, stateDir)
+	kept, orphan := acquire(t, pool, true), acquire(t, pool, true)
+	pool.Leave()
+	require.FileExists(t, kept.Namespace())
+
+	next := newTestPool(t, stateDir)
+	defer func() { require.NoError(t, next.Close()) }()
+	adopted, err := next.Adopt(kept.Name())
+	require.NoError(t, err)
+	require.Equal(t, kept.Address(), adopted.Address())
 	fresh := acquire(t, next, true)
-	defer next.Release(fresh)
-	require.Equal(t, orphan.index, fresh.index, "the orphan's index is free again")
+	require.NoError(t, next.RemoveLeftovers())
+	requireGone(t, orphan)
+	for _, slot := range []*Slot{adopted, fresh} {
+		require.FileExists(t, slot.Namespace())
+		next.Release(slot)
+	}
+	for _, name := range []string{"", "wrenn-", "wrenn-x", "wrenn-99", "../wrenn-0"} {
+		_, err := next.Adopt(name)
+		require.ErrorIs(t, err, ErrNoSuchSlot, name)
+	}
+}
+
+func TestEnableForwarding_IsUndoneByWhoeverComesAfterACrash(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+	const setting = "/proc/sys/net/ipv4/ip_forward"
+	stateDir := t.TempDir()
+	require.NoError(t, inNewNamespace("wrenn-test-forwarding", func() error {
+		if err := os.WriteFile(setting, []byte("0"), 0); err != nil {
+			return err
+		}
+		if _, err := enableForwarding(stateDir); err != nil { // and it crashes
+			return err
+		}
+		restore, err := enableForwarding(stateDir)
+		if err != nil {
+			return err
+		}
+		during, err := os.ReadFile(setting)
+		require.NoError(t, err)
+		require.Equal(t, "1\n", string(during))
+		require.NoError(t, restore())
+		after, err := os.ReadFile(setting)
+		require.NoError(t, err)
+		require.Equal(t, "0\n", string(after))
+		return nil
+	}))
+	require.NoError(t, deleteNamespace("wrenn-test-forwarding"))
 }
 
 func requireGone(t *testing.T, slot *Slot) {

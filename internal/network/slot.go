@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -26,7 +27,9 @@ func (s *Slot) Namespace() string { return filepath.Join(namespaceDirectory, s.n
 // Address is where the host reaches the guest.
 func (s *Slot) Address() netip.Addr { return s.address }
 
-func (s *Slot) namespaceName() string { return fmt.Sprintf("wrenn-%d", s.index) }
+func (s *Slot) namespaceName() string { return namespacePrefix + strconv.Itoa(s.index) }
+
+const namespacePrefix = "wrenn-"
 
 func (s *Slot) hostDevice() string { return fmt.Sprintf("%s%d", hostDevicePrefix, s.index) }
 

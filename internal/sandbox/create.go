@@ -65,6 +65,9 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make sandbox directory: %w", err)
 	}
+	if err := s.journal(); err != nil {
+		return err
+	}
 	return m.run(ctx, s, identity, "")
 }
 
@@ -83,15 +86,10 @@ func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, curren
 	return nil
 }
 
-// saveRunning records that a VM runs, and which process it is.
+// saveRunning records that a VM runs, and how the next agent finds it.
 func (m *Manager) saveRunning(s *sandbox) error {
-	pid := s.guest.machine.ProcessID()
-	start, err := processStart(pid)
-	if err != nil {
-		return err
-	}
 	s.mutex.Lock()
-	s.record.ProcessID, s.record.ProcessStart = pid, start
+	s.record.Process, s.record.Slot, s.record.Token = s.guest.machine.Process(), s.guest.slot.Name(), s.guest.token
 	running := s.record
 	s.mutex.Unlock()
 	running.State = Running

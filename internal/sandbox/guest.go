@@ -36,12 +36,15 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 	if err := os.MkdirAll(s.runDir(), 0o700); err != nil {
 		return nil, fmt.Errorf("make run directory: %w", err)
 	}
+	if err := os.Link(s.base.State().MemoryPath, s.memoryPath()); err != nil {
+		return nil, fmt.Errorf("share memory: %w", err)
+	}
 	if err := disk.Clone(s.base.DiskPath(), s.diskPath()); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(s.memoryPath()))
 	}
 	slot, err := m.network.Acquire(ctx, s.record.Internet)
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(s.diskPath()))
+		return nil, errors.Join(err, os.Remove(s.diskPath()), os.Remove(s.memoryPath()))
 	}
 	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken}
 	defer func() {
@@ -49,7 +52,7 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 			err = errors.Join(err, m.stopGuest(s, g))
 		}
 	}()
-	g.machine, err = m.driver.Restore(ctx, s.spec(slot), s.base.State())
+	g.machine, err = m.driver.Restore(ctx, s.spec(slot), vmm.State{MemoryPath: s.memoryPath(), DevicesPath: s.base.State().DevicesPath})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +98,7 @@ func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	}
 	m.disconnect(s.id)
 	m.network.Release(g.slot)
-	return errors.Join(err, removeIfThere(s.diskPath()), os.RemoveAll(s.runDir()))
+	return errors.Join(err, removeIfThere(s.diskPath()), removeIfThere(s.memoryPath()), os.RemoveAll(s.runDir()))
 }
 
 func (s *sandbox) spec(slot *network.Slot) vmm.Spec {
@@ -113,7 +116,7 @@ func (s *sandbox) spec(slot *network.Slot) vmm.Spec {
 
 // source is what a snapshot of the running guest is taken of.
 func (s *sandbox) source() snapshot.Source {
-	return snapshot.Source{Machine: s.guest.machine, MemoryPath: s.base.State().MemoryPath, DiskPath: s.diskPath()}
+	return snapshot.Source{Machine: s.guest.machine, MemoryPath: s.memoryPath(), DiskPath: s.diskPath()}
 }
 
 func removeIfThere(path string) error {

@@ -1,13 +1,10 @@
 package sandbox
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // reserveMiB is memory the host keeps for itself, below which it takes no
@@ -52,26 +49,4 @@ func HostMemory() (total, available uint64, err error) {
 		}
 	}
 	return total, available, nil
-}
-
-// processStart reads when a process began, in clock ticks since boot. Together
-// with its number this names a process for good. A process that has ended, but
-// was not waited for yet, counts as not there.
-// Source: proc(5), /proc/PID/stat, fields 3 and 22.
-func processStart(pid int) (uint64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, fmt.Errorf("inspect process %d: %w", pid, err)
-	}
-	// The second field is the name in parentheses and may hold anything.
-	_, rest, found := bytes.Cut(content[max(0, bytes.LastIndexByte(content, ')')):], []byte(") "))
-	fields := bytes.Fields(rest)
-	const stateField, startField = 0, 19 // counted from the third of proc(5)
-	if !found || len(fields) <= startField {
-		return 0, fmt.Errorf("inspect process %d: malformed stat line", pid)
-	}
-	if string(fields[stateField]) == "Z" {
-		return 0, fmt.Errorf("inspect process %d: %w", pid, unix.ESRCH)
-	}
-	return strconv.ParseUint(string(fields[startField]), 10, 64)
 }

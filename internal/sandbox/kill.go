@@ -36,6 +36,9 @@ func (m *Manager) Kill(ctx context.Context, id string) error {
 // finishKill frees and deletes everything of a sandbox that is being killed.
 func (m *Manager) finishKill(op *operation, reason string) error {
 	s := op.sandbox
+	if err := s.journal(); err != nil {
+		s.logger(m.log).Warn("note that a sandbox is being killed", "error", err)
+	}
 	var stopErr error
 	if s.guest != nil {
 		stopErr = m.stopGuest(s, s.guest)
@@ -59,7 +62,11 @@ func (m *Manager) finishKill(op *operation, reason string) error {
 func (m *Manager) watchGuest(s *sandbox) {
 	machine := s.guest.machine
 	m.tasks.Go(func() {
-		<-machine.Done()
+		select {
+		case <-machine.Done():
+		case <-m.left:
+			return
+		}
 		op := s.beginAfterDeath(machine)
 		if op == nil {
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -22,7 +23,9 @@ import (
 // slots is where guests get their network.
 type slots interface {
 	Acquire(ctx context.Context, internet bool) (*network.Slot, error)
+	Adopt(name string) (*network.Slot, error)
 	Release(slot *network.Slot)
+	RemoveLeftovers() error
 }
 
 // Config is what a Manager works with.
@@ -55,15 +58,17 @@ type Manager struct {
 	closed    bool
 
 	tasks sync.WaitGroup // one for each VM: who notices that it died
+	left  chan struct{}  // closed by Leave
 }
 
-// NewManager finds what an earlier one left in config.Dir: paused sandboxes
-// are kept, whatever else there was is cleared away.
+// NewManager finds what an earlier one left in config.Dir: what runs is
+// adopted, what is paused is kept, whatever else there was is cleared away.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
 		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates,
 		disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), watchers: make(map[*watcher]struct{}),
+		left: make(chan struct{}),
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make sandbox directory: %w", err)
@@ -95,18 +100,19 @@ func (m *Manager) Get(id string) (Info, error) {
 
 // List describes every sandbox, by ID.
 func (m *Manager) List() []Info {
-	m.mutex.Lock()
-	all := make([]*sandbox, 0, len(m.sandboxes))
-	for _, s := range m.sandboxes {
-		all = append(all, s)
-	}
-	m.mutex.Unlock()
+	all := m.all()
 	infos := make([]Info, 0, len(all))
 	for _, s := range all {
 		infos = append(infos, s.info())
 	}
 	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.ID, b.ID) })
 	return infos
+}
+
+func (m *Manager) all() []*sandbox {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return slices.Collect(maps.Values(m.sandboxes))
 }
 
 // Address is where a running sandbox's guest is reached.

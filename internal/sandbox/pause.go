@@ -2,13 +2,13 @@ package sandbox
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 const (
@@ -44,7 +44,7 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	old := s.base
 	taken, err := m.takeOwnSnapshot(ctx, s)
 	if err != nil {
-		return Info{}, m.abandonPause(op, err, errors.Is(ctx.Err(), context.Canceled))
+		return Info{}, m.abandonPause(ctx, op, err)
 	}
 	s.base = taken
 	if err := m.stopGuest(s, s.guest); err != nil {
@@ -60,7 +60,10 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 
 // takeOwnSnapshot hangs up on the guest, quiets it, stops it and writes the next snapshot of
 // the sandbox's own. The record that names it is what makes the pause count.
-func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.Snapshot, err error) {
+func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Snapshot, error) {
+	if err := s.journal(); err != nil {
+		return nil, err
+	}
 	m.disconnect(s.id)
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
@@ -78,12 +81,14 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (_ *snapshot.
 	s.mutex.Lock()
 	paused := s.record
 	s.mutex.Unlock()
-	paused.State, paused.Snapshot, paused.ProcessID, paused.ProcessStart = Paused, name, 0, 0
+	paused.State, paused.Snapshot, paused.Process, paused.Slot, paused.Token = Paused, name, vmm.Process{}, "", ""
 	if err := paused.saveDurably(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
 	s.mutex.Lock()
-	s.record.Snapshot, s.record.ProcessID, s.record.ProcessStart = name, 0, 0
+	state := s.record.State
+	s.record = paused
+	s.record.State = state
 	s.mutex.Unlock()
 	return taken, nil
 }
@@ -97,23 +102,24 @@ func (g *guest) quiet(ctx context.Context) error {
 }
 
 // abandonPause lets the guest run on after a pause that failed; where it
-// cannot, the sandbox is gone. A guest whose pause was interrupted is about to
-// be stopped by somebody else, who shall not wait for its agent.
-func (m *Manager) abandonPause(op *operation, cause error, interrupted bool) error {
+// cannot, the sandbox is gone. When ctx was cancelled, somebody else is about
+// to stop the guest and shall not wait for its agent.
+func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) error {
 	s := op.sandbox
 	cause = fmt.Errorf("pause sandbox %s: %w", s.id, cause)
-	ctx, cancel := context.WithTimeout(context.Background(), initTimeout)
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), initTimeout)
 	defer cancel()
-	err := s.guest.machine.Resume(ctx)
-	if err == nil && !interrupted {
-		// A life of its own makes it count whatever the host's clock did meanwhile.
-		err = s.guest.initialise(ctx, Identity{AccessToken: s.guest.token, LifecycleID: rand.Text()}, s.guest.token)
+	var err error
+	if errors.Is(ctx.Err(), context.Canceled) {
+		err = s.guest.machine.Resume(undo)
+	} else {
+		err = s.guest.letRun(undo)
 	}
 	if err == nil {
 		op.step(Running, "")
 		m.watchGuest(s)
 		m.announce(s)
-		return cause
+		return errors.Join(cause, s.journal())
 	}
 	op.step(Killing, "")
 	return errors.Join(cause, fmt.Errorf("let it run on: %w", err), m.finishKill(op, cause.Error()))
@@ -122,7 +128,7 @@ func (m *Manager) abandonPause(op *operation, cause error, interrupted bool) err
 // removeOwned deletes a snapshot that a newer one has replaced, unless it is a
 // template's.
 func (m *Manager) removeOwned(s *sandbox, old *snapshot.Snapshot) {
-	if filepath.Dir(old.Dir) != s.dir {
+	if old == nil || filepath.Dir(old.Dir) != s.dir {
 		return
 	}
 	if err := old.Remove(); err != nil {

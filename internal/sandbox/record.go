@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 // record is what is kept of a sandbox on disk, so that the next agent knows
-// what it finds.
+// what it finds. It is written before what it says is done.
 type record struct {
 	BuildID     string    `json:"buildId"`
 	State       State     `json:"state"`
@@ -25,10 +26,11 @@ type record struct {
 	// Snapshot is the name of the sandbox's own snapshot directory; empty
 	// before the first pause.
 	Snapshot string `json:"snapshot,omitempty"`
-	// ProcessID and ProcessStart tell the VMM's process from another that got
-	// its number later.
-	ProcessID    int    `json:"processId,omitempty"`
-	ProcessStart uint64 `json:"processStart,omitempty"`
+	// Process, Slot and Token are how a running guest is found and spoken to
+	// again. The guest's memory, beside this file, holds the token too.
+	Process vmm.Process `json:"process,omitzero"`
+	Slot    string      `json:"slot,omitempty"`
+	Token   string      `json:"token,omitempty"`
 }
 
 const recordFile = "sandbox.json"
@@ -75,4 +77,13 @@ func loadRecord(directory string) (record, error) {
 		return record{}, fmt.Errorf("read sandbox record in %s: %w", directory, err)
 	}
 	return r, nil
+}
+
+// journal writes down the state an operation has entered, before it does
+// anything that a crash would leave half-done.
+func (s *sandbox) journal() error {
+	s.mutex.Lock()
+	entered := s.record
+	s.mutex.Unlock()
+	return entered.save(s.dir)
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -25,8 +26,13 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	}
 	m.announce(s)
 	began := time.Now()
-	if err := m.run(ctx, s, identity, identity.AccessToken); err != nil {
+	err = s.journal()
+	if err == nil {
+		err = m.run(ctx, s, identity, identity.AccessToken)
+	}
+	if err != nil {
 		op.step(Paused, "")
+		err = errors.Join(err, s.journal())
 		m.announce(s)
 		return Info{}, fmt.Errorf("resume sandbox %s: %w", id, err)
 	}

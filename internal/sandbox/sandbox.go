@@ -144,7 +144,19 @@ func (s *sandbox) interrupt(ctx context.Context) error {
 	}
 }
 
-func (s *sandbox) runDir() string   { return filepath.Join(s.dir, "run") }
-func (s *sandbox) diskPath() string { return filepath.Join(s.dir, "disk") }
+// What a running VM has in its sandbox's directory.
+const (
+	runDirectory = "run"
+	liveDisk     = "disk"
+	liveMemory   = "memory"
+)
+
+func (s *sandbox) runDir() string   { return filepath.Join(s.dir, runDirectory) }
+func (s *sandbox) diskPath() string { return filepath.Join(s.dir, liveDisk) }
+
+// memoryPath is another name of the memory the VM was started from: the file
+// is there as long as the VM may have to be compared with it, whatever becomes
+// of the snapshot, and clones still share it in the page cache.
+func (s *sandbox) memoryPath() string { return filepath.Join(s.dir, liveMemory) }
 
 func (s *sandbox) logger(log *slog.Logger) *slog.Logger { return log.With("sandbox", s.id) }

@@ -2,10 +2,11 @@ package sandbox
 
 import (
 	"context"
-	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
@@ -67,32 +68,12 @@ func TestInterrupt_CancelsTheOperationAndWaitsForIt(t *testing.T) {
 
 func TestRecord_SurvivesSaveAndLoad(t *testing.T) {
 	directory := t.TempDir()
-	want := record{BuildID: "b", State: Paused, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096, EnvdVersion: "0.6.4", Snapshot: "snapshot-1"}
+	want := record{
+		BuildID: "b", State: Paused, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096, EnvdVersion: "0.6.4", Snapshot: "snapshot-1",
+		Process: vmm.Process{ID: 7, Start: 9}, Slot: "wrenn-3", Token: "t",
+	}
 	require.NoError(t, want.save(directory))
 	got, err := loadRecord(directory)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
-}
-
-func TestEndProcess_KillsTheOneItKnows(t *testing.T) {
-	command := exec.Command("sleep", "600")
-	require.NoError(t, command.Start())
-	start, err := processStart(command.Process.Pid)
-	require.NoError(t, err)
-	require.NoError(t, endProcess(t.Context(), command.Process.Pid, start))
-	require.EqualError(t, command.Wait(), "signal: killed")
-}
-
-func TestEndProcess_LeavesAStrangerWithTheSameNumberAlone(t *testing.T) {
-	command := exec.Command("sleep", "600")
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		require.NoError(t, command.Process.Kill())
-		require.Error(t, command.Wait())
-	})
-	start, err := processStart(command.Process.Pid)
-	require.NoError(t, err)
-	require.NoError(t, endProcess(t.Context(), command.Process.Pid, start+1))
-	_, err = processStart(command.Process.Pid)
-	require.NoError(t, err, "the stranger still runs")
 }

@@ -26,6 +26,13 @@ type Driver interface {
 	// Restore starts a machine from a snapshot's memory and devices. The
 	// machine runs on return; neither file is ever written to.
 	Restore(ctx context.Context, spec Spec, from State) (Machine, error)
+	// Adopt takes over a machine that runs already: spec and memoryPath are
+	// those it was started with, process is what it told then. It may be paused.
+	// ErrNotRunning means that it has ended.
+	Adopt(ctx context.Context, spec Spec, memoryPath string, process Process) (Machine, error)
+	// Processes finds the VMM processes whose disks lie below a directory,
+	// whoever started them.
+	Processes(directory string) ([]Process, error)
 }
 
 // Spec is what a machine is made of. Restoring takes the same hardware that
@@ -80,8 +87,11 @@ type Machine interface {
 	Snapshot(ctx context.Context, into State) error
 	// Kill ends the machine without asking the guest and waits for its process.
 	Kill(ctx context.Context) error
-	// ProcessID is the VMM's process.
-	ProcessID() int
+	// Release lets go of a machine that shall run on without its owner, who
+	// may Adopt it later; no other method may be called any more.
+	Release()
+	// Process is the VMM's process.
+	Process() Process
 	// Done is closed when the VMM's process has ended, for whatever reason.
 	Done() <-chan struct{}
 	// ExitReason says why it ended; it is empty until Done is closed.

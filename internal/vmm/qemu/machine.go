@@ -24,16 +24,13 @@ const (
 	logFile       = "qemu.log"
 )
 
-// machine is one QEMU process.
+// machine is one virtual machine in a QEMU process.
 type machine struct {
 	name    string
-	command *exec.Cmd
+	process *process
 	logPath string
 	monitor *monitor
 	memory  memoryFile
-
-	done       chan struct{} // closed by wait, after exitReason is set
-	exitReason string
 }
 
 var _ vmm.Machine = (*machine)(nil)
@@ -69,9 +66,20 @@ func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, dev
 	if err := startInNamespace(command, spec.NetworkNamespace); err != nil {
 		return nil, err
 	}
-	m := &machine{name: spec.Name, command: command, logPath: logPath, memory: memory, done: make(chan struct{})}
-	go m.wait()
-	return m, nil
+	identity, err := vmm.IdentifyProcess(command.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, command.Wait())
+	}
+	watched, err := watch(identity)
+	if err != nil {
+		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
+	}
+	// From here on it is watched by its pidfd, as it would be had another
+	// process started it.
+	if err := command.Process.Release(); err != nil {
+		return nil, errors.Join(err, watched.kill(context.Background()))
+	}
+	return &machine{name: spec.Name, process: watched, logPath: logPath, memory: memory}, nil
 }
 
 // listenMonitor opens the monitor's socket before QEMU runs, so that a client
@@ -126,20 +134,9 @@ func startInNamespace(command *exec.Cmd, path string) error {
 	return <-result
 }
 
-func (m *machine) wait() {
-	err := m.command.Wait()
-	switch state := m.command.ProcessState; {
-	case state == nil:
-		m.exitReason = err.Error()
-	default:
-		m.exitReason = "QEMU ended: " + state.String()
-	}
-	close(m.done)
-}
-
 // awaitRunning connects the monitor and returns once the guest executes.
 func (m *machine) awaitRunning(ctx context.Context, socket string) error {
-	connected, err := dialMonitor(ctx, socket, m.done)
+	connected, err := dialMonitor(ctx, socket, m.process.done)
 	if err != nil {
 		return err
 	}
@@ -158,8 +155,8 @@ func (m *machine) awaitRunning(ctx context.Context, socket string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the guest to run: %w (QEMU says %q)", ctx.Err(), status)
-		case <-m.done:
-			return errors.New(m.exitReason)
+		case <-m.process.done:
+			return errors.New(m.process.reason)
 		case <-poll.C:
 		}
 	}
@@ -181,8 +178,8 @@ func (m *machine) Resume(ctx context.Context) error { return m.execute(ctx, "con
 
 func (m *machine) execute(ctx context.Context, command string, arguments any) error {
 	select {
-	case <-m.done:
-		return fmt.Errorf("%s: %w: %s", command, vmm.ErrNotRunning, m.exitReason)
+	case <-m.process.done:
+		return fmt.Errorf("%s: %w: %s", command, vmm.ErrNotRunning, m.process.reason)
 	default:
 		return m.monitor.execute(ctx, command, arguments, nil)
 	}
@@ -190,13 +187,8 @@ func (m *machine) execute(ctx context.Context, command string, arguments any) er
 
 // Kill ends the process and waits for it.
 func (m *machine) Kill(ctx context.Context) error {
-	if err := m.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill QEMU of %s: %w", m.name, err)
-	}
-	select {
-	case <-m.done:
-	case <-ctx.Done():
-		return fmt.Errorf("wait for QEMU of %s to end: %w", m.name, ctx.Err())
+	if err := m.process.kill(ctx); err != nil {
+		return fmt.Errorf("end QEMU of %s: %w", m.name, err)
 	}
 	if m.monitor != nil {
 		m.monitor.close()
@@ -204,17 +196,23 @@ func (m *machine) Kill(ctx context.Context) error {
 	return nil
 }
 
-// ProcessID is QEMU's process.
-func (m *machine) ProcessID() int { return m.command.Process.Pid }
+// Release lets go of the machine, which runs on.
+func (m *machine) Release() {
+	m.process.letGo()
+	m.monitor.close()
+}
+
+// Process is QEMU's.
+func (m *machine) Process() vmm.Process { return m.process.Process }
 
 // Done is closed when QEMU has ended.
-func (m *machine) Done() <-chan struct{} { return m.done }
+func (m *machine) Done() <-chan struct{} { return m.process.done }
 
 // ExitReason says how QEMU ended.
 func (m *machine) ExitReason() string {
 	select {
-	case <-m.done:
-		return m.exitReason
+	case <-m.process.done:
+		return m.process.reason
 	default:
 		return ""
 	}
@@ -254,7 +252,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) error {
 	if err := os.Chmod(into.DevicesPath, 0o600); err != nil {
 		return fmt.Errorf("protect device state: %w", err)
 	}
-	if err := m.memory.writeChanges(ctx, m.ProcessID(), into.MemoryPath); err != nil {
+	if err := m.memory.writeChanges(ctx, m.process.ID, into.MemoryPath); err != nil {
 		return fmt.Errorf("save memory: %w", err)
 	}
 	return nil

@@ -1,0 +1,77 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// ErrNoSuchSlot is returned for a slot that is not there any more.
+var ErrNoSuchSlot = errors.New("network slot does not exist")
+
+// Name is what Adopt finds the slot by, after this process has ended.
+func (s *Slot) Name() string { return s.namespaceName() }
+
+// Adopt takes over a slot that an earlier pool on the same state directory
+// handed out. Whatever uses it goes on undisturbed.
+func (p *Pool) Adopt(name string) (*Slot, error) {
+	index, err := strconv.Atoi(strings.TrimPrefix(name, namespacePrefix))
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, ErrNoSuchSlot)
+	}
+	slot := p.slot(index)
+	for _, path := range []string{p.record(index), slot.Namespace()} {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", name, ErrNoSuchSlot)
+		} else if err != nil {
+			return nil, fmt.Errorf("adopt network slot %s: %w", name, err)
+		}
+	}
+	p.take(index)
+	return slot, nil
+}
+
+// RemoveLeftovers destroys the slots that an earlier pool recorded, never freed,
+// and nobody adopted.
+func (p *Pool) RemoveLeftovers() error {
+	records, err := os.ReadDir(p.config.StateDir)
+	if err != nil {
+		return fmt.Errorf("read network state: %w", err)
+	}
+	for _, record := range records {
+		index, err := strconv.Atoi(record.Name())
+		if err == nil && !p.isTaken(index) {
+			p.config.Log.Info("removing a network slot that nobody uses", "slot", index)
+			p.discard(p.slot(index))
+		}
+	}
+	return nil
+}
+
+// Leave ends the pool but not the slots that were handed out: a later pool on
+// the same state directory adopts them.
+func (p *Pool) Leave() {
+	p.cancel()
+	p.tasks.Wait()
+}
+
+func (p *Pool) take(index int) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.taken[index] = struct{}{}
+}
+
+func (p *Pool) giveUp(index int) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	delete(p.taken, index)
+}
+
+func (p *Pool) isTaken(index int) bool {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	_, taken := p.taken[index]
+	return taken
+}

@@ -1,0 +1,77 @@
+package vmm
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process names a process of this machine for good: its number may be given to
+// another one later, but never with the same start.
+type Process struct {
+	ID int `json:"id"`
+	// Start is when it began, in clock ticks since the machine's boot.
+	Start uint64 `json:"start"`
+}
+
+// IdentifyProcess finds the process that has a number now. One that has ended,
+// though nobody waited for it yet, is os.ErrNotExist.
+// Source: proc_pid_stat(5), fields 3 and 22.
+func IdentifyProcess(id int) (Process, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
+	if errors.Is(err, unix.ESRCH) {
+		err = os.ErrNotExist // it ended while its file was read
+	}
+	if err != nil {
+		return Process{}, fmt.Errorf("inspect process %d: %w", id, err)
+	}
+	// The second field is the name in parentheses and may hold anything.
+	_, rest, found := bytes.Cut(content[max(0, bytes.LastIndexByte(content, ')')):], []byte(") "))
+	fields := bytes.Fields(rest)
+	const stateField, startField = 0, 19 // counted from the third of proc_pid_stat(5)
+	if !found || len(fields) <= startField {
+		return Process{}, fmt.Errorf("inspect process %d: malformed stat line", id)
+	}
+	if state := string(fields[stateField]); state == "Z" || state == "X" {
+		return Process{}, fmt.Errorf("inspect process %d: %w", id, os.ErrNotExist)
+	}
+	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
+	if err != nil {
+		return Process{}, fmt.Errorf("inspect process %d: %w", id, err)
+	}
+	return Process{ID: id, Start: start}, nil
+}
+
+// Runs says whether this very process still runs.
+func (p Process) Runs() bool {
+	if p.ID <= 0 {
+		return false
+	}
+	now, err := IdentifyProcess(p.ID)
+	return err == nil && now == p
+}
+
+// End kills the process and waits until it is gone. One that is gone, or whose
+// number is another's now, is left alone.
+func (p Process) End(ctx context.Context) error {
+	const pollEvery = 2 * time.Millisecond
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for p.Runs() {
+		if err := unix.Kill(p.ID, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("kill process %d: %w", p.ID, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for process %d to end: %w", p.ID, ctx.Err())
+		case <-poll.C:
+		}
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package vmm
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func startSleep(t *testing.T) *exec.Cmd {
+	t.Helper()
+	command := exec.Command("sleep", "300")
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	return command
+}
+
+func TestProcess_IsNotAnotherWithItsNumber(t *testing.T) {
+	t.Parallel()
+	command := startSleep(t)
+	process, err := IdentifyProcess(command.Process.Pid)
+	require.NoError(t, err)
+	require.True(t, process.Runs())
+	stranger := Process{ID: process.ID, Start: process.Start + 1}
+	require.False(t, stranger.Runs())
+	require.NoError(t, stranger.End(t.Context()))
+	require.True(t, process.Runs(), "a stranger's end is not this one's")
+	require.False(t, Process{}.Runs())
+}
+
+func TestProcess_EndWaitsUntilItIsGone(t *testing.T) {
+	t.Parallel()
+	command := startSleep(t)
+	process, err := IdentifyProcess(command.Process.Pid)
+	require.NoError(t, err)
+	require.NoError(t, process.End(t.Context()))
+	require.False(t, process.Runs())
+	_, err = IdentifyProcess(process.ID) // nobody waited for it: its number is still taken
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.Error(t, command.Wait())
+	require.Eventually(t, func() bool {
+		_, err := IdentifyProcess(process.ID)
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	require.NoError(t, process.End(t.Context()), "ending it again is fine")
+}

@@ -1,0 +1,77 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Adopt takes over a QEMU that an earlier process of ours started: its monitor
+// accepts a new client when the last one is gone.
+func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, identity vmm.Process) (_ vmm.Machine, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adopt QEMU of %s: %w", spec.Name, err)
+		}
+	}()
+	memory, err := identifyMemory(memoryPath, spec.MemoryMiB)
+	if err != nil {
+		return nil, err
+	}
+	watched, err := watch(identity)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", vmm.ErrNotRunning, err)
+	}
+	// Only now can the number not change its owner any more.
+	if !identity.Runs() {
+		watched.letGo()
+		return nil, vmm.ErrNotRunning
+	}
+	m := &machine{name: spec.Name, process: watched, logPath: filepath.Join(spec.RunDir, logFile), memory: memory}
+	m.monitor, err = dialMonitor(ctx, filepath.Join(spec.RunDir, monitorSocket), watched.done)
+	if err != nil {
+		watched.letGo()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Processes finds every QEMU that has its disk below directory.
+func (d *Driver) Processes(directory string) ([]vmm.Process, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	sign := []byte(",filename=" + escape(filepath.Clean(directory)) + "/")
+	var found []vmm.Process
+	for _, entry := range entries {
+		id, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		arguments, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
+		if err != nil || !isOurs(arguments, sign) {
+			continue
+		}
+		identity, err := vmm.IdentifyProcess(id)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, identity)
+	}
+	return found, nil
+}
+
+func isOurs(arguments, sign []byte) bool {
+	program, _, _ := bytes.Cut(arguments, []byte{0})
+	return filepath.Base(string(program)) == Binary && bytes.Contains(arguments, sign)
+}
