@@ -1,0 +1,118 @@
+package egress
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"sync"
+	"time"
+)
+
+const (
+	authorityLifetime = 10 * 365 * 24 * time.Hour // a sandbox may be paused for years
+	leafLifetime      = 7 * 24 * time.Hour
+	// clockSkew forgives a guest whose clock is not right yet.
+	clockSkew = 24 * time.Hour
+	maxLeaves = 256
+)
+
+var errNoServerName = errors.New("the client named no server")
+
+// authority issues the certificates that one sandbox's guest is shown for the
+// domains that its rules name. Its key never leaves the process.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	leafKey     *ecdsa.PrivateKey
+
+	mutex  sync.Mutex
+	leaves map[string]*tls.Certificate
+}
+
+func newAuthority() (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make an authority's key: %w", err)
+	}
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate's key: %w", err)
+	}
+	template := certificate("Wrenn sandbox egress", authorityLifetime)
+	template.IsCA = true
+	template.BasicConstraintsValid = true
+	template.MaxPathLenZero = true
+	template.KeyUsage = x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read back an authority: %w", err)
+	}
+	return &authority{certificate: parsed, key: key, leafKey: leafKey, leaves: map[string]*tls.Certificate{}}, nil
+}
+
+func certificate(name string, lifetime time.Duration) *x509.Certificate {
+	serial := make([]byte, 16)
+	_, _ = rand.Read(serial) // it never fails
+	return &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(serial),
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-clockSkew),
+		NotAfter:     time.Now().Add(lifetime),
+	}
+}
+
+// pem is what the guest has to trust.
+func (a *authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
+func (a *authority) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			name, ok := normaliseDomain(hello.ServerName)
+			if !ok {
+				return nil, errNoServerName
+			}
+			return a.leaf(name)
+		},
+	}
+}
+
+func (a *authority) leaf(name string) (*tls.Certificate, error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if known := a.leaves[name]; known != nil && time.Until(known.Leaf.NotAfter) > clockSkew {
+		return known, nil
+	}
+	template := certificate("", leafLifetime)
+	template.DNSNames = []string{name}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, a.leafKey.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("issue a certificate for %s: %w", name, err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read back a certificate for %s: %w", name, err)
+	}
+	if len(a.leaves) >= maxLeaves {
+		clear(a.leaves)
+	}
+	issued := &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leafKey, Leaf: leaf}
+	a.leaves[name] = issued
+	return issued, nil
+}

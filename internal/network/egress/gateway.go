@@ -1,0 +1,73 @@
+package egress
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// GatewayConfig is a Gateway's way in and out. The gateway closes the sockets.
+type GatewayConfig struct {
+	// Packets and Streams are where the guest asks for names.
+	Packets net.PacketConn
+	Streams net.Listener
+	// Connections gets what the guest's TCP connections are redirected to.
+	Connections *net.TCPListener
+	// Original tells where such a connection was meant to go.
+	Original func(*net.TCPConn) (netip.AddrPort, error)
+	// Dial opens connections to the outside.
+	Dial Dial
+	// NameServer is asked what the guest asks for.
+	NameServer netip.AddrPort
+	// Roots are the authorities that servers are believed by; nil for the system's.
+	Roots *x509.CertPool
+	Log   *slog.Logger
+}
+
+// Gateway stands between one sandbox and the outside where a policy cannot be
+// kept by address alone.
+type Gateway struct {
+	flows     *flows
+	authority *authority
+	cancel    context.CancelFunc
+	serving   sync.WaitGroup
+}
+
+// StartGateway serves until Close. It makes an authority of its own, which the
+// guest has to trust where requests over TLS are to be changed.
+func StartGateway(config GatewayConfig, policy *Policy) (*Gateway, error) {
+	authority, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	resolver := newResolver(config.NameServer, config.Dial)
+	flows := &flows{dial: config.Dial, resolver: resolver, policy: policy, open: map[*flow]struct{}{}}
+	names := newNameServer(flows.current, resolver, config.Log)
+	proxy := &proxy{
+		flows: flows, original: config.Original, patience: openingTimeout, log: config.Log,
+		turns:    make(chan struct{}, maxConnections),
+		requests: &requests{flows: flows, authority: authority, roots: config.Roots, log: config.Log, incoming: newHandover()},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	gateway := &Gateway{flows: flows, authority: authority, cancel: cancel}
+	gateway.serving.Go(func() { names.serve(ctx, config.Packets, config.Streams) })
+	gateway.serving.Go(func() { proxy.serve(ctx, config.Connections) })
+	return gateway, nil
+}
+
+// Update puts another policy in force and cuts connections that it denies.
+func (g *Gateway) Update(policy *Policy) { g.flows.update(policy) }
+
+// CertificateAuthority is the certificate, in PEM, that the guest has to trust
+// for rules to work on requests over TLS.
+func (g *Gateway) CertificateAuthority() []byte { return g.authority.pem() }
+
+// Close cuts every connection, closes the sockets and waits for all it started.
+func (g *Gateway) Close() {
+	g.cancel()
+	g.flows.closeAll()
+	g.serving.Wait()
+}

@@ -1,0 +1,169 @@
+package egress
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/require"
+)
+
+// clientHello is what a real client begins with.
+func clientHello(t testing.TB, name string) []byte {
+	t.Helper()
+	tape := &recorder{reader: bytes.NewReader(nil)}
+	written := &keeper{recorder: tape}
+	err := tls.Client(written, &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}).HandshakeContext(t.Context())
+	require.Error(t, err)
+	return written.Bytes()
+}
+
+type keeper struct {
+	*recorder
+	bytes.Buffer
+}
+
+func (k *keeper) Read(buffer []byte) (int, error)  { return k.recorder.Read(buffer) }
+func (k *keeper) Write(buffer []byte) (int, error) { return k.Buffer.Write(buffer) }
+
+func TestReadServerName_GivesBackEveryByte(t *testing.T) {
+	hello := append(clientHello(t, "good.example"), "early data"...)
+	for _, chunk := range []int{1, 7, len(hello)} {
+		reader := bytes.NewReader(hello)
+		name, taken, err := readServerName(t.Context(), readerOf(func(p []byte) (int, error) { return reader.Read(p[:min(len(p), chunk)]) }))
+		require.NoError(t, err)
+		require.Equal(t, "good.example", name)
+		rest, err := io.ReadAll(reader)
+		require.NoError(t, err)
+		require.Equal(t, hello, append(taken, rest...))
+	}
+}
+
+type readerOf func([]byte) (int, error)
+
+func (r readerOf) Read(p []byte) (int, error) { return r(p) }
+
+func TestReadServerName_StopsReadingWhatNeverEnds(t *testing.T) {
+	record := append([]byte{tlsHandshake, 3, 1, 0, 1}, 0) // one byte of a handshake message, again and again
+	total := 0
+	_, taken, err := readServerName(t.Context(), readerOf(func(p []byte) (int, error) {
+		for i := range p {
+			p[i] = record[total%len(record)]
+			total++
+		}
+		return len(p), nil
+	}))
+	require.Error(t, err)
+	require.LessOrEqual(t, len(taken), maxOpening)
+}
+
+func FuzzReadServerName(f *testing.F) {
+	f.Add(clientHello(f, "good.example"))
+	f.Add(clientHello(f, ""))
+	f.Add([]byte{tlsHandshake, 3, 1, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, input []byte) {
+		_, taken, _ := readServerName(t.Context(), bytes.NewReader(input))
+		require.True(t, bytes.HasPrefix(input, taken))
+	})
+}
+
+// fuzzServer answers under a policy, from a name server that says what is given.
+func fuzzServer(upstream func(question []byte) []byte) *nameServer {
+	policy := mustParse(Spec{DenyInternet: true, AllowOut: []string{"good.example", "*.wild.example"}})
+	dial := func(context.Context, string, string) (net.Conn, error) { return &cannedConn{answer: upstream}, nil }
+	return newNameServer(func() *Policy { return policy }, newResolver(netip.MustParseAddrPort("203.0.113.53:53"), dial),
+		slog.New(slog.DiscardHandler))
+}
+
+// cannedConn looks like UDP: what is written is answered once.
+type cannedConn struct {
+	net.PacketConn
+	answer func([]byte) []byte
+	ready  []byte
+}
+
+func (c *cannedConn) Write(p []byte) (int, error) {
+	c.ready = c.answer(p)
+	return len(p), nil
+}
+
+func (c *cannedConn) Read(p []byte) (int, error) {
+	if c.ready == nil {
+		return 0, io.EOF
+	}
+	count := copy(p, c.ready)
+	c.ready = nil
+	return count, nil
+}
+func (c *cannedConn) Close() error                     { return nil }
+func (c *cannedConn) LocalAddr() net.Addr              { return &net.UDPAddr{} }
+func (c *cannedConn) RemoteAddr() net.Addr             { return &net.UDPAddr{} }
+func (c *cannedConn) SetDeadline(time.Time) error      { return nil }
+func (c *cannedConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *cannedConn) SetWriteDeadline(time.Time) error { return nil }
+
+func packed(t testing.TB, message *dns.Msg) []byte {
+	t.Helper()
+	wire, err := message.Pack()
+	require.NoError(t, err)
+	return wire
+}
+
+func FuzzNameServer_Questions(f *testing.F) {
+	f.Add(packed(f, new(dns.Msg).SetQuestion("good.example.", dns.TypeA)))
+	f.Add(packed(f, new(dns.Msg).SetQuestion("evil.example.", dns.TypeTXT)))
+	f.Add(packed(f, new(dns.Msg).SetQuestion("a.wild.example.", dns.TypeHTTPS).SetEdns0(4096, true)))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		query := new(dns.Msg)
+		if query.Unpack(wire) != nil || len(query.Question) != 1 {
+			return // the server's own library answers these
+		}
+		server := fuzzServer(func(question []byte) []byte {
+			asked := new(dns.Msg)
+			require.NoError(t, asked.Unpack(question))
+			name, ok := normaliseDomain(asked.Question[0].Name)
+			require.True(t, ok)
+			require.True(t, name == "good.example" || len(name) > len(".wild.example") && name[len(name)-len(".wild.example"):] == ".wild.example", name)
+			return packed(t, new(dns.Msg).SetReply(asked))
+		})
+		_, err := server.answer(t.Context(), query).Pack()
+		require.NoError(t, err)
+	})
+}
+
+func FuzzNameServer_Replies(f *testing.F) {
+	reply := new(dns.Msg).SetQuestion("good.example.", dns.TypeA)
+	reply.Response = true
+	for _, address := range []string{"203.0.113.1", "10.0.0.1"} {
+		record, err := dns.NewRR("good.example. 60 IN A " + address)
+		require.NoError(f, err)
+		reply.Answer = append(reply.Answer, record)
+	}
+	f.Add(packed(f, reply))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		server := fuzzServer(func(question []byte) []byte {
+			if len(wire) < 2 {
+				return wire
+			}
+			return append(append([]byte{}, question[:2]...), wire[2:]...) // else it is not even read
+		})
+		answer := server.answer(t.Context(), new(dns.Msg).SetQuestion("good.example.", dns.TypeA))
+		for _, record := range append(answer.Answer, answer.Ns...) {
+			if record, ok := record.(*dns.A); ok {
+				_, public := publicAddress(record)
+				require.True(t, public)
+			}
+		}
+		addresses, _ := server.resolver.pinned("good.example", time.Now())
+		for _, address := range addresses {
+			require.False(t, Forbidden.Contains(address))
+		}
+	})
+}

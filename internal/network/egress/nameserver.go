@@ -1,0 +1,124 @@
+package egress
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"golang.org/x/net/netutil"
+)
+
+const (
+	maxQueries        = 64 // at a time; a guest that asks faster asks again
+	maxDNSConnections = 16
+)
+
+// nameServer answers the guest's questions, as far as the policy lets it ask.
+type nameServer struct {
+	policy   func() *Policy
+	resolver *resolver
+	log      *slog.Logger
+	turns    chan struct{}
+}
+
+func newNameServer(policy func() *Policy, resolver *resolver, log *slog.Logger) *nameServer {
+	return &nameServer{policy: policy, resolver: resolver, log: log, turns: make(chan struct{}, maxQueries)}
+}
+
+// serve answers on both sockets until ctx ends, and closes them.
+func (s *nameServer) serve(ctx context.Context, packets net.PacketConn, streams net.Listener) {
+	handler := dns.HandlerFunc(func(writer dns.ResponseWriter, query *dns.Msg) { s.handle(ctx, writer, query) })
+	servers := []*dns.Server{
+		{PacketConn: packets, Handler: handler, UDPSize: udpSize},
+		{Listener: netutil.LimitListener(streams, maxDNSConnections), Handler: handler},
+	}
+	var serving sync.WaitGroup
+	for _, server := range servers {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		serving.Go(func() {
+			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
+				s.log.Error("serve names to the guest", "error", err)
+			}
+		})
+		<-started
+	}
+	<-ctx.Done()
+	for _, server := range servers {
+		if err := server.Shutdown(); err != nil {
+			s.log.Debug("stop serving names to the guest", "error", err)
+		}
+	}
+	serving.Wait()
+}
+
+func (s *nameServer) handle(ctx context.Context, writer dns.ResponseWriter, query *dns.Msg) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	default:
+		return
+	}
+	reply := s.answer(ctx, query)
+	if _, datagram := writer.LocalAddr().(*net.UDPAddr); datagram {
+		size := dns.MinMsgSize
+		if options := query.IsEdns0(); options != nil {
+			size = min(max(size, int(options.UDPSize())), udpSize)
+		}
+		reply.Truncate(size)
+	}
+	if err := writer.WriteMsg(reply); err != nil {
+		s.log.Debug("answer the guest's question", "error", err)
+	}
+}
+
+// answer never fails: what cannot be answered is answered with a reason code.
+func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
+	reply := new(dns.Msg)
+	if query.Opcode != dns.OpcodeQuery || len(query.Question) != 1 || query.Question[0].Qclass != dns.ClassINET {
+		return reply.SetRcode(query, dns.RcodeNotImplemented)
+	}
+	question := query.Question[0]
+	name, ok := normaliseDomain(question.Name)
+	if !ok || !s.policy().Resolves(name) {
+		return reply.SetRcode(query, dns.RcodeNameError)
+	}
+	switch question.Qtype {
+	case dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB:
+		// Guests speak IPv4 only, and a name hidden by encryption could not be checked.
+		return reply.SetReply(query)
+	case dns.TypeANY, dns.TypeAXFR, dns.TypeIXFR:
+		return reply.SetRcode(query, dns.RcodeNotImplemented)
+	}
+	upstream, err := s.resolver.exchange(ctx, new(dns.Msg).SetQuestion(question.Name, question.Qtype))
+	if err != nil {
+		s.log.Debug("resolve for the guest", "name", name, "error", err)
+		return reply.SetRcode(query, dns.RcodeServerFailure)
+	}
+	if question.Qtype == dns.TypeA {
+		s.resolver.pin(name, upstream, time.Now())
+	}
+	reply.SetRcode(query, upstream.Rcode)
+	reply.RecursionAvailable = true
+	reply.Answer = publicRecords(upstream.Answer)
+	reply.Ns = publicRecords(upstream.Ns)
+	return reply
+}
+
+// publicRecords leaves out every address that the guest may not reach.
+func publicRecords(records []dns.RR) []dns.RR {
+	return slices.DeleteFunc(records, func(record dns.RR) bool {
+		switch record := record.(type) {
+		case *dns.A:
+			_, public := publicAddress(record)
+			return !public
+		case *dns.AAAA, *dns.HTTPS, *dns.SVCB, *dns.OPT:
+			return true
+		}
+		return false
+	})
+}

@@ -1,0 +1,122 @@
+package egress
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// maxConnections bounds what one guest may have open through the proxy.
+	maxConnections = 1024
+	// acceptPause is how long to wait when the process is out of descriptors.
+	acceptPause = 50 * time.Millisecond
+)
+
+// proxy takes the guest's TCP connections that the kernel redirected to it,
+// finds out whom each is meant for, and connects it there or ends it.
+type proxy struct {
+	flows    *flows
+	original func(*net.TCPConn) (netip.AddrPort, error)
+	requests *requests
+	patience time.Duration
+	log      *slog.Logger
+	turns    chan struct{}
+}
+
+// serve accepts until ctx ends, then ends every connection and waits.
+func (p *proxy) serve(ctx context.Context, listener *net.TCPListener) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	tasks.Go(func() { p.requests.serve(ctx) })
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	for ctx.Err() == nil {
+		conn, err := listener.AcceptTCP()
+		if err == nil {
+			tasks.Go(func() { p.handle(ctx, conn) })
+			continue
+		}
+		if ctx.Err() == nil {
+			p.log.Error("accept the guest's connection", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(acceptPause):
+		}
+	}
+}
+
+// handle owns a connection until it hands it on.
+func (p *proxy) handle(ctx context.Context, conn *net.TCPConn) {
+	opened := &opening{TCPConn: conn, done: func() {}}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	select {
+	case p.turns <- struct{}{}:
+		opened.done = sync.OnceFunc(func() { <-p.turns })
+	default:
+		p.log.Debug("the guest has too many connections")
+		opened.refuse()
+		return
+	}
+	err := p.open(ctx, opened)
+	if err != nil {
+		p.log.Debug("connect the guest", "server", opened.serverName, "destination", opened.original, "error", err)
+		opened.refuse()
+	}
+}
+
+func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
+	if opened.original, err = p.original(opened.TCPConn); err != nil {
+		return err
+	}
+	if err := opened.look(ctx, p.patience); err != nil {
+		return err
+	}
+	name, _ := normaliseDomain(opened.serverName)
+	_, ruled := p.flows.current().transformFor(name)
+	switch {
+	case opened.protocol == protocolHTTP:
+		p.requests.take(opened)
+		return nil
+	case ruled:
+		p.requests.takeTLS(opened)
+		return nil
+	}
+	host, err := p.flows.destination(name, opened.original.Addr())
+	if err != nil {
+		return err
+	}
+	out, err := p.flows.connect(ctx, host, opened.original)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, out.cut)()
+	join(opened, out)
+	return nil
+}
+
+// join copies both ways byte for byte, passes on each side's end of speech, and
+// closes both when both have ended or one has broken.
+func join(guest *opening, out *flow) {
+	var copying sync.WaitGroup
+	copying.Go(func() {
+		if _, err := io.Copy(out, guest); err != nil {
+			out.cut()
+			return
+		}
+		_ = out.CloseWrite() // fails where the other side has gone, which the other copy sees
+	})
+	if _, err := io.Copy(guest, out); err != nil {
+		guest.refuse()
+	} else {
+		_ = guest.CloseWrite()
+	}
+	copying.Wait()
+	for _, end := range []net.Conn{guest, out} {
+		end.Close()
+	}
+}

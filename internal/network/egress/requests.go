@@ -1,0 +1,192 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	maxRequestHead   = 64 << 10
+	guestIdle        = 2 * time.Minute
+	upstreamIdle     = 30 * time.Second
+	maxIdleUpstream  = 64
+	handshakeTimeout = 10 * time.Second
+)
+
+// requests carries HTTP requests one by one: the next on the same connection
+// may be for another host.
+type requests struct {
+	flows     *flows
+	authority *authority
+	roots     *x509.CertPool // nil for the system's
+	log       *slog.Logger
+	incoming  *handover
+	serving   sync.WaitGroup // connections and requests
+	proxy     *httputil.ReverseProxy
+}
+
+// take hands over a guest's connection; whoever calls serve closes it.
+func (r *requests) take(opened *opening) { r.incoming.offer(opened) }
+
+// takeTLS does the same with one whose other end believes us to be the server.
+func (r *requests) takeTLS(opened *opening) {
+	r.incoming.offer(tls.Server(opened, r.authority.tlsConfig()))
+}
+
+// serve answers until ctx ends, then closes every connection it was given.
+func (r *requests) serve(ctx context.Context) {
+	transport := r.transport(ctx)
+	errorLog := slog.NewLogLogger(r.log.Handler(), slog.LevelDebug)
+	r.proxy = &httputil.ReverseProxy{
+		Rewrite: rewrite, Transport: transport, FlushInterval: -1, ErrorHandler: r.failed, ErrorLog: errorLog,
+	}
+	server := &http.Server{
+		Handler:           r,
+		ReadHeaderTimeout: openingTimeout,
+		IdleTimeout:       guestIdle,
+		MaxHeaderBytes:    maxRequestHead,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withOriginal,
+		ConnState:         r.count,
+		ErrorLog:          errorLog,
+	}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	if err := server.Serve(r.incoming); ctx.Err() == nil {
+		r.log.Error("serve the guest's requests", "error", err)
+	}
+	stop()
+	server.Close()
+	r.serving.Wait()
+	transport.CloseIdleConnections()
+}
+
+func (r *requests) transport(ctx context.Context) *http.Transport {
+	dial := func(request context.Context, _, address string) (net.Conn, error) {
+		host, port, err := splitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		request, cancel := context.WithCancel(request)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return r.flows.connect(request, host, netip.AddrPortFrom(netip.Addr{}, port))
+	}
+	return &http.Transport{
+		DialContext:         dial,
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
+		TLSHandshakeTimeout: handshakeTimeout,
+		ForceAttemptHTTP2:   true,
+		DisableCompression:  true, // the body is the guest's to decode
+		MaxIdleConns:        maxIdleUpstream,
+		IdleConnTimeout:     upstreamIdle,
+	}
+}
+
+// count lets serve wait for connections: a hijacked one is its request's.
+func (r *requests) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		r.serving.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		r.serving.Done()
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// ServeHTTP decides about one request.
+func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
+	r.serving.Add(1)
+	defer r.serving.Done()
+	name := hostName(request.Host)
+	change, ruled := r.flows.current().transformFor(name)
+	switch {
+	case request.Method == http.MethodConnect || request.Method == http.MethodTrace:
+		// A tunnel could not be looked into; a trace would show the guest its rules.
+		http.Error(writer, "wrenn: method not allowed through a network policy", http.StatusMethodNotAllowed)
+		return
+	case request.TLS != nil && !ruled:
+		http.Error(writer, "wrenn: this connection is for another host", http.StatusMisdirectedRequest)
+		return
+	}
+	original := originalOf(request.Context())
+	host, err := r.flows.destination(name, original.Addr())
+	if err != nil {
+		r.failed(writer, request, err)
+		return
+	}
+	scheme := "http"
+	if request.TLS != nil {
+		scheme = "https"
+	}
+	route := route{transform: change, target: url.URL{
+		Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(int(original.Port()))),
+	}}
+	r.proxy.ServeHTTP(writer, request.WithContext(context.WithValue(request.Context(), routeKey{}, route)))
+}
+
+// route is where a request goes and how it is changed on the way.
+type route struct {
+	target    url.URL
+	transform transform
+}
+
+type routeKey struct{}
+
+// rewrite leaves a request as the guest wrote it but for what a rule changes.
+func rewrite(request *httputil.ProxyRequest) {
+	route, _ := request.In.Context().Value(routeKey{}).(route)
+	request.Out.URL.Scheme, request.Out.URL.Host = route.target.Scheme, route.target.Host
+	request.Out.URL.RawQuery = request.In.URL.RawQuery
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, found := request.In.Header[name]; found {
+			request.Out.Header[name] = values
+		}
+	}
+	route.transform.apply(request.Out.Header)
+}
+
+// failed answers a request that went nowhere.
+func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err error) {
+	r.log.Debug("carry the guest's request", "host", request.Host, "error", err)
+	if errors.Is(err, ErrDenied) {
+		http.Error(writer, "wrenn: "+ErrDenied.Error(), http.StatusForbidden)
+		return
+	}
+	http.Error(writer, "wrenn: the server cannot be reached", http.StatusBadGateway)
+}
+
+// hostName is the normal form of a Host header's name, or empty.
+func hostName(header string) string {
+	if host, _, err := net.SplitHostPort(header); err == nil {
+		header = host
+	}
+	name, ok := normaliseDomain(header)
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+func splitHostPort(address string) (host string, port uint16, err error) {
+	host, written, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	number, err := strconv.ParseUint(written, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port of %s: %w", address, err)
+	}
+	return host, uint16(number), nil
+}
