@@ -23,11 +23,15 @@ const (
 	maxLeaves = 256
 )
 
-var errNoServerName = errors.New("the client named no server")
+var (
+	errNoServerName       = errors.New("the client named no server")
+	errMalformedAuthority = errors.New("not an authority's certificate and key")
+)
 
-// authority issues the certificates that one sandbox's guest is shown for the
-// domains that its rules name. Its key never leaves the process.
-type authority struct {
+// Authority issues the certificates that one sandbox's guest is shown for the
+// domains that its rules name. Whoever has its key can read that guest's
+// requests, so it is made for one sandbox and kept from everyone else.
+type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	leafKey     *ecdsa.PrivateKey
@@ -36,14 +40,11 @@ type authority struct {
 	leaves map[string]*tls.Certificate
 }
 
-func newAuthority() (*authority, error) {
+// NewAuthority makes an authority of its own for a sandbox.
+func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make an authority's key: %w", err)
-	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate's key: %w", err)
 	}
 	template := certificate("Wrenn sandbox egress", authorityLifetime)
 	template.IsCA = true
@@ -54,11 +55,59 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an authority: %w", err)
 	}
+	return openAuthority(der, key)
+}
+
+// openAuthority makes the key of the certificates to come as well: it need not
+// outlive the process, as the guest trusts whatever the authority signs.
+func openAuthority(der []byte, key *ecdsa.PrivateKey) (*Authority, error) {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("read back an authority: %w", err)
+		return nil, fmt.Errorf("read an authority: %w", err)
 	}
-	return &authority{certificate: parsed, key: key, leafKey: leafKey, leaves: map[string]*tls.Certificate{}}, nil
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate's key: %w", err)
+	}
+	return &Authority{certificate: parsed, key: key, leafKey: leafKey, leaves: map[string]*tls.Certificate{}}, nil
+}
+
+const (
+	certificateBlock = "CERTIFICATE"
+	keyBlock         = "PRIVATE KEY"
+)
+
+// Certificate is what the guest has to trust, in PEM.
+func (a *Authority) Certificate() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.certificate.Raw})
+}
+
+// Marshal writes the authority with its key, for ParseAuthority: a guest whose
+// memory was restored goes on trusting what it trusted.
+func (a *Authority) Marshal() ([]byte, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return nil, fmt.Errorf("write an authority's key: %w", err)
+	}
+	return append(a.Certificate(), pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: key})...), nil
+}
+
+// ParseAuthority reads what Marshal wrote.
+func ParseAuthority(marshalled []byte) (*Authority, error) {
+	certificate, rest := pem.Decode(marshalled)
+	key, _ := pem.Decode(rest)
+	if certificate == nil || key == nil {
+		return nil, errMalformedAuthority
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(key.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read an authority's key: %w", err)
+	}
+	signer, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errMalformedAuthority
+	}
+	return openAuthority(certificate.Bytes, signer)
 }
 
 func certificate(name string, lifetime time.Duration) *x509.Certificate {
@@ -72,12 +121,7 @@ func certificate(name string, lifetime time.Duration) *x509.Certificate {
 	}
 }
 
-// pem is what the guest has to trust.
-func (a *authority) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
-}
-
-func (a *authority) tlsConfig() *tls.Config {
+func (a *Authority) tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
@@ -91,7 +135,7 @@ func (a *authority) tlsConfig() *tls.Config {
 	}
 }
 
-func (a *authority) leaf(name string) (*tls.Certificate, error) {
+func (a *Authority) leaf(name string) (*tls.Certificate, error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	if known := a.leaves[name]; known != nil && time.Until(known.Leaf.NotAfter) > clockSkew {

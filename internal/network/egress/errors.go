@@ -20,6 +20,10 @@ var (
 	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")
 )
 
+// ErrNoAuthority is returned for a policy with rules that came without an
+// authority: requests over TLS can only be changed by whom the guest trusts.
+var ErrNoAuthority = errors.New("network policy: rules need an authority that the sandbox trusts")
+
 // ErrDenied is returned for a connection that the policy does not allow.
 var ErrDenied = errors.New("denied by the sandbox's network policy")
 

@@ -30,40 +30,30 @@ type GatewayConfig struct {
 // Gateway stands between one sandbox and the outside where a policy cannot be
 // kept by address alone.
 type Gateway struct {
-	flows     *flows
-	authority *authority
-	cancel    context.CancelFunc
-	serving   sync.WaitGroup
+	flows   *flows
+	cancel  context.CancelFunc
+	serving sync.WaitGroup
 }
 
-// StartGateway serves until Close. It makes an authority of its own, which the
-// guest has to trust where requests over TLS are to be changed.
-func StartGateway(config GatewayConfig, policy *Policy) (*Gateway, error) {
-	authority, err := newAuthority()
-	if err != nil {
-		return nil, err
-	}
+// StartGateway serves a Complete policy until Close.
+func StartGateway(config GatewayConfig, policy *Policy) *Gateway {
 	resolver := newResolver(config.NameServer, config.Dial)
 	flows := &flows{dial: config.Dial, resolver: resolver, policy: policy, open: map[*flow]struct{}{}}
 	names := newNameServer(flows.current, resolver, config.Log)
 	proxy := &proxy{
 		flows: flows, original: config.Original, patience: openingTimeout, log: config.Log,
 		turns:    make(chan struct{}, maxConnections),
-		requests: &requests{flows: flows, authority: authority, roots: config.Roots, log: config.Log, incoming: newHandover()},
+		requests: &requests{flows: flows, roots: config.Roots, log: config.Log, incoming: newHandover()},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	gateway := &Gateway{flows: flows, authority: authority, cancel: cancel}
+	gateway := &Gateway{flows: flows, cancel: cancel}
 	gateway.serving.Go(func() { names.serve(ctx, config.Packets, config.Streams) })
 	gateway.serving.Go(func() { proxy.serve(ctx, config.Connections) })
-	return gateway, nil
+	return gateway
 }
 
-// Update puts another policy in force and cuts connections that it denies.
+// Update puts another Complete policy in force and cuts what it denies.
 func (g *Gateway) Update(policy *Policy) { g.flows.update(policy) }
-
-// CertificateAuthority is the certificate, in PEM, that the guest has to trust
-// for rules to work on requests over TLS.
-func (g *Gateway) CertificateAuthority() []byte { return g.authority.pem() }
 
 // Close cuts every connection, closes the sockets and waits for all it started.
 func (g *Gateway) Close() {

@@ -23,6 +23,22 @@ type Policy struct {
 	transforms map[string]transform
 	limits     Limits
 	maskHost   string
+	authority  *Authority
+}
+
+// WithAuthority is the same policy with the authority that its rules need.
+func (p *Policy) WithAuthority(authority *Authority) *Policy {
+	with := *p
+	with.authority = authority
+	return &with
+}
+
+// Complete returns ErrNoAuthority where the policy has rules and no authority.
+func (p *Policy) Complete() error {
+	if p.Transforms() && p.authority == nil {
+		return ErrNoAuthority
+	}
+	return nil
 }
 
 // Parse checks a Spec. Its errors are of type *SpecError.

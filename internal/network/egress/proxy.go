@@ -77,13 +77,14 @@ func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
 		return err
 	}
 	name, _ := normaliseDomain(opened.serverName)
-	_, ruled := p.flows.current().transformFor(name)
+	policy := p.flows.current()
+	_, ruled := policy.transformFor(name)
 	switch {
 	case opened.protocol == protocolHTTP:
 		p.requests.take(opened)
 		return nil
 	case ruled:
-		p.requests.takeTLS(opened)
+		p.requests.takeTLS(opened, policy.authority)
 		return nil
 	}
 	host, err := p.flows.destination(name, opened.original.Addr())

@@ -28,21 +28,20 @@ const (
 // requests carries HTTP requests one by one: the next on the same connection
 // may be for another host.
 type requests struct {
-	flows     *flows
-	authority *authority
-	roots     *x509.CertPool // nil for the system's
-	log       *slog.Logger
-	incoming  *handover
-	serving   sync.WaitGroup // connections and requests
-	proxy     *httputil.ReverseProxy
+	flows    *flows
+	roots    *x509.CertPool // nil for the system's
+	log      *slog.Logger
+	incoming *handover
+	serving  sync.WaitGroup // connections and requests
+	proxy    *httputil.ReverseProxy
 }
 
 // take hands over a guest's connection; whoever calls serve closes it.
 func (r *requests) take(opened *opening) { r.incoming.offer(opened) }
 
 // takeTLS does the same with one whose other end believes us to be the server.
-func (r *requests) takeTLS(opened *opening) {
-	r.incoming.offer(tls.Server(opened, r.authority.tlsConfig()))
+func (r *requests) takeTLS(opened *opening, authority *Authority) {
+	r.incoming.offer(tls.Server(opened, authority.tlsConfig()))
 }
 
 // serve answers until ctx ends, then closes every connection it was given.

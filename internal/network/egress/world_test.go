@@ -23,10 +23,11 @@ import (
 // world is an internet on loopback: names, and the servers behind public
 // addresses, which only its dialer knows how to find.
 type world struct {
-	t       *testing.T
-	gateway *Gateway
-	door    net.Addr // where the guest's redirected connections arrive
-	names   net.Addr // where the guest asks for names
+	t         *testing.T
+	gateway   *Gateway
+	authority *Authority
+	door      net.Addr // where the guest's redirected connections arrive
+	names     net.Addr // where the guest asks for names
 
 	mutex     sync.Mutex
 	original  netip.AddrPort // what the guest believes to connect to
@@ -48,13 +49,14 @@ func newWorld(t *testing.T, spec Spec) *world {
 	connections, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	w.door, w.names = connections.Addr(), packets.LocalAddr()
-	w.gateway, err = StartGateway(GatewayConfig{
+	w.authority, err = NewAuthority()
+	require.NoError(t, err)
+	w.gateway = StartGateway(GatewayConfig{
 		Packets: packets, Streams: streams, Connections: connections,
 		Original:   func(*net.TCPConn) (netip.AddrPort, error) { return w.destination(), nil },
 		Dial:       w.dial,
 		NameServer: upstream, Roots: w.roots, Log: slog.New(slog.DiscardHandler),
-	}, parse(t, spec))
-	require.NoError(t, err)
+	}, parse(t, spec).WithAuthority(w.authority))
 	t.Cleanup(w.gateway.Close)
 	return w
 }
@@ -133,7 +135,7 @@ func (w *world) http(address, name string, secure bool) {
 		writer.Header().Set("X-Got-Path", request.RequestURI)
 	}))
 	if secure {
-		issuer, err := newAuthority()
+		issuer, err := NewAuthority()
 		require.NoError(w.t, err)
 		w.roots.AddCert(issuer.certificate)
 		leaf, err := issuer.leaf(name)
