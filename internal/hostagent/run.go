@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
@@ -156,6 +157,7 @@ func (a *agent) openSandboxes(ctx context.Context) (err error) {
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, "sandboxes"), Driver: a.driver, Network: a.network,
 		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
+		Drain:      func(ctx context.Context, id string) { a.traffic.Drain(ctx, id, envdclient.Port) },
 		Disconnect: a.traffic.CloseSandbox,
 		Log:        a.config.Log,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 )
 
 // connections remembers what is open to each sandbox, so that all of it can be
@@ -17,6 +18,7 @@ type connections struct {
 type connection struct {
 	net.Conn
 	sandboxID string
+	port      uint16
 	owner     *connections
 }
 
@@ -28,7 +30,7 @@ func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, e
 	if err != nil {
 		return nil, &dialError{cause: err}
 	}
-	conn := &connection{Conn: raw, sandboxID: target.SandboxID, owner: c}
+	conn := &connection{Conn: raw, sandboxID: target.SandboxID, port: target.Port, owner: c}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if c.open[target.SandboxID] == nil {
@@ -46,6 +48,31 @@ func (c *connections) closeAll(sandboxID string) {
 	for conn := range conns {
 		_ = conn.Conn.Close()
 	}
+}
+
+// awaitNone returns when no connection to a port of a sandbox is open, or with ctx.
+func (c *connections) awaitNone(ctx context.Context, sandboxID string, port uint16) {
+	const pollEvery = time.Millisecond
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for c.isOpen(sandboxID, port) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-poll.C:
+		}
+	}
+}
+
+func (c *connections) isOpen(sandboxID string, port uint16) bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for conn := range c.open[sandboxID] {
+		if conn.port == port {
+			return true
+		}
+	}
+	return false
 }
 
 // Close closes the connection and forgets it.

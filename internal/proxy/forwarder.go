@@ -98,6 +98,12 @@ func (f *Forwarder) CloseSandbox(sandboxID string) {
 	f.connections.closeAll(sandboxID)
 }
 
+// Drain waits until every connection to a port of a sandbox has ended by itself,
+// or ctx ends: what the port's server has said then is on its way to the client.
+func (f *Forwarder) Drain(ctx context.Context, sandboxID string, port uint16) {
+	f.connections.awaitNone(ctx, sandboxID, port)
+}
+
 // Close ends all pooled connections. Requests under way are not disturbed.
 func (f *Forwarder) Close() {
 	f.http1.CloseIdleConnections()

@@ -37,6 +37,10 @@ type Config struct {
 	Network slots
 	// Templates are the snapshots sandboxes start from, by build ID.
 	Templates map[string]*snapshot.Snapshot
+	// Drain waits until the guest agent's clients have all that it told them and
+	// their connections have ended, or ctx ends. It is called when the agent has
+	// sent them away for a pause.
+	Drain func(ctx context.Context, sandboxID string)
 	// Disconnect ends every connection that is open to a sandbox's guest. It is
 	// called when the guest stops: a machine that is gone sends no farewell.
 	Disconnect func(sandboxID string)
@@ -49,6 +53,7 @@ type Manager struct {
 	driver     vmm.Driver
 	network    slots
 	templates  map[string]*snapshot.Snapshot
+	drain      func(ctx context.Context, sandboxID string)
 	disconnect func(sandboxID string)
 	log        *slog.Logger
 
@@ -66,7 +71,7 @@ type Manager struct {
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
 		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates,
-		disconnect: config.Disconnect, log: config.Log,
+		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), watchers: make(map[*watcher]struct{}),
 		left: make(chan struct{}),
 	}

@@ -18,6 +18,8 @@ const (
 	// freezeTimeout is how long a guest's commands are waited for: those that
 	// the kernel cannot stop in time are caught where they are.
 	freezeTimeout = 500 * time.Millisecond
+	// drainTimeout is how long a client may take to read what it is still owed.
+	drainTimeout = 500 * time.Millisecond
 	// pauseTimeout bounds a whole pause, writing memory included.
 	pauseTimeout = 5 * time.Minute
 )
@@ -58,18 +60,19 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	return s.info(), nil
 }
 
-// takeOwnSnapshot hangs up on the guest, quiets it, stops it and writes the next snapshot of
-// the sandbox's own. The record that names it is what makes the pause count.
+// takeOwnSnapshot quiets the guest, hangs up on it, stops it and writes the next
+// snapshot of the sandbox's own. The record that names it is what makes the
+// pause count.
 func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
-	m.disconnect(s.id)
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	if err := s.guest.quiet(quiet); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
+	m.hangUp(ctx, s.id)
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
@@ -91,6 +94,14 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Sn
 	s.record.State = state
 	s.mutex.Unlock()
 	return taken, nil
+}
+
+// hangUp ends every connection to the guest, those to its agent in order.
+func (m *Manager) hangUp(ctx context.Context, id string) {
+	drained, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	m.drain(drained, id)
+	m.disconnect(id)
 }
 
 // quiet stops what the guest's users run and then what its agent does.

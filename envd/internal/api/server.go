@@ -83,8 +83,10 @@ type Server struct {
 	meter       host.Meter
 	log         *slog.Logger
 	init        initialiser
+	watches     watches
 	router      http.Handler
 
+	processes  *process.Service
 	filesystem *filesystem.Service
 }
 
@@ -98,6 +100,7 @@ func New(config Config) *Server {
 		settings: settings.New(), machine: config.Machine, groups: config.Groups, ports: config.Ports,
 		connections: config.Connections, metadata: config.Metadata, log: config.Log, init: newInitialiser(),
 	}
+	s.processes = process.New(s.settings, s.groups, s.log)
 	s.filesystem = filesystem.New(s.settings, s.log)
 	transfers := files.New(s.settings, s.log)
 
@@ -117,8 +120,8 @@ func New(config Config) *Server {
 
 	limit := connect.WithReadMaxBytes(maxMessageBytes)
 	mount := func(path string, handler http.Handler) { router.Mount(path, handler) }
-	mount(processconnect.NewProcessHandler(process.New(s.settings, s.groups, s.log), limit))
-	mount(filesystemconnect.NewFilesystemHandler(s.filesystem, limit))
+	mount(processconnect.NewProcessHandler(s.processes, limit))
+	mount(s.watches.endable(filesystemconnect.NewFilesystemHandler(s.filesystem, limit)))
 	s.router = router
 	return s
 }
@@ -141,6 +144,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.Se
 // Close ends what runs in the background.
 func (s *Server) Close() {
 	s.ports.Stop()
+	s.processes.Close()
 	s.filesystem.Close()
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -10,11 +11,18 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 )
 
-// prepareSnapshot quiets envd before the host stops the virtual CPUs: what
-// runs on its own stops, with its children, idle connections are closed, the
-// collector runs and free memory goes back, so that the snapshot is small and
+// farewellTimeout bounds how long a client that does not read is waited for.
+const farewellTimeout = 2 * time.Second
+
+// prepareSnapshot quiets envd before the host stops the virtual CPUs: streams
+// end, with all that belongs to them, what runs on its own stops, with its
+// children, idle connections are closed, the collector runs and free memory goes back, so that the snapshot is small and
 // no allocation is caught half-way.
-func (s *Server) prepareSnapshot(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), farewellTimeout)
+	defer cancel()
+	s.processes.Suspend(ctx)
+	s.watches.end()
 	s.quiet(true)
 	debug.FreeOSMemory()
 	w.WriteHeader(http.StatusNoContent)
@@ -29,6 +37,7 @@ func (s *Server) quiet(quiet bool) {
 		s.ports.Stop()
 		return
 	}
+	s.processes.Resume()
 	s.ports.Restart()
 }
 

@@ -10,6 +10,9 @@ import (
 // subscriberBytes is how much output waits for one subscriber.
 const subscriberBytes = 1 << 20
 
+// errSuspended ends a subscription when the guest is about to be paused.
+var errSuspended = errors.New("the sandbox is being paused: connect to the process again when it runs")
+
 // errTooSlow ends a subscription whose reader fell behind another one's.
 var errTooSlow = errors.New("output was produced faster than it was read, and another reader kept up: the stream ends here")
 
@@ -18,12 +21,16 @@ var errTooSlow = errors.New("output was produced faster than it was read, and an
 // The fastest subscriber sets the pace. While nobody has room the process
 // waits, as it would for a pipe; when one has room, whoever has not is cut off
 // with an error. So no reader delays another, and none misses a byte unknowing.
-// With no subscriber at all output is dropped: nobody asked for it.
+// With no subscriber at all output is dropped: nobody asked for it. But when
+// subscribers had to leave for a snapshot, what comes is held for the first that
+// returns.
 type output struct {
 	mutex       sync.Mutex
 	room        *sync.Cond // a subscriber read something, came or left
 	subscribers map[*subscription]struct{}
 	end         *pb.ProcessEvent
+	held        *subscription // one of subscribers, until the process ends
+	unheld      chan struct{} // closed when held is given away
 }
 
 // subscription is one reader of a process's events, the end included.
@@ -41,11 +48,16 @@ func newOutput() *output {
 	return o
 }
 
-// subscribe starts to collect events. After the end it yields just that.
+// subscribe starts to collect events, with those held. After the end it yields
+// just that.
 func (o *output) subscribe() *subscription {
-	s := &subscription{output: o, wake: make(chan struct{}, 1)}
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
+	if held := o.held; held != nil {
+		o.letGo()
+		return held
+	}
+	s := &subscription{output: o, wake: make(chan struct{}, 1)}
 	if o.end != nil {
 		s.push(o.end, 0)
 		return s
@@ -82,6 +94,54 @@ func (o *output) finish(end *pb.ProcessEvent) {
 		delete(o.subscribers, s)
 	}
 	o.room.Broadcast()
+}
+
+// suspend ends every subscription once it has taken what is in its queue, and
+// holds what comes then.
+func (o *output) suspend() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if len(o.subscribers) == 0 || o.held != nil {
+		return
+	}
+	for s := range o.subscribers {
+		s.fail(errSuspended)
+		delete(o.subscribers, s)
+	}
+	o.held = &subscription{output: o, wake: make(chan struct{}, 1)}
+	o.unheld = make(chan struct{})
+	o.subscribers[o.held] = struct{}{}
+	o.room.Broadcast()
+}
+
+// release drops what is held: nobody returned for it.
+func (o *output) release() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.held == nil {
+		return
+	}
+	delete(o.subscribers, o.held)
+	o.letGo()
+	o.room.Broadcast()
+}
+
+// letGo is called with the mutex held.
+func (o *output) letGo() {
+	o.held = nil
+	close(o.unheld)
+}
+
+// awaitUnheld returns a channel that is closed when nothing is held.
+func (o *output) awaitUnheld() <-chan struct{} {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.held != nil {
+		return o.unheld
+	}
+	nothing := make(chan struct{})
+	close(nothing)
+	return nothing
 }
 
 func (o *output) anyRoom() bool {

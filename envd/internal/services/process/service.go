@@ -17,7 +17,6 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keepalive"
 )
@@ -30,6 +29,8 @@ type Service struct {
 
 	mutex    sync.Mutex
 	children map[int]*child
+
+	suspension suspension
 }
 
 var _ processconnect.ProcessHandler = (*Service)(nil)
@@ -38,7 +39,7 @@ var _ processconnect.ProcessHandler = (*Service)(nil)
 func New(settings *settings.Settings, groups Groups, log *slog.Logger) *Service {
 	return &Service{
 		settings: settings, launcher: launcher{groups: groups, protection: &protection{}},
-		log: log, children: make(map[int]*child),
+		log: log, children: make(map[int]*child), suspension: suspension{streams: make(map[chan struct{}]struct{})},
 	}
 }
 
@@ -57,6 +58,11 @@ func (s *Service) List(context.Context, *connect.Request[pb.ListRequest]) (*conn
 // Start runs a command and follows it. The request's deadline is the
 // command's: it is killed then. A client that merely leaves does not end it.
 func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRequest], stream *connect.ServerStream[pb.StartResponse]) error {
+	left, err := s.suspension.enter()
+	if err != nil {
+		return err
+	}
+	defer left()
 	user, err := s.settings.Caller(request.Header())
 	if err != nil {
 		return callerError(err)
@@ -71,6 +77,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	}
 	deadline, _ := ctx.Deadline()
 	s.add(c, deadline)
+	s.suspendLateComer(c)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
 	err = follow(ctx, c, subscription, keepalive.Interval(request.Header()), send)
@@ -82,12 +89,19 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 
 // Connect follows a process that runs already.
 func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.ConnectRequest], stream *connect.ServerStream[pb.ConnectResponse]) error {
+	left, err := s.suspension.enter()
+	if err != nil {
+		return err
+	}
+	defer left()
 	c, err := s.find(request.Msg.GetProcess())
 	if err != nil {
 		return err
 	}
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.ConnectResponse{Event: event}) }
-	return follow(ctx, c, c.output.subscribe(), keepalive.Interval(request.Header()), send)
+	subscription := c.output.subscribe()
+	s.suspendLateComer(c)
+	return follow(ctx, c, subscription, keepalive.Interval(request.Header()), send)
 }
 
 // follow sends a process's events until it ends, the client leaves, or the
@@ -112,6 +126,9 @@ func follow(ctx context.Context, c *child, events *subscription, keepAlive time.
 		case <-events.wake:
 		}
 		batch, err := events.take()
+		if errors.Is(err, errSuspended) {
+			return connect.NewError(connect.CodeUnavailable, err)
+		}
 		if err != nil {
 			return connect.NewError(connect.CodeResourceExhausted, err)
 		}
@@ -235,6 +252,7 @@ func (s *Service) add(c *child, deadline time.Time) {
 			s.kill(c)
 			<-c.done
 		}
+		<-c.output.awaitUnheld() // somebody may come back for its end
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		if s.children[c.pid] == c { // its number may be another's by now
@@ -267,23 +285,5 @@ func (s *Service) find(selector *pb.ProcessSelector) (*child, error) {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no process has tag %q", by.Tag))
 	default:
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("the request names no process"))
-	}
-}
-
-func callerError(err error) error {
-	if errors.Is(err, permissions.ErrUnknownUser) {
-		return connect.NewError(connect.CodeUnauthenticated, err)
-	}
-	return connect.NewError(connect.CodeInternal, err)
-}
-
-func inputError(err error) error {
-	switch {
-	case errors.Is(err, errNoStdin), errors.Is(err, errStdinClosed), errors.Is(err, errNoPTY), errors.Is(err, errHasPTY):
-		return connect.NewError(connect.CodeFailedPrecondition, err)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	default:
-		return connect.NewError(connect.CodeInternal, err)
 	}
 }
