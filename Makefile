@@ -72,6 +72,13 @@ test-unit: test-deps build ## the tests of each package
 	@go test $(AS_ROOT) -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
 	@cd envd && go test $(AS_ROOT) ./...
 
+ROUNDS ?= 100
+
+.PHONY: storm
+storm: test-deps build ## pause and resume a busy sandbox at random moments, as in: make storm ROUNDS=1000
+	@echo "Pausing and resuming a busy sandbox $(ROUNDS) times"
+	@WRENN_STORM_ROUNDS=$(ROUNDS) go test $(AS_ROOT) -count=1 -v -timeout 24h -run '^TestStorm$$' ./internal/hostagent
+
 .PHONY: test-e2e
 test-e2e: test-deps build ## a whole Wrenn from outside, through its API and the official SDK
 	@echo "Testing a whole Wrenn; the first time on a machine it makes the base image, for some minutes"

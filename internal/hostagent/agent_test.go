@@ -75,7 +75,30 @@ func startAgent(t *testing.T, dataDir string) *agentUnderTest {
 func (a *agentUnderTest) shutDown(t *testing.T) {
 	t.Helper()
 	a.stop()
-	require.NoError(t, <-a.stopped)
+	err := <-a.stopped
+	close(a.stopped)
+	require.NoError(t, err)
+}
+
+// abort ends an agent that a failed test left, with all its sandboxes.
+func (a *agentUnderTest) abort(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	a.killAll()
+	a.stop()
+	<-a.stopped
+}
+
+func (a *agentUnderTest) killAll() {
+	listed, err := a.ListSandboxes(context.Background(), connect.NewRequest(&pb.ListSandboxesRequest{}))
+	if err != nil {
+		return // it was shut down
+	}
+	for _, s := range listed.Msg.GetSandboxes() {
+		_, _ = a.KillSandbox(context.Background(), connect.NewRequest(&pb.KillSandboxRequest{SandboxId: s.GetSandboxId()}))
+	}
 }
 
 func unixClient(socket string) *http.Client {
@@ -164,13 +187,11 @@ func (a *agentUnderTest) run(t *testing.T, id, script string) string {
 // TestAgent runs one agent's life over one template; its parts share VMs and
 // go on from each other.
 func TestAgent(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: runs real VMs in network namespaces")
-	}
+	dataDir := dataDir(t)
 	before, err := leakcheck.Take()
 	require.NoError(t, err)
-	dataDir := t.TempDir()
 	a := startAgent(t, dataDir)
+	t.Cleanup(func() { a.abort(t) })
 
 	const first, second = "itest000000000000001", "itest000000000000002"
 	t.Run("a sandbox runs commands under its own identity", func(t *testing.T) {

@@ -54,6 +54,17 @@ func startAgentProcess(t *testing.T, dataDir string) *agentProcess {
 	return a
 }
 
+// abort ends an agent that a failed test left, with all its sandboxes.
+func (a *agentProcess) abort(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	a.killAll()
+	_ = a.command.Process.Signal(syscall.SIGTERM)
+	_ = a.command.Wait()
+}
+
 // end sends a signal and waits until the agent is gone.
 func (a *agentProcess) end(t *testing.T, signal syscall.Signal) {
 	t.Helper()
@@ -78,14 +89,12 @@ func virtualMachines(t *testing.T, dataDir string) []string {
 
 // TestAgentProcess kills and restarts a real agent around its sandboxes.
 func TestAgentProcess(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: runs real VMs in network namespaces")
-	}
+	dataDir := dataDir(t)
 	before, err := leakcheck.Take()
 	require.NoError(t, err)
-	dataDir := t.TempDir()
 	a := startAgentProcess(t, dataDir)
 	t.Cleanup(func() {
+		a.abort(t)
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dataDir, "agent.log"))
 			t.Logf("the agent's log:\n%s", log)
