@@ -3,7 +3,9 @@ package network
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +17,8 @@ var ErrNoSuchSlot = errors.New("network slot does not exist")
 func (s *Slot) Name() string { return s.namespaceName() }
 
 // Adopt takes over a slot that an earlier pool on the same state directory
-// handed out. Whatever uses it goes on undisturbed.
+// handed out. Whatever uses it goes on undisturbed, but for what went through a
+// gateway: that ended with the earlier pool, and begins again with Apply.
 func (p *Pool) Adopt(name string) (*Slot, error) {
 	index, err := strconv.Atoi(strings.TrimPrefix(name, namespacePrefix))
 	if err != nil {
@@ -29,7 +32,7 @@ func (p *Pool) Adopt(name string) (*Slot, error) {
 			return nil, fmt.Errorf("adopt network slot %s: %w", name, err)
 		}
 	}
-	p.take(index)
+	p.take(slot)
 	return slot, nil
 }
 
@@ -55,12 +58,18 @@ func (p *Pool) RemoveLeftovers() error {
 func (p *Pool) Leave() {
 	p.cancel()
 	p.tasks.Wait()
+	p.mutex.Lock()
+	handedOut := slices.Collect(maps.Values(p.taken))
+	p.mutex.Unlock()
+	for _, slot := range handedOut {
+		slot.close()
+	}
 }
 
-func (p *Pool) take(index int) {
+func (p *Pool) take(slot *Slot) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.taken[index] = struct{}{}
+	p.taken[slot.index] = slot
 }
 
 func (p *Pool) giveUp(index int) {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -13,8 +14,9 @@ import (
 	"sync"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 // ErrNoSlots is returned when every address of the pool's range is in use.
@@ -38,22 +40,25 @@ type Config struct {
 	StateDir string
 	// Range is split into pairs of addresses; the zero value means DefaultRange.
 	Range netip.Prefix
+	// Resolver answers guests' questions; the zero value means the host's own.
+	Resolver netip.Addr
+	// Roots are whom requests that a rule changes believe; nil means the system's.
+	Roots *x509.CertPool
 	Log   *slog.Logger
 }
 
 // Pool makes slots ahead of time and takes them back.
 type Pool struct {
-	config   Config
-	resolver netip.Addr
-	table    string
-	restore  func() error
+	config  Config
+	table   string
+	restore func() error
 
 	ready  chan *Slot
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // refill, and every slot on its way out
 
 	mutex sync.Mutex
-	taken map[int]struct{} // slots this pool made or adopted, by index
+	taken map[int]*Slot // what this pool made or adopted, by index
 }
 
 // NewPool sets up the host's firewall and begins to make slots. Close undoes all
@@ -72,9 +77,12 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	if err := os.MkdirAll(namespaceDirectory, 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", namespaceDirectory, err)
 	}
+	if !config.Resolver.IsValid() {
+		config.Resolver = findResolver()
+	}
 	p := &Pool{
-		config: config, resolver: findResolver(), table: tableName(config.StateDir),
-		ready: make(chan *Slot, readySlots), taken: make(map[int]struct{}),
+		config: config, table: tableName(config.StateDir),
+		ready: make(chan *Slot, readySlots), taken: make(map[int]*Slot),
 	}
 	restore, err := enableForwarding(config.StateDir)
 	if err != nil {
@@ -90,8 +98,9 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	return p, nil
 }
 
-// Acquire hands out a slot of the caller's own. Without internet the guest
-// reaches nothing outside its namespace, name servers included.
+// Acquire hands out a slot of the caller's own, under the default policy. Without
+// internet the guest reaches nothing outside its namespace, name servers
+// included. Apply puts any other policy in force.
 func (p *Pool) Acquire(ctx context.Context, internet bool) (*Slot, error) {
 	var slot *Slot
 	select {
@@ -105,12 +114,7 @@ func (p *Pool) Acquire(ctx context.Context, internet bool) (*Slot, error) {
 	if internet {
 		return slot, nil
 	}
-	namespace, err := netns.GetFromName(slot.namespaceName())
-	if err == nil {
-		defer namespace.Close()
-		err = denyEgress(namespace)
-	}
-	if err != nil {
+	if err := slot.Apply(ctx, egress.Closed()); err != nil {
 		p.Release(slot)
 		return nil, err
 	}
@@ -126,8 +130,7 @@ func (p *Pool) Release(slot *Slot) {
 // Close destroys the slots that were not handed out, waits for those being
 // destroyed, and takes the firewall away.
 func (p *Pool) Close() error {
-	p.cancel()
-	p.tasks.Wait()
+	p.Leave()
 	return errors.Join(removeHostFirewall(p.table), p.restore())
 }
 
@@ -174,15 +177,16 @@ func (p *Pool) make() (*Slot, error) {
 	if err := os.WriteFile(p.record(index), nil, 0o600); err != nil {
 		return nil, fmt.Errorf("record network slot: %w", err)
 	}
-	if err := slot.create(p.resolver); err != nil {
+	if err := slot.create(); err != nil {
 		return nil, errors.Join(err, os.Remove(p.record(index)))
 	}
-	p.take(index)
+	p.take(slot)
 	return slot, nil
 }
 
 func (p *Pool) discard(slot *Slot) {
 	defer p.giveUp(slot.index)
+	slot.close()
 	if err := slot.destroy(); err != nil {
 		p.config.Log.Error("destroy network slot", "slot", slot.index, "error", err)
 		return // its record stays, so the next start tries again
@@ -198,7 +202,10 @@ func (p *Pool) slot(index int) *Slot {
 	at := func(n uint32) netip.Addr {
 		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 	}
-	return &Slot{index: index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1)}
+	return &Slot{
+		index: index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1),
+		resolver: p.config.Resolver, roots: p.config.Roots, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
+	}
 }
 
 func (p *Pool) record(index int) string {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,46 +13,36 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// testRange keeps the tests away from a Wrenn that runs on the same machine.
 var testRange = netip.MustParsePrefix("10.231.7.0/24")
 
 func newTestPool(t *testing.T, stateDir string) *Pool {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: makes network namespaces")
-	}
+	requireRoot(t)
 	pool, err := NewPool(t.Context(), Config{StateDir: stateDir, Range: testRange, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	return pool
 }
 
-func acquire(t *testing.T, pool *Pool, internet bool) *Slot {
+func requireRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes network namespaces")
+	}
+}
+
+func acquire(t *testing.T, pool *Pool) *Slot {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	slot, err := pool.Acquire(ctx, internet)
+	slot, err := pool.Acquire(ctx, true)
 	require.NoError(t, err)
 	return slot
-}
-
-func ruleset(t *testing.T, namespace string) string {
-	t.Helper()
-	nft, err := exec.LookPath("nft")
-	if err != nil {
-		t.Skip("needs nft to read rules back; run: apt-get install nftables")
-	}
-	var listing []byte
-	require.NoError(t, inNamespace(namespace, func() error {
-		listing, err = exec.Command(nft, "list", "ruleset").CombinedOutput()
-		return err
-	}), "%s", listing)
-	return string(listing)
 }
 
 func TestPool_GivesEverySlotItsOwnNetwork(t *testing.T) {
 	pool := newTestPool(t, t.TempDir())
 	defer func() { require.NoError(t, pool.Close()) }()
-	first, second := acquire(t, pool, true), acquire(t, pool, true)
+	first, second := acquire(t, pool), acquire(t, pool)
 	require.NotEqual(t, first.Address(), second.Address())
 	require.NotEqual(t, first.Namespace(), second.Namespace())
 	for _, slot := range []*Slot{first, second} {
@@ -66,30 +55,10 @@ func TestPool_GivesEverySlotItsOwnNetwork(t *testing.T) {
 	}
 }
 
-func TestPool_LetsGuestsOutToPublicAddressesOnly(t *testing.T) {
-	pool := newTestPool(t, t.TempDir())
-	defer func() { require.NoError(t, pool.Close()) }()
-	slot := acquire(t, pool, true)
-	defer pool.Release(slot)
-	rules := ruleset(t, slot.namespaceName())
-	require.Contains(t, rules, "policy drop")
-	require.Contains(t, rules, "10.0.0.0/8")
-	require.Contains(t, rules, `ip daddr @forbidden reject with icmp`)
-	require.Contains(t, rules, `oifname "uplink" accept`)
-}
-
-func TestPool_WithoutInternetLeavesNoRuleThatLetsOut(t *testing.T) {
-	pool := newTestPool(t, t.TempDir())
-	defer func() { require.NoError(t, pool.Close()) }()
-	slot := acquire(t, pool, false)
-	defer pool.Release(slot)
-	require.NotContains(t, ruleset(t, slot.namespaceName()), `oifname "uplink" accept`)
-}
-
 func TestPool_CloseLeavesNothingBehind(t *testing.T) {
 	stateDir := t.TempDir()
 	pool := newTestPool(t, stateDir)
-	slot := acquire(t, pool, true)
+	slot := acquire(t, pool)
 	pool.Release(slot)
 	require.NoError(t, pool.Close())
 	requireGone(t, slot)
@@ -101,7 +70,7 @@ func TestPool_CloseLeavesNothingBehind(t *testing.T) {
 func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 	stateDir := t.TempDir()
 	pool := newTestPool(t, stateDir)
-	orphan := acquire(t, pool, true)
+	orphan := acquire(t, pool)
 	require.NoError(t, pool.Close()) // the slot was never released
 	require.FileExists(t, filepath.Join(stateDir, filepath.Base(pool.record(orphan.index))))
 
@@ -116,7 +85,7 @@ func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
 	stateDir := t.TempDir()
 	pool := newTestPool(t, stateDir)
-	kept, orphan := acquire(t, pool, true), acquire(t, pool, true)
+	kept, orphan := acquire(t, pool), acquire(t, pool)
 	pool.Leave()
 	require.FileExists(t, kept.Namespace())
 
@@ -125,7 +94,7 @@ func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
 	adopted, err := next.Adopt(kept.Name())
 	require.NoError(t, err)
 	require.Equal(t, kept.Address(), adopted.Address())
-	fresh := acquire(t, next, true)
+	fresh := acquire(t, next)
 	require.NoError(t, next.RemoveLeftovers())
 	requireGone(t, orphan)
 	for _, slot := range []*Slot{adopted, fresh} {
@@ -139,9 +108,7 @@ func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
 }
 
 func TestEnableForwarding_IsUndoneByWhoeverComesAfterACrash(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: makes network namespaces")
-	}
+	requireRoot(t)
 	const setting = "/proc/sys/net/ipv4/ip_forward"
 	stateDir := t.TempDir()
 	require.NoError(t, inNewNamespace("wrenn-test-forwarding", func() error {

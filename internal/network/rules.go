@@ -7,6 +7,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,8 +27,31 @@ func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAcc
 
 func drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
-// refuse answers with ICMP "administratively prohibited", so that code in a
-// sandbox fails at once instead of waiting for a timeout.
+// reset answers as a closed TCP port does; it belongs behind protocolIs.
+func reset() []expr.Any { return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}} }
+
+// jumpTo goes on in another chain, and comes back.
+func jumpTo(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
+}
+
+// redirectTo hands a connection to a port of the namespace's own.
+func redirectTo(port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+		&expr.Redir{RegisterProtoMin: 1},
+	}
+}
+
+// inClass puts a packet into a class of the device's queue.
+func inClass(class uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(class)},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, SourceRegister: true, Register: 1},
+	}
+}
+
+// refuse answers with ICMP "administratively prohibited".
 func refuse() []expr.Any {
 	const administrativelyProhibited = 13 // RFC 1812, section 5.2.7.1
 	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: administrativelyProhibited}}
@@ -64,16 +88,40 @@ func deviceIs(key expr.MetaKey, op expr.CmpOp, name string) match {
 }
 
 // answering matches packets of connections that were let through before.
-func answering() match {
-	states := expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED
+func answering() match { return stateIs(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED) }
+
+// stateIs matches packets by what their connection is: one of bits.
+func stateIs(bits uint32) match { return connectionHas(expr.CtKeySTATE, bits) }
+
+// redirected matches packets of connections whose destination was changed.
+func redirected() match {
+	const destinationChanged = 1 << 5 // IPS_DST_NAT
+	return connectionHas(expr.CtKeySTATUS, destinationChanged)
+}
+
+func connectionHas(key expr.CtKey, bits uint32) match {
 	return match{
-		&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
+		&expr.Ct{Register: 1, Key: key},
 		&expr.Bitwise{
 			SourceRegister: 1, DestRegister: 1, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(states), Xor: make([]byte, 4),
+			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4),
 		},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
 	}
+}
+
+// replying matches packets from the end of a connection that did not open it.
+func replying() match {
+	return match{
+		&expr.Ct{Register: 1, Key: expr.CtKeyDIRECTION},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{1}}, // IP_CT_DIR_REPLY
+	}
+}
+
+// moreThan matches the packet that opens one connection more than count; it
+// belongs behind a match for new connections, which are then counted.
+func moreThan(count uint32) match {
+	return match{&expr.Connlimit{Count: count, Flags: expr.NFT_CONNLIMIT_F_INV}}
 }
 
 // Offsets in the IPv4 header.
@@ -82,24 +130,45 @@ const (
 	destinationOffset = 16
 )
 
-func sourceIn(prefix netip.Prefix) match { return addressIn(sourceOffset, prefix) }
-
-func destinationIn(prefix netip.Prefix) match { return addressIn(destinationOffset, prefix) }
-
-func addressIn(offset uint32, prefix netip.Prefix) match {
+func sourceIn(prefix netip.Prefix) match {
 	mask := make([]byte, 4)
 	binary.BigEndian.PutUint32(mask, ^uint32(0)<<(32-prefix.Bits()))
 	return match{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: sourceOffset, Len: 4},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: prefix.Masked().Addr().AsSlice()},
 	}
 }
 
-func destinationInSet(set *nftables.Set) match {
+func sourceIs(address netip.Addr) match { return addressIs(sourceOffset, expr.CmpOpEq, address) }
+
+func sourceIsNot(address netip.Addr) match { return addressIs(sourceOffset, expr.CmpOpNeq, address) }
+
+func destinationIs(address netip.Addr) match {
+	return addressIs(destinationOffset, expr.CmpOpEq, address)
+}
+
+func destinationIsNot(address netip.Addr) match {
+	return addressIs(destinationOffset, expr.CmpOpNeq, address)
+}
+
+func addressIs(offset uint32, op expr.CmpOp, address netip.Addr) match {
 	return match{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: destinationOffset, Len: 4},
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Cmp{Op: op, Register: 1, Data: address.AsSlice()},
+	}
+}
+
+func sourceInSet(set *nftables.Set) match { return addressInSet(sourceOffset, set, false) }
+
+func destinationInSet(set *nftables.Set) match { return addressInSet(destinationOffset, set, false) }
+
+func destinationNotInSet(set *nftables.Set) match { return addressInSet(destinationOffset, set, true) }
+
+func addressInSet(offset uint32, set *nftables.Set, invert bool) match {
+	return match{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID, Invert: invert},
 	}
 }
 
@@ -111,27 +180,27 @@ func protocolIs(number byte) match {
 	}
 }
 
-// destinationPort matches a TCP or UDP port; it belongs behind protocolIs.
-func destinationPort(port uint16) match {
+// sourcePort and destinationPort match a TCP or UDP port; they belong behind
+// protocolIs.
+func sourcePort(port uint16) match { return portIs(0, port) }
+
+func destinationPort(port uint16) match { return portIs(2, port) }
+
+func portIs(offset uint32, port uint16) match {
 	return match{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
 	}
 }
 
-// intervals turns prefixes that do not overlap into elements of an interval set.
-func intervals(prefixes []netip.Prefix) []nftables.SetElement {
+// intervals turns ranges that do not overlap into elements of an interval set.
+func intervals(ranges []netipx.IPRange) []nftables.SetElement {
 	var elements []nftables.SetElement
-	for _, prefix := range prefixes {
-		first := prefix.Masked().Addr().As4()
-		end := binary.BigEndian.Uint32(first[:]) + 1<<(32-prefix.Bits()) // wraps to 0 at the top
-		if end == 0 {
-			elements = append(elements, nftables.SetElement{Key: first[:]})
-			continue
+	for _, each := range ranges {
+		elements = append(elements, nftables.SetElement{Key: each.From().AsSlice()})
+		if end := each.To().Next(); end.IsValid() { // else it reaches to the top
+			elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 		}
-		elements = append(elements,
-			nftables.SetElement{Key: first[:]},
-			nftables.SetElement{Key: binary.BigEndian.AppendUint32(nil, end), IntervalEnd: true})
 	}
 	return elements
 }

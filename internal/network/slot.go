@@ -1,8 +1,10 @@
 package network
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 // Slot is one sandbox's network: a namespace that holds the VM's TAP, and a
@@ -19,6 +23,14 @@ type Slot struct {
 	index    int
 	hostSide netip.Addr
 	address  netip.Addr
+	resolver netip.Addr
+	roots    *x509.CertPool // whom the gateway believes; nil for the system's
+	log      *slog.Logger
+
+	turn    chan struct{}   // held by who reads or writes what follows
+	policy  *egress.Policy  // in force, as far as this process knows
+	gateway *egress.Gateway // nil where the policy needs none
+	closed  bool
 }
 
 // Namespace is the path of the slot's network namespace.
@@ -41,7 +53,7 @@ const hostDevicePrefix = "wrenn"
 const pairPrefixLength = 31
 
 // create makes everything the slot consists of, or nothing.
-func (s *Slot) create(resolver netip.Addr) (err error) {
+func (s *Slot) create() (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.destroy())
@@ -61,7 +73,7 @@ func (s *Slot) create(resolver netip.Addr) (err error) {
 	if err := inNamespace(s.namespaceName(), s.configureUplink); err != nil {
 		return err
 	}
-	return installGuestFirewall(namespace, resolver)
+	return s.enforce(namespace, egress.Default())
 }
 
 // destroy removes what create made, as far as it is there.

@@ -1,0 +1,46 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+// forgetDenied deletes what the kernel remembers of the guest's connections
+// that its policy denies by now. The firewall stops them without this; it keeps
+// them from coming back to life under a later policy.
+func forgetDenied(namespace netns.NsHandle, policy *egress.Policy) error {
+	handle, err := netlink.NewHandleAt(namespace, unix.NETLINK_NETFILTER)
+	if err != nil {
+		return fmt.Errorf("open netlink: %w", err)
+	}
+	defer handle.Close()
+	if _, err := handle.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, denied{policy}); err != nil {
+		return fmt.Errorf("forget connections that are denied now: %w", err)
+	}
+	return nil
+}
+
+// denied matches connections that the guest opened and may not have.
+type denied struct{ policy *egress.Policy }
+
+// MatchConntrackFlow tells whether a connection is to be forgotten.
+func (d denied) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	source, _ := netip.AddrFromSlice(flow.Forward.SrcIP)
+	if source.Unmap() != guestAddress {
+		return false
+	}
+	if answerer, _ := netip.AddrFromSlice(flow.Reverse.SrcIP); answerer.Unmap() == gatewayAddress {
+		return false // the gateway ends its own
+	}
+	destination, _ := netip.AddrFromSlice(flow.Forward.DstIP)
+	if destination.Unmap() == gatewayAddress { // a question to the host's name server
+		return !d.policy.ResolvesAnything() || d.policy.Inspects()
+	}
+	return !d.policy.AllowsAddress(destination.Unmap())
+}

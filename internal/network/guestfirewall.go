@@ -1,0 +1,232 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+const (
+	guestTable   = "wrenn"
+	egressChain  = "egress"
+	refusedChain = "refused"
+	domainPort   = 53
+	// proxyPort is where connections are redirected to that have to be looked into.
+	proxyPort = 10080
+	// maxElements keeps a message to the kernel under its 64 KiB.
+	maxElements = 1000
+)
+
+var (
+	guestAddress   = netip.MustParseAddr(GuestIP)
+	gatewayAddress = netip.MustParseAddr(GatewayIP)
+	// datagramsAndStreams are the transports of DNS.
+	datagramsAndStreams = []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP}
+)
+
+// guestFirewall writes the rules inside a slot's namespace: the host reaches
+// the guest, and the guest reaches what its policy allows, under the slot's
+// address. Every packet is held against the policy, in both directions, those
+// of open connections too: what a new policy denies ends the moment it is in
+// force.
+type guestFirewall struct {
+	conn     *nftables.Conn
+	table    *nftables.Table
+	policy   *egress.Policy
+	hostSide netip.Addr
+	resolver netip.Addr
+
+	reachable, forbidden *nftables.Set
+}
+
+// apply replaces all rules in one transaction. Chains are never absent: no
+// packet sees a time without rules. Connections are counted anew only if
+// recount is set, since who rewrites the rule forgets its count.
+func (f *guestFirewall) apply(namespace netns.NsHandle, recount bool) (err error) {
+	if f.conn, err = nftables.New(nftables.WithNetNSFd(int(namespace))); err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	f.table = f.conn.AddTable(&nftables.Table{Name: guestTable, Family: nftables.TableFamilyIPv4})
+	if err := f.fillSets(); err != nil {
+		return err
+	}
+	f.refusal()
+	f.guard()
+	if recount {
+		f.limitConnections()
+	}
+	f.translate()
+	f.keepToPolicy()
+	f.keepNamespaceClosed()
+	f.shape()
+	if err := f.conn.Flush(); err != nil {
+		return fmt.Errorf("install the guest's firewall: %w", err)
+	}
+	return nil
+}
+
+func (f *guestFirewall) fillSets() error {
+	// Set IDs tell the sets of one transaction apart.
+	f.reachable = &nftables.Set{ID: 1, Table: f.table, Name: "reachable", KeyType: nftables.TypeIPAddr, Interval: true}
+	f.forbidden = &nftables.Set{ID: 2, Table: f.table, Name: "forbidden", KeyType: nftables.TypeIPAddr, Interval: true}
+	for set, ranges := range map[*nftables.Set][]nftables.SetElement{
+		f.reachable: intervals(f.policy.Reachable().Ranges()), f.forbidden: intervals(egress.Forbidden.Ranges()),
+	} {
+		if err := f.conn.AddSet(set, nil); err != nil {
+			return fmt.Errorf("make set %s: %w", set.Name, err)
+		}
+		f.conn.FlushSet(set)
+		for elements := range slices.Chunk(ranges, maxElements) {
+			if err := f.conn.SetAddElements(set, elements); err != nil {
+				return fmt.Errorf("fill set %s: %w", set.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// chain makes a chain, or empties it, within the transaction.
+func (f *guestFirewall) chain(chain *nftables.Chain) *nftables.Chain {
+	chain.Table = f.table
+	f.conn.AddChain(chain)
+	f.conn.FlushChain(chain)
+	return chain
+}
+
+// early makes a chain between connection tracking and address translation.
+func (f *guestFirewall) early(name string, hook *nftables.ChainHook) *nftables.Chain {
+	chain := filterChain(f.table, name, hook, nftables.ChainPolicyAccept)
+	chain.Priority = nftables.ChainPriorityMangle
+	return f.chain(chain)
+}
+
+// guard drops what no guest has a reason to send.
+func (f *guestFirewall) guard() {
+	guard := f.early("guard", nftables.ChainHookPrerouting)
+	add(f.conn, guard, rule(drop(), from(TapDevice), sourceIsNot(guestAddress)))
+	add(f.conn, guard, rule(drop(), from(TapDevice), stateIs(expr.CtStateBitINVALID)))
+}
+
+func (f *guestFirewall) limitConnections() {
+	limit := f.early("limit", nftables.ChainHookPrerouting)
+	if count := f.policy.Limits().Connections; count > 0 {
+		add(f.conn, limit, rule(jumpTo(refusedChain),
+			from(TapDevice), destinationIsNot(gatewayAddress), stateIs(expr.CtStateBitNEW), moreThan(count)))
+	}
+}
+
+func (f *guestFirewall) translate() {
+	prerouting := f.chain(&nftables.Chain{
+		Name: "prerouting", Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest,
+	})
+	// Only the host opens connections to the guest: what is left of a connection
+	// that was cut must not come back as a new one.
+	add(f.conn, prerouting, rule(forwardTo(guestAddress), from(uplinkDevice), sourceIs(f.hostSide)))
+	if f.resolvesInKernel() {
+		for _, protocol := range datagramsAndStreams {
+			add(f.conn, prerouting, rule(forwardTo(f.resolver),
+				from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
+		}
+	}
+	f.redirect(prerouting)
+	postrouting := f.chain(&nftables.Chain{
+		Name: "postrouting", Type: nftables.ChainTypeNAT,
+		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
+	})
+	add(f.conn, postrouting, rule(masquerade(), to(uplinkDevice)))
+}
+
+// redirect hands connections to the gateway: those to web servers where a rule
+// may have to change a request, and those to anywhere that only a name can allow.
+func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
+	outward := append(from(TapDevice), destinationNotInSet(f.forbidden)...)
+	if f.policy.Transforms() {
+		for _, port := range []uint16{80, 443} {
+			add(f.conn, prerouting, rule(redirectTo(proxyPort), outward, protocolIs(unix.IPPROTO_TCP), destinationPort(port)))
+		}
+	}
+	if f.policy.AllowsDomains() {
+		add(f.conn, prerouting, rule(redirectTo(proxyPort),
+			outward, destinationNotInSet(f.reachable), protocolIs(unix.IPPROTO_TCP)))
+	}
+}
+
+// resolvesInKernel tells whether questions go to the host's name server as
+// they are.
+func (f *guestFirewall) resolvesInKernel() bool {
+	return f.policy.ResolvesAnything() && !f.policy.Inspects()
+}
+
+// keepToPolicy lets packets through between the guest and the outside.
+func (f *guestFirewall) keepToPolicy() {
+	forward := f.chain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyDrop))
+	outgoing := f.chain(&nftables.Chain{Name: egressChain})
+	add(f.conn, forward, rule(accept(), protocolIs(unix.IPPROTO_ICMP), stateIs(expr.CtStateBitRELATED)))
+	add(f.conn, forward, rule(accept(), from(uplinkDevice), to(TapDevice), sourceIs(f.hostSide)))
+	add(f.conn, forward, rule(accept(), from(uplinkDevice), to(TapDevice), replying(), sourceInSet(f.reachable)))
+	add(f.conn, forward, rule(jumpTo(egressChain), from(TapDevice)))
+
+	add(f.conn, outgoing, rule(accept(), destinationIs(f.hostSide), replying(), answering()))
+	if f.resolvesInKernel() {
+		for _, protocol := range datagramsAndStreams {
+			add(f.conn, forward, rule(accept(), from(uplinkDevice), to(TapDevice),
+				replying(), sourceIs(f.resolver), protocolIs(protocol), sourcePort(domainPort)))
+			add(f.conn, outgoing, rule(accept(), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
+		}
+	}
+	add(f.conn, outgoing, rule(accept(), to(uplinkDevice), destinationInSet(f.reachable)))
+	add(f.conn, outgoing, rule(jumpTo(refusedChain)))
+}
+
+// refusal makes the chain for what is refused, so that code in a sandbox fails
+// at once. The kernel sends few ICMP errors a second but any number of resets.
+func (f *guestFirewall) refusal() {
+	refused := f.chain(&nftables.Chain{Name: refusedChain})
+	add(f.conn, refused, rule(reset(), protocolIs(unix.IPPROTO_TCP)))
+	add(f.conn, refused, rule(refuse()))
+}
+
+// keepNamespaceClosed keeps the guest from the namespace's own kernel, ping and
+// the gateway apart, and the gateway from what no guest may reach.
+func (f *guestFirewall) keepNamespaceClosed() {
+	input := f.chain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
+	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
+	add(f.conn, input, rule(accept(), from(TapDevice), protocolIs(unix.IPPROTO_ICMP)))
+	if f.policy.Inspects() {
+		for _, protocol := range datagramsAndStreams {
+			add(f.conn, input, rule(accept(),
+				from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
+		}
+		add(f.conn, input, rule(accept(),
+			from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
+	}
+	add(f.conn, input, rule(jumpTo(refusedChain), from(TapDevice)))
+
+	output := f.chain(filterChain(f.table, "output", nftables.ChainHookOutput, nftables.ChainPolicyAccept))
+	add(f.conn, output, rule(accept(), to(uplinkDevice), replying()))
+	for _, protocol := range datagramsAndStreams {
+		add(f.conn, output, rule(accept(),
+			to(uplinkDevice), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
+	}
+	add(f.conn, output, rule(drop(), to(uplinkDevice), stateIs(expr.CtStateBitNEW), destinationInSet(f.forbidden)))
+}
+
+// shape puts what is not between host and guest into the class that is limited.
+func (f *guestFirewall) shape() {
+	shape := f.early("shape", nftables.ChainHookPostrouting)
+	limits := f.policy.Limits()
+	if limits.UploadBytesPerSecond > 0 {
+		add(f.conn, shape, rule(inClass(limitedClass), to(uplinkDevice), destinationIsNot(f.hostSide)))
+	}
+	if limits.DownloadBytesPerSecond > 0 {
+		add(f.conn, shape, rule(inClass(limitedClass), to(TapDevice), sourceIsNot(f.hostSide)))
+	}
+}

@@ -1,0 +1,119 @@
+package network
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+func TestSlot_TakesNoPacketsUnderAnotherAddress(t *testing.T) {
+	_, _, guest := newPlace(t)
+	for _, source := range []string{evilServer, guest.slot.hostSide.String(), guest.slot.Address().String()} {
+		require.NoError(t, inNamespace(guest.namespace, func() error {
+			return bringUp("eth0", netip.MustParseAddr(source), 32)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		require.Error(t, guest.echoFrom(ctx, &net.TCPAddr{IP: net.ParseIP(source)}, webServer), source)
+		cancel()
+	}
+	guest.reaches(webServer)
+}
+
+func TestSlot_SpeaksNoIPv6(t *testing.T) {
+	_, _, guest := newPlace(t)
+	require.NoError(t, inNamespace(guest.slot.namespaceName(), func() error {
+		addresses, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+		require.Empty(t, addresses)
+		return err
+	}))
+}
+
+// newPlace is a pool in a world, and a guest in one of its slots.
+func newPlace(t *testing.T) (*world, *Pool, *guest) {
+	t.Helper()
+	requireRoot(t)
+	w := newWorld(t)
+	pool, err := NewPool(t.Context(), Config{
+		StateDir: t.TempDir(), Range: testRange, Log: slog.New(slog.DiscardHandler),
+		Resolver: netip.MustParseAddr(nameServer), Roots: w.roots,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	return w, pool, newTenant(t, w, pool)
+}
+
+func newTenant(t *testing.T, w *world, pool *Pool) *guest {
+	t.Helper()
+	slot := acquire(t, pool)
+	t.Cleanup(func() { pool.Release(slot) })
+	return newGuest(t, slot, w.roots)
+}
+
+func TestSlot_LetsTheGuestOutToPublicAddressesOnly(t *testing.T) {
+	w, pool, guest := newPlace(t)
+	guest.reaches(webServer, otherServer)
+	for _, server := range insideServers {
+		requireHostReaches(t, server) // so that it is the guest's rules that keep it out
+	}
+	guest.cannotReach(insideServers...)
+	w.name("good.example", webServer)
+	answer, err := guest.get("http://good.example/", "")
+	require.NoError(t, err)
+	require.Contains(t, answer, webServer)
+
+	neighbour := newTenant(t, w, pool)
+	serveEcho(t, neighbour.namespace)
+	serveEcho(t, "")
+	requireHostReaches(t, neighbour.slot.Address().String())
+	guest.cannotReach(
+		neighbour.slot.Address().String(), neighbour.slot.hostSide.String(), // another sandbox
+		guest.slot.hostSide.String(), "192.0.2.1", // the host
+		guest.slot.Address().String(), GatewayIP, // its own namespace
+	)
+}
+
+func requireHostReaches(t *testing.T, host string) {
+	t.Helper()
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(t.Context(), "tcp4", net.JoinHostPort(host, echoPort))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, say(conn, patience))
+}
+
+// serveEcho starts an echo server in a namespace, or on the host.
+func serveEcho(t *testing.T, namespace string) {
+	t.Helper()
+	var listener net.Listener
+	listen := func() (err error) {
+		listener, err = net.Listen("tcp4", "0.0.0.0:"+echoPort)
+		return err
+	}
+	if namespace == "" {
+		require.NoError(t, listen())
+	} else {
+		require.NoError(t, inNamespace(namespace, listen))
+	}
+	ctx := t.Context()
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait)
+	t.Cleanup(func() { listener.Close() })
+	serving.Go(func() { echo(ctx, &serving, listener) })
+}
+
+func TestSlot_LetsTheHostReachTheGuest(t *testing.T) {
+	_, _, guest := newPlace(t)
+	serveEcho(t, guest.namespace)
+	for _, policy := range []egress.Spec{{}, {DenyInternet: true}, {DenyInternet: true, AllowOut: []string{"good.example"}}} {
+		guest.apply(policy)
+		requireHostReaches(t, guest.slot.Address().String())
+	}
+}

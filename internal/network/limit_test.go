@@ -1,0 +1,89 @@
+package network
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+// transfer sends bytes through the echo server and back, and tells how long it
+// took.
+func transfer(t *testing.T, conn net.Conn, size int64) time.Duration {
+	t.Helper()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(2*patience)))
+	began := time.Now()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(conn, zeros{}, size)
+		sent <- err
+	}()
+	_, err := io.CopyN(io.Discard, conn, size)
+	require.NoError(t, err)
+	require.NoError(t, <-sent)
+	return time.Since(began)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestApply_LimitsBandwidth(t *testing.T) {
+	_, _, guest := newPlace(t)
+	const size = 2 << 20
+	limits := map[string]egress.Limits{
+		"upload":   {UploadBytesPerSecond: 4 << 20},
+		"download": {DownloadBytesPerSecond: 4 << 20},
+	}
+	for name, limit := range limits {
+		guest.apply(egress.Spec{Limits: limit})
+		took := transfer(t, guest.open(webServer), size)
+		require.Greater(t, took, 350*time.Millisecond, name)
+		require.Less(t, took, 2*time.Second, name)
+	}
+	serveEcho(t, guest.namespace)
+	fromHost, err := new(net.Dialer).DialContext(t.Context(), "tcp4", net.JoinHostPort(guest.slot.Address().String(), echoPort))
+	require.NoError(t, err)
+	defer fromHost.Close()
+	require.Less(t, transfer(t, fromHost, size), 350*time.Millisecond, "the host's own traffic is not counted")
+	guest.apply(egress.Spec{})
+	require.Less(t, transfer(t, guest.open(webServer), size), 350*time.Millisecond, "a limit can be lifted")
+}
+
+func TestApply_LimitsConnections(t *testing.T) {
+	w, _, guest := newPlace(t)
+	w.name("good.example", webServer)
+	limited := egress.Spec{Limits: egress.Limits{Connections: 3}}
+	guest.apply(limited)
+	open := []net.Conn{guest.open(webServer), guest.open(otherServer), guest.open(evilServer)}
+	guest.cannotReach(webServer)
+	_, err := guest.resolve("good.example")
+	require.NoError(t, err, "names are not counted")
+	limited.DenyOut = []string{"192.0.2.128/25"}
+	guest.apply(limited)
+	guest.cannotReach(otherServer) // the count has outlived the change
+	serveEcho(t, guest.namespace)
+	requireHostReaches(t, guest.slot.Address().String())
+	require.NoError(t, open[0].Close())
+	require.Eventually(t, func() bool { return guest.echo(webServer, impatience) == nil }, patience, time.Millisecond)
+}
+
+func TestApply_LimitsConnectionsThroughTheGateway(t *testing.T) {
+	w, _, guest := newPlace(t)
+	w.name("good.example", webServer)
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}, Limits: egress.Limits{Connections: 2}})
+	for range 2 {
+		conn, err := guest.dial(t.Context(), "tcp4", net.JoinHostPort(webServer, "80"))
+		require.NoError(t, err)
+		defer conn.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), impatience)
+	defer cancel()
+	_, err := guest.dial(ctx, "tcp4", net.JoinHostPort(webServer, "80"))
+	require.Error(t, err)
+}

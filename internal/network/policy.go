@@ -1,0 +1,95 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netns"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+// ErrReleased is returned for a slot that was given back.
+var ErrReleased = errors.New("network slot was released")
+
+// Apply puts a policy in force, on a running guest too: the kernel changes from
+// the old one to the new one between two packets, and what the new one denies
+// ends. On error the old policy is still in force. Calls are made one at a time.
+func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
+	if err := policy.Complete(); err != nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait to change a network policy: %w", ctx.Err())
+	}
+	if s.closed {
+		return ErrReleased
+	}
+	namespace, err := netns.GetFromName(s.namespaceName())
+	if err != nil {
+		return fmt.Errorf("open network namespace %s: %w", s.namespaceName(), err)
+	}
+	defer namespace.Close()
+	previous := s.policy
+	if err := s.enforce(namespace, policy); err != nil {
+		if previous != nil {
+			err = errors.Join(err, s.enforce(namespace, previous))
+		}
+		return err
+	}
+	return forgetDenied(namespace, policy)
+}
+
+// enforce brings gateway, queues and firewall under a policy. The firewall comes
+// after the gateway that it sends connections to; until then some of what may be
+// reached is still the old policy's, and never more than the two together allow.
+func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
+	if err := s.prepareGateway(policy); err != nil {
+		return err
+	}
+	if err := limitBandwidth(namespace, policy.Limits()); err != nil {
+		return err
+	}
+	recount := s.policy == nil || s.policy.Limits().Connections != policy.Limits().Connections
+	firewall := guestFirewall{policy: policy, hostSide: s.hostSide, resolver: s.resolver}
+	if err := firewall.apply(namespace, recount); err != nil {
+		return err
+	}
+	s.policy = policy
+	if !policy.Inspects() {
+		s.closeGateway()
+	}
+	return nil
+}
+
+// prepareGateway has a gateway under the policy ready for the firewall to send
+// it what it has to look into.
+func (s *Slot) prepareGateway(policy *egress.Policy) (err error) {
+	switch {
+	case s.gateway != nil:
+		s.gateway.Update(policy)
+	case policy.Inspects():
+		s.gateway, err = s.startGateway(policy)
+	}
+	return err
+}
+
+func (s *Slot) closeGateway() {
+	if s.gateway != nil {
+		s.gateway.Close()
+		s.gateway = nil
+	}
+}
+
+// close ends what this process does for the slot, for good; the kernel's part
+// stays.
+func (s *Slot) close() {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	s.closed = true
+	s.closeGateway()
+}

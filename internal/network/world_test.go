@@ -1,0 +1,180 @@
+package network
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+)
+
+const (
+	worldNamespace = "test-world"
+	// Addresses of the public internet, which the world's one machine has all.
+	webServer   = "203.0.113.10"
+	otherServer = "203.0.113.20"
+	evilServer  = "198.51.100.66"
+	// The host's own name server is in a private range, as most are.
+	nameServer = "10.99.0.53"
+	echoPort   = "7000"
+)
+
+// insideServers are in ranges that no guest may reach, each with servers like
+// the public ones.
+var insideServers = []string{
+	nameServer, "10.99.0.9", "172.16.99.9", "192.168.99.9", "100.64.99.9", "169.254.169.254", "198.18.0.9", "192.0.0.9",
+}
+
+// world is everything outside the host, in a namespace joined to the host's.
+type world struct {
+	roots *x509.CertPool
+
+	mutex sync.Mutex
+	names map[string][]string
+	asked []string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{roots: x509.NewCertPool(), names: map[string][]string{}}
+	addresses := append([]string{webServer, otherServer, evilServer}, insideServers...)
+	require.NoError(t, inNewNamespace(worldNamespace, func() error { return nil }))
+	t.Cleanup(func() { require.NoError(t, deleteNamespace(worldNamespace)) })
+	joinWorld(t, addresses)
+	require.NoError(t, inNamespace(worldNamespace, func() error { return w.serve(t) }))
+	return w
+}
+
+// joinWorld routes every address of the world's from the host.
+func joinWorld(t *testing.T, addresses []string) {
+	t.Helper()
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "world"}, PeerName: "host"}
+	namespace := openNamespace(t, worldNamespace)
+	pair.PeerNamespace = netlink.NsFd(int(namespace))
+	require.NoError(t, netlink.LinkAdd(pair))
+	t.Cleanup(func() { require.NoError(t, deleteLink("world")) })
+	require.NoError(t, bringUp("world", netip.MustParseAddr("192.0.2.1"), 30))
+	for _, address := range addresses {
+		destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
+		require.NoError(t, netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: net.ParseIP("192.0.2.2")}))
+	}
+	require.NoError(t, inNamespace(worldNamespace, func() error {
+		for _, address := range addresses {
+			if err := bringUp("lo", netip.MustParseAddr(address), 32); err != nil {
+				return err
+			}
+		}
+		return bringUp("host", netip.MustParseAddr("192.0.2.2"), 30)
+	}))
+}
+
+// serve starts the same servers on every address: HTTP, HTTPS, and a plain echo.
+func (w *world) serve(t *testing.T) error {
+	t.Helper()
+	packets, err := net.ListenPacket("udp4", nameServer+":53")
+	if err != nil {
+		return err
+	}
+	started := make(chan struct{})
+	names := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(w.answer), NotifyStartedFunc: func() { close(started) }}
+	ctx := t.Context() // it ends before the clean-up begins
+	var serving sync.WaitGroup
+	t.Cleanup(serving.Wait)
+	serving.Go(func() { _ = names.ActivateAndServe() })
+	<-started
+	t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	listeners := map[string]net.Listener{}
+	for _, port := range []string{"80", "443", echoPort} {
+		if listeners[port], err = net.Listen("tcp4", "0.0.0.0:"+port); err != nil {
+			return err
+		}
+		t.Cleanup(func() { listeners[port].Close() })
+	}
+	web := &http.Server{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Minute}
+	t.Cleanup(func() { web.Close() })
+	serving.Go(func() { _ = web.Serve(listeners["80"]) })
+	serving.Go(func() { _ = web.Serve(tls.NewListener(listeners["443"], w.certificates(t))) })
+	serving.Go(func() { echo(ctx, &serving, listeners[echoPort]) })
+	return nil
+}
+
+// tell answers with which server this is and what it was sent.
+func tell(writer http.ResponseWriter, request *http.Request) {
+	local, _ := request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	server, _, _ := net.SplitHostPort(local.String())
+	fmt.Fprintf(writer, "%s host=%s rule=%s", server, request.Host, request.Header.Get("X-Rule"))
+}
+
+func echo(ctx context.Context, serving *sync.WaitGroup, listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		serving.Go(func() {
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			_, _ = io.Copy(conn, conn)
+		})
+	}
+}
+
+// certificates are for whatever name is asked for: the guest's trust is not
+// what these tests are about.
+func (w *world) certificates(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"good.example", "*.wild.example", "api.example", "evil.example"}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	w.roots.AddCert(certificate)
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// name lets a name resolve to addresses.
+func (w *world) name(name string, addresses ...string) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.names[dns.Fqdn(name)] = addresses
+}
+
+func (w *world) wasAskedFor(part string) bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return slices.ContainsFunc(w.asked, func(name string) bool { return strings.Contains(name, part) })
+}
+
+func (w *world) answer(writer dns.ResponseWriter, query *dns.Msg) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	question := query.Question[0]
+	w.asked = append(w.asked, question.Name)
+	reply := new(dns.Msg).SetReply(query)
+	for _, address := range w.names[question.Name] {
+		header := dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}
+		reply.Answer = append(reply.Answer, &dns.A{Hdr: header, A: net.ParseIP(address)})
+	}
+	_ = writer.WriteMsg(reply)
+}
