@@ -1,0 +1,159 @@
+package files
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// guest is a handler behind a real server, as clients see it. Its default user
+// is root, and everybody may write in its directory.
+type guest struct {
+	t         testing.TB
+	url       string
+	directory string
+}
+
+func newGuest(t testing.TB) *guest {
+	t.Helper()
+	require.Zero(t, os.Geteuid(), "acting as other users takes root")
+	told := settings.New()
+	directory := sharedDirectory(t)
+	told.Apply(settings.Update{User: "root", Workdir: directory})
+	handler := New(told, slog.New(slog.DiscardHandler))
+	router := http.NewServeMux()
+	router.HandleFunc("GET /files", handler.Download)
+	router.HandleFunc("POST /files", handler.Upload)
+	router.HandleFunc("POST /files/compose", handler.Compose)
+	server := httptest.NewServer(router)
+	t.Cleanup(server.Close)
+	return &guest{t: t, url: server.URL, directory: directory}
+}
+
+// sharedDirectory is one that every user may reach and write in.
+func sharedDirectory(t testing.TB) string {
+	t.Helper()
+	directory := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(directory), 0o755))
+	require.NoError(t, os.Chmod(directory, 0o777))
+	return directory
+}
+
+func nobody(t testing.TB) *permissions.User {
+	t.Helper()
+	found, err := permissions.Lookup("nobody")
+	require.NoError(t, err)
+	return found
+}
+
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// ask sends a request; headers come in pairs.
+func (g *guest) ask(method, route string, query url.Values, body io.Reader, headers ...string) answer {
+	g.t.Helper()
+	request, err := http.NewRequestWithContext(g.t.Context(), method, g.url+route+"?"+query.Encode(), body)
+	require.NoError(g.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	// Otherwise the client asks for gzip by itself, and hides it.
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	require.NoError(g.t, err)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	require.NoError(g.t, err)
+	return answer{response.StatusCode, string(content), response.Header}
+}
+
+// at is the query for a path, and for a user unless that is the default one.
+func at(path, username string) url.Values {
+	query := url.Values{"path": {path}}
+	if username != "" {
+		query.Set("username", username)
+	}
+	return query
+}
+
+func (g *guest) get(path, username string, headers ...string) answer {
+	g.t.Helper()
+	return g.ask(http.MethodGet, "/files", at(path, username), http.NoBody, headers...)
+}
+
+func (g *guest) put(path, username, content string, headers ...string) answer {
+	g.t.Helper()
+	headers = append([]string{"Content-Type", "application/octet-stream"}, headers...)
+	return g.ask(http.MethodPost, "/files", at(path, username), strings.NewReader(content), headers...)
+}
+
+func (g *guest) compose(body string) answer {
+	g.t.Helper()
+	return g.ask(http.MethodPost, "/files/compose", nil, strings.NewReader(body), "Content-Type", "application/json")
+}
+
+// path is one in the guest's directory.
+func (g *guest) path(name string) string { return filepath.Join(g.directory, name) }
+
+func (g *guest) write(name, content string, mode os.FileMode) string {
+	g.t.Helper()
+	path := g.path(name)
+	require.NoError(g.t, os.WriteFile(path, []byte(content), mode))
+	require.NoError(g.t, os.Chmod(path, mode))
+	return path
+}
+
+func (g *guest) requireContent(path, want string) {
+	g.t.Helper()
+	got, err := os.ReadFile(path)
+	require.NoError(g.t, err)
+	require.Equal(g.t, want, string(got))
+}
+
+// requireNoDraft checks that nothing unfinished is left below a directory.
+func requireNoDraft(t testing.TB, directory string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(directory, func(path string, _ fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		require.False(t, strings.HasPrefix(filepath.Base(path), filesystem.UploadPrefix), "%s was left", path)
+		return nil
+	}))
+}
+
+type formPart struct{ field, filename, content string }
+
+// form encodes a multipart body and says its content type.
+func form(t testing.TB, parts ...formPart) (body *bytes.Buffer, contentType string) {
+	t.Helper()
+	body = &bytes.Buffer{}
+	writer := multipart.NewWriter(body)
+	for _, part := range parts {
+		content, err := writer.CreateFormFile(part.field, part.filename)
+		require.NoError(t, err)
+		_, err = io.WriteString(content, part.content)
+		require.NoError(t, err)
+	}
+	require.NoError(t, writer.Close())
+	return body, writer.FormDataContentType()
+}
