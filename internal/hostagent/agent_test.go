@@ -49,7 +49,7 @@ func startAgent(t *testing.T, dataDir string) *agentUnderTest {
 	a := &agentUnderTest{stopped: make(chan error, 1), config: Config{
 		DataDir: dataDir, CacheDir: "/var/cache/wrenn", EnvdPath: envd, Version: "test",
 		RPCSocket: filepath.Join(dataDir, "rpc.sock"), TrafficSocket: filepath.Join(dataDir, "traffic.sock"),
-		Log: slog.New(slog.DiscardHandler), Progress: func(line string) { fmt.Fprintln(os.Stderr, "host agent:", line) },
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Progress: func(line string) { fmt.Fprintln(os.Stderr, "host agent:", line) },
 	}}
 	var ctx context.Context
 	ctx, a.stop = context.WithCancel(context.Background())
@@ -284,7 +284,8 @@ func TestAgent(t *testing.T) {
 // packages use the machine at the same time.
 func requireNothingLeft(t *testing.T, before leakcheck.Snapshot, dataDir string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	// Tests of other packages copy mounts into namespaces of their own for a while.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	left, err := before.Left(ctx, func(name string) bool { return strings.Contains(name, dataDir) })
 	require.NoError(t, err)
