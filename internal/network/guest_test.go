@@ -146,20 +146,12 @@ func (g *guest) apply(spec egress.Spec) {
 func (g *guest) echo(host string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(g.t.Context(), timeout)
 	defer cancel()
-	return g.echoFrom(ctx, nil, host)
-}
-
-// echoFrom does the same from an address that need not be the guest's own.
-func (g *guest) echoFrom(ctx context.Context, source net.Addr, host string) error {
-	return inNamespace(g.namespace, func() error {
-		conn, err := (&net.Dialer{LocalAddr: source}).DialContext(ctx, "tcp4", net.JoinHostPort(host, echoPort))
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		deadline, _ := ctx.Deadline()
-		return say(conn, time.Until(deadline))
-	})
+	conn, err := g.dial(ctx, "tcp4", net.JoinHostPort(host, echoPort))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return say(conn, timeout)
 }
 
 func say(conn net.Conn, timeout time.Duration) error {

@@ -1,7 +1,7 @@
 package network
 
 import (
-	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -11,21 +11,44 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 func TestSlot_TakesNoPacketsUnderAnotherAddress(t *testing.T) {
-	_, _, guest := newPlace(t)
+	w, _, guest := newPlace(t)
 	for _, source := range []string{evilServer, guest.slot.hostSide.String(), guest.slot.Address().String()} {
 		require.NoError(t, inNamespace(guest.namespace, func() error {
 			return bringUp("eth0", netip.MustParseAddr(source), 32)
 		}))
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		require.Error(t, guest.echoFrom(ctx, &net.TCPAddr{IP: net.ParseIP(source)}, webServer), source)
-		cancel()
+		guest.say(source, webServer, "as another")
 	}
-	guest.reaches(webServer)
+	guest.say(GuestIP, webServer, "as itself")
+	require.Eventually(t, func() bool { return w.hasHeard("as itself") }, patience, time.Millisecond)
+	require.False(t, w.hasHeard("as another"))
+}
+
+// say sends a datagram.
+func (g *guest) say(source, host, what string) {
+	g.t.Helper()
+	require.NoError(g.t, inNamespace(g.namespace, func() error {
+		dialer := &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(source)}}
+		conn, err := dialer.DialContext(g.t.Context(), "udp4", net.JoinHostPort(host, echoPort))
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = io.WriteString(conn, what)
+		return err
+	}))
+}
+
+func TestSlot_TellsTheGuestWhatRoutersSay(t *testing.T) {
+	_, _, guest := newPlace(t)
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{nobody}})
+	_, err := guest.dial(t.Context(), "tcp4", net.JoinHostPort(nobody, echoPort))
+	require.ErrorIs(t, err, unix.EHOSTUNREACH)
 }
 
 func TestSlot_SpeaksNoIPv6(t *testing.T) {
@@ -54,8 +77,9 @@ func newPlace(t *testing.T) (*world, *Pool, *guest) {
 func newTenant(t *testing.T, w *world, pool *Pool) *guest {
 	t.Helper()
 	slot := acquire(t, pool)
-	t.Cleanup(func() { pool.Release(slot) })
-	return newGuest(t, slot, w.roots)
+	guest := newGuest(t, slot, w.roots)
+	t.Cleanup(func() { pool.Release(guest.slot) })
+	return guest
 }
 
 func TestSlot_LetsTheGuestOutToPublicAddressesOnly(t *testing.T) {
@@ -74,9 +98,11 @@ func TestSlot_LetsTheGuestOutToPublicAddressesOnly(t *testing.T) {
 	serveEcho(t, neighbour.namespace)
 	serveEcho(t, "")
 	requireHostReaches(t, neighbour.slot.Address().String())
+	for _, server := range []string{neighbour.slot.Address().String(), neighbour.slot.hostSide.String(), guest.slot.hostSide.String()} {
+		require.ErrorIs(t, guest.echo(server, patience), unix.ECONNREFUSED, "refused in the slot, before the host has to")
+	}
 	guest.cannotReach(
-		neighbour.slot.Address().String(), neighbour.slot.hostSide.String(), // another sandbox
-		guest.slot.hostSide.String(), "192.0.2.1", // the host
+		"192.0.2.1",                              // the host, under its own address
 		guest.slot.Address().String(), GatewayIP, // its own namespace
 	)
 }

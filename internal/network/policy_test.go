@@ -131,18 +131,79 @@ func (g *guest) open(host string) net.Conn {
 
 func TestApply_CutsTheOtherSidesSpeechToo(t *testing.T) {
 	_, _, guest := newPlace(t)
-	conn := guest.open(webServer)
-	flood := make([]byte, 8<<20) // more than all buffers on the way hold
-	go func() {
-		_, _ = conn.Write(flood)
-	}()
-	_, err := io.CopyN(io.Discard, conn, 1<<20)
+	conn, err := guest.dial(t.Context(), "udp4", net.JoinHostPort(webServer, echoPort))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "flood")
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	drop := make([]byte, 16)
+	_, err = conn.Read(drop)
 	require.NoError(t, err)
 	guest.apply(egress.Spec{DenyInternet: true})
+	require.Eventually(t, func() bool {
+		err := conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		require.NoError(t, err)
+		_, err = conn.Read(drop)
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	}, patience, time.Microsecond, "what was on its way arrives, and then nothing more")
+	guest.apply(egress.Spec{DenyOut: []string{webServer}})
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
+	_, err = conn.Read(drop)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+func TestApply_ForgetsWhatIsDenied(t *testing.T) {
+	_, _, guest := newPlace(t)
+	guest.open(webServer)
+	guest.open(otherServer)
+	guest.apply(egress.Spec{DenyOut: []string{webServer}})
+	handle, err := netlink.NewHandleAt(openNamespace(t, guest.slot.namespaceName()), unix.NETLINK_NETFILTER)
+	require.NoError(t, err)
+	defer handle.Close()
+	known, err := handle.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+	require.NoError(t, err)
+	require.Len(t, known, 1)
+	require.Equal(t, otherServer, known[0].Forward.DstIP.String())
+}
+
+func TestApply_ChangesDomainsUnderOpenConnections(t *testing.T) {
+	w, _, guest := newPlace(t)
+	w.name("good.example", webServer)
+	w.name("api.example", otherServer)
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}})
+	conn, err := guest.dial(t.Context(), "tcp4", net.JoinHostPort(webServer, "443"))
+	require.NoError(t, err)
+	secured := tls.Client(conn, &tls.Config{ServerName: "good.example", RootCAs: guest.roots, MinVersion: tls.VersionTLS12})
+	defer secured.Close()
+	require.NoError(t, secured.HandshakeContext(t.Context()))
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"api.example"}})
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
-	count, err := io.Copy(io.Discard, conn)
-	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-	require.Less(t, count, int64(len(flood)-1<<20))
+	_, err = io.Copy(io.Discard, secured)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "cut at once")
+	_, err = guest.get("https://good.example/", webServer)
+	require.Error(t, err)
+	_, err = guest.get("https://api.example/", "")
+	require.NoError(t, err)
+}
+
+func TestAdopt_LeavesTheGuestToItsPolicy(t *testing.T) {
+	w, pool, guest := newPlace(t)
+	w.name("good.example", webServer)
+	spec := egress.Spec{DenyInternet: true, AllowOut: []string{"good.example", otherServer}}
+	guest.apply(spec)
+	kept := guest.open(otherServer)
+	pool.Leave()
+	_, err := guest.get("http://good.example/", webServer)
+	require.Error(t, err, "without a gateway there is no way by name")
+	guest.reaches(otherServer)
+	guest.cannotReach(evilServer)
+	guest.slot, err = pool.Adopt(guest.slot.Name())
+	require.NoError(t, err)
+	guest.apply(spec)
+	_, err = guest.get("http://good.example/", "")
+	require.NoError(t, err)
+	require.NoError(t, say(kept, patience))
 }
 
 // TestApply_NeverOpensInBetween changes between policies that all deny the same

@@ -7,8 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -22,6 +24,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -30,6 +33,8 @@ const (
 	webServer   = "203.0.113.10"
 	otherServer = "203.0.113.20"
 	evilServer  = "198.51.100.66"
+	// A router on the way, with an address of its own, says that nobody is there.
+	nobody = "203.0.113.99"
 	// The host's own name server is in a private range, as most are.
 	nameServer = "10.99.0.53"
 	echoPort   = "7000"
@@ -48,6 +53,7 @@ type world struct {
 	mutex sync.Mutex
 	names map[string][]string
 	asked []string
+	heard []string // datagrams
 }
 
 func newWorld(t *testing.T) *world {
@@ -70,7 +76,7 @@ func joinWorld(t *testing.T, addresses []string) {
 	require.NoError(t, netlink.LinkAdd(pair))
 	t.Cleanup(func() { require.NoError(t, deleteLink("world")) })
 	require.NoError(t, bringUp("world", netip.MustParseAddr("192.0.2.1"), 30))
-	for _, address := range addresses {
+	for _, address := range append(addresses, nobody) {
 		destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
 		require.NoError(t, netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: net.ParseIP("192.0.2.2")}))
 	}
@@ -80,7 +86,14 @@ func joinWorld(t *testing.T, addresses []string) {
 				return err
 			}
 		}
-		return bringUp("host", netip.MustParseAddr("192.0.2.2"), 30)
+		if err := bringUp("host", netip.MustParseAddr("192.0.2.2"), 30); err != nil {
+			return err
+		}
+		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
+			return err
+		}
+		destination := &net.IPNet{IP: net.ParseIP(nobody), Mask: net.CIDRMask(32, 32)}
+		return netlink.RouteAdd(&netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE})
 	}))
 }
 
@@ -99,6 +112,12 @@ func (w *world) serve(t *testing.T) error {
 	serving.Go(func() { _ = names.ActivateAndServe() })
 	<-started
 	t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	datagrams, err := net.ListenPacket("udp4", webServer+":"+echoPort)
+	if err != nil {
+		return err
+	}
+	t.Cleanup(func() { require.NoError(t, datagrams.Close()) })
+	serving.Go(func() { w.listen(&serving, datagrams) })
 	listeners := map[string]net.Listener{}
 	for _, port := range []string{"80", "443", echoPort} {
 		if listeners[port], err = net.Listen("tcp4", "0.0.0.0:"+port); err != nil {
@@ -106,7 +125,8 @@ func (w *world) serve(t *testing.T) error {
 		}
 		t.Cleanup(func() { listeners[port].Close() })
 	}
-	web := &http.Server{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Minute}
+	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	web := &http.Server{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Minute, ErrorLog: quiet}
 	t.Cleanup(func() { web.Close() })
 	serving.Go(func() { _ = web.Serve(listeners["80"]) })
 	serving.Go(func() { _ = web.Serve(tls.NewListener(listeners["443"], w.certificates(t))) })
@@ -133,6 +153,40 @@ func echo(ctx context.Context, serving *sync.WaitGroup, listener net.Listener) {
 			_, _ = io.Copy(conn, conn)
 		})
 	}
+}
+
+// listen keeps what it hears, and goes on answering whoever says "flood".
+func (w *world) listen(serving *sync.WaitGroup, conn net.PacketConn) {
+	packet := make([]byte, 1500)
+	for {
+		count, from, err := conn.ReadFrom(packet)
+		if err != nil {
+			return
+		}
+		said := string(packet[:count])
+		w.mutex.Lock()
+		w.heard = append(w.heard, said)
+		w.mutex.Unlock()
+		if said == "flood" {
+			serving.Go(func() { flood(conn, from) })
+		}
+	}
+}
+
+func flood(conn net.PacketConn, to net.Addr) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if _, err := conn.WriteTo([]byte("drop"), to); errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}
+
+func (w *world) hasHeard(said string) bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return slices.Contains(w.heard, said)
 }
 
 // certificates are for whatever name is asked for: the guest's trust is not

@@ -177,6 +177,16 @@ func TestGateway_CutsWhatAnUpdateDenies(t *testing.T) {
 	require.Empty(t, w.gateway.flows.open)
 }
 
+func TestGateway_CutsWhatIsDeniedWhileItConnects(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	w.name("good.example", "203.0.113.1")
+	w.http("203.0.113.1:443", "good.example", true)
+	w.onDial = func() { w.gateway.Update(parse(t, Spec{DenyInternet: true, AllowOut: []string{"more.example"}})) }
+	getFails(t, w.guest("203.0.113.1:443", w.roots), "https://good.example/")
+	_, dialled := w.log()
+	require.Len(t, dialled, 1)
+}
+
 func TestGateway_CloseEndsEverything(t *testing.T) {
 	w := newWorld(t, onlyDomains("good.example"))
 	w.name("good.example", "203.0.113.1")

@@ -35,6 +35,7 @@ type world struct {
 	addresses map[string][]string
 	asked     []string
 	dialled   []string
+	onDial    func() // called in the middle of a dial, if set
 	roots     *x509.CertPool
 }
 
@@ -74,7 +75,11 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 	if network == "tcp4" {
 		w.dialled = append(w.dialled, address)
 	}
+	onDial := w.onDial
 	w.mutex.Unlock()
+	if onDial != nil && network == "tcp4" {
+		onDial()
+	}
 	if strings.HasPrefix(address, "127.0.0.1:") {
 		actual, found = address, true
 	}
@@ -134,6 +139,7 @@ func (w *world) http(address, name string, secure bool) {
 		writer.Header().Set("X-Got-Rule", strings.Join(request.Header.Values("X-Rule"), ","))
 		writer.Header().Set("X-Got-Path", request.RequestURI)
 	}))
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	if secure {
 		issuer, err := NewAuthority()
 		require.NoError(w.t, err)
