@@ -1,61 +1,115 @@
 package files
 
 import (
+	"bytes"
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
 
 // Download sends one file: whole, in part, or compressed where that is asked.
 func (h *Handler) Download(w http.ResponseWriter, r *http.Request) {
+	if err := h.download(w, r); err != nil {
+		h.fail(w, err)
+	}
+}
+
+// download returns an error only while nothing is sent.
+func (h *Handler) download(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept-Encoding")
 	user, err := h.caller(r.URL.Query().Get("username"))
 	if err != nil {
-		h.fail(w, err)
-		return
+		return err
 	}
 	path, err := h.resolve(r.URL.Query().Get("path"), user)
 	if err != nil {
-		h.fail(w, err)
-		return
+		return err
+	}
+	compress, err := wantsGzip(r.Header)
+	if err != nil {
+		return err
 	}
 	file, info, err := open(user, path)
 	if err != nil {
-		h.fail(w, err)
-		return
+		return err
 	}
 	defer file.Close()
-	header := w.Header()
+	defer endReads(r.Context(), file)()
+	switch {
+	case compress:
+		describe(w.Header(), path)
+		w.Header().Set("Content-Encoding", "gzip")
+		sendCompressed(w, file)
+	case info.Size() <= maxKernelSize:
+		return sendKernel(w, r, file, info.ModTime())
+	default:
+		describe(w.Header(), path)
+		http.ServeContent(w, r, "", info.ModTime(), file)
+	}
+	return nil
+}
+
+// describe says what a client gets. A browser saves it and never shows it.
+func describe(header http.Header, path string) {
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": filepath.Base(path)}))
 	header.Set("Content-Type", "application/octet-stream")
 	if kind := mime.TypeByExtension(filepath.Ext(path)); kind != "" {
 		header.Set("Content-Type", kind)
 	}
-	header.Add("Vary", "Accept-Encoding")
-	if wantsGzip(r) {
-		header.Set("Content-Encoding", "gzip")
-		compressor := gzip.NewWriter(w)
-		if _, err := io.Copy(compressor, file); err == nil {
-			_ = compressor.Close() // else the client sees a stream without an end
-		}
-		return
-	}
-	http.ServeContent(w, r, "", info.ModTime(), file)
 }
 
-// open opens a file as the user. It never waits: a pipe or device without a
-// writer would hold the request for ever.
-func open(user *permissions.User, path string) (*os.File, os.FileInfo, error) {
-	var file *os.File
-	var info os.FileInfo
-	err := user.Do(func() (err error) {
+func sendCompressed(w io.Writer, file io.Reader) {
+	compressor := gzip.NewWriter(w)
+	if _, err := io.Copy(compressor, file); err != nil {
+		panic(http.ErrAbortHandler) // else the answer would look complete
+	}
+	if err := compressor.Close(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// What the kernel writes while it is read says that it is empty, in /proc, or
+// a page long, in /sys; and is as long as it is.
+const (
+	maxKernelSize   = 4096
+	kernelReadBytes = 64 << 10
+)
+
+// sendKernel sends a file that may be longer or shorter than it says.
+func sendKernel(w http.ResponseWriter, r *http.Request, file *os.File, changed time.Time) error {
+	start := make([]byte, kernelReadBytes)
+	n, err := io.ReadFull(file, start)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	describe(w.Header(), file.Name())
+	if err != nil {
+		http.ServeContent(w, r, "", changed, bytes.NewReader(start[:n]))
+		return nil
+	}
+	if _, err := io.Copy(w, io.MultiReader(bytes.NewReader(start), file)); err != nil {
+		panic(http.ErrAbortHandler) // else the answer would look complete
+	}
+	return nil
+}
+
+// open opens a regular file as the user. It never waits: a pipe or device
+// without a writer would hold the request for ever.
+func open(user *permissions.User, path string) (file *os.File, info os.FileInfo, err error) {
+	err = user.Do(func() error {
+		// Looked at first, because opening alone can make a device act.
 		if info, err = os.Stat(path); err != nil {
 			return err
 		}
@@ -65,24 +119,41 @@ func open(user *permissions.User, path string) (*os.File, os.FileInfo, error) {
 		if !info.Mode().IsRegular() {
 			return badRequest("%s is not a regular file", path)
 		}
-		file, err = os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		file, err = openDirectly(path)
 		return err
 	})
-	return file, info, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = file.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = badRequest("%s is not a regular file", path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
 }
 
-// wantsGzip says whether the client explicitly prefers gzip; a part of a file
-// is never compressed.
-func wantsGzip(r *http.Request) bool {
-	if r.Header.Get("Range") != "" {
-		return false
-	}
-	for _, accepted := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
-		name, parameters, _ := strings.Cut(strings.TrimSpace(accepted), ";")
-		if strings.TrimSpace(name) == "gzip" {
-			quality := strings.ReplaceAll(parameters, " ", "")
-			return quality != "q=0" && quality != "q=0.0"
+// openDirectly does not follow /proc's links to files that we hold open: they
+// lead past the directories above, which the user may not pass.
+func openDirectly(path string) (*os.File, error) {
+	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	for {
+		descriptor, err := unix.Openat2(unix.AT_FDCWD, path, how)
+		if errors.Is(err, syscall.EINTR) {
+			continue
 		}
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+		return os.NewFile(uintptr(descriptor), path), nil
 	}
-	return false
+}
+
+// endReads ends reads that wait, as those of the kernel's log do, with the
+// request. The function it returns lets go of the file.
+func endReads(ctx context.Context, file *os.File) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		_ = file.SetReadDeadline(time.Unix(1, 0)) // a file on a disk knows no deadline, and never waits
+	})
 }

@@ -52,8 +52,11 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, errIsDirectory),
-		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP):
+		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP),
+		errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ETXTBSY), errors.Is(err, syscall.EOPNOTSUPP):
 		status = http.StatusBadRequest
+	case errors.Is(err, errNotAcceptable):
+		status = http.StatusNotAcceptable
 	case errors.Is(err, permissions.ErrUnknownUser), errors.Is(err, fs.ErrPermission):
 		status = http.StatusUnauthorized
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,0 +1,61 @@
+package files
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// errNotAcceptable is returned to a client that takes a file in no form we have.
+var errNotAcceptable = errors.New("neither identity nor gzip is an accepted encoding")
+
+// wantsGzip says whether a client prefers gzip to the file as it is; a part of
+// a file is compressed for nobody. Source: RFC 9110, section 12.5.3.
+func wantsGzip(header http.Header) (bool, error) {
+	accepted := acceptedEncodings(header)
+	anything, anythingNamed := accepted["*"]
+	identity, identityNamed := accepted["identity"]
+	zipped, zippedNamed := accepted["gzip"]
+	if !identityNamed && anythingNamed && anything == 0 {
+		identityNamed, identity = true, 0
+	}
+	plainTaken := !identityNamed || identity > 0
+	if !plainTaken && !zippedNamed {
+		zipped = anything
+	}
+	switch {
+	case !plainTaken && zipped > 0:
+		return true, nil
+	case !plainTaken:
+		return false, errNotAcceptable
+	case header.Get("Range") != "":
+		return false, nil
+	default:
+		return zipped > 0 && zipped >= identity, nil
+	}
+}
+
+// acceptedEncodings reads Accept-Encoding as weights from 0 to 1. What is
+// malformed says nothing.
+func acceptedEncodings(header http.Header) map[string]float64 {
+	weights := make(map[string]float64)
+	for element := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
+		name, parameter, weighted := strings.Cut(element, ";")
+		weight := 1.0
+		if weighted {
+			key, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+			parsed, err := strconv.ParseFloat(value, 64)
+			if !strings.EqualFold(key, "q") || err != nil || !(parsed >= 0 && parsed <= 1) {
+				continue
+			}
+			weight = parsed
+		}
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name == "x-gzip" {
+			name = "gzip"
+		}
+		weights[name] = weight
+	}
+	return weights
+}
