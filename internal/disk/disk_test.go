@@ -3,6 +3,7 @@ package disk
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -58,6 +59,36 @@ func TestStorage_FindsItsImageAgain(t *testing.T) {
 	mounts, err := os.ReadFile("/proc/mounts")
 	require.NoError(t, err)
 	require.NotContains(t, string(mounts), dataDir, "the mount is gone")
+}
+
+// A service with a mount namespace of its own keeps a copy of every mount that
+// was there when it started.
+func TestStorage_OpensWhileAnotherNamespaceStillHasItMounted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a loop device")
+	}
+	dataDir := t.TempDir()
+	storage, err := OpenStorage(t.Context(), dataDir, func(string) {})
+	require.NoError(t, err)
+	if !storage.Loop {
+		require.NoError(t, storage.Close())
+		t.Skip("this file system clones files: no loop device is needed")
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(storage.Dir, "kept"), nil, 0o600))
+	holder := exec.Command("unshare", "--mount", "sh", "-c", "echo ready; exec sleep 300")
+	output, err := holder.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, holder.Start())
+	_, err = output.Read(make([]byte, len("ready\n")))
+	require.NoError(t, err)
+	require.NoError(t, storage.Close())
+
+	again, err := OpenStorage(t.Context(), dataDir, func(string) {})
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(again.Dir, "kept"))
+	require.NoError(t, again.Close())
+	require.NoError(t, holder.Process.Kill())
+	require.Error(t, holder.Wait())
 }
 
 func TestClone_RefusesToOverwrite(t *testing.T) {

@@ -118,56 +118,6 @@ func imageSize(directory string) (int64, error) {
 	return size &^ (1<<20 - 1), nil
 }
 
-// mountLoop attaches image to a free loop device that frees itself on unmount,
-// and mounts it. Deleted blocks are given back to the host's file system.
-func mountLoop(image, directory string) error {
-	backing, err := os.OpenFile(image, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("open storage image: %w", err)
-	}
-	defer backing.Close()
-	device, err := attachLoop(backing)
-	if err != nil {
-		return err
-	}
-	defer device.Close()
-	if err := unix.Mount(device.Name(), directory, "xfs", unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "discard"); err != nil {
-		return fmt.Errorf("mount %s at %s: %w", device.Name(), directory, err)
-	}
-	return nil
-}
-
-// attachLoop finds a free loop device and binds it; it tries again when
-// another process takes the device in between.
-func attachLoop(backing *os.File) (*os.File, error) {
-	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
-	if err != nil {
-		return nil, fmt.Errorf("loop devices are not available (%w); run: modprobe loop", err)
-	}
-	defer control.Close()
-	const attempts = 16
-	for range attempts {
-		index, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
-		if err != nil {
-			return nil, fmt.Errorf("find a free loop device: %w", err)
-		}
-		device, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", index), os.O_RDWR, 0)
-		if err != nil {
-			return nil, fmt.Errorf("open loop device: %w", err)
-		}
-		config := unix.LoopConfig{Fd: uint32(backing.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
-		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
-		if err == nil {
-			return device, nil
-		}
-		device.Close()
-		if !errors.Is(err, unix.EBUSY) {
-			return nil, fmt.Errorf("attach %s: %w", backing.Name(), err)
-		}
-	}
-	return nil, errors.New("every loop device was taken; run: losetup --list")
-}
-
 // Usage is a file system's size and what is free of it, in bytes.
 func Usage(directory string) (total, available uint64, err error) {
 	var stat unix.Statfs_t

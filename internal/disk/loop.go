@@ -1,0 +1,89 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountLoop attaches image to a free loop device that frees itself on unmount,
+// and mounts it. Deleted blocks are given back to the host's file system.
+func mountLoop(image, directory string) error {
+	backing, err := os.OpenFile(image, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("open storage image: %w", err)
+	}
+	defer backing.Close()
+	device, err := findLoop(backing)
+	if err == nil && device == nil {
+		device, err = attachLoop(backing)
+	}
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	if err := unix.Mount(device.Name(), directory, "xfs", unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "discard"); err != nil {
+		return fmt.Errorf("mount %s at %s: %w", device.Name(), directory, err)
+	}
+	return nil
+}
+
+// findLoop returns the loop device that has the file already, or nil. A mount
+// outlives its unmounting where another mount namespace copied it, as services
+// have them: then a second device would mean two file systems on one file.
+func findLoop(backing *os.File) (*os.File, error) {
+	var wanted unix.Stat_t
+	if err := unix.Fstat(int(backing.Fd()), &wanted); err != nil {
+		return nil, fmt.Errorf("inspect storage image: %w", err)
+	}
+	attached, err := filepath.Glob("/sys/block/loop*/loop")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range attached {
+		device, err := os.OpenFile(filepath.Join("/dev", filepath.Base(filepath.Dir(entry))), os.O_RDWR, 0)
+		if err != nil {
+			continue // it went away meanwhile
+		}
+		status, err := unix.IoctlLoopGetStatus64(int(device.Fd()))
+		if err == nil && status.Inode == wanted.Ino && status.Device == wanted.Dev {
+			return device, nil
+		}
+		device.Close()
+	}
+	return nil, nil
+}
+
+// attachLoop finds a free loop device and binds it; it tries again when
+// another process takes the device in between.
+func attachLoop(backing *os.File) (*os.File, error) {
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("loop devices are not available (%w); run: modprobe loop", err)
+	}
+	defer control.Close()
+	const attempts = 16
+	for range attempts {
+		index, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, fmt.Errorf("find a free loop device: %w", err)
+		}
+		device, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", index), os.O_RDWR, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open loop device: %w", err)
+		}
+		config := unix.LoopConfig{Fd: uint32(backing.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
+		if err == nil {
+			return device, nil
+		}
+		device.Close()
+		if !errors.Is(err, unix.EBUSY) {
+			return nil, fmt.Errorf("attach %s: %w", backing.Name(), err)
+		}
+	}
+	return nil, errors.New("every loop device was taken; run: losetup --list")
+}
