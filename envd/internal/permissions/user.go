@@ -75,8 +75,8 @@ func parseID(text string) (uint32, error) {
 // with an empty password; empty when it names none.
 func NameFromHeader(header http.Header) (string, error) {
 	value := header.Get("Authorization")
-	encoded, isBasic := strings.CutPrefix(value, "Basic ")
-	if !isBasic {
+	scheme, encoded, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, "Basic") {
 		return "", nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
