@@ -74,9 +74,10 @@ func (s *Settings) Token() string {
 	return s.token
 }
 
-// TokenIs compares in constant time.
+// TokenIs compares in constant time. While there is no token, nothing is it.
 func (s *Settings) TokenIs(candidate string) bool {
-	return subtle.ConstantTimeCompare([]byte(s.Token()), []byte(candidate)) == 1
+	token := s.Token()
+	return token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(candidate)) == 1
 }
 
 // User finds the user by name, or the default user when name is empty.

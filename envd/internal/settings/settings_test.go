@@ -1,0 +1,99 @@
+package settings
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+)
+
+func TestSettings_BeginAsATemplateHasThem(t *testing.T) {
+	s := New()
+	require.Empty(t, s.Token())
+	require.Empty(t, s.Env())
+	require.NotNil(t, s.Env(), "clients get an empty object, not null")
+	require.Empty(t, s.Workdir())
+}
+
+func TestApply_ChangesOnlyWhatIsGiven(t *testing.T) {
+	s := New()
+	s.Apply(Update{Token: "secret", Env: map[string]string{"A": "1", "B": "2"}, User: "root", Workdir: "/srv"})
+	s.Apply(Update{Env: map[string]string{"B": "3"}})
+	require.Equal(t, "secret", s.Token())
+	require.Equal(t, "/srv", s.Workdir())
+	require.Equal(t, map[string]string{"A": "1", "B": "3"}, s.Env())
+	user, err := s.User("")
+	require.NoError(t, err)
+	require.Equal(t, "root", user.Name)
+}
+
+func TestEnv_StaysForThoseWhoReadItBefore(t *testing.T) {
+	s := New()
+	given := map[string]string{"A": "1"}
+	s.Apply(Update{Env: given})
+	given["A"] = "changed by who gave it"
+	before := s.Env()
+	s.Apply(Update{Env: map[string]string{"A": "2"}})
+	require.Equal(t, map[string]string{"A": "1"}, before)
+	require.Equal(t, map[string]string{"A": "2"}, s.Env())
+}
+
+func TestTokenIs_KnowsOnlyTheLastToken(t *testing.T) {
+	s := New()
+	require.False(t, s.TokenIs("guess"))
+	s.Apply(Update{Token: "first"})
+	require.True(t, s.TokenIs("first"))
+	s.Apply(Update{Token: "second"})
+	require.True(t, s.TokenIs("second"))
+	for _, candidate := range []string{"", "first", "secon", "second "} {
+		require.False(t, s.TokenIs(candidate), "%q", candidate)
+	}
+}
+
+func TestTokenIs_HoldsOfNothingWhileThereIsNoToken(t *testing.T) {
+	require.False(t, New().TokenIs(""), "an empty token is nobody's key")
+}
+
+func TestUser_IsTheNamedOneOrTheDefault(t *testing.T) {
+	s := New()
+	s.Apply(Update{User: "nobody"})
+	for name, want := range map[string]string{"": "nobody", "root": "root"} {
+		user, err := s.User(name)
+		require.NoError(t, err)
+		require.Equal(t, want, user.Name)
+	}
+	_, err := s.User("no-such-user")
+	require.ErrorIs(t, err, permissions.ErrUnknownUser)
+}
+
+func TestCaller_IsWhoTheHeaderNames(t *testing.T) {
+	s := New()
+	s.Apply(Update{User: "nobody"})
+	user, err := s.Caller(http.Header{"Authorization": {"Basic cm9vdDo="}})
+	require.NoError(t, err)
+	require.Equal(t, "root", user.Name)
+	user, err = s.Caller(http.Header{})
+	require.NoError(t, err)
+	require.Equal(t, "nobody", user.Name)
+	_, err = s.Caller(http.Header{"Authorization": {"Basic ???"}})
+	require.ErrorIs(t, err, permissions.ErrUnknownUser)
+}
+
+func TestSettings_AreReadWhileTheyChange(t *testing.T) {
+	s := New()
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 50 {
+				s.Apply(Update{Token: "token", Env: map[string]string{fmt.Sprint(i): "x"}, Workdir: "/srv"})
+				_, _, _ = len(s.Env()), s.Workdir(), s.TokenIs("token")
+			}
+		})
+	}
+	all.Wait()
+	require.Len(t, s.Env(), 8)
+}
