@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,8 +30,13 @@ type forwarders struct {
 // forwarder is one socat, in a process group of its own with those it forks.
 type forwarder struct {
 	command *exec.Cmd
+	started time.Time
 	ended   chan struct{} // closed when it was waited for
 }
+
+// retryEvery is how often a port is tried on which socat cannot listen, such as
+// one that the server itself has taken on the guest's address.
+const retryEvery = 15 * time.Second
 
 func newForwarders(outside netip.Addr, groups Groups, log *slog.Logger) *forwarders {
 	return &forwarders{outside: outside, groups: groups, log: log, running: make(map[listener]*forwarder)}
@@ -45,7 +51,7 @@ func (f *forwarders) follow(listening map[listener]struct{}) {
 		}
 	}
 	for server := range listening {
-		if running, known := f.running[server]; known && !running.hasEnded() {
+		if running, known := f.running[server]; known && (!running.hasEnded() || time.Since(running.started) < retryEvery) {
 			continue
 		}
 		started, err := f.start(server)
@@ -78,10 +84,10 @@ func (f *forwarders) start(server listener) (*forwarder, error) {
 	if err := f.groups.Start(cgroups.Socat, command.SysProcAttr, command.Start); err != nil {
 		return nil, err
 	}
-	started := &forwarder{command: command, ended: make(chan struct{})}
+	started := &forwarder{command: command, started: time.Now(), ended: make(chan struct{})}
 	go func() {
 		defer close(started.ended)
-		_ = command.Wait() // a port that is taken ends it; the next scan tries again
+		_ = command.Wait() // a port that is taken ends it; a later scan tries again
 	}()
 	return started, nil
 }

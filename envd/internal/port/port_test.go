@@ -1,11 +1,13 @@
 package port
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +23,13 @@ import (
 // are seen as servers here; their addresses differ, and socat refuses twins.
 var outside = netip.MustParseAddr("127.77.0.2")
 
-func TestParseTable_FindsListenersOnLoopback(t *testing.T) {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newScanner() *scanner {
+	return &scanner{tables: [2]int{-1, -1}, found: make(map[listener]struct{}), open: make(map[uint16]struct{})}
+}
+
+func TestParse_FindsListenersOnLoopback(t *testing.T) {
 	const tcp = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1 0 100 0 0 10 0
    1: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2 1 0 100 0 0 10 0
@@ -34,22 +42,27 @@ garbage
    1: 0000000000000000FFFF00000100007F:0BB9 00000000000000000000000000000000:0000 0A 0:0
    2: 00000000000000000000000000000000:0BBA 00000000000000000000000000000000:0000 0A 0:0
 `
-	found := make(map[listener]struct{})
-	parseTable([]byte(tcp), false, found)
-	parseTable([]byte(tcp6), true, found)
+	s := newScanner()
+	s.parse([]byte(tcp), false)
+	s.parse([]byte(tcp6), true)
 	require.Equal(t, map[listener]struct{}{
 		{port: 8080}: {}, {port: 3000, ipv6: true}: {}, {port: 3001}: {},
-	}, found)
+	}, s.found)
+	require.Equal(t, map[uint16]struct{}{80: {}, 3002: {}}, s.open)
 }
 
-func FuzzParseTable(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte("   0: 0100007F:1F90 00000000:0000 0A"), false)
 	f.Add([]byte("0: :::: 0A 0A 0A\n\n\n"), true)
 	f.Fuzz(func(t *testing.T, table []byte, ipv6 bool) {
-		found := make(map[listener]struct{})
-		parseTable(table, ipv6, found)
-		for server := range found {
+		s := newScanner()
+		s.parse(table, ipv6)
+		require.LessOrEqual(t, len(s.found)+len(s.open), 1+bytes.Count(table, []byte("\n")), "a line is one listener at most")
+		for server := range s.found {
 			require.NotZero(t, server.port)
+			if server.ipv6 {
+				require.True(t, ipv6)
+			}
 		}
 	})
 }
@@ -66,10 +79,52 @@ func TestScanner_AnIdleScanAllocatesNothing(t *testing.T) {
 	}))
 }
 
+func TestScanner_ForwardsEachPortOnceAndNoneThatIsReachable(t *testing.T) {
+	first, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer first.Close()
+	port := first.Addr().(*net.TCPAddr).Port
+	twin, err := net.Listen("tcp6", fmt.Sprintf("[::1]:%d", port))
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	defer twin.Close()
+	wide, err := net.Listen("tcp6", "[::]:0")
+	require.NoError(t, err)
+	defer wide.Close()
+	s, err := openScanner()
+	require.NoError(t, err)
+	defer s.close()
+	require.NoError(t, s.scan())
+	require.Contains(t, s.found, listener{port: uint16(port)})
+	require.NotContains(t, s.found, listener{port: uint16(port), ipv6: true})
+	require.Contains(t, s.open, uint16(wide.Addr().(*net.TCPAddr).Port))
+}
+
+func TestScanner_ReadsATableLargerThanItsBuffer(t *testing.T) {
+	const count = 300 // of lines of 150 bytes
+	s, err := openScanner()
+	require.NoError(t, err)
+	defer s.close()
+	small := len(s.buffer)
+	var ports []uint16
+	for range count {
+		server, err := net.Listen("tcp4", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer server.Close()
+		ports = append(ports, uint16(server.Addr().(*net.TCPAddr).Port))
+	}
+	require.NoError(t, s.scan())
+	require.Greater(t, len(s.buffer), small)
+	for _, port := range ports {
+		require.Contains(t, s.found, listener{port: port})
+	}
+}
+
 // serveGreeting listens on loopback and greets whoever connects.
-func serveGreeting(t *testing.T) uint16 {
+func serveGreeting(t *testing.T, address string) (port uint16, stop func()) {
 	t.Helper()
-	server, err := net.Listen("tcp", "127.0.0.1:0")
+	server, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -82,8 +137,9 @@ func serveGreeting(t *testing.T) uint16 {
 			conn.Close()
 		}
 	})
-	t.Cleanup(func() { server.Close(); serving.Wait() })
-	return uint16(server.Addr().(*net.TCPAddr).Port)
+	stop = func() { server.Close(); serving.Wait() }
+	t.Cleanup(stop)
+	return uint16(server.Addr().(*net.TCPAddr).Port), stop
 }
 
 func greeting(port uint16) string {
@@ -97,25 +153,76 @@ func greeting(port uint16) string {
 	return string(buffer[:n])
 }
 
-func TestSubsystem_ReachesAServerOnLoopbackUntilItIsStopped(t *testing.T) {
+func needSocat(t *testing.T) {
+	t.Helper()
 	if _, err := exec.LookPath("socat"); err != nil {
 		t.Skip("needs socat; run: apt-get install socat")
 	}
-	port := serveGreeting(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
-	for range 2 { // and once more after a stop
-		s.Start()
-		s.Start()
-		require.Eventually(t, func() bool { return greeting(port) == "hello" }, 10*time.Second, 20*time.Millisecond)
-		s.Stop()
-		s.Stop()
-		require.NotEqual(t, "hello", greeting(port), "no forwarder survives Stop")
+}
+
+func TestSubsystem_ReachesAServerOnLoopbackUntilItIsStopped(t *testing.T) {
+	needSocat(t)
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		port, _ := serveGreeting(t, address)
+		s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
+		for range 2 { // and once more after a stop
+			s.Start()
+			s.Start()
+			require.Eventually(t, func() bool { return greeting(port) == "hello" }, 10*time.Second, 20*time.Millisecond)
+			s.Stop()
+			s.Stop()
+			require.NotEqual(t, "hello", greeting(port), "no forwarder survives Stop")
+		}
 	}
 }
 
+func TestFollow_EndsTheForwarderOfAServerThatIsGone(t *testing.T) {
+	needSocat(t)
+	port, stop := serveGreeting(t, "127.0.0.1:0")
+	f := newForwarders(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
+	defer f.stopAll()
+	server := listener{port: port}
+	f.follow(map[listener]struct{}{server: {}})
+	require.Eventually(t, func() bool { return greeting(port) == "hello" }, 10*time.Second, 10*time.Millisecond)
+	running := f.running[server]
+	f.follow(map[listener]struct{}{server: {}})
+	require.Same(t, running, f.running[server], "one forwarder is enough")
+	stop()
+	f.follow(nil)
+	require.Empty(t, f.running)
+	require.True(t, running.hasEnded())
+}
+
+func TestFollow_DoesNotSpinOnAPortThatIsTaken(t *testing.T) {
+	needSocat(t)
+	taken, err := net.Listen("tcp", netip.AddrPortFrom(outside, 0).String())
+	require.NoError(t, err)
+	defer taken.Close()
+	server := listener{port: uint16(taken.Addr().(*net.TCPAddr).Port)}
+	f := newForwarders(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
+	defer f.stopAll()
+	f.follow(map[listener]struct{}{server: {}})
+	failed := f.running[server]
+	require.Eventually(t, failed.hasEnded, 10*time.Second, time.Millisecond)
+	f.follow(map[listener]struct{}{server: {}})
+	require.Same(t, failed, f.running[server], "it is too early to try again")
+	failed.started = time.Now().Add(-retryEvery)
+	f.follow(map[listener]struct{}{server: {}})
+	require.NotSame(t, failed, f.running[server])
+}
+
+func TestFollow_SaysOnceThatSocatIsMissing(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	var logged bytes.Buffer
+	f := newForwarders(outside, &cgroups.Groups{}, slog.New(slog.NewTextHandler(&logged, nil)))
+	for range 3 {
+		f.follow(map[listener]struct{}{{port: 1}: {}})
+	}
+	require.Equal(t, 1, strings.Count(logged.String(), "socat"))
+	require.Empty(t, f.running)
+}
+
 func TestSubsystem_BearsCallsFromEverywhere(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
 	var callers sync.WaitGroup
 	for i := range 30 {

@@ -21,6 +21,7 @@ type scanner struct {
 	tables [2]int // descriptors of /proc/net/tcp and tcp6
 	buffer []byte
 	found  map[listener]struct{}
+	open   map[uint16]struct{} // ports that are reachable as they are
 }
 
 // maxTableBytes bounds what is read of one table: a guest that opens sockets
@@ -28,7 +29,7 @@ type scanner struct {
 const maxTableBytes = 1 << 20
 
 func openScanner() (*scanner, error) {
-	s := &scanner{tables: [2]int{-1, -1}, buffer: make([]byte, 16<<10), found: make(map[listener]struct{})}
+	s := &scanner{tables: [2]int{-1, -1}, buffer: make([]byte, 16<<10), found: make(map[listener]struct{}), open: make(map[uint16]struct{})}
 	for i, path := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if errors.Is(err, os.ErrNotExist) {
@@ -51,9 +52,11 @@ func (s *scanner) close() {
 	}
 }
 
-// scan fills found with what listens now.
+// scan fills found with what listens now and needs a forwarder: one for each
+// port, to IPv4 where a server has both.
 func (s *scanner) scan() error {
 	clear(s.found)
+	clear(s.open)
 	for i, fd := range s.tables {
 		if fd < 0 {
 			continue
@@ -62,7 +65,14 @@ func (s *scanner) scan() error {
 		if err != nil {
 			return err
 		}
-		parseTable(table, i == 1, s.found)
+		s.parse(table, i == 1)
+	}
+	for server := range s.found {
+		_, reachable := s.open[server.port]
+		_, twin := s.found[listener{port: server.port}]
+		if reachable || server.ipv6 && twin {
+			delete(s.found, server)
+		}
 	}
 	return nil
 }
@@ -98,12 +108,14 @@ var (
 	loopbackIPv4   = []byte("7F") // the last two of eight digits: 127.x.x.x
 	loopbackIPv6   = []byte("00000000000000000000000001000000")
 	loopbackMapped = []byte("0000000000000000FFFF0000") // ::ffff:127.x.x.x
+	everywhereIPv4 = []byte("00000000")
+	everywhereIPv6 = []byte("00000000000000000000000000000000")
 	stateListen    = []byte("0A")
 )
 
-// parseTable adds the loopback listeners of one table. Lines that are not as
-// they should be are passed over.
-func parseTable(table []byte, ipv6 bool, found map[listener]struct{}) {
+// parse adds the listeners of one table. Lines that are not as they should be
+// are passed over.
+func (s *scanner) parse(table []byte, ipv6 bool) {
 	for len(table) > 0 {
 		var line []byte
 		if end := bytes.IndexByte(table, '\n'); end >= 0 {
@@ -119,11 +131,17 @@ func parseTable(table []byte, ipv6 bool, found map[listener]struct{}) {
 			continue
 		}
 		colon := bytes.IndexByte(local, ':')
-		if colon < 0 || !isLoopback(local[:colon], ipv6) {
+		if colon < 0 {
 			continue
 		}
-		if port, ok := parsePort(local[colon+1:]); ok {
-			found[listener{port: port, ipv6: ipv6 && bytes.Equal(local[:colon], loopbackIPv6)}] = struct{}{}
+		address := local[:colon]
+		port, ok := parsePort(local[colon+1:])
+		switch {
+		case !ok:
+		case isLoopback(address, ipv6):
+			s.found[listener{port: port, ipv6: ipv6 && bytes.Equal(address, loopbackIPv6)}] = struct{}{}
+		case bytes.Equal(address, everywhereIPv4), bytes.Equal(address, everywhereIPv6):
+			s.open[port] = struct{}{}
 		}
 	}
 }
