@@ -185,6 +185,10 @@ func TestApply_ChangesDomainsUnderOpenConnections(t *testing.T) {
 	require.Error(t, err)
 	_, err = guest.get("https://api.example/", "")
 	require.NoError(t, err)
+	guest.apply(egress.Spec{})
+	require.Nil(t, guest.slot.gateway, "it is there only while it is needed")
+	_, err = guest.get("https://good.example/", "")
+	require.NoError(t, err)
 }
 
 func TestAdopt_LeavesTheGuestToItsPolicy(t *testing.T) {
