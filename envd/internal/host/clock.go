@@ -34,8 +34,10 @@ type randomPoolInfo struct {
 // Reseed makes the kernel's random numbers this guest's own: clones of one
 // snapshot would all draw the same. The hardware generator, which the host
 // feeds, is where the difference comes from.
-func Reseed() error {
-	generator, err := os.Open("/dev/hwrng")
+func Reseed() error { return reseedFrom("/dev/hwrng") }
+
+func reseedFrom(path string) error {
+	generator, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("reseed: %w", err)
 	}

@@ -1,13 +1,15 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
 )
 
-// Machine is the one this process runs in.
+// Machine is the one this process runs in. The zero value is the real one.
 type Machine struct {
+	root         string // empty means /
 	certificates Certificates
 	names        Names
 	volumes      Volumes
@@ -20,10 +22,10 @@ func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 func (Machine) Reseed() error { return Reseed() }
 
 // FreezeFilesystem holds every write to the root file system.
-func (Machine) FreezeFilesystem() error { return FreezeFilesystem("/") }
+func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }
 
 // ThawFilesystem lets writes go on.
-func (Machine) ThawFilesystem() error { return ThawFilesystem("/") }
+func (m Machine) ThawFilesystem() error { return ThawFilesystem(cmp.Or(m.root, "/")) }
 
 // Collapse gathers envd's memory into huge pages.
 func (Machine) Collapse() (Collapsed, error) { return Collapse() }
