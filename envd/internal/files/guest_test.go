@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -21,6 +23,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 )
+
+// patience is how long a test waits for what ought to happen.
+const patience = 10 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -79,7 +84,7 @@ func (g *guest) ask(method, route string, query url.Values, body io.Reader, head
 		request.Header.Add(headers[i], headers[i+1])
 	}
 	// Otherwise the client asks for gzip by itself, and hides it.
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	require.NoError(g.t, err)
 	defer response.Body.Close()
@@ -156,4 +161,11 @@ func form(t testing.TB, parts ...formPart) (body *bytes.Buffer, contentType stri
 	}
 	require.NoError(t, writer.Close())
 	return body, writer.FormDataContentType()
+}
+
+func jsonString(t testing.TB, text string) string {
+	t.Helper()
+	encoded, err := json.Marshal(text)
+	require.NoError(t, err)
+	return string(encoded)
 }

@@ -1,0 +1,70 @@
+package files
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const smallDiskBytes = 64 << 10
+
+// smallDisk mounts a file system that is soon full.
+func smallDisk(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	require.NoError(t, os.Mkdir(path, 0o755))
+	options := fmt.Sprintf("size=%d,mode=%o", smallDiskBytes, mode)
+	require.NoError(t, syscall.Mount("tmpfs", path, "tmpfs", syscall.MS_NODEV|syscall.MS_NOSUID, options))
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(path, 0)) })
+}
+
+func TestUpload_LeavesAFullDiskAsItWas(t *testing.T) {
+	g := newGuest(t)
+	smallDisk(t, g.path("disk"), 0o777)
+	g.write("disk/kept", "old", 0o644)
+	tooLarge := strings.Repeat("x", 2*smallDiskBytes)
+	g.write("source", tooLarge, 0o644)
+	for _, name := range []string{"disk/new", "disk/kept"} {
+		got := g.put(name, "", tooLarge)
+		require.Equal(t, http.StatusInsufficientStorage, got.status, got.body)
+		got = g.compose(fmt.Sprintf(`{"source_paths":["source"],"destination":%q}`, name))
+		require.Equal(t, http.StatusInsufficientStorage, got.status, got.body)
+		body, contentType := form(t, formPart{"file", name, tooLarge})
+		got = g.ask(http.MethodPost, "/files", nil, body, "Content-Type", contentType)
+		require.Equal(t, http.StatusInsufficientStorage, got.status, got.body)
+	}
+	require.NoFileExists(t, g.path("disk/new"))
+	g.requireContent(g.path("disk/kept"), "old")
+	requireNoDraft(t, g.directory)
+	require.Equal(t, http.StatusOK, g.put("disk/new", "", strings.Repeat("x", smallDiskBytes/2)).status, "the space is given back")
+}
+
+// In a directory of root's, the user's file is written in place.
+func TestUpload_LeavesAFileOnAFullDiskThatItCannotReplace(t *testing.T) {
+	g := newGuest(t)
+	smallDisk(t, g.path("disk"), 0o755)
+	path := g.write("disk/shared", "old", 0o666)
+	got := g.put(path, "nobody", strings.Repeat("x", 2*smallDiskBytes), "X-Metadata-New", "yes")
+	require.Equal(t, http.StatusInsufficientStorage, got.status, got.body)
+	g.requireContent(path, "old")
+	require.Empty(t, attached(path))
+	require.Equal(t, http.StatusOK, g.put(path, "nobody", strings.Repeat("x", smallDiskBytes/2)).status, "the space is given back")
+	require.Equal(t, http.StatusOK, g.put(path, "nobody", "").status)
+	g.requireContent(path, "")
+}
+
+func TestUpload_SaysThatADiskIsReadOnly(t *testing.T) {
+	g := newGuest(t)
+	smallDisk(t, g.path("disk"), 0o777)
+	g.write("disk/kept", "old", 0o644)
+	require.NoError(t, syscall.Mount("", g.path("disk"), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	for _, name := range []string{"disk/new", "disk/deep/new", "disk/kept"} {
+		got := g.put(name, "", "x")
+		require.Equal(t, http.StatusBadRequest, got.status, got.body)
+		require.Contains(t, got.body, "read-only file system")
+	}
+}
