@@ -1,0 +1,110 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+)
+
+func TestUpload_LetsOneOfTwoAtOnceWinWhole(t *testing.T) {
+	g := newGuest(t)
+	contents := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20)}
+	for range 10 {
+		var both sync.WaitGroup
+		answers := make([]answer, len(contents))
+		for i, content := range contents {
+			both.Go(func() { answers[i] = g.put("file", "nobody", content) })
+		}
+		both.Wait()
+		for _, got := range answers {
+			require.Equal(t, http.StatusOK, got.status, got.body)
+		}
+		won, err := os.ReadFile(g.path("file"))
+		require.NoError(t, err)
+		require.True(t, string(won) == contents[0] || string(won) == contents[1], "%d bytes are of both", len(won))
+	}
+	requireNoDraft(t, g.directory)
+}
+
+func TestUpload_IsInvisibleUntilItIsWhole(t *testing.T) {
+	g := newGuest(t)
+	path := g.write("file", "old", 0o644)
+	body, more := io.Pipe()
+	done := make(chan answer, 1)
+	go func() {
+		done <- g.ask(http.MethodPost, "/files", at(path, ""), body, "Content-Type", "application/octet-stream")
+	}()
+	_, err := io.WriteString(more, "new ")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		drafts, err := filepath.Glob(g.path(filesystem.UploadPrefix + "*"))
+		return err == nil && len(drafts) == 1
+	}, patience, time.Millisecond)
+	require.Equal(t, "old", g.get(path, "").body)
+	_, err = io.WriteString(more, "content")
+	require.NoError(t, err)
+	require.NoError(t, more.Close())
+	require.Equal(t, http.StatusOK, (<-done).status)
+	require.Equal(t, "new content", g.get(path, "").body)
+}
+
+// Go ends a program with 10,000 threads, so that slow clients must not hold one
+// each.
+func TestUpload_HoldsNoThreadWhileItsClientIsSlow(t *testing.T) {
+	const clients = 100
+	g := newGuest(t)
+	var all sync.WaitGroup
+	bodies := make([]*io.PipeWriter, clients)
+	for i := range clients {
+		body, more := io.Pipe()
+		bodies[i] = more
+		all.Go(func() {
+			got := g.ask(http.MethodPost, "/files", at(fmt.Sprintf("file%d", i), "nobody"), body, "Content-Type", "application/octet-stream")
+			if got.status != http.StatusOK {
+				t.Errorf("client %d: %d %s", i, got.status, got.body)
+			}
+		})
+	}
+	require.Eventually(t, func() bool {
+		drafts, err := filepath.Glob(g.path(filesystem.UploadPrefix + "*"))
+		return err == nil && len(drafts) == clients
+	}, patience, time.Millisecond)
+	require.Eventually(t, func() bool {
+		threads, err := os.ReadDir("/proc/self/task")
+		return err == nil && len(threads) < clients/2
+	}, patience, time.Millisecond, "threads wait for clients")
+	for _, body := range bodies {
+		require.NoError(t, body.Close())
+	}
+	all.Wait()
+}
+
+// Some of the kernel's files have no end: a reader waits for the next line.
+func TestEndReads_EndsReadsThatWaitWithTheirRequest(t *testing.T) {
+	waiting, never, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		waiting.Close()
+		never.Close()
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	defer endReads(ctx, waiting)()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := waiting.Read(make([]byte, 1))
+		ended <- err
+	}()
+	leave()
+	require.ErrorIs(t, <-ended, os.ErrDeadlineExceeded)
+}
