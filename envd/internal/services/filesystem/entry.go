@@ -1,7 +1,6 @@
 package filesystem
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"os/user"
@@ -10,44 +9,64 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 )
 
-// MetadataPrefix starts the names of extended attributes that clients set.
-const MetadataPrefix = "user.e2b."
+// describer describes entries. It remembers the names of owners, which are
+// looked up in files, so it must not live longer than one request or batch.
+type describer struct {
+	users, groups map[uint32]string
+}
+
+func newDescriber() describer {
+	return describer{users: make(map[uint32]string), groups: make(map[uint32]string)}
+}
 
 // describe says what is at a path: of a symbolic link the link itself, and
 // where it leads.
-func describe(path string) (*pb.EntryInfo, error) {
+func (d describer) describe(path string) (*pb.EntryInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
-	entry := &pb.EntryInfo{Name: filepath.Base(path), Path: path}
+	entry := &pb.EntryInfo{
+		Name:         sayable(filepath.Base(path)),
+		Path:         sayable(path),
+		Type:         typeOf(info.Mode()),
+		Size:         info.Size(),
+		Mode:         uint32(info.Mode().Perm()),
+		Permissions:  info.Mode().String(),
+		ModifiedTime: timestamppb.New(info.ModTime()),
+	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if target, err := os.Readlink(path); err == nil {
 			if !filepath.IsAbs(target) {
 				target = filepath.Join(filepath.Dir(path), target)
 			}
+			target = sayable(target)
 			entry.SymlinkTarget = &target
 		}
 	}
-	entry.Type = typeOf(info.Mode())
-	entry.Size = info.Size()
-	entry.Mode = uint32(info.Mode().Perm())
-	entry.Permissions = info.Mode().String()
-	entry.ModifiedTime = timestamppb.New(info.ModTime())
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		entry.Owner, entry.Group = ownerName(stat.Uid), groupName(stat.Gid)
+		entry.Owner = remember(d.users, stat.Uid, ownerName)
+		entry.Group = remember(d.groups, stat.Gid, groupName)
 	}
 	if info.Mode().IsRegular() || info.IsDir() {
-		entry.Metadata = Metadata(path)
+		for key, value := range Metadata(path) {
+			if entry.Metadata == nil {
+				entry.Metadata = make(map[string]string)
+			}
+			entry.Metadata[sayable(key)] = sayable(value)
+		}
 	}
 	return entry, nil
 }
+
+// sayable is text as the protocol can carry it. Linux takes any bytes for a
+// name, protobuf only UTF-8: one odd file must not spoil a whole listing.
+func sayable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 func typeOf(mode fs.FileMode) pb.FileType {
 	switch {
@@ -62,63 +81,30 @@ func typeOf(mode fs.FileMode) pb.FileType {
 	}
 }
 
-func ownerName(id uint32) string {
-	text := strconv.FormatUint(uint64(id), 10)
-	if found, err := user.LookupId(text); err == nil {
-		return found.Username
+func remember(known map[uint32]string, id uint32, lookUp func(string) (string, error)) string {
+	if name, ok := known[id]; ok {
+		return name
 	}
-	return text
+	name := strconv.FormatUint(uint64(id), 10)
+	if found, err := lookUp(name); err == nil {
+		name = sayable(found)
+	}
+	known[id] = name
+	return name
 }
 
-func groupName(id uint32) string {
-	text := strconv.FormatUint(uint64(id), 10)
-	if found, err := user.LookupGroupId(text); err == nil {
-		return found.Name
+func ownerName(id string) (string, error) {
+	found, err := user.LookupId(id)
+	if err != nil {
+		return "", err
 	}
-	return text
+	return found.Username, nil
 }
 
-// Metadata reads what clients have attached to a file; nil where there is
-// nothing, or where the file system keeps no attributes.
-func Metadata(path string) map[string]string {
-	names := make([]byte, 64<<10)
-	n, err := unix.Llistxattr(path, names)
-	if err != nil || n == 0 {
-		return nil
+func groupName(id string) (string, error) {
+	found, err := user.LookupGroupId(id)
+	if err != nil {
+		return "", err
 	}
-	var metadata map[string]string
-	for name := range strings.SplitSeq(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
-		key, ours := strings.CutPrefix(name, MetadataPrefix)
-		if !ours {
-			continue
-		}
-		value := make([]byte, 64<<10)
-		n, err := unix.Lgetxattr(path, name, value)
-		if err != nil {
-			continue
-		}
-		if metadata == nil {
-			metadata = make(map[string]string)
-		}
-		metadata[key] = string(value[:n])
-	}
-	return metadata
-}
-
-// SetMetadata replaces everything clients have attached to a file.
-func SetMetadata(path string, metadata map[string]string) error {
-	for key := range Metadata(path) {
-		if _, kept := metadata[key]; kept {
-			continue
-		}
-		if err := unix.Lremovexattr(path, MetadataPrefix+key); err != nil && !errors.Is(err, unix.ENODATA) {
-			return err
-		}
-	}
-	for key, value := range metadata {
-		if err := unix.Lsetxattr(path, MetadataPrefix+key, []byte(value), 0); err != nil {
-			return err
-		}
-	}
-	return nil
+	return found.Name, nil
 }

@@ -23,30 +23,29 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 )
 
-// Service implements filesystem.Filesystem.
+// Service implements filesystem.Filesystem. Make one with New.
 type Service struct {
-	settings *settings.Settings
-	log      *slog.Logger
+	settings  *settings.Settings
+	log       *slog.Logger
+	listBytes int // what one listing may take of memory
+	limits    limits
 
 	mutex    sync.Mutex
+	closed   bool
+	watches  int // open ones, of streams and of watchers
 	watchers map[string]*watcher
+	buffered int // bytes of events that wait for clients that poll
+
+	collecting sync.WaitGroup // watchers' goroutines
 }
 
 var _ filesystemconnect.FilesystemHandler = (*Service)(nil)
 
 // New returns a service that watches nothing yet.
 func New(settings *settings.Settings, log *slog.Logger) *Service {
-	return &Service{settings: settings, log: log, watchers: make(map[string]*watcher)}
-}
-
-// Close ends every watcher that a client created and did not remove.
-func (s *Service) Close() {
-	s.mutex.Lock()
-	watchers := s.watchers
-	s.watchers = make(map[string]*watcher)
-	s.mutex.Unlock()
-	for _, w := range watchers {
-		w.close()
+	return &Service{
+		settings: settings, log: log, listBytes: maxListBytes, limits: defaultLimits,
+		watchers: make(map[string]*watcher),
 	}
 }
 
@@ -54,7 +53,12 @@ func (s *Service) Close() {
 func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatRequest]) (*connect.Response[pb.StatResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) (err error) {
-		entry, err = describe(path)
+		entry, err = newDescriber().describe(path)
+		if errors.Is(err, syscall.ENOTDIR) {
+			// Below a file there is nothing: whoever asks whether a path exists
+			// wants that answer.
+			return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+		}
 		return err
 	})
 	if err != nil {
@@ -67,13 +71,17 @@ func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatReques
 func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDirRequest]) (*connect.Response[pb.MakeDirResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) (err error) {
-		if _, err := os.Lstat(path); err == nil {
-			return fmt.Errorf("%s: %w", path, fs.ErrExist)
+		// Clients take "already exists" for success, so only a directory may be there.
+		if info, err := os.Stat(path); err == nil {
+			if info.IsDir() {
+				return fmt.Errorf("%s: %w", path, fs.ErrExist)
+			}
+			return fmt.Errorf("%s exists: %w", path, errNotDirectory)
 		}
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return err
 		}
-		entry, err = describe(path)
+		entry, err = newDescriber().describe(path)
 		return err
 	})
 	if err != nil {
@@ -90,13 +98,10 @@ func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveReques
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(destination), 0o755); err != nil {
+		if err := move(source, destination); err != nil {
 			return err
 		}
-		if err := os.Rename(source, destination); err != nil {
-			return err
-		}
-		entry, err = describe(destination)
+		entry, err = newDescriber().describe(destination)
 		return err
 	})
 	if err != nil {
@@ -105,11 +110,32 @@ func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveReques
 	return connect.NewResponse(&pb.MoveResponse{Entry: entry}), nil
 }
 
-// Remove deletes a path with everything below it.
+// move makes the destination's parents only once nothing speaks against it.
+func move(source, destination string) error {
+	if _, err := os.Lstat(source); err != nil {
+		return err
+	}
+	if source == destination {
+		return fmt.Errorf("%s: %w", source, errSamePlace)
+	}
+	if strings.HasPrefix(destination, strings.TrimSuffix(source, "/")+"/") {
+		return fmt.Errorf("%s to %s: %w", source, destination, errIntoItself)
+	}
+	if err := os.MkdirAll(filepath.Dir(destination), 0o755); err != nil {
+		return err
+	}
+	return os.Rename(source, destination)
+}
+
+// Remove deletes a path with everything below it; one that is not there is
+// removed already. Of a link the link is removed.
 func (s *Service) Remove(_ context.Context, request *connect.Request[pb.RemoveRequest]) (*connect.Response[pb.RemoveResponse], error) {
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
-		if _, err := os.Lstat(path); err != nil {
-			return err
+		switch {
+		case request.Msg.GetPath() == "":
+			return errRemoveNothing // elsewhere it means the working directory
+		case path == "/":
+			return errRemoveRoot
 		}
 		return os.RemoveAll(path)
 	})
@@ -117,55 +143,6 @@ func (s *Service) Remove(_ context.Context, request *connect.Request[pb.RemoveRe
 		return nil, err
 	}
 	return connect.NewResponse(&pb.RemoveResponse{}), nil
-}
-
-// ListDir lists a directory, depth levels deep; 0 means 1.
-func (s *Service) ListDir(_ context.Context, request *connect.Request[pb.ListDirRequest]) (*connect.Response[pb.ListDirResponse], error) {
-	response := &pb.ListDirResponse{}
-	depth := max(int(request.Msg.GetDepth()), 1)
-	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
-		root, err := directoryAt(path)
-		if err != nil {
-			return err
-		}
-		return filepath.WalkDir(root, func(at string, found fs.DirEntry, err error) error {
-			if at == root {
-				return err
-			}
-			if err != nil {
-				return nil //nolint:nilerr // what vanished or may not be read is left out
-			}
-			below, err := filepath.Rel(root, at)
-			if err != nil {
-				return err
-			}
-			entry, err := describe(filepath.Join(path, below))
-			if err != nil {
-				return nil //nolint:nilerr // it vanished meanwhile
-			}
-			response.Entries = append(response.Entries, entry)
-			if found.IsDir() && strings.Count(below, "/")+1 >= depth {
-				return filepath.SkipDir
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(response), nil
-}
-
-// directoryAt follows links to a directory.
-func directoryAt(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if !info.IsDir() {
-		return "", fmt.Errorf("%s: %w", path, syscall.ENOTDIR)
-	}
-	return filepath.EvalSymlinks(path)
 }
 
 // at does work on a path as the caller, and gives its error a code.
@@ -179,30 +156,4 @@ func (s *Service) at(header http.Header, path string, work func(user *permission
 		return toConnect(err)
 	}
 	return toConnect(user.Do(func() error { return work(user, resolved) }))
-}
-
-// toConnect is the one place that gives this package's errors their codes.
-func toConnect(err error) error {
-	if err == nil {
-		return nil
-	}
-	code := connect.CodeInternal
-	switch {
-	case errors.Is(err, permissions.ErrUnknownUser):
-		code = connect.CodeUnauthenticated
-	case errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EINVAL),
-		errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EXDEV), errors.Is(err, errNetworkMount):
-		code = connect.CodeInvalidArgument
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoWatcher):
-		code = connect.CodeNotFound
-	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.EISDIR):
-		code = connect.CodeAlreadyExists
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		code = connect.CodePermissionDenied
-	case errors.Is(err, errOverflow), errors.Is(err, errTooManyWatchers), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		code = connect.CodeResourceExhausted
-	case errors.Is(err, context.Canceled):
-		code = connect.CodeCanceled
-	}
-	return connect.NewError(code, err)
 }

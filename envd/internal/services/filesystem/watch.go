@@ -2,41 +2,27 @@ package filesystem
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"io/fs"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
-	"connectrpc.com/connect"
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keepalive"
-)
-
-var (
-	errNoWatcher       = errors.New("no such watcher")
-	errTooManyWatchers = errors.New("there are too many watchers: remove some")
-	errNetworkMount    = errors.New("the directory is on a network mount, whose changes are not all seen: allow it in the request")
-	errOverflow        = errors.New("changes came faster than they could be told: some are missing")
-)
-
-const (
-	// maxWatchers and maxEvents bound what clients that poll can pile up.
-	maxWatchers = 128
-	maxEvents   = 16384
 )
 
 // UploadPrefix starts the names of files that are not whole yet. Nobody is told
 // of them.
 const UploadPrefix = ".wrenn-upload-"
+
+// moveGrace is how long the second half of a rename is waited for. Without it
+// the directory was moved out of what is watched.
+const moveGrace = 50 * time.Millisecond
 
 // watchOptions is what WatchDir and CreateWatcher have in common.
 type watchOptions interface {
@@ -46,253 +32,246 @@ type watchOptions interface {
 	GetAllowNetworkMounts() bool
 }
 
-// watch is one watched directory.
+// watch is one watched directory, with what is below it when it is recursive.
+// One goroutine at a time uses it.
 type watch struct {
-	inotify      *fsnotify.Watcher
-	root         string
-	recursive    bool
-	includeEntry bool
+	user    *permissions.User
+	options watchOptions
+	limits  limits
+	kernel  *inotify
+	release func() // gives back its place among the service's watches
+
+	root     string // without links
+	shown    string // root as the client called it
+	identity os.FileInfo
+	tree     *tree
+
+	// moving holds directories that left their place, by the rename's cookie.
+	moving map[uint32]departure
+	// reported holds what a scan told of and the kernel may be about to tell.
+	reported map[place]struct{}
+
+	events    []*pb.FilesystemEvent // what the batch at hand stands for
+	describer describer
+}
+
+type departure struct {
+	directory *directory
+	at        time.Time
+}
+
+type place struct {
+	in   *directory
+	name string
 }
 
 // openWatch starts to watch as the caller: what a user cannot read cannot be
-// watched either.
-func (s *Service) openWatch(header http.Header, options watchOptions) (*watch, error) {
-	var w *watch
-	err := s.at(header, options.GetPath(), func(_ *permissions.User, path string) error {
-		root, err := directoryAt(path)
-		if err != nil {
-			return err
-		}
-		if !options.GetAllowNetworkMounts() && onNetwork(root) {
-			return errNetworkMount
-		}
-		inotify, err := fsnotify.NewBufferedWatcher(maxEvents)
-		if err != nil {
-			return err
-		}
-		w = &watch{inotify: inotify, root: root, recursive: options.GetRecursive(), includeEntry: options.GetIncludeEntry()}
-		if err := w.add(root); err != nil {
-			return errors.Join(err, inotify.Close())
-		}
-		return nil
-	})
-	return w, err
-}
-
-// add watches a directory and, when asked to, what is below it.
-func (w *watch) add(directory string) error {
-	if !w.recursive {
-		return w.inotify.Add(directory)
+// watched either. The caller of openWatch closes the watch.
+func (s *Service) openWatch(ctx context.Context, header http.Header, options watchOptions) (*watch, error) {
+	if err := s.reserve(); err != nil {
+		return nil, toConnect(err)
 	}
-	return filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			if path == directory {
-				return err
-			}
-			return nil
-		}
-		if err := w.inotify.Add(path); err != nil && path == directory {
-			return err
-		}
-		return nil
-	})
-}
-
-// next returns the events that one change stands for.
-func (w *watch) next(ctx context.Context, wake <-chan time.Time) ([]*pb.FilesystemEvent, error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-wake:
-			return nil, nil
-		case err, open := <-w.inotify.Errors:
-			if !open {
-				return nil, os.ErrClosed
-			}
-			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				return nil, errOverflow
-			}
-			return nil, err
-		case change, open := <-w.inotify.Events:
-			if !open {
-				return nil, os.ErrClosed
-			}
-			if events := w.translate(change); len(events) > 0 {
-				return events, nil
-			}
-		}
-	}
-}
-
-// translate names a change as the protocol does, relative to the root.
-func (w *watch) translate(change fsnotify.Event) []*pb.FilesystemEvent {
-	name, err := filepath.Rel(w.root, change.Name)
-	if err != nil || name == "." || strings.HasPrefix(filepath.Base(name), UploadPrefix) {
-		return nil
-	}
-	if change.Has(fsnotify.Create) && w.recursive {
-		if info, err := os.Lstat(change.Name); err == nil && info.IsDir() {
-			_ = w.add(change.Name) // it may be gone again: its removal is an event, too
-		}
-	}
-	var events []*pb.FilesystemEvent
-	for _, kind := range []struct {
-		op  fsnotify.Op
-		own pb.EventType
-	}{
-		{fsnotify.Create, pb.EventType_EVENT_TYPE_CREATE},
-		{fsnotify.Write, pb.EventType_EVENT_TYPE_WRITE},
-		{fsnotify.Remove, pb.EventType_EVENT_TYPE_REMOVE},
-		{fsnotify.Rename, pb.EventType_EVENT_TYPE_RENAME},
-		{fsnotify.Chmod, pb.EventType_EVENT_TYPE_CHMOD},
-	} {
-		if !change.Has(kind.op) {
-			continue
-		}
-		event := &pb.FilesystemEvent{Name: name, Type: kind.own}
-		if w.includeEntry {
-			event.Entry, _ = describe(change.Name) // gone already: the event stands without
-		}
-		events = append(events, event)
-	}
-	return events
-}
-
-// onNetwork tells file systems on which other machines' changes go unseen.
-// Source: statfs(2).
-func onNetwork(path string) bool {
-	const fuse, cifs, smb2, ninep = 0x65735546, 0xFF534D42, 0xFE534D42, 0x01021997
-	var stat unix.Statfs_t
-	if err := unix.Statfs(path, &stat); err != nil {
-		return false
-	}
-	switch uint32(stat.Type) {
-	case unix.NFS_SUPER_MAGIC, fuse, cifs, smb2, ninep:
-		return true
-	default:
-		return false
-	}
-}
-
-// WatchDir streams changes until the client leaves.
-func (s *Service) WatchDir(ctx context.Context, request *connect.Request[pb.WatchDirRequest], stream *connect.ServerStream[pb.WatchDirResponse]) error {
-	w, err := s.openWatch(request.Header(), request.Msg)
+	kernel, err := openInotify()
 	if err != nil {
-		return err
+		s.unreserve()
+		return nil, toConnect(err)
 	}
-	defer func() { _ = w.inotify.Close() }()
-	started := &pb.WatchDirResponse{Event: &pb.WatchDirResponse_Start{Start: &pb.WatchDirResponse_StartEvent{}}}
-	if err := stream.Send(started); err != nil {
-		return err
+	w := &watch{
+		options: options, limits: s.limits, kernel: kernel, release: s.unreserve,
+		moving: make(map[uint32]departure), reported: make(map[place]struct{}),
 	}
-	ping := time.NewTicker(keepalive.Interval(request.Header()))
-	defer ping.Stop()
-	for {
-		events, err := w.next(ctx, ping.C)
-		if err != nil {
-			return toConnect(err)
-		}
-		if events == nil {
-			alive := &pb.WatchDirResponse{Event: &pb.WatchDirResponse_Keepalive{Keepalive: &pb.WatchDirResponse_KeepAlive{}}}
-			if err := stream.Send(alive); err != nil {
-				return err
-			}
-		}
-		for _, event := range events {
-			response := &pb.WatchDirResponse{Event: &pb.WatchDirResponse_Filesystem{Filesystem: event}}
-			if err := stream.Send(response); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// watcher collects events for a client that polls.
-type watcher struct {
-	watch  *watch
-	cancel context.CancelFunc
-	ended  chan struct{}
-
-	mutex  sync.Mutex
-	events []*pb.FilesystemEvent
-	err    error
-}
-
-func (w *watcher) collect(ctx context.Context) {
-	defer close(w.ended)
-	for {
-		events, err := w.watch.next(ctx, nil)
-		w.mutex.Lock()
-		if len(w.events)+len(events) > maxEvents {
-			err = errOverflow
-		}
-		if err != nil {
-			w.err = err
-			w.mutex.Unlock()
-			return
-		}
-		w.events = append(w.events, events...)
-		w.mutex.Unlock()
-	}
-}
-
-func (w *watcher) close() {
-	w.cancel()
-	<-w.ended
-	_ = w.watch.inotify.Close()
-}
-
-// CreateWatcher is WatchDir for a client that cannot hold a stream.
-func (s *Service) CreateWatcher(ctx context.Context, request *connect.Request[pb.CreateWatcherRequest]) (*connect.Response[pb.CreateWatcherResponse], error) {
-	opened, err := s.openWatch(request.Header(), request.Msg)
+	err = s.at(header, options.GetPath(), func(user *permissions.User, path string) error {
+		w.user, w.shown = user, path
+		return w.begin(ctx)
+	})
 	if err != nil {
+		w.close()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &watcher{watch: opened, cancel: cancel, ended: make(chan struct{})}
-	id := rand.Text()
-	s.mutex.Lock()
-	full := len(s.watchers) >= maxWatchers
-	if !full {
-		s.watchers[id] = w
-	}
-	s.mutex.Unlock()
-	go w.collect(ctx)
-	if full {
-		w.close()
-		return nil, toConnect(errTooManyWatchers)
-	}
-	return connect.NewResponse(&pb.CreateWatcherResponse{WatcherId: id}), nil
+	return w, nil
 }
 
-// GetWatcherEvents hands out what has come since it was last called.
-func (s *Service) GetWatcherEvents(_ context.Context, request *connect.Request[pb.GetWatcherEventsRequest]) (*connect.Response[pb.GetWatcherEventsResponse], error) {
-	s.mutex.Lock()
-	w := s.watchers[request.Msg.GetWatcherId()]
-	s.mutex.Unlock()
-	if w == nil {
-		return nil, toConnect(errNoWatcher)
-	}
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	if len(w.events) == 0 && w.err != nil {
-		return nil, toConnect(w.err)
-	}
-	events := w.events
-	w.events = nil
-	return connect.NewResponse(&pb.GetWatcherEventsResponse{Events: events}), nil
+func (w *watch) close() {
+	w.kernel.close()
+	w.release()
 }
 
-// RemoveWatcher ends a watcher; what it had collected is lost.
-func (s *Service) RemoveWatcher(_ context.Context, request *connect.Request[pb.RemoveWatcherRequest]) (*connect.Response[pb.RemoveWatcherResponse], error) {
-	s.mutex.Lock()
-	w := s.watchers[request.Msg.GetWatcherId()]
-	delete(s.watchers, request.Msg.GetWatcherId())
-	s.mutex.Unlock()
-	if w == nil {
-		return nil, toConnect(errNoWatcher)
+func (w *watch) begin(ctx context.Context) (err error) {
+	if w.root, err = directoryAt(w.shown); err != nil {
+		return err
 	}
-	w.close()
-	return connect.NewResponse(&pb.RemoveWatcherResponse{}), nil
+	if err := w.refuseNetwork(w.root); err != nil {
+		return err
+	}
+	number, err := w.kernel.add(w.root, changeMask|selfMask)
+	if err != nil {
+		return err
+	}
+	if w.identity, err = os.Lstat(w.root); err != nil {
+		return err
+	}
+	w.tree = newTree(number)
+	if !w.options.GetRecursive() {
+		return nil
+	}
+	return w.scan(ctx, w.tree.root, false)
+}
+
+func (w *watch) refuseNetwork(path string) error {
+	if w.options.GetAllowNetworkMounts() {
+		return nil
+	}
+	remote, err := onNetwork(path)
+	if err == nil && remote {
+		err = fmt.Errorf("%s: %w", path, errNetworkMount)
+	}
+	return err
+}
+
+// next waits for changes, and returns what they stand for. Both results can be
+// there: the events are what came before the error. Nothing at all means that
+// it is until.
+func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEvent, error) {
+	for {
+		wake := until
+		if grace := time.Now().Add(moveGrace); len(w.moving) > 0 && grace.Before(until) {
+			wake = grace
+		}
+		w.kernel.wakeAt(wake)
+		if ctx.Err() != nil { // asked after wakeAt, which may have undone interruptOn
+			return nil, context.Cause(ctx)
+		}
+		changes, drained, err := w.kernel.read()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if drained {
+			clear(w.reported)
+			w.forgetDeparted()
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if time.Now().Before(until) {
+				continue
+			}
+			return nil, w.checkRoot()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if events, err := w.translate(ctx, changes); len(events) > 0 || err != nil {
+			return events, err
+		}
+	}
+}
+
+// interruptOn makes next return when the context ends.
+func (w *watch) interruptOn(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { w.kernel.wakeAt(time.Unix(1, 0)) })
+}
+
+// checkRoot notices what the kernel does not tell: that a directory above the
+// root moved, or that the root was removed while somebody was in it.
+func (w *watch) checkRoot() error {
+	now, err := os.Lstat(w.root)
+	if err != nil || !os.SameFile(now, w.identity) {
+		return fmt.Errorf("%s: %w", w.shown, errRootGone)
+	}
+	return nil
+}
+
+// translate names changes as the protocol does. Files are looked at as the
+// caller, who must not learn of them what Unix would not tell.
+func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
+	w.events, w.describer = nil, newDescriber()
+	work := func() error {
+		for _, c := range changes {
+			if err := w.apply(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if !w.options.GetRecursive() && !w.options.GetIncludeEntry() {
+		err := work()
+		return w.events, err
+	}
+	err := w.user.Do(work)
+	if err == nil {
+		err = w.checkRoot()
+	}
+	return w.events, err
+}
+
+// apply takes in one change.
+func (w *watch) apply(ctx context.Context, c change) error {
+	if c.mask&unix.IN_Q_OVERFLOW != 0 {
+		return errOverflow
+	}
+	d := w.tree.byWatch[c.watch]
+	if d == nil {
+		return nil // told before the directory was forgotten
+	}
+	const gone = unix.IN_IGNORED | unix.IN_UNMOUNT | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	if c.mask&gone != 0 {
+		if d == w.tree.root {
+			return fmt.Errorf("%s: %w", w.shown, errRootGone)
+		}
+		if c.mask&unix.IN_IGNORED != 0 {
+			w.forget(d)
+		}
+		return nil
+	}
+	if c.name == "" {
+		return nil // its parent tells it, by name
+	}
+	switch {
+	case c.mask&unix.IN_CREATE != 0:
+		if _, told := w.reported[place{d, c.name}]; !told {
+			w.tell(d, c.name, pb.EventType_EVENT_TYPE_CREATE)
+		}
+		delete(w.reported, place{d, c.name})
+	case c.mask&unix.IN_MOVED_TO != 0:
+		delete(w.reported, place{d, c.name})
+		w.tell(d, c.name, pb.EventType_EVENT_TYPE_CREATE)
+		w.arrive(c.cookie, d, c.name)
+	case c.mask&unix.IN_MOVED_FROM != 0:
+		delete(w.reported, place{d, c.name})
+		w.tell(d, c.name, pb.EventType_EVENT_TYPE_RENAME)
+		if left := w.tree.take(d, c.name); left != nil {
+			w.moving[c.cookie] = departure{left, time.Now()}
+		}
+	case c.mask&unix.IN_DELETE != 0:
+		delete(w.reported, place{d, c.name})
+		w.tell(d, c.name, pb.EventType_EVENT_TYPE_REMOVE)
+		if removed := w.tree.take(d, c.name); removed != nil {
+			w.forget(removed)
+		}
+	case c.mask&unix.IN_MODIFY != 0:
+		w.tell(d, c.name, pb.EventType_EVENT_TYPE_WRITE)
+	case c.mask&unix.IN_ATTRIB != 0:
+		w.tell(d, c.name, pb.EventType_EVENT_TYPE_CHMOD)
+	}
+	const appears = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ATTRIB // the last when it becomes readable
+	if c.mask&unix.IN_ISDIR != 0 && c.mask&appears != 0 && w.options.GetRecursive() {
+		return w.follow(ctx, d, c.name)
+	}
+	return nil
+}
+
+// tell adds an event about something in a directory.
+func (w *watch) tell(d *directory, name string, kind pb.EventType) {
+	if strings.HasPrefix(name, UploadPrefix) {
+		return
+	}
+	path := d.path(name)
+	event := &pb.FilesystemEvent{Name: sayable(path), Type: kind}
+	left := kind == pb.EventType_EVENT_TYPE_REMOVE || kind == pb.EventType_EVENT_TYPE_RENAME
+	if w.options.GetIncludeEntry() && !left {
+		// Gone already, or not for the caller's eyes: the event stands without.
+		if entry, err := w.describer.describe(filepath.Join(w.root, path)); err == nil {
+			entry.Path = sayable(filepath.Join(w.shown, path))
+			event.Entry = entry
+		}
+	}
+	w.events = append(w.events, event)
 }

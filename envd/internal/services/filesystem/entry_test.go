@@ -1,0 +1,115 @@
+package filesystem
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+)
+
+func (w *world) stat(t *testing.T, path string) *pb.EntryInfo {
+	t.Helper()
+	response, err := w.Stat(t.Context(), connect.NewRequest(&pb.StatRequest{Path: path}))
+	require.NoError(t, err)
+	return response.Msg.GetEntry()
+}
+
+func TestStat_DescribesAFileInFull(t *testing.T) {
+	w := newWorld(t)
+	path := write(t, w.path("notes.txt"), "four")
+	modified := time.Date(2020, 2, 29, 12, 0, 0, 123_000_000, time.UTC)
+	require.NoError(t, os.Chtimes(path, modified, modified))
+	require.NoError(t, os.Chown(path, 65534, 4_000_000_000))
+	require.NoError(t, SetMetadata(path, map[string]string{"author": "me", "empty": ""}))
+
+	entry := w.stat(t, path)
+	require.Equal(t, "notes.txt", entry.GetName())
+	require.Equal(t, path, entry.GetPath())
+	require.Equal(t, pb.FileType_FILE_TYPE_FILE, entry.GetType())
+	require.EqualValues(t, 4, entry.GetSize())
+	require.EqualValues(t, 0o644, entry.GetMode())
+	require.Equal(t, "-rw-r--r--", entry.GetPermissions())
+	require.Equal(t, "nobody", entry.GetOwner())
+	require.Equal(t, "4000000000", entry.GetGroup(), "a group without a name is a number")
+	require.True(t, modified.Equal(entry.GetModifiedTime().AsTime()))
+	require.Nil(t, entry.SymlinkTarget)
+	require.Equal(t, map[string]string{"author": "me", "empty": ""}, entry.GetMetadata())
+}
+
+func TestStat_TellsWhatKindOfThingItIs(t *testing.T) {
+	w := newWorld(t)
+	write(t, w.path("real", "file"), "")
+	require.NoError(t, os.Symlink("real/file", w.path("relative")))
+	require.NoError(t, os.Symlink("/nowhere/at/all", w.path("dangling")))
+	require.NoError(t, unix.Mkfifo(w.path("pipe"), 0o600))
+	for name, want := range map[string]struct {
+		kind   pb.FileType
+		target string
+	}{
+		"real":      {pb.FileType_FILE_TYPE_DIRECTORY, ""},
+		"real/file": {pb.FileType_FILE_TYPE_FILE, ""},
+		"relative":  {pb.FileType_FILE_TYPE_SYMLINK, w.path("real/file")},
+		"dangling":  {pb.FileType_FILE_TYPE_SYMLINK, "/nowhere/at/all"},
+		"pipe":      {pb.FileType_FILE_TYPE_UNSPECIFIED, ""},
+	} {
+		entry := w.stat(t, name)
+		require.Equal(t, want.kind, entry.GetType(), name)
+		require.Equal(t, want.target, entry.GetSymlinkTarget(), name)
+		require.Equal(t, w.path(name), entry.GetPath(), "relative paths start at the working directory")
+	}
+	require.Equal(t, "/root", w.stat(t, "~").GetPath())
+	require.Equal(t, "/", w.stat(t, "/../..").GetPath())
+}
+
+func TestStat_SpellsNamesThatAreNotText(t *testing.T) {
+	w := newWorld(t)
+	write(t, w.path("odd", "a\xff\xfe"), "")
+	require.NoError(t, os.Symlink("\xfd", w.path("odd", "link")))
+	require.NoError(t, unix.Setxattr(w.path("odd"), MetadataPrefix+"k", []byte("\xfc"), 0))
+	listed := w.list(t, "odd", 1)
+	require.Equal(t, []string{"a\uFFFD", "link"}, names(listed))
+	require.Equal(t, w.path("odd", "\uFFFD"), listed[1].GetSymlinkTarget())
+	require.Equal(t, "\uFFFD", w.stat(t, "odd").GetMetadata()["k"])
+}
+
+func TestMetadata_IsReplacedAndBounded(t *testing.T) {
+	w := newWorld(t)
+	path := write(t, w.path("file"), "")
+	require.NoError(t, unix.Setxattr(path, "user.other", []byte("not ours"), 0))
+	require.Nil(t, Metadata(path))
+	require.NoError(t, SetMetadata(path, map[string]string{"a": "1", "b": "2"}))
+	require.NoError(t, SetMetadata(path, map[string]string{"b": "3", "c": "4"}))
+	require.Equal(t, map[string]string{"b": "3", "c": "4"}, Metadata(path))
+	require.NoError(t, SetMetadata(path, nil))
+	require.Nil(t, Metadata(path))
+	require.Error(t, SetMetadata(w.path("missing"), map[string]string{"a": "1"}))
+	require.Nil(t, Metadata(w.path("missing")))
+
+	tooMuch := mountTmpfs(t, w.path("tmpfs"), "size=8m")
+	path = write(t, tooMuch+"/file", "")
+	for i := range 40 {
+		if err := unix.Setxattr(path, fmt.Sprintf("%s%d", MetadataPrefix, i), []byte(strings.Repeat("x", 4096)), 0); err != nil {
+			t.Skipf("this kernel's tmpfs keeps no user attributes: %v", err)
+		}
+	}
+	require.Len(t, Metadata(path), maxMetadataBytes/4097)
+}
+
+func mountTmpfs(t *testing.T, path, options string) string {
+	t.Helper()
+	makeDirectory(t, path)
+	require.NoError(t, unix.Mount("tmpfs", path, "tmpfs", 0, options))
+	t.Cleanup(func() {
+		if err := unix.Unmount(path, 0); err != nil {
+			require.ErrorIs(t, err, unix.EINVAL, "it may be unmounted already")
+		}
+	})
+	return path
+}

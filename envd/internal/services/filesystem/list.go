@@ -1,0 +1,144 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+)
+
+const (
+	// readAtOnce is how many names of a directory are read in one go.
+	readAtOnce = 256
+	// maxListBytes bounds the memory one listing takes in envd, with
+	// entryOverhead as what an entry takes beyond its size on the wire.
+	maxListBytes  = 64 << 20
+	entryOverhead = 256
+)
+
+// ListDir lists a directory, depth levels deep; 0 means 1. What the caller may
+// not read below it is left out. The order is that of a walk by name.
+func (s *Service) ListDir(ctx context.Context, request *connect.Request[pb.ListDirRequest]) (*connect.Response[pb.ListDirResponse], error) {
+	lister := &lister{ctx: ctx, describer: newDescriber(), budget: s.listBytes}
+	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
+		root, err := directoryAt(path)
+		if err != nil {
+			return err
+		}
+		lister.root, lister.shown = root, path
+		return lister.list("", max(request.Msg.GetDepth(), 1))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&pb.ListDirResponse{Entries: lister.entries}), nil
+}
+
+// directoryAt follows links to a directory.
+func directoryAt(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.IsDir() {
+		return "", fmt.Errorf("%s: %w", path, errNotDirectory)
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// lister collects entries of one listing.
+type lister struct {
+	ctx       context.Context //nolint:containedctx // a lister lives for one request
+	describer describer
+	root      string // without links
+	shown     string // root as the client called it
+	budget    int    // bytes
+	entries   []*pb.EntryInfo
+}
+
+type found struct {
+	name        string
+	isDirectory bool
+	entry       *pb.EntryInfo
+}
+
+// list adds what is in the directory at a path relative to the root.
+func (l *lister) list(directory string, depth uint32) error {
+	children, err := l.read(directory)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(children, func(a, b found) int { return strings.Compare(a.name, b.name) })
+	for _, child := range children {
+		l.entries = append(l.entries, child.entry)
+		if !child.isDirectory || depth <= 1 {
+			continue
+		}
+		err := l.list(filepath.Join(directory, child.name), depth-1)
+		if err != nil && !isOutOfReach(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// read describes a directory's entries as they come, in pieces: a directory can
+// hold more names than envd has memory.
+func (l *lister) read(directory string) ([]found, error) {
+	opened, err := openDirectory(filepath.Join(l.root, directory))
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	var children []found
+	for {
+		if err := context.Cause(l.ctx); err != nil {
+			return nil, err
+		}
+		batch, err := opened.ReadDir(readAtOnce)
+		for _, item := range batch {
+			entry, err := l.describer.describe(filepath.Join(l.root, directory, item.Name()))
+			if err != nil {
+				continue // it vanished meanwhile, or may not be looked at
+			}
+			entry.Path = sayable(filepath.Join(l.shown, directory, item.Name()))
+			if l.budget -= proto.Size(entry) + entryOverhead; l.budget < 0 {
+				return nil, fmt.Errorf("%s: %w", l.shown, errListTooLong)
+			}
+			children = append(children, found{item.Name(), entry.GetType() == pb.FileType_FILE_TYPE_DIRECTORY, entry})
+		}
+		if errors.Is(err, io.EOF) {
+			return children, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// openDirectory opens for reading names, not through a link.
+func openDirectory(path string) (*os.File, error) {
+	return os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// isOutOfReach tells errors that concern one directory of many: it vanished, is
+// something else by now, or the caller cannot go there.
+func isOutOfReach(err error) bool {
+	for _, known := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}

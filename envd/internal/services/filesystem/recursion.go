@@ -1,0 +1,152 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+)
+
+// follow watches a directory that appeared, and tells what is in it: that may
+// have come before the watch did.
+func (w *watch) follow(ctx context.Context, parent *directory, name string) error {
+	d, err := w.attach(parent, name)
+	if d == nil || err != nil {
+		return err
+	}
+	return w.scan(ctx, d, true)
+}
+
+// arrive puts a directory that left its place where it went to, so that its
+// branch keeps its watches. follow then looks whether it is really there: with
+// several moves at once it may have gone on, or be another of the same name.
+func (w *watch) arrive(cookie uint32, parent *directory, name string) {
+	moved, found := w.moving[cookie]
+	if !found || parent.isWithin(moved.directory) {
+		return
+	}
+	delete(w.moving, cookie)
+	if !moved.directory.isHung() {
+		w.put(moved.directory, parent, name)
+	}
+}
+
+// attach watches a directory at its place in the tree. It returns nil where
+// there is nothing new to look into: the directory is known, gone, or out of
+// the caller's reach.
+func (w *watch) attach(parent *directory, name string) (*directory, error) {
+	path := filepath.Join(w.root, parent.path(name))
+	if err := w.refuseNetwork(path); err != nil {
+		return nil, unlessOutOfReach(err)
+	}
+	number, err := w.kernel.add(path, changeMask|unix.IN_MASK_ADD) // the root may be mounted here
+	if err != nil {
+		return nil, unlessOutOfReach(err)
+	}
+	if known := w.tree.byWatch[number]; known != nil {
+		// It moved here. Or it is mounted at two places, maybe below itself.
+		if !parent.isWithin(known) && parent.children[name] != known {
+			w.put(known, parent, name)
+		}
+		return nil, nil //nolint:nilnil // documented above
+	}
+	if len(w.tree.byWatch) >= w.limits.directories {
+		return nil, fmt.Errorf("%s: %w", w.shown, errTooManyDirectories)
+	}
+	d := &directory{watch: number}
+	w.put(d, parent, name)
+	return d, nil
+}
+
+func (w *watch) put(d, parent *directory, name string) {
+	if replaced := w.tree.put(d, parent, name); replaced != nil {
+		w.forget(replaced)
+	}
+}
+
+// scan watches all that is below a directory, and tells of it when asked to.
+func (w *watch) scan(ctx context.Context, top *directory, tell bool) error {
+	for left := []*directory{top}; len(left) > 0; {
+		d := left[len(left)-1]
+		left = left[:len(left)-1]
+		below, err := w.scanOne(ctx, d, tell)
+		if err != nil {
+			return err
+		}
+		left = append(left, below...)
+	}
+	return nil
+}
+
+func (w *watch) scanOne(ctx context.Context, d *directory, tell bool) (below []*directory, err error) {
+	opened, err := openDirectory(filepath.Join(w.root, d.path("")))
+	if err != nil {
+		return nil, unlessOutOfReach(err)
+	}
+	defer opened.Close()
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		batch, readErr := opened.ReadDir(readAtOnce)
+		for _, entry := range batch {
+			if tell {
+				w.reported[place{d, entry.Name()}] = struct{}{}
+				w.tell(d, entry.Name(), pb.EventType_EVENT_TYPE_CREATE)
+			}
+			if !entry.IsDir() {
+				continue
+			}
+			child, err := w.attach(d, entry.Name())
+			if err != nil {
+				return nil, err
+			}
+			if child != nil {
+				below = append(below, child)
+			}
+		}
+		switch {
+		case max(len(w.events), len(w.reported)) > w.limits.events:
+			return nil, errOverflow
+		case errors.Is(readErr, io.EOF):
+			return below, nil
+		case readErr != nil:
+			return nil, unlessOutOfReach(readErr)
+		}
+	}
+}
+
+// forget ends the watches of a branch.
+func (w *watch) forget(branch *directory) {
+	for _, number := range w.tree.forget(branch) {
+		w.kernel.remove(number)
+	}
+}
+
+// forgetDeparted ends the watches of directories that were moved away: what
+// happens in them is no longer this watch's business.
+func (w *watch) forgetDeparted() {
+	for cookie, moved := range w.moving {
+		arrived := moved.directory.isHung()
+		if !arrived && time.Since(moved.at) < moveGrace {
+			continue
+		}
+		delete(w.moving, cookie)
+		if !arrived {
+			w.forget(moved.directory)
+		}
+	}
+}
+
+func unlessOutOfReach(err error) error {
+	if isOutOfReach(err) {
+		return nil
+	}
+	return err
+}

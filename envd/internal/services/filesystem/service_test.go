@@ -1,0 +1,217 @@
+package filesystem
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+)
+
+func TestMakeDir_MakesParentsThatBelongToTheCaller(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, os.Chown(makeDirectory(t, w.path("home")), 65534, 65534))
+	response, err := w.MakeDir(t.Context(), as("nobody", &pb.MakeDirRequest{Path: "home/a/b"}))
+	require.NoError(t, err)
+	require.Equal(t, w.path("home/a/b"), response.Msg.GetEntry().GetPath())
+	for _, made := range []string{"home/a", "home/a/b"} {
+		entry := w.stat(t, made)
+		require.Equal(t, "nobody", entry.GetOwner())
+		require.Equal(t, "nogroup", entry.GetGroup())
+		require.Equal(t, "drwxr-xr-x", entry.GetPermissions())
+	}
+}
+
+func TestMove_MakesParentsAndReplacesAFile(t *testing.T) {
+	w := newWorld(t)
+	write(t, w.path("old"), "new content")
+	write(t, w.path("a", "b", "target"), "old content")
+	response, err := w.Move(t.Context(), connect.NewRequest(&pb.MoveRequest{Source: "old", Destination: "a/b/target"}))
+	require.NoError(t, err)
+	require.Equal(t, "target", response.Msg.GetEntry().GetName())
+	content, err := os.ReadFile(w.path("a/b/target"))
+	require.NoError(t, err)
+	require.Equal(t, "new content", string(content))
+	_, err = w.Move(t.Context(), connect.NewRequest(&pb.MoveRequest{Source: "a", Destination: "x/y/z"}))
+	require.NoError(t, err)
+	require.FileExists(t, w.path("x/y/z/b/target"))
+}
+
+func TestMove_OfNothingMakesNothing(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.Move(t.Context(), connect.NewRequest(&pb.MoveRequest{Source: "missing", Destination: "new/place"}))
+	requireCode(t, connect.CodeNotFound, "missing", err)
+	require.NoDirExists(t, w.path("new"))
+}
+
+func TestRemove_TakesTreesAndLinksButNotWhatLinksLeadTo(t *testing.T) {
+	w := newWorld(t)
+	kept := write(t, w.path("kept", "file"), "")
+	makeDirectory(t, w.path("tree", "a", "b"))
+	require.NoError(t, os.Symlink("../kept", w.path("tree", "link")))
+	for range 2 { // what is not there is removed already
+		_, err := w.Remove(t.Context(), connect.NewRequest(&pb.RemoveRequest{Path: "tree"}))
+		require.NoError(t, err)
+		require.NoDirExists(t, w.path("tree"))
+	}
+	require.FileExists(t, kept)
+}
+
+// call is one RPC on a path, as a user.
+type call func(ctx context.Context, w *world, user, path string) error
+
+var calls = map[string]call{
+	"Stat": func(ctx context.Context, w *world, user, path string) error {
+		_, err := w.Stat(ctx, as(user, &pb.StatRequest{Path: path}))
+		return err
+	},
+	"ListDir": func(ctx context.Context, w *world, user, path string) error {
+		_, err := w.ListDir(ctx, as(user, &pb.ListDirRequest{Path: path}))
+		return err
+	},
+	"MakeDir": func(ctx context.Context, w *world, user, path string) error {
+		_, err := w.MakeDir(ctx, as(user, &pb.MakeDirRequest{Path: path}))
+		return err
+	},
+	"Remove": func(ctx context.Context, w *world, user, path string) error {
+		_, err := w.Remove(ctx, as(user, &pb.RemoveRequest{Path: path}))
+		return err
+	},
+	// Move takes "source>destination", or a source alone.
+	"Move": func(ctx context.Context, w *world, user, path string) error {
+		source, destination, found := strings.Cut(path, ">")
+		if !found {
+			destination = "/tmp/never-made"
+		}
+		_, err := w.Move(ctx, as(user, &pb.MoveRequest{Source: source, Destination: destination}))
+		return err
+	},
+	"CreateWatcher": func(ctx context.Context, w *world, user, path string) error {
+		_, err := w.CreateWatcher(ctx, as(user, &pb.CreateWatcherRequest{Path: path}))
+		return err
+	},
+	"WatchDir": func(ctx context.Context, w *world, user, path string) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		stream, err := w.WatchDir(ctx, as(user, &pb.WatchDirRequest{Path: path}))
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		if stream.Receive() {
+			return nil
+		}
+		return stream.Err()
+	},
+}
+
+func TestBadInput_GetsACodeAndAMessage(t *testing.T) {
+	w := newWorld(t)
+	write(t, w.path("file"), "")
+	write(t, w.path("secret", "key"), "")
+	makeDirectory(t, w.path("secret", "room"))
+	makeDirectory(t, w.path("full", "of", "things"))
+	require.NoError(t, os.Chmod(w.path("secret"), 0o700))
+	require.NoError(t, os.Symlink("circle", w.path("circle")))
+	mountTmpfs(t, w.path("mounted"), "size=64k")
+	const invalid, missing, exists, denied = connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied
+	long := strings.Repeat("x", 300)
+	for name, row := range map[string][]struct {
+		user, path string
+		code       connect.Code
+		message    string
+	}{
+		"every": {
+			{"root", "a\x00b", invalid, "NUL"},
+			{"root", "~other/x", invalid, "home"},
+			{"root", "/" + strings.Repeat("x/", 3000), invalid, "too long"},
+			{"no-such-user", "file", connect.CodeUnauthenticated, "does not exist"},
+		},
+		"Stat": {
+			{"root", "missing", missing, "missing"},
+			{"root", "file/below", missing, "below"},
+			{"root", long, invalid, "too long"},
+			{"nobody", "secret/key", denied, "denied"},
+			{"nobody", "/root/x", denied, "denied"},
+		},
+		"ListDir": {
+			{"root", "missing", missing, "missing"},
+			{"root", "file", invalid, "not a directory"},
+			{"root", "circle", invalid, "symbolic links"},
+			{"nobody", "secret", denied, "denied"},
+			{"nobody", "secret/room", denied, "denied"},
+		},
+		"MakeDir": {
+			{"root", "full", exists, "exists"},
+			{"root", "/", exists, "exists"},
+			{"root", "file", invalid, "not a directory"},
+			{"root", "file/below", invalid, "not a directory"},
+			{"nobody", "mine", denied, "denied"},
+			{"root", "/proc/x", missing, "/proc/x"},
+		},
+		"Remove": {
+			{"root", "/", invalid, "root directory"},
+			{"root", "/tmp/../..", invalid, "root directory"},
+			{"root", "", invalid, "must be given"},
+			{"root", "mounted", connect.CodeFailedPrecondition, "busy"},
+			{"nobody", "file", denied, "denied"},
+			{"nobody", "secret/key", denied, "denied"},
+			{"nobody", "full", denied, "denied"},
+		},
+		"Move": {
+			{"root", "missing", missing, "missing"},
+			{"root", "file>file", invalid, "the same"},
+			{"root", "file>./full/../file", invalid, "the same"},
+			{"root", "full>full/of/things/new", invalid, "into itself"},
+			{"root", "/>/x", invalid, "into itself"},
+			{"root", "file>full", exists, "exists"},
+			{"root", "full>secret", exists, "exists"},
+			{"root", "file>mounted/file", invalid, "cross-device"},
+			{"root", "file>x\x00y", invalid, "NUL"},
+			{"root", "file>file/x", invalid, "into itself"},
+			{"root", "full>file/x", invalid, "not a directory"},
+			{"nobody", "file>moved", denied, "denied"},
+			{"nobody", "secret/key", denied, "denied"},
+		},
+		"CreateWatcher": {
+			{"root", "missing", missing, "missing"},
+			{"root", "file", invalid, "not a directory"},
+			{"nobody", "secret", denied, "denied"},
+			{"nobody", "secret/room", denied, "denied"},
+		},
+		"WatchDir": {
+			{"root", "missing", missing, "missing"},
+			{"root", "file", invalid, "not a directory"},
+			{"nobody", "secret", denied, "denied"},
+		},
+	} {
+		for called, do := range calls {
+			if name != called && name != "every" {
+				continue
+			}
+			for _, test := range row {
+				err := do(t.Context(), w, test.user, test.path)
+				require.Error(t, err, "%s %.40q as %s", called, test.path, test.user)
+				require.Equal(t, test.code.String(), connect.CodeOf(err).String(), "%s %.40q as %s: %v", called, test.path, test.user, err)
+				require.Contains(t, err.Error(), test.message, "%s %.40q", called, test.path)
+			}
+		}
+	}
+	require.FileExists(t, w.path("secret", "key"))
+	require.DirExists(t, w.path("full", "of", "things"))
+	require.Zero(t, descriptors(t, "inotify"), "a watch that did not begin leaves nothing")
+}
+
+func TestBadInput_OfAWatcherIsNotFound(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"", "unknown", "\x00"} {
+		_, err := w.GetWatcherEvents(t.Context(), connect.NewRequest(&pb.GetWatcherEventsRequest{WatcherId: id}))
+		requireCode(t, connect.CodeNotFound, "no such watcher", err)
+		_, err = w.RemoveWatcher(t.Context(), connect.NewRequest(&pb.RemoveWatcherRequest{WatcherId: id}))
+		requireCode(t, connect.CodeNotFound, "no such watcher", err)
+	}
+}
