@@ -25,12 +25,8 @@ func (p *Pool) Adopt(name string) (*Slot, error) {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoSuchSlot)
 	}
 	slot := p.slot(index)
-	for _, path := range []string{p.record(index), slot.Namespace()} {
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", name, ErrNoSuchSlot)
-		} else if err != nil {
-			return nil, fmt.Errorf("adopt network slot %s: %w", name, err)
-		}
+	if p.isTaken(index) || absent(p.record(index)) || absent(slot.Namespace()) {
+		return nil, fmt.Errorf("%s: %w", name, ErrNoSuchSlot)
 	}
 	p.take(slot)
 	return slot, nil
@@ -45,11 +41,29 @@ func (p *Pool) RemoveLeftovers() error {
 	}
 	for _, record := range records {
 		index, err := strconv.Atoi(record.Name())
-		if err == nil && !p.isTaken(index) {
-			p.config.Log.Info("removing a network slot that nobody uses", "slot", index)
-			p.discard(p.slot(index))
+		if err != nil {
+			continue
+		}
+		if err := p.removeLeftover(index); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// removeLeftover looks again under the lock that slots are made under: the slot
+// may be another one by now.
+func (p *Pool) removeLeftover(index int) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if p.isTaken(index) || absent(p.record(index)) {
+		return nil
+	}
+	p.config.Log.Info("removing a network slot that nobody uses", "slot", index)
+	p.discard(p.slot(index))
 	return nil
 }
 
@@ -60,6 +74,7 @@ func (p *Pool) Leave() {
 	p.tasks.Wait()
 	p.mutex.Lock()
 	handedOut := slices.Collect(maps.Values(p.taken))
+	clear(p.taken)
 	p.mutex.Unlock()
 	for _, slot := range handedOut {
 		slot.close()

@@ -174,13 +174,15 @@ func (p *Pool) make() (*Slot, error) {
 		return nil, err
 	}
 	slot := p.slot(index)
+	p.take(slot) // before there is a record that could be taken for a leftover
 	if err := os.WriteFile(p.record(index), nil, 0o600); err != nil {
+		p.giveUp(index)
 		return nil, fmt.Errorf("record network slot: %w", err)
 	}
 	if err := slot.create(); err != nil {
+		p.giveUp(index)
 		return nil, errors.Join(err, os.Remove(p.record(index)))
 	}
-	p.take(slot)
 	return slot, nil
 }
 
@@ -212,7 +214,8 @@ func (p *Pool) record(index int) string {
 	return filepath.Join(p.config.StateDir, strconv.Itoa(index))
 }
 
-// freeIndex finds the lowest index whose names and addresses nobody uses.
+// freeIndex finds the lowest index whose names and addresses nobody uses, nor
+// may still be used by a slot on its way out or one that waits to be adopted.
 func (p *Pool) freeIndex() (int, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -228,14 +231,19 @@ func (p *Pool) freeIndex() (int, error) {
 	}
 	for index := range 1 << (31 - p.config.Range.Bits()) {
 		slot := p.slot(index)
-		if names[slot.hostDevice()] || overlaps(addresses, slot.hostSide) {
+		if names[slot.hostDevice()] || overlaps(addresses, slot.hostSide) || p.isTaken(index) {
 			continue
 		}
-		if _, err := os.Stat(slot.Namespace()); errors.Is(err, os.ErrNotExist) {
+		if absent(slot.Namespace()) && absent(p.record(index)) {
 			return index, nil
 		}
 	}
 	return 0, ErrNoSlots
+}
+
+func absent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func overlaps(addresses []netlink.Addr, candidate netip.Addr) bool {

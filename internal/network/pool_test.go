@@ -59,9 +59,11 @@ func TestPool_CloseLeavesNothingBehind(t *testing.T) {
 	stateDir := t.TempDir()
 	pool := newTestPool(t, stateDir)
 	slot := acquire(t, pool)
+	device := device(t, slot)
 	pool.Release(slot)
 	require.NoError(t, pool.Close())
-	requireGone(t, slot)
+	requireGone(t, device)
+	require.NoFileExists(t, slot.Namespace())
 	records, err := os.ReadDir(stateDir)
 	require.NoError(t, err)
 	require.Empty(t, records)
@@ -76,8 +78,9 @@ func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 
 	next := newTestPool(t, stateDir)
 	defer func() { require.NoError(t, next.Close()) }()
+	device := device(t, orphan)
 	require.NoError(t, next.RemoveLeftovers())
-	requireGone(t, orphan)
+	requireGone(t, device)
 	_, err := next.Adopt(orphan.Name())
 	require.ErrorIs(t, err, ErrNoSuchSlot)
 }
@@ -95,8 +98,9 @@ func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, kept.Address(), adopted.Address())
 	fresh := acquire(t, next)
+	device := device(t, orphan)
 	require.NoError(t, next.RemoveLeftovers())
-	requireGone(t, orphan)
+	requireGone(t, device)
 	for _, slot := range []*Slot{adopted, fresh} {
 		require.FileExists(t, slot.Namespace())
 		next.Release(slot)
@@ -105,6 +109,27 @@ func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
 		_, err := next.Adopt(name)
 		require.ErrorIs(t, err, ErrNoSuchSlot, name)
 	}
+}
+
+func TestPool_RemovesNoSlotThatIsBeingMade(t *testing.T) {
+	pool := newTestPool(t, t.TempDir())
+	defer func() { require.NoError(t, pool.Close()) }()
+	cleaning, stop := context.WithCancel(t.Context())
+	cleaned := make(chan error, 1)
+	go func() {
+		var err error
+		for cleaning.Err() == nil && err == nil {
+			err = pool.RemoveLeftovers()
+		}
+		cleaned <- err
+	}()
+	for range 2 * readySlots {
+		slot := acquire(t, pool)
+		require.FileExists(t, slot.Namespace())
+		pool.Release(slot)
+	}
+	stop()
+	require.NoError(t, <-cleaned)
 }
 
 func TestEnableForwarding_IsUndoneByWhoeverComesAfterACrash(t *testing.T) {
@@ -134,9 +159,16 @@ func TestEnableForwarding_IsUndoneByWhoeverComesAfterACrash(t *testing.T) {
 	require.NoError(t, deleteNamespace("wrenn-test-forwarding"))
 }
 
-func requireGone(t *testing.T, slot *Slot) {
+// device is a slot's identity: its name may be another's as soon as it is gone.
+func device(t *testing.T, slot *Slot) int {
 	t.Helper()
-	require.NoFileExists(t, slot.Namespace())
-	_, err := netlink.LinkByName(slot.hostDevice())
+	link, err := netlink.LinkByName(slot.hostDevice())
+	require.NoError(t, err)
+	return link.Attrs().Index
+}
+
+func requireGone(t *testing.T, device int) {
+	t.Helper()
+	_, err := netlink.LinkByIndex(device)
 	require.ErrorAs(t, err, &netlink.LinkNotFoundError{})
 }
