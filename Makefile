@@ -49,7 +49,7 @@ deps: ## install the Debian packages that running Wrenn needs, if any is missing
 	@deploy/install-packages.sh run
 
 .PHONY: test
-test: test-deps check-generated vet test-unit test-e2e ## everything that CI runs
+test: test-deps check-generated vet test-unit test-fuzz test-e2e ## everything that CI runs
 
 .PHONY: test-deps
 test-deps:
@@ -70,8 +70,15 @@ vet:
 test-unit: test-deps build ## the tests of each package
 	@echo "Testing each package"
 	@go test $(AS_ROOT) -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
-	@cd envd && go test $(AS_ROOT) ./...
+	@echo "Testing the guest agent, with the race detector"
+	@cd envd && CGO_ENABLED=1 go test -race $(AS_ROOT) ./...
 
+.PHONY: test-fuzz
+test-fuzz: test-deps ## a few seconds of made-up input for each parser, or: make test-fuzz FUZZ_TIME=1h
+	@deploy/fuzz.sh
+
+# For how long make test-fuzz feeds each parser, and how often make storm pauses.
+export FUZZ_TIME ?= 3s
 ROUNDS ?= 100
 
 .PHONY: storm

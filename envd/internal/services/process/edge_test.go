@@ -228,7 +228,9 @@ func TestStart_LeavesADaemonAlone(t *testing.T) {
 // cgroups are real in its own tests.
 type frozen struct{}
 
-func (frozen) Start(cgroups.Class, *syscall.SysProcAttr, func() error) error { return cgroups.ErrFrozen }
+func (frozen) Start(cgroups.Class, *syscall.SysProcAttr, func() error) error {
+	return cgroups.ErrFrozen
+}
 
 func TestStart_IsRefusedWhileCommandsAreStopped(t *testing.T) {
 	service := New(settings.New(), frozen{}, slog.New(slog.DiscardHandler))
