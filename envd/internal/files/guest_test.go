@@ -33,6 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // is root, and everybody may write in its directory.
 type guest struct {
 	t         testing.TB
+	handler   *Handler
 	url       string
 	directory string
 }
@@ -50,7 +51,7 @@ func newGuest(t testing.TB) *guest {
 	router.HandleFunc("POST /files/compose", handler.Compose)
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
-	return &guest{t: t, url: server.URL, directory: directory}
+	return &guest{t: t, handler: handler, url: server.URL, directory: directory}
 }
 
 // sharedDirectory is one that every user may reach and write in.
