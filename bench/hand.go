@@ -48,18 +48,40 @@ func prepareHand(ctx context.Context, wrenn *installation.Installation) (_ *hand
 	if memory == "" || disk == "" || !slices.Contains(h.arguments, devicesOption) {
 		return nil, fmt.Errorf("arguments of QEMU are not as expected: %q", h.arguments)
 	}
-	h.templateDir = filepath.Dir(memory)
-	if h.dir, err = os.MkdirTemp(filepath.Dir(filepath.Dir(h.templateDir)), "bench-"); err != nil {
+	storage := filepath.Dir(filepath.Dir(filepath.Dir(memory))) // STORAGE/sandboxes/ID/memory
+	if h.templateDir, err = findTemplate(filepath.Join(storage, "templates"), memory); err != nil {
+		return nil, err
+	}
+	if h.dir, err = os.MkdirTemp(storage, "bench-"); err != nil {
 		return nil, err
 	}
 	for i, argument := range h.arguments {
 		argument = strings.ReplaceAll(argument, disk, h.diskPath())
+		argument = strings.ReplaceAll(argument, memory, filepath.Join(h.templateDir, "memory"))
 		h.arguments[i] = strings.ReplaceAll(argument, s.ID, "bench")
 	}
 	if err := makeNamespace(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(h.dir))
 	}
 	return h, nil
+}
+
+// findTemplate finds the template whose memory a sandbox shares.
+func findTemplate(templates, memory string) (string, error) {
+	shared, err := os.Stat(memory)
+	if err != nil {
+		return "", err
+	}
+	candidates, err := filepath.Glob(filepath.Join(templates, "*", "memory"))
+	if err != nil {
+		return "", err
+	}
+	for _, candidate := range candidates {
+		if info, err := os.Stat(candidate); err == nil && os.SameFile(info, shared) {
+			return filepath.Dir(candidate), nil
+		}
+	}
+	return "", fmt.Errorf("no template in %s has the memory that a sandbox was started from", templates)
 }
 
 // pathOption finds "key=path" among the comma-separated options of QEMU.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -20,16 +21,18 @@ import (
 )
 
 type options struct {
-	rounds   int
-	commands int
-	json     bool
-	verbose  bool
+	rounds    int
+	commands  int
+	transfers int
+	json      bool
+	verbose   bool
 }
 
 func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 9, "how often each thing is measured")
 	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
+	flag.IntVar(&o.transfers, "transfers", 5, "how often 100 MB are moved each way")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
 	flag.Parse()
@@ -43,8 +46,8 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if o.rounds < 1 || o.commands < 1 {
-		return errors.New("-rounds and -commands must be at least 1")
+	if o.rounds < 1 || o.commands < 1 || o.transfers < 1 {
+		return errors.New("-rounds, -commands and -transfers must be at least 1")
 	}
 	output := io.Discard
 	if o.verbose {
@@ -95,6 +98,14 @@ func measure(ctx context.Context, wrenn *installation.Installation, o options) (
 			}
 		}
 	}
-	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, "\nthe guest agent by itself")
+	if err := measureGuestAgent(ctx, wrenn, o.transfers, o.commands, measured); err != nil {
+		return nil, fmt.Errorf("measure the guest agent: %w", err)
+	}
+	binary, err := os.Stat(filepath.Join(filepath.Dir(wrenn.Binary), "envd"))
+	if err != nil {
+		return nil, err
+	}
+	measured.agentSize = float64(binary.Size())
 	return measured, nil
 }

@@ -86,7 +86,8 @@ func (c *Client) Init(ctx context.Context, currentToken string, settings Init) e
 // Freeze stops every command of the guest's users and waits up to maxWait until
 // none runs. A guest that has no means to do it runs on, which is no error.
 func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration) error {
-	err := c.call(ctx, http.MethodPost, fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds()), token, nil)
+	path := fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds())
+	err := retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) })
 	var answered *StatusError
 	if errors.As(err, &answered) && (answered.Status == http.StatusServiceUnavailable || answered.Status == http.StatusNotFound) {
 		return nil
@@ -96,7 +97,7 @@ func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration
 
 // PrepareSnapshot quiets envd; when it returns, the guest may be paused.
 func (c *Client) PrepareSnapshot(ctx context.Context, token string) error {
-	return c.call(ctx, http.MethodPost, "/snapshot/prepare", token, nil)
+	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/snapshot/prepare", token, nil) })
 }
 
 // StatusError is an answer other than success.
@@ -139,8 +140,9 @@ func (c *Client) call(ctx context.Context, method, path, token string, body any)
 	return &StatusError{Path: path, Status: response.StatusCode, Message: strings.ToValidUTF8(string(message), "")}
 }
 
-// retry repeats a call while the guest cannot be reached. An answer, even a
-// bad one, is final.
+// retry repeats a call while the guest cannot be reached: one that is busy may
+// not even take a connection in time. An answer, even a bad one, is final. All
+// calls can come twice.
 func retry(ctx context.Context, call func() error) error {
 	ticker := time.NewTicker(retryEvery)
 	defer ticker.Stop()

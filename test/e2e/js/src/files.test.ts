@@ -96,6 +96,28 @@ test("metadata is kept with the file", async () => {
   assert.deepEqual(info.metadata, { author: "a b c", kind: "test" });
 });
 
+test("each upload replaces the metadata, in either format", async () => {
+  for (const useOctetStream of [true, false]) {
+    await shared().files.write("/tmp/relabelled", "one", { useOctetStream, metadata: { first: "1", both: "1" } });
+    const written = await shared().files.write("/tmp/relabelled", "two", { useOctetStream, metadata: { both: "2" } });
+    assert.deepEqual(written.metadata, { both: "2" });
+    const info = await shared().files.getInfo("/tmp/relabelled");
+    assert.deepEqual(info.metadata, { both: "2" });
+    assert.equal(await shared().files.read("/tmp/relabelled"), "two");
+    const [listed] = await shared().files.list("/tmp").then((all) => all.filter(({ name }) => name === "relabelled"));
+    assert.deepEqual(listed?.metadata, { both: "2" });
+    await shared().files.write("/tmp/relabelled", "three", { useOctetStream });
+    assert.equal((await shared().files.getInfo("/tmp/relabelled")).metadata, undefined);
+  }
+});
+
+test("metadata that cannot be kept is an invalid argument", async () => {
+  for (const metadata of [{ bad: "ü" }, { bad: "x".repeat(5000) }]) {
+    await assert.rejects(shared().files.write("/tmp/unlabelled", "x", { metadata }), InvalidArgumentError);
+  }
+  assert.equal(await shared().files.exists("/tmp/unlabelled"), false);
+});
+
 test("a directory is listed, to the depth asked for", async () => {
   await shared().commands.run("mkdir -p /tmp/listed/sub/deep && echo hello > /tmp/listed/file && ln -s file /tmp/listed/link");
   const entries = await shared().files.list("/tmp/listed");

@@ -1,7 +1,7 @@
 // A sandbox's life: what is told of it, its timeout, pause, resume and end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AuthenticationError, Sandbox, SandboxError, SandboxNotFoundError, TimeoutError } from "e2b";
+import { AuthenticationError, CommandExitError, Sandbox, SandboxError, SandboxNotFoundError, TimeoutError } from "e2b";
 import { eventually, withSandbox } from "./support.js";
 
 /** A counter writes one number a line, each a step after the last, for ever. */
@@ -118,6 +118,33 @@ test("a counting process counts on through pause and resume", async () => {
     assert.equal(await resumed.commands.kill(process.pid), true);
     // What was held before the pause still works: it is the same sandbox.
     assert.equal((await sandbox.commands.run("echo same")).stdout, "same\n");
+  });
+});
+
+test("no line of a command is lost by who connects to it again after a pause", async () => {
+  await withSandbox({}, async (sandbox) => {
+    const last = 2000;
+    let output = "";
+    const onStdout = (text: string): void => void (output += text);
+    const script = `exec 3<> <(:); for i in $(seq ${last}); do echo $i; read -t 0.005 -u 3; done; exit 3`;
+    const command = await sandbox.commands.run(script, { background: true, onStdout, timeoutMs: 0 });
+    const cutOff = assert.rejects(command.wait());
+    await eventually("the first lines", () => (output.includes("20\n") ? true : undefined));
+    await sandbox.pause();
+    await cutOff;
+
+    const resumed = await Sandbox.connect(sandbox.sandboxId, { timeoutMs: 60_000 });
+    const again = await resumed.commands.connect(command.pid, { onStdout, timeoutMs: 0 });
+    await assert.rejects(again.wait(), (error: unknown) => error instanceof CommandExitError && error.exitCode === 3);
+    assert.deepEqual(output.trim().split("\n").map(Number), Array.from({ length: last }, (_, i) => i + 1));
+  });
+});
+
+test("programs know in which sandbox they run", async () => {
+  await withSandbox({ envs: { E2B_SANDBOX: "mine" } }, async (sandbox) => {
+    const { stdout } = await sandbox.commands.run("echo $E2B_SANDBOX $E2B_SANDBOX_ID $E2B_TEMPLATE_ID");
+    const { templateId } = await sandbox.getInfo();
+    assert.equal(stdout, `mine ${sandbox.sandboxId} ${templateId}\n`);
   });
 });
 
