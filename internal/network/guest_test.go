@@ -226,7 +226,7 @@ func (g *guest) resolve(name string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	client := &dns.Client{Timeout: patience}
+	client := &dns.Client{Timeout: impatience}
 	reply, _, err := client.ExchangeWithConnContext(g.t.Context(), new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), &dns.Conn{Conn: conn})
 	if err != nil {
 		return "", err

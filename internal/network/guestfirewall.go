@@ -20,6 +20,9 @@ const (
 	domainPort   = 53
 	// proxyPort is where connections are redirected to that have to be looked into.
 	proxyPort = 10080
+	// maxAsks is how many names, and how many connections, a guest may ask its
+	// gateway for in a second.
+	maxAsks = 200
 	// maxElements keeps a message to the kernel under its 64 KiB.
 	maxElements = 1000
 )
@@ -201,12 +204,7 @@ func (f *guestFirewall) keepNamespaceClosed() {
 	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
 	add(f.conn, input, rule(accept(), from(TapDevice), protocolIs(unix.IPPROTO_ICMP)))
 	if f.policy.Inspects() {
-		for _, protocol := range datagramsAndStreams {
-			add(f.conn, input, rule(accept(),
-				from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
-		}
-		add(f.conn, input, rule(accept(),
-			from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
+		f.openGateway(input)
 	}
 	add(f.conn, input, rule(jumpTo(refusedChain), from(TapDevice)))
 
@@ -217,6 +215,20 @@ func (f *guestFirewall) keepNamespaceClosed() {
 			to(uplinkDevice), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
 	}
 	add(f.conn, output, rule(drop(), to(uplinkDevice), stateIs(expr.CtStateBitNEW), destinationInSet(f.forbidden)))
+}
+
+// openGateway lets the guest ask the gateway, no faster than is any use: the work
+// it makes is the host's.
+func (f *guestFirewall) openGateway(input *nftables.Chain) {
+	add(f.conn, input, rule(drop(), from(TapDevice), protocolIs(unix.IPPROTO_UDP), faster(maxAsks)))
+	add(f.conn, input, rule(drop(),
+		from(TapDevice), protocolIs(unix.IPPROTO_TCP), stateIs(expr.CtStateBitNEW), faster(maxAsks)))
+	for _, protocol := range datagramsAndStreams {
+		add(f.conn, input, rule(accept(),
+			from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
+	}
+	add(f.conn, input, rule(accept(),
+		from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
 }
 
 // shape puts what is not between host and guest into the class that is limited.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
@@ -71,6 +72,32 @@ func TestApply_LimitsConnections(t *testing.T) {
 	requireHostReaches(t, guest.slot.Address().String())
 	require.NoError(t, open[0].Close())
 	require.Eventually(t, func() bool { return guest.echo(webServer, impatience) == nil }, patience, time.Millisecond)
+}
+
+func TestApply_BoundsTheWorkThatAGuestMakes(t *testing.T) {
+	_, _, guest := newPlace(t)
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}})
+	question, err := new(dns.Msg).SetQuestion("evil.example.", dns.TypeA).Pack() // answered without asking anybody
+	require.NoError(t, err)
+	conn, err := guest.dial(t.Context(), "udp4", net.JoinHostPort(GatewayIP, "53"))
+	require.NoError(t, err)
+	defer conn.Close()
+	const rounds, burst = 500, 10
+	answers := 0
+	answer := make([]byte, 512)
+	for range rounds {
+		for range burst {
+			_, err := conn.Write(question)
+			require.NoError(t, err)
+		}
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		for err = nil; err == nil; answers++ {
+			_, err = conn.Read(answer)
+		}
+		answers--
+	}
+	require.Greater(t, answers, 2*maxAsks-1)
+	require.Less(t, answers, rounds*burst/3)
 }
 
 func TestApply_LimitsConnectionsThroughTheGateway(t *testing.T) {

@@ -124,6 +124,13 @@ func moreThan(count uint32) match {
 	return match{&expr.Connlimit{Count: count, Flags: expr.NFT_CONNLIMIT_F_INV}}
 }
 
+// faster matches packets beyond so many a second, after a burst of twice that.
+func faster(perSecond uint32) match {
+	return match{&expr.Limit{
+		Type: expr.LimitTypePkts, Rate: uint64(perSecond), Unit: expr.LimitTimeSecond, Burst: 2 * perSecond, Over: true,
+	}}
+}
+
 // Offsets in the IPv4 header.
 const (
 	sourceOffset      = 12

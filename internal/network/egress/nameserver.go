@@ -14,7 +14,7 @@ import (
 
 const (
 	maxQueries        = 64 // at a time; a guest that asks faster asks again
-	maxDNSConnections = 16
+	maxDNSConnections = 4
 )
 
 // nameServer answers the guest's questions, as far as the policy lets it ask.

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxConnections bounds what one guest may have open through the proxy.
-	maxConnections = 1024
+	maxConnections = 512
 	// acceptPause is how long to wait when the process is out of descriptors.
 	acceptPause = 50 * time.Millisecond
 )
@@ -64,7 +64,7 @@ func (p *proxy) handle(ctx context.Context, conn *net.TCPConn) {
 	}
 	err := p.open(ctx, opened)
 	if err != nil {
-		p.log.Debug("connect the guest", "server", opened.serverName, "destination", opened.original, "error", err)
+		p.log.Debug("connect the guest", "destination", opened.original, "error", err)
 		opened.refuse()
 	}
 }

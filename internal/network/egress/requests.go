@@ -19,6 +19,8 @@ import (
 
 const (
 	maxRequestHead   = 64 << 10
+	maxStreams       = 100
+	maxUnread        = 256 << 10 // of a guest's HTTP/2 connection, in our memory
 	guestIdle        = 2 * time.Minute
 	upstreamIdle     = 30 * time.Second
 	maxIdleUpstream  = 64
@@ -56,10 +58,13 @@ func (r *requests) serve(ctx context.Context) {
 		ReadHeaderTimeout: openingTimeout,
 		IdleTimeout:       guestIdle,
 		MaxHeaderBytes:    maxRequestHead,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       withOriginal,
-		ConnState:         r.count,
-		ErrorLog:          errorLog,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread,
+		},
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: withOriginal,
+		ConnState:   r.count,
+		ErrorLog:    errorLog,
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.Serve(r.incoming); ctx.Err() == nil {
@@ -158,7 +163,7 @@ func rewrite(request *httputil.ProxyRequest) {
 
 // failed answers a request that went nowhere.
 func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err error) {
-	r.log.Debug("carry the guest's request", "host", request.Host, "error", err)
+	r.log.Debug("carry the guest's request", "host", hostName(request.Host), "error", err)
 	if errors.Is(err, ErrDenied) {
 		http.Error(writer, "wrenn: "+ErrDenied.Error(), http.StatusForbidden)
 		return

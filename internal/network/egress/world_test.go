@@ -45,7 +45,7 @@ func newWorld(t *testing.T, spec Spec) *world {
 	upstream := w.serveNames()
 	packets, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	streams, err := net.Listen("tcp4", packets.LocalAddr().String())
+	streams, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	connections, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
