@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,6 +118,9 @@ func (h *hand) measure(ctx context.Context, into *measurements) (err error) {
 	}
 	agent := &guest.Agent{Client: clientInside(filepath.Join("/run/netns", namespaceName)), BaseURL: agentURL()}
 	defer agent.Client.CloseIdleConnections()
+	if err := wake(ctx, agent); err != nil {
+		return err
+	}
 	if err := firstCommand(ctx, agent); err != nil {
 		return err
 	}
@@ -127,6 +131,24 @@ func (h *hand) measure(ctx context.Context, into *measurements) (err error) {
 		return err
 	}
 	into.pauseByHand = append(into.pauseByHand, time.Since(began))
+	return nil
+}
+
+// wake tells the guest agent that its snapshot is over: until then it takes no
+// commands. Wrenn does so with more to say.
+func wake(ctx context.Context, agent *guest.Agent) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, agent.BaseURL+"/init", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := agent.Client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("wake the guest agent: %s", response.Status)
+	}
 	return nil
 }
 
