@@ -19,20 +19,23 @@ import (
 
 func TestUpload_LetsOneOfTwoAtOnceWinWhole(t *testing.T) {
 	g := newGuest(t)
-	contents := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 1<<20)}
+	g.write("shared", "written in place, because nobody may not give it to root", 0o666)
+	contents := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 2<<20)}
 	for range 10 {
-		var both sync.WaitGroup
-		answers := make([]answer, len(contents))
-		for i, content := range contents {
-			both.Go(func() { answers[i] = g.put("file", "nobody", content) })
+		for _, name := range []string{"file", "shared"} {
+			var both sync.WaitGroup
+			answers := make([]answer, len(contents))
+			for i, content := range contents {
+				both.Go(func() { answers[i] = g.put(name, "nobody", content) })
+			}
+			both.Wait()
+			for _, got := range answers {
+				require.Equal(t, http.StatusOK, got.status, got.body)
+			}
+			won, err := os.ReadFile(g.path(name))
+			require.NoError(t, err)
+			require.True(t, string(won) == contents[0] || string(won) == contents[1], "%d bytes of %s are of both", len(won), name)
 		}
-		both.Wait()
-		for _, got := range answers {
-			require.Equal(t, http.StatusOK, got.status, got.body)
-		}
-		won, err := os.ReadFile(g.path("file"))
-		require.NoError(t, err)
-		require.True(t, string(won) == contents[0] || string(won) == contents[1], "%d bytes are of both", len(won))
 	}
 	requireNoDraft(t, g.directory)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,13 +22,14 @@ type draft struct {
 	target  string      // where it goes, links followed
 	old     os.FileInfo // what is there already, or nil
 	inPlace bool        // the user may write what is there, but not replace it
+	turn    *sync.Mutex // held by the one that writes in place
 }
 
 // newFileMode is what a file gets that was not there before.
 const newFileMode = 0o644
 
 // newDraft begins a file beside its place, in directories made for it.
-func newDraft(path string) (*draft, error) {
+func newDraft(path string, turn *sync.Mutex) (*draft, error) {
 	target, err := destination(path)
 	if err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func newDraft(path string) (*draft, error) {
 			return nil, err
 		}
 	}
-	d := &draft{target: target, old: old}
+	d := &draft{target: target, old: old, turn: turn}
 	d.file, err = os.CreateTemp(directory, filesystem.UploadPrefix)
 	if old != nil && errors.Is(err, fs.ErrPermission) {
 		d.inPlace = true
@@ -95,8 +97,11 @@ func (d *draft) place(metadata map[string]string) error {
 }
 
 // overwrite copies the draft into the file that is there. The space is taken
-// first, so that a full disk leaves the file as it was.
+// first, so that a full disk leaves the file as it was. One at a time, because
+// two would mix; only the disk is waited for, never a client.
 func (d *draft) overwrite(metadata map[string]string) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
 	info, err := d.file.Stat()
 	if err != nil {
 		return err
@@ -109,11 +114,15 @@ func (d *draft) overwrite(metadata map[string]string) error {
 		return err
 	}
 	defer file.Close()
-	if info.Size() > d.old.Size() {
-		err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, info.Size())
-		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-			return errors.Join(err, file.Truncate(d.old.Size())) // gives back what was taken
-		}
+	before, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !before.Mode().IsRegular() { // any more
+		return badRequest("%s is not a regular file", d.target)
+	}
+	if err := reserve(file, before.Size(), info.Size()); err != nil {
+		return err
 	}
 	if err := filesystem.SetMetadata(d.target, metadata); err != nil {
 		return err
@@ -122,6 +131,19 @@ func (d *draft) overwrite(metadata map[string]string) error {
 		return err
 	}
 	return file.Truncate(info.Size())
+}
+
+// reserve makes sure that a file can grow, and leaves it as it was where it
+// cannot. Sizes are in bytes.
+func reserve(file *os.File, before, after int64) error {
+	if after <= before {
+		return nil
+	}
+	err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, after)
+	if err == nil || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return errors.Join(err, file.Truncate(before)) // gives back what was taken
 }
 
 // discard leaves nothing of the draft.

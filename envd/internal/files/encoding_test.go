@@ -2,6 +2,7 @@ package files
 
 import (
 	"crypto/sha256"
+	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -75,4 +76,17 @@ func TestDownload_SendsWhatTheKernelWrites(t *testing.T) {
 	require.Equal(t, "application/json", got.header.Get("Content-Type"))
 	require.Empty(t, got.header.Get("Content-Disposition"))
 	require.Contains(t, got.body, "input/output error")
+}
+
+func TestDownload_BreaksOffWhatItCannotReadToTheEnd(t *testing.T) {
+	g := newGuest(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/files?path=/proc/self/mem", http.NoBody)
+	require.NoError(t, err)
+	request.Header.Set("Accept-Encoding", "gzip")
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err == nil {
+		response.Body.Close()
+	}
+	require.ErrorIs(t, err, io.EOF, "an empty answer would look complete")
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"syscall"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
@@ -16,8 +17,9 @@ import (
 
 // Handler serves /files and /files/compose. Make one with New.
 type Handler struct {
-	settings *settings.Settings
-	log      *slog.Logger
+	settings    *settings.Settings
+	log         *slog.Logger
+	overwriting sync.Mutex
 }
 
 // New returns a handler.

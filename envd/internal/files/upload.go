@@ -14,7 +14,8 @@ import (
 )
 
 // Upload writes files: one as the body itself, or any number as parts of a
-// form. Each appears whole or not at all.
+// form. Each appears whole or not at all; only where the user may write a file
+// but not replace it, others can see it change.
 func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
 	entries, err := h.upload(r)
 	if err != nil {
@@ -119,7 +120,7 @@ func (h *Handler) store(user *permissions.User, path string, metadata map[string
 	}
 	var unfinished *draft
 	err = user.Do(func() (err error) {
-		unfinished, err = newDraft(target)
+		unfinished, err = newDraft(target, &h.overwriting)
 		return err
 	})
 	if err != nil {
