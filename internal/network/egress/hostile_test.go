@@ -1,13 +1,19 @@
 package egress
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,6 +68,69 @@ func TestReadServerName_StopsReadingWhatNeverEnds(t *testing.T) {
 	}))
 	require.Error(t, err)
 	require.LessOrEqual(t, len(taken), maxOpening)
+}
+
+// connected returns both ends of a TCP connection.
+func connected(t *testing.T) (client, server *net.TCPConn) {
+	t.Helper()
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer listener.Close()
+	client, err = net.DialTCP("tcp4", nil, listener.Addr().(*net.TCPAddr))
+	require.NoError(t, err)
+	server, err = listener.AcceptTCP()
+	require.NoError(t, err)
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
+}
+
+func TestOpening_WaitsForNobody(t *testing.T) {
+	for said, want := range map[string]error{"": nil, "\x16": os.ErrDeadlineExceeded, "\x16\x03\x01\x02": os.ErrDeadlineExceeded} {
+		client, server := connected(t)
+		_, err := io.WriteString(client, said)
+		require.NoError(t, err)
+		opened := &opening{TCPConn: server, done: func() {}}
+		require.ErrorIs(t, opened.look(t.Context(), 30*time.Millisecond), want, "%q", said)
+		require.Equal(t, protocolUnknown, opened.protocol&^protocolTLS, "%q", said)
+	}
+}
+
+func TestGateway_RefusesAHeadWithoutEnd(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp4", w.door.String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: good.example\r\nX: "+strings.Repeat("x", 2*maxRequestHead))
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
+}
+
+func TestGateway_HoldsOnlySoManyConnections(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	var held []net.Conn
+	// hold opens a connection and says how it ended, if it did.
+	hold := func(patience time.Duration) error {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp4", w.door.String())
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { conn.Close() })
+		held = append(held, conn)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		_, err = conn.Read(make([]byte, 1))
+		return err
+	}
+	for range maxConnections {
+		require.ErrorIs(t, hold(0), os.ErrDeadlineExceeded)
+	}
+	require.ErrorIs(t, hold(5*time.Second), syscall.ECONNRESET)
+	require.NoError(t, held[0].Close())
+	require.Eventually(t, func() bool {
+		return errors.Is(hold(20*time.Millisecond), os.ErrDeadlineExceeded)
+	}, 5*time.Second, time.Millisecond, "there is room again")
 }
 
 func FuzzReadServerName(f *testing.F) {

@@ -37,7 +37,9 @@ func (p *proxy) serve(ctx context.Context, listener *net.TCPListener) {
 	for ctx.Err() == nil {
 		conn, err := listener.AcceptTCP()
 		if err == nil {
-			tasks.Go(func() { p.handle(ctx, conn) })
+			if opened, room := p.admit(conn); room {
+				tasks.Go(func() { p.handle(ctx, opened) })
+			}
 			continue
 		}
 		if ctx.Err() == nil {
@@ -50,18 +52,23 @@ func (p *proxy) serve(ctx context.Context, listener *net.TCPListener) {
 	}
 }
 
-// handle owns a connection until it hands it on.
-func (p *proxy) handle(ctx context.Context, conn *net.TCPConn) {
-	opened := &opening{TCPConn: conn, done: func() {}}
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+// admit takes a turn for a connection, which ends when it is closed.
+func (p *proxy) admit(conn *net.TCPConn) (opened *opening, room bool) {
+	opened = &opening{TCPConn: conn, done: func() {}}
 	select {
 	case p.turns <- struct{}{}:
 		opened.done = sync.OnceFunc(func() { <-p.turns })
+		return opened, true
 	default:
 		p.log.Debug("the guest has too many connections")
 		opened.refuse()
-		return
+		return nil, false
 	}
+}
+
+// handle owns a connection until it hands it on.
+func (p *proxy) handle(ctx context.Context, opened *opening) {
+	defer context.AfterFunc(ctx, func() { opened.TCPConn.Close() })()
 	err := p.open(ctx, opened)
 	if err != nil {
 		p.log.Debug("connect the guest", "destination", opened.original, "error", err)
