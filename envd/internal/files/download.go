@@ -51,7 +51,9 @@ func (h *Handler) download(w http.ResponseWriter, r *http.Request) error {
 	case compress:
 		describe(w.Header(), path)
 		w.Header().Set("Content-Encoding", "gzip")
-		sendCompressed(w, file)
+		if r.Method != http.MethodHead {
+			sendCompressed(w, file)
+		}
 	case info.Size() <= maxKernelSize:
 		return sendKernel(w, r, file, info.ModTime())
 	default:

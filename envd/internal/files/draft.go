@@ -38,15 +38,18 @@ func newDraft(path string, turn *sync.Mutex) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, _ := filepath.Split(target) // Dir would take ".." after a link for the link's parent
+	directory, name := filepath.Split(target) // Dir would take ".." after a link for the link's parent
 	if old == nil {
+		if name == "" || name == "." || name == ".." { // as links can end
+			return nil, fmt.Errorf("%s: %w", target, errIsDirectory)
+		}
 		if err := os.MkdirAll(directory, 0o755); err != nil {
 			return nil, err
 		}
 	}
 	d := &draft{target: target, old: old, turn: turn}
 	d.file, err = os.CreateTemp(directory, filesystem.UploadPrefix)
-	if old != nil && errors.Is(err, fs.ErrPermission) {
+	if old != nil && err != nil { // it may be another's directory, or the kernel's
 		d.inPlace = true
 		d.file, err = os.CreateTemp("", filesystem.UploadPrefix)
 	}
@@ -86,14 +89,33 @@ func (d *draft) place(metadata map[string]string) error {
 	if d.inPlace {
 		return errors.Join(d.overwrite(metadata), d.discard())
 	}
-	if err := filesystem.SetMetadata(d.file.Name(), metadata); err != nil {
+	if err := attach(d.file.Name(), metadata); err != nil {
 		return errors.Join(err, d.discard())
 	}
-	if err := os.Rename(d.file.Name(), d.target); err != nil {
+	err := os.Rename(d.file.Name(), d.target)
+	if d.old != nil && errors.Is(err, syscall.EBUSY) { // it is mounted there by itself
+		return errors.Join(d.overwrite(metadata), d.discard())
+	}
+	if err != nil {
 		return errors.Join(err, d.discard())
 	}
-	announceWrite(d.target)
+	d.announce()
 	return d.file.Close()
+}
+
+// announce makes a file that was moved into place look written to those who
+// watch: the kernel takes a change of this time alone for a write. Nothing of
+// the content is touched, which may be another's by now.
+func (d *draft) announce() {
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
+	_ = unix.UtimesNanoAt(int(d.file.Fd()), "", times, unix.AT_EMPTY_PATH) // the file is there either way
+}
+
+func attach(path string, metadata map[string]string) error {
+	if err := filesystem.SetMetadata(path, metadata); err != nil {
+		return fmt.Errorf("attach metadata: %w", err)
+	}
+	return nil
 }
 
 // overwrite copies the draft into the file that is there. The space is taken
@@ -124,7 +146,7 @@ func (d *draft) overwrite(metadata map[string]string) error {
 	if err := reserve(file, before.Size(), info.Size()); err != nil {
 		return err
 	}
-	if err := filesystem.SetMetadata(d.target, metadata); err != nil {
+	if err := attach(d.target, metadata); err != nil {
 		return err
 	}
 	if _, err := io.Copy(file, d.file); err != nil {
@@ -133,10 +155,10 @@ func (d *draft) overwrite(metadata map[string]string) error {
 	return file.Truncate(info.Size())
 }
 
-// reserve makes sure that a file can grow, and leaves it as it was where it
-// cannot. Sizes are in bytes.
+// reserve makes sure that a file can grow and its holes be filled, and leaves
+// it as it was where that cannot be. Sizes are in bytes.
 func reserve(file *os.File, before, after int64) error {
-	if after <= before {
+	if after == 0 {
 		return nil
 	}
 	err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, after)
@@ -196,12 +218,4 @@ func writable(path string) (os.FileInfo, error) {
 		return nil, err
 	}
 	return info, probe.Close()
-}
-
-// announceWrite makes a file that was moved into place look written to those
-// who watch: setting its size, to what it is, counts as a write.
-func announceWrite(path string) {
-	if info, err := os.Stat(path); err == nil {
-		_ = os.Truncate(path, info.Size()) // a file nobody may write is not announced
-	}
 }

@@ -54,7 +54,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, errIsDirectory),
-		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP),
+		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP),
 		errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ETXTBSY), errors.Is(err, syscall.EOPNOTSUPP):
 		status = http.StatusBadRequest
 	case errors.Is(err, errNotAcceptable):

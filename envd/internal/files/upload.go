@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
@@ -35,9 +36,9 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 		return nil, err
 	}
 	body := io.Reader(r.Body)
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+	switch encoding := r.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
 	case "", "identity":
-	case "gzip":
+	case "gzip", "x-gzip":
 		decompressor, err := gzip.NewReader(r.Body)
 		if err != nil {
 			return nil, badRequest("the body is not gzip: %v", err)
