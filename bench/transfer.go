@@ -118,6 +118,9 @@ func ask(ctx context.Context, agent *guest.Agent, method, path string, body io.R
 		return nil, err
 	}
 	maps.Copy(request.Header, agent.Header)
+	if body != nil {
+		request.ContentLength = transferBytes
+	}
 	request.Header.Set("Content-Type", "application/octet-stream")
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := agent.Client.Do(request)

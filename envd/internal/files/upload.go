@@ -66,6 +66,9 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 	}
 }
 
+// maxFormFiles bounds the answer, which names every file.
+const maxFormFiles = 10_000
+
 // uploadForm stores every part named "file", under path or, when that is
 // empty, under the name the part brings.
 func (h *Handler) uploadForm(user *permissions.User, path string, form *multipart.Reader, metadata map[string]string) ([]Entry, error) {
@@ -90,6 +93,9 @@ func (h *Handler) uploadForm(user *permissions.User, path string, form *multipar
 		}
 		if path != "" && len(entries) > 0 {
 			return nil, badRequest("the form holds several files for one path")
+		}
+		if len(entries) == maxFormFiles {
+			return nil, badRequest("the form holds more than %d files", maxFormFiles)
 		}
 		entry, err := h.store(user, target, metadata, from(part))
 		if err != nil {
@@ -141,10 +147,14 @@ func (h *Handler) store(user *permissions.User, path string, metadata map[string
 	return Entry{Path: target, Name: filepath.Base(target), Type: "file", Metadata: metadata}, nil
 }
 
+// uploadBuffer is large enough that an upload costs few system calls.
+const uploadBuffer = 256 << 10
+
 // from fills a file with what a client sends.
 func from(body io.Reader) func(*os.File) error {
 	return func(file *os.File) error {
-		_, err := io.Copy(file, readErrors{body})
+		// A file that reads for itself would take a buffer of its own, a small one.
+		_, err := io.CopyBuffer(struct{ io.Writer }{file}, readErrors{body}, make([]byte, uploadBuffer))
 		return err
 	}
 }
