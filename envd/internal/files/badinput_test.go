@@ -115,6 +115,17 @@ func TestUpload_RefusesSeveralFilesForOnePath(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, g.ask(http.MethodPost, "/files", at("file", ""), body, "Content-Type", contentType).status)
 }
 
+// One small file, written again and again, must not fill the agent's memory.
+func TestUpload_BoundsTheFilesOfAForm(t *testing.T) {
+	g := newGuest(t)
+	smallDisk(t, g.path("disk"), 0o777) // of memory, which is faster
+	const part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"disk/one\"\r\n\r\n\r\n"
+	got := g.ask(http.MethodPost, "/files", nil, strings.NewReader(strings.Repeat(part, maxFormFiles+1)+"--b--\r\n"), "Content-Type", "multipart/form-data; boundary=b")
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.body, "more than 10000 files")
+	g.requireContent(g.path("disk/one"), "")
+}
+
 // TestUpload_LeavesNothingOfABrokenConnection breaks it in the middle of a
 // file, once it is known to be on its way to the disk.
 func TestUpload_LeavesNothingOfABrokenConnection(t *testing.T) {

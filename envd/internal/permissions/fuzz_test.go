@@ -13,8 +13,8 @@ func FuzzResolve(f *testing.F) {
 		f.Add(seed, "/work")
 	}
 	f.Fuzz(func(t *testing.T, path, workdir string) {
-		if !strings.HasPrefix(workdir, "/") || strings.ContainsRune(workdir, 0) {
-			workdir = ""
+		if strings.ContainsRune(workdir, 0) {
+			workdir = "" // /init refuses it
 		}
 		got, err := Resolve(path, alice, workdir)
 		if err != nil {

@@ -23,10 +23,23 @@ func TestResolve_ReadsPathsAsAShellWould(t *testing.T) {
 		{"~/a/../b", "/srv", "/home/alice/b"},
 		{"../../../../etc", "", "/etc"},
 		{"/a//b/./c/", "", "/a/b/c"},
+		{"a~", "", "/home/alice/a~"},
+		{"./~root/x", "", "/home/alice/~root/x"},
+		{"~/../../../etc", "", "/etc"},
 	} {
 		got, err := Resolve(test.path, alice, test.workdir)
 		require.NoError(t, err)
 		require.Equal(t, test.want, got, "%q in %q", test.path, test.workdir)
+	}
+}
+
+func TestResolve_NeverStartsWhereTheAgentIs(t *testing.T) {
+	for home, want := range map[string]string{"": "/x", ".": "/x", "nowhere": "/nowhere/x", "../..": "/x"} {
+		for _, path := range []string{"x", "~/x"} {
+			got, err := Resolve(path, &User{Home: home}, "")
+			require.NoError(t, err)
+			require.Equal(t, want, got, "%q in the home %q", path, home)
+		}
 	}
 }
 
