@@ -15,6 +15,7 @@ var (
 	ErrIPv6                 = errors.New("sandboxes speak IPv4 only")
 	ErrTooMany              = errors.New("more entries than a policy may have")
 	ErrMalformedHeader      = errors.New("not a header name and value that HTTP allows")
+	ErrMalformedHost        = errors.New("not what a Host header can be")
 	ErrReservedHeader       = errors.New("belongs to the connection, not to a rule")
 	ErrUnknownPlaceholder   = errors.New("workload identity placeholders are not supported")
 	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")

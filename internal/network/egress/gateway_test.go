@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 )
@@ -175,6 +177,29 @@ func TestGateway_CutsWhatAnUpdateDenies(t *testing.T) {
 	w.gateway.flows.mutex.Lock()
 	defer w.gateway.flows.mutex.Unlock()
 	require.Empty(t, w.gateway.flows.open)
+}
+
+func TestGateway_CarriesWebSocketsUntilTheyAreDenied(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	w.name("good.example", "203.0.113.1")
+	w.http("203.0.113.1:80", "good", false)
+	socket, response, err := websocket.Dial(t.Context(), "ws://good.example/socket", &websocket.DialOptions{HTTPClient: w.guest("203.0.113.1:80", nil)})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+	defer socket.CloseNow()
+	for range 2 {
+		require.NoError(t, socket.Write(t.Context(), websocket.MessageText, []byte("hello")))
+		_, said, err := socket.Read(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(said))
+		w.gateway.Update(parse(t, onlyDomains("good.example", "more.example")))
+	}
+	w.gateway.Update(parse(t, onlyDomains("more.example")))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, _, err = socket.Read(ctx)
+	require.Error(t, err)
+	require.NoError(t, ctx.Err())
 }
 
 func TestGateway_CutsWhatIsDeniedWhileItConnects(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go4.org/netipx"
+	"golang.org/x/net/http/httpguts"
 )
 
 // maxDestinations bounds AllowOut and DenyOut, each.
@@ -61,6 +62,9 @@ func Parse(spec Spec) (*Policy, error) {
 	if policy.transforms, err = parseRules(spec.Rules); err != nil {
 		return nil, err
 	}
+	if !validMask(spec.MaskRequestHost) {
+		return nil, &SpecError{Field: "maskRequestHost", Value: spec.MaskRequestHost, Err: ErrMalformedHost}
+	}
 	for _, rate := range []uint64{spec.Limits.UploadBytesPerSecond, spec.Limits.DownloadBytesPerSecond} {
 		if rate > 0 && rate < lowestRate {
 			return nil, &SpecError{Field: "limits", Value: fmt.Sprint(rate), Err: ErrRateTooLow}
@@ -75,6 +79,11 @@ func Parse(spec Spec) (*Policy, error) {
 		return nil, fmt.Errorf("work out reachable addresses: %w", err)
 	}
 	return policy, nil
+}
+
+// validMask tells whether a mask makes a Host header once "${PORT}" is filled in.
+func validMask(mask string) bool {
+	return len(mask) <= maxDomainLength && httpguts.ValidHostHeader(strings.ReplaceAll(mask, "${PORT}", "0"))
 }
 
 // Default is the policy of a sandbox that asked for nothing.

@@ -131,6 +131,7 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 		"the Host header":               {header("host", "b"), "rules.headers", ErrReservedHeader},
 		"the body's length":             {header("content-length", "1"), "rules.headers", ErrReservedHeader},
 		"a workload token":              {header("Authorization", "${e2b.identity.tokens.aws}"), "rules.headers", ErrUnknownPlaceholder},
+		"a mask that breaks the line":   {Spec{MaskRequestHost: "a\r\nEvil: b"}, "maskRequestHost", ErrMalformedHost},
 		"too slow to live":              {Spec{Limits: Limits{UploadBytesPerSecond: 1}}, "limits", ErrRateTooLow},
 	}
 	for name, test := range tests {
@@ -142,6 +143,10 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 			require.ErrorIs(t, err, test.err)
 		})
 	}
+}
+
+func TestParse_CarriesTheMask(t *testing.T) {
+	require.Equal(t, "localhost:${PORT}", parse(t, Spec{MaskRequestHost: "localhost:${PORT}"}).MaskRequestHost())
 }
 
 func TestParse_NeverRepeatsAHeadersValue(t *testing.T) {

@@ -17,8 +17,9 @@ type Spec struct {
 	// Rules change requests by the domain they go to. An exact name wins over
 	// a wildcard, a longer wildcard over a shorter. A rule grants no access.
 	Rules map[string][]Rule `json:"rules,omitempty"`
-	// MaskRequestHost is the Host header that servers in the sandbox see. It
-	// is the sandbox proxy's to honour; here it is only carried.
+	// MaskRequestHost is the Host header that servers in the sandbox see, with
+	// "${PORT}" for their port. It is the sandbox proxy's to honour; here it is
+	// only checked and carried.
 	MaskRequestHost string `json:"maskRequestHost,omitempty"`
 	Limits          Limits `json:"limits,omitzero"`
 }

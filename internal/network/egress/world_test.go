@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 )
@@ -134,6 +135,10 @@ func (w *world) name(name string, addresses ...string) {
 func (w *world) http(address, name string, secure bool) {
 	w.t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/socket" {
+			echoMessages(writer, request)
+			return
+		}
 		writer.Header().Set("X-Server", name)
 		writer.Header().Set("X-Got-Host", request.Host)
 		writer.Header().Set("X-Got-Rule", strings.Join(request.Header.Values("X-Rule"), ","))
@@ -156,6 +161,20 @@ func (w *world) http(address, name string, secure bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.servers[address] = server.Listener.Addr().String()
+}
+
+func echoMessages(writer http.ResponseWriter, request *http.Request) {
+	socket, err := websocket.Accept(writer, request, nil)
+	if err != nil {
+		return
+	}
+	defer socket.CloseNow()
+	for {
+		kind, said, err := socket.Read(request.Context())
+		if err != nil || socket.Write(request.Context(), kind, said) != nil {
+			return
+		}
+	}
 }
 
 // guest is an HTTP client whose every connection is redirected, as if it had
