@@ -83,26 +83,33 @@ func (i *inotify) remove(watch int32) {
 }
 
 // read waits for changes until the deadline, and then fails with
-// os.ErrDeadlineExceeded. drained tells that the kernel had nothing more to
-// tell before them.
+// os.ErrDeadlineExceeded, but only when there are none. drained tells that the
+// kernel had nothing more to tell before them.
 func (i *inotify) read() (changes []change, drained bool, err error) {
 	var n int
 	var readErr error
-	err = i.raw.Read(func(descriptor uintptr) bool {
+	tryRead := func(descriptor uintptr) bool {
 		for {
 			n, readErr = unix.Read(int(descriptor), i.buffer)
 			if !errors.Is(readErr, unix.EINTR) {
 				break
 			}
 		}
-		if errors.Is(readErr, unix.EAGAIN) {
-			drained = true
-			return false
+		drained = drained || errors.Is(readErr, unix.EAGAIN)
+		return !errors.Is(readErr, unix.EAGAIN)
+	}
+	err = i.raw.Read(tryRead)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		var found bool
+		if controlErr := i.raw.Control(func(descriptor uintptr) { found = tryRead(descriptor) }); controlErr != nil {
+			return nil, drained, controlErr
 		}
-		return true
-	})
+		if found {
+			err = nil
+		}
+	}
 	switch {
-	case err != nil: // the deadline, or closed; readErr is then what was read before waiting
+	case err != nil:
 		return nil, drained, err
 	case readErr != nil:
 		return nil, drained, fmt.Errorf("read inotify: %w", readErr)

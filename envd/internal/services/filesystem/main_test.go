@@ -137,14 +137,14 @@ func spell(event *pb.FilesystemEvent) string {
 	return strings.TrimPrefix(event.GetType().String(), "EVENT_TYPE_") + " " + event.GetName()
 }
 
-// descriptors counts what this process has open of a kind, as /proc names it.
-func descriptors(t *testing.T, kind string) int {
+// openInotifies counts the inotify instances of this process.
+func openInotifies(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	count := 0
 	for _, entry := range entries {
-		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && strings.Contains(target, kind) {
+		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && strings.Contains(target, "inotify") {
 			count++
 		}
 	}

@@ -43,7 +43,7 @@ func (w *watch) arrive(cookie uint32, parent *directory, name string) {
 func (w *watch) attach(parent *directory, name string) (*directory, error) {
 	path := filepath.Join(w.root, parent.path(name))
 	if err := w.refuseNetwork(path); err != nil {
-		return nil, unlessOutOfReach(err)
+		return nil, err
 	}
 	number, err := w.kernel.add(path, changeMask|unix.IN_MASK_ADD) // the root may be mounted here
 	if err != nil {

@@ -95,13 +95,13 @@ var calls = map[string]call{
 		return err
 	},
 	"WatchDir": func(ctx context.Context, w *world, user, path string) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
+		ctx, leave := context.WithTimeout(ctx, patience)
+		defer leave()
 		stream, err := w.WatchDir(ctx, as(user, &pb.WatchDirRequest{Path: path}))
 		if err != nil {
 			return err
 		}
-		defer stream.Close()
+		defer func() { leave(); _ = stream.Close() }()
 		if stream.Receive() {
 			return nil
 		}
@@ -203,7 +203,7 @@ func TestBadInput_GetsACodeAndAMessage(t *testing.T) {
 	}
 	require.FileExists(t, w.path("secret", "key"))
 	require.DirExists(t, w.path("full", "of", "things"))
-	require.Zero(t, descriptors(t, "inotify"), "a watch that did not begin leaves nothing")
+	require.Zero(t, openInotifies(t), "a watch that did not begin leaves nothing")
 }
 
 func TestBadInput_OfAWatcherIsNotFound(t *testing.T) {

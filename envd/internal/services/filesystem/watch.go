@@ -53,6 +53,7 @@ type watch struct {
 
 	events    []*pb.FilesystemEvent // what the batch at hand stands for
 	describer describer
+	mounts    mounts // nil until somebody asks
 }
 
 type departure struct {
@@ -121,11 +122,17 @@ func (w *watch) refuseNetwork(path string) error {
 	if w.options.GetAllowNetworkMounts() {
 		return nil
 	}
-	remote, err := onNetwork(path)
-	if err == nil && remote {
-		err = fmt.Errorf("%s: %w", path, errNetworkMount)
+	if w.mounts == nil {
+		known, err := readMounts()
+		if err != nil {
+			return err
+		}
+		w.mounts = known
 	}
-	return err
+	if w.mounts.onNetwork(path) {
+		return fmt.Errorf("%s: %w", path, errNetworkMount)
+	}
+	return nil
 }
 
 // next waits for changes, and returns what they stand for. Both results can be
@@ -150,15 +157,16 @@ func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEven
 			w.forgetDeparted()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if time.Now().Before(until) {
-				continue
+			if err := w.checkRoot(); err != nil || !time.Now().Before(until) {
+				return nil, err
 			}
-			return nil, w.checkRoot()
+			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if events, err := w.translate(ctx, changes); len(events) > 0 || err != nil {
+		events, err := w.translate(ctx, changes)
+		if len(events) > 0 || err != nil || !time.Now().Before(until) {
 			return events, err
 		}
 	}
@@ -166,8 +174,12 @@ func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEven
 
 // interruptOn makes next return when the context ends.
 func (w *watch) interruptOn(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { w.kernel.wakeAt(time.Unix(1, 0)) })
+	return context.AfterFunc(ctx, w.wake)
 }
+
+// wake makes a next that waits look at the context and the root. Any goroutine
+// may call it.
+func (w *watch) wake() { w.kernel.wakeAt(time.Unix(1, 0)) }
 
 // checkRoot notices what the kernel does not tell: that a directory above the
 // root moved, or that the root was removed while somebody was in it.
@@ -182,7 +194,7 @@ func (w *watch) checkRoot() error {
 // translate names changes as the protocol does. Files are looked at as the
 // caller, who must not learn of them what Unix would not tell.
 func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
-	w.events, w.describer = nil, newDescriber()
+	w.events, w.describer, w.mounts = nil, newDescriber(), nil
 	work := func() error {
 		for _, c := range changes {
 			if err := w.apply(ctx, c); err != nil {

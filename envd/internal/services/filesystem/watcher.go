@@ -63,8 +63,8 @@ func (s *Service) GetWatcherEvents(_ context.Context, request *connect.Request[p
 	events, err := w.events, w.err
 	s.drop(w)
 	s.mutex.Unlock()
-	if len(events) == 0 && err == nil {
-		err = w.watch.checkRoot()
+	if len(events) == 0 && err == nil && w.watch.checkRoot() != nil {
+		w.watch.wake() // to tell what came before, then that; the client asks again
 	}
 	if len(events) == 0 && err != nil {
 		return nil, toConnect(err)
