@@ -11,7 +11,7 @@ fuzz() (
 	git grep --untracked -o -E '^func Fuzz[A-Za-z0-9_]+' -- "$2" | sed 's/:func / /' | sort -u |
 		while read -r file target; do
 			echo "Fuzzing $target in $(dirname "$file") for $time"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")" </dev/null
+			go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x "./$(dirname "$file")" </dev/null
 		done
 )
 

@@ -17,9 +17,14 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	filesystempb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/gen/filesystem/filesystemconnect"
+	processpb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
@@ -258,6 +263,32 @@ func TestPrepareSnapshot_QuietsUntilTheNextInit(t *testing.T) {
 	require.Equal(t, []string{"drop connections", "ports off", "drop connections", "ports off"}, g.takeAll())
 	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
 	require.Equal(t, []string{"thaw file system", "thaw", "keep connections", "ports on"}, g.takeAll())
+}
+
+func TestPrepareSnapshot_EndsStreamsAndSaysWhy(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"defaultUser":"`+currentUser(t)+`"}`))
+	files := filesystemconnect.NewFilesystemClient(g.client, g.url)
+	watch, err := files.WatchDir(t.Context(), connect.NewRequest(&filesystempb.WatchDirRequest{Path: t.TempDir()}))
+	require.NoError(t, err)
+	require.True(t, watch.Receive(), "%v", watch.Err())
+	processes := processconnect.NewProcessClient(g.client, g.url)
+	command, err := processes.Start(t.Context(), connect.NewRequest(&processpb.StartRequest{Process: &processpb.ProcessConfig{Cmd: "cat"}}))
+	require.NoError(t, err)
+	require.True(t, command.Receive(), "%v", command.Err())
+	pid := command.Msg().GetEvent().GetStart().GetPid()
+
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/snapshot/prepare", "", "").status)
+	require.False(t, watch.Receive())
+	require.Equal(t, connect.CodeUnavailable, connect.CodeOf(watch.Err()), "%v", watch.Err())
+	require.False(t, command.Receive())
+	require.Equal(t, connect.CodeUnavailable, connect.CodeOf(command.Err()), "%v", command.Err())
+
+	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
+	_, err = processes.SendSignal(t.Context(), connect.NewRequest(&processpb.SendSignalRequest{
+		Process: &processpb.ProcessSelector{Selector: &processpb.ProcessSelector_Pid{Pid: pid}}, Signal: processpb.Signal_SIGNAL_SIGKILL,
+	}))
+	require.NoError(t, err)
 }
 
 // What is kept alive is closed for real: here over a real server.

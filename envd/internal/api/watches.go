@@ -2,17 +2,22 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
+
+	"connectrpc.com/connect"
 )
 
 // watches can end the streams of file events: their clients have to begin
 // again after a pause, and are told so rather than left waiting.
 type watches struct {
 	mutex   sync.Mutex
-	cancels map[*http.Request]context.CancelFunc
+	cancels map[*http.Request]context.CancelCauseFunc
 }
+
+var errPausing = connect.NewError(connect.CodeUnavailable, errors.New("the sandbox is being paused: watch again when it runs"))
 
 const watchMethod = "/WatchDir"
 
@@ -23,8 +28,8 @@ func (w *watches) endable(path string, handler http.Handler) (string, http.Handl
 			handler.ServeHTTP(response, r)
 			return
 		}
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(r.Context())
+		defer cancel(nil)
 		w.add(r, cancel)
 		defer w.remove(r)
 		handler.ServeHTTP(response, r.WithContext(ctx))
@@ -35,15 +40,15 @@ func (w *watches) end() {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	for _, cancel := range w.cancels {
-		cancel()
+		cancel(errPausing)
 	}
 }
 
-func (w *watches) add(r *http.Request, cancel context.CancelFunc) {
+func (w *watches) add(r *http.Request, cancel context.CancelCauseFunc) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	if w.cancels == nil {
-		w.cancels = make(map[*http.Request]context.CancelFunc)
+		w.cancels = make(map[*http.Request]context.CancelCauseFunc)
 	}
 	w.cancels[r] = cancel
 }
