@@ -158,6 +158,10 @@ func (s *Server) applyTime(request initRequest) {
 	if request.LifecycleID == "" || slices.Contains(s.init.lifecycles, request.LifecycleID) {
 		return
 	}
+	// Clients of an earlier life are not at the other end of any connection.
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.endStreams(gone)
 	s.init.lifecycles = append(s.init.lifecycles, request.LifecycleID)
 	s.init.lifecycles = s.init.lifecycles[max(0, len(s.init.lifecycles)-maxLifecycles):]
 	if err := s.machine.Reseed(); err != nil {

@@ -265,6 +265,18 @@ func TestPrepareSnapshot_QuietsUntilTheNextInit(t *testing.T) {
 	require.Equal(t, []string{"thaw file system", "thaw", "keep connections", "ports on"}, g.takeAll())
 }
 
+func TestInit_OfANewLifeEndsStreamsOfTheOneBefore(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"parent","defaultUser":"`+currentUser(t)+`"}`))
+	files := filesystemconnect.NewFilesystemClient(g.client, g.url)
+	watch, err := files.WatchDir(t.Context(), connect.NewRequest(&filesystempb.WatchDirRequest{Path: t.TempDir()}))
+	require.NoError(t, err)
+	require.True(t, watch.Receive(), "%v", watch.Err())
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"fork"}`))
+	require.False(t, watch.Receive())
+	require.Equal(t, connect.CodeUnavailable, connect.CodeOf(watch.Err()))
+}
+
 func TestPrepareSnapshot_EndsStreamsAndSaysWhy(t *testing.T) {
 	g := newGuest(t, false)
 	require.Equal(t, http.StatusNoContent, g.init("", `{"defaultUser":"`+currentUser(t)+`"}`))
@@ -277,6 +289,16 @@ func TestPrepareSnapshot_EndsStreamsAndSaysWhy(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, command.Receive(), "%v", command.Err())
 	pid := command.Msg().GetEvent().GetStart().GetPid()
+
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/snapshot/prepare?keepStreams=true", "", "").status)
+	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
+	_, err = processes.SendInput(t.Context(), connect.NewRequest(&processpb.SendInputRequest{
+		Process: &processpb.ProcessSelector{Selector: &processpb.ProcessSelector_Pid{Pid: pid}},
+		Input:   &processpb.ProcessInput{Input: &processpb.ProcessInput_Stdin{Stdin: []byte("still here")}},
+	}))
+	require.NoError(t, err)
+	require.True(t, command.Receive(), "a stream that is kept goes on: %v", command.Err())
+	require.Equal(t, "still here", string(command.Msg().GetEvent().GetData().GetStdout()))
 
 	require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/snapshot/prepare", "", "").status)
 	require.False(t, watch.Receive())

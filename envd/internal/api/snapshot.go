@@ -19,13 +19,24 @@ const farewellTimeout = 2 * time.Second
 // children, idle connections are closed, the collector runs and free memory goes back, so that the snapshot is small and
 // no allocation is caught half-way.
 func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), farewellTimeout)
-	defer cancel()
-	s.processes.Suspend(ctx)
-	s.watches.end()
+	if r.URL.Query().Get(keepStreams) != "true" {
+		s.endStreams(r.Context())
+	}
 	s.quiet(true)
 	debug.FreeOSMemory()
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// keepStreams is asked for by a host that lets this guest run on when it has its
+// snapshot: then clients need not come again.
+const keepStreams = "keepStreams"
+
+// endStreams sends clients away, until the next /init.
+func (s *Server) endStreams(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
+	s.processes.Suspend(ctx)
+	s.watches.end()
 }
 
 // quiet stops or starts what runs without being asked. Both can come twice.
