@@ -37,6 +37,8 @@ const (
 	// GONE is only ever announced: a sandbox that was killed or whose VM ended.
 	SandboxState_SANDBOX_STATE_GONE   SandboxState = 7
 	SandboxState_SANDBOX_STATE_FAILED SandboxState = 8
+	// SNAPSHOTTING is a running sandbox that stands still for a moment.
+	SandboxState_SANDBOX_STATE_SNAPSHOTTING SandboxState = 9
 )
 
 // Enum value maps for SandboxState.
@@ -51,17 +53,19 @@ var (
 		6: "SANDBOX_STATE_KILLING",
 		7: "SANDBOX_STATE_GONE",
 		8: "SANDBOX_STATE_FAILED",
+		9: "SANDBOX_STATE_SNAPSHOTTING",
 	}
 	SandboxState_value = map[string]int32{
-		"SANDBOX_STATE_UNSPECIFIED": 0,
-		"SANDBOX_STATE_CREATING":    1,
-		"SANDBOX_STATE_RUNNING":     2,
-		"SANDBOX_STATE_PAUSING":     3,
-		"SANDBOX_STATE_PAUSED":      4,
-		"SANDBOX_STATE_RESUMING":    5,
-		"SANDBOX_STATE_KILLING":     6,
-		"SANDBOX_STATE_GONE":        7,
-		"SANDBOX_STATE_FAILED":      8,
+		"SANDBOX_STATE_UNSPECIFIED":  0,
+		"SANDBOX_STATE_CREATING":     1,
+		"SANDBOX_STATE_RUNNING":      2,
+		"SANDBOX_STATE_PAUSING":      3,
+		"SANDBOX_STATE_PAUSED":       4,
+		"SANDBOX_STATE_RESUMING":     5,
+		"SANDBOX_STATE_KILLING":      6,
+		"SANDBOX_STATE_GONE":         7,
+		"SANDBOX_STATE_FAILED":       8,
+		"SANDBOX_STATE_SNAPSHOTTING": 9,
 	}
 )
 
@@ -584,7 +588,10 @@ type CreateSandboxRequest struct {
 	BuildId   string                 `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	Identity  *Identity              `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
 	// deny_internet leaves the guest with no way out of its own network.
-	DenyInternet  bool `protobuf:"varint,4,opt,name=deny_internet,json=denyInternet,proto3" json:"deny_internet,omitempty"`
+	DenyInternet bool `protobuf:"varint,4,opt,name=deny_internet,json=denyInternet,proto3" json:"deny_internet,omitempty"`
+	// request_id makes a request that is sent again succeed with what the first
+	// one made. Empty: it is ALREADY_EXISTS.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,6 +652,13 @@ func (x *CreateSandboxRequest) GetDenyInternet() bool {
 		return x.DenyInternet
 	}
 	return false
+}
+
+func (x *CreateSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type CreateSandboxResponse struct {
@@ -875,6 +889,388 @@ func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
 	return nil
 }
 
+type SnapshotSandboxRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// build_id is the new build's, a UUID that is not taken.
+	BuildId       string `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotSandboxRequest) Reset() {
+	*x = SnapshotSandboxRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotSandboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotSandboxRequest) ProtoMessage() {}
+
+func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SnapshotSandboxRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *SnapshotSandboxRequest) GetBuildId() string {
+	if x != nil {
+		return x.BuildId
+	}
+	return ""
+}
+
+type SnapshotSandboxResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Template      *Template              `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotSandboxResponse) Reset() {
+	*x = SnapshotSandboxResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotSandboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotSandboxResponse) ProtoMessage() {}
+
+func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
+func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SnapshotSandboxResponse) GetTemplate() *Template {
+	if x != nil {
+		return x.Template
+	}
+	return nil
+}
+
+type DeleteSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BuildId       string                 `protobuf:"bytes,1,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotRequest) Reset() {
+	*x = DeleteSnapshotRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotRequest) ProtoMessage() {}
+
+func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DeleteSnapshotRequest) GetBuildId() string {
+	if x != nil {
+		return x.BuildId
+	}
+	return ""
+}
+
+type DeleteSnapshotResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteSnapshotResponse) Reset() {
+	*x = DeleteSnapshotResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteSnapshotResponse) ProtoMessage() {}
+
+func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+}
+
+type ForkSandboxRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// forks are from 1 to 100.
+	Forks         []*Fork `protobuf:"bytes,2,rep,name=forks,proto3" json:"forks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkSandboxRequest) Reset() {
+	*x = ForkSandboxRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkSandboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkSandboxRequest) ProtoMessage() {}
+
+func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
+func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ForkSandboxRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *ForkSandboxRequest) GetForks() []*Fork {
+	if x != nil {
+		return x.Forks
+	}
+	return nil
+}
+
+// Fork is one sandbox to be made.
+type Fork struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	Identity      *Identity              `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fork) Reset() {
+	*x = Fork{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fork) ProtoMessage() {}
+
+func (x *Fork) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fork.ProtoReflect.Descriptor instead.
+func (*Fork) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Fork) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *Fork) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+type ForkSandboxResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// results are in the order of the request's forks.
+	Results       []*ForkResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkSandboxResponse) Reset() {
+	*x = ForkSandboxResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkSandboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkSandboxResponse) ProtoMessage() {}
+
+func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
+func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ForkSandboxResponse) GetResults() []*ForkResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type ForkResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sandbox is set when the fork was made.
+	Sandbox *Sandbox `protobuf:"bytes,1,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
+	// error says why it was not.
+	Error         string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkResult) Reset() {
+	*x = ForkResult{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkResult) ProtoMessage() {}
+
+func (x *ForkResult) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
+func (*ForkResult) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ForkResult) GetSandbox() *Sandbox {
+	if x != nil {
+		return x.Sandbox
+	}
+	return nil
+}
+
+func (x *ForkResult) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type KillSandboxRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
@@ -884,7 +1280,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1292,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1305,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -927,7 +1323,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1335,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1348,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 type GetSandboxRequest struct {
@@ -964,7 +1360,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1372,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1385,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -1008,7 +1404,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1416,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1429,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -1051,7 +1447,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1459,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1472,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 type ListSandboxesResponse struct {
@@ -1088,7 +1484,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1496,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1509,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -1131,7 +1527,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1539,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1552,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 type WatchSandboxesResponse struct {
@@ -1168,7 +1564,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1576,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1589,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -1251,13 +1647,15 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rsandbox_count\x18\t \x01(\rR\fsandboxCount\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xa6\x01\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xc5\x01\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12/\n" +
 	"\bidentity\x18\x03 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12#\n" +
-	"\rdeny_internet\x18\x04 \x01(\bR\fdenyInternet\"E\n" +
+	"\rdeny_internet\x18\x04 \x01(\bR\fdenyInternet\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"E\n" +
 	"\x15CreateSandboxResponse\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"4\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
@@ -1270,7 +1668,30 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
 	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\"E\n" +
 	"\x15ResumeSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"3\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"R\n" +
+	"\x16SnapshotSandboxRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
+	"\bbuild_id\x18\x02 \x01(\tR\abuildId\"J\n" +
+	"\x17SnapshotSandboxResponse\x12/\n" +
+	"\btemplate\x18\x01 \x01(\v2\x13.hostagent.TemplateR\btemplate\"2\n" +
+	"\x15DeleteSnapshotRequest\x12\x19\n" +
+	"\bbuild_id\x18\x01 \x01(\tR\abuildId\"\x18\n" +
+	"\x16DeleteSnapshotResponse\"Z\n" +
+	"\x12ForkSandboxRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
+	"\x05forks\x18\x02 \x03(\v2\x0f.hostagent.ForkR\x05forks\"V\n" +
+	"\x04Fork\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
+	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\"F\n" +
+	"\x13ForkSandboxResponse\x12/\n" +
+	"\aresults\x18\x01 \x03(\v2\x15.hostagent.ForkResultR\aresults\"P\n" +
+	"\n" +
+	"ForkResult\x12,\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"3\n" +
 	"\x12KillSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"\x15\n" +
@@ -1285,7 +1706,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\tsandboxes\x18\x01 \x03(\v2\x12.hostagent.SandboxR\tsandboxes\"\x17\n" +
 	"\x15WatchSandboxesRequest\"F\n" +
 	"\x16WatchSandboxesResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox*\x82\x02\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +
@@ -1295,13 +1716,17 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x16SANDBOX_STATE_RESUMING\x10\x05\x12\x19\n" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
-	"\x14SANDBOX_STATE_FAILED\x10\b2\xe0\x05\n" +
+	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xdf\a\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
 	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
 	"\rCreateSandbox\x12\x1f.hostagent.CreateSandboxRequest\x1a .hostagent.CreateSandboxResponse\x12O\n" +
 	"\fPauseSandbox\x12\x1e.hostagent.PauseSandboxRequest\x1a\x1f.hostagent.PauseSandboxResponse\x12R\n" +
-	"\rResumeSandbox\x12\x1f.hostagent.ResumeSandboxRequest\x1a .hostagent.ResumeSandboxResponse\x12L\n" +
+	"\rResumeSandbox\x12\x1f.hostagent.ResumeSandboxRequest\x1a .hostagent.ResumeSandboxResponse\x12X\n" +
+	"\x0fSnapshotSandbox\x12!.hostagent.SnapshotSandboxRequest\x1a\".hostagent.SnapshotSandboxResponse\x12U\n" +
+	"\x0eDeleteSnapshot\x12 .hostagent.DeleteSnapshotRequest\x1a!.hostagent.DeleteSnapshotResponse\x12L\n" +
+	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12L\n" +
 	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12I\n" +
 	"\n" +
 	"GetSandbox\x12\x1c.hostagent.GetSandboxRequest\x1a\x1d.hostagent.GetSandboxResponse\x12R\n" +
@@ -1322,69 +1747,88 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_hostagent_hostagent_proto_goTypes = []any{
-	(SandboxState)(0),              // 0: hostagent.SandboxState
-	(*Sandbox)(nil),                // 1: hostagent.Sandbox
-	(*Template)(nil),               // 2: hostagent.Template
-	(*Identity)(nil),               // 3: hostagent.Identity
-	(*GetInfoRequest)(nil),         // 4: hostagent.GetInfoRequest
-	(*GetInfoResponse)(nil),        // 5: hostagent.GetInfoResponse
-	(*ListTemplatesRequest)(nil),   // 6: hostagent.ListTemplatesRequest
-	(*ListTemplatesResponse)(nil),  // 7: hostagent.ListTemplatesResponse
-	(*CreateSandboxRequest)(nil),   // 8: hostagent.CreateSandboxRequest
-	(*CreateSandboxResponse)(nil),  // 9: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),    // 10: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),   // 11: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),   // 12: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),  // 13: hostagent.ResumeSandboxResponse
-	(*KillSandboxRequest)(nil),     // 14: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),    // 15: hostagent.KillSandboxResponse
-	(*GetSandboxRequest)(nil),      // 16: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),     // 17: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),   // 18: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),  // 19: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),  // 20: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil), // 21: hostagent.WatchSandboxesResponse
-	nil,                            // 22: hostagent.Identity.EnvVarsEntry
-	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(SandboxState)(0),               // 0: hostagent.SandboxState
+	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
+	(*Template)(nil),                // 2: hostagent.Template
+	(*Identity)(nil),                // 3: hostagent.Identity
+	(*GetInfoRequest)(nil),          // 4: hostagent.GetInfoRequest
+	(*GetInfoResponse)(nil),         // 5: hostagent.GetInfoResponse
+	(*ListTemplatesRequest)(nil),    // 6: hostagent.ListTemplatesRequest
+	(*ListTemplatesResponse)(nil),   // 7: hostagent.ListTemplatesResponse
+	(*CreateSandboxRequest)(nil),    // 8: hostagent.CreateSandboxRequest
+	(*CreateSandboxResponse)(nil),   // 9: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 10: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 11: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 12: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 13: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 14: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 15: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 16: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 17: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 18: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 19: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 20: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 21: hostagent.ForkResult
+	(*KillSandboxRequest)(nil),      // 22: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 23: hostagent.KillSandboxResponse
+	(*GetSandboxRequest)(nil),       // 24: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 25: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 26: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 27: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 28: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 29: hostagent.WatchSandboxesResponse
+	nil,                             // 30: hostagent.Identity.EnvVarsEntry
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	23, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	22, // 2: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	31, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	30, // 2: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	2,  // 3: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	3,  // 4: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
 	1,  // 5: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
 	1,  // 6: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
 	3,  // 7: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
 	1,  // 8: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 9: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 10: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 11: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 12: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	6,  // 13: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	8,  // 14: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	10, // 15: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	12, // 16: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	14, // 17: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	16, // 18: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	18, // 19: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	20, // 20: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	5,  // 21: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	7,  // 22: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	9,  // 23: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	11, // 24: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	13, // 25: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	15, // 26: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	17, // 27: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	19, // 28: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	21, // 29: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	2,  // 9: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	19, // 10: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	3,  // 11: hostagent.Fork.identity:type_name -> hostagent.Identity
+	21, // 12: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	1,  // 13: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	1,  // 14: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 15: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	1,  // 16: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	4,  // 17: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	6,  // 18: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	8,  // 19: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	10, // 20: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	12, // 21: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	14, // 22: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	16, // 23: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	18, // 24: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	22, // 25: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	24, // 26: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	26, // 27: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	28, // 28: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	5,  // 29: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	7,  // 30: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	9,  // 31: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	11, // 32: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	13, // 33: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	15, // 34: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	17, // 35: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	20, // 36: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	23, // 37: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	25, // 38: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	27, // 39: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	29, // 40: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	29, // [29:41] is the sub-list for method output_type
+	17, // [17:29] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -1398,7 +1842,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

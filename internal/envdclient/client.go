@@ -87,7 +87,12 @@ func (c *Client) Init(ctx context.Context, currentToken string, settings Init) e
 // none runs. A guest that has no means to do it runs on, which is no error.
 func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration) error {
 	path := fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds())
-	err := retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) })
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) }))
+}
+
+// tolerateInability takes the answer of a guest that has no means to stop its
+// commands, or whose agent is too old to know how, for success.
+func tolerateInability(err error) error {
 	var answered *StatusError
 	if errors.As(err, &answered) && (answered.Status == http.StatusServiceUnavailable || answered.Status == http.StatusNotFound) {
 		return nil
@@ -95,9 +100,17 @@ func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration
 	return err
 }
 
-// PrepareSnapshot quiets envd; when it returns, the guest may be paused.
-func (c *Client) PrepareSnapshot(ctx context.Context, token string) error {
-	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/snapshot/prepare", token, nil) })
+// Unfreeze lets the commands of the guest's users run on. A guest that could
+// not stop them needs no letting.
+func (c *Client) Unfreeze(ctx context.Context, token string) error {
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/unfreeze", token, nil) }))
+}
+
+// PrepareSnapshot quiets envd; when it returns, the guest may be paused. Clients
+// are sent away, unless their streams shall go on in a guest that runs on.
+func (c *Client) PrepareSnapshot(ctx context.Context, token string, keepStreams bool) error {
+	path := fmt.Sprintf("/snapshot/prepare?keepStreams=%t", keepStreams)
+	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) })
 }
 
 // StatusError is an answer other than success.

@@ -275,6 +275,14 @@ func TestAgent(t *testing.T) {
 		require.Equal(t, map[string]pb.SandboxState{first: pb.SandboxState_SANDBOX_STATE_PAUSED}, a.list(t))
 		a.resume(t, first)
 		require.Equal(t, "kept", a.run(t, first, "cat /home/user/kept"))
+	})
+	t.Run("forks begin where their parent is, and are machines of their own", func(t *testing.T) { testForks(t, a, dataDir, first) })
+	t.Run("a snapshot of a running sandbox starts others, across a restart", func(t *testing.T) {
+		a = testSnapshot(t, a, first, func() *agentUnderTest {
+			a.shutDown(t)
+			return startAgent(t, dataDir)
+		})
+		requireNoSnapshots(t, dataDir)
 		a.kill(t, first)
 		require.Empty(t, a.list(t))
 	})

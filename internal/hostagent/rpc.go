@@ -46,11 +46,7 @@ func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (
 func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplatesRequest]) (*connect.Response[pb.ListTemplatesResponse], error) {
 	response := &pb.ListTemplatesResponse{}
 	for _, template := range s.sandboxes.Templates() {
-		response.Templates = append(response.Templates, &pb.Template{
-			BuildId: template.BuildID, Name: template.Name,
-			VcpuCount: uint32(template.VCPUCount), MemoryMib: uint32(template.MemoryMiB), DiskMib: uint32(template.DiskMiB),
-			EnvdVersion: template.EnvdVersion,
-		})
+		response.Templates = append(response.Templates, toTemplate(template))
 	}
 	return connect.NewResponse(response), nil
 }
@@ -58,7 +54,7 @@ func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplate
 func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
-		Identity: fromIdentity(request.Msg.Identity), Internet: !request.Msg.DenyInternet,
+		Identity: fromIdentity(request.Msg.Identity), Internet: !request.Msg.DenyInternet, RequestID: request.Msg.RequestId,
 	})
 	if err != nil {
 		return nil, toConnect(err)
@@ -116,14 +112,15 @@ func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.Watch
 }
 
 var states = map[sandbox.State]pb.SandboxState{
-	sandbox.Creating: pb.SandboxState_SANDBOX_STATE_CREATING,
-	sandbox.Running:  pb.SandboxState_SANDBOX_STATE_RUNNING,
-	sandbox.Pausing:  pb.SandboxState_SANDBOX_STATE_PAUSING,
-	sandbox.Paused:   pb.SandboxState_SANDBOX_STATE_PAUSED,
-	sandbox.Resuming: pb.SandboxState_SANDBOX_STATE_RESUMING,
-	sandbox.Killing:  pb.SandboxState_SANDBOX_STATE_KILLING,
-	sandbox.Gone:     pb.SandboxState_SANDBOX_STATE_GONE,
-	sandbox.Failed:   pb.SandboxState_SANDBOX_STATE_FAILED,
+	sandbox.Creating:     pb.SandboxState_SANDBOX_STATE_CREATING,
+	sandbox.Running:      pb.SandboxState_SANDBOX_STATE_RUNNING,
+	sandbox.Snapshotting: pb.SandboxState_SANDBOX_STATE_SNAPSHOTTING,
+	sandbox.Pausing:      pb.SandboxState_SANDBOX_STATE_PAUSING,
+	sandbox.Paused:       pb.SandboxState_SANDBOX_STATE_PAUSED,
+	sandbox.Resuming:     pb.SandboxState_SANDBOX_STATE_RESUMING,
+	sandbox.Killing:      pb.SandboxState_SANDBOX_STATE_KILLING,
+	sandbox.Gone:         pb.SandboxState_SANDBOX_STATE_GONE,
+	sandbox.Failed:       pb.SandboxState_SANDBOX_STATE_FAILED,
 }
 
 func toSandbox(info sandbox.Info) *pb.Sandbox {

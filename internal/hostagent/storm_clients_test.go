@@ -33,8 +33,10 @@ const (
 	uploadEvery    = 100 * time.Millisecond
 )
 
-func (a *agentUnderTest) envd() *http.Client {
-	return &http.Client{Transport: toGuest{stormSandbox, 49983, a.traffic.Transport}}
+func (a *agentUnderTest) envd() *http.Client { return a.envdOf(stormSandbox) }
+
+func (a *agentUnderTest) envdOf(id string) *http.Client {
+	return &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}
 }
 
 // writer is a command that prints numbered lines until it is told to stop, and

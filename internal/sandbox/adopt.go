@@ -29,8 +29,8 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 		m.network.Release(slot)
 		return err
 	}
-	s.guest = &guest{machine: machine, slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token}
-	s.base = m.templates[s.record.BuildID]
+	s.guest = &guest{machine: machine, slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID}
+	s.base, _ = m.build(s.record.BuildID)
 	if s.record.Snapshot != "" {
 		// It is only needed to be removed after the next pause.
 		if s.base, err = snapshot.Open(filepath.Join(s.dir, s.record.Snapshot)); err != nil {
@@ -66,7 +66,8 @@ func (g *guest) letRun(ctx context.Context) error {
 		return err
 	}
 	// A life of its own makes it count whatever the host's clock did meanwhile.
-	return g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: rand.Text()}, g.token)
+	g.lifecycleID = rand.Text()
+	return g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: g.lifecycleID}, g.token)
 }
 
 // Leave ends the manager but not the VMs, which the next one adopts. What is

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
 // CreateRequest asks for a new sandbox.
@@ -15,6 +17,9 @@ type CreateRequest struct {
 	Identity Identity
 	// Internet lets the guest reach public addresses.
 	Internet bool
+	// RequestID makes a request that is sent again find what the first one
+	// made; empty means that there is no second one.
+	RequestID string
 }
 
 // Create restores a template under a new identity. When it fails, or ctx ends
@@ -23,21 +28,29 @@ func (m *Manager) Create(ctx context.Context, request CreateRequest) (Info, erro
 	if !idPattern.MatchString(request.ID) {
 		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", request.ID, ErrInvalid)
 	}
-	template, ok := m.templates[request.BuildID]
-	if !ok {
-		return Info{}, fmt.Errorf("%s: %w", request.BuildID, ErrTemplateNotFound)
+	build, err := m.build(request.BuildID)
+	if err != nil {
+		return Info{}, err
 	}
-	if err := m.admit(template.MemoryMiB); err != nil {
+	return m.createFrom(ctx, request, build)
+}
+
+// createFrom is Create from any snapshot.
+func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *snapshot.Snapshot) (Info, error) {
+	if info, found, err := m.findRequest(ctx, request); found {
+		return info, err
+	}
+	if err := m.admit(base.MemoryMiB); err != nil {
 		return Info{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sandbox{
-		id: request.ID, dir: m.sandboxDir(request.ID), base: template,
+		id: request.ID, dir: m.sandboxDir(request.ID), base: base,
 		cancel: cancel, settled: make(chan struct{}),
 		record: record{
-			BuildID: template.BuildID, State: Creating, Internet: request.Internet,
-			VCPUCount: template.VCPUCount, MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB,
-			EnvdVersion: template.EnvdVersion, StartedAt: time.Now().UTC(),
+			BuildID: base.BuildID, State: Creating, Internet: request.Internet, RequestID: request.RequestID,
+			VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
+			EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
 		},
 	}
 	if err := m.add(s); err != nil {
@@ -68,7 +81,31 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 	if err := s.journal(); err != nil {
 		return err
 	}
-	return m.run(ctx, s, identity, "")
+	return m.run(ctx, s, identity, s.base.AccessToken)
+}
+
+// findRequest answers for a request that came before: with what it made, or
+// once that is known.
+func (m *Manager) findRequest(ctx context.Context, request CreateRequest) (info Info, found bool, err error) {
+	s, err := m.find(request.ID)
+	if err != nil || request.RequestID == "" {
+		return Info{}, false, nil
+	}
+	s.mutex.Lock()
+	same, settled := s.record.RequestID == request.RequestID, s.settled
+	s.mutex.Unlock()
+	if !same {
+		return Info{}, false, nil
+	}
+	select {
+	case <-settled:
+	case <-ctx.Done():
+		return Info{}, true, fmt.Errorf("wait for the first request to create sandbox %s: %w", request.ID, ctx.Err())
+	}
+	if info := s.info(); info.State != Gone {
+		return info, true, nil
+	}
+	return Info{}, true, fmt.Errorf("create sandbox %s: %w: %s", request.ID, ErrNotFound, s.info().Reason)
 }
 
 // run starts the sandbox's VM and records that it runs, or undoes both.
@@ -89,9 +126,11 @@ func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, curren
 // saveRunning records that a VM runs, and how the next agent finds it.
 func (m *Manager) saveRunning(s *sandbox) error {
 	s.mutex.Lock()
-	s.record.Process, s.record.Slot, s.record.Token = s.guest.machine.Process(), s.guest.slot.Name(), s.guest.token
-	running := s.record
+	s.record.running = running{
+		Process: s.guest.machine.Process(), Slot: s.guest.slot.Name(), Token: s.guest.token, LifecycleID: s.guest.lifecycleID,
+	}
+	kept := s.record
 	s.mutex.Unlock()
-	running.State = Running
-	return running.save(s.dir)
+	kept.State = Running
+	return kept.save(s.dir)
 }

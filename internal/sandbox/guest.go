@@ -20,6 +20,8 @@ type guest struct {
 	slot    *network.Slot
 	envd    *envdclient.Client
 	token   string // what envd was told last
+
+	lifecycleID string // likewise
 }
 
 const (
@@ -46,7 +48,7 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(s.diskPath()), os.Remove(s.memoryPath()))
 	}
-	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken}
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken, lifecycleID: identity.LifecycleID}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stopGuest(s, g))

@@ -35,6 +35,8 @@ type Config struct {
 	Dir     string
 	Driver  vmm.Driver
 	Network slots
+	// SnapshotDir is where snapshots of sandboxes are kept, on the same file system.
+	SnapshotDir string
 	// Templates are the snapshots sandboxes start from, by build ID.
 	Templates map[string]*snapshot.Snapshot
 	// Drain waits until the guest agent's clients have all that it told them and
@@ -49,7 +51,8 @@ type Config struct {
 
 // Manager holds the sandboxes of one host.
 type Manager struct {
-	dir        string
+	dir         string
+	snapshotDir string
 	driver     vmm.Driver
 	network    slots
 	templates  map[string]*snapshot.Snapshot
@@ -59,6 +62,7 @@ type Manager struct {
 
 	mutex     sync.Mutex
 	sandboxes map[string]*sandbox
+	snapshots map[string]*snapshot.Snapshot // of sandboxes, by build ID
 	watchers  map[*watcher]struct{}
 	closed    bool
 
@@ -70,9 +74,9 @@ type Manager struct {
 // adopted, what is paused is kept, whatever else there was is cleared away.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
-		dir: config.Dir, driver: config.Driver, network: config.Network, templates: config.Templates,
+		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, network: config.Network, templates: config.Templates,
 		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
-		sandboxes: make(map[string]*sandbox), watchers: make(map[*watcher]struct{}),
+		sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
 		left: make(chan struct{}),
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
-	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 const (
@@ -46,7 +45,7 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	old := s.base
 	taken, err := m.takeOwnSnapshot(ctx, s)
 	if err != nil {
-		return Info{}, m.abandonPause(ctx, op, err)
+		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", id, err))
 	}
 	s.base = taken
 	if err := m.stopGuest(s, s.guest); err != nil {
@@ -69,7 +68,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Sn
 	}
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	if err := s.guest.quiet(quiet); err != nil {
+	if err := s.guest.quiet(quiet, false); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
 	m.hangUp(ctx, s.id)
@@ -84,7 +83,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Sn
 	s.mutex.Lock()
 	paused := s.record
 	s.mutex.Unlock()
-	paused.State, paused.Snapshot, paused.Process, paused.Slot, paused.Token = Paused, name, vmm.Process{}, "", ""
+	paused.State, paused.Snapshot, paused.running = Paused, name, running{}
 	if err := paused.saveDurably(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
@@ -104,12 +103,13 @@ func (m *Manager) hangUp(ctx context.Context, id string) {
 	m.disconnect(id)
 }
 
-// quiet stops what the guest's users run and then what its agent does.
-func (g *guest) quiet(ctx context.Context) error {
+// quiet stops what the guest's users run and then what its agent does, its
+// clients' streams included unless the guest is to run on.
+func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
 	if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
 		return err
 	}
-	return g.envd.PrepareSnapshot(ctx, g.token)
+	return g.envd.PrepareSnapshot(ctx, g.token, keepStreams)
 }
 
 // abandonPause lets the guest run on after a pause that failed; where it
@@ -117,7 +117,6 @@ func (g *guest) quiet(ctx context.Context) error {
 // to stop the guest and shall not wait for its agent.
 func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) error {
 	s := op.sandbox
-	cause = fmt.Errorf("pause sandbox %s: %w", s.id, cause)
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), initTimeout)
 	defer cancel()
 	var err error

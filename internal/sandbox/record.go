@@ -26,11 +26,18 @@ type record struct {
 	// Snapshot is the name of the sandbox's own snapshot directory; empty
 	// before the first pause.
 	Snapshot string `json:"snapshot,omitempty"`
-	// Process, Slot and Token are how a running guest is found and spoken to
-	// again. The guest's memory, beside this file, holds the token too.
-	Process vmm.Process `json:"process,omitzero"`
-	Slot    string      `json:"slot,omitempty"`
-	Token   string      `json:"token,omitempty"`
+	// RequestID is the creation's: the same request again finds its sandbox.
+	RequestID string `json:"requestId,omitempty"`
+	running
+}
+
+// running is how a guest is found and spoken to again while its VM runs. The
+// guest's memory, beside this file, holds the token too.
+type running struct {
+	Process     vmm.Process `json:"process,omitzero"`
+	Slot        string      `json:"slot,omitempty"`
+	Token       string      `json:"token,omitempty"`
+	LifecycleID string      `json:"lifecycleId,omitempty"`
 }
 
 const recordFile = "sandbox.json"

@@ -30,7 +30,7 @@ func (m *Manager) recover(ctx context.Context) error {
 			return fmt.Errorf("recover sandbox %s: %w", id, err)
 		}
 	}
-	if err := m.network.RemoveLeftovers(); err != nil {
+	if err := errors.Join(m.network.RemoveLeftovers(), m.openSnapshots()); err != nil {
 		return err
 	}
 	m.reportRecovery()
@@ -87,9 +87,10 @@ func (m *Manager) endOrphans(ctx context.Context, found map[string]keptRecord) e
 	return nil
 }
 
-// claimsProcess: a sandbox that was being paused still runs, stopped perhaps.
+// claimsProcess: a sandbox of which a snapshot was being taken still runs,
+// stopped perhaps.
 func (k keptRecord) claimsProcess() bool {
-	return k.err == nil && (k.State == Running || k.State == Pausing)
+	return k.err == nil && (k.State == Running || k.State == Pausing || k.State == Snapshotting)
 }
 
 func (m *Manager) recoverSandbox(ctx context.Context, id string, kept keptRecord) error {
@@ -102,7 +103,7 @@ func (m *Manager) recoverSandbox(ctx context.Context, id string, kept keptRecord
 		return nil
 	}
 	switch kept.State {
-	case Running, Pausing:
+	case Running, Pausing, Snapshotting:
 		if err := m.adopt(ctx, s); err != nil {
 			s.logger(m.log).Warn("sandbox did not live through the host agent's absence and is gone", "error", err)
 			return errors.Join(kept.Process.End(ctx), os.RemoveAll(s.dir))
@@ -119,7 +120,7 @@ func (m *Manager) recoverSandbox(ctx context.Context, id string, kept keptRecord
 // takePaused keeps a sandbox as its last pause left it. A resume that was
 // under way never happened.
 func (m *Manager) takePaused(s *sandbox) error {
-	s.record.State, s.record.Process, s.record.Slot, s.record.Token = Paused, vmm.Process{}, "", ""
+	s.record.State, s.record.running = Paused, running{}
 	if err := s.removeAllBut(recordFile, s.record.Snapshot); err != nil {
 		return err
 	}

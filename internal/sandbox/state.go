@@ -14,25 +14,27 @@ type State string
 // The states of a sandbox. Gone is never stored, only announced. Failed is what
 // a start of the host agent makes of a paused sandbox it cannot read.
 const (
-	Creating State = "creating"
-	Running  State = "running"
-	Pausing  State = "pausing"
-	Paused   State = "paused"
-	Resuming State = "resuming"
-	Killing  State = "killing"
-	Gone     State = "gone"
-	Failed   State = "failed"
+	Creating     State = "creating"
+	Running      State = "running"
+	Pausing      State = "pausing"
+	Paused       State = "paused"
+	Resuming     State = "resuming"
+	Snapshotting State = "snapshotting"
+	Killing      State = "killing"
+	Gone         State = "gone"
+	Failed       State = "failed"
 )
 
 // transitions lists every step a sandbox can take. Nothing else changes a state.
 var transitions = map[State][]State{
-	Creating: {Running, Killing},
-	Running:  {Pausing, Killing},
-	Pausing:  {Paused, Running, Killing},
-	Paused:   {Resuming, Killing},
-	Resuming: {Running, Paused},
-	Failed:   {Killing},
-	Killing:  {Gone},
+	Creating:     {Running, Killing},
+	Running:      {Pausing, Snapshotting, Killing},
+	Pausing:      {Paused, Running, Killing},
+	Paused:       {Resuming, Killing},
+	Resuming:     {Running, Paused},
+	Snapshotting: {Running, Killing},
+	Failed:       {Killing},
+	Killing:      {Gone},
 }
 
 // settled says whether a sandbox stays in a state until somebody asks for

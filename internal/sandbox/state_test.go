@@ -10,13 +10,14 @@ import (
 )
 
 func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
-	all := []State{Creating, Running, Pausing, Paused, Resuming, Killing, Gone, Failed}
+	all := []State{Creating, Running, Pausing, Paused, Resuming, Snapshotting, Killing, Gone, Failed}
 	allowed := map[[2]State]bool{
 		{Creating, Running}: true, {Creating, Killing}: true,
 		{Running, Pausing}: true, {Running, Killing}: true,
 		{Pausing, Paused}: true, {Pausing, Running}: true, {Pausing, Killing}: true,
 		{Paused, Resuming}: true, {Paused, Killing}: true,
 		{Resuming, Running}: true, {Resuming, Paused}: true,
+		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Killing}: true,
 		{Failed, Killing}: true, {Killing, Gone}: true,
 	}
 	for _, from := range all {
@@ -70,7 +71,7 @@ func TestRecord_SurvivesSaveAndLoad(t *testing.T) {
 	directory := t.TempDir()
 	want := record{
 		BuildID: "b", State: Paused, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096, EnvdVersion: "0.6.4", Snapshot: "snapshot-1",
-		Process: vmm.Process{ID: 7, Start: 9}, Slot: "wrenn-3", Token: "t",
+		RequestID: "r", running: running{Process: vmm.Process{ID: 7, Start: 9}, Slot: "wrenn-3", Token: "t", LifecycleID: "l"},
 	}
 	require.NoError(t, want.save(directory))
 	got, err := loadRecord(directory)

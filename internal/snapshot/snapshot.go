@@ -39,6 +39,9 @@ type Manifest struct {
 	DiskMiB     int       `json:"diskMiB"`
 	EnvdVersion string    `json:"envdVersion"`
 	CreatedAt   time.Time `json:"createdAt"`
+	// AccessToken is what the guest agent in the memory knows; empty for a
+	// template's, which was never told one.
+	AccessToken string `json:"accessToken,omitempty"`
 }
 
 // Snapshot is a complete one on disk. Its files are never written to again.

@@ -185,7 +185,7 @@ func (b Base) settle(ctx context.Context, slot *network.Slot) error {
 	if err := warm(ctx, envd); err != nil {
 		return fmt.Errorf("warm the guest up: %w", err)
 	}
-	return envd.PrepareSnapshot(ctx, "")
+	return envd.PrepareSnapshot(ctx, "", false)
 }
 
 // warm runs the warm-up command as the user sandboxes run commands as.

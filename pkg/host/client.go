@@ -194,12 +194,14 @@ func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) erro
 var states = map[pb.SandboxState]lifecycle.State{
 	pb.SandboxState_SANDBOX_STATE_CREATING: lifecycle.Creating,
 	pb.SandboxState_SANDBOX_STATE_RUNNING:  lifecycle.Running,
-	pb.SandboxState_SANDBOX_STATE_PAUSING:  lifecycle.Pausing,
-	pb.SandboxState_SANDBOX_STATE_PAUSED:   lifecycle.Paused,
-	pb.SandboxState_SANDBOX_STATE_RESUMING: lifecycle.Resuming,
-	pb.SandboxState_SANDBOX_STATE_KILLING:  lifecycle.Killing,
-	pb.SandboxState_SANDBOX_STATE_GONE:     lifecycle.Killed,
-	pb.SandboxState_SANDBOX_STATE_FAILED:   lifecycle.Failed,
+	// It runs again in a moment, and answers meanwhile.
+	pb.SandboxState_SANDBOX_STATE_SNAPSHOTTING: lifecycle.Running,
+	pb.SandboxState_SANDBOX_STATE_PAUSING:      lifecycle.Pausing,
+	pb.SandboxState_SANDBOX_STATE_PAUSED:       lifecycle.Paused,
+	pb.SandboxState_SANDBOX_STATE_RESUMING:     lifecycle.Resuming,
+	pb.SandboxState_SANDBOX_STATE_KILLING:      lifecycle.Killing,
+	pb.SandboxState_SANDBOX_STATE_GONE:         lifecycle.Killed,
+	pb.SandboxState_SANDBOX_STATE_FAILED:       lifecycle.Failed,
 }
 
 func fromSandbox(s *pb.Sandbox) Sandbox {

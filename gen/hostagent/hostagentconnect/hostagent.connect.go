@@ -45,6 +45,14 @@ const (
 	HostAgentPauseSandboxProcedure = "/hostagent.HostAgent/PauseSandbox"
 	// HostAgentResumeSandboxProcedure is the fully-qualified name of the HostAgent's ResumeSandbox RPC.
 	HostAgentResumeSandboxProcedure = "/hostagent.HostAgent/ResumeSandbox"
+	// HostAgentSnapshotSandboxProcedure is the fully-qualified name of the HostAgent's SnapshotSandbox
+	// RPC.
+	HostAgentSnapshotSandboxProcedure = "/hostagent.HostAgent/SnapshotSandbox"
+	// HostAgentDeleteSnapshotProcedure is the fully-qualified name of the HostAgent's DeleteSnapshot
+	// RPC.
+	HostAgentDeleteSnapshotProcedure = "/hostagent.HostAgent/DeleteSnapshot"
+	// HostAgentForkSandboxProcedure is the fully-qualified name of the HostAgent's ForkSandbox RPC.
+	HostAgentForkSandboxProcedure = "/hostagent.HostAgent/ForkSandbox"
 	// HostAgentKillSandboxProcedure is the fully-qualified name of the HostAgent's KillSandbox RPC.
 	HostAgentKillSandboxProcedure = "/hostagent.HostAgent/KillSandbox"
 	// HostAgentGetSandboxProcedure is the fully-qualified name of the HostAgent's GetSandbox RPC.
@@ -71,6 +79,14 @@ type HostAgentClient interface {
 	// ResumeSandbox brings a paused sandbox back. Resuming a running one
 	// succeeds and changes nothing.
 	ResumeSandbox(context.Context, *connect.Request[hostagent.ResumeSandboxRequest]) (*connect.Response[hostagent.ResumeSandboxResponse], error)
+	// SnapshotSandbox writes a running sandbox down as a build of its own, from
+	// which others are created; the sandbox runs on.
+	SnapshotSandbox(context.Context, *connect.Request[hostagent.SnapshotSandboxRequest]) (*connect.Response[hostagent.SnapshotSandboxResponse], error)
+	// DeleteSnapshot deletes such a build. What was created from it runs on.
+	DeleteSnapshot(context.Context, *connect.Request[hostagent.DeleteSnapshotRequest]) (*connect.Response[hostagent.DeleteSnapshotResponse], error)
+	// ForkSandbox makes sandboxes that begin where a running one is, which runs
+	// on. It fails as a whole only where no fork could be tried.
+	ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
@@ -121,6 +137,24 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("ResumeSandbox")),
 			connect.WithClientOptions(opts...),
 		),
+		snapshotSandbox: connect.NewClient[hostagent.SnapshotSandboxRequest, hostagent.SnapshotSandboxResponse](
+			httpClient,
+			baseURL+HostAgentSnapshotSandboxProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("SnapshotSandbox")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteSnapshot: connect.NewClient[hostagent.DeleteSnapshotRequest, hostagent.DeleteSnapshotResponse](
+			httpClient,
+			baseURL+HostAgentDeleteSnapshotProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("DeleteSnapshot")),
+			connect.WithClientOptions(opts...),
+		),
+		forkSandbox: connect.NewClient[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse](
+			httpClient,
+			baseURL+HostAgentForkSandboxProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("ForkSandbox")),
+			connect.WithClientOptions(opts...),
+		),
 		killSandbox: connect.NewClient[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse](
 			httpClient,
 			baseURL+HostAgentKillSandboxProcedure,
@@ -150,15 +184,18 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 
 // hostAgentClient implements HostAgentClient.
 type hostAgentClient struct {
-	getInfo        *connect.Client[hostagent.GetInfoRequest, hostagent.GetInfoResponse]
-	listTemplates  *connect.Client[hostagent.ListTemplatesRequest, hostagent.ListTemplatesResponse]
-	createSandbox  *connect.Client[hostagent.CreateSandboxRequest, hostagent.CreateSandboxResponse]
-	pauseSandbox   *connect.Client[hostagent.PauseSandboxRequest, hostagent.PauseSandboxResponse]
-	resumeSandbox  *connect.Client[hostagent.ResumeSandboxRequest, hostagent.ResumeSandboxResponse]
-	killSandbox    *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
-	getSandbox     *connect.Client[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse]
-	listSandboxes  *connect.Client[hostagent.ListSandboxesRequest, hostagent.ListSandboxesResponse]
-	watchSandboxes *connect.Client[hostagent.WatchSandboxesRequest, hostagent.WatchSandboxesResponse]
+	getInfo         *connect.Client[hostagent.GetInfoRequest, hostagent.GetInfoResponse]
+	listTemplates   *connect.Client[hostagent.ListTemplatesRequest, hostagent.ListTemplatesResponse]
+	createSandbox   *connect.Client[hostagent.CreateSandboxRequest, hostagent.CreateSandboxResponse]
+	pauseSandbox    *connect.Client[hostagent.PauseSandboxRequest, hostagent.PauseSandboxResponse]
+	resumeSandbox   *connect.Client[hostagent.ResumeSandboxRequest, hostagent.ResumeSandboxResponse]
+	snapshotSandbox *connect.Client[hostagent.SnapshotSandboxRequest, hostagent.SnapshotSandboxResponse]
+	deleteSnapshot  *connect.Client[hostagent.DeleteSnapshotRequest, hostagent.DeleteSnapshotResponse]
+	forkSandbox     *connect.Client[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse]
+	killSandbox     *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
+	getSandbox      *connect.Client[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse]
+	listSandboxes   *connect.Client[hostagent.ListSandboxesRequest, hostagent.ListSandboxesResponse]
+	watchSandboxes  *connect.Client[hostagent.WatchSandboxesRequest, hostagent.WatchSandboxesResponse]
 }
 
 // GetInfo calls hostagent.HostAgent.GetInfo.
@@ -184,6 +221,21 @@ func (c *hostAgentClient) PauseSandbox(ctx context.Context, req *connect.Request
 // ResumeSandbox calls hostagent.HostAgent.ResumeSandbox.
 func (c *hostAgentClient) ResumeSandbox(ctx context.Context, req *connect.Request[hostagent.ResumeSandboxRequest]) (*connect.Response[hostagent.ResumeSandboxResponse], error) {
 	return c.resumeSandbox.CallUnary(ctx, req)
+}
+
+// SnapshotSandbox calls hostagent.HostAgent.SnapshotSandbox.
+func (c *hostAgentClient) SnapshotSandbox(ctx context.Context, req *connect.Request[hostagent.SnapshotSandboxRequest]) (*connect.Response[hostagent.SnapshotSandboxResponse], error) {
+	return c.snapshotSandbox.CallUnary(ctx, req)
+}
+
+// DeleteSnapshot calls hostagent.HostAgent.DeleteSnapshot.
+func (c *hostAgentClient) DeleteSnapshot(ctx context.Context, req *connect.Request[hostagent.DeleteSnapshotRequest]) (*connect.Response[hostagent.DeleteSnapshotResponse], error) {
+	return c.deleteSnapshot.CallUnary(ctx, req)
+}
+
+// ForkSandbox calls hostagent.HostAgent.ForkSandbox.
+func (c *hostAgentClient) ForkSandbox(ctx context.Context, req *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error) {
+	return c.forkSandbox.CallUnary(ctx, req)
 }
 
 // KillSandbox calls hostagent.HostAgent.KillSandbox.
@@ -221,6 +273,14 @@ type HostAgentHandler interface {
 	// ResumeSandbox brings a paused sandbox back. Resuming a running one
 	// succeeds and changes nothing.
 	ResumeSandbox(context.Context, *connect.Request[hostagent.ResumeSandboxRequest]) (*connect.Response[hostagent.ResumeSandboxResponse], error)
+	// SnapshotSandbox writes a running sandbox down as a build of its own, from
+	// which others are created; the sandbox runs on.
+	SnapshotSandbox(context.Context, *connect.Request[hostagent.SnapshotSandboxRequest]) (*connect.Response[hostagent.SnapshotSandboxResponse], error)
+	// DeleteSnapshot deletes such a build. What was created from it runs on.
+	DeleteSnapshot(context.Context, *connect.Request[hostagent.DeleteSnapshotRequest]) (*connect.Response[hostagent.DeleteSnapshotResponse], error)
+	// ForkSandbox makes sandboxes that begin where a running one is, which runs
+	// on. It fails as a whole only where no fork could be tried.
+	ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
@@ -267,6 +327,24 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("ResumeSandbox")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentSnapshotSandboxHandler := connect.NewUnaryHandler(
+		HostAgentSnapshotSandboxProcedure,
+		svc.SnapshotSandbox,
+		connect.WithSchema(hostAgentMethods.ByName("SnapshotSandbox")),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentDeleteSnapshotHandler := connect.NewUnaryHandler(
+		HostAgentDeleteSnapshotProcedure,
+		svc.DeleteSnapshot,
+		connect.WithSchema(hostAgentMethods.ByName("DeleteSnapshot")),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentForkSandboxHandler := connect.NewUnaryHandler(
+		HostAgentForkSandboxProcedure,
+		svc.ForkSandbox,
+		connect.WithSchema(hostAgentMethods.ByName("ForkSandbox")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentKillSandboxHandler := connect.NewUnaryHandler(
 		HostAgentKillSandboxProcedure,
 		svc.KillSandbox,
@@ -303,6 +381,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentPauseSandboxHandler.ServeHTTP(w, r)
 		case HostAgentResumeSandboxProcedure:
 			hostAgentResumeSandboxHandler.ServeHTTP(w, r)
+		case HostAgentSnapshotSandboxProcedure:
+			hostAgentSnapshotSandboxHandler.ServeHTTP(w, r)
+		case HostAgentDeleteSnapshotProcedure:
+			hostAgentDeleteSnapshotHandler.ServeHTTP(w, r)
+		case HostAgentForkSandboxProcedure:
+			hostAgentForkSandboxHandler.ServeHTTP(w, r)
 		case HostAgentKillSandboxProcedure:
 			hostAgentKillSandboxHandler.ServeHTTP(w, r)
 		case HostAgentGetSandboxProcedure:
@@ -338,6 +422,18 @@ func (UnimplementedHostAgentHandler) PauseSandbox(context.Context, *connect.Requ
 
 func (UnimplementedHostAgentHandler) ResumeSandbox(context.Context, *connect.Request[hostagent.ResumeSandboxRequest]) (*connect.Response[hostagent.ResumeSandboxResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.ResumeSandbox is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) SnapshotSandbox(context.Context, *connect.Request[hostagent.SnapshotSandboxRequest]) (*connect.Response[hostagent.SnapshotSandboxResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.SnapshotSandbox is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) DeleteSnapshot(context.Context, *connect.Request[hostagent.DeleteSnapshotRequest]) (*connect.Response[hostagent.DeleteSnapshotResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.DeleteSnapshot is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.ForkSandbox is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {

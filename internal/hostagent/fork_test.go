@@ -1,0 +1,128 @@
+package hostagent
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/process"
+	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+)
+
+// testForks makes sandboxes from a running one, which has a client that listens
+// all the while.
+func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
+	const script = "echo parent > /home/user/who; exec 3<> <(:); i=0; until [ -e /tmp/enough ]; do i=$((i+1)); echo $i | tee /dev/shm/count; read -t 0.02 -u 3; done"
+	processes := processconnect.NewProcessClient(a.envdOf(parent), "http://guest")
+	stream, err := processes.Start(t.Context(), connect.NewRequest(&process.StartRequest{Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}}}))
+	require.NoError(t, err)
+	require.True(t, stream.Receive(), "%v", stream.Err())
+	heard := make(chan []string, 1)
+	go func() {
+		var output strings.Builder
+		for stream.Receive() {
+			output.Write(stream.Msg().GetEvent().GetData().GetStdout())
+		}
+		heard <- strings.Fields(output.String())
+	}()
+
+	ids := []string{"ifork000000000000001", "ifork000000000000002"}
+	var forks []*pb.Fork
+	for _, id := range ids {
+		forks = append(forks, &pb.Fork{SandboxId: id, Identity: &pb.Identity{
+			AccessToken: token, LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello from " + id},
+		}})
+	}
+	made, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{SandboxId: parent, Forks: forks}))
+	require.NoError(t, err)
+	require.Len(t, made.Msg.GetResults(), len(ids))
+	draws := map[string]bool{}
+	for i, id := range ids {
+		result := made.Msg.GetResults()[i]
+		require.Empty(t, result.GetError())
+		require.Equal(t, id, result.GetSandbox().GetSandboxId())
+		require.Equal(t, "parent hello from "+id, a.run(t, id, "echo $(cat /home/user/who) $GREETING"))
+		draws[a.run(t, id, "head -c 16 /dev/urandom | base64")] = true
+		count := func() int {
+			number, err := strconv.Atoi(a.run(t, id, "cat /dev/shm/count"))
+			require.NoError(t, err)
+			return number
+		}
+		earlier := count()
+		require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond, "the fork counts on by itself")
+		a.run(t, id, "echo fork > /home/user/who")
+	}
+	draws[a.run(t, parent, "head -c 16 /dev/urandom | base64")] = true
+	require.Len(t, draws, len(ids)+1, "every machine draws its own random numbers")
+	require.Equal(t, "parent", a.run(t, parent, "cat /home/user/who"), "a fork's disk is its own")
+
+	// A fork is a sandbox like any other, though what it was made from is gone.
+	a.pause(t, ids[0])
+	a.resume(t, ids[0])
+	require.Equal(t, "fork", a.run(t, ids[0], "cat /home/user/who"))
+	for _, id := range ids {
+		a.kill(t, id)
+	}
+	a.run(t, parent, "touch /tmp/enough")
+	lines := <-heard
+	require.NotEmpty(t, lines)
+	for i, line := range lines {
+		require.Equal(t, strconv.Itoa(i+1), line, "the parent's client heard every line through the fork")
+	}
+	a.run(t, parent, "rm /tmp/enough")
+	requireNoSnapshots(t, dataDir)
+}
+
+// testSnapshot keeps a build of a running sandbox across a restart of the agent.
+func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *agentUnderTest) *agentUnderTest {
+	build := uuid.NewString()
+	a.run(t, id, "echo snapshot > /home/user/what")
+	taken, err := a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: build}))
+	require.NoError(t, err)
+	require.Equal(t, build, taken.Msg.GetTemplate().GetBuildId())
+	_, err = a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: build}))
+	require.Equal(t, connect.CodeAlreadyExists, connect.CodeOf(err))
+	_, err = a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: "../" + build}))
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
+	a.run(t, id, "echo later > /home/user/what")
+
+	a = restart()
+	for number := range 2 {
+		other := fmt.Sprintf("isnapshot00000000%03d", number)
+		request := &pb.CreateSandboxRequest{SandboxId: other, BuildId: build, RequestId: "once", Identity: &pb.Identity{AccessToken: token, LifecycleId: other}}
+		for range 2 { // the second finds what the first has made
+			_, err = a.CreateSandbox(t.Context(), connect.NewRequest(request))
+			require.NoError(t, err)
+		}
+		require.Equal(t, "snapshot", a.run(t, other, "cat /home/user/what"))
+		if number == 0 {
+			continue
+		}
+		_, err = a.DeleteSnapshot(t.Context(), connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: build}))
+		require.NoError(t, err)
+		a.pause(t, other) // its memory is still there to be compared with
+		a.resume(t, other)
+		require.Equal(t, "snapshot", a.run(t, other, "cat /home/user/what"))
+	}
+	_, err = a.DeleteSnapshot(t.Context(), connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: build}))
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
+	a.kill(t, "isnapshot00000000000")
+	a.kill(t, "isnapshot00000000001")
+	return a
+}
+
+func requireNoSnapshots(t *testing.T, dataDir string) {
+	t.Helper()
+	left, err := os.ReadDir(filepath.Join(dataDir, "storage", "snapshots"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}

@@ -1,0 +1,68 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// maxForks is how many sandboxes one call makes at most.
+	maxForks = 100
+	// forkParallelism bounds how many are started at once.
+	forkParallelism = 4
+)
+
+// Fork is a sandbox to be made from another.
+type Fork struct {
+	ID       string
+	Identity Identity
+}
+
+// ForkResult is what became of one Fork: a sandbox, or the reason there is none.
+type ForkResult struct {
+	Info Info
+	Err  error
+}
+
+// Fork makes sandboxes that begin where a running one is, each under its own
+// identity, with memory and disk shared until one of them writes. The running
+// one runs on. Results are in the order of forks.
+func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkResult, err error) {
+	if len(forks) == 0 || len(forks) > maxForks {
+		return nil, fmt.Errorf("%d forks were asked for; from 1 to %d are possible: %w", len(forks), maxForks, ErrInvalid)
+	}
+	parent, err := m.find(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, fork := range forks {
+		if !idPattern.MatchString(fork.ID) {
+			return nil, fmt.Errorf("sandbox ID %q: %w", fork.ID, ErrInvalid)
+		}
+	}
+	parent.mutex.Lock()
+	buildID, internet := parent.record.BuildID, parent.record.Internet
+	parent.mutex.Unlock()
+	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()))
+	if err != nil {
+		return nil, err
+	}
+	// Each fork has a name of its own for the memory: the snapshot can go.
+	defer func() { err = errors.Join(err, taken.Remove()) }()
+	results := make([]ForkResult, len(forks))
+	var group errgroup.Group
+	group.SetLimit(forkParallelism)
+	for i, fork := range forks {
+		group.Go(func() error {
+			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Internet: internet}
+			results[i].Info, results[i].Err = m.createFrom(ctx, request, taken)
+			return nil
+		})
+	}
+	return results, group.Wait()
+}

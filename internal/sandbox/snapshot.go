@@ -1,0 +1,149 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+)
+
+// forkPrefix starts the names of snapshots that live only while forks are made.
+const forkPrefix = "fork-"
+
+// Snapshot writes a running sandbox down under a build ID, a UUID, from which
+// others can be created; the sandbox runs on, and its clients hardly notice.
+func (m *Manager) Snapshot(ctx context.Context, id, buildID string) (*snapshot.Snapshot, error) {
+	if parsed, err := uuid.Parse(buildID); err != nil || parsed.String() != buildID {
+		return nil, fmt.Errorf("build ID %q is not a UUID: %w", buildID, ErrInvalid)
+	}
+	if _, err := m.build(buildID); err == nil {
+		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
+	}
+	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, buildID))
+	if err != nil {
+		return nil, err
+	}
+	m.mutex.Lock()
+	m.snapshots[buildID] = taken
+	m.mutex.Unlock()
+	return taken, nil
+}
+
+// DeleteSnapshot deletes a sandbox's snapshot. What was created from it runs on.
+func (m *Manager) DeleteSnapshot(buildID string) error {
+	m.mutex.Lock()
+	taken, found := m.snapshots[buildID]
+	delete(m.snapshots, buildID)
+	m.mutex.Unlock()
+	if !found {
+		return fmt.Errorf("snapshot %s: %w", buildID, ErrTemplateNotFound)
+	}
+	return taken.Remove()
+}
+
+// build finds what sandboxes can be started from: a template's build or a
+// sandbox's snapshot.
+func (m *Manager) build(buildID string) (*snapshot.Snapshot, error) {
+	if template, ok := m.templates[buildID]; ok {
+		return template, nil
+	}
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if taken, ok := m.snapshots[buildID]; ok {
+		return taken, nil
+	}
+	return nil, fmt.Errorf("%s: %w", buildID, ErrTemplateNotFound)
+}
+
+// capture takes a snapshot of a running sandbox into a directory.
+func (m *Manager) capture(ctx context.Context, id, buildID, directory string) (*snapshot.Snapshot, error) {
+	s, err := m.find(id)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	defer cancel()
+	ctx, op, err := s.begin(ctx, Snapshotting, "be snapshotted")
+	if err != nil {
+		return nil, err
+	}
+	m.announce(s)
+	began := time.Now()
+	taken, err := m.takeRunning(ctx, s, buildID, directory)
+	if err == nil {
+		err = s.guest.goOn(ctx)
+	}
+	if err != nil {
+		if taken != nil {
+			err = errors.Join(err, taken.Remove())
+		}
+		return nil, m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", id, err))
+	}
+	op.step(Running, "")
+	m.announce(s)
+	s.logger(m.log).Info("snapshot taken", "build", buildID, "took", time.Since(began))
+	return taken, s.journal()
+}
+
+// takeRunning stops the guest and writes it down, and leaves it stopped.
+func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, directory string) (*snapshot.Snapshot, error) {
+	if err := s.journal(); err != nil {
+		return nil, err
+	}
+	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
+	defer cancel()
+	if err := s.guest.quiet(quiet, true); err != nil {
+		return nil, fmt.Errorf("quiet the guest: %w", err)
+	}
+	if err := s.guest.machine.Pause(ctx); err != nil {
+		return nil, err
+	}
+	manifest := s.manifest()
+	manifest.BuildID, manifest.AccessToken = buildID, s.guest.token
+	return snapshot.Take(ctx, s.source(), manifest, directory)
+}
+
+// goOn lets a guest run on in the life it had, its clients' streams included.
+func (g *guest) goOn(ctx context.Context) error {
+	if err := g.machine.Resume(ctx); err != nil {
+		return err
+	}
+	if err := g.envd.Unfreeze(ctx, g.token); err != nil {
+		return err
+	}
+	return g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: g.lifecycleID}, g.token)
+}
+
+// openSnapshots finds the snapshots of sandboxes, and removes those that were
+// never finished or only meant for forks.
+func (m *Manager) openSnapshots() error {
+	if err := os.MkdirAll(m.snapshotDir, 0o700); err != nil {
+		return fmt.Errorf("make snapshot directory: %w", err)
+	}
+	entries, err := os.ReadDir(m.snapshotDir)
+	if err != nil {
+		return fmt.Errorf("read snapshot directory: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(m.snapshotDir, entry.Name())
+		taken, err := snapshot.Open(path)
+		switch {
+		case strings.HasPrefix(entry.Name(), forkPrefix), errors.Is(err, os.ErrNotExist):
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("remove unfinished snapshot: %w", err)
+			}
+		case err != nil:
+			m.log.Error("snapshot cannot be read", "name", entry.Name(), "error", err)
+		default:
+			m.snapshots[taken.BuildID] = taken
+		}
+	}
+	return nil
+}
