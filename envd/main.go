@@ -54,6 +54,11 @@ func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	}
 	groups := cgroups.Open(log)
 	defer groups.Close()
+	return serve(ctx, listener, groups, log)
+}
+
+// serve answers until ctx ends.
+func serve(ctx context.Context, listener net.Listener, groups *cgroups.Groups, log *slog.Logger) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -74,6 +79,7 @@ func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	log.Info("envd is listening", "version", Version, "address", listener.Addr().String())
+	var err error
 	select {
 	case err = <-served:
 	case <-ctx.Done():
