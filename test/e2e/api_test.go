@@ -31,6 +31,14 @@ type answer struct {
 
 func send(t *testing.T, r request) answer {
 	t.Helper()
+	got, err := trySend(t, r)
+	require.NoError(t, err)
+	return got
+}
+
+// trySend is send to a Wrenn that may not answer.
+func trySend(t *testing.T, r request) (answer, error) {
+	t.Helper()
 	wrenn := running(t)
 	outgoing, err := http.NewRequestWithContext(t.Context(), r.method, wrenn.URL()+r.path, strings.NewReader(r.body))
 	require.NoError(t, err)
@@ -47,11 +55,12 @@ func send(t *testing.T, r request) answer {
 		outgoing.Header.Set("X-API-Key", r.key)
 	}
 	response, err := httpClient(t).Do(outgoing)
-	require.NoError(t, err)
+	if err != nil {
+		return answer{}, err
+	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	return answer{status: response.StatusCode, header: response.Header, body: body}
+	return answer{status: response.StatusCode, header: response.Header, body: body}, err
 }
 
 // requireError checks the shape that every refusal has.

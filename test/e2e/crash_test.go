@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+// TestUp_SandboxesLiveThroughTheDeathOfEachPart kills the parts of a running
+// Wrenn, one after the other, under a sandbox that counts.
+func TestUp_SandboxesLiveThroughTheDeathOfEachPart(t *testing.T) {
+	wrenn := running(t)
+	s := createSandbox(t)
+	processID := s.run(t, counterCommand)
+	paused := createSandbox(t)
+	paused.run(t, "echo kept > /home/user/kept")
+	require.Equal(t, http.StatusNoContent, paused.call(t, "pause", "{}").status)
+
+	count := awaitCount(t, s, 10)
+	for _, part := range []string{"wrenn-agent", "wrenn-control"} {
+		victim := findPart(t, wrenn, part)
+		require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+		awaitPart(t, wrenn, part, victim)
+		s.awaitAnswers(t)
+		count = awaitCount(t, s, count+10)
+	}
+	require.Equal(t, "python3", s.run(t, "cat /proc/"+processID+"/comm"), "the counting process is another one")
+	require.Equal(t, "no gap", s.run(t, "n=$(wc -l < /tmp/count); head -n $n /tmp/count | cmp - <(seq $n) && echo no gap"))
+
+	resumed := paused.call(t, "resume", `{"timeout":60}`)
+	require.Equal(t, http.StatusCreated, resumed.status, "body: %s", resumed.body)
+	require.Equal(t, "kept", paused.run(t, "cat /home/user/kept"))
+}
+
+// awaitPart waits until another process has the place of one that was killed.
+func awaitPart(t *testing.T, wrenn *installation.Installation, name string, victim int) {
+	t.Helper()
+	const patience = time.Minute
+	deadline := time.Now().Add(patience)
+	for {
+		found := findParts(t, wrenn, name)
+		if len(found) == 1 && found[0] != victim {
+			return
+		}
+		require.True(t, time.Now().Before(deadline), "%s was not started again: %v", name, found)
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// awaitAnswers waits until the API says that the sandbox runs, and its guest
+// agent answers through it.
+func (s *sandbox) awaitAnswers(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	header := s.atAgent()
+	header.Set("X-Access-Token", s.EnvdAccessToken)
+	for {
+		told, err := trySend(t, request{method: http.MethodGet, path: "/sandboxes/" + s.ID, key: validKey})
+		if err == nil && told.status == http.StatusOK && strings.Contains(string(told.body), `"state":"running"`) {
+			var health answer
+			health, err = trySend(t, request{method: http.MethodGet, path: "/health", header: header})
+			if err == nil && health.status == http.StatusNoContent {
+				return
+			}
+		}
+		require.True(t, time.Now().Before(deadline), "the sandbox does not answer: %v; the API said %d: %s", err, told.status, told.body)
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+func findPart(t *testing.T, wrenn *installation.Installation, name string) int {
+	t.Helper()
+	found := findParts(t, wrenn, name)
+	require.Len(t, found, 1, "processes called %s", name)
+	return found[0]
+}
+
+// findParts finds the processes of one installation by the name they gave
+// themselves.
+func findParts(t *testing.T, wrenn *installation.Installation, name string) []int {
+	t.Helper()
+	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	require.NoError(t, err)
+	var found []int
+	for _, path := range names {
+		comm, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(comm)) != name {
+			continue
+		}
+		directory := filepath.Dir(path)
+		environment, err := os.ReadFile(filepath.Join(directory, "environ"))
+		if err != nil || !strings.Contains(string(environment), wrenn.DataDir+"/") {
+			continue
+		}
+		id, err := strconv.Atoi(filepath.Base(directory))
+		require.NoError(t, err)
+		found = append(found, id)
+	}
+	return found
+}
