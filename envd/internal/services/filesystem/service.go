@@ -78,7 +78,9 @@ func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDir
 			}
 			return fmt.Errorf("%s exists: %w", path, errNotDirectory)
 		}
-		if err := os.MkdirAll(path, 0o755); err != nil {
+		if err := os.MkdirAll(path, 0o755); errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%w: %w", err, errNotDirectory) // a link to nothing
+		} else if err != nil {
 			return err
 		}
 		entry, err = newDescriber().describe(path)

@@ -117,6 +117,7 @@ func TestBadInput_GetsACodeAndAMessage(t *testing.T) {
 	makeDirectory(t, w.path("full", "of", "things"))
 	require.NoError(t, os.Chmod(w.path("secret"), 0o700))
 	require.NoError(t, os.Symlink("circle", w.path("circle")))
+	require.NoError(t, os.Symlink("nowhere", w.path("dangling")))
 	mountTmpfs(t, w.path("mounted"), "size=64k")
 	const invalid, missing, exists, denied = connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists, connect.CodePermissionDenied
 	long := strings.Repeat("x", 300)
@@ -150,6 +151,8 @@ func TestBadInput_GetsACodeAndAMessage(t *testing.T) {
 			{"root", "/", exists, "exists"},
 			{"root", "file", invalid, "not a directory"},
 			{"root", "file/below", invalid, "not a directory"},
+			{"root", "dangling", invalid, "not a directory"},
+			{"root", "dangling/below", invalid, "not a directory"},
 			{"nobody", "mine", denied, "denied"},
 			{"root", "/proc/x", missing, "/proc/x"},
 		},
