@@ -61,7 +61,7 @@ var codes = []struct {
 		errTooManyWatchers, errTooManyDirectories, errListTooLong, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE,
 	}},
 	{connect.CodeDataLoss, []error{errOverflow}},
-	{connect.CodeUnavailable, []error{errClosed}},
+	{connect.CodeUnavailable, []error{errClosed, syscall.ENOTCONN, syscall.ESTALE}},
 	{connect.CodeDeadlineExceeded, []error{context.DeadlineExceeded}},
 	{connect.CodeCanceled, []error{context.Canceled}},
 }

@@ -7,7 +7,7 @@ type limits struct {
 	watches       int           // open at a time, each an inotify instance
 	directories   int           // of one recursive watch
 	events        int           // that wait for one client
-	bufferedBytes int           // of events that wait for all clients that poll
+	bufferedBytes int           // of events that wait for all clients that poll, and of one look into a new tree
 	evictAfter    time.Duration // without being asked a watcher may make room for another
 	expireAfter   time.Duration // without being asked a watcher ends
 }

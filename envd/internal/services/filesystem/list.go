@@ -133,9 +133,9 @@ func openDirectory(path string) (*os.File, error) {
 }
 
 // isOutOfReach tells errors that concern one directory of many: it vanished, is
-// something else by now, or the caller cannot go there.
+// something else by now, the caller cannot go there, or whoever serves it died.
 func isOutOfReach(err error) bool {
-	for _, known := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG} {
+	for _, known := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTCONN, unix.ESTALE, unix.EIO} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -65,17 +66,26 @@ malformed
 	}
 }
 
+func TestNetworkMounts_ThatAreDeadSpoilNothingElse(t *testing.T) {
+	w := newWorld(t)
+	device := openFUSE(t, makeDirectory(t, w.path("dead")))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(w.path("dead"), unix.MNT_DETACH)) })
+	require.NoError(t, unix.Close(device)) // whoever answered is gone
+	write(t, w.path("alive", "file"), "")
+	require.Equal(t, []string{"alive", "file"}, names(w.list(t, ".", 3)))
+	_, err := w.Stat(t.Context(), connect.NewRequest(&pb.StatRequest{Path: "dead"}))
+	requireCode(t, connect.CodeUnavailable, "not connected", err)
+	requireCode(t, connect.CodeInvalidArgument, "network mount", calls["WatchDir"](t.Context(), w, "root", "dead"))
+	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true, AllowNetworkMounts: true})
+	require.NoError(t, os.Remove(w.path("alive", "file")))
+	require.Equal(t, []string{"REMOVE alive/file"}, s.changes(t))
+}
+
 // mountFUSE mounts an empty file system that this process answers for: to the
 // kernel it is what a network mount is, with nothing on any network.
 func mountFUSE(t *testing.T, path string) {
 	t.Helper()
-	// Not by package os: its poller is deaf to a device that was not mounted yet.
-	device, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Skipf("this machine has no FUSE: %v", err)
-	}
-	options := fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other", device)
-	require.NoError(t, unix.Mount("test", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options))
+	device := openFUSE(t, path)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -90,6 +100,19 @@ func mountFUSE(t *testing.T, path string) {
 		}
 		require.NoError(t, unix.Close(device))
 	})
+}
+
+// openFUSE mounts a file system that nobody answers for yet.
+func openFUSE(t *testing.T, path string) (device int) {
+	t.Helper()
+	// Not by package os: its poller is deaf to a device that was not mounted yet.
+	device, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("this machine has no FUSE: %v", err)
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40755,user_id=0,group_id=0,allow_other", device)
+	require.NoError(t, unix.Mount("test", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, options))
+	return device
 }
 
 // answerFUSE answers the kernel's questions until the unmount. Source: fuse(4),

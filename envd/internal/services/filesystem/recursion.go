@@ -112,7 +112,7 @@ func (w *watch) scanOne(ctx context.Context, d *directory, tell bool) (below []*
 			}
 		}
 		switch {
-		case max(len(w.events), len(w.reported)) > w.limits.events:
+		case max(len(w.events), len(w.reported)) > w.limits.events, w.bytes > w.limits.bufferedBytes:
 			return nil, errOverflow
 		case errors.Is(readErr, io.EOF):
 			return below, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -150,6 +151,25 @@ func TestWatchDir_Recursive_EndsWhenTooMuchMovesInAtOnce(t *testing.T) {
 	}
 	w.service.limits.events = 10
 	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true})
+	require.NoError(t, os.Rename(outside.path("tree"), w.path("tree")))
+	for s.next() != nil {
+	}
+	requireCode(t, connect.CodeDataLoss, "some are missing", s.Err())
+}
+
+func TestWatchDir_Recursive_EndsWhenWhatMovesInTakesTooMuchMemory(t *testing.T) {
+	w := newWorld(t)
+	outside := newWorld(t)
+	for i := range 20 {
+		path := write(t, outside.path("tree", fmt.Sprint(i)), "")
+		require.NoError(t, SetMetadata(path, map[string]string{"key": strings.Repeat("x", 2000)}))
+	}
+	w.service.limits.bufferedBytes = 20_000
+	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true})
+	require.NoError(t, os.Rename(outside.path("tree"), w.path("tree")))
+	require.Len(t, s.changes(t), 21, "without entries it fits")
+	require.NoError(t, os.Rename(w.path("tree"), outside.path("tree")))
+	s = w.watchRoot(t, &pb.WatchDirRequest{Recursive: true, IncludeEntry: true})
 	require.NoError(t, os.Rename(outside.path("tree"), w.path("tree")))
 	for s.next() != nil {
 	}

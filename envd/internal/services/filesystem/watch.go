@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
@@ -52,6 +53,7 @@ type watch struct {
 	reported map[place]struct{}
 
 	events    []*pb.FilesystemEvent // what the batch at hand stands for
+	bytes     int                   // that events take
 	describer describer
 	mounts    mounts // nil until somebody asks
 }
@@ -98,6 +100,9 @@ func (w *watch) close() {
 }
 
 func (w *watch) begin(ctx context.Context) (err error) {
+	if err := w.refuseNetwork(w.shown); err != nil {
+		return err // before it is looked at, which can take for ever
+	}
 	if w.root, err = directoryAt(w.shown); err != nil {
 		return err
 	}
@@ -194,7 +199,7 @@ func (w *watch) checkRoot() error {
 // translate names changes as the protocol does. Files are looked at as the
 // caller, who must not learn of them what Unix would not tell.
 func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
-	w.events, w.describer, w.mounts = nil, newDescriber(), nil
+	w.events, w.bytes, w.describer, w.mounts = nil, 0, newDescriber(), nil
 	work := func() error {
 		for _, c := range changes {
 			if err := w.apply(ctx, c); err != nil {
@@ -286,4 +291,5 @@ func (w *watch) tell(d *directory, name string, kind pb.EventType) {
 		}
 	}
 	w.events = append(w.events, event)
+	w.bytes += proto.Size(event) + entryOverhead
 }
