@@ -33,12 +33,31 @@ func TestUp_SandboxesLiveThroughTheDeathOfEachPart(t *testing.T) {
 		s.awaitAnswers(t)
 		count = awaitCount(t, s, count+10)
 	}
+	victim := postmaster(t, wrenn)
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	require.Eventually(t, func() bool { return postmaster(t, wrenn) != victim }, time.Minute, 50*time.Millisecond)
+	s.awaitAnswers(t)
+	awaitCount(t, s, count+10)
+
 	require.Equal(t, "python3", s.run(t, "cat /proc/"+processID+"/comm"), "the counting process is another one")
 	require.Equal(t, "no gap", s.run(t, "n=$(wc -l < /tmp/count); head -n $n /tmp/count | cmp - <(seq $n) && echo no gap"))
 
 	resumed := paused.call(t, "resume", `{"timeout":60}`)
 	require.Equal(t, http.StatusCreated, resumed.status, "body: %s", resumed.body)
 	require.Equal(t, "kept", paused.run(t, "cat /home/user/kept"))
+}
+
+// postmaster is the process that PostgreSQL says it has; 0 while it has none.
+func postmaster(t *testing.T, wrenn *installation.Installation) int {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(wrenn.DataDir, "postgres", "cluster", "postmaster.pid"))
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	id, err := strconv.Atoi(first)
+	require.NoError(t, err)
+	return id
 }
 
 // awaitPart waits until another process has the place of one that was killed.
