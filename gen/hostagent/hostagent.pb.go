@@ -591,7 +591,9 @@ type CreateSandboxRequest struct {
 	DenyInternet bool `protobuf:"varint,4,opt,name=deny_internet,json=denyInternet,proto3" json:"deny_internet,omitempty"`
 	// request_id makes a request that is sent again succeed with what the first
 	// one made. Empty: it is ALREADY_EXISTS.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// network is what the guest may reach; absent, the whole internet.
+	Network       *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -661,6 +663,228 @@ func (x *CreateSandboxRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateSandboxRequest) GetNetwork() *NetworkPolicy {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+// NetworkPolicy is what a sandbox may reach, and how fast. Whatever it allows,
+// private, link-local and special addresses are never reached.
+type NetworkPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// deny_internet is the same as deny_out with 0.0.0.0/0.
+	DenyInternet bool `protobuf:"varint,1,opt,name=deny_internet,json=denyInternet,proto3" json:"deny_internet,omitempty"`
+	// allow_out lists CIDRs, addresses and domains, with leading "*." for
+	// subdomains. It takes precedence over deny_out.
+	AllowOut []string `protobuf:"bytes,2,rep,name=allow_out,json=allowOut,proto3" json:"allow_out,omitempty"`
+	// deny_out lists CIDRs and addresses.
+	DenyOut []string `protobuf:"bytes,3,rep,name=deny_out,json=denyOut,proto3" json:"deny_out,omitempty"`
+	// rules change requests by the domain they go to; they grant no access.
+	Rules []*NetworkRule `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	// mask_request_host is the Host header that servers in the sandbox see.
+	MaskRequestHost string         `protobuf:"bytes,5,opt,name=mask_request_host,json=maskRequestHost,proto3" json:"mask_request_host,omitempty"`
+	Limits          *NetworkLimits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *NetworkPolicy) Reset() {
+	*x = NetworkPolicy{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkPolicy) ProtoMessage() {}
+
+func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
+func (*NetworkPolicy) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NetworkPolicy) GetDenyInternet() bool {
+	if x != nil {
+		return x.DenyInternet
+	}
+	return false
+}
+
+func (x *NetworkPolicy) GetAllowOut() []string {
+	if x != nil {
+		return x.AllowOut
+	}
+	return nil
+}
+
+func (x *NetworkPolicy) GetDenyOut() []string {
+	if x != nil {
+		return x.DenyOut
+	}
+	return nil
+}
+
+func (x *NetworkPolicy) GetRules() []*NetworkRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *NetworkPolicy) GetMaskRequestHost() string {
+	if x != nil {
+		return x.MaskRequestHost
+	}
+	return ""
+}
+
+func (x *NetworkPolicy) GetLimits() *NetworkLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// NetworkRule is what is done to a request. Its values can be secrets.
+type NetworkRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Domain        string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	SetHeaders    map[string]string      `protobuf:"bytes,2,rep,name=set_headers,json=setHeaders,proto3" json:"set_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	RemoveHeaders []string               `protobuf:"bytes,3,rep,name=remove_headers,json=removeHeaders,proto3" json:"remove_headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkRule) Reset() {
+	*x = NetworkRule{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkRule) ProtoMessage() {}
+
+func (x *NetworkRule) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
+func (*NetworkRule) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *NetworkRule) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *NetworkRule) GetSetHeaders() map[string]string {
+	if x != nil {
+		return x.SetHeaders
+	}
+	return nil
+}
+
+func (x *NetworkRule) GetRemoveHeaders() []string {
+	if x != nil {
+		return x.RemoveHeaders
+	}
+	return nil
+}
+
+// NetworkLimits bound a sandbox's use of the network; zero means no limit.
+type NetworkLimits struct {
+	state                  protoimpl.MessageState `protogen:"open.v1"`
+	UploadBytesPerSecond   uint64                 `protobuf:"varint,1,opt,name=upload_bytes_per_second,json=uploadBytesPerSecond,proto3" json:"upload_bytes_per_second,omitempty"`
+	DownloadBytesPerSecond uint64                 `protobuf:"varint,2,opt,name=download_bytes_per_second,json=downloadBytesPerSecond,proto3" json:"download_bytes_per_second,omitempty"`
+	// connections are those open at a time.
+	Connections   uint32 `protobuf:"varint,3,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkLimits) Reset() {
+	*x = NetworkLimits{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkLimits) ProtoMessage() {}
+
+func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
+func (*NetworkLimits) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
+	if x != nil {
+		return x.UploadBytesPerSecond
+	}
+	return 0
+}
+
+func (x *NetworkLimits) GetDownloadBytesPerSecond() uint64 {
+	if x != nil {
+		return x.DownloadBytesPerSecond
+	}
+	return 0
+}
+
+func (x *NetworkLimits) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
 type CreateSandboxResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sandbox       *Sandbox               `protobuf:"bytes,1,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
@@ -670,7 +894,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +906,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +919,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -714,7 +938,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +950,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +963,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -758,7 +982,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +994,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +1007,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -803,7 +1027,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +1039,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +1052,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -854,7 +1078,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1090,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1103,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -900,7 +1124,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1136,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1149,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -951,7 +1175,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1187,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1200,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -995,7 +1219,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1231,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1244,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1038,7 +1262,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1274,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1287,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 type ForkSandboxRequest struct {
@@ -1077,7 +1301,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1313,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1326,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1130,7 +1354,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1366,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1379,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -1182,7 +1406,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1418,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1431,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -1229,7 +1453,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1465,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1478,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -1271,6 +1495,95 @@ func (x *ForkResult) GetError() string {
 	return ""
 }
 
+type UpdateNetworkRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// network replaces the whole policy.
+	Network       *NetworkPolicy `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateNetworkRequest) Reset() {
+	*x = UpdateNetworkRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateNetworkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateNetworkRequest) ProtoMessage() {}
+
+func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
+func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *UpdateNetworkRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *UpdateNetworkRequest) GetNetwork() *NetworkPolicy {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+type UpdateNetworkResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateNetworkResponse) Reset() {
+	*x = UpdateNetworkResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateNetworkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateNetworkResponse) ProtoMessage() {}
+
+func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
+func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+}
+
 type KillSandboxRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
@@ -1280,7 +1593,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1605,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1618,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -1323,7 +1636,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1648,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1661,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 type GetSandboxRequest struct {
@@ -1360,7 +1673,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1685,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1698,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -1404,7 +1717,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1729,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1742,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -1447,7 +1760,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1772,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1785,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 type ListSandboxesResponse struct {
@@ -1484,7 +1797,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1809,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1822,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -1527,7 +1840,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1852,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1865,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 type WatchSandboxesResponse struct {
@@ -1564,7 +1877,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1889,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1902,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -1647,7 +1960,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rsandbox_count\x18\t \x01(\rR\fsandboxCount\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xc5\x01\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xf9\x01\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -1655,7 +1968,27 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\bidentity\x18\x03 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12#\n" +
 	"\rdeny_internet\x18\x04 \x01(\bR\fdenyInternet\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\"E\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
+	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\"\xf8\x01\n" +
+	"\rNetworkPolicy\x12#\n" +
+	"\rdeny_internet\x18\x01 \x01(\bR\fdenyInternet\x12\x1b\n" +
+	"\tallow_out\x18\x02 \x03(\tR\ballowOut\x12\x19\n" +
+	"\bdeny_out\x18\x03 \x03(\tR\adenyOut\x12,\n" +
+	"\x05rules\x18\x04 \x03(\v2\x16.hostagent.NetworkRuleR\x05rules\x12*\n" +
+	"\x11mask_request_host\x18\x05 \x01(\tR\x0fmaskRequestHost\x120\n" +
+	"\x06limits\x18\x06 \x01(\v2\x18.hostagent.NetworkLimitsR\x06limits\"\xd4\x01\n" +
+	"\vNetworkRule\x12\x16\n" +
+	"\x06domain\x18\x01 \x01(\tR\x06domain\x12G\n" +
+	"\vset_headers\x18\x02 \x03(\v2&.hostagent.NetworkRule.SetHeadersEntryR\n" +
+	"setHeaders\x12%\n" +
+	"\x0eremove_headers\x18\x03 \x03(\tR\rremoveHeaders\x1a=\n" +
+	"\x0fSetHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
+	"\rNetworkLimits\x125\n" +
+	"\x17upload_bytes_per_second\x18\x01 \x01(\x04R\x14uploadBytesPerSecond\x129\n" +
+	"\x19download_bytes_per_second\x18\x02 \x01(\x04R\x16downloadBytesPerSecond\x12 \n" +
+	"\vconnections\x18\x03 \x01(\rR\vconnections\"E\n" +
 	"\x15CreateSandboxResponse\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"4\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
@@ -1691,7 +2024,12 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"ForkResult\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\"3\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"i\n" +
+	"\x14UpdateNetworkRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
+	"\anetwork\x18\x02 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\"\x17\n" +
+	"\x15UpdateNetworkResponse\"3\n" +
 	"\x12KillSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"\x15\n" +
@@ -1717,7 +2055,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xdf\a\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xb3\b\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
 	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
@@ -1726,7 +2064,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rResumeSandbox\x12\x1f.hostagent.ResumeSandboxRequest\x1a .hostagent.ResumeSandboxResponse\x12X\n" +
 	"\x0fSnapshotSandbox\x12!.hostagent.SnapshotSandboxRequest\x1a\".hostagent.SnapshotSandboxResponse\x12U\n" +
 	"\x0eDeleteSnapshot\x12 .hostagent.DeleteSnapshotRequest\x1a!.hostagent.DeleteSnapshotResponse\x12L\n" +
-	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12L\n" +
+	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12R\n" +
+	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12L\n" +
 	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12I\n" +
 	"\n" +
 	"GetSandbox\x12\x1c.hostagent.GetSandboxRequest\x1a\x1d.hostagent.GetSandboxResponse\x12R\n" +
@@ -1747,7 +2086,7 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(SandboxState)(0),               // 0: hostagent.SandboxState
 	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
@@ -1758,77 +2097,90 @@ var file_hostagent_hostagent_proto_goTypes = []any{
 	(*ListTemplatesRequest)(nil),    // 6: hostagent.ListTemplatesRequest
 	(*ListTemplatesResponse)(nil),   // 7: hostagent.ListTemplatesResponse
 	(*CreateSandboxRequest)(nil),    // 8: hostagent.CreateSandboxRequest
-	(*CreateSandboxResponse)(nil),   // 9: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 10: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 11: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 12: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 13: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 14: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 15: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 16: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 17: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 18: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 19: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 20: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 21: hostagent.ForkResult
-	(*KillSandboxRequest)(nil),      // 22: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 23: hostagent.KillSandboxResponse
-	(*GetSandboxRequest)(nil),       // 24: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 25: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 26: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 27: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 28: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 29: hostagent.WatchSandboxesResponse
-	nil,                             // 30: hostagent.Identity.EnvVarsEntry
-	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
+	(*NetworkPolicy)(nil),           // 9: hostagent.NetworkPolicy
+	(*NetworkRule)(nil),             // 10: hostagent.NetworkRule
+	(*NetworkLimits)(nil),           // 11: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 12: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 13: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 14: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 15: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 16: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 17: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 18: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 19: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 20: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 21: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 22: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 23: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 24: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 25: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 26: hostagent.UpdateNetworkResponse
+	(*KillSandboxRequest)(nil),      // 27: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 28: hostagent.KillSandboxResponse
+	(*GetSandboxRequest)(nil),       // 29: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 30: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 31: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 32: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 33: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 34: hostagent.WatchSandboxesResponse
+	nil,                             // 35: hostagent.Identity.EnvVarsEntry
+	nil,                             // 36: hostagent.NetworkRule.SetHeadersEntry
+	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	31, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	30, // 2: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	37, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	35, // 2: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	2,  // 3: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	3,  // 4: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 5: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 6: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 7: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 8: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	2,  // 9: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	19, // 10: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	3,  // 11: hostagent.Fork.identity:type_name -> hostagent.Identity
-	21, // 12: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	1,  // 13: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	1,  // 14: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 15: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 16: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 17: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	6,  // 18: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	8,  // 19: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	10, // 20: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	12, // 21: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	14, // 22: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	16, // 23: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	18, // 24: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	22, // 25: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	24, // 26: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	26, // 27: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	28, // 28: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	5,  // 29: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	7,  // 30: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	9,  // 31: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	11, // 32: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	13, // 33: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	15, // 34: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	17, // 35: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	20, // 36: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	23, // 37: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	25, // 38: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	27, // 39: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	29, // 40: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	29, // [29:41] is the sub-list for method output_type
-	17, // [17:29] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	9,  // 5: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
+	10, // 6: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	11, // 7: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	36, // 8: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	1,  // 9: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 10: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 11: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	1,  // 12: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	2,  // 13: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	22, // 14: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	3,  // 15: hostagent.Fork.identity:type_name -> hostagent.Identity
+	24, // 16: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	1,  // 17: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	9,  // 18: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	1,  // 19: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 20: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	1,  // 21: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	4,  // 22: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	6,  // 23: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	8,  // 24: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	13, // 25: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	15, // 26: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	17, // 27: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	19, // 28: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	21, // 29: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	25, // 30: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	27, // 31: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	29, // 32: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	31, // 33: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	33, // 34: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	5,  // 35: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	7,  // 36: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	12, // 37: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	14, // 38: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	16, // 39: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	18, // 40: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	20, // 41: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	23, // 42: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	26, // 43: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	28, // 44: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	30, // 45: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	32, // 46: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	34, // 47: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	35, // [35:48] is the sub-list for method output_type
+	22, // [22:35] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -1842,7 +2194,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,8 @@ type Init struct {
 	LifecycleID string `json:"lifecycleID,omitempty"`
 	// DefaultUser runs commands whose caller names nobody.
 	DefaultUser string `json:"defaultUser,omitempty"`
+	// CABundle is what every program of the guest shall trust, in PEM.
+	CABundle string `json:"caBundle,omitempty"`
 }
 
 // Client talks to one guest's envd.

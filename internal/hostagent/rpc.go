@@ -54,7 +54,7 @@ func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplate
 func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
-		Identity: fromIdentity(request.Msg.Identity), Internet: !request.Msg.DenyInternet, RequestID: request.Msg.RequestId,
+		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
 	})
 	if err != nil {
 		return nil, toConnect(err)
@@ -114,6 +114,7 @@ func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.Watch
 var states = map[sandbox.State]pb.SandboxState{
 	sandbox.Creating:     pb.SandboxState_SANDBOX_STATE_CREATING,
 	sandbox.Running:      pb.SandboxState_SANDBOX_STATE_RUNNING,
+	sandbox.Updating:     pb.SandboxState_SANDBOX_STATE_RUNNING,
 	sandbox.Snapshotting: pb.SandboxState_SANDBOX_STATE_SNAPSHOTTING,
 	sandbox.Pausing:      pb.SandboxState_SANDBOX_STATE_PAUSING,
 	sandbox.Paused:       pb.SandboxState_SANDBOX_STATE_PAUSED,

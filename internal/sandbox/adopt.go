@@ -29,7 +29,8 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 		m.network.Release(slot)
 		return err
 	}
-	s.guest = &guest{machine: machine, slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID}
+	s.guest = &guest{machine: machine, slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle()}
+	m.restorePolicy(ctx, s)
 	s.base, _ = m.build(s.record.BuildID)
 	if s.record.Snapshot != "" {
 		// It is only needed to be removed after the next pause.
@@ -48,6 +49,18 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 	}
 	m.rollBackPause(s)
 	return nil
+}
+
+// restorePolicy brings back what ended with the last agent: the gateway of a
+// policy that decides by name. Where it cannot, the guest stays closed by name.
+func (m *Manager) restorePolicy(ctx context.Context, s *sandbox) {
+	policy, err := s.policy()
+	if err == nil {
+		err = s.guest.slot.Apply(ctx, policy)
+	}
+	if err != nil {
+		s.logger(m.log).Error("restore the network policy of a sandbox", "error", err)
+	}
 }
 
 // rollBackPause finishes in the background what a crash interrupted: the guest

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -15,8 +16,8 @@ type CreateRequest struct {
 	ID       string
 	BuildID  string
 	Identity Identity
-	// Internet lets the guest reach public addresses.
-	Internet bool
+	// Network is what the guest may reach; zero is the whole internet.
+	Network egress.Spec
 	// RequestID makes a request that is sent again find what the first one
 	// made; empty means that there is no second one.
 	RequestID string
@@ -27,6 +28,9 @@ type CreateRequest struct {
 func (m *Manager) Create(ctx context.Context, request CreateRequest) (Info, error) {
 	if !idPattern.MatchString(request.ID) {
 		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", request.ID, ErrInvalid)
+	}
+	if _, err := egress.Parse(request.Network); err != nil {
+		return Info{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	build, err := m.build(request.BuildID)
 	if err != nil {
@@ -48,7 +52,7 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 		id: request.ID, dir: m.sandboxDir(request.ID), base: base,
 		cancel: cancel, settled: make(chan struct{}),
 		record: record{
-			BuildID: base.BuildID, State: Creating, Internet: request.Internet, RequestID: request.RequestID,
+			BuildID: base.BuildID, State: Creating, Network: request.Network, RequestID: request.RequestID,
 			VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
 			EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
 		},

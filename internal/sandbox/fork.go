@@ -46,7 +46,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 		}
 	}
 	parent.mutex.Lock()
-	buildID, internet := parent.record.BuildID, parent.record.Internet
+	buildID, policy := parent.record.BuildID, parent.record.Network
 	parent.mutex.Unlock()
 	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()))
 	if err != nil {
@@ -59,7 +59,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 	group.SetLimit(forkParallelism)
 	for i, fork := range forks {
 		group.Go(func() error {
-			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Internet: internet}
+			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Network: policy}
 			results[i].Info, results[i].Err = m.createFrom(ctx, request, taken)
 			return nil
 		})

@@ -22,6 +22,7 @@ type guest struct {
 	token   string // what envd was told last
 
 	lifecycleID string // likewise
+	caBundle    string // likewise
 }
 
 const (
@@ -44,11 +45,11 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 	if err := disk.Clone(s.base.DiskPath(), s.diskPath()); err != nil {
 		return nil, errors.Join(err, os.Remove(s.memoryPath()))
 	}
-	slot, err := m.network.Acquire(ctx, s.record.Internet)
+	slot, err := m.acquireSlot(ctx, s)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(s.diskPath()), os.Remove(s.memoryPath()))
 	}
-	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken, lifecycleID: identity.LifecycleID}
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken, lifecycleID: identity.LifecycleID, caBundle: s.caBundle()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stopGuest(s, g))
@@ -86,6 +87,7 @@ func (g *guest) initialise(ctx context.Context, identity Identity, currentToken 
 		EnvVars:     identity.EnvVars,
 		LifecycleID: identity.LifecycleID,
 		DefaultUser: defaultUser,
+		CABundle:    g.caBundle,
 	})
 }
 

@@ -53,12 +53,12 @@ type Config struct {
 type Manager struct {
 	dir         string
 	snapshotDir string
-	driver     vmm.Driver
-	network    slots
-	templates  map[string]*snapshot.Snapshot
-	drain      func(ctx context.Context, sandboxID string)
-	disconnect func(sandboxID string)
-	log        *slog.Logger
+	driver      vmm.Driver
+	network     slots
+	templates   map[string]*snapshot.Snapshot
+	drain       func(ctx context.Context, sandboxID string)
+	disconnect  func(sandboxID string)
+	log         *slog.Logger
 
 	mutex     sync.Mutex
 	sandboxes map[string]*sandbox

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -21,8 +22,10 @@ type record struct {
 	DiskMiB     int       `json:"diskMiB"`
 	EnvdVersion string    `json:"envdVersion"`
 	StartedAt   time.Time `json:"startedAt"`
-	// Internet says whether the guest may reach public addresses.
-	Internet bool `json:"internet"`
+	// Network is what the guest may reach. It can hold secrets.
+	Network egress.Spec `json:"network,omitzero"`
+	// Authority signs for the domains whose requests Network's rules change.
+	Authority []byte `json:"authority,omitempty"`
 	// Snapshot is the name of the sandbox's own snapshot directory; empty
 	// before the first pause.
 	Snapshot string `json:"snapshot,omitempty"`

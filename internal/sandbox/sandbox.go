@@ -102,7 +102,7 @@ func (s *sandbox) beginAfterDeath(machine vmm.Machine) *operation {
 func (s *sandbox) enter(ctx context.Context, first State) (context.Context, *operation) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.record.State, s.cancel, s.settled = first, cancel, make(chan struct{})
-	if first != Snapshotting { // then whoever calls the guest waits a moment
+	if first != Snapshotting && first != Updating { // then whoever calls the guest waits a moment
 		s.guestAddr = netip.Addr{}
 	}
 	return ctx, &operation{sandbox: s, cancel: cancel}

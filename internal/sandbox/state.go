@@ -20,6 +20,7 @@ const (
 	Paused       State = "paused"
 	Resuming     State = "resuming"
 	Snapshotting State = "snapshotting"
+	Updating     State = "updating"
 	Killing      State = "killing"
 	Gone         State = "gone"
 	Failed       State = "failed"
@@ -28,11 +29,12 @@ const (
 // transitions lists every step a sandbox can take. Nothing else changes a state.
 var transitions = map[State][]State{
 	Creating:     {Running, Killing},
-	Running:      {Pausing, Snapshotting, Killing},
+	Running:      {Pausing, Snapshotting, Updating, Killing},
 	Pausing:      {Paused, Running, Killing},
 	Paused:       {Resuming, Killing},
 	Resuming:     {Running, Paused},
 	Snapshotting: {Running, Killing},
+	Updating:     {Running},
 	Failed:       {Killing},
 	Killing:      {Gone},
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
-	all := []State{Creating, Running, Pausing, Paused, Resuming, Snapshotting, Killing, Gone, Failed}
+	all := []State{Creating, Running, Pausing, Paused, Resuming, Snapshotting, Updating, Killing, Gone, Failed}
 	allowed := map[[2]State]bool{
 		{Creating, Running}: true, {Creating, Killing}: true,
 		{Running, Pausing}: true, {Running, Killing}: true,
@@ -18,6 +18,7 @@ func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
 		{Paused, Resuming}: true, {Paused, Killing}: true,
 		{Resuming, Running}: true, {Resuming, Paused}: true,
 		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Killing}: true,
+		{Running, Updating}: true, {Updating, Running}: true,
 		{Failed, Killing}: true, {Killing, Gone}: true,
 	}
 	for _, from := range all {

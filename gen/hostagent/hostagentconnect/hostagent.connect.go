@@ -53,6 +53,8 @@ const (
 	HostAgentDeleteSnapshotProcedure = "/hostagent.HostAgent/DeleteSnapshot"
 	// HostAgentForkSandboxProcedure is the fully-qualified name of the HostAgent's ForkSandbox RPC.
 	HostAgentForkSandboxProcedure = "/hostagent.HostAgent/ForkSandbox"
+	// HostAgentUpdateNetworkProcedure is the fully-qualified name of the HostAgent's UpdateNetwork RPC.
+	HostAgentUpdateNetworkProcedure = "/hostagent.HostAgent/UpdateNetwork"
 	// HostAgentKillSandboxProcedure is the fully-qualified name of the HostAgent's KillSandbox RPC.
 	HostAgentKillSandboxProcedure = "/hostagent.HostAgent/KillSandbox"
 	// HostAgentGetSandboxProcedure is the fully-qualified name of the HostAgent's GetSandbox RPC.
@@ -87,6 +89,9 @@ type HostAgentClient interface {
 	// ForkSandbox makes sandboxes that begin where a running one is, which runs
 	// on. It fails as a whole only where no fork could be tried.
 	ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error)
+	// UpdateNetwork changes what a running sandbox may reach. On error the policy
+	// it had holds.
+	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
@@ -155,6 +160,12 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("ForkSandbox")),
 			connect.WithClientOptions(opts...),
 		),
+		updateNetwork: connect.NewClient[hostagent.UpdateNetworkRequest, hostagent.UpdateNetworkResponse](
+			httpClient,
+			baseURL+HostAgentUpdateNetworkProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("UpdateNetwork")),
+			connect.WithClientOptions(opts...),
+		),
 		killSandbox: connect.NewClient[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse](
 			httpClient,
 			baseURL+HostAgentKillSandboxProcedure,
@@ -192,6 +203,7 @@ type hostAgentClient struct {
 	snapshotSandbox *connect.Client[hostagent.SnapshotSandboxRequest, hostagent.SnapshotSandboxResponse]
 	deleteSnapshot  *connect.Client[hostagent.DeleteSnapshotRequest, hostagent.DeleteSnapshotResponse]
 	forkSandbox     *connect.Client[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse]
+	updateNetwork   *connect.Client[hostagent.UpdateNetworkRequest, hostagent.UpdateNetworkResponse]
 	killSandbox     *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
 	getSandbox      *connect.Client[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse]
 	listSandboxes   *connect.Client[hostagent.ListSandboxesRequest, hostagent.ListSandboxesResponse]
@@ -238,6 +250,11 @@ func (c *hostAgentClient) ForkSandbox(ctx context.Context, req *connect.Request[
 	return c.forkSandbox.CallUnary(ctx, req)
 }
 
+// UpdateNetwork calls hostagent.HostAgent.UpdateNetwork.
+func (c *hostAgentClient) UpdateNetwork(ctx context.Context, req *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error) {
+	return c.updateNetwork.CallUnary(ctx, req)
+}
+
 // KillSandbox calls hostagent.HostAgent.KillSandbox.
 func (c *hostAgentClient) KillSandbox(ctx context.Context, req *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {
 	return c.killSandbox.CallUnary(ctx, req)
@@ -281,6 +298,9 @@ type HostAgentHandler interface {
 	// ForkSandbox makes sandboxes that begin where a running one is, which runs
 	// on. It fails as a whole only where no fork could be tried.
 	ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error)
+	// UpdateNetwork changes what a running sandbox may reach. On error the policy
+	// it had holds.
+	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
@@ -345,6 +365,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("ForkSandbox")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentUpdateNetworkHandler := connect.NewUnaryHandler(
+		HostAgentUpdateNetworkProcedure,
+		svc.UpdateNetwork,
+		connect.WithSchema(hostAgentMethods.ByName("UpdateNetwork")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentKillSandboxHandler := connect.NewUnaryHandler(
 		HostAgentKillSandboxProcedure,
 		svc.KillSandbox,
@@ -387,6 +413,8 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentDeleteSnapshotHandler.ServeHTTP(w, r)
 		case HostAgentForkSandboxProcedure:
 			hostAgentForkSandboxHandler.ServeHTTP(w, r)
+		case HostAgentUpdateNetworkProcedure:
+			hostAgentUpdateNetworkHandler.ServeHTTP(w, r)
 		case HostAgentKillSandboxProcedure:
 			hostAgentKillSandboxHandler.ServeHTTP(w, r)
 		case HostAgentGetSandboxProcedure:
@@ -434,6 +462,10 @@ func (UnimplementedHostAgentHandler) DeleteSnapshot(context.Context, *connect.Re
 
 func (UnimplementedHostAgentHandler) ForkSandbox(context.Context, *connect.Request[hostagent.ForkSandboxRequest]) (*connect.Response[hostagent.ForkSandboxResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.ForkSandbox is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.UpdateNetwork is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {

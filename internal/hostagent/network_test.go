@@ -1,0 +1,136 @@
+package hostagent
+
+import (
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// An internet of one server, in a namespace of the test's own, under addresses
+// that are reserved for documentation.
+const (
+	internetNamespace = "agent-test-internet"
+	internetDevice    = "agenttest0"
+	internetGateway   = "203.0.113.1/30"
+	internetServer    = "203.0.113.2/30"
+	internetURL       = "http://203.0.113.2:8080/"
+)
+
+func startInternet(t *testing.T) {
+	t.Helper()
+	listeners := make(chan net.Listener, 1)
+	failures := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // the thread ends with this goroutine, in its namespace
+		listener, err := makeInternet()
+		listeners <- listener
+		failures <- err
+	}()
+	listener, err := <-listeners, <-failures
+	t.Cleanup(func() {
+		if link, err := netlink.LinkByName(internetDevice); err == nil {
+			require.NoError(t, netlink.LinkDel(link))
+		}
+		require.NoError(t, netns.DeleteNamed(internetNamespace))
+	})
+	require.NoError(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("reached"))
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
+}
+
+// makeInternet leaves its thread in the namespace that it makes.
+func makeInternet() (net.Listener, error) {
+	host, err := netns.Get()
+	if err != nil {
+		return nil, err
+	}
+	defer host.Close()
+	namespace, err := netns.NewNamed(internetNamespace)
+	if err != nil {
+		return nil, err
+	}
+	defer namespace.Close()
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: internetDevice, PeerNamespace: netlink.NsFd(int(host))}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return nil, err
+	}
+	if err := bringUp("eth0", internetServer); err != nil {
+		return nil, err
+	}
+	if err := netns.Set(host); err != nil {
+		return nil, err
+	}
+	if err := bringUp(internetDevice, internetGateway); err != nil {
+		return nil, err
+	}
+	if err := netns.Set(namespace); err != nil {
+		return nil, err
+	}
+	return net.Listen("tcp", "203.0.113.2:8080")
+}
+
+func bringUp(device, address string) error {
+	link, err := netlink.LinkByName(device)
+	if err != nil {
+		return err
+	}
+	parsed, err := netlink.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, parsed); err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// testNetworkPolicy changes what a sandbox may reach while it runs.
+func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
+	startInternet(t)
+	fetch := func() string { return a.run(t, id, "curl -s -m 5 "+internetURL+" || echo refused") }
+	update := func(policy *pb.NetworkPolicy) error {
+		_, err := a.UpdateNetwork(t.Context(), connect.NewRequest(&pb.UpdateNetworkRequest{SandboxId: id, Network: policy}))
+		return err
+	}
+	require.Equal(t, "reached", fetch())
+	require.NoError(t, update(&pb.NetworkPolicy{DenyInternet: true}))
+	require.Equal(t, "refused", fetch())
+	a.pause(t, id)
+	require.Equal(t, connect.CodeFailedPrecondition, connect.CodeOf(update(nil)), "a paused sandbox has no network")
+	a.resume(t, id)
+	require.Equal(t, "refused", fetch(), "a policy outlives a pause")
+	require.NoError(t, update(&pb.NetworkPolicy{AllowOut: []string{"203.0.113.2"}, DenyOut: []string{"0.0.0.0/0"}}))
+	require.Equal(t, "reached", fetch())
+	for _, bad := range []*pb.NetworkPolicy{
+		{AllowOut: []string{"10.0.0.0/8"}}, {DenyOut: []string{"example.com"}}, {AllowOut: []string{"not an address"}},
+	} {
+		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(update(bad)), "%v", bad)
+	}
+	require.Equal(t, "reached", fetch(), "the policy it had holds")
+	require.NoError(t, update(nil))
+
+	const closed = "iclosed0000000000001"
+	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
+		SandboxId: closed, BuildId: a.build, Identity: &pb.Identity{AccessToken: token, LifecycleId: closed},
+		Network: &pb.NetworkPolicy{DenyOut: []string{"203.0.113.0/24"}},
+	}))
+	require.NoError(t, err)
+	require.Equal(t, "refused", a.run(t, closed, "curl -s -m 5 "+internetURL+" || echo refused"))
+	a.kill(t, closed)
+}

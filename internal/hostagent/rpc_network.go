@@ -1,0 +1,36 @@
+package hostagent
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+func (s *server) UpdateNetwork(ctx context.Context, request *connect.Request[pb.UpdateNetworkRequest]) (*connect.Response[pb.UpdateNetworkResponse], error) {
+	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, fromNetwork(request.Msg.Network, false)); err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.UpdateNetworkResponse{}), nil
+}
+
+func fromNetwork(policy *pb.NetworkPolicy, denyInternet bool) egress.Spec {
+	spec := egress.Spec{
+		DenyInternet: denyInternet || policy.GetDenyInternet(),
+		AllowOut:     policy.GetAllowOut(), DenyOut: policy.GetDenyOut(), MaskRequestHost: policy.GetMaskRequestHost(),
+		Limits: egress.Limits{
+			UploadBytesPerSecond:   policy.GetLimits().GetUploadBytesPerSecond(),
+			DownloadBytesPerSecond: policy.GetLimits().GetDownloadBytesPerSecond(),
+			Connections:            policy.GetLimits().GetConnections(),
+		},
+	}
+	for _, rule := range policy.GetRules() {
+		if spec.Rules == nil {
+			spec.Rules = make(map[string][]egress.Rule)
+		}
+		spec.Rules[rule.Domain] = append(spec.Rules[rule.Domain], egress.Rule{SetHeaders: rule.SetHeaders, RemoveHeaders: rule.RemoveHeaders})
+	}
+	return spec
+}

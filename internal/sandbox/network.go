@@ -1,0 +1,131 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+)
+
+// acquireSlot takes a network for a guest that is about to start, under the
+// sandbox's policy from its first packet on.
+func (m *Manager) acquireSlot(ctx context.Context, s *sandbox) (*network.Slot, error) {
+	policy, err := s.policy()
+	if err != nil {
+		return nil, err
+	}
+	slot, err := m.network.Acquire(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	if reflect.DeepEqual(s.record.Network, egress.Spec{}) {
+		return slot, nil // made ahead under the default policy
+	}
+	if err := slot.Apply(ctx, policy); err != nil {
+		m.network.Release(slot)
+		return nil, err
+	}
+	return slot, nil
+}
+
+// UpdateNetwork puts another policy in force in a running sandbox: the kernel
+// changes from one to the other between two packets, and what the new one denies
+// ends. On error the old one holds.
+func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec) error {
+	if _, err := egress.Parse(spec); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	s, err := m.find(id)
+	if err != nil {
+		return err
+	}
+	ctx, op, err := s.begin(ctx, Updating, "change its network")
+	if err != nil {
+		return err
+	}
+	before := s.record.Network
+	err = m.changeNetwork(ctx, s, spec)
+	if err != nil {
+		s.setNetwork(before)
+	}
+	op.step(Running, "")
+	m.watchGuest(s) // its end may have come meanwhile
+	m.announce(s)
+	if err != nil {
+		return fmt.Errorf("change the network of sandbox %s: %w", id, err)
+	}
+	return nil
+}
+
+func (m *Manager) changeNetwork(ctx context.Context, s *sandbox, spec egress.Spec) error {
+	s.setNetwork(spec)
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
+	if bundle := s.caBundle(); bundle != s.guest.caBundle {
+		s.guest.caBundle = bundle
+		if err := s.guest.initialise(ctx, Identity{AccessToken: s.guest.token, LifecycleID: s.guest.lifecycleID}, s.guest.token); err != nil {
+			return fmt.Errorf("let the guest trust the authority: %w", err)
+		}
+	}
+	if err := s.guest.slot.Apply(ctx, policy); err != nil {
+		return err
+	}
+	return m.saveRunning(s)
+}
+
+func (s *sandbox) setNetwork(spec egress.Spec) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.record.Network = spec
+}
+
+// policy is the sandbox's, with an authority of its own where it has rules: made
+// once, because snapshots of the guest trust it.
+func (s *sandbox) policy() (*egress.Policy, error) {
+	policy, err := egress.Parse(s.record.Network)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(s.record.Network.Rules) == 0 {
+		return policy, nil
+	}
+	authority, err := s.authority()
+	if err != nil {
+		return nil, err
+	}
+	return policy.WithAuthority(authority), nil
+}
+
+// caBundle is what the guest has to trust, in PEM; empty for nothing.
+func (s *sandbox) caBundle() string {
+	if len(s.record.Authority) == 0 {
+		return ""
+	}
+	authority, err := egress.ParseAuthority(s.record.Authority)
+	if err != nil {
+		return "" // policy said so already
+	}
+	return string(authority.Certificate())
+}
+
+func (s *sandbox) authority() (*egress.Authority, error) {
+	if len(s.record.Authority) > 0 {
+		return egress.ParseAuthority(s.record.Authority)
+	}
+	authority, err := egress.NewAuthority()
+	if err != nil {
+		return nil, err
+	}
+	marshalled, err := authority.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.record.Authority = marshalled
+	return authority, nil
+}
