@@ -61,6 +61,9 @@ func prepareHand(ctx context.Context, wrenn *installation.Installation) (_ *hand
 		argument = strings.ReplaceAll(argument, memory, filepath.Join(h.templateDir, "memory"))
 		h.arguments[i] = strings.ReplaceAll(argument, s.ID, "bench")
 	}
+	if at := slices.Index(h.arguments, "-chroot"); at >= 0 && at+1 < len(h.arguments) {
+		h.arguments[at+1] = h.dir
+	}
 	if err := makeNamespace(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(h.dir))
 	}

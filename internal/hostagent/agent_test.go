@@ -90,7 +90,9 @@ func (a *agentUnderTest) abort(t *testing.T) {
 	}
 	a.killAll()
 	a.stop()
-	<-a.stopped
+	if err := <-a.stopped; err != nil {
+		t.Logf("the agent ended with %v", err)
+	}
 }
 
 func (a *agentUnderTest) killAll() {
@@ -201,6 +203,7 @@ func TestAgent(t *testing.T) {
 		require.Equal(t, "hello from user", a.run(t, first, `echo "$GREETING from $(id -un)"`))
 	})
 	t.Run("what users run is kept from the guest agent and can be stopped", func(t *testing.T) { testGroups(t, a, first) })
+	t.Run("a VM's process is nobody, nowhere", func(t *testing.T) { testConfinement(t, dataDir) })
 	t.Run("clones do not draw the same random numbers", func(t *testing.T) {
 		require.NoError(t, a.create(t.Context(), second))
 		const draw = "head -c 16 /dev/urandom | base64"

@@ -3,6 +3,7 @@ package hostagent
 import (
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -45,4 +46,33 @@ func (a *agentUnderTest) callEnvd(t *testing.T, id, path string) (status int, bo
 	content, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(content)
+}
+
+// testConfinement looks at what a QEMU is that a guest might break out into.
+func testConfinement(t *testing.T, dataDir string) {
+	machines := virtualMachines(t, dataDir)
+	require.NotEmpty(t, machines)
+	for _, machine := range machines {
+		status, err := os.ReadFile("/proc/" + machine + "/status")
+		require.NoError(t, err)
+		for name, want := range map[string]string{
+			"Uid": "947213\t947213\t947213\t947213", "Gid": "947213\t947213\t947213\t947213", "Groups": "947213",
+			"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2",
+		} {
+			_, rest, found := strings.Cut(string(status), "\n"+name+":")
+			require.True(t, found, name)
+			value, _, _ := strings.Cut(rest, "\n")
+			require.Equal(t, want, strings.TrimSpace(value), name)
+		}
+		visible, err := os.ReadDir("/proc/" + machine + "/root")
+		require.NoError(t, err)
+		require.Empty(t, visible, "files are in sight")
+		for _, kind := range []string{"mnt", "pid_for_children", "net", "ipc", "uts"} {
+			own, err := os.Readlink("/proc/self/ns/" + kind)
+			require.NoError(t, err)
+			its, err := os.Readlink("/proc/" + machine + "/ns/" + kind)
+			require.NoError(t, err)
+			require.NotEqual(t, own, its, kind)
+		}
+	}
 }

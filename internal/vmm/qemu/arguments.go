@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -32,7 +33,13 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 	return []string{
 		"-name", spec.Name,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+		// QEMU opens what it needs as root and then is nobody, in an empty
+		// directory: what breaks out of a guest finds nothing there. It changes
+		// its user after the filter of system calls is on, so that must let it;
+		// afterwards it has no rights left to do it with, nor ways to gain any.
+		"-runas", fmt.Sprintf("%[1]d:%[1]d", d.user),
+		"-chroot", escape(filepath.Join(spec.RunDir, emptyDirectory)),
+		"-sandbox", "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny",
 		"-M", "microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory,mem-merge=off,dump-guest-core=off,suppress-vmdesc=on",
 		"-global", "migration.send-configuration=off",
 		"-accel", d.accelerator,

@@ -26,8 +26,14 @@ const (
 type Driver struct {
 	binary      string
 	accelerator string
+	user        int // and group: whom a running QEMU is
 	log         *slog.Logger
 }
+
+// vmUser is a user and group without a name that no distribution hands out.
+// All VMs have it: what keeps them apart is that none sees another's files or
+// processes.
+const vmUser = 947_213
 
 var _ vmm.Driver = (*Driver)(nil)
 
@@ -41,7 +47,7 @@ func New(accelerator string, log *slog.Logger) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not installed; run: apt-get install qemu-system-x86", Binary)
 	}
-	return &Driver{binary: binary, accelerator: accelerator, log: log}, nil
+	return &Driver{binary: binary, accelerator: accelerator, user: vmUser, log: log}, nil
 }
 
 // Name is "qemu".

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -22,6 +23,8 @@ import (
 const (
 	monitorSocket = "monitor.sock"
 	logFile       = "qemu.log"
+	// emptyDirectory is all that a running QEMU sees of the file system.
+	emptyDirectory = "empty"
 )
 
 // machine is one virtual machine in a QEMU process.
@@ -61,9 +64,15 @@ func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, dev
 	if devices != nil {
 		command.ExtraFiles = append(command.ExtraFiles, devices)
 	}
+	if err := os.MkdirAll(filepath.Join(spec.RunDir, emptyDirectory), 0o555); err != nil {
+		return nil, fmt.Errorf("make QEMU's root directory: %w", err)
+	}
 	// A session of its own keeps a signal to the agent's group from the VM.
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := startInNamespace(command, spec.NetworkNamespace); err != nil {
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+	}
+	if err := startConfined(command, spec.NetworkNamespace); err != nil {
 		return nil, err
 	}
 	identity, err := vmm.IdentifyProcess(command.Process.Pid)
@@ -100,36 +109,30 @@ func listenMonitor(path string) (*os.File, error) {
 	return listener.File()
 }
 
-// startInNamespace starts command from a thread moved into the namespace; the
-// child inherits it. The thread returns to where it was, or is given up.
-func startInNamespace(command *exec.Cmd, path string) error {
-	if path == "" {
-		return command.Start()
-	}
+// startConfined starts command from a thread of its own that was moved into the
+// network namespace and gave up gaining privileges: the child inherits both. The
+// thread ends with its goroutine.
+func startConfined(command *exec.Cmd, namespace string) error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		home, err := netns.Get()
-		if err != nil {
-			result <- fmt.Errorf("remember network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		target, err := netns.GetFromPath(path)
-		if err != nil {
-			result <- fmt.Errorf("open network namespace %s: %w", path, err)
-			return
-		}
-		defer target.Close()
-		if err := netns.Set(target); err != nil {
-			result <- fmt.Errorf("enter network namespace %s: %w", path, err)
-			return
-		}
-		startErr := command.Start()
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread() // else the thread ends with this goroutine
-		}
-		result <- startErr
+		result <- func() error {
+			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+				return fmt.Errorf("give up gaining privileges: %w", err)
+			}
+			if namespace == "" {
+				return command.Start()
+			}
+			target, err := netns.GetFromPath(namespace)
+			if err != nil {
+				return fmt.Errorf("open network namespace %s: %w", namespace, err)
+			}
+			defer target.Close()
+			if err := netns.Set(target); err != nil {
+				return fmt.Errorf("enter network namespace %s: %w", namespace, err)
+			}
+			return command.Start()
+		}()
 	}()
 	return <-result
 }
@@ -245,12 +248,8 @@ func (m *machine) Console(ctx context.Context) (string, error) {
 
 // Snapshot writes device state and changed memory.
 func (m *machine) Snapshot(ctx context.Context, into vmm.State) error {
-	err := m.execute(ctx, "xen-save-devices-state", map[string]any{"filename": into.DevicesPath, "live": false})
-	if err != nil {
+	if err := m.saveDevices(ctx, into.DevicesPath); err != nil {
 		return fmt.Errorf("save device state: %w", err)
-	}
-	if err := os.Chmod(into.DevicesPath, 0o600); err != nil {
-		return fmt.Errorf("protect device state: %w", err)
 	}
 	if err := m.memory.writeChanges(ctx, m.process.ID, into.MemoryPath); err != nil {
 		return fmt.Errorf("save memory: %w", err)

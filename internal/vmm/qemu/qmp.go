@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // monitor speaks QMP, QEMU's JSON control protocol, over a Unix socket.
@@ -19,6 +22,7 @@ type monitor struct {
 	mutex   sync.Mutex // held for a whole command: QMP answers in order
 	conn    net.Conn
 	decoder *json.Decoder
+	file    *os.File // goes with the next command
 }
 
 // maxMessageBytes bounds one QMP message: QEMU is trusted less than we are.
@@ -89,6 +93,35 @@ func (m *monitor) execute(ctx context.Context, command string, arguments, result
 	return err
 }
 
+// executeWithFile is execute with a file for QEMU to use.
+func (m *monitor) executeWithFile(ctx context.Context, command string, arguments any, file *os.File) error {
+	m.mutex.Lock()
+	m.file = file
+	m.mutex.Unlock()
+	return m.execute(ctx, command, arguments, nil)
+}
+
+// send writes one request, with the file that goes with it.
+func (m *monitor) send(request any) error {
+	content, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	content = append(content, '\n')
+	if m.file == nil {
+		_, err = m.conn.Write(content)
+		return err
+	}
+	file := m.file
+	m.file = nil
+	connection, ok := m.conn.(*net.UnixConn)
+	if !ok {
+		return errors.New("files can only be passed over a Unix socket")
+	}
+	_, _, err = connection.WriteMsgUnix(content, unix.UnixRights(int(file.Fd())), nil)
+	return err
+}
+
 // interruptOn makes reads and writes fail once ctx ends.
 func (m *monitor) interruptOn(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
@@ -101,7 +134,7 @@ func (m *monitor) run(command string, arguments, result any) error {
 		Execute   string `json:"execute"`
 		Arguments any    `json:"arguments,omitempty"`
 	}{command, arguments}
-	if err := json.NewEncoder(m.conn).Encode(request); err != nil {
+	if err := m.send(request); err != nil {
 		return fmt.Errorf("send %s: %w", command, err)
 	}
 	for {
