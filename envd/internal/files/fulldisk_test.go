@@ -19,7 +19,7 @@ func smallDisk(t *testing.T, path string, mode os.FileMode) {
 	require.NoError(t, os.Mkdir(path, 0o755))
 	options := fmt.Sprintf("size=%d,mode=%o", smallDiskBytes, mode)
 	require.NoError(t, syscall.Mount("tmpfs", path, "tmpfs", syscall.MS_NODEV|syscall.MS_NOSUID, options))
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(path, 0)) })
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(path, syscall.MNT_DETACH)) }) // also after a failure
 }
 
 func TestUpload_LeavesAFullDiskAsItWas(t *testing.T) {

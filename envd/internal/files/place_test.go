@@ -18,7 +18,7 @@ func TestUpload_WritesAFileThatIsMountedByItself(t *testing.T) {
 	g := newGuest(t)
 	mounted, below := g.write("mounted", "a longer content than the next", 0o644), g.write("below", "", 0o644)
 	require.NoError(t, syscall.Mount(mounted, below, "", syscall.MS_BIND, ""))
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(below, 0)) })
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(below, syscall.MNT_DETACH)) })
 	got := g.put(below, "", "next", "X-Metadata-Key", "value")
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	g.requireContent(mounted, "next")
@@ -60,7 +60,7 @@ func TestUpload_LeavesMetadataOutWhereTheDiskKeepsNone(t *testing.T) {
 	disk := g.path("disk")
 	require.NoError(t, os.Mkdir(disk, 0o755))
 	require.NoError(t, syscall.Mount("ramfs", disk, "ramfs", syscall.MS_NODEV|syscall.MS_NOSUID, "mode=777"))
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(disk, 0)) })
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(disk, syscall.MNT_DETACH)) })
 	require.Equal(t, http.StatusOK, g.put("disk/file", "nobody", "content").status)
 	for _, name := range []string{"disk/file", "disk/new"} {
 		got := g.put(name, "nobody", "other", "X-Metadata-Key", "value")

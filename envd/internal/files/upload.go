@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
@@ -147,14 +148,19 @@ func (h *Handler) store(user *permissions.User, path string, metadata map[string
 	return Entry{Path: target, Name: filepath.Base(target), Type: "file", Metadata: metadata}, nil
 }
 
-// uploadBuffer is large enough that an upload costs few system calls.
-const uploadBuffer = 256 << 10
+// uploadBytes is large enough that an upload costs few system calls.
+const uploadBytes = 256 << 10
+
+// uploadBuffers are shared, because a form can hold many small files.
+var uploadBuffers = sync.Pool{New: func() any { return new([uploadBytes]byte) }}
 
 // from fills a file with what a client sends.
 func from(body io.Reader) func(*os.File) error {
 	return func(file *os.File) error {
+		buffer, _ := uploadBuffers.Get().(*[uploadBytes]byte)
+		defer uploadBuffers.Put(buffer)
 		// A file that reads for itself would take a buffer of its own, a small one.
-		_, err := io.CopyBuffer(struct{ io.Writer }{file}, readErrors{body}, make([]byte, uploadBuffer))
+		_, err := io.CopyBuffer(struct{ io.Writer }{file}, readErrors{body}, buffer[:])
 		return err
 	}
 }
