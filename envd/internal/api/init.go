@@ -170,7 +170,7 @@ func (s *Server) applyTime(request initRequest) {
 }
 
 // variables are the request's, and those by which programs know where they are.
-func (r initRequest) variables(metadata mmds.Metadata) map[string]string {
+func (r *initRequest) variables(metadata mmds.Metadata) map[string]string {
 	variables := make(map[string]string, len(r.EnvVars))
 	for name, value := range map[string]string{"E2B_SANDBOX_ID": metadata.SandboxID, "E2B_TEMPLATE_ID": metadata.TemplateID} {
 		if value != "" {

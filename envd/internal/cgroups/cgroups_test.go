@@ -34,7 +34,7 @@ func openReal(t *testing.T) (*Groups, string) {
 	}
 	home, err := os.ReadFile("/proc/self/cgroup")
 	require.NoError(t, err)
-	root, err := os.MkdirTemp(mount, "envd-test-")
+	root, err := os.MkdirTemp(mount, "envd-test-") //nolint:usetesting // it has to be in the hierarchy
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
 		t.Skip("the control groups of this machine are read-only")
 	}
@@ -160,11 +160,11 @@ func TestOpen_WithoutCgroupsStartsProcessesAllTheSame(t *testing.T) {
 
 func TestFindMount_ReadsTheTable(t *testing.T) {
 	table := filepath.Join(t.TempDir(), "mountinfo")
-	require.NoError(t, os.WriteFile(table, []byte("22 1 0:20 / /proc rw - proc proc rw\n29 22 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n"), 0o600))
+	require.NoError(t, os.WriteFile(table, []byte("22 1 0:20 / /proc rw - proc none rw\n29 22 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 none rw\n"), 0o600))
 	mount, err := findMount(table)
 	require.NoError(t, err)
 	require.Equal(t, "/sys/fs/cgroup", mount)
-	require.NoError(t, os.WriteFile(table, []byte("22 1 0:20 / /proc rw - proc proc rw\n"), 0o600))
+	require.NoError(t, os.WriteFile(table, []byte("22 1 0:20 / /proc rw - proc none rw\n"), 0o600))
 	_, err = findMount(table)
 	require.Error(t, err)
 	_, err = findMount(table + "-missing")

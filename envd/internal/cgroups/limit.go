@@ -48,7 +48,7 @@ func limit(root string, log *slog.Logger) {
 		log.Debug("measure memory", "error", err)
 		return
 	}
-	total := uint64(machine.Totalram) * uint64(machine.Unit)
+	total := machine.Totalram * uint64(machine.Unit)
 	attempt(commandsDirectory, "memory.max", strconv.FormatUint(commandMemory(total), 10))
 }
 

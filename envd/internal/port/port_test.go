@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
-	"go.uber.org/goleak"
 )
 
 // outside is another address of this machine than the one servers listen on.
@@ -222,7 +222,7 @@ func TestFollow_SaysOnceThatSocatIsMissing(t *testing.T) {
 	require.Empty(t, f.running)
 }
 
-func TestSubsystem_BearsCallsFromEverywhere(t *testing.T) {
+func TestSubsystem_BearsCallsFromEverywhere(*testing.T) {
 	s := New(outside, &cgroups.Groups{}, slog.New(slog.DiscardHandler))
 	var callers sync.WaitGroup
 	for i := range 30 {

@@ -24,7 +24,7 @@ type Region struct {
 
 // Anonymous says whether the region is private memory of no file, which
 // includes what the kernel names, as it does the heap.
-func (r Region) Anonymous() bool {
+func (r *Region) Anonymous() bool {
 	return strings.HasSuffix(r.Permissions, "p") && (r.Path == "" || strings.HasPrefix(r.Path, "[anon") || r.Path == "[heap]")
 }
 
