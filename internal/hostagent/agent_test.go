@@ -221,12 +221,12 @@ func TestAgent(t *testing.T) {
 	})
 	t.Run("a guest reaches neither the host nor another guest", func(t *testing.T) { testIsolation(t, a, first) })
 	t.Run("a pause keeps a running process, memory and files", func(t *testing.T) {
-		a.run(t, first, "(i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
+		a.run(t, first, "(i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
 		a.pause(t, first)
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[first])
 		a.resume(t, first)
 		counted := func() int {
-			count, err := strconv.Atoi(a.run(t, first, "kill -0 $(cat /tmp/pid) && cat /tmp/count || echo 0"))
+			count, err := strconv.Atoi(a.run(t, first, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count || echo 0"))
 			require.NoError(t, err)
 			return count
 		}

@@ -102,13 +102,13 @@ func TestAgentProcess(t *testing.T) {
 	})
 	const survivor = "isurvivor00000000001"
 	require.NoError(t, a.create(t.Context(), survivor))
-	a.run(t, survivor, "(i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.02; done) >/dev/null 2>&1 & echo $! > /tmp/pid; cat /proc/sys/kernel/random/boot_id > /tmp/boot")
+	a.run(t, survivor, "(i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.02; done) >/dev/null 2>&1 & echo $! > /tmp/pid; cat /proc/sys/kernel/random/boot_id > /tmp/boot")
 	requireRunsOn := func(t *testing.T) {
 		t.Helper()
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[survivor])
 		require.Len(t, virtualMachines(t, dataDir), 1)
 		count := func() int {
-			count, err := strconv.Atoi(a.run(t, survivor, "kill -0 $(cat /tmp/pid) && cat /tmp/count"))
+			count, err := strconv.Atoi(a.run(t, survivor, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count"))
 			require.NoError(t, err)
 			return count
 		}

@@ -21,7 +21,7 @@ import (
 // testForks makes sandboxes from a running one, which has a client that listens
 // all the while.
 func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
-	const script = "echo parent > /home/user/who; exec 3<> <(:); i=0; until [ -e /tmp/enough ]; do i=$((i+1)); echo $i | tee /dev/shm/count; read -t 0.02 -u 3; done"
+	const script = "echo parent > /home/user/who; exec 3<> <(:); i=0; until [ -e /tmp/enough ]; do i=$((i+1)); echo $i | tee -a /dev/shm/count; read -t 0.02 -u 3; done"
 	processes := processconnect.NewProcessClient(a.envdOf(parent), "http://guest")
 	stream, err := processes.Start(t.Context(), connect.NewRequest(&process.StartRequest{Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}}}))
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 		require.Equal(t, "parent hello from "+id, a.run(t, id, "echo $(cat /home/user/who) $GREETING"))
 		draws[a.run(t, id, "head -c 16 /dev/urandom | base64")] = true
 		count := func() int {
-			number, err := strconv.Atoi(a.run(t, id, "cat /dev/shm/count"))
+			number, err := strconv.Atoi(a.run(t, id, "wc -l < /dev/shm/count"))
 			require.NoError(t, err)
 			return number
 		}
