@@ -54,6 +54,12 @@ type Spec struct {
 	TapDevice string
 	// GuestMAC is the hardware address of eth0 in the guest.
 	GuestMAC string
+	// Metadata is what the guest may read of itself, by name. Only drivers with
+	// the capability heed it.
+	Metadata map[string]string
+	// NetworkBytesPerSecond bounds what the guest sends and receives, each by
+	// itself; zero is no bound. Only drivers with the capability heed it.
+	NetworkBytesPerSecond int64
 }
 
 // Boot is what a cold start needs beyond the hardware.

@@ -1,0 +1,111 @@
+package vmmtest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/template"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Signs that a guest carries from its boot into whatever is restored from it.
+const (
+	memorySign = "/dev/shm/sign" // a file system in memory
+	diskSign   = "/root/sign"
+	// counter counts up ten times a second for as long as its process lives.
+	counter = "/dev/shm/counter"
+)
+
+// startCounter leaves a process behind that has no one to wait for it.
+const startCounter = "n=0; (while :; do n=$((n+1)); echo $n > " + counter + ".new; mv " + counter + ".new " + counter + "; sleep 0.1; done) >/dev/null 2>&1 </dev/null & echo $! > /dev/shm/pid; disown"
+
+func (s *suite) boot(t *testing.T, g *guest, kernelPath string) (vmm.Machine, error) {
+	t.Helper()
+	return s.driver.Boot(t.Context(), g.spec, vmm.Boot{
+		MemoryPath: g.memoryPath, KernelPath: kernelPath, InitramfsPath: s.image.InitramfsPath,
+		CommandLine: template.KernelCommandLine,
+	})
+}
+
+// testBoot boots the machine that everything else is restored from.
+func (s *suite) testBoot(t *testing.T) {
+	t.Logf("driver %s, accelerator %s, capabilities %+v", s.driver.Name(), s.driver.Accelerator(), vmm.CapabilitiesOf(s.driver))
+	g := s.prepare(t, s.rootfs)
+	require.NoError(t, disk.CreateSparse(g.memoryPath, memoryMiB<<20))
+	machine, err := s.boot(t, g, s.image.KernelPath)
+	g.owns(t, machine, err)
+	require.True(t, machine.Process().Runs())
+	require.Empty(t, machine.ExitReason())
+	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
+	defer cancel()
+	require.NoError(t, g.envd.AwaitHealthy(ctx), "wait for the guest agent")
+	g.init(t)
+	require.Equal(t, "1", g.run(t, "nproc"))
+	require.Equal(t, "Linux", g.run(t, "uname"))
+	g.run(t, "echo booted | tee "+memorySign+" > "+diskSign+"; sync; "+startCounter)
+	g.pause(t)
+	g.snapshotInto(t, s.base)
+	requireSparse(t, s.base.MemoryPath)
+}
+
+// requireSparse fails for memory of which nothing was left out.
+func requireSparse(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, memoryMiB<<20, info.Size())
+	const blockBytes = 512 // of st_blocks, whatever the file system's are
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	require.True(t, ok)
+	require.Less(t, stat.Blocks*blockBytes, info.Size()*9/10, "memory that the guest never used takes up room")
+	require.Positive(t, stat.Blocks)
+}
+
+func (s *suite) testBootRefusals(t *testing.T) {
+	for _, refused := range []struct {
+		name  string
+		spoil func(t *testing.T, g *guest) (kernelPath string)
+	}{
+		{"Disk", func(t *testing.T, g *guest) string {
+			t.Helper()
+			require.NoError(t, os.Remove(g.spec.DiskPath))
+			return s.image.KernelPath
+		}},
+		{"Kernel", func(_ *testing.T, g *guest) string { return filepath.Join(g.spec.RunDir, "missing") }},
+		{"NetworkNamespace", func(_ *testing.T, g *guest) string {
+			g.spec.NetworkNamespace += "-missing"
+			return s.image.KernelPath
+		}},
+		{"TapDevice", func(_ *testing.T, g *guest) string {
+			g.spec.TapDevice = "lo"
+			return s.image.KernelPath
+		}},
+	} {
+		t.Run(refused.name, func(t *testing.T) {
+			g := s.prepare(t, s.rootfs)
+			require.NoError(t, disk.CreateSparse(g.memoryPath, memoryMiB<<20))
+			machine, err := s.boot(t, g, refused.spoil(t, g))
+			s.requireRefusal(t, g, machine, err)
+		})
+	}
+}
+
+// requireRefusal wants an error, no machine and nothing running.
+func (s *suite) requireRefusal(t *testing.T, g *guest, machine vmm.Machine, err error) {
+	t.Helper()
+	if err == nil {
+		g.owns(t, machine, nil)
+	}
+	require.Error(t, err)
+	require.Nil(t, machine)
+	t.Log(err)
+	running, err := s.driver.Processes(filepath.Dir(g.spec.DiskPath))
+	require.NoError(t, err)
+	require.Empty(t, running)
+}

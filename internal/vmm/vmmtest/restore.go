@@ -1,0 +1,154 @@
+package vmmtest
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+func (g *guest) count(t *testing.T) int {
+	t.Helper()
+	number, err := strconv.Atoi(g.run(t, "cat "+counter))
+	require.NoError(t, err)
+	return number
+}
+
+// requireCounting waits until the guest's own process has counted on.
+func (g *guest) requireCounting(t *testing.T, from int) {
+	t.Helper()
+	for deadline := time.Now().Add(answerTimeout); g.count(t) <= from; {
+		require.Less(t, time.Now(), deadline, "the guest's process does not count on from %d", from)
+	}
+}
+
+func (s *suite) testPause(t *testing.T) {
+	g := s.restore(t, s.base)
+	g.pause(t)
+	require.NoError(t, g.machine.Pause(t.Context()), "pausing twice is fine")
+	require.False(t, g.answers(t.Context()), "a paused guest answers")
+	g.resume(t)
+	g.requireCounting(t, g.count(t))
+}
+
+func (s *suite) testRestore(t *testing.T) {
+	g := s.restore(t, s.base)
+	require.Equal(t, "booted", g.run(t, "cat "+memorySign))
+	require.Equal(t, "booted", g.run(t, "cat "+diskSign))
+	g.run(t, "kill -0 $(cat /dev/shm/pid)")
+	g.requireCounting(t, g.count(t))
+	g.run(t, "echo changed > "+diskSign+" && sync && echo 3 > /proc/sys/vm/drop_caches")
+	require.Equal(t, "changed", g.run(t, "cat "+diskSign))
+}
+
+func (s *suite) testSnapshotUnchanged(t *testing.T) {
+	before := hashes(t, s.base)
+	g := s.restore(t, s.base)
+	g.run(t, "head -c 20000000 /dev/urandom > /dev/shm/noise; cp /dev/shm/noise /root/noise; sync")
+	g.pause(t)
+	g.end(t)
+	require.Equal(t, before, hashes(t, s.base))
+}
+
+func hashes(t *testing.T, r rest) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	for _, path := range []string{r.MemoryPath, r.DevicesPath} {
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		sum := sha256.New()
+		_, err = io.Copy(sum, file)
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+		found[path] = hex.EncodeToString(sum.Sum(nil))
+	}
+	return found
+}
+
+func (s *suite) testClones(t *testing.T) {
+	var clones []*guest
+	for i := range 3 {
+		g := s.restore(t, s.base)
+		require.Equal(t, "booted", g.run(t, "cat "+memorySign+"; rm "+memorySign), "another clone's memory")
+		require.Equal(t, "booted", g.run(t, "cat "+diskSign), "another clone's disk")
+		g.run(t, "echo "+strconv.Itoa(i)+" | tee "+memorySign+" > "+diskSign+"; sync")
+		g.pause(t) // several are alive, one at a time takes the processor
+		clones = append(clones, g)
+	}
+	for i, g := range clones {
+		g.resume(t)
+		require.Equal(t, strconv.Itoa(i), g.run(t, "cat "+memorySign))
+		g.run(t, "echo 3 > /proc/sys/vm/drop_caches")
+		require.Equal(t, strconv.Itoa(i), g.run(t, "cat "+diskSign))
+		g.pause(t)
+	}
+}
+
+func (s *suite) testRestoreRefusals(t *testing.T) {
+	for _, refused := range []struct {
+		name  string
+		spoil func(t *testing.T, g *guest, from *vmm.State)
+	}{
+		{"MissingMemory", func(_ *testing.T, _ *guest, from *vmm.State) { from.MemoryPath += "-missing" }},
+		{"TruncatedMemory", func(t *testing.T, g *guest, from *vmm.State) {
+			t.Helper()
+			from.MemoryPath = g.memoryPath + "-truncated"
+			require.NoError(t, disk.Clone(s.base.MemoryPath, from.MemoryPath))
+			require.NoError(t, os.Truncate(from.MemoryPath, memoryMiB<<20-4096))
+		}},
+		{"MissingDevices", func(_ *testing.T, _ *guest, from *vmm.State) { from.DevicesPath += "-missing" }},
+		{"EmptyDevices", spoilDevices(func([]byte) []byte { return nil })},
+		{"TruncatedDevices", spoilDevices(func(content []byte) []byte { return content[:len(content)/2] })},
+		{"DevicesOfNoise", spoilDevices(func(content []byte) []byte {
+			_, _ = rand.Read(content) // it never fails
+			return content
+		})},
+		{"MissingDisk", func(t *testing.T, g *guest, _ *vmm.State) {
+			t.Helper()
+			require.NoError(t, os.Remove(g.spec.DiskPath))
+		}},
+		{"MissingNetworkNamespace", func(_ *testing.T, g *guest, _ *vmm.State) { g.spec.NetworkNamespace += "-missing" }},
+		{"OtherMemorySize", func(_ *testing.T, g *guest, _ *vmm.State) { g.spec.MemoryMiB *= 2 }},
+	} {
+		t.Run(refused.name, func(t *testing.T) {
+			g := s.prepare(t, s.base.diskPath)
+			from := s.base.State
+			refused.spoil(t, g, &from)
+			ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
+			defer cancel()
+			machine, err := s.driver.Restore(ctx, g.spec, from)
+			s.requireRefusal(t, g, machine, err)
+			require.NoError(t, ctx.Err(), "the refusal came by timeout only")
+		})
+	}
+}
+
+// spoilDevices puts a spoilt copy in the place of the record of devices.
+func spoilDevices(spoil func([]byte) []byte) func(*testing.T, *guest, *vmm.State) {
+	return func(t *testing.T, g *guest, from *vmm.State) {
+		t.Helper()
+		content, err := os.ReadFile(from.DevicesPath)
+		require.NoError(t, err)
+		from.DevicesPath = g.memoryPath + "-devices"
+		require.NoError(t, os.WriteFile(from.DevicesPath, spoil(content), 0o600))
+	}
+}
+
+func (s *suite) testRestoreCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g := s.prepare(t, s.base.diskPath)
+	machine, err := s.driver.Restore(ctx, g.spec, s.base.State)
+	s.requireRefusal(t, g, machine, err)
+	require.ErrorIs(t, err, context.Canceled)
+}
