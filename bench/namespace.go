@@ -7,10 +7,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
 // The network that a snapshot of Wrenn's base template was taken in: it
@@ -26,7 +27,7 @@ const (
 
 // makeNamespace makes the by-hand network namespace with its TAP.
 func makeNamespace() error {
-	return onOwnThread(func() error {
+	return thread.Run(func() error {
 		namespace, err := netns.NewNamed(namespaceName)
 		if err != nil {
 			return fmt.Errorf("make network namespace: %w", err)
@@ -79,7 +80,7 @@ func makeTap() error {
 
 // inNamespace runs work on a thread inside a namespace, given by its path.
 func inNamespace(path string, work func() error) error {
-	return onOwnThread(func() error {
+	return thread.Run(func() error {
 		namespace, err := netns.GetFromPath(path)
 		if err != nil {
 			return fmt.Errorf("open network namespace: %w", err)
@@ -90,16 +91,6 @@ func inNamespace(path string, work func() error) error {
 		}
 		return work()
 	})
-}
-
-// onOwnThread gives up its thread afterwards: it is in another namespace now.
-func onOwnThread(work func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		result <- work()
-	}()
-	return <-result
 }
 
 // clientInside is an HTTP client whose connections begin in a namespace. A

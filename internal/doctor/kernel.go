@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
 func checkTun(context.Context, Options) Result {
@@ -27,12 +28,7 @@ func checkTun(context.Context, Options) Result {
 
 // checkNamespaces makes a network namespace, which is gone with its thread.
 func checkNamespaces(context.Context, Options) Result {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends here
-		result <- unix.Unshare(unix.CLONE_NEWNET)
-	}()
-	err := <-result
+	err := thread.Run(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
 	if errors.Is(err, unix.EPERM) {
 		return forRoot("network namespaces")
 	}

@@ -3,7 +3,6 @@ package hostagent
 import (
 	"net"
 	"net/http"
-	"runtime"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
 // An internet of one server, in a namespace of the test's own, under addresses
@@ -27,15 +27,11 @@ const (
 
 func startInternet(t *testing.T) {
 	t.Helper()
-	listeners := make(chan net.Listener, 1)
-	failures := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // the thread ends with this goroutine, in its namespace
-		listener, err := makeInternet()
-		listeners <- listener
-		failures <- err
-	}()
-	listener, err := <-listeners, <-failures
+	var listener net.Listener
+	err := thread.Run(func() (err error) {
+		listener, err = makeInternet()
+		return err
+	})
 	t.Cleanup(func() {
 		if link, err := netlink.LinkByName(internetDevice); err == nil {
 			require.NoError(t, netlink.LinkDel(link))

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
 // Interfaces inside a slot's namespace.
@@ -25,7 +26,7 @@ const namespaceDirectory = "/run/netns"
 // inNewNamespace makes a named namespace and runs configure inside it, on a
 // thread that is thrown away afterwards.
 func inNewNamespace(name string, configure func() error) error {
-	return onOwnThread(func() error {
+	return thread.Run(func() error {
 		namespace, err := netns.NewNamed(name)
 		if err != nil {
 			return fmt.Errorf("make network namespace %s: %w", name, err)
@@ -37,7 +38,7 @@ func inNewNamespace(name string, configure func() error) error {
 
 // inNamespace runs configure inside an existing named namespace.
 func inNamespace(name string, configure func() error) error {
-	return onOwnThread(func() error {
+	return thread.Run(func() error {
 		namespace, err := netns.GetFromName(name)
 		if err != nil {
 			return fmt.Errorf("open network namespace %s: %w", name, err)
@@ -48,17 +49,6 @@ func inNamespace(name string, configure func() error) error {
 		}
 		return configure()
 	})
-}
-
-// onOwnThread runs work on a thread that ends with it: a thread whose
-// namespace was changed is never given back to the Go scheduler.
-func onOwnThread(work func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		result <- work()
-	}()
-	return <-result
 }
 
 // deleteNamespace removes a named namespace; one that is not there is fine.

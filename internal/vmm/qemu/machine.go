@@ -10,13 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -110,31 +110,25 @@ func listenMonitor(path string) (*os.File, error) {
 }
 
 // startConfined starts command from a thread of its own that was moved into the
-// network namespace and gave up gaining privileges: the child inherits both. The
-// thread ends with its goroutine.
+// network namespace and gave up gaining privileges: the child inherits both.
 func startConfined(command *exec.Cmd, namespace string) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		result <- func() error {
-			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-				return fmt.Errorf("give up gaining privileges: %w", err)
-			}
-			if namespace == "" {
-				return command.Start()
-			}
-			target, err := netns.GetFromPath(namespace)
-			if err != nil {
-				return fmt.Errorf("open network namespace %s: %w", namespace, err)
-			}
-			defer target.Close()
-			if err := netns.Set(target); err != nil {
-				return fmt.Errorf("enter network namespace %s: %w", namespace, err)
-			}
+	return thread.Run(func() error {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("give up gaining privileges: %w", err)
+		}
+		if namespace == "" {
 			return command.Start()
-		}()
-	}()
-	return <-result
+		}
+		target, err := netns.GetFromPath(namespace)
+		if err != nil {
+			return fmt.Errorf("open network namespace %s: %w", namespace, err)
+		}
+		defer target.Close()
+		if err := netns.Set(target); err != nil {
+			return fmt.Errorf("enter network namespace %s: %w", namespace, err)
+		}
+		return command.Start()
+	})
 }
 
 // awaitRunning connects the monitor and returns once the guest executes.
