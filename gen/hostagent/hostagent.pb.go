@@ -930,8 +930,11 @@ func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
 }
 
 type PauseSandboxRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// without_memory keeps the file system only: resuming boots the sandbox, and
+	// what ran in it is gone.
+	WithoutMemory bool `protobuf:"varint,2,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -971,6 +974,13 @@ func (x *PauseSandboxRequest) GetSandboxId() string {
 		return x.SandboxId
 	}
 	return ""
+}
+
+func (x *PauseSandboxRequest) GetWithoutMemory() bool {
+	if x != nil {
+		return x.WithoutMemory
+	}
+	return false
 }
 
 type PauseSandboxResponse struct {
@@ -1990,10 +2000,11 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x19download_bytes_per_second\x18\x02 \x01(\x04R\x16downloadBytesPerSecond\x12 \n" +
 	"\vconnections\x18\x03 \x01(\rR\vconnections\"E\n" +
 	"\x15CreateSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"4\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"[\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"D\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
+	"\x0ewithout_memory\x18\x02 \x01(\bR\rwithoutMemory\"D\n" +
 	"\x14PauseSandboxResponse\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"f\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +
