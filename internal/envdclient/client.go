@@ -108,6 +108,17 @@ func (c *Client) Unfreeze(ctx context.Context, token string) error {
 	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/unfreeze", token, nil) }))
 }
 
+// FreezeFilesystem has the guest write out its file system and hold all writes
+// to it from then on: what the disk holds is whole.
+func (c *Client) FreezeFilesystem(ctx context.Context, token string) error {
+	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsfreeze", token, nil) })
+}
+
+// ThawFilesystem lets writes go on; where none were held it does nothing.
+func (c *Client) ThawFilesystem(ctx context.Context, token string) error {
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsthaw", token, nil) }))
+}
+
 // PrepareSnapshot quiets envd; when it returns, the guest may be paused. Clients
 // are sent away, unless their streams shall go on in a guest that runs on.
 func (c *Client) PrepareSnapshot(ctx context.Context, token string, keepStreams bool) error {

@@ -63,7 +63,11 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 }
 
 func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
-	info, err := s.sandboxes.Pause(ctx, request.Msg.SandboxId)
+	pause := s.sandboxes.Pause
+	if request.Msg.WithoutMemory {
+		pause = s.sandboxes.PauseDiskOnly
+	}
+	info, err := pause(ctx, request.Msg.SandboxId)
 	if err != nil {
 		return nil, toConnect(err)
 	}

@@ -156,6 +156,7 @@ func (a *agent) openSandboxes(ctx context.Context) (err error) {
 	a.traffic = proxy.NewForwarder(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, "sandboxes"), SnapshotDir: filepath.Join(a.storage.Dir, "snapshots"), Driver: a.driver, Network: a.network,
+		Cold:       template.ColdBoot(a.image),
 		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
 		Drain:      func(ctx context.Context, id string) { a.traffic.Drain(ctx, id, envdclient.Port) },
 		Disconnect: a.traffic.CloseSandbox,

@@ -78,6 +78,10 @@ func (g *guest) letRun(ctx context.Context) error {
 	if err := g.machine.Resume(ctx); err != nil {
 		return err
 	}
+	// Nobody knows how far a pause without memory had come.
+	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.ThawFilesystem(ctx, g.token) }); err != nil {
+		return err
+	}
 	// A life of its own makes it count whatever the host's clock did meanwhile.
 	g.lifecycleID = rand.Text()
 	return g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: g.lifecycleID}, g.token)

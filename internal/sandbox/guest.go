@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
@@ -33,42 +32,57 @@ const (
 	defaultUser = "user"
 )
 
-// startGuest restores s.base into a live VM and gives it its identity. On
-// error nothing of it is left. currentToken is the token the snapshot knows.
+// startGuest makes s.base a live VM and gives it its identity. On error nothing
+// of it is left. currentToken is the token the snapshot knows.
 func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity, currentToken string) (_ *guest, err error) {
-	if err := os.MkdirAll(s.runDir(), 0o700); err != nil {
-		return nil, fmt.Errorf("make run directory: %w", err)
-	}
-	if err := os.Link(s.base.State().MemoryPath, s.memoryPath()); err != nil {
-		return nil, fmt.Errorf("share memory: %w", err)
-	}
-	if err := disk.Clone(s.base.DiskPath(), s.diskPath()); err != nil {
-		return nil, errors.Join(err, os.Remove(s.memoryPath()))
+	if err := s.shareFiles(); err != nil {
+		return nil, errors.Join(err, s.removeFiles())
 	}
 	slot, err := m.acquireSlot(ctx, s)
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(s.diskPath()), os.Remove(s.memoryPath()))
+		return nil, errors.Join(err, s.removeFiles())
 	}
-	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: identity.AccessToken, lifecycleID: identity.LifecycleID, caBundle: s.caBundle()}
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stopGuest(s, g))
 		}
 	}()
-	g.machine, err = m.driver.Restore(ctx, s.spec(slot), vmm.State{MemoryPath: s.memoryPath(), DevicesPath: s.base.State().DevicesPath})
-	if err != nil {
+	if err := m.start(ctx, s, g); err != nil {
 		return nil, err
 	}
+	if s.base.DiskOnly {
+		currentToken = "" // its agent has just begun
+	}
+	return g, g.become(ctx, s, identity, currentToken)
+}
+
+// become gives a guest, just started, its identity.
+func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, currentToken string) error {
+	g.token, g.lifecycleID, g.caBundle = identity.AccessToken, identity.LifecycleID, s.caBundle()
 	ctx, cancel := context.WithTimeout(ctx, initTimeout)
 	defer cancel()
 	if err := g.initialise(ctx, identity, currentToken); err != nil {
-		return nil, fmt.Errorf("give the guest its identity: %w", err)
+		return fmt.Errorf("give the guest its identity: %w", err)
 	}
-	return g, nil
+	return nil
 }
 
-// initialise calls /init and gives up at once if the VM dies meanwhile.
+// initialise calls /init.
 func (g *guest) initialise(ctx context.Context, identity Identity, currentToken string) error {
+	return g.unlessDead(ctx, func(ctx context.Context) error {
+		return g.envd.Init(ctx, currentToken, envdclient.Init{
+			AccessToken: identity.AccessToken,
+			EnvVars:     identity.EnvVars,
+			LifecycleID: identity.LifecycleID,
+			DefaultUser: defaultUser,
+			CABundle:    g.caBundle,
+		})
+	})
+}
+
+// unlessDead calls the guest and gives up at once if its VM dies meanwhile.
+func (g *guest) unlessDead(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := make(chan struct{})
@@ -82,13 +96,7 @@ func (g *guest) initialise(ctx context.Context, identity Identity, currentToken 
 		}
 	}()
 	defer func() { close(stop); <-watching }()
-	return g.envd.Init(ctx, currentToken, envdclient.Init{
-		AccessToken: identity.AccessToken,
-		EnvVars:     identity.EnvVars,
-		LifecycleID: identity.LifecycleID,
-		DefaultUser: defaultUser,
-		CABundle:    g.caBundle,
-	})
+	return call(ctx)
 }
 
 // stopGuest ends a VM and frees what it held, its live disk included. It does
@@ -102,7 +110,7 @@ func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	}
 	m.disconnect(s.id)
 	m.network.Release(g.slot)
-	return errors.Join(err, removeIfThere(s.diskPath()), removeIfThere(s.memoryPath()), os.RemoveAll(s.runDir()))
+	return errors.Join(err, s.removeFiles())
 }
 
 func (s *sandbox) spec(slot *network.Slot) vmm.Spec {

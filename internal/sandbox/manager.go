@@ -35,6 +35,9 @@ type Config struct {
 	Dir     string
 	Driver  vmm.Driver
 	Network slots
+	// Cold is how sandboxes are booted of which only the disk was kept; its
+	// memory is the manager's own matter.
+	Cold vmm.Boot
 	// SnapshotDir is where snapshots of sandboxes are kept, on the same file system.
 	SnapshotDir string
 	// Templates are the snapshots sandboxes start from, by build ID.
@@ -54,6 +57,7 @@ type Manager struct {
 	dir         string
 	snapshotDir string
 	driver      vmm.Driver
+	cold        vmm.Boot
 	network     slots
 	templates   map[string]*snapshot.Snapshot
 	drain       func(ctx context.Context, sandboxID string)
@@ -74,7 +78,7 @@ type Manager struct {
 // adopted, what is paused is kept, whatever else there was is cleared away.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
-		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, network: config.Network, templates: config.Templates,
+		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, cold: config.Cold, network: config.Network, templates: config.Templates,
 		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
 		left: make(chan struct{}),

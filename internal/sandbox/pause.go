@@ -27,6 +27,16 @@ const (
 // and disk are durable. If it fails the guest runs on as before. A caller that
 // goes away does not stop it: half-paused is worse than paused.
 func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
+	return m.pause(ctx, id, false)
+}
+
+// PauseDiskOnly is Pause without the memory: what runs in the sandbox ends, and
+// a resume boots it.
+func (m *Manager) PauseDiskOnly(ctx context.Context, id string) (Info, error) {
+	return m.pause(ctx, id, true)
+}
+
+func (m *Manager) pause(ctx context.Context, id string, diskOnly bool) (Info, error) {
 	s, err := m.find(id)
 	if err != nil {
 		return Info{}, err
@@ -43,7 +53,7 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	m.announce(s)
 	began := time.Now()
 	old := s.base
-	taken, err := m.takeOwnSnapshot(ctx, s)
+	taken, err := m.takeOwnSnapshot(ctx, s, diskOnly)
 	if err != nil {
 		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", id, err))
 	}
@@ -55,14 +65,14 @@ func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
 	m.removeOwned(s, old)
 	op.step(Paused, "")
 	m.announce(s)
-	s.logger(m.log).Info("sandbox paused", "took", time.Since(began))
+	s.logger(m.log).Info("sandbox paused", "diskOnly", diskOnly, "took", time.Since(began))
 	return s.info(), nil
 }
 
 // takeOwnSnapshot quiets the guest, hangs up on it, stops it and writes the next
 // snapshot of the sandbox's own. The record that names it is what makes the
 // pause count.
-func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Snapshot, error) {
+func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
@@ -72,11 +82,18 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox) (*snapshot.Sn
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
 	m.hangUp(ctx, s.id)
+	if diskOnly {
+		if err := s.guest.envd.FreezeFilesystem(quiet, s.guest.token); err != nil {
+			return nil, fmt.Errorf("have the guest write out its file system: %w", err)
+		}
+	}
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("snapshot-%d", time.Now().UnixNano())
-	taken, err := snapshot.Take(ctx, s.source(), s.manifest(), filepath.Join(s.dir, name))
+	manifest := s.manifest()
+	manifest.DiskOnly = diskOnly
+	taken, err := snapshot.Take(ctx, s.source(), manifest, filepath.Join(s.dir, name))
 	if err != nil {
 		return nil, err
 	}

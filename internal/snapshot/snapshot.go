@@ -19,14 +19,6 @@ import (
 // formatVersion changes when old snapshots can no longer be read.
 const formatVersion = 1
 
-// Names of a snapshot's files.
-const (
-	memoryFile   = "memory"
-	devicesFile  = "devices"
-	diskFile     = "disk"
-	manifestFile = "manifest.json"
-)
-
 // Manifest says what a snapshot is of.
 type Manifest struct {
 	FormatVersion int `json:"formatVersion"`
@@ -42,6 +34,8 @@ type Manifest struct {
 	// AccessToken is what the guest agent in the memory knows; empty for a
 	// template's, which was never told one.
 	AccessToken string `json:"accessToken,omitempty"`
+	// DiskOnly: there is no memory, and the machine has to be booted.
+	DiskOnly bool `json:"diskOnly,omitempty"`
 }
 
 // Snapshot is a complete one on disk. Its files are never written to again.
@@ -70,6 +64,7 @@ func (s *Snapshot) Remove() error {
 
 // Source is the machine a snapshot is taken of, paused.
 type Source struct {
+	// Machine is asked for memory and devices, unless only the disk is wanted.
 	Machine vmm.Machine
 	// MemoryPath is the memory the machine was started from.
 	MemoryPath string
@@ -92,24 +87,31 @@ func Take(ctx context.Context, source Source, manifest Manifest, directory strin
 			err = errors.Join(err, os.RemoveAll(temporary))
 		}
 	}()
-	unfinished := &Snapshot{Dir: temporary}
-	if err := disk.Clone(source.MemoryPath, unfinished.State().MemoryPath); err != nil {
-		return nil, err
-	}
-	if err := disk.Clone(source.DiskPath, unfinished.DiskPath()); err != nil {
-		return nil, err
-	}
-	if err := source.Machine.Snapshot(ctx, unfinished.State()); err != nil {
-		return nil, err
-	}
 	manifest.FormatVersion, manifest.CreatedAt = formatVersion, time.Now().UTC()
-	if err := writeManifest(temporary, manifest); err != nil {
+	unfinished := &Snapshot{Manifest: manifest, Dir: temporary}
+	if err := unfinished.write(ctx, source); err != nil {
 		return nil, err
 	}
-	if err := publish(temporary, directory); err != nil {
+	if err := unfinished.publish(directory); err != nil {
 		return nil, err
 	}
 	return &Snapshot{Manifest: manifest, Dir: directory}, nil
+}
+
+// write makes all files of a snapshot.
+func (s *Snapshot) write(ctx context.Context, source Source) error {
+	if err := disk.Clone(source.DiskPath, s.DiskPath()); err != nil {
+		return err
+	}
+	if !s.DiskOnly {
+		if err := disk.Clone(source.MemoryPath, s.State().MemoryPath); err != nil {
+			return err
+		}
+		if err := source.Machine.Snapshot(ctx, s.State()); err != nil {
+			return err
+		}
+	}
+	return writeManifest(s.Dir, s.Manifest)
 }
 
 // Open reads the snapshot in a directory and checks that nothing is missing.
@@ -125,20 +127,15 @@ func Open(directory string) (*Snapshot, error) {
 	if s.FormatVersion != formatVersion {
 		return nil, fmt.Errorf("open snapshot %s: format version is %d, want %d", directory, s.FormatVersion, formatVersion)
 	}
-	for path, wantBytes := range map[string]int64{
-		s.State().MemoryPath: int64(s.MemoryMiB) << 20,
-		s.DiskPath():         int64(s.DiskMiB) << 20,
-	} {
-		info, err := os.Stat(path)
+	sizes := s.sizes()
+	for _, name := range s.files() {
+		info, err := os.Stat(filepath.Join(directory, name))
 		if err != nil {
 			return nil, fmt.Errorf("open snapshot: %w", err)
 		}
-		if info.Size() != wantBytes {
-			return nil, fmt.Errorf("open snapshot: %s has %d bytes, want %d", path, info.Size(), wantBytes)
+		if wantBytes, known := sizes[name]; known && info.Size() != wantBytes {
+			return nil, fmt.Errorf("open snapshot: %s has %d bytes, want %d", filepath.Join(directory, name), info.Size(), wantBytes)
 		}
-	}
-	if _, err := os.Stat(s.State().DevicesPath); err != nil {
-		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
 	return s, nil
 }
@@ -155,13 +152,13 @@ func writeManifest(directory string, manifest Manifest) error {
 }
 
 // publish makes every file durable and then gives the directory its name.
-func publish(temporary, directory string) error {
-	for _, name := range []string{memoryFile, devicesFile, diskFile, manifestFile, "."} {
-		if err := disk.SyncFile(filepath.Join(temporary, name)); err != nil {
+func (s *Snapshot) publish(directory string) error {
+	for _, name := range append(s.files(), ".") {
+		if err := disk.SyncFile(filepath.Join(s.Dir, name)); err != nil {
 			return err
 		}
 	}
-	if err := os.Rename(temporary, directory); err != nil {
+	if err := os.Rename(s.Dir, directory); err != nil {
 		return fmt.Errorf("publish snapshot: %w", err)
 	}
 	return disk.SyncFile(filepath.Dir(directory))

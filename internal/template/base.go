@@ -146,13 +146,12 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 		return nil, err
 	}
 	defer b.Network.Release(slot)
+	boot := ColdBoot(b.Image)
+	boot.MemoryPath = memoryPath
 	machine, err := b.Driver.Boot(ctx, vmm.Spec{
 		Name: "template-" + id, RunDir: runDir, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB, DiskPath: diskPath,
 		NetworkNamespace: slot.Namespace(), TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
-	}, vmm.Boot{
-		MemoryPath: memoryPath, KernelPath: b.Image.KernelPath, InitramfsPath: b.Image.InitramfsPath,
-		CommandLine: KernelCommandLine,
-	})
+	}, boot)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +167,11 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 		BuildID: id, Name: BaseName, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB,
 		DiskMiB: b.Image.DiskMiB, EnvdVersion: b.Image.EnvdVersion,
 	}, directory)
+}
+
+// ColdBoot is how a disk made from an image is booted; the memory is the caller's.
+func ColdBoot(image Image) vmm.Boot {
+	return vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: KernelCommandLine}
 }
 
 // settle waits for envd, warms the guest up and quiets it for the snapshot.

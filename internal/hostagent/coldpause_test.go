@@ -1,0 +1,36 @@
+package hostagent
+
+import (
+	"path/filepath"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// testDiskOnlyPause keeps the file system of a sandbox, boots it again, and
+// keeps what it has become with its memory.
+func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
+	boot := a.run(t, id, "cat /proc/sys/kernel/random/boot_id")
+	a.run(t, id, "echo written > /home/user/unsynced; echo gone > /dev/shm/memory; sleep 600 >/dev/null 2>&1 & disown")
+	for range 2 { // the second changes nothing
+		paused, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id, WithoutMemory: true}))
+		require.NoError(t, err)
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, paused.Msg.GetSandbox().GetState())
+	}
+	memories, err := filepath.Glob(filepath.Join(dataDir, "storage", "sandboxes", id, "snapshot-*", "memory"))
+	require.NoError(t, err)
+	require.Empty(t, memories, "memory was kept")
+
+	a.resume(t, id)
+	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
+	require.Equal(t, "no memory, no process", a.run(t, id, "pgrep -x sleep || test -e /dev/shm/memory || echo no memory, no process"))
+	require.NotEqual(t, boot, a.run(t, id, "cat /proc/sys/kernel/random/boot_id"), "it was booted")
+
+	a.run(t, id, "echo kept > /dev/shm/memory")
+	a.pause(t, id)
+	a.resume(t, id)
+	require.Equal(t, "kept", a.run(t, id, "cat /dev/shm/memory"))
+}
