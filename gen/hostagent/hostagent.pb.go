@@ -405,8 +405,10 @@ type GetInfoResponse struct {
 	DiskTotalBytes       uint64 `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
 	DiskAvailableBytes   uint64 `protobuf:"varint,8,opt,name=disk_available_bytes,json=diskAvailableBytes,proto3" json:"disk_available_bytes,omitempty"`
 	SandboxCount         uint32 `protobuf:"varint,9,opt,name=sandbox_count,json=sandboxCount,proto3" json:"sandbox_count,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// ready_count is how many guests are held ready for sandboxes to come.
+	ReadyCount    uint32 `protobuf:"varint,10,opt,name=ready_count,json=readyCount,proto3" json:"ready_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetInfoResponse) Reset() {
@@ -498,6 +500,13 @@ func (x *GetInfoResponse) GetDiskAvailableBytes() uint64 {
 func (x *GetInfoResponse) GetSandboxCount() uint32 {
 	if x != nil {
 		return x.SandboxCount
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetReadyCount() uint32 {
+	if x != nil {
+		return x.ReadyCount
 	}
 	return 0
 }
@@ -1957,7 +1966,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\fEnvVarsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
-	"\x0eGetInfoRequest\"\xe7\x02\n" +
+	"\x0eGetInfoRequest\"\x88\x03\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12 \n" +
@@ -1967,7 +1976,10 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x16memory_available_bytes\x18\x06 \x01(\x04R\x14memoryAvailableBytes\x12(\n" +
 	"\x10disk_total_bytes\x18\a \x01(\x04R\x0ediskTotalBytes\x120\n" +
 	"\x14disk_available_bytes\x18\b \x01(\x04R\x12diskAvailableBytes\x12#\n" +
-	"\rsandbox_count\x18\t \x01(\rR\fsandboxCount\"\x16\n" +
+	"\rsandbox_count\x18\t \x01(\rR\fsandboxCount\x12\x1f\n" +
+	"\vready_count\x18\n" +
+	" \x01(\rR\n" +
+	"readyCount\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
 	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xf9\x01\n" +

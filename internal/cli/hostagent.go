@@ -64,15 +64,20 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 	flags.StringVar(&config.RPCSocket, "socket", environmentOr("WRENN_HOST_AGENT_SOCKET", filepath.Join(runDir, "host-agent.sock")), "socket for the control plane (WRENN_HOST_AGENT_SOCKET)")
 	flags.StringVar(&config.TrafficSocket, "traffic-socket", environmentOr("WRENN_HOST_TRAFFIC_SOCKET", filepath.Join(runDir, "host-traffic.sock")), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
 	flags.BoolVar(&config.KeepRunning, "keep-running", keepRunning, "leave sandboxes running when the agent stops, for the next one to adopt; else pause them")
-	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID"), "group that may use the sockets (WRENN_SOCKET_GID)")
+	flags.IntVar(&config.WarmMemoryPercent, "warm-memory-percent", environmentNumber("WRENN_WARM_MEMORY_PERCENT", defaultWarmPercent), "share of the memory that guests held ready for sandboxes to come may take, 0 for none (WRENN_WARM_MEMORY_PERCENT)")
+	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID", 0), "group that may use the sockets (WRENN_SOCKET_GID)")
 	return command
 }
 
-// environmentNumber reads a number; what is none is root's 0.
-func environmentNumber(name string) int {
+// defaultWarmPercent is enough for some thirty guests of the base template on a
+// machine with 24 GiB.
+const defaultWarmPercent = 5
+
+// environmentNumber reads a number; what is none is the default.
+func environmentNumber(name string, otherwise int) int {
 	number, err := strconv.Atoi(os.Getenv(name))
 	if err != nil {
-		return 0
+		return otherwise
 	}
 	return number
 }

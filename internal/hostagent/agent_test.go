@@ -41,7 +41,7 @@ type agentUnderTest struct {
 }
 
 // startAgent runs an agent on a data directory and waits until it answers.
-func startAgent(t *testing.T, dataDir string) *agentUnderTest {
+func startAgent(t *testing.T, dataDir string, changes ...func(*Config)) *agentUnderTest {
 	t.Helper()
 	envd, err := filepath.Abs("../../bin/envd")
 	require.NoError(t, err)
@@ -51,6 +51,9 @@ func startAgent(t *testing.T, dataDir string) *agentUnderTest {
 		RPCSocket: filepath.Join(dataDir, "rpc.sock"), TrafficSocket: filepath.Join(dataDir, "traffic.sock"),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), Progress: func(line string) { fmt.Fprintln(os.Stderr, "host agent:", line) },
 	}}
+	for _, change := range changes {
+		change(&a.config)
+	}
 	var ctx context.Context
 	ctx, a.stop = context.WithCancel(context.Background())
 	go func() { a.stopped <- Run(ctx, a.config) }()

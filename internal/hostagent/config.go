@@ -5,6 +5,7 @@ package hostagent
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 )
 
@@ -30,6 +31,9 @@ type Config struct {
 	// KeepRunning leaves VMs running when the agent stops, for the next one to
 	// adopt; else they are paused.
 	KeepRunning bool
+	// WarmMemoryPercent is the share of the host's memory, from 0 to 50, that may
+	// be taken by guests held ready for sandboxes to come; 0 means none are.
+	WarmMemoryPercent int
 	// VCPUCount and MemoryMiB are the base template's size; zero means the
 	// default: 512 MiB, and one vCPU under software emulation, else two.
 	VCPUCount int
@@ -41,6 +45,8 @@ type Config struct {
 const (
 	defaultMemoryMiB = 512
 	defaultDiskMiB   = 4096
+
+	maxWarmMemoryPercent = 50
 )
 
 func (c *Config) validate() error {
@@ -51,6 +57,10 @@ func (c *Config) validate() error {
 		if value == "" {
 			return errors.New("host agent configuration: " + name + " is not set")
 		}
+	}
+	if c.WarmMemoryPercent < 0 || c.WarmMemoryPercent > maxWarmMemoryPercent {
+		return fmt.Errorf("host agent configuration: guests held ready may take from 0 to %d %% of the host's memory, not %d %%",
+			maxWarmMemoryPercent, c.WarmMemoryPercent)
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -40,6 +40,7 @@ func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (
 		MemoryTotalBytes: memoryTotal, MemoryAvailableBytes: memoryAvailable,
 		DiskTotalBytes: diskTotal, DiskAvailableBytes: diskAvailable,
 		SandboxCount: uint32(len(s.sandboxes.List())),
+		ReadyCount:   uint32(s.sandboxes.ReadyCount()),
 	}), nil
 }
 

@@ -152,10 +152,15 @@ func (a *agent) makeBase(ctx context.Context) error {
 	return err
 }
 
-func (a *agent) openSandboxes(ctx context.Context) (err error) {
+func (a *agent) openSandboxes(ctx context.Context) error {
+	memory, _, err := sandbox.HostMemory()
+	if err != nil {
+		return err
+	}
 	a.traffic = proxy.NewForwarder(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, "sandboxes"), SnapshotDir: filepath.Join(a.storage.Dir, "snapshots"), Driver: a.driver, Network: a.network,
+		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),
 		Cold:       template.ColdBoot(a.image),
 		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
 		Drain:      func(ctx context.Context, id string) { a.traffic.Drain(ctx, id, envdclient.Port) },

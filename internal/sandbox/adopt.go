@@ -99,6 +99,9 @@ func (m *Manager) Leave() {
 		s.mutex.Unlock()
 		<-settled // every operation has a time limit of its own
 	}
+	if err := m.warm.close(); err != nil {
+		m.log.Error("end clones held ready", "error", err)
+	}
 	close(m.left)
 	m.tasks.Wait()
 	for _, s := range m.all() {

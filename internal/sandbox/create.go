@@ -44,19 +44,16 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 	if info, found, err := m.findRequest(ctx, request); found {
 		return info, err
 	}
-	if err := m.admit(base.MemoryMiB); err != nil {
+	if err := m.admitOrGiveBack(base.MemoryMiB); err != nil {
 		return Info{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sandbox{
 		id: request.ID, dir: m.sandboxDir(request.ID), base: base,
 		cancel: cancel, settled: make(chan struct{}),
-		record: record{
-			BuildID: base.BuildID, State: Creating, Network: request.Network, RequestID: request.RequestID,
-			VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
-			EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
-		},
+		record: newRecord(base),
 	}
+	s.record.Network, s.record.RequestID = request.Network, request.RequestID
 	if err := m.add(s); err != nil {
 		cancel()
 		return Info{}, err
@@ -77,8 +74,18 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 	return s.info(), nil
 }
 
-// create makes the directory, the VM and the record, in this order.
+// create makes the directory, the VM and the record, in this order; or has them
+// of a clone that is ready.
 func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) error {
+	ready, done := m.warm.begin(s.base)
+	defer done()
+	if ready != nil {
+		err := m.awaken(ctx, s, ready, identity)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		s.logger(m.log).Warn("a clone that was held ready cannot be used", "error", err)
+	}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make sandbox directory: %w", err)
 	}
@@ -86,6 +93,15 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 		return err
 	}
 	return m.run(ctx, s, identity, s.base.AccessToken)
+}
+
+// newRecord is what is known of a sandbox that is to be made of a snapshot.
+func newRecord(base *snapshot.Snapshot) record {
+	return record{
+		BuildID: base.BuildID, State: Creating,
+		VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
+		EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
+	}
 }
 
 // findRequest answers for a request that came before: with what it made, or

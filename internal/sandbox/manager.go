@@ -40,6 +40,9 @@ type Config struct {
 	Cold vmm.Boot
 	// SnapshotDir is where snapshots of sandboxes are kept, on the same file system.
 	SnapshotDir string
+	// WarmBytes is the host's memory that guests may take which are held ready
+	// for sandboxes to come; zero means that there are none.
+	WarmBytes int64
 	// Templates are the snapshots sandboxes start from, by build ID.
 	Templates map[string]*snapshot.Snapshot
 	// Drain waits until the guest agent's clients have all that it told them and
@@ -62,6 +65,7 @@ type Manager struct {
 	templates   map[string]*snapshot.Snapshot
 	drain       func(ctx context.Context, sandboxID string)
 	disconnect  func(sandboxID string)
+	warm        *warmPool
 	log         *slog.Logger
 
 	mutex     sync.Mutex
@@ -89,6 +93,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	if err := m.recover(ctx); err != nil {
 		return nil, err
 	}
+	m.warm = newWarmPool(m, config.WarmBytes)
 	return m, nil
 }
 
@@ -101,6 +106,9 @@ func (m *Manager) Templates() []*snapshot.Snapshot {
 	slices.SortFunc(all, func(a, b *snapshot.Snapshot) int { return strings.Compare(a.BuildID, b.BuildID) })
 	return all
 }
+
+// ReadyCount is how many guests are held ready for sandboxes to come.
+func (m *Manager) ReadyCount() int { return m.warm.count() }
 
 // Get describes one sandbox.
 func (m *Manager) Get(id string) (Info, error) {
@@ -148,6 +156,7 @@ func (m *Manager) Close() error {
 	m.mutex.Lock()
 	m.closed = true
 	m.mutex.Unlock()
+	warmErr := m.warm.close()
 	var pauses errgroup.Group
 	pauses.SetLimit(closeParallelism)
 	for _, info := range m.List() {
@@ -155,7 +164,7 @@ func (m *Manager) Close() error {
 	}
 	err := pauses.Wait()
 	m.tasks.Wait()
-	return err
+	return errors.Join(warmErr, err)
 }
 
 // closeParallelism bounds how many sandboxes are written to disk at once.

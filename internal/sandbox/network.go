@@ -12,22 +12,28 @@ import (
 // acquireSlot takes a network for a guest that is about to start, under the
 // sandbox's policy from its first packet on.
 func (m *Manager) acquireSlot(ctx context.Context, s *sandbox) (*network.Slot, error) {
-	policy, err := s.policy()
-	if err != nil {
-		return nil, err
-	}
 	slot, err := m.network.Acquire(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	if reflect.DeepEqual(s.record.Network, egress.Spec{}) {
-		return slot, nil // made ahead under the default policy
-	}
-	if err := slot.Apply(ctx, policy); err != nil {
+	if err := s.applyPolicy(ctx, slot); err != nil {
 		m.network.Release(slot)
 		return nil, err
 	}
 	return slot, nil
+}
+
+// applyPolicy puts the sandbox's policy in force in a slot that has the default
+// one.
+func (s *sandbox) applyPolicy(ctx context.Context, slot *network.Slot) error {
+	if reflect.DeepEqual(s.record.Network, egress.Spec{}) {
+		return nil
+	}
+	policy, err := s.policy()
+	if err != nil {
+		return err
+	}
+	return slot.Apply(ctx, policy)
 }
 
 // UpdateNetwork puts another policy in force in a running sandbox: the kernel

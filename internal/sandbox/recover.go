@@ -22,6 +22,9 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err := m.endOrphans(ctx, found); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(m.warmDir()); err != nil {
+		return fmt.Errorf("clear away clones that were held ready: %w", err)
+	}
 	for id, kept := range found {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -50,6 +53,9 @@ func (m *Manager) readRecords() (map[string]keptRecord, error) {
 	}
 	found := make(map[string]keptRecord)
 	for _, entry := range entries {
+		if entry.Name() == warmDirectory {
+			continue
+		}
 		if !idPattern.MatchString(entry.Name()) {
 			m.log.Warn("foreign entry in the sandbox directory is left alone", "name", entry.Name())
 			continue

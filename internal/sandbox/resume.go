@@ -17,7 +17,7 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	if info := s.info(); info.State == Running {
 		return info, nil
 	}
-	if err := m.admit(s.info().MemoryMiB); err != nil {
+	if err := m.admitOrGiveBack(s.info().MemoryMiB); err != nil {
 		return Info{}, err
 	}
 	ctx, op, err := s.begin(ctx, Resuming, "resume")

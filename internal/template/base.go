@@ -9,11 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/gen/process"
-	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
@@ -186,28 +183,10 @@ func (b Base) settle(ctx context.Context, slot *network.Slot) error {
 		return fmt.Errorf("initialise the guest agent: %w", err)
 	}
 	b.Progress("warming the template up")
-	if err := warm(ctx, envd); err != nil {
+	warm, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	if err := envd.Run(warm, "", warmCommand); err != nil {
 		return fmt.Errorf("warm the guest up: %w", err)
 	}
 	return envd.PrepareSnapshot(ctx, "", false)
-}
-
-// warm runs the warm-up command as the user sandboxes run commands as.
-func warm(ctx context.Context, envd *envdclient.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
-	defer cancel()
-	request := connect.NewRequest(&process.StartRequest{
-		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-l", "-c", warmCommand}},
-	})
-	stream, err := processconnect.NewProcessClient(envd.HTTPClient(), envd.BaseURL()).Start(ctx, request)
-	if err != nil {
-		return err
-	}
-	defer stream.Close()
-	for stream.Receive() {
-		if end := stream.Msg().GetEvent().GetEnd(); end != nil && end.GetExitCode() != 0 {
-			return fmt.Errorf("%s: %s", warmCommand, end.GetStatus())
-		}
-	}
-	return stream.Err()
 }

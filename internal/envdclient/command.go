@@ -1,0 +1,40 @@
+package envdclient
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"git.omukk.dev/wrenn/sandbox/gen/process"
+	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+)
+
+// maxEventBytes bounds one message of a command's stream.
+const maxEventBytes = 1 << 20
+
+// Run runs a line of shell as the default user, drops what it prints, and fails
+// if it does not succeed.
+func (c *Client) Run(ctx context.Context, token, line string) error {
+	client := processconnect.NewProcessClient(c.client, c.base, connect.WithReadMaxBytes(maxEventBytes))
+	request := connect.NewRequest(&process.StartRequest{
+		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-l", "-c", line}},
+	})
+	if token != "" {
+		request.Header().Set("X-Access-Token", token)
+	}
+	stream, err := client.Start(ctx, request)
+	if err != nil {
+		return fmt.Errorf("run %q: %w", line, err)
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		if end := stream.Msg().GetEvent().GetEnd(); end != nil && end.GetExitCode() != 0 {
+			return fmt.Errorf("run %q: %s", line, end.GetStatus())
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return fmt.Errorf("run %q: %w", line, err)
+	}
+	return nil
+}
