@@ -39,7 +39,7 @@ func prepareHand(ctx context.Context, wrenn *installation.Installation) (_ *hand
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.kill(ctx)) }()
-	process, err := findQEMU(s.ID)
+	process, err := machineOf(wrenn, s.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +49,17 @@ func prepareHand(ctx context.Context, wrenn *installation.Installation) (_ *hand
 	if memory == "" || disk == "" || !slices.Contains(h.arguments, devicesOption) {
 		return nil, fmt.Errorf("arguments of QEMU are not as expected: %q", h.arguments)
 	}
-	storage := filepath.Dir(filepath.Dir(filepath.Dir(memory))) // STORAGE/sandboxes/ID/memory
-	if h.templateDir, err = findTemplate(filepath.Join(storage, "templates"), memory); err != nil {
+	shared := filepath.Join(sandboxDirectory(wrenn, s.ID), "memory")
+	if h.templateDir, err = findTemplate(filepath.Join(storage(wrenn), "templates"), shared); err != nil {
 		return nil, err
 	}
-	if h.dir, err = os.MkdirTemp(storage, "bench-"); err != nil {
+	if h.dir, err = os.MkdirTemp(storage(wrenn), "bench-"); err != nil {
 		return nil, err
 	}
 	for i, argument := range h.arguments {
 		argument = strings.ReplaceAll(argument, disk, h.diskPath())
 		argument = strings.ReplaceAll(argument, memory, filepath.Join(h.templateDir, "memory"))
-		h.arguments[i] = strings.ReplaceAll(argument, s.ID, "bench")
+		h.arguments[i] = strings.ReplaceAll(argument, optionValue(process.arguments, "-name"), "bench")
 	}
 	if at := slices.Index(h.arguments, "-chroot"); at >= 0 && at+1 < len(h.arguments) {
 		h.arguments[at+1] = h.dir

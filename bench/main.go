@@ -24,6 +24,7 @@ type options struct {
 	rounds    int
 	commands  int
 	transfers int
+	fleet     int
 	json      bool
 	verbose   bool
 }
@@ -33,6 +34,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 9, "how often each thing is measured")
 	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
 	flag.IntVar(&o.transfers, "transfers", 5, "how often 100 MB are moved each way")
+	flag.IntVar(&o.fleet, "fleet", 100, "how many sandboxes are created as fast as it goes")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
 	flag.Parse()
@@ -46,8 +48,8 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if o.rounds < 1 || o.commands < 1 || o.transfers < 1 {
-		return errors.New("-rounds, -commands and -transfers must be at least 1")
+	if o.rounds < 1 || o.commands < 1 || o.transfers < 1 || o.fleet < 1 {
+		return errors.New("-rounds, -commands, -transfers and -fleet must be at least 1")
 	}
 	output := io.Discard
 	if o.verbose {
@@ -57,12 +59,25 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
-	if err := wrenn.Up(ctx); err != nil {
-		return errors.Join(err, wrenn.Remove())
+	measured := &measurements{}
+	for _, part := range []struct {
+		percent string // of memory, for guests held ready
+		measure func(context.Context, *installation.Installation, options, *measurements) error
+	}{{"0", measureCold}, {"5", func(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
+		fmt.Fprintln(os.Stderr, "creates from guests held ready")
+		return measureWarm(ctx, wrenn, o.rounds, into)
+	}}} {
+		fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
+		wrenn.Settings = []string{"WRENN_WARM_MEMORY_PERCENT=" + part.percent}
+		err := wrenn.Up(ctx)
+		if err == nil {
+			err = errors.Join(part.measure(ctx, wrenn, o, measured), wrenn.Down(context.WithoutCancel(ctx)))
+		}
+		if err != nil {
+			return errors.Join(err, wrenn.Remove())
+		}
 	}
-	measured, err := measure(ctx, wrenn, o)
-	if err := errors.Join(err, wrenn.Down(context.WithoutCancel(ctx)), wrenn.Remove()); err != nil {
+	if err := wrenn.Remove(); err != nil {
 		return err
 	}
 	if o.json {
@@ -73,15 +88,39 @@ func run(ctx context.Context, o options) (err error) {
 	return measured.report().print(os.Stdout)
 }
 
-// measure does everything in turns, so that what disturbs the machine disturbs
-// both sides.
-func measure(ctx context.Context, wrenn *installation.Installation, o options) (_ *measurements, err error) {
+// measureCold measures a Wrenn that holds no guests ready.
+func measureCold(ctx context.Context, wrenn *installation.Installation, o options, measured *measurements) error {
+	if err := measureTurns(ctx, wrenn, o, measured); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "\nforks")
+	if err := measureForks(ctx, wrenn, o.rounds, measured); err != nil {
+		return fmt.Errorf("measure forks: %w", err)
+	}
+	fmt.Fprintln(os.Stderr, "many sandboxes")
+	if err := measureFleet(ctx, wrenn, o.fleet, measured); err != nil {
+		return fmt.Errorf("measure many sandboxes: %w", err)
+	}
+	fmt.Fprintln(os.Stderr, "the guest agent by itself")
+	if err := measureGuestAgent(ctx, wrenn, o.transfers, o.commands, measured); err != nil {
+		return fmt.Errorf("measure the guest agent: %w", err)
+	}
+	binary, err := os.Stat(filepath.Join(filepath.Dir(wrenn.Binary), "envd"))
+	if err != nil {
+		return err
+	}
+	measured.agentSize = float64(binary.Size())
+	return nil
+}
+
+// measureTurns does everything in turns, so that what disturbs the machine
+// disturbs both sides.
+func measureTurns(ctx context.Context, wrenn *installation.Installation, o options, measured *measurements) (err error) {
 	hand, err := prepareHand(ctx, wrenn)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, hand.close()) }()
-	measured := &measurements{}
 	for round := range o.rounds {
 		fmt.Fprintf(os.Stderr, "\rround %d of %d", round+1, o.rounds)
 		sides := []func() error{
@@ -94,18 +133,9 @@ func measure(ctx context.Context, wrenn *installation.Installation, o options) (
 		}
 		for _, measureSide := range sides {
 			if err := measureSide(); err != nil {
-				return nil, fmt.Errorf("round %d: %w", round+1, err)
+				return fmt.Errorf("round %d: %w", round+1, err)
 			}
 		}
 	}
-	fmt.Fprintln(os.Stderr, "\nthe guest agent by itself")
-	if err := measureGuestAgent(ctx, wrenn, o.transfers, o.commands, measured); err != nil {
-		return nil, fmt.Errorf("measure the guest agent: %w", err)
-	}
-	binary, err := os.Stat(filepath.Join(filepath.Dir(wrenn.Binary), "envd"))
-	if err != nil {
-		return nil, err
-	}
-	measured.agentSize = float64(binary.Size())
-	return measured, nil
+	return nil
 }

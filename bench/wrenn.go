@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
@@ -78,7 +75,7 @@ func (s *sandbox) agent() *guest.Agent {
 
 // straightAgent is the guest agent as its own network reaches it.
 func (s *sandbox) straightAgent() (*guest.Agent, error) {
-	process, err := findQEMU(s.ID)
+	process, err := machineOf(s.wrenn, s.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -156,36 +153,6 @@ func measureCommands(ctx context.Context, s *sandbox, count int, into *measureme
 		}
 	}
 	return nil
-}
-
-// qemuProcess is one running QEMU and how it was started.
-type qemuProcess struct {
-	id        int
-	arguments []string
-}
-
-// findQEMU finds the process of a sandbox by the name it was given.
-func findQEMU(sandboxID string) (*qemuProcess, error) {
-	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended meanwhile
-		}
-		arguments := strings.Split(strings.TrimSuffix(string(content), "\x00"), "\x00")
-		if !strings.Contains(filepath.Base(arguments[0]), "qemu-system") || optionValue(arguments, "-name") != sandboxID {
-			continue
-		}
-		id, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err != nil {
-			return nil, err
-		}
-		return &qemuProcess{id: id, arguments: arguments}, nil
-	}
-	return nil, fmt.Errorf("no QEMU process is named %s", sandboxID)
 }
 
 func optionValue(arguments []string, option string) string {

@@ -37,6 +37,8 @@ type Installation struct {
 	Address string
 	// APIKey is the first team's key; it is known once Up has returned.
 	APIKey string
+	// Settings are more environment variables for wrenn up.
+	Settings []string
 	// Output receives what wrenn up prints.
 	Output io.Writer
 
@@ -160,6 +162,7 @@ func (i *Installation) Up(ctx context.Context) error {
 // made it, so one thread is kept for it.
 func (i *Installation) start() error {
 	command := exec.Command(i.Binary, "up", "--data-dir", i.DataDir, "--listen", i.Address)
+	command.Env = append(os.Environ(), i.Settings...)
 	command.Stdout, command.Stderr = i.Output, i.Output
 	// A terminal's Ctrl-C must not reach it past this process.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+const (
+	forksAtOnce = 10
+	// createsAtOnce is how many clients create sandboxes at the same time.
+	createsAtOnce = 4
+)
+
+// measureForks forks a sandbox that has run something.
+func measureForks(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
+	s, err := createSandbox(ctx, wrenn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.kill(ctx)) }()
+	if err := firstCommand(ctx, s.agent()); err != nil {
+		return err
+	}
+	for range rounds {
+		if err := measureFork(ctx, s, into); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func measureFork(ctx context.Context, parent *sandbox, into *measurements) (err error) {
+	var made []struct {
+		Sandbox *sandbox `json:"sandbox"`
+		Error   *struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	began := time.Now()
+	body := fmt.Sprintf(`{"count":%d,"timeout":600}`, forksAtOnce)
+	if err := parent.call(ctx, http.MethodPost, "/sandboxes/"+parent.ID+"/fork", body, http.StatusCreated, &made); err != nil {
+		return err
+	}
+	into.forks = append(into.forks, time.Since(began))
+	for _, fork := range made {
+		if fork.Sandbox == nil {
+			return fmt.Errorf("a fork was not made: %s", fork.Error.Message)
+		}
+		fork.Sandbox.wrenn = parent.wrenn
+		err = errors.Join(err, fork.Sandbox.kill(ctx))
+	}
+	if len(made) != forksAtOnce {
+		return errors.Join(err, fmt.Errorf("%d forks were made, %d were asked for", len(made), forksAtOnce))
+	}
+	return err
+}
+
+// measureFleet creates many sandboxes as fast as it goes, and looks at what
+// they take when they do nothing.
+func measureFleet(ctx context.Context, wrenn *installation.Installation, count int, into *measurements) (err error) {
+	fleet := make([]*sandbox, count)
+	defer func() {
+		for _, s := range fleet {
+			if s != nil {
+				err = errors.Join(err, s.kill(ctx))
+			}
+		}
+	}()
+	began := time.Now()
+	if err := createFleet(ctx, wrenn, fleet, into); err != nil {
+		return err
+	}
+	into.fleetTime = time.Since(began)
+	for _, s := range fleet {
+		vm, err := machineOf(wrenn, s.ID)
+		if err != nil {
+			return err
+		}
+		memory, err := vm.proportionalMemory()
+		if err != nil {
+			return err
+		}
+		into.fleetMemory += memory / float64(count)
+	}
+	return nil
+}
+
+// createFleet fills the fleet from a few clients at a time.
+func createFleet(ctx context.Context, wrenn *installation.Installation, fleet []*sandbox, into *measurements) error {
+	next := make(chan int)
+	var clients sync.WaitGroup
+	var mutex sync.Mutex
+	var failures []error
+	for range createsAtOnce {
+		clients.Go(func() {
+			for at := range next {
+				began := time.Now()
+				s, err := createSandbox(ctx, wrenn)
+				took := time.Since(began)
+				mutex.Lock()
+				if err == nil {
+					fleet[at] = s
+					into.fleetCreates = append(into.fleetCreates, took)
+				}
+				failures = append(failures, err)
+				mutex.Unlock()
+			}
+		})
+	}
+	for at := range fleet {
+		next <- at
+	}
+	close(next)
+	clients.Wait()
+	return errors.Join(failures...)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+// machine is a running VMM and how it was started.
+type machine struct {
+	id        int
+	arguments []string
+}
+
+// machineOf finds a sandbox's by what the host agent has written down.
+func machineOf(wrenn *installation.Installation, sandboxID string) (*machine, error) {
+	content, err := os.ReadFile(filepath.Join(sandboxDirectory(wrenn, sandboxID), "sandbox.json"))
+	if err != nil {
+		return nil, err
+	}
+	var record struct {
+		Process struct{ ID int }
+	}
+	if err := json.Unmarshal(content, &record); err != nil {
+		return nil, fmt.Errorf("read the record of %s: %w", sandboxID, err)
+	}
+	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", record.Process.ID))
+	if err != nil {
+		return nil, fmt.Errorf("find the VM of %s: %w", sandboxID, err)
+	}
+	return &machine{id: record.Process.ID, arguments: strings.Split(strings.TrimSuffix(string(arguments), "\x00"), "\x00")}, nil
+}
+
+// storage is where an installation keeps images and sandboxes.
+func storage(wrenn *installation.Installation) string { return filepath.Join(wrenn.DataDir, "storage") }
+
+func sandboxDirectory(wrenn *installation.Installation, sandboxID string) string {
+	return filepath.Join(storage(wrenn), "sandboxes", sandboxID)
+}
+
+// proportionalMemory is what the VM takes of the host, in bytes: of pages that
+// it shares with others, its share.
+func (m *machine) proportionalMemory() (float64, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", m.id))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, found := strings.Cut(string(content), "\nPss:")
+	fields := strings.Fields(rest)
+	if !found || len(fields) == 0 {
+		return 0, errors.New("the kernel does not tell a process's share of memory")
+	}
+	kibibytes, err := strconv.ParseFloat(fields[0], 64)
+	return kibibytes * 1024, err
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
+)
+
+// measureWarm creates sandboxes from guests that were held ready, in turns with
+// a restore by hand. Neither begins before a guest is ready: making one would
+// slow the other side down.
+func measureWarm(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
+	hand, err := prepareHand(ctx, wrenn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hand.close()) }()
+	byHand := &measurements{}
+	for range rounds {
+		if err := awaitReadyGuest(ctx, wrenn); err != nil {
+			return err
+		}
+		if err := hand.measure(ctx, byHand); err != nil {
+			return err
+		}
+		if err := measureWarmCreate(ctx, wrenn, into); err != nil {
+			return err
+		}
+	}
+	into.warmByHand = byHand.createByHand
+	return nil
+}
+
+func measureWarmCreate(ctx context.Context, wrenn *installation.Installation, into *measurements) (err error) {
+	began := time.Now()
+	s, err := createSandbox(ctx, wrenn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.kill(ctx)) }()
+	if err := firstCommand(ctx, s.agent()); err != nil {
+		return err
+	}
+	into.createWarm = append(into.createWarm, time.Since(began))
+	return nil
+}
+
+// awaitReadyGuest asks the host agent until it holds a guest ready.
+func awaitReadyGuest(ctx context.Context, wrenn *installation.Installation) error {
+	const patience, pollEvery = time.Minute, 20 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	socket := filepath.Join(wrenn.DataDir, "run", "host-agent.sock")
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	agent := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent")
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		info, err := agent.GetInfo(ctx, connect.NewRequest(&pb.GetInfoRequest{}))
+		if err != nil {
+			return fmt.Errorf("ask the host agent for guests held ready: %w", err)
+		}
+		if info.Msg.GetReadyCount() > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("no guest is held ready")
+		case <-poll.C:
+		}
+	}
+}
