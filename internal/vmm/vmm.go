@@ -10,6 +10,7 @@ package vmm
 import (
 	"context"
 	"errors"
+	"os"
 )
 
 // ErrNotRunning is returned for a machine whose process has ended.
@@ -54,6 +55,11 @@ type Spec struct {
 	TapDevice string
 	// GuestMAC is the hardware address of eth0 in the guest.
 	GuestMAC string
+	// Cgroup is the opened directory of a control group, version 2, that the VMM
+	// is started right into, with all it starts itself: SysProcAttr.UseCgroupFD.
+	// Never the group's owner, the driver neither closes nor removes it. Nil: it
+	// starts in the group of who starts it. Adopt does not look at it.
+	Cgroup *os.File
 	// Metadata is what the guest may read of itself, by name. Only drivers with
 	// the capability heed it.
 	Metadata map[string]string

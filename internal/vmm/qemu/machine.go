@@ -72,6 +72,9 @@ func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, dev
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
+	if spec.Cgroup != nil {
+		command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(spec.Cgroup.Fd())
+	}
 	if err := startConfined(command, spec.NetworkNamespace); err != nil {
 		return nil, err
 	}

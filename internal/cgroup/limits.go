@@ -1,0 +1,104 @@
+package cgroup
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Limits bound a group; what is zero is not bounded.
+type Limits struct {
+	// CPUs is how many CPUs' time it may take, such as 1.5.
+	CPUs float64
+	// CPUWeight, from 1 to 10000, is its share of CPUs that all want.
+	CPUWeight int
+	// MemoryHighBytes is where its memory is reclaimed and it slowed down, and
+	// MemoryMaxBytes where it is ended as a whole.
+	MemoryHighBytes int64
+	MemoryMaxBytes  int64
+	// Tasks is how many processes and threads it may have.
+	Tasks int
+	IO    IOLimits
+}
+
+// IOLimits bound what a group does to one block device; zero is not bounded.
+type IOLimits struct {
+	// Device is its number, as DeviceOf says.
+	Device                string
+	ReadBytesPerSecond    int64
+	WriteBytesPerSecond   int64
+	ReadRequestsPerSecond int64
+	// WriteRequestsPerSecond counts requests as the device sees them.
+	WriteRequestsPerSecond int64
+	// Weight, from 1 to 10000, is its share of a device that all want.
+	Weight int
+}
+
+const (
+	minWeight, maxWeight = 1, 10_000
+	cpuPeriod            = 100_000 // microseconds
+)
+
+// setting is one file to write to.
+type setting struct {
+	controller, file, value string
+}
+
+// set writes the limits of those controllers that there are.
+func (l Limits) set(directory string, controllers []string) error {
+	for _, s := range l.settings() {
+		if !slices.Contains(controllers, s.controller) {
+			continue
+		}
+		if err := write(directory, s.file, s.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l Limits) settings() []setting {
+	var all []setting
+	add := func(wanted bool, controller, file, value string) {
+		if wanted {
+			all = append(all, setting{controller, file, value})
+		}
+	}
+	quota := int64(math.Round(l.CPUs * cpuPeriod))
+	add(l.CPUs > 0, "cpu", "cpu.max", fmt.Sprintf("%d %d", quota, cpuPeriod))
+	add(l.CPUWeight > 0, "cpu", "cpu.weight", fmt.Sprint(clampWeight(l.CPUWeight)))
+	add(l.MemoryHighBytes > 0, "memory", "memory.high", fmt.Sprint(l.MemoryHighBytes))
+	add(l.MemoryMaxBytes > 0, "memory", "memory.max", fmt.Sprint(l.MemoryMaxBytes))
+	// A VMM without one of its threads is of no use to anybody.
+	add(l.MemoryMaxBytes > 0, "memory", "memory.oom.group", "1")
+	add(l.Tasks > 0, "pids", "pids.max", fmt.Sprint(l.Tasks))
+	most := l.IO.most()
+	add(most != "", "io", "io.max", l.IO.Device+most)
+	add(l.IO.Device != "" && l.IO.Weight > 0, "io", "io.weight", fmt.Sprintf("%s %d", l.IO.Device, clampWeight(l.IO.Weight)))
+	return all
+}
+
+// most is the part of io.max after the device; empty where nothing is bounded.
+func (l IOLimits) most() string {
+	if l.Device == "" {
+		return ""
+	}
+	var text strings.Builder
+	for _, bound := range []struct {
+		key   string
+		value int64
+	}{
+		{"rbps", l.ReadBytesPerSecond},
+		{"wbps", l.WriteBytesPerSecond},
+		{"riops", l.ReadRequestsPerSecond},
+		{"wiops", l.WriteRequestsPerSecond},
+	} {
+		if bound.value > 0 {
+			fmt.Fprintf(&text, " %s=%d", bound.key, bound.value)
+		}
+	}
+	return text.String()
+}
+
+func clampWeight(weight int) int { return min(max(weight, minWeight), maxWeight) }

@@ -1,0 +1,235 @@
+// Package cgroup keeps the process of each virtual machine in a control group
+// of its own: what it may take of the machine is bounded there, what it took is
+// counted there, and ending the group ends all of it.
+//
+// It uses version 2, outside of any service's part of the hierarchy, so that
+// stopping the agent's service touches no machine. Where the kernel or its owner
+// lets it do only half of this, it does that half and says so once.
+// Source: Documentation/admin-guide/cgroup-v2.rst in Linux.
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Off as a base directory means that no groups are made.
+const Off = "off"
+
+// defaultBase is where groups are, below where the hierarchy is mounted.
+const defaultBase = "wrenn"
+
+// Root is the directory that one installation's groups are in. Make it with Open.
+type Root struct {
+	mount       string // where version 2 is mounted; empty where it is not
+	path        string // empty where no groups can be made
+	controllers []string
+}
+
+// wanted are the controllers that limits are set with.
+var wanted = []string{"cpu", "memory", "pids", "io"}
+
+// Open prepares the directory installation in base; an empty base is "wrenn" at
+// the top of the hierarchy. It cannot fail: what is not possible here is said in
+// one warning, and Create makes as much of a group as there can be.
+func Open(base, installation string, log *slog.Logger) *Root {
+	r := &Root{}
+	if base == Off {
+		log.Warn("no limits are set on sandboxes: control groups are turned off")
+		return r
+	}
+	if err := r.open(base, installation); err != nil {
+		r.path, r.controllers = "", nil
+		log.Warn("no limits are set on sandboxes: control groups cannot be used here", "error", err)
+		return r
+	}
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return slices.Contains(r.controllers, name) })
+	if len(missing) > 0 {
+		log.Warn("not every limit is set on sandboxes: control groups lack controllers", "missing", missing, "directory", r.path)
+	}
+	return r
+}
+
+func (r *Root) open(base, installation string) error {
+	var err error
+	if r.mount, err = findMount("/proc/self/mountinfo"); err != nil {
+		return err
+	}
+	if base == "" {
+		base = filepath.Join(r.mount, defaultBase)
+	}
+	if !strings.HasPrefix(filepath.Clean(base)+"/", r.mount+"/") {
+		return fmt.Errorf("%s is not below %s, where control groups are", base, r.mount)
+	}
+	r.path = filepath.Join(base, installation)
+	if err := makeDirectory(r.path); err != nil {
+		return err
+	}
+	r.controllers = enable(r.mount, r.path)
+	return r.tryStart()
+}
+
+// makeDirectory is os.MkdirAll that bears another agent removing an empty base.
+func makeDirectory(path string) error {
+	const attempts, mode = 3, 0o755
+	var err error
+	for range attempts {
+		if err = os.MkdirAll(path, mode); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make control group: %w", err)
+	}
+	return nil
+}
+
+// enable hands controllers down from the top of the hierarchy to what will be in
+// path, and returns those that arrived.
+func enable(mount, path string) []string {
+	below, _ := filepath.Rel(mount, path)
+	directory := mount
+	enableIn(directory)
+	for name := range strings.SplitSeq(below, "/") {
+		directory = filepath.Join(directory, name)
+		enableIn(directory)
+	}
+	return fields(directory, "cgroup.subtree_control")
+}
+
+// enableIn turns on one at a time, because one that is refused fails them all.
+// What is refused is missing in the end, which the caller looks at.
+func enableIn(directory string) {
+	have := fields(directory, "cgroup.subtree_control")
+	for _, name := range fields(directory, "cgroup.controllers") {
+		if slices.Contains(wanted, name) && !slices.Contains(have, name) {
+			_ = write(directory, "cgroup.subtree_control", "+"+name)
+		}
+	}
+}
+
+// probe is the name of a group that is there for a moment.
+const probe = "probe"
+
+// Check fails where limits cannot be set, though their controllers are there: a
+// disk's scheduler may know no weights.
+func (r *Root) Check(limits Limits) error {
+	group, err := r.Create(probe, limits)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	return group.Remove(ctx)
+}
+
+// tryStart fails where the kernel does not start processes in a group.
+func (r *Root) tryStart() error {
+	group, err := r.Create(probe, Limits{})
+	if err != nil {
+		return err
+	}
+	command := exec.Command("/bin/true")
+	command.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.directory.Fd())}
+	if err = command.Run(); err != nil {
+		err = fmt.Errorf("start a process in a control group: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+	defer cancel()
+	return errors.Join(err, group.Remove(ctx))
+}
+
+// Path is the directory that groups are made in; empty where there can be none.
+func (r *Root) Path() string { return r.path }
+
+// Enforces says whether a controller, such as "memory", bounds groups.
+func (r *Root) Enforces(controller string) bool { return slices.Contains(r.controllers, controller) }
+
+// RemoveAllBut ends every group whose name is not in keep, and what runs in it.
+func (r *Root) RemoveAllBut(ctx context.Context, keep []string) error {
+	if r.path == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(r.path)
+	if err != nil {
+		return fmt.Errorf("list control groups: %w", err)
+	}
+	var failures []error
+	for _, entry := range entries {
+		if !entry.IsDir() || slices.Contains(keep, entry.Name()) {
+			continue
+		}
+		group, err := r.Find(entry.Name())
+		if err == nil {
+			err = group.Remove(ctx)
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
+// Close removes the installation's directory if no group is left in it.
+func (r *Root) Close() error {
+	if r.path == "" {
+		return nil
+	}
+	err := unix.Rmdir(r.path)
+	if err == nil {
+		err = unix.Rmdir(filepath.Dir(r.path)) // other installations may have theirs in it
+	}
+	for _, fine := range []error{unix.ENOTEMPTY, unix.EBUSY, unix.ENOENT, unix.EPERM, unix.EACCES} {
+		if errors.Is(err, fine) {
+			return nil
+		}
+	}
+	return err
+}
+
+// findMount returns where the version 2 hierarchy is mounted.
+// Source: proc_pid_mountinfo(5).
+func findMount(table string) (string, error) {
+	content, err := os.ReadFile(table)
+	if err != nil {
+		return "", err
+	}
+	const pathField = 4
+	for line := range strings.Lines(string(content)) {
+		place, device, found := strings.Cut(line, " - ")
+		fields := strings.Fields(place)
+		if found && strings.HasPrefix(device, "cgroup2 ") && len(fields) > pathField {
+			return fields[pathField], nil
+		}
+	}
+	return "", errors.New("no cgroup2 file system is mounted")
+}
+
+// fields reads a file of words; one that cannot be read has none.
+func fields(directory, file string) []string {
+	content, err := os.ReadFile(filepath.Join(directory, file))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(content))
+}
+
+func write(directory, file, value string) error {
+	opened, err := os.OpenFile(filepath.Join(directory, file), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("set control group: %w", err)
+	}
+	defer opened.Close()
+	if _, err := opened.WriteString(value); err != nil {
+		return fmt.Errorf("set control group to %q: %w", value, err)
+	}
+	return nil
+}
