@@ -17,9 +17,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
-// Authenticator finds the principal behind an API key.
+// Authenticator finds the principal behind a credential, and refuses one that a
+// route's rule does not let in.
 type Authenticator interface {
-	Key(ctx context.Context, key string) (auth.Principal, error)
+	Authorize(ctx context.Context, rule auth.Rule, given auth.Credentials) (auth.Principal, error)
 }
 
 // Sandboxes is the service behind the routes of sandboxes.
@@ -68,9 +69,9 @@ func (s *Server) Handler() http.Handler {
 	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
 	})
-	router.Get("/health", s.handle(s.health))
 	router.Group(func(router chi.Router) {
-		router.Use(s.authenticate)
+		router.Use(s.authorize)
+		router.Get("/health", s.handle(s.health))
 		s.routeSandboxes(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
@@ -113,17 +114,6 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (s *Server) authenticate(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		principal, err := s.Authenticator.Key(r.Context(), r.Header.Get("X-API-Key"))
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(auth.WithPrincipal(r.Context(), principal)))
-	})
 }
 
 func teamOf(r *http.Request) uuid.UUID { return auth.PrincipalOf(r.Context()).TeamID }

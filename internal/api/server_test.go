@@ -23,7 +23,9 @@ import (
 // everybody lets all requests in.
 type everybody struct{}
 
-func (everybody) Key(context.Context, string) (auth.Principal, error) { return auth.Principal{}, nil }
+func (everybody) Authorize(context.Context, auth.Rule, auth.Credentials) (auth.Principal, error) {
+	return auth.Principal{}, nil
+}
 
 // killer is a service whose Kill does as a test says. Nothing else is called.
 type killer struct {

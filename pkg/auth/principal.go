@@ -2,54 +2,52 @@ package auth
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
+	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Principal is who makes a request.
+// Kind is how a principal has proved who it is.
+type Kind string
+
+// The kinds of principals.
+const (
+	ByKey         Kind = "api_key"
+	BySession     Kind = "session"
+	ByAccessToken Kind = "access_token"
+	ByAdminToken  Kind = "admin_token"
+)
+
+// Principal is who makes a request. It lives as long as the request: what was
+// revoked since is found out by the next one.
 type Principal struct {
+	Kind Kind
+	// TeamID is the team that the request works on, zero where it works on none.
 	TeamID uuid.UUID
-	KeyID  uuid.UUID
+	// KeyID is the API key, zero for others.
+	KeyID uuid.UUID
+	// UserID and Email are the user's, zero for API keys and the admin token.
+	UserID uuid.UUID
+	Email  string
+	// TokenID is the access token, zero for others.
+	TokenID uuid.UUID
+	// Role is the user's in the team; owner for platform admins; "" for API keys.
+	Role Role
+	// Scopes limit an API key; nil means all that a key can have.
+	Scopes []Permission
+	// PlatformAdmin may do everything on this installation.
+	PlatformAdmin bool
 }
 
-// touchEvery is how exact the time of a key's last use is.
-const touchEvery = time.Minute
-
-// Authenticator finds the principal behind a credential.
-type Authenticator struct{ queries *db.Queries }
-
-// NewAuthenticator makes an Authenticator.
-func NewAuthenticator(queries *db.Queries) *Authenticator { return &Authenticator{queries: queries} }
-
-// Key authenticates an API key. It asks the database each time, so that a
-// revocation takes effect at once.
-func (a *Authenticator) Key(ctx context.Context, key string) (Principal, error) {
-	if key == "" {
-		return Principal{}, fault.New(fault.Unauthenticated, "an API key is needed in the header X-API-Key")
+// May says whether the principal may do something in its team.
+func (p Principal) May(permission Permission) bool {
+	if p.Kind != ByKey {
+		return p.Role.Has(permission)
 	}
-	if !IsKey(key) {
-		return Principal{}, fault.New(fault.Unauthenticated, "the API key is not valid")
+	if p.Scopes == nil {
+		return IsScope(string(permission))
 	}
-	found, err := a.queries.FindAPIKey(ctx, HashKey(key))
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Principal{}, fault.New(fault.Unauthenticated, "the API key is not valid")
-	}
-	if err != nil {
-		return Principal{}, fmt.Errorf("find API key: %w", err)
-	}
-	if found.LastUsedAt == nil || time.Since(*found.LastUsedAt) > touchEvery {
-		if err := a.queries.TouchAPIKey(ctx, found.ID); err != nil {
-			return Principal{}, fmt.Errorf("note the use of an API key: %w", err)
-		}
-	}
-	return Principal{TeamID: found.TeamID, KeyID: found.ID}, nil
+	return slices.Contains(p.Scopes, permission) && IsScope(string(permission))
 }
 
 type principalKey struct{}

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// authorize lets a request pass that its route's rule lets in. It must be a
+// middleware of the routes themselves: before routing, the route is not known.
+func (s *Server) authorize(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rule, declared := rules[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
+		if !declared {
+			s.fail(w, r, fault.New(fault.Forbidden, "nobody may use this route"))
+			return
+		}
+		s.Require(rule)(next).ServeHTTP(w, r)
+	})
+}
+
+// Require makes a middleware that lets in whom the rule does.
+func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			principal, err := s.Authenticator.Authorize(r.Context(), rule, credentialsOf(r))
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(auth.WithPrincipal(r.Context(), principal)))
+		})
+	}
+}
+
+func credentialsOf(r *http.Request) auth.Credentials {
+	return auth.Credentials{APIKey: r.Header.Get("X-API-Key")}
+}

@@ -1,0 +1,88 @@
+package api
+
+import "git.omukk.dev/wrenn/sandbox/pkg/auth"
+
+// rules says for every route who may call it. A route that is not here lets
+// nobody in, and a test fails.
+var rules = map[string]auth.Rule{
+	"GET /health": auth.Public(),
+
+	"POST /sandboxes":                        auth.InTeam(auth.SandboxWrite),
+	"POST /v2/sandboxes":                     auth.InTeam(auth.SandboxWrite),
+	"GET /sandboxes":                         auth.InTeam(auth.SandboxRead),
+	"GET /v2/sandboxes":                      auth.InTeam(auth.SandboxRead),
+	"GET /sandboxes/metrics":                 auth.InTeam(auth.SandboxRead),
+	"GET /sandboxes/{sandboxID}":             auth.InTeam(auth.SandboxRead),
+	"DELETE /sandboxes/{sandboxID}":          auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/pause":      auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/resume":     auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/connect":    auth.InTeam(auth.SandboxWrite),
+	"POST /v2/sandboxes/{sandboxID}/connect": auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/timeout":    auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/refreshes":  auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/fork":       auth.InTeam(auth.SandboxWrite),
+	"PUT /sandboxes/{sandboxID}/network":     auth.InTeam(auth.SandboxWrite),
+	"PATCH /sandboxes/{sandboxID}/metadata":  auth.InTeam(auth.SandboxWrite),
+	"PUT /sandboxes/{sandboxID}/metadata":    auth.InTeam(auth.SandboxWrite),
+	"POST /sandboxes/{sandboxID}/snapshots":  auth.InTeam(auth.SandboxWrite),
+	"GET /snapshots":                         auth.InTeam(auth.SandboxRead),
+	"GET /sandboxes/{sandboxID}/logs":        auth.InTeam(auth.SandboxRead),
+	"GET /v2/sandboxes/{sandboxID}/logs":     auth.InTeam(auth.SandboxRead),
+	"GET /sandboxes/{sandboxID}/metrics":     auth.InTeam(auth.SandboxRead),
+
+	"GET /templates":                                      auth.InTeam(auth.TemplateRead),
+	"GET /v2/templates":                                   auth.InTeam(auth.TemplateRead),
+	"POST /templates":                                     auth.InTeam(auth.TemplateWrite),
+	"POST /v2/templates":                                  auth.InTeam(auth.TemplateWrite),
+	"POST /v3/templates":                                  auth.InTeam(auth.TemplateWrite),
+	"GET /templates/{templateID}":                         auth.InTeam(auth.TemplateRead),
+	"POST /templates/{templateID}":                        auth.InTeam(auth.TemplateWrite),
+	"DELETE /templates/{templateID}":                      auth.InTeam(auth.TemplateWrite),
+	"PATCH /templates/{templateID}":                       auth.InTeam(auth.TemplateWrite),
+	"PATCH /v2/templates/{templateID}":                    auth.InTeam(auth.TemplateWrite),
+	"GET /templates/{templateID}/files/{hash}":            auth.InTeam(auth.TemplateWrite),
+	"POST /templates/{templateID}/builds/{buildID}":       auth.InTeam(auth.TemplateWrite),
+	"POST /v2/templates/{templateID}/builds/{buildID}":    auth.InTeam(auth.TemplateWrite),
+	"GET /templates/{templateID}/builds/{buildID}/status": auth.InTeam(auth.TemplateRead),
+	"GET /templates/{templateID}/builds/{buildID}/logs":   auth.InTeam(auth.TemplateRead),
+	"POST /templates/tags":                                auth.InTeam(auth.TemplateWrite),
+	"DELETE /templates/tags":                              auth.InTeam(auth.TemplateWrite),
+	"GET /templates/{templateID}/tags":                    auth.InTeam(auth.TemplateRead),
+	"GET /templates/aliases/{alias}":                      auth.InTeam(auth.TemplateRead),
+
+	"GET /volumes":  auth.InTeam(auth.VolumeRead),
+	"POST /volumes": auth.InTeam(auth.VolumeWrite),
+	// Its answer has the token that opens the volume.
+	"GET /volumes/{volumeID}":    auth.InTeam(auth.VolumeWrite),
+	"DELETE /volumes/{volumeID}": auth.InTeam(auth.VolumeWrite),
+
+	"GET /secrets":               auth.InTeam(auth.SecretRead),
+	"POST /secrets":              auth.InTeam(auth.SecretWrite),
+	"GET /secrets/{secretID}":    auth.InTeam(auth.SecretRead),
+	"POST /secrets/{secretID}":   auth.InTeam(auth.SecretWrite),
+	"DELETE /secrets/{secretID}": auth.InTeam(auth.SecretWrite),
+
+	"GET /events":                          auth.InTeam(auth.EventRead),
+	"GET /channels":                        auth.InTeam(auth.ChannelRead),
+	"POST /channels":                       auth.InTeam(auth.ChannelWrite),
+	"GET /channels/{channelID}":            auth.InTeam(auth.ChannelRead),
+	"PATCH /channels/{channelID}":          auth.InTeam(auth.ChannelWrite),
+	"DELETE /channels/{channelID}":         auth.InTeam(auth.ChannelWrite),
+	"POST /channels/{channelID}/test":      auth.InTeam(auth.ChannelWrite),
+	"GET /channels/{channelID}/deliveries": auth.InTeam(auth.ChannelRead),
+	"POST /channels/{channelID}/deliveries/{deliveryID}/redeliver": auth.InTeam(auth.ChannelWrite),
+	"GET /audit": auth.InTeam(auth.AuditRead),
+
+	"GET /teams/{teamID}/metrics":     auth.InTeam(auth.UsageRead),
+	"GET /teams/{teamID}/metrics/max": auth.InTeam(auth.UsageRead),
+	"GET /teams/{teamID}/usage":       auth.InTeam(auth.UsageRead),
+	"GET /teams/{teamID}/limits":      auth.InTeam(auth.UsageRead),
+
+	"GET /nodes":           auth.ByAdmin(),
+	"GET /nodes/{nodeID}":  auth.ByAdmin(),
+	"POST /nodes/{nodeID}": auth.ByAdmin(),
+	"POST /admin/teams/{teamID}/sandboxes/kill": auth.ByAdmin(),
+	"GET /admin/sandboxes/running-counts":       auth.ByAdmin(),
+	"POST /admin/teams/{teamID}/builds/cancel":  auth.ByAdmin(),
+	"PUT /admin/teams/{teamID}/limits":          auth.ByAdmin(),
+}
