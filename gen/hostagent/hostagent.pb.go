@@ -108,7 +108,10 @@ type Sandbox struct {
 	EnvdVersion string                 `protobuf:"bytes,7,opt,name=envd_version,json=envdVersion,proto3" json:"envd_version,omitempty"`
 	StartedAt   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// reason says why a sandbox is gone or failed.
-	Reason        string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// usage is what it took up to its last change of state; for one that is gone,
+	// all of it.
+	Usage         *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +209,127 @@ func (x *Sandbox) GetReason() string {
 	return ""
 }
 
+func (x *Sandbox) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+// Usage is what a sandbox took in all its life, pauses apart. It only grows.
+type Usage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// running_seconds is how long it ran.
+	RunningSeconds float64 `protobuf:"fixed64,1,opt,name=running_seconds,json=runningSeconds,proto3" json:"running_seconds,omitempty"`
+	// memory_gib_seconds is its size of memory over the time it ran.
+	MemoryGibSeconds float64 `protobuf:"fixed64,2,opt,name=memory_gib_seconds,json=memoryGibSeconds,proto3" json:"memory_gib_seconds,omitempty"`
+	// cpu_nanoseconds is the time of CPUs it took, that of its VMM included.
+	CpuNanoseconds uint64 `protobuf:"varint,3,opt,name=cpu_nanoseconds,json=cpuNanoseconds,proto3" json:"cpu_nanoseconds,omitempty"`
+	// disk_read_bytes and disk_written_bytes are those of its image.
+	DiskReadBytes    uint64 `protobuf:"varint,4,opt,name=disk_read_bytes,json=diskReadBytes,proto3" json:"disk_read_bytes,omitempty"`
+	DiskWrittenBytes uint64 `protobuf:"varint,5,opt,name=disk_written_bytes,json=diskWrittenBytes,proto3" json:"disk_written_bytes,omitempty"`
+	// network_received_bytes is what came to the sandbox.
+	NetworkReceivedBytes   uint64 `protobuf:"varint,6,opt,name=network_received_bytes,json=networkReceivedBytes,proto3" json:"network_received_bytes,omitempty"`
+	NetworkSentBytes       uint64 `protobuf:"varint,7,opt,name=network_sent_bytes,json=networkSentBytes,proto3" json:"network_sent_bytes,omitempty"`
+	NetworkReceivedPackets uint64 `protobuf:"varint,8,opt,name=network_received_packets,json=networkReceivedPackets,proto3" json:"network_received_packets,omitempty"`
+	NetworkSentPackets     uint64 `protobuf:"varint,9,opt,name=network_sent_packets,json=networkSentPackets,proto3" json:"network_sent_packets,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Usage) GetRunningSeconds() float64 {
+	if x != nil {
+		return x.RunningSeconds
+	}
+	return 0
+}
+
+func (x *Usage) GetMemoryGibSeconds() float64 {
+	if x != nil {
+		return x.MemoryGibSeconds
+	}
+	return 0
+}
+
+func (x *Usage) GetCpuNanoseconds() uint64 {
+	if x != nil {
+		return x.CpuNanoseconds
+	}
+	return 0
+}
+
+func (x *Usage) GetDiskReadBytes() uint64 {
+	if x != nil {
+		return x.DiskReadBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetDiskWrittenBytes() uint64 {
+	if x != nil {
+		return x.DiskWrittenBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetNetworkReceivedBytes() uint64 {
+	if x != nil {
+		return x.NetworkReceivedBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetNetworkSentBytes() uint64 {
+	if x != nil {
+		return x.NetworkSentBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetNetworkReceivedPackets() uint64 {
+	if x != nil {
+		return x.NetworkReceivedPackets
+	}
+	return 0
+}
+
+func (x *Usage) GetNetworkSentPackets() uint64 {
+	if x != nil {
+		return x.NetworkSentPackets
+	}
+	return 0
+}
+
 // Template is one build of a template, ready to start on this machine.
 type Template struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -222,7 +346,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_hostagent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -234,7 +358,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_hostagent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -247,7 +371,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Template) GetBuildId() string {
@@ -307,7 +431,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_hostagent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +443,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_hostagent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +456,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{2}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Identity) GetAccessToken() string {
@@ -364,7 +488,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_hostagent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +500,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_hostagent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +513,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{4}
 }
 
 type GetInfoResponse struct {
@@ -406,14 +530,27 @@ type GetInfoResponse struct {
 	DiskAvailableBytes   uint64 `protobuf:"varint,8,opt,name=disk_available_bytes,json=diskAvailableBytes,proto3" json:"disk_available_bytes,omitempty"`
 	SandboxCount         uint32 `protobuf:"varint,9,opt,name=sandbox_count,json=sandboxCount,proto3" json:"sandbox_count,omitempty"`
 	// ready_count is how many guests are held ready for sandboxes to come.
-	ReadyCount    uint32 `protobuf:"varint,10,opt,name=ready_count,json=readyCount,proto3" json:"ready_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ReadyCount uint32 `protobuf:"varint,10,opt,name=ready_count,json=readyCount,proto3" json:"ready_count,omitempty"`
+	// allocated_cpus and allocated_memory_bytes are what the sandboxes that run or
+	// start were promised, which can be more than the machine has.
+	AllocatedCpus        uint32 `protobuf:"varint,11,opt,name=allocated_cpus,json=allocatedCpus,proto3" json:"allocated_cpus,omitempty"`
+	AllocatedMemoryBytes uint64 `protobuf:"varint,12,opt,name=allocated_memory_bytes,json=allocatedMemoryBytes,proto3" json:"allocated_memory_bytes,omitempty"`
+	// cpu_used_percent is of all CPUs of the machine, over the last second.
+	CpuUsedPercent float64 `protobuf:"fixed64,13,opt,name=cpu_used_percent,json=cpuUsedPercent,proto3" json:"cpu_used_percent,omitempty"`
+	// memory_pressure_percent is how much of the last ten seconds something on the
+	// machine waited for memory.
+	MemoryPressurePercent float64         `protobuf:"fixed64,14,opt,name=memory_pressure_percent,json=memoryPressurePercent,proto3" json:"memory_pressure_percent,omitempty"`
+	SandboxCounts         []*SandboxCount `protobuf:"bytes,15,rep,name=sandbox_counts,json=sandboxCounts,proto3" json:"sandbox_counts,omitempty"`
+	// creates_succeeded and creates_failed count since the agent started.
+	CreatesSucceeded uint64 `protobuf:"varint,16,opt,name=creates_succeeded,json=createsSucceeded,proto3" json:"creates_succeeded,omitempty"`
+	CreatesFailed    uint64 `protobuf:"varint,17,opt,name=creates_failed,json=createsFailed,proto3" json:"creates_failed,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GetInfoResponse) Reset() {
 	*x = GetInfoResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_hostagent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +562,7 @@ func (x *GetInfoResponse) String() string {
 func (*GetInfoResponse) ProtoMessage() {}
 
 func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_hostagent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +575,7 @@ func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetInfoResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{4}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetInfoResponse) GetVersion() string {
@@ -511,6 +648,108 @@ func (x *GetInfoResponse) GetReadyCount() uint32 {
 	return 0
 }
 
+func (x *GetInfoResponse) GetAllocatedCpus() uint32 {
+	if x != nil {
+		return x.AllocatedCpus
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetAllocatedMemoryBytes() uint64 {
+	if x != nil {
+		return x.AllocatedMemoryBytes
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetCpuUsedPercent() float64 {
+	if x != nil {
+		return x.CpuUsedPercent
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetMemoryPressurePercent() float64 {
+	if x != nil {
+		return x.MemoryPressurePercent
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetSandboxCounts() []*SandboxCount {
+	if x != nil {
+		return x.SandboxCounts
+	}
+	return nil
+}
+
+func (x *GetInfoResponse) GetCreatesSucceeded() uint64 {
+	if x != nil {
+		return x.CreatesSucceeded
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetCreatesFailed() uint64 {
+	if x != nil {
+		return x.CreatesFailed
+	}
+	return 0
+}
+
+// SandboxCount is how many sandboxes are in a state. None are where it is missing.
+type SandboxCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         SandboxState           `protobuf:"varint,1,opt,name=state,proto3,enum=hostagent.SandboxState" json:"state,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SandboxCount) Reset() {
+	*x = SandboxCount{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SandboxCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SandboxCount) ProtoMessage() {}
+
+func (x *SandboxCount) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SandboxCount.ProtoReflect.Descriptor instead.
+func (*SandboxCount) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SandboxCount) GetState() SandboxState {
+	if x != nil {
+		return x.State
+	}
+	return SandboxState_SANDBOX_STATE_UNSPECIFIED
+}
+
+func (x *SandboxCount) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type ListTemplatesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -519,7 +758,7 @@ type ListTemplatesRequest struct {
 
 func (x *ListTemplatesRequest) Reset() {
 	*x = ListTemplatesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_hostagent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +770,7 @@ func (x *ListTemplatesRequest) String() string {
 func (*ListTemplatesRequest) ProtoMessage() {}
 
 func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_hostagent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +783,7 @@ func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*ListTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{5}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{7}
 }
 
 type ListTemplatesResponse struct {
@@ -556,7 +795,7 @@ type ListTemplatesResponse struct {
 
 func (x *ListTemplatesResponse) Reset() {
 	*x = ListTemplatesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +807,7 @@ func (x *ListTemplatesResponse) String() string {
 func (*ListTemplatesResponse) ProtoMessage() {}
 
 func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +820,7 @@ func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*ListTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{6}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListTemplatesResponse) GetTemplates() []*Template {
@@ -609,7 +848,7 @@ type CreateSandboxRequest struct {
 
 func (x *CreateSandboxRequest) Reset() {
 	*x = CreateSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -621,7 +860,7 @@ func (x *CreateSandboxRequest) String() string {
 func (*CreateSandboxRequest) ProtoMessage() {}
 
 func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -634,7 +873,7 @@ func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxRequest.ProtoReflect.Descriptor instead.
 func (*CreateSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{7}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateSandboxRequest) GetSandboxId() string {
@@ -701,7 +940,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +952,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +965,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -783,7 +1022,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +1034,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +1047,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -845,7 +1084,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1096,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1109,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -903,7 +1142,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1154,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1167,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -950,7 +1189,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1201,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1214,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1001,7 +1240,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1252,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1265,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1046,7 +1285,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1297,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1310,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1097,7 +1336,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1348,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1361,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1143,7 +1382,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1394,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1407,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1194,7 +1433,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1445,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1458,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1238,7 +1477,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1489,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1502,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1281,7 +1520,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1532,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1545,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 type ForkSandboxRequest struct {
@@ -1320,7 +1559,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1571,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1584,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1373,7 +1612,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1624,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1637,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -1425,7 +1664,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1676,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1689,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -1472,7 +1711,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1723,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1736,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -1525,7 +1764,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1776,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1789,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -1575,7 +1814,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1826,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1839,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 type KillSandboxRequest struct {
@@ -1612,7 +1851,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1863,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1876,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -1655,7 +1894,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +1906,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +1919,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 type GetSandboxRequest struct {
@@ -1692,7 +1931,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1943,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1956,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -1736,7 +1975,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1987,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +2000,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -1779,7 +2018,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2030,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2043,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 type ListSandboxesResponse struct {
@@ -1816,7 +2055,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +2067,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +2080,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -1859,7 +2098,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2110,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2123,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 type WatchSandboxesResponse struct {
@@ -1896,7 +2135,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2147,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2160,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -1931,11 +2170,439 @@ func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
 	return nil
 }
 
+type ListSamplesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sandbox_ids are whose samples are wanted, up to 1000; empty for all.
+	SandboxIds []string `protobuf:"bytes,1,rep,name=sandbox_ids,json=sandboxIds,proto3" json:"sandbox_ids,omitempty"`
+	// since leaves out samples that are not younger; absent for all there are.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// latest_only asks for no more than the last sample of each.
+	LatestOnly    bool `protobuf:"varint,3,opt,name=latest_only,json=latestOnly,proto3" json:"latest_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSamplesRequest) Reset() {
+	*x = ListSamplesRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSamplesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSamplesRequest) ProtoMessage() {}
+
+func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
+func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListSamplesRequest) GetSandboxIds() []string {
+	if x != nil {
+		return x.SandboxIds
+	}
+	return nil
+}
+
+func (x *ListSamplesRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListSamplesRequest) GetLatestOnly() bool {
+	if x != nil {
+		return x.LatestOnly
+	}
+	return false
+}
+
+type ListSamplesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sandboxes     []*SandboxSamples      `protobuf:"bytes,1,rep,name=sandboxes,proto3" json:"sandboxes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSamplesResponse) Reset() {
+	*x = ListSamplesResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSamplesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSamplesResponse) ProtoMessage() {}
+
+func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
+func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
+	if x != nil {
+		return x.Sandboxes
+	}
+	return nil
+}
+
+// SandboxSamples is what one sandbox took.
+type SandboxSamples struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId        string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	VcpuCount        uint32                 `protobuf:"varint,2,opt,name=vcpu_count,json=vcpuCount,proto3" json:"vcpu_count,omitempty"`
+	MemoryLimitBytes uint64                 `protobuf:"varint,3,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
+	DiskLimitBytes   uint64                 `protobuf:"varint,4,opt,name=disk_limit_bytes,json=diskLimitBytes,proto3" json:"disk_limit_bytes,omitempty"`
+	// usage is the total, up to now while it runs.
+	Usage *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
+	// samples are in the order of time, one a second while the sandbox runs.
+	Samples       []*Sample `protobuf:"bytes,6,rep,name=samples,proto3" json:"samples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SandboxSamples) Reset() {
+	*x = SandboxSamples{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SandboxSamples) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SandboxSamples) ProtoMessage() {}
+
+func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
+func (*SandboxSamples) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SandboxSamples) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *SandboxSamples) GetVcpuCount() uint32 {
+	if x != nil {
+		return x.VcpuCount
+	}
+	return 0
+}
+
+func (x *SandboxSamples) GetMemoryLimitBytes() uint64 {
+	if x != nil {
+		return x.MemoryLimitBytes
+	}
+	return 0
+}
+
+func (x *SandboxSamples) GetDiskLimitBytes() uint64 {
+	if x != nil {
+		return x.DiskLimitBytes
+	}
+	return 0
+}
+
+func (x *SandboxSamples) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *SandboxSamples) GetSamples() []*Sample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+// Sample is a sandbox at one moment.
+type Sample struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// cpu_used_percent, from 0 to 100, is of the sandbox's own virtual CPUs since
+	// the sample before.
+	CpuUsedPercent float64 `protobuf:"fixed64,2,opt,name=cpu_used_percent,json=cpuUsedPercent,proto3" json:"cpu_used_percent,omitempty"`
+	// cpu_nanoseconds and the counters below are those of Usage.
+	CpuNanoseconds uint64 `protobuf:"varint,3,opt,name=cpu_nanoseconds,json=cpuNanoseconds,proto3" json:"cpu_nanoseconds,omitempty"`
+	// memory_bytes is what the VM takes of its host, the VMM included, and
+	// memory_peak_bytes the most it did since it was started.
+	MemoryBytes      uint64 `protobuf:"varint,4,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryPeakBytes  uint64 `protobuf:"varint,5,opt,name=memory_peak_bytes,json=memoryPeakBytes,proto3" json:"memory_peak_bytes,omitempty"`
+	DiskReadBytes    uint64 `protobuf:"varint,6,opt,name=disk_read_bytes,json=diskReadBytes,proto3" json:"disk_read_bytes,omitempty"`
+	DiskWrittenBytes uint64 `protobuf:"varint,7,opt,name=disk_written_bytes,json=diskWrittenBytes,proto3" json:"disk_written_bytes,omitempty"`
+	// disk_allocated_bytes is the size of the image on its host, what it shares
+	// with its template included.
+	DiskAllocatedBytes     uint64 `protobuf:"varint,8,opt,name=disk_allocated_bytes,json=diskAllocatedBytes,proto3" json:"disk_allocated_bytes,omitempty"`
+	NetworkReceivedBytes   uint64 `protobuf:"varint,9,opt,name=network_received_bytes,json=networkReceivedBytes,proto3" json:"network_received_bytes,omitempty"`
+	NetworkSentBytes       uint64 `protobuf:"varint,10,opt,name=network_sent_bytes,json=networkSentBytes,proto3" json:"network_sent_bytes,omitempty"`
+	NetworkReceivedPackets uint64 `protobuf:"varint,11,opt,name=network_received_packets,json=networkReceivedPackets,proto3" json:"network_received_packets,omitempty"`
+	NetworkSentPackets     uint64 `protobuf:"varint,12,opt,name=network_sent_packets,json=networkSentPackets,proto3" json:"network_sent_packets,omitempty"`
+	// guest is what the guest said of itself last; absent before it did.
+	Guest         *GuestSample `protobuf:"bytes,13,opt,name=guest,proto3" json:"guest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sample) Reset() {
+	*x = Sample{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sample) ProtoMessage() {}
+
+func (x *Sample) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sample.ProtoReflect.Descriptor instead.
+func (*Sample) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Sample) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Sample) GetCpuUsedPercent() float64 {
+	if x != nil {
+		return x.CpuUsedPercent
+	}
+	return 0
+}
+
+func (x *Sample) GetCpuNanoseconds() uint64 {
+	if x != nil {
+		return x.CpuNanoseconds
+	}
+	return 0
+}
+
+func (x *Sample) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetMemoryPeakBytes() uint64 {
+	if x != nil {
+		return x.MemoryPeakBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetDiskReadBytes() uint64 {
+	if x != nil {
+		return x.DiskReadBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetDiskWrittenBytes() uint64 {
+	if x != nil {
+		return x.DiskWrittenBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetDiskAllocatedBytes() uint64 {
+	if x != nil {
+		return x.DiskAllocatedBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetNetworkReceivedBytes() uint64 {
+	if x != nil {
+		return x.NetworkReceivedBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetNetworkSentBytes() uint64 {
+	if x != nil {
+		return x.NetworkSentBytes
+	}
+	return 0
+}
+
+func (x *Sample) GetNetworkReceivedPackets() uint64 {
+	if x != nil {
+		return x.NetworkReceivedPackets
+	}
+	return 0
+}
+
+func (x *Sample) GetNetworkSentPackets() uint64 {
+	if x != nil {
+		return x.NetworkSentPackets
+	}
+	return 0
+}
+
+func (x *Sample) GetGuest() *GuestSample {
+	if x != nil {
+		return x.Guest
+	}
+	return nil
+}
+
+// GuestSample is what a guest says of itself: anything, within its own limits.
+type GuestSample struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	At               *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	MemoryUsedBytes  uint64                 `protobuf:"varint,2,opt,name=memory_used_bytes,json=memoryUsedBytes,proto3" json:"memory_used_bytes,omitempty"`
+	MemoryTotalBytes uint64                 `protobuf:"varint,3,opt,name=memory_total_bytes,json=memoryTotalBytes,proto3" json:"memory_total_bytes,omitempty"`
+	MemoryCacheBytes uint64                 `protobuf:"varint,4,opt,name=memory_cache_bytes,json=memoryCacheBytes,proto3" json:"memory_cache_bytes,omitempty"`
+	DiskUsedBytes    uint64                 `protobuf:"varint,5,opt,name=disk_used_bytes,json=diskUsedBytes,proto3" json:"disk_used_bytes,omitempty"`
+	DiskTotalBytes   uint64                 `protobuf:"varint,6,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *GuestSample) Reset() {
+	*x = GuestSample{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestSample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestSample) ProtoMessage() {}
+
+func (x *GuestSample) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
+func (*GuestSample) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GuestSample) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *GuestSample) GetMemoryUsedBytes() uint64 {
+	if x != nil {
+		return x.MemoryUsedBytes
+	}
+	return 0
+}
+
+func (x *GuestSample) GetMemoryTotalBytes() uint64 {
+	if x != nil {
+		return x.MemoryTotalBytes
+	}
+	return 0
+}
+
+func (x *GuestSample) GetMemoryCacheBytes() uint64 {
+	if x != nil {
+		return x.MemoryCacheBytes
+	}
+	return 0
+}
+
+func (x *GuestSample) GetDiskUsedBytes() uint64 {
+	if x != nil {
+		return x.DiskUsedBytes
+	}
+	return 0
+}
+
+func (x *GuestSample) GetDiskTotalBytes() uint64 {
+	if x != nil {
+		return x.DiskTotalBytes
+	}
+	return 0
+}
+
 var File_hostagent_hostagent_proto protoreflect.FileDescriptor
 
 const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
-	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x02\n" +
+	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x02\n" +
 	"\aSandbox\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -1949,7 +2616,19 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\fenvd_version\x18\a \x01(\tR\venvdVersion\x129\n" +
 	"\n" +
 	"started_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\"\xb5\x01\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12&\n" +
+	"\x05usage\x18\n" +
+	" \x01(\v2\x10.hostagent.UsageR\x05usage\"\xad\x03\n" +
+	"\x05Usage\x12'\n" +
+	"\x0frunning_seconds\x18\x01 \x01(\x01R\x0erunningSeconds\x12,\n" +
+	"\x12memory_gib_seconds\x18\x02 \x01(\x01R\x10memoryGibSeconds\x12'\n" +
+	"\x0fcpu_nanoseconds\x18\x03 \x01(\x04R\x0ecpuNanoseconds\x12&\n" +
+	"\x0fdisk_read_bytes\x18\x04 \x01(\x04R\rdiskReadBytes\x12,\n" +
+	"\x12disk_written_bytes\x18\x05 \x01(\x04R\x10diskWrittenBytes\x124\n" +
+	"\x16network_received_bytes\x18\x06 \x01(\x04R\x14networkReceivedBytes\x12,\n" +
+	"\x12network_sent_bytes\x18\a \x01(\x04R\x10networkSentBytes\x128\n" +
+	"\x18network_received_packets\x18\b \x01(\x04R\x16networkReceivedPackets\x120\n" +
+	"\x14network_sent_packets\x18\t \x01(\x04R\x12networkSentPackets\"\xb5\x01\n" +
 	"\bTemplate\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\tR\abuildId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -1966,7 +2645,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\fEnvVarsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
-	"\x0eGetInfoRequest\"\x88\x03\n" +
+	"\x0eGetInfoRequest\"\xdb\x05\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12 \n" +
@@ -1979,7 +2658,17 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rsandbox_count\x18\t \x01(\rR\fsandboxCount\x12\x1f\n" +
 	"\vready_count\x18\n" +
 	" \x01(\rR\n" +
-	"readyCount\"\x16\n" +
+	"readyCount\x12%\n" +
+	"\x0eallocated_cpus\x18\v \x01(\rR\rallocatedCpus\x124\n" +
+	"\x16allocated_memory_bytes\x18\f \x01(\x04R\x14allocatedMemoryBytes\x12(\n" +
+	"\x10cpu_used_percent\x18\r \x01(\x01R\x0ecpuUsedPercent\x126\n" +
+	"\x17memory_pressure_percent\x18\x0e \x01(\x01R\x15memoryPressurePercent\x12>\n" +
+	"\x0esandbox_counts\x18\x0f \x03(\v2\x17.hostagent.SandboxCountR\rsandboxCounts\x12+\n" +
+	"\x11creates_succeeded\x18\x10 \x01(\x04R\x10createsSucceeded\x12%\n" +
+	"\x0ecreates_failed\x18\x11 \x01(\x04R\rcreatesFailed\"S\n" +
+	"\fSandboxCount\x12-\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x17.hostagent.SandboxStateR\x05state\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
 	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xf9\x01\n" +
@@ -2067,7 +2756,46 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\tsandboxes\x18\x01 \x03(\v2\x12.hostagent.SandboxR\tsandboxes\"\x17\n" +
 	"\x15WatchSandboxesRequest\"F\n" +
 	"\x16WatchSandboxesResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox*\xa2\x02\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x88\x01\n" +
+	"\x12ListSamplesRequest\x12\x1f\n" +
+	"\vsandbox_ids\x18\x01 \x03(\tR\n" +
+	"sandboxIds\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n" +
+	"\vlatest_only\x18\x03 \x01(\bR\n" +
+	"latestOnly\"N\n" +
+	"\x13ListSamplesResponse\x127\n" +
+	"\tsandboxes\x18\x01 \x03(\v2\x19.hostagent.SandboxSamplesR\tsandboxes\"\xfb\x01\n" +
+	"\x0eSandboxSamples\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x1d\n" +
+	"\n" +
+	"vcpu_count\x18\x02 \x01(\rR\tvcpuCount\x12,\n" +
+	"\x12memory_limit_bytes\x18\x03 \x01(\x04R\x10memoryLimitBytes\x12(\n" +
+	"\x10disk_limit_bytes\x18\x04 \x01(\x04R\x0ediskLimitBytes\x12&\n" +
+	"\x05usage\x18\x05 \x01(\v2\x10.hostagent.UsageR\x05usage\x12+\n" +
+	"\asamples\x18\x06 \x03(\v2\x11.hostagent.SampleR\asamples\"\xdc\x04\n" +
+	"\x06Sample\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12(\n" +
+	"\x10cpu_used_percent\x18\x02 \x01(\x01R\x0ecpuUsedPercent\x12'\n" +
+	"\x0fcpu_nanoseconds\x18\x03 \x01(\x04R\x0ecpuNanoseconds\x12!\n" +
+	"\fmemory_bytes\x18\x04 \x01(\x04R\vmemoryBytes\x12*\n" +
+	"\x11memory_peak_bytes\x18\x05 \x01(\x04R\x0fmemoryPeakBytes\x12&\n" +
+	"\x0fdisk_read_bytes\x18\x06 \x01(\x04R\rdiskReadBytes\x12,\n" +
+	"\x12disk_written_bytes\x18\a \x01(\x04R\x10diskWrittenBytes\x120\n" +
+	"\x14disk_allocated_bytes\x18\b \x01(\x04R\x12diskAllocatedBytes\x124\n" +
+	"\x16network_received_bytes\x18\t \x01(\x04R\x14networkReceivedBytes\x12,\n" +
+	"\x12network_sent_bytes\x18\n" +
+	" \x01(\x04R\x10networkSentBytes\x128\n" +
+	"\x18network_received_packets\x18\v \x01(\x04R\x16networkReceivedPackets\x120\n" +
+	"\x14network_sent_packets\x18\f \x01(\x04R\x12networkSentPackets\x12,\n" +
+	"\x05guest\x18\r \x01(\v2\x16.hostagent.GuestSampleR\x05guest\"\x93\x02\n" +
+	"\vGuestSample\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12*\n" +
+	"\x11memory_used_bytes\x18\x02 \x01(\x04R\x0fmemoryUsedBytes\x12,\n" +
+	"\x12memory_total_bytes\x18\x03 \x01(\x04R\x10memoryTotalBytes\x12,\n" +
+	"\x12memory_cache_bytes\x18\x04 \x01(\x04R\x10memoryCacheBytes\x12&\n" +
+	"\x0fdisk_used_bytes\x18\x05 \x01(\x04R\rdiskUsedBytes\x12(\n" +
+	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +
@@ -2078,7 +2806,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xb3\b\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\x81\t\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
 	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
@@ -2093,7 +2821,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"GetSandbox\x12\x1c.hostagent.GetSandboxRequest\x1a\x1d.hostagent.GetSandboxResponse\x12R\n" +
 	"\rListSandboxes\x12\x1f.hostagent.ListSandboxesRequest\x1a .hostagent.ListSandboxesResponse\x12W\n" +
-	"\x0eWatchSandboxes\x12 .hostagent.WatchSandboxesRequest\x1a!.hostagent.WatchSandboxesResponse0\x01B\x8e\x01\n" +
+	"\x0eWatchSandboxes\x12 .hostagent.WatchSandboxesRequest\x1a!.hostagent.WatchSandboxesResponse0\x01\x12L\n" +
+	"\vListSamples\x12\x1d.hostagent.ListSamplesRequest\x1a\x1e.hostagent.ListSamplesResponseB\x8e\x01\n" +
 	"\rcom.hostagentB\x0eHostagentProtoP\x01Z)git.omukk.dev/wrenn/sandbox/gen/hostagent\xa2\x02\x03HXX\xaa\x02\tHostagent\xca\x02\tHostagent\xe2\x02\x15Hostagent\\GPBMetadata\xea\x02\tHostagentb\x06proto3"
 
 var (
@@ -2109,101 +2838,120 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(SandboxState)(0),               // 0: hostagent.SandboxState
 	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
-	(*Template)(nil),                // 2: hostagent.Template
-	(*Identity)(nil),                // 3: hostagent.Identity
-	(*GetInfoRequest)(nil),          // 4: hostagent.GetInfoRequest
-	(*GetInfoResponse)(nil),         // 5: hostagent.GetInfoResponse
-	(*ListTemplatesRequest)(nil),    // 6: hostagent.ListTemplatesRequest
-	(*ListTemplatesResponse)(nil),   // 7: hostagent.ListTemplatesResponse
-	(*CreateSandboxRequest)(nil),    // 8: hostagent.CreateSandboxRequest
-	(*NetworkPolicy)(nil),           // 9: hostagent.NetworkPolicy
-	(*NetworkRule)(nil),             // 10: hostagent.NetworkRule
-	(*NetworkLimits)(nil),           // 11: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 12: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 13: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 14: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 15: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 16: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 17: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 18: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 19: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 20: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 21: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 22: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 23: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 24: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 25: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 26: hostagent.UpdateNetworkResponse
-	(*KillSandboxRequest)(nil),      // 27: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 28: hostagent.KillSandboxResponse
-	(*GetSandboxRequest)(nil),       // 29: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 30: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 31: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 32: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 33: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 34: hostagent.WatchSandboxesResponse
-	nil,                             // 35: hostagent.Identity.EnvVarsEntry
-	nil,                             // 36: hostagent.NetworkRule.SetHeadersEntry
-	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
+	(*Usage)(nil),                   // 2: hostagent.Usage
+	(*Template)(nil),                // 3: hostagent.Template
+	(*Identity)(nil),                // 4: hostagent.Identity
+	(*GetInfoRequest)(nil),          // 5: hostagent.GetInfoRequest
+	(*GetInfoResponse)(nil),         // 6: hostagent.GetInfoResponse
+	(*SandboxCount)(nil),            // 7: hostagent.SandboxCount
+	(*ListTemplatesRequest)(nil),    // 8: hostagent.ListTemplatesRequest
+	(*ListTemplatesResponse)(nil),   // 9: hostagent.ListTemplatesResponse
+	(*CreateSandboxRequest)(nil),    // 10: hostagent.CreateSandboxRequest
+	(*NetworkPolicy)(nil),           // 11: hostagent.NetworkPolicy
+	(*NetworkRule)(nil),             // 12: hostagent.NetworkRule
+	(*NetworkLimits)(nil),           // 13: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 14: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 15: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 16: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 17: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 18: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 19: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 20: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 21: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 22: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 23: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 24: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 25: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 26: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 27: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 28: hostagent.UpdateNetworkResponse
+	(*KillSandboxRequest)(nil),      // 29: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 30: hostagent.KillSandboxResponse
+	(*GetSandboxRequest)(nil),       // 31: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 32: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 33: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 34: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 35: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 36: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 37: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 38: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 39: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 40: hostagent.Sample
+	(*GuestSample)(nil),             // 41: hostagent.GuestSample
+	nil,                             // 42: hostagent.Identity.EnvVarsEntry
+	nil,                             // 43: hostagent.NetworkRule.SetHeadersEntry
+	(*timestamppb.Timestamp)(nil),   // 44: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	37, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	35, // 2: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
-	2,  // 3: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
-	3,  // 4: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	9,  // 5: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
-	10, // 6: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	11, // 7: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	36, // 8: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	1,  // 9: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 10: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 11: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 12: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	2,  // 13: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	22, // 14: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	3,  // 15: hostagent.Fork.identity:type_name -> hostagent.Identity
-	24, // 16: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	1,  // 17: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	9,  // 18: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	1,  // 19: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 20: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 21: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 22: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	6,  // 23: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	8,  // 24: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	13, // 25: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	15, // 26: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	17, // 27: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	19, // 28: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	21, // 29: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	25, // 30: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	27, // 31: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	29, // 32: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	31, // 33: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	33, // 34: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	5,  // 35: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	7,  // 36: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	12, // 37: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	14, // 38: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	16, // 39: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	18, // 40: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	20, // 41: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	23, // 42: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	26, // 43: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	28, // 44: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	30, // 45: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	32, // 46: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	34, // 47: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	35, // [35:48] is the sub-list for method output_type
-	22, // [22:35] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	44, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	2,  // 2: hostagent.Sandbox.usage:type_name -> hostagent.Usage
+	42, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	7,  // 4: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
+	0,  // 5: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
+	3,  // 6: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
+	4,  // 7: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
+	11, // 8: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
+	12, // 9: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	13, // 10: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	43, // 11: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	1,  // 12: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 13: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	4,  // 14: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	1,  // 15: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 16: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	24, // 17: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	4,  // 18: hostagent.Fork.identity:type_name -> hostagent.Identity
+	26, // 19: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	1,  // 20: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	11, // 21: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	1,  // 22: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 23: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	1,  // 24: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	44, // 25: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	39, // 26: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	2,  // 27: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	40, // 28: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	44, // 29: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	41, // 30: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	44, // 31: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	5,  // 32: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	8,  // 33: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	10, // 34: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	15, // 35: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	17, // 36: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	19, // 37: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	21, // 38: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	23, // 39: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	27, // 40: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	29, // 41: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	31, // 42: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	33, // 43: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	35, // 44: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	37, // 45: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	6,  // 46: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	9,  // 47: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	14, // 48: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	16, // 49: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	18, // 50: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	20, // 51: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	22, // 52: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	25, // 53: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	28, // 54: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	30, // 55: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	32, // 56: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	34, // 57: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	36, // 58: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	38, // 59: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	46, // [46:60] is the sub-list for method output_type
+	32, // [32:46] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -2217,7 +2965,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

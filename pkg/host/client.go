@@ -47,6 +47,7 @@ type Info struct {
 	CPUCount         int32
 	MemoryTotalBytes int64
 	DiskTotalBytes   int64
+	Load             Load
 }
 
 // Identity is what makes a restored guest itself and nobody else.
@@ -98,6 +99,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return Info{
 		Version: m.Version, Driver: m.Driver, Accelerator: m.Accelerator, CPUCount: int32(m.CpuCount),
 		MemoryTotalBytes: int64(m.MemoryTotalBytes), DiskTotalBytes: int64(m.DiskTotalBytes),
+		Load: fromLoad(m),
 	}, nil
 }
 

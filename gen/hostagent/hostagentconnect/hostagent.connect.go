@@ -64,6 +64,8 @@ const (
 	// HostAgentWatchSandboxesProcedure is the fully-qualified name of the HostAgent's WatchSandboxes
 	// RPC.
 	HostAgentWatchSandboxesProcedure = "/hostagent.HostAgent/WatchSandboxes"
+	// HostAgentListSamplesProcedure is the fully-qualified name of the HostAgent's ListSamples RPC.
+	HostAgentListSamplesProcedure = "/hostagent.HostAgent/ListSamples"
 )
 
 // HostAgentClient is a client for the hostagent.HostAgent service.
@@ -99,6 +101,9 @@ type HostAgentClient interface {
 	ListSandboxes(context.Context, *connect.Request[hostagent.ListSandboxesRequest]) (*connect.Response[hostagent.ListSandboxesResponse], error)
 	// WatchSandboxes first sends every sandbox, then one message for each change.
 	WatchSandboxes(context.Context, *connect.Request[hostagent.WatchSandboxesRequest]) (*connect.ServerStreamForClient[hostagent.WatchSandboxesResponse], error)
+	// ListSamples tells what sandboxes took, second by second, for the last
+	// minutes, and in total. Those it does not know, it leaves out.
+	ListSamples(context.Context, *connect.Request[hostagent.ListSamplesRequest]) (*connect.Response[hostagent.ListSamplesResponse], error)
 }
 
 // NewHostAgentClient constructs a client for the hostagent.HostAgent service. By default, it uses
@@ -190,6 +195,12 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("WatchSandboxes")),
 			connect.WithClientOptions(opts...),
 		),
+		listSamples: connect.NewClient[hostagent.ListSamplesRequest, hostagent.ListSamplesResponse](
+			httpClient,
+			baseURL+HostAgentListSamplesProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("ListSamples")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -208,6 +219,7 @@ type hostAgentClient struct {
 	getSandbox      *connect.Client[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse]
 	listSandboxes   *connect.Client[hostagent.ListSandboxesRequest, hostagent.ListSandboxesResponse]
 	watchSandboxes  *connect.Client[hostagent.WatchSandboxesRequest, hostagent.WatchSandboxesResponse]
+	listSamples     *connect.Client[hostagent.ListSamplesRequest, hostagent.ListSamplesResponse]
 }
 
 // GetInfo calls hostagent.HostAgent.GetInfo.
@@ -275,6 +287,11 @@ func (c *hostAgentClient) WatchSandboxes(ctx context.Context, req *connect.Reque
 	return c.watchSandboxes.CallServerStream(ctx, req)
 }
 
+// ListSamples calls hostagent.HostAgent.ListSamples.
+func (c *hostAgentClient) ListSamples(ctx context.Context, req *connect.Request[hostagent.ListSamplesRequest]) (*connect.Response[hostagent.ListSamplesResponse], error) {
+	return c.listSamples.CallUnary(ctx, req)
+}
+
 // HostAgentHandler is an implementation of the hostagent.HostAgent service.
 type HostAgentHandler interface {
 	// GetInfo tells what the machine is and how full it is.
@@ -308,6 +325,9 @@ type HostAgentHandler interface {
 	ListSandboxes(context.Context, *connect.Request[hostagent.ListSandboxesRequest]) (*connect.Response[hostagent.ListSandboxesResponse], error)
 	// WatchSandboxes first sends every sandbox, then one message for each change.
 	WatchSandboxes(context.Context, *connect.Request[hostagent.WatchSandboxesRequest], *connect.ServerStream[hostagent.WatchSandboxesResponse]) error
+	// ListSamples tells what sandboxes took, second by second, for the last
+	// minutes, and in total. Those it does not know, it leaves out.
+	ListSamples(context.Context, *connect.Request[hostagent.ListSamplesRequest]) (*connect.Response[hostagent.ListSamplesResponse], error)
 }
 
 // NewHostAgentHandler builds an HTTP handler from the service implementation. It returns the path
@@ -395,6 +415,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("WatchSandboxes")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentListSamplesHandler := connect.NewUnaryHandler(
+		HostAgentListSamplesProcedure,
+		svc.ListSamples,
+		connect.WithSchema(hostAgentMethods.ByName("ListSamples")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hostagent.HostAgent/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case HostAgentGetInfoProcedure:
@@ -423,6 +449,8 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentListSandboxesHandler.ServeHTTP(w, r)
 		case HostAgentWatchSandboxesProcedure:
 			hostAgentWatchSandboxesHandler.ServeHTTP(w, r)
+		case HostAgentListSamplesProcedure:
+			hostAgentListSamplesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -482,4 +510,8 @@ func (UnimplementedHostAgentHandler) ListSandboxes(context.Context, *connect.Req
 
 func (UnimplementedHostAgentHandler) WatchSandboxes(context.Context, *connect.Request[hostagent.WatchSandboxesRequest], *connect.ServerStream[hostagent.WatchSandboxesResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.WatchSandboxes is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) ListSamples(context.Context, *connect.Request[hostagent.ListSamplesRequest]) (*connect.Response[hostagent.ListSamplesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.ListSamples is not implemented"))
 }
