@@ -16,3 +16,6 @@ DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY (@build_ids::
 
 -- name: GetHost :one
 SELECT * FROM hosts WHERE id = $1;
+
+-- name: HasSeenHost :one
+SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);

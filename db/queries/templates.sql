@@ -15,13 +15,13 @@ ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at 
     WHERE template_builds.envd_version <> EXCLUDED.envd_version;
 
 -- name: FindStartableBuild :one
--- The newest build, by template ID or alias, that the host can start and the
--- team may use. A team's own alias comes before a public one.
+-- The newest build, by template ID or alias, that a host can start and the team
+-- may use. A team's own alias comes before a public one.
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
-    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
+    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, h.host_id
 FROM templates t
 JOIN template_builds b ON b.template_id = t.id AND b.status = 'ready'
-JOIN host_builds h ON h.build_id = b.id AND h.host_id = @host_id
+JOIN host_builds h ON h.build_id = b.id
 LEFT JOIN template_aliases a ON a.template_id = t.id
 WHERE (t.id = @name::text OR a.alias = @name::text)
     AND (t.team_id = @team_id::uuid OR t.public)

@@ -37,6 +37,7 @@ type server struct {
 	tokens    *auth.Tokens
 	host      *host.Client
 	hostID    uuid.UUID
+	fleet     *service.Fleet
 	sandboxes *service.Sandboxes
 	hostSync  *service.HostSync
 	forwarder *proxy.Forwarder

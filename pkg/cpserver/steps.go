@@ -102,13 +102,15 @@ func (s *server) registerHost(ctx context.Context) error {
 		return fmt.Errorf("store host: %w", err)
 	}
 	s.hostID, s.host = row.ID, host.NewClient(s.config.HostAgentSocket)
+	s.fleet = &service.Fleet{}
+	s.fleet.Put(s.hostID, s.host)
 	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
 	return nil
 }
 
 func (s *server) buildServices(context.Context) error {
 	s.sandboxes = &service.Sandboxes{
-		Queries: s.queries, Host: s.host, HostID: s.hostID, Tokens: s.tokens,
+		Queries: s.queries, Hosts: s.fleet, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, MaxTimeout: s.config.MaxTimeout,
 	}
 	s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
@@ -146,7 +148,7 @@ func (s *server) pauseAll(ctx context.Context) error {
 		return nil
 	}
 	s.log.Info("pausing what runs")
-	if err := s.sandboxes.PauseAll(ctx); err != nil {
+	if err := s.sandboxes.PauseAll(ctx, s.hostID); err != nil {
 		return fmt.Errorf("pause what runs: %w", err)
 	}
 	return nil

@@ -76,6 +76,17 @@ func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
 	return i, err
 }
 
+const hasSeenHost = `-- name: HasSeenHost :one
+SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL)
+`
+
+func (q *Queries) HasSeenHost(ctx context.Context) (bool, error) {
+	row := q.db.QueryRow(ctx, hasSeenHost)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY ($2::uuid[]))
 `

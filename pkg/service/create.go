@@ -101,7 +101,7 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 }
 
 func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (db.FindStartableBuildRow, error) {
-	build, err := s.Queries.FindStartableBuild(ctx, db.FindStartableBuildParams{HostID: s.HostID, Name: name, TeamID: teamID})
+	build, err := s.Queries.FindStartableBuild(ctx, db.FindStartableBuildParams{Name: name, TeamID: teamID})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return build, s.templateMissing(ctx, name)
 	}
@@ -111,14 +111,14 @@ func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string
 	return build, nil
 }
 
-// templateMissing says that there is no such template, unless the host has never
-// yet been asked what it has.
+// templateMissing says that there is no such template, unless no host has yet
+// been asked what it has.
 func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
-	seen, err := s.Queries.GetHost(ctx, s.HostID)
+	seen, err := s.Queries.HasSeenHost(ctx)
 	if err != nil {
-		return fmt.Errorf("get host: %w", err)
+		return fmt.Errorf("look for hosts: %w", err)
 	}
-	if seen.LastSeenAt == nil {
+	if !seen {
 		return fault.New(fault.Unavailable, "no host is ready yet")
 	}
 	return fault.New(fault.Invalid, "template %q was not found", name)
@@ -130,7 +130,7 @@ func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSand
 		metadata = map[string]string{}
 	}
 	sandbox, err := s.Queries.CreateSandbox(ctx, db.CreateSandboxParams{
-		ID: id.NewSandbox(), TeamID: teamID, HostID: s.HostID,
+		ID: id.NewSandbox(), TeamID: teamID, HostID: build.HostID,
 		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
 		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network, Metadata: metadata,
@@ -145,7 +145,7 @@ func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSand
 func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	seen, err := s.Host.CreateSandbox(ctx, host.Creation{
+	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), DenyInternet: wanted.denyInternet(),
 		Identity: host.Identity{
 			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: environment(creating, wanted.EnvVars),
@@ -182,7 +182,7 @@ func (s *Sandboxes) abandon(ctx context.Context, sandbox db.Sandbox) {
 		s.Log.Error("give up a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
 		killing = sandbox
 	}
-	if err := s.Host.KillSandbox(ctx, sandbox.ID); err != nil {
+	if err := s.Hosts.Agent(sandbox.HostID).KillSandbox(ctx, sandbox.ID); err != nil {
 		s.Log.Warn("kill a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
 		return
 	}

@@ -97,7 +97,7 @@ func (h *HostSync) reconcileOnChange(ctx context.Context, changes <-chan struct{
 			wait(ctx, reconcileGap)
 		case <-tick.C:
 		}
-		if err := h.Sandboxes.Reconcile(ctx); err != nil && ctx.Err() == nil {
+		if err := h.Sandboxes.Reconcile(ctx, h.HostID); err != nil && ctx.Err() == nil {
 			h.Log.Warn("reconcile a host's sandboxes", "host", h.HostID, "error", err)
 		}
 	}
@@ -119,7 +119,7 @@ func (h *HostSync) Sync(ctx context.Context) error {
 	if err := h.syncTemplates(ctx); err != nil {
 		return err
 	}
-	return h.Sandboxes.Reconcile(ctx)
+	return h.Sandboxes.Reconcile(ctx, h.HostID)
 }
 
 // syncTemplates makes the host's builds known, each under its public alias.

@@ -25,7 +25,7 @@ func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string
 
 // finishKill does the work of a kill that has been claimed.
 func (s *Sandboxes) finishKill(ctx context.Context, killing db.Sandbox, reason string) {
-	if err := s.Host.KillSandbox(ctx, killing.ID); err != nil {
+	if err := s.Hosts.Agent(killing.HostID).KillSandbox(ctx, killing.ID); err != nil {
 		s.Log.Error("kill a sandbox, will try again", "sandbox", killing.ID, "error", err)
 		s.release(context.WithoutCancel(ctx), killing)
 		return

@@ -31,6 +31,7 @@ type fixture struct {
 	agent *hosttest.Agent
 	sync  *service.HostSync
 	team  uuid.UUID
+	host  uuid.UUID
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -50,12 +51,14 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(client.Close)
 	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
 	require.NoError(t, err)
+	fleet := &service.Fleet{}
+	fleet.Put(local.ID, client)
 	sandboxes := &service.Sandboxes{
-		Queries: queries, Host: client, HostID: local.ID, Tokens: tokens,
+		Queries: queries, Hosts: fleet, Tokens: tokens,
 		Claimant: newClaimant(t, url), Log: log, MaxTimeout: time.Hour,
 	}
 	f := &fixture{
-		Sandboxes: sandboxes, pool: pool, agent: agent, team: team.ID,
+		Sandboxes: sandboxes, pool: pool, agent: agent, team: team.ID, host: local.ID,
 		sync: &service.HostSync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: sandboxes, Log: log},
 	}
 	require.NoError(t, f.sync.Sync(t.Context()))

@@ -22,7 +22,7 @@ const unaskedLifetime = 5 * time.Minute
 func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failure error) (db.Sandbox, error) {
 	ctx, cancel := detach(ctx) // the operation's own time may be over
 	defer cancel()
-	seen, err := s.Host.GetSandbox(ctx, sandbox.ID)
+	seen, err := s.Hosts.Agent(sandbox.HostID).GetSandbox(ctx, sandbox.ID)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		seen = host.Sandbox{State: lifecycle.Killed, Reason: "ended on its host"}

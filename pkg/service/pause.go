@@ -25,9 +25,9 @@ func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	return s.finishPause(ctx, pausing)
 }
 
-// PauseAll pauses everything that runs on the host.
-func (s *Sandboxes) PauseAll(ctx context.Context) error {
-	claimed, err := s.Queries.ClaimRunning(ctx, db.ClaimRunningParams{HostID: s.HostID, Claimant: s.Claimant.ID()})
+// PauseAll pauses everything that runs on a host.
+func (s *Sandboxes) PauseAll(ctx context.Context, hostID uuid.UUID) error {
+	claimed, err := s.Queries.ClaimRunning(ctx, db.ClaimRunningParams{HostID: hostID, Claimant: s.Claimant.ID()})
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Sandboxes) PauseAll(ctx context.Context) error {
 
 // finishPause does the work of a pause that has been claimed.
 func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox) error {
-	if err := s.Host.PauseSandbox(ctx, pausing.ID); err != nil {
+	if err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID); err != nil {
 		after, err := s.afterFailure(ctx, pausing, err)
 		if after.State == lifecycle.Paused {
 			return nil

@@ -81,7 +81,7 @@ func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 					case 7, 8, 9, 10, 11, 12:
 						_, _ = f.Resume(ctx, f.team, s.ID, 60, nil)
 					case 13, 14, 15:
-						_ = f.Sandboxes.Reconcile(ctx)
+						_ = f.Sandboxes.Reconcile(ctx, f.host)
 					case 16, 17:
 						_ = f.SetTimeout(ctx, f.team, s.ID, 60)
 					default:
@@ -151,7 +151,7 @@ func TestCreate_LeavesNothingWhenTheHostRefuses(t *testing.T) {
 func (f *fixture) requireNothing(t *testing.T) {
 	t.Helper()
 	require.Empty(t, f.agent.States())
-	alive, err := f.Queries.ListOnHost(t.Context(), f.HostID)
+	alive, err := f.Queries.ListOnHost(t.Context(), f.host)
 	require.NoError(t, err)
 	require.Empty(t, alive)
 }
@@ -185,7 +185,7 @@ func TestCreate_KillsTheMachineWhenItCannotBeRecorded(t *testing.T) {
 	_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})
 	require.Error(t, err)
 	require.Empty(t, f.agent.States())
-	require.NoError(t, f.Sandboxes.Reconcile(t.Context()))
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 	f.requireNothing(t)
 }
 
@@ -246,9 +246,9 @@ func TestKill_IsKeptWhenTheHostIsAway(t *testing.T) {
 	require.NoError(t, f.Kill(t.Context(), f.team, s.ID))
 	_, err := f.Get(t.Context(), f.team, s.ID)
 	require.Equal(t, fault.NotFound, fault.CodeOf(err))
-	require.Error(t, f.Sandboxes.Reconcile(t.Context()), "the host is still away")
+	require.Error(t, f.Sandboxes.Reconcile(t.Context(), f.host), "the host is still away")
 	f.agent.Before(nil)
-	require.NoError(t, f.Sandboxes.Reconcile(t.Context()))
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 	require.Equal(t, lifecycle.Killed, f.stored(t, s.ID).State)
 	require.Empty(t, f.agent.States())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -41,16 +42,16 @@ func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) rem
 	}
 }
 
-// Reconcile brings the database to the truth of the host. If the host cannot be
+// Reconcile brings the database to the truth of a host. If the host cannot be
 // reached it changes nothing.
-func (s *Sandboxes) Reconcile(ctx context.Context) error {
+func (s *Sandboxes) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	// The order matters: what is stored now and changes while the host answers
 	// has another version by then, and is left to the next time.
-	stored, err := s.Queries.ListOnHost(ctx, s.HostID)
+	stored, err := s.Queries.ListOnHost(ctx, hostID)
 	if err != nil {
 		return fmt.Errorf("list what should be on the host: %w", err)
 	}
-	listed, err := s.Host.ListSandboxes(ctx)
+	listed, err := s.Hosts.Agent(hostID).ListSandboxes(ctx)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (s *Sandboxes) Reconcile(ctx context.Context) error {
 		delete(seen, row.ID)
 	}
 	for _, sandbox := range seen {
-		failures = append(failures, s.reconcileUnknown(ctx, sandbox))
+		failures = append(failures, s.reconcileUnknown(ctx, hostID, sandbox))
 	}
 	return errors.Join(failures...)
 }
@@ -83,7 +84,7 @@ func (s *Sandboxes) reconcileOne(ctx context.Context, row db.ListOnHostRow, seen
 	}
 	s.Log.Info("host and database disagree", "sandbox", row.ID, "stored", row.State, "seen", seen.State)
 	if action == end {
-		if err := s.Host.KillSandbox(ctx, row.ID); err != nil {
+		if err := s.Hosts.Agent(stored.HostID).KillSandbox(ctx, row.ID); err != nil {
 			return err
 		}
 		if stored.State == lifecycle.Creating {
@@ -106,7 +107,7 @@ func (s *Sandboxes) reconcileOne(ctx context.Context, row db.ListOnHostRow, seen
 // reconcileUnknown looks at a sandbox that its host has and that was not stored
 // as alive. One that is over is killed again; one that was never stored here is
 // not ours to judge.
-func (s *Sandboxes) reconcileUnknown(ctx context.Context, seen host.Sandbox) error {
+func (s *Sandboxes) reconcileUnknown(ctx context.Context, hostID uuid.UUID, seen host.Sandbox) error {
 	stored, err := s.Queries.GetSandbox(ctx, seen.ID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		s.Log.Warn("a host has a sandbox that the database does not know", "sandbox", seen.ID, "state", seen.State)
@@ -119,5 +120,5 @@ func (s *Sandboxes) reconcileUnknown(ctx context.Context, seen host.Sandbox) err
 		return nil
 	}
 	s.Log.Info("kill a sandbox that should be gone", "sandbox", seen.ID)
-	return s.Host.KillSandbox(ctx, seen.ID)
+	return s.Hosts.Agent(hostID).KillSandbox(ctx, seen.ID)
 }

@@ -60,7 +60,7 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 			s := f.create(t)
 			f.force(t, s.ID, test.stored, test.claimant)
 			f.agent.Put(s.ID, test.seen)
-			require.NoError(t, f.Sandboxes.Reconcile(t.Context()))
+			require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 			now := f.stored(t, s.ID)
 			require.Equal(t, test.want, now.State)
 			_, onHost := f.agent.States()[s.ID]
@@ -84,7 +84,7 @@ func TestReconcile_ChangesNothingWhenTheHostIsAway(t *testing.T) {
 	f.agent.Before(func(context.Context, string, string) error {
 		return connect.NewError(connect.CodeUnavailable, errors.New("away"))
 	})
-	require.Error(t, f.Sandboxes.Reconcile(t.Context()))
+	require.Error(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 	require.Equal(t, lifecycle.Running, f.stored(t, s.ID).State)
 }
 
@@ -92,7 +92,7 @@ func TestReconcile_LeavesWhatItNeverKnewAlone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.agent.Put("istrangeristranger12", seenRunning)
-	require.NoError(t, f.Sandboxes.Reconcile(t.Context()))
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 	require.Len(t, f.agent.States(), 1)
 }
 
@@ -111,7 +111,7 @@ func TestReconcile_DoesNotEndWhatWasCreatedWhileItLooked(t *testing.T) {
 		f.create(t)
 		return nil
 	})
-	require.NoError(t, f.Sandboxes.Reconcile(t.Context()))
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
 	require.Equal(t, lifecycle.Paused, f.stored(t, old.ID).State)
 	require.Len(t, f.agent.States(), 2)
 }

@@ -32,7 +32,7 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	seen, err := s.Host.ResumeSandbox(ctx, sandboxID, host.Identity{
+	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, sandboxID, host.Identity{
 		AccessToken: s.Tokens.EnvdAccess(sandboxID), LifecycleID: uuid.NewString(),
 	})
 	if err != nil {

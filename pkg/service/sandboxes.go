@@ -40,14 +40,19 @@ type HostAgent interface {
 	ListSandboxes(ctx context.Context) ([]host.Sandbox, error)
 }
 
+// Hosts finds the agent of a host. Where the host is not known or away, what
+// Agent returns answers fault.Unavailable to everything.
+type Hosts interface {
+	Agent(hostID uuid.UUID) HostAgent
+}
+
 // Claimant is the sign of life under which this process claims sandboxes.
 type Claimant interface{ ID() int32 }
 
 // Sandboxes is the service of sandboxes.
 type Sandboxes struct {
 	Queries  *db.Queries
-	Host     HostAgent
-	HostID   uuid.UUID
+	Hosts    Hosts
 	Tokens   *auth.Tokens
 	Claimant Claimant
 	Log      *slog.Logger

@@ -1,0 +1,63 @@
+package service
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+)
+
+// Fleet holds a client for each host that this control plane can reach. The zero
+// value has none.
+type Fleet struct {
+	mutex  sync.RWMutex
+	agents map[uuid.UUID]HostAgent
+}
+
+// Put makes a host's agent known, in place of what was known of it.
+func (f *Fleet) Put(hostID uuid.UUID, agent HostAgent) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.agents == nil {
+		f.agents = map[uuid.UUID]HostAgent{}
+	}
+	f.agents[hostID] = agent
+}
+
+// Agent implements Hosts.
+func (f *Fleet) Agent(hostID uuid.UUID) HostAgent {
+	f.mutex.RLock()
+	defer f.mutex.RUnlock()
+	if agent, known := f.agents[hostID]; known {
+		return agent
+	}
+	return away{}
+}
+
+// away is a host that cannot be reached.
+type away struct{}
+
+func (away) err() error {
+	return fault.New(fault.Unavailable, "the host cannot be reached at the moment")
+}
+
+func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error) {
+	return host.Sandbox{}, a.err()
+}
+
+func (a away) PauseSandbox(context.Context, string) error { return a.err() }
+
+func (a away) ResumeSandbox(context.Context, string, host.Identity) (host.Sandbox, error) {
+	return host.Sandbox{}, a.err()
+}
+
+func (a away) KillSandbox(context.Context, string) error { return a.err() }
+
+func (a away) GetSandbox(context.Context, string) (host.Sandbox, error) {
+	return host.Sandbox{}, a.err()
+}
+
+func (a away) ListSandboxes(context.Context) ([]host.Sandbox, error) { return nil, a.err() }
