@@ -1,7 +1,7 @@
 -- name: FindAPIKey :one
 -- Relies on the unique index over key_hash.
-SELECT id, team_id, last_used_at FROM api_keys
-WHERE key_hash = $1 AND revoked_at IS NULL;
+SELECT id, team_id, scopes, last_used_at FROM api_keys
+WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now());
 
 -- name: TouchAPIKey :exec
 UPDATE api_keys SET last_used_at = now() WHERE id = $1;
@@ -11,3 +11,25 @@ UPDATE api_keys SET last_used_at = now() WHERE id = $1;
 INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (key_hash) DO NOTHING;
+
+-- name: IssueAPIKey :one
+INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix,
+    scopes, expires_at, created_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+RETURNING *;
+
+-- name: ListAPIKeys :many
+-- Relies on api_keys_by_team.
+SELECT sqlc.embed(k), u.email AS creator_email FROM api_keys k
+LEFT JOIN users u ON u.id = k.created_by
+WHERE k.team_id = $1 AND k.revoked_at IS NULL
+ORDER BY k.created_at DESC, k.id DESC;
+
+-- name: RenameAPIKey :execrows
+UPDATE api_keys SET name = $3 WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL;
+
+-- name: RevokeAPIKey :execrows
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL;
+
+-- name: CountAPIKeys :one
+SELECT count(*) FROM api_keys WHERE team_id = $1 AND revoked_at IS NULL;

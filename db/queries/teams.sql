@@ -2,3 +2,50 @@
 INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3)
 ON CONFLICT (slug) DO UPDATE SET slug = EXCLUDED.slug
 RETURNING *;
+
+-- name: CreateTeam :one
+INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING *;
+
+-- name: GetTeam :one
+SELECT * FROM teams WHERE id = $1;
+
+-- name: FindTeamBySlug :one
+SELECT * FROM teams WHERE slug = $1;
+
+-- name: LockTeam :one
+-- Holds the team's row: changes of its members take turns.
+SELECT id FROM teams WHERE id = $1 FOR UPDATE;
+
+-- name: RenameTeam :one
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING *;
+
+-- name: ListTeamsOfUser :many
+-- The first is the one that a request works on that names none. Relies on
+-- team_members_by_user.
+SELECT t.id, t.name, m.role, m.created_at FROM team_members m JOIN teams t ON t.id = m.team_id
+WHERE m.user_id = $1 ORDER BY m.created_at, t.id;
+
+-- name: FindMembership :one
+-- Without a team: the user's first one.
+SELECT team_id, role FROM team_members
+WHERE user_id = @user_id AND (sqlc.narg(team_id)::uuid IS NULL OR team_id = sqlc.narg(team_id))
+ORDER BY created_at, team_id LIMIT 1;
+
+-- name: AddMember :execrows
+-- No row: is a member already, and keeps the role.
+INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3)
+ON CONFLICT (team_id, user_id) DO NOTHING;
+
+-- name: ListMembers :many
+SELECT m.user_id, u.email, u.name, m.role, m.created_at, u.totp_confirmed_at IS NOT NULL AS has_second_factor
+FROM team_members m JOIN users u ON u.id = m.user_id
+WHERE m.team_id = $1 ORDER BY m.created_at, m.user_id;
+
+-- name: SetMemberRole :execrows
+UPDATE team_members SET role = $3 WHERE team_id = $1 AND user_id = $2;
+
+-- name: RemoveMember :execrows
+DELETE FROM team_members WHERE team_id = $1 AND user_id = $2;
+
+-- name: CountOwners :one
+SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner';

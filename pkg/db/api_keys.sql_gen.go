@@ -12,6 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
+const countAPIKeys = `-- name: CountAPIKeys :one
+SELECT count(*) FROM api_keys WHERE team_id = $1 AND revoked_at IS NULL
+`
+
+func (q *Queries) CountAPIKeys(ctx context.Context, teamID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countAPIKeys, teamID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const createAPIKey = `-- name: CreateAPIKey :execrows
 INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -48,13 +59,14 @@ func (q *Queries) CreateAPIKey(ctx context.Context, arg CreateAPIKeyParams) (int
 }
 
 const findAPIKey = `-- name: FindAPIKey :one
-SELECT id, team_id, last_used_at FROM api_keys
-WHERE key_hash = $1 AND revoked_at IS NULL
+SELECT id, team_id, scopes, last_used_at FROM api_keys
+WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 `
 
 type FindAPIKeyRow struct {
 	ID         uuid.UUID
 	TeamID     uuid.UUID
+	Scopes     []string
 	LastUsedAt *time.Time
 }
 
@@ -62,8 +74,152 @@ type FindAPIKeyRow struct {
 func (q *Queries) FindAPIKey(ctx context.Context, keyHash []byte) (FindAPIKeyRow, error) {
 	row := q.db.QueryRow(ctx, findAPIKey, keyHash)
 	var i FindAPIKeyRow
-	err := row.Scan(&i.ID, &i.TeamID, &i.LastUsedAt)
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.Scopes,
+		&i.LastUsedAt,
+	)
 	return i, err
+}
+
+const issueAPIKey = `-- name: IssueAPIKey :one
+INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix,
+    scopes, expires_at, created_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+RETURNING id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix, created_at, last_used_at, revoked_at, scopes, expires_at, created_by
+`
+
+type IssueAPIKeyParams struct {
+	ID           uuid.UUID
+	TeamID       uuid.UUID
+	Name         string
+	KeyHash      []byte
+	KeyPrefix    string
+	ValueLength  int32
+	MaskedPrefix string
+	MaskedSuffix string
+	Scopes       []string
+	ExpiresAt    *time.Time
+	CreatedBy    *uuid.UUID
+}
+
+func (q *Queries) IssueAPIKey(ctx context.Context, arg IssueAPIKeyParams) (APIKey, error) {
+	row := q.db.QueryRow(ctx, issueAPIKey,
+		arg.ID,
+		arg.TeamID,
+		arg.Name,
+		arg.KeyHash,
+		arg.KeyPrefix,
+		arg.ValueLength,
+		arg.MaskedPrefix,
+		arg.MaskedSuffix,
+		arg.Scopes,
+		arg.ExpiresAt,
+		arg.CreatedBy,
+	)
+	var i APIKey
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.Name,
+		&i.KeyHash,
+		&i.KeyPrefix,
+		&i.ValueLength,
+		&i.MaskedPrefix,
+		&i.MaskedSuffix,
+		&i.CreatedAt,
+		&i.LastUsedAt,
+		&i.RevokedAt,
+		&i.Scopes,
+		&i.ExpiresAt,
+		&i.CreatedBy,
+	)
+	return i, err
+}
+
+const listAPIKeys = `-- name: ListAPIKeys :many
+SELECT k.id, k.team_id, k.name, k.key_hash, k.key_prefix, k.value_length, k.masked_prefix, k.masked_suffix, k.created_at, k.last_used_at, k.revoked_at, k.scopes, k.expires_at, k.created_by, u.email AS creator_email FROM api_keys k
+LEFT JOIN users u ON u.id = k.created_by
+WHERE k.team_id = $1 AND k.revoked_at IS NULL
+ORDER BY k.created_at DESC, k.id DESC
+`
+
+type ListAPIKeysRow struct {
+	APIKey       APIKey
+	CreatorEmail *string
+}
+
+// Relies on api_keys_by_team.
+func (q *Queries) ListAPIKeys(ctx context.Context, teamID uuid.UUID) ([]ListAPIKeysRow, error) {
+	rows, err := q.db.Query(ctx, listAPIKeys, teamID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListAPIKeysRow{}
+	for rows.Next() {
+		var i ListAPIKeysRow
+		if err := rows.Scan(
+			&i.APIKey.ID,
+			&i.APIKey.TeamID,
+			&i.APIKey.Name,
+			&i.APIKey.KeyHash,
+			&i.APIKey.KeyPrefix,
+			&i.APIKey.ValueLength,
+			&i.APIKey.MaskedPrefix,
+			&i.APIKey.MaskedSuffix,
+			&i.APIKey.CreatedAt,
+			&i.APIKey.LastUsedAt,
+			&i.APIKey.RevokedAt,
+			&i.APIKey.Scopes,
+			&i.APIKey.ExpiresAt,
+			&i.APIKey.CreatedBy,
+			&i.CreatorEmail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const renameAPIKey = `-- name: RenameAPIKey :execrows
+UPDATE api_keys SET name = $3 WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL
+`
+
+type RenameAPIKeyParams struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+	Name   string
+}
+
+func (q *Queries) RenameAPIKey(ctx context.Context, arg RenameAPIKeyParams) (int64, error) {
+	result, err := q.db.Exec(ctx, renameAPIKey, arg.ID, arg.TeamID, arg.Name)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const revokeAPIKey = `-- name: RevokeAPIKey :execrows
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL
+`
+
+type RevokeAPIKeyParams struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+}
+
+func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (int64, error) {
+	result, err := q.db.Exec(ctx, revokeAPIKey, arg.ID, arg.TeamID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const touchAPIKey = `-- name: TouchAPIKey :exec

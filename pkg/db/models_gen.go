@@ -11,6 +11,37 @@ import (
 	"github.com/google/uuid"
 )
 
+type APIKey struct {
+	ID           uuid.UUID
+	TeamID       uuid.UUID
+	Name         string
+	KeyHash      []byte
+	KeyPrefix    string
+	ValueLength  int32
+	MaskedPrefix string
+	MaskedSuffix string
+	CreatedAt    time.Time
+	LastUsedAt   *time.Time
+	RevokedAt    *time.Time
+	Scopes       []string
+	ExpiresAt    *time.Time
+	CreatedBy    *uuid.UUID
+}
+
+type AccessToken struct {
+	ID           uuid.UUID
+	UserID       uuid.UUID
+	Name         string
+	TokenHash    []byte
+	TokenPrefix  string
+	ValueLength  int32
+	MaskedPrefix string
+	MaskedSuffix string
+	CreatedAt    time.Time
+	ExpiresAt    *time.Time
+	LastUsedAt   *time.Time
+}
+
 type Host struct {
 	ID               uuid.UUID
 	Name             string
@@ -22,6 +53,23 @@ type Host struct {
 	DiskTotalBytes   int64
 	CreatedAt        time.Time
 	LastSeenAt       *time.Time
+	State            string
+	StateChangedAt   time.Time
+	DrainWanted      bool
+	Address          string
+	Tags             []string
+	Follower         int32
+	VCPUOvercommit   float32
+	MemoryOvercommit float32
+	DiskOvercommit   float32
+}
+
+type OneTimeToken struct {
+	TokenHash []byte
+	Purpose   string
+	UserID    *uuid.UUID
+	CreatedAt time.Time
+	ExpiresAt time.Time
 }
 
 type Sandbox struct {
@@ -47,6 +95,8 @@ type Sandbox struct {
 	MemoryMiB           int32
 	DiskMiB             int32
 	EnvdVersion         string
+	Occupies            bool
+	PlacementGroup      string
 }
 
 type Team struct {
@@ -54,4 +104,28 @@ type Team struct {
 	Slug      string
 	Name      string
 	CreatedAt time.Time
+}
+
+type TeamInvitation struct {
+	ID        uuid.UUID
+	TeamID    uuid.UUID
+	Email     string
+	Role      string
+	TokenHash []byte
+	InvitedBy *uuid.UUID
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+type User struct {
+	ID              uuid.UUID
+	Email           string
+	Name            string
+	PasswordHash    string
+	PlatformAdmin   bool
+	TOTPSecret      []byte
+	TOTPConfirmedAt *time.Time
+	TOTPLastStep    int64
+	CreatedAt       time.Time
+	DisabledAt      *time.Time
 }

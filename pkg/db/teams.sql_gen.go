@@ -7,9 +7,63 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
+
+const addMember = `-- name: AddMember :execrows
+INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3)
+ON CONFLICT (team_id, user_id) DO NOTHING
+`
+
+type AddMemberParams struct {
+	TeamID uuid.UUID
+	UserID uuid.UUID
+	Role   string
+}
+
+// No row: is a member already, and keeps the role.
+func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) (int64, error) {
+	result, err := q.db.Exec(ctx, addMember, arg.TeamID, arg.UserID, arg.Role)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const countOwners = `-- name: CountOwners :one
+SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner'
+`
+
+func (q *Queries) CountOwners(ctx context.Context, teamID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countOwners, teamID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const createTeam = `-- name: CreateTeam :one
+INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING id, slug, name, created_at
+`
+
+type CreateTeamParams struct {
+	ID   uuid.UUID
+	Slug string
+	Name string
+}
+
+func (q *Queries) CreateTeam(ctx context.Context, arg CreateTeamParams) (Team, error) {
+	row := q.db.QueryRow(ctx, createTeam, arg.ID, arg.Slug, arg.Name)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+	)
+	return i, err
+}
 
 const ensureTeam = `-- name: EnsureTeam :one
 INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3)
@@ -33,4 +87,209 @@ func (q *Queries) EnsureTeam(ctx context.Context, arg EnsureTeamParams) (Team, e
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const findMembership = `-- name: FindMembership :one
+SELECT team_id, role FROM team_members
+WHERE user_id = $1 AND ($2::uuid IS NULL OR team_id = $2)
+ORDER BY created_at, team_id LIMIT 1
+`
+
+type FindMembershipParams struct {
+	UserID uuid.UUID
+	TeamID *uuid.UUID
+}
+
+type FindMembershipRow struct {
+	TeamID uuid.UUID
+	Role   string
+}
+
+// Without a team: the user's first one.
+func (q *Queries) FindMembership(ctx context.Context, arg FindMembershipParams) (FindMembershipRow, error) {
+	row := q.db.QueryRow(ctx, findMembership, arg.UserID, arg.TeamID)
+	var i FindMembershipRow
+	err := row.Scan(&i.TeamID, &i.Role)
+	return i, err
+}
+
+const findTeamBySlug = `-- name: FindTeamBySlug :one
+SELECT id, slug, name, created_at FROM teams WHERE slug = $1
+`
+
+func (q *Queries) FindTeamBySlug(ctx context.Context, slug string) (Team, error) {
+	row := q.db.QueryRow(ctx, findTeamBySlug, slug)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const getTeam = `-- name: GetTeam :one
+SELECT id, slug, name, created_at FROM teams WHERE id = $1
+`
+
+func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
+	row := q.db.QueryRow(ctx, getTeam, id)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const listMembers = `-- name: ListMembers :many
+SELECT m.user_id, u.email, u.name, m.role, m.created_at, u.totp_confirmed_at IS NOT NULL AS has_second_factor
+FROM team_members m JOIN users u ON u.id = m.user_id
+WHERE m.team_id = $1 ORDER BY m.created_at, m.user_id
+`
+
+type ListMembersRow struct {
+	UserID          uuid.UUID
+	Email           string
+	Name            string
+	Role            string
+	CreatedAt       time.Time
+	HasSecondFactor interface{}
+}
+
+func (q *Queries) ListMembers(ctx context.Context, teamID uuid.UUID) ([]ListMembersRow, error) {
+	rows, err := q.db.Query(ctx, listMembers, teamID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMembersRow{}
+	for rows.Next() {
+		var i ListMembersRow
+		if err := rows.Scan(
+			&i.UserID,
+			&i.Email,
+			&i.Name,
+			&i.Role,
+			&i.CreatedAt,
+			&i.HasSecondFactor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTeamsOfUser = `-- name: ListTeamsOfUser :many
+SELECT t.id, t.name, m.role, m.created_at FROM team_members m JOIN teams t ON t.id = m.team_id
+WHERE m.user_id = $1 ORDER BY m.created_at, t.id
+`
+
+type ListTeamsOfUserRow struct {
+	ID        uuid.UUID
+	Name      string
+	Role      string
+	CreatedAt time.Time
+}
+
+// The first is the one that a request works on that names none. Relies on
+// team_members_by_user.
+func (q *Queries) ListTeamsOfUser(ctx context.Context, userID uuid.UUID) ([]ListTeamsOfUserRow, error) {
+	rows, err := q.db.Query(ctx, listTeamsOfUser, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTeamsOfUserRow{}
+	for rows.Next() {
+		var i ListTeamsOfUserRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Role,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockTeam = `-- name: LockTeam :one
+SELECT id FROM teams WHERE id = $1 FOR UPDATE
+`
+
+// Holds the team's row: changes of its members take turns.
+func (q *Queries) LockTeam(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, lockTeam, id)
+	var id_2 uuid.UUID
+	err := row.Scan(&id_2)
+	return id_2, err
+}
+
+const removeMember = `-- name: RemoveMember :execrows
+DELETE FROM team_members WHERE team_id = $1 AND user_id = $2
+`
+
+type RemoveMemberParams struct {
+	TeamID uuid.UUID
+	UserID uuid.UUID
+}
+
+func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int64, error) {
+	result, err := q.db.Exec(ctx, removeMember, arg.TeamID, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const renameTeam = `-- name: RenameTeam :one
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at
+`
+
+type RenameTeamParams struct {
+	ID   uuid.UUID
+	Name string
+}
+
+func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, error) {
+	row := q.db.QueryRow(ctx, renameTeam, arg.ID, arg.Name)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const setMemberRole = `-- name: SetMemberRole :execrows
+UPDATE team_members SET role = $3 WHERE team_id = $1 AND user_id = $2
+`
+
+type SetMemberRoleParams struct {
+	TeamID uuid.UUID
+	UserID uuid.UUID
+	Role   string
+}
+
+func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (int64, error) {
+	result, err := q.db.Exec(ctx, setMemberRole, arg.TeamID, arg.UserID, arg.Role)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

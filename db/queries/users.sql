@@ -1,0 +1,61 @@
+-- name: CreateUser :one
+INSERT INTO users (id, email, name, password_hash, platform_admin) VALUES ($1, $2, $3, $4, $5)
+RETURNING *;
+
+-- name: GetUser :one
+SELECT * FROM users WHERE id = $1;
+
+-- name: LockUser :one
+-- Holds the user's row, so that one of two changes that depend on it waits.
+SELECT * FROM users WHERE id = $1 FOR UPDATE;
+
+-- name: FindUserByEmail :one
+-- Relies on the unique index over email.
+SELECT * FROM users WHERE email = $1;
+
+-- name: SetPassword :exec
+UPDATE users SET password_hash = $2 WHERE id = $1;
+
+-- name: RehashPassword :exec
+-- Only over the hash that was checked: a change meanwhile wins.
+UPDATE users SET password_hash = @new_hash WHERE id = @id AND password_hash = @old_hash;
+
+-- name: SetUserName :exec
+UPDATE users SET name = $2 WHERE id = $1;
+
+-- name: PlatformAdminExists :one
+SELECT EXISTS (SELECT FROM users WHERE platform_admin);
+
+-- name: LockFirstAdmin :exec
+-- Two who follow the first admin's link at once take turns.
+SELECT pg_advisory_xact_lock(1467114863);
+
+-- name: SetTOTPSecret :exec
+UPDATE users SET totp_secret = $2, totp_confirmed_at = NULL, totp_last_step = 0 WHERE id = $1;
+
+-- name: ConfirmTOTP :exec
+UPDATE users SET totp_confirmed_at = now(), totp_last_step = $2 WHERE id = $1;
+
+-- name: UseTOTPStep :execrows
+-- No row: the code of this step has been used.
+UPDATE users SET totp_last_step = $2 WHERE id = $1 AND totp_last_step < $2;
+
+-- name: ClearTOTP :exec
+UPDATE users SET totp_secret = NULL, totp_confirmed_at = NULL, totp_last_step = 0 WHERE id = $1;
+
+-- name: AddRecoveryCode :exec
+INSERT INTO recovery_codes (user_id, code_hash) VALUES ($1, $2);
+
+-- name: UseRecoveryCode :execrows
+DELETE FROM recovery_codes WHERE user_id = $1 AND code_hash = $2;
+
+-- name: ClearRecoveryCodes :exec
+DELETE FROM recovery_codes WHERE user_id = $1;
+
+-- name: FindUserByIdentity :one
+SELECT u.* FROM users u JOIN user_identities i ON i.user_id = u.id
+WHERE i.provider = $1 AND i.subject = $2;
+
+-- name: AddIdentity :exec
+INSERT INTO user_identities (provider, subject, user_id) VALUES ($1, $2, $3)
+ON CONFLICT (provider, subject) DO NOTHING;
