@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -19,13 +22,14 @@ var statuses = map[fault.Code]int{
 	fault.Conflict:        http.StatusConflict,
 	fault.TooLarge:        http.StatusRequestEntityTooLarge,
 	fault.Exhausted:       http.StatusServiceUnavailable,
+	fault.RateLimited:     http.StatusTooManyRequests,
 	fault.Unavailable:     http.StatusServiceUnavailable,
 	fault.Timeout:         http.StatusGatewayTimeout,
 	fault.Internal:        http.StatusInternalServerError,
 }
 
-// retryAfterSeconds is what a client that meets a 503 is asked to wait.
-const retryAfterSeconds = "1"
+// retryAfter is what a client that meets a 503 is asked to wait.
+const retryAfter = time.Second
 
 // fail answers an error. What is not a fault is logged in full and shown as
 // "internal".
@@ -45,8 +49,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfterSeconds)
+	if status == http.StatusServiceUnavailable || shown.RetryAfter > 0 {
+		wait := max(shown.RetryAfter, retryAfter)
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	writeError(w, status, shown.Message)
 }

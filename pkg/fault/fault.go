@@ -6,6 +6,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of thing went wrong.
@@ -19,8 +20,9 @@ const (
 	NotFound        Code = "not_found"
 	Conflict        Code = "conflict" // not in this state
 	TooLarge        Code = "too_large"
-	Exhausted       Code = "exhausted"   // no room for more
-	Unavailable     Code = "unavailable" // a part of Wrenn is away; try again
+	Exhausted       Code = "exhausted"    // no room for more
+	RateLimited     Code = "rate_limited" // too often; see RetryAfter
+	Unavailable     Code = "unavailable"  // a part of Wrenn is away; try again
 	Timeout         Code = "timeout"
 	Internal        Code = "internal"
 )
@@ -29,7 +31,9 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	cause   error
+	// RetryAfter is how long to wait before trying again; zero where nobody knows.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // New makes a fault.
@@ -40,6 +44,11 @@ func New(code Code, format string, args ...any) *Error {
 // Wrap makes a fault out of an error, which stays visible in the log only.
 func Wrap(code Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), cause: cause}
+}
+
+// TooSoon makes the fault of a client that must wait before it tries again.
+func TooSoon(wait time.Duration, format string, args ...any) *Error {
+	return &Error{Code: RateLimited, Message: fmt.Sprintf(format, args...), RetryAfter: wait}
 }
 
 // Error is the message and, for the log, what caused it.
