@@ -1,12 +1,52 @@
 -- name: EnsureHost :one
-INSERT INTO hosts (id, name) VALUES ($1, $2)
+-- The host on this machine, which is bound by what its agent measures and not by
+-- what it has promised.
+INSERT INTO hosts (id, name, vcpu_overcommit, memory_overcommit, disk_overcommit) VALUES ($1, $2, 1024, 1024, 1024)
 ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
+RETURNING *;
+
+-- name: JoinHost :one
+-- A machine that joins again under its name is the same host, unless it is retired.
+INSERT INTO hosts (id, name, address, tags, vcpu_overcommit, memory_overcommit, disk_overcommit)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (name) DO NOTHING
 RETURNING *;
 
 -- name: UpdateHost :exec
 UPDATE hosts SET version = $2, driver = $3, accelerator = $4, cpu_count = $5,
     memory_total_bytes = $6, disk_total_bytes = $7, last_seen_at = now()
 WHERE id = $1;
+
+-- name: UpdateHostLoad :exec
+-- What may be promised follows what the host says it has.
+INSERT INTO host_loads AS l (host_id, vcpu_capacity, memory_mib_capacity, disk_mib_capacity, memory_available_bytes, disk_available_bytes)
+SELECT h.id, floor(h.cpu_count * h.vcpu_overcommit)::bigint, floor(h.memory_total_bytes / 1048576 * h.memory_overcommit::float8)::bigint,
+    floor(h.disk_total_bytes / 1048576 * h.disk_overcommit::float8)::bigint, @memory_available_bytes, @disk_available_bytes
+FROM hosts h WHERE h.id = @host_id
+ON CONFLICT (host_id) DO UPDATE SET vcpu_capacity = EXCLUDED.vcpu_capacity,
+    memory_mib_capacity = EXCLUDED.memory_mib_capacity, disk_mib_capacity = EXCLUDED.disk_mib_capacity,
+    memory_available_bytes = EXCLUDED.memory_available_bytes, disk_available_bytes = EXCLUDED.disk_available_bytes;
+
+-- name: CountHostCreate :exec
+UPDATE host_loads SET create_successes = create_successes + CASE WHEN @created::boolean THEN 1 ELSE 0 END,
+    create_failures = create_failures + CASE WHEN @created::boolean THEN 0 ELSE 1 END
+WHERE host_id = @host_id;
+
+-- name: SetHostState :one
+-- Compare and set on the state.
+UPDATE hosts SET state = @next_state, state_changed_at = now(), drain_wanted = @drain_wanted
+WHERE id = @id AND state = @from_state
+RETURNING *;
+
+-- name: FollowHosts :exec
+-- Takes hosts that no living control plane follows. SKIP LOCKED lets replicas
+-- share them. The host on this machine is followed by whoever runs beside it.
+UPDATE hosts SET follower = @follower
+WHERE id IN (
+    SELECT h.id FROM hosts h
+    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> @follower AND NOT claimant_alive(h.follower)
+    ORDER BY h.id LIMIT @batch::integer FOR NO KEY UPDATE SKIP LOCKED
+);
 
 -- name: AddHostBuild :exec
 INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
@@ -16,6 +56,69 @@ DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY (@build_ids::
 
 -- name: GetHost :one
 SELECT * FROM hosts WHERE id = $1;
+
+-- name: FindHost :one
+SELECT * FROM hosts WHERE name = $1;
+
+-- name: ListHosts :many
+SELECT * FROM hosts WHERE state <> 'retired' ORDER BY name;
+
+-- name: ListHostLoads :many
+SELECT sqlc.embed(h), sqlc.embed(l),
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.state <> 'retired' ORDER BY h.name;
+
+-- name: ListSchedulable :many
+-- What a scheduler needs to know of every host that may get sandboxes.
+SELECT h.id, h.tags, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
+    l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated,
+    ARRAY(SELECT b.build_id FROM host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.state = 'ready' ORDER BY h.id;
+
+-- name: ListPlacementGroups :many
+-- Served by the index sandboxes_by_group.
+SELECT s.host_id, s.placement_group, count(*)::integer AS members FROM sandboxes s
+WHERE s.occupies AND s.placement_group <> '' GROUP BY s.host_id, s.placement_group;
+
+-- name: LockHostRoom :one
+-- Holds the host's row until the placement commits, so that nobody else can
+-- promise the same room. It answers nothing where there is none.
+SELECT l.* FROM host_loads l JOIN hosts h ON h.id = l.host_id
+WHERE l.host_id = @host_id AND h.state = 'ready'
+    AND (l.vcpu_allocated + @vcpu_count::bigint <= l.vcpu_capacity OR @vcpu_count::bigint = 0)
+    AND (l.memory_mib_allocated + @memory_mib::bigint <= l.memory_mib_capacity OR @memory_mib::bigint = 0)
+    AND (l.disk_mib_allocated + @disk_mib::bigint <= l.disk_mib_capacity OR @disk_mib::bigint = 0)
+FOR UPDATE OF l;
+
+-- name: HostHasGroup :one
+SELECT EXISTS (
+    SELECT 1 FROM sandboxes s WHERE s.host_id = @host_id AND s.placement_group = @placement_group AND s.occupies
+);
+
+-- name: SetPlacementGroup :exec
+UPDATE sandboxes SET placement_group = @placement_group WHERE id = @id;
+
+-- name: CountOnHost :one
+SELECT count(*) FROM sandboxes WHERE host_id = @host_id AND state NOT IN ('killed', 'failed');
+
+-- name: ClaimForDrain :many
+-- Some of what runs on a host, to pause it. Served by the index sandboxes_by_host.
+UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = @claimant, state_changed_at = now()
+WHERE id IN (
+    SELECT s.id FROM sandboxes s WHERE s.host_id = @host_id AND s.state = 'running'
+    ORDER BY s.id LIMIT @batch::integer FOR UPDATE SKIP LOCKED
+)
+RETURNING *;
+
+-- name: KillOnHost :many
+-- What was on a host that is retired is gone with it.
+UPDATE sandboxes SET state = 'killed', version = version + 1, claimant = 0, state_changed_at = now(), ended_at = now(),
+    reason = 'its host was retired'
+WHERE host_id = @host_id AND state NOT IN ('killed', 'failed')
+RETURNING *;
 
 -- name: HasSeenHost :one
 SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);

@@ -25,10 +25,98 @@ func (q *Queries) AddHostBuild(ctx context.Context, arg AddHostBuildParams) erro
 	return err
 }
 
+const claimForDrain = `-- name: ClaimForDrain :many
+UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
+WHERE id IN (
+    SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
+    ORDER BY s.id LIMIT $3::integer FOR UPDATE SKIP LOCKED
+)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+`
+
+type ClaimForDrainParams struct {
+	Claimant int32
+	HostID   uuid.UUID
+	Batch    int32
+}
+
+// Some of what runs on a host, to pause it. Served by the index sandboxes_by_host.
+func (q *Queries) ClaimForDrain(ctx context.Context, arg ClaimForDrainParams) ([]Sandbox, error) {
+	rows, err := q.db.Query(ctx, claimForDrain, arg.Claimant, arg.HostID, arg.Batch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Sandbox{}
+	for rows.Next() {
+		var i Sandbox
+		if err := rows.Scan(
+			&i.ID,
+			&i.TeamID,
+			&i.HostID,
+			&i.TemplateID,
+			&i.Alias,
+			&i.BuildID,
+			&i.State,
+			&i.Version,
+			&i.Claimant,
+			&i.StateChangedAt,
+			&i.Reason,
+			&i.StartedAt,
+			&i.EndAt,
+			&i.EndedAt,
+			&i.AutoPause,
+			&i.AllowInternetAccess,
+			&i.Network,
+			&i.Metadata,
+			&i.VCPUCount,
+			&i.MemoryMiB,
+			&i.DiskMiB,
+			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countHostCreate = `-- name: CountHostCreate :exec
+UPDATE host_loads SET create_successes = create_successes + CASE WHEN $1::boolean THEN 1 ELSE 0 END,
+    create_failures = create_failures + CASE WHEN $1::boolean THEN 0 ELSE 1 END
+WHERE host_id = $2
+`
+
+type CountHostCreateParams struct {
+	Created bool
+	HostID  uuid.UUID
+}
+
+func (q *Queries) CountHostCreate(ctx context.Context, arg CountHostCreateParams) error {
+	_, err := q.db.Exec(ctx, countHostCreate, arg.Created, arg.HostID)
+	return err
+}
+
+const countOnHost = `-- name: CountOnHost :one
+SELECT count(*) FROM sandboxes WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
+`
+
+func (q *Queries) CountOnHost(ctx context.Context, hostID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countOnHost, hostID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const ensureHost = `-- name: EnsureHost :one
-INSERT INTO hosts (id, name) VALUES ($1, $2)
+INSERT INTO hosts (id, name, vcpu_overcommit, memory_overcommit, disk_overcommit) VALUES ($1, $2, 1024, 1024, 1024)
 ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
-RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at
+RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit
 `
 
 type EnsureHostParams struct {
@@ -36,6 +124,8 @@ type EnsureHostParams struct {
 	Name string
 }
 
+// The host on this machine, which is bound by what its agent measures and not by
+// what it has promised.
 func (q *Queries) EnsureHost(ctx context.Context, arg EnsureHostParams) (Host, error) {
 	row := q.db.QueryRow(ctx, ensureHost, arg.ID, arg.Name)
 	var i Host
@@ -50,12 +140,73 @@ func (q *Queries) EnsureHost(ctx context.Context, arg EnsureHostParams) (Host, e
 		&i.DiskTotalBytes,
 		&i.CreatedAt,
 		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
 	)
 	return i, err
 }
 
+const findHost = `-- name: FindHost :one
+SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit FROM hosts WHERE name = $1
+`
+
+func (q *Queries) FindHost(ctx context.Context, name string) (Host, error) {
+	row := q.db.QueryRow(ctx, findHost, name)
+	var i Host
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Version,
+		&i.Driver,
+		&i.Accelerator,
+		&i.CPUCount,
+		&i.MemoryTotalBytes,
+		&i.DiskTotalBytes,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
+	)
+	return i, err
+}
+
+const followHosts = `-- name: FollowHosts :exec
+UPDATE hosts SET follower = $1
+WHERE id IN (
+    SELECT h.id FROM hosts h
+    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> $1 AND NOT claimant_alive(h.follower)
+    ORDER BY h.id LIMIT $2::integer FOR NO KEY UPDATE SKIP LOCKED
+)
+`
+
+type FollowHostsParams struct {
+	Follower int32
+	Batch    int32
+}
+
+// Takes hosts that no living control plane follows. SKIP LOCKED lets replicas
+// share them. The host on this machine is followed by whoever runs beside it.
+func (q *Queries) FollowHosts(ctx context.Context, arg FollowHostsParams) error {
+	_, err := q.db.Exec(ctx, followHosts, arg.Follower, arg.Batch)
+	return err
+}
+
 const getHost = `-- name: GetHost :one
-SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at FROM hosts WHERE id = $1
+SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit FROM hosts WHERE id = $1
 `
 
 func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
@@ -72,6 +223,15 @@ func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
 		&i.DiskTotalBytes,
 		&i.CreatedAt,
 		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
 	)
 	return i, err
 }
@@ -87,6 +247,369 @@ func (q *Queries) HasSeenHost(ctx context.Context) (bool, error) {
 	return exists, err
 }
 
+const hostHasGroup = `-- name: HostHasGroup :one
+SELECT EXISTS (
+    SELECT 1 FROM sandboxes s WHERE s.host_id = $1 AND s.placement_group = $2 AND s.occupies
+)
+`
+
+type HostHasGroupParams struct {
+	HostID         uuid.UUID
+	PlacementGroup string
+}
+
+func (q *Queries) HostHasGroup(ctx context.Context, arg HostHasGroupParams) (bool, error) {
+	row := q.db.QueryRow(ctx, hostHasGroup, arg.HostID, arg.PlacementGroup)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const joinHost = `-- name: JoinHost :one
+INSERT INTO hosts (id, name, address, tags, vcpu_overcommit, memory_overcommit, disk_overcommit)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (name) DO NOTHING
+RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit
+`
+
+type JoinHostParams struct {
+	ID               uuid.UUID
+	Name             string
+	Address          string
+	Tags             []string
+	VCPUOvercommit   float32
+	MemoryOvercommit float32
+	DiskOvercommit   float32
+}
+
+// A machine that joins again under its name is the same host, unless it is retired.
+func (q *Queries) JoinHost(ctx context.Context, arg JoinHostParams) (Host, error) {
+	row := q.db.QueryRow(ctx, joinHost,
+		arg.ID,
+		arg.Name,
+		arg.Address,
+		arg.Tags,
+		arg.VCPUOvercommit,
+		arg.MemoryOvercommit,
+		arg.DiskOvercommit,
+	)
+	var i Host
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Version,
+		&i.Driver,
+		&i.Accelerator,
+		&i.CPUCount,
+		&i.MemoryTotalBytes,
+		&i.DiskTotalBytes,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
+	)
+	return i, err
+}
+
+const killOnHost = `-- name: KillOnHost :many
+UPDATE sandboxes SET state = 'killed', version = version + 1, claimant = 0, state_changed_at = now(), ended_at = now(),
+    reason = 'its host was retired'
+WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+`
+
+// What was on a host that is retired is gone with it.
+func (q *Queries) KillOnHost(ctx context.Context, hostID uuid.UUID) ([]Sandbox, error) {
+	rows, err := q.db.Query(ctx, killOnHost, hostID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Sandbox{}
+	for rows.Next() {
+		var i Sandbox
+		if err := rows.Scan(
+			&i.ID,
+			&i.TeamID,
+			&i.HostID,
+			&i.TemplateID,
+			&i.Alias,
+			&i.BuildID,
+			&i.State,
+			&i.Version,
+			&i.Claimant,
+			&i.StateChangedAt,
+			&i.Reason,
+			&i.StartedAt,
+			&i.EndAt,
+			&i.EndedAt,
+			&i.AutoPause,
+			&i.AllowInternetAccess,
+			&i.Network,
+			&i.Metadata,
+			&i.VCPUCount,
+			&i.MemoryMiB,
+			&i.DiskMiB,
+			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHostLoads = `-- name: ListHostLoads :many
+SELECT h.id, h.name, h.version, h.driver, h.accelerator, h.cpu_count, h.memory_total_bytes, h.disk_total_bytes, h.created_at, h.last_seen_at, h.state, h.state_changed_at, h.drain_wanted, h.address, h.tags, h.follower, h.vcpu_overcommit, h.memory_overcommit, h.disk_overcommit, l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.state <> 'retired' ORDER BY h.name
+`
+
+type ListHostLoadsRow struct {
+	Host          Host
+	HostLoad      HostLoad
+	StartingCount int32
+	PausedCount   int32
+}
+
+func (q *Queries) ListHostLoads(ctx context.Context) ([]ListHostLoadsRow, error) {
+	rows, err := q.db.Query(ctx, listHostLoads)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListHostLoadsRow{}
+	for rows.Next() {
+		var i ListHostLoadsRow
+		if err := rows.Scan(
+			&i.Host.ID,
+			&i.Host.Name,
+			&i.Host.Version,
+			&i.Host.Driver,
+			&i.Host.Accelerator,
+			&i.Host.CPUCount,
+			&i.Host.MemoryTotalBytes,
+			&i.Host.DiskTotalBytes,
+			&i.Host.CreatedAt,
+			&i.Host.LastSeenAt,
+			&i.Host.State,
+			&i.Host.StateChangedAt,
+			&i.Host.DrainWanted,
+			&i.Host.Address,
+			&i.Host.Tags,
+			&i.Host.Follower,
+			&i.Host.VCPUOvercommit,
+			&i.Host.MemoryOvercommit,
+			&i.Host.DiskOvercommit,
+			&i.HostLoad.HostID,
+			&i.HostLoad.VCPUCapacity,
+			&i.HostLoad.MemoryMiBCapacity,
+			&i.HostLoad.DiskMiBCapacity,
+			&i.HostLoad.VCPUAllocated,
+			&i.HostLoad.MemoryMiBAllocated,
+			&i.HostLoad.DiskMiBAllocated,
+			&i.HostLoad.SandboxCount,
+			&i.HostLoad.MemoryAvailableBytes,
+			&i.HostLoad.DiskAvailableBytes,
+			&i.HostLoad.CreateSuccesses,
+			&i.HostLoad.CreateFailures,
+			&i.StartingCount,
+			&i.PausedCount,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listHosts = `-- name: ListHosts :many
+SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit FROM hosts WHERE state <> 'retired' ORDER BY name
+`
+
+func (q *Queries) ListHosts(ctx context.Context) ([]Host, error) {
+	rows, err := q.db.Query(ctx, listHosts)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Host{}
+	for rows.Next() {
+		var i Host
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Version,
+			&i.Driver,
+			&i.Accelerator,
+			&i.CPUCount,
+			&i.MemoryTotalBytes,
+			&i.DiskTotalBytes,
+			&i.CreatedAt,
+			&i.LastSeenAt,
+			&i.State,
+			&i.StateChangedAt,
+			&i.DrainWanted,
+			&i.Address,
+			&i.Tags,
+			&i.Follower,
+			&i.VCPUOvercommit,
+			&i.MemoryOvercommit,
+			&i.DiskOvercommit,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPlacementGroups = `-- name: ListPlacementGroups :many
+SELECT s.host_id, s.placement_group, count(*)::integer AS members FROM sandboxes s
+WHERE s.occupies AND s.placement_group <> '' GROUP BY s.host_id, s.placement_group
+`
+
+type ListPlacementGroupsRow struct {
+	HostID         uuid.UUID
+	PlacementGroup string
+	Members        int32
+}
+
+// Served by the index sandboxes_by_group.
+func (q *Queries) ListPlacementGroups(ctx context.Context) ([]ListPlacementGroupsRow, error) {
+	rows, err := q.db.Query(ctx, listPlacementGroups)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPlacementGroupsRow{}
+	for rows.Next() {
+		var i ListPlacementGroupsRow
+		if err := rows.Scan(&i.HostID, &i.PlacementGroup, &i.Members); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listSchedulable = `-- name: ListSchedulable :many
+SELECT h.id, h.tags, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
+    l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated,
+    ARRAY(SELECT b.build_id FROM host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.state = 'ready' ORDER BY h.id
+`
+
+type ListSchedulableRow struct {
+	ID                 uuid.UUID
+	Tags               []string
+	VCPUCapacity       int64
+	MemoryMiBCapacity  int64
+	DiskMiBCapacity    int64
+	VCPUAllocated      int64
+	MemoryMiBAllocated int64
+	DiskMiBAllocated   int64
+	Builds             []uuid.UUID
+}
+
+// What a scheduler needs to know of every host that may get sandboxes.
+func (q *Queries) ListSchedulable(ctx context.Context) ([]ListSchedulableRow, error) {
+	rows, err := q.db.Query(ctx, listSchedulable)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSchedulableRow{}
+	for rows.Next() {
+		var i ListSchedulableRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Tags,
+			&i.VCPUCapacity,
+			&i.MemoryMiBCapacity,
+			&i.DiskMiBCapacity,
+			&i.VCPUAllocated,
+			&i.MemoryMiBAllocated,
+			&i.DiskMiBAllocated,
+			&i.Builds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockHostRoom = `-- name: LockHostRoom :one
+SELECT l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures FROM host_loads l JOIN hosts h ON h.id = l.host_id
+WHERE l.host_id = $1 AND h.state = 'ready'
+    AND (l.vcpu_allocated + $2::bigint <= l.vcpu_capacity OR $2::bigint = 0)
+    AND (l.memory_mib_allocated + $3::bigint <= l.memory_mib_capacity OR $3::bigint = 0)
+    AND (l.disk_mib_allocated + $4::bigint <= l.disk_mib_capacity OR $4::bigint = 0)
+FOR UPDATE OF l
+`
+
+type LockHostRoomParams struct {
+	HostID    uuid.UUID
+	VCPUCount int64
+	MemoryMiB int64
+	DiskMiB   int64
+}
+
+// Holds the host's row until the placement commits, so that nobody else can
+// promise the same room. It answers nothing where there is none.
+func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (HostLoad, error) {
+	row := q.db.QueryRow(ctx, lockHostRoom,
+		arg.HostID,
+		arg.VCPUCount,
+		arg.MemoryMiB,
+		arg.DiskMiB,
+	)
+	var i HostLoad
+	err := row.Scan(
+		&i.HostID,
+		&i.VCPUCapacity,
+		&i.MemoryMiBCapacity,
+		&i.DiskMiBCapacity,
+		&i.VCPUAllocated,
+		&i.MemoryMiBAllocated,
+		&i.DiskMiBAllocated,
+		&i.SandboxCount,
+		&i.MemoryAvailableBytes,
+		&i.DiskAvailableBytes,
+		&i.CreateSuccesses,
+		&i.CreateFailures,
+	)
+	return i, err
+}
+
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY ($2::uuid[]))
 `
@@ -98,6 +621,66 @@ type RemoveOtherHostBuildsParams struct {
 
 func (q *Queries) RemoveOtherHostBuilds(ctx context.Context, arg RemoveOtherHostBuildsParams) error {
 	_, err := q.db.Exec(ctx, removeOtherHostBuilds, arg.HostID, arg.BuildIds)
+	return err
+}
+
+const setHostState = `-- name: SetHostState :one
+UPDATE hosts SET state = $1, state_changed_at = now(), drain_wanted = $2
+WHERE id = $3 AND state = $4
+RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit
+`
+
+type SetHostStateParams struct {
+	NextState   string
+	DrainWanted bool
+	ID          uuid.UUID
+	FromState   string
+}
+
+// Compare and set on the state.
+func (q *Queries) SetHostState(ctx context.Context, arg SetHostStateParams) (Host, error) {
+	row := q.db.QueryRow(ctx, setHostState,
+		arg.NextState,
+		arg.DrainWanted,
+		arg.ID,
+		arg.FromState,
+	)
+	var i Host
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Version,
+		&i.Driver,
+		&i.Accelerator,
+		&i.CPUCount,
+		&i.MemoryTotalBytes,
+		&i.DiskTotalBytes,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
+	)
+	return i, err
+}
+
+const setPlacementGroup = `-- name: SetPlacementGroup :exec
+UPDATE sandboxes SET placement_group = $1 WHERE id = $2
+`
+
+type SetPlacementGroupParams struct {
+	PlacementGroup string
+	ID             string
+}
+
+func (q *Queries) SetPlacementGroup(ctx context.Context, arg SetPlacementGroupParams) error {
+	_, err := q.db.Exec(ctx, setPlacementGroup, arg.PlacementGroup, arg.ID)
 	return err
 }
 
@@ -127,5 +710,27 @@ func (q *Queries) UpdateHost(ctx context.Context, arg UpdateHostParams) error {
 		arg.MemoryTotalBytes,
 		arg.DiskTotalBytes,
 	)
+	return err
+}
+
+const updateHostLoad = `-- name: UpdateHostLoad :exec
+INSERT INTO host_loads AS l (host_id, vcpu_capacity, memory_mib_capacity, disk_mib_capacity, memory_available_bytes, disk_available_bytes)
+SELECT h.id, floor(h.cpu_count * h.vcpu_overcommit)::bigint, floor(h.memory_total_bytes / 1048576 * h.memory_overcommit::float8)::bigint,
+    floor(h.disk_total_bytes / 1048576 * h.disk_overcommit::float8)::bigint, $1, $2
+FROM hosts h WHERE h.id = $3
+ON CONFLICT (host_id) DO UPDATE SET vcpu_capacity = EXCLUDED.vcpu_capacity,
+    memory_mib_capacity = EXCLUDED.memory_mib_capacity, disk_mib_capacity = EXCLUDED.disk_mib_capacity,
+    memory_available_bytes = EXCLUDED.memory_available_bytes, disk_available_bytes = EXCLUDED.disk_available_bytes
+`
+
+type UpdateHostLoadParams struct {
+	MemoryAvailableBytes int64
+	DiskAvailableBytes   int64
+	HostID               uuid.UUID
+}
+
+// What may be promised follows what the host says it has.
+func (q *Queries) UpdateHostLoad(ctx context.Context, arg UpdateHostLoadParams) error {
+	_, err := q.db.Exec(ctx, updateHostLoad, arg.MemoryAvailableBytes, arg.DiskAvailableBytes, arg.HostID)
 	return err
 }

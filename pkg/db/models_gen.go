@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type APIKey struct {
@@ -42,6 +43,13 @@ type AccessToken struct {
 	LastUsedAt   *time.Time
 }
 
+type CertificateAuthority struct {
+	Singleton   bool
+	Certificate []byte
+	SealedKey   []byte
+	CreatedAt   time.Time
+}
+
 type Host struct {
 	ID               uuid.UUID
 	Name             string
@@ -62,6 +70,31 @@ type Host struct {
 	VCPUOvercommit   float32
 	MemoryOvercommit float32
 	DiskOvercommit   float32
+}
+
+type HostLoad struct {
+	HostID               uuid.UUID
+	VCPUCapacity         int64
+	MemoryMiBCapacity    int64
+	DiskMiBCapacity      int64
+	VCPUAllocated        int64
+	MemoryMiBAllocated   int64
+	DiskMiBAllocated     int64
+	SandboxCount         int32
+	MemoryAvailableBytes int64
+	DiskAvailableBytes   int64
+	CreateSuccesses      int64
+	CreateFailures       int64
+}
+
+type HostToken struct {
+	ID        uuid.UUID
+	TokenHash []byte
+	Tags      []string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	UsedAt    *time.Time
+	HostID    *uuid.UUID
 }
 
 type OneTimeToken struct {
@@ -115,6 +148,26 @@ type TeamInvitation struct {
 	InvitedBy *uuid.UUID
 	CreatedAt time.Time
 	ExpiresAt time.Time
+}
+
+type TeamLimit struct {
+	TeamID              uuid.UUID
+	MaxSandboxes        pgtype.Int4
+	MaxVCPUCount        pgtype.Int8
+	MaxMemoryMiB        pgtype.Int8
+	MaxDiskMiB          pgtype.Int8
+	MaxBuilds           pgtype.Int4
+	MaxCreatesPerMinute pgtype.Int4
+}
+
+type TeamUse struct {
+	TeamID           uuid.UUID
+	SandboxCount     int32
+	VCPUCount        int64
+	MemoryMiB        int64
+	DiskMiB          int64
+	CreateAllowance  float64
+	CreateRefilledAt time.Time
 }
 
 type User struct {

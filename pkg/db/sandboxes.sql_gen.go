@@ -16,7 +16,7 @@ import (
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type BeginTransitionParams struct {
@@ -61,6 +61,8 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
@@ -72,7 +74,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type ClaimExpiredParams struct {
@@ -113,6 +115,8 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.MemoryMiB,
 			&i.DiskMiB,
 			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
 		); err != nil {
 			return nil, err
 		}
@@ -127,7 +131,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type ClaimRunningParams struct {
@@ -168,6 +172,8 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.MemoryMiB,
 			&i.DiskMiB,
 			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
 		); err != nil {
 			return nil, err
 		}
@@ -210,7 +216,7 @@ const createSandbox = `-- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type CreateSandboxParams struct {
@@ -277,6 +283,8 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
@@ -284,7 +292,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type ExtendEndParams struct {
@@ -319,12 +327,14 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -353,6 +363,8 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
@@ -400,7 +412,7 @@ func (q *Queries) ListOnHost(ctx context.Context, hostID uuid.UUID) ([]ListOnHos
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -463,6 +475,8 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.MemoryMiB,
 			&i.DiskMiB,
 			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
 		); err != nil {
 			return nil, err
 		}
@@ -475,7 +489,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -538,6 +552,8 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.MemoryMiB,
 			&i.DiskMiB,
 			&i.EnvdVersion,
+			&i.Occupies,
+			&i.PlacementGroup,
 		); err != nil {
 			return nil, err
 		}
@@ -581,7 +597,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type SetEndParams struct {
@@ -616,6 +632,8 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
@@ -627,7 +645,7 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type StartRunningParams struct {
@@ -677,6 +695,8 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
@@ -685,7 +705,7 @@ const transition = `-- name: Transition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $3 AND version = $4
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
 `
 
 type TransitionParams struct {
@@ -727,6 +747,8 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
 	)
 	return i, err
 }
