@@ -97,7 +97,7 @@ func (m *measurements) report() *report {
 		Comparisons: []comparison{
 			compare("create", createByWrenn.P50/createByHand.P50, "× by hand", createTarget),
 			compare("create, held ready", warm.P50/warmByHand.P50, "× by hand", warmTarget),
-			compare("ten forks", forks.P50/answered.P50, "× one create", forksTarget),
+			compare("ten forks", forks.P50/createByWrenn.P50, "× one create", forksTarget),
 			compare("a sandbox at rest", m.fleetMemory/(1<<20), "MiB", idleTarget),
 			compare("pause", pauseByWrenn.P50/pauseByHand.P50, "× by hand", pauseTarget),
 			// Bare QEMU resumes as it starts from a template: by a restore.

@@ -28,7 +28,7 @@ var DefaultRange = netip.MustParsePrefix("10.213.0.0/16")
 
 // readySlots is how many slots are kept made ahead: making one takes tens of
 // milliseconds, which no create should wait for.
-const readySlots = 4
+const readySlots = 8
 
 // lockPath keeps two pools of one machine from taking the same address.
 const lockPath = "/run/wrenn-network.lock"

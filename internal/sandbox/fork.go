@@ -6,15 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sync/errgroup"
+
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
 const (
 	// maxForks is how many sandboxes one call makes at most.
 	maxForks = 100
-	// forkParallelism bounds how many are started at once.
-	forkParallelism = 4
+	// minForkParallelism and maxForkParallelism bound how many are started at
+	// once: one for each of the host's CPUs, which a start keeps busy.
+	minForkParallelism, maxForkParallelism = 2, 16
 )
 
 // Fork is a sandbox to be made from another.
@@ -48,7 +52,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 	parent.mutex.Lock()
 	buildID, policy := parent.record.BuildID, parent.record.Network
 	parent.mutex.Unlock()
-	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()))
+	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()), snapshot.TakeTransient)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +60,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 	defer func() { err = errors.Join(err, taken.Remove()) }()
 	results := make([]ForkResult, len(forks))
 	var group errgroup.Group
-	group.SetLimit(forkParallelism)
+	group.SetLimit(min(max(runtime.NumCPU(), minForkParallelism), maxForkParallelism))
 	for i, fork := range forks {
 		group.Go(func() error {
 			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Network: policy}

@@ -26,7 +26,7 @@ func (m *Manager) Snapshot(ctx context.Context, id, buildID string) (*snapshot.S
 	if _, err := m.build(buildID); err == nil {
 		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
 	}
-	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, buildID))
+	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, buildID), snapshot.Take)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,11 @@ func (m *Manager) build(buildID string) (*snapshot.Snapshot, error) {
 	return nil, fmt.Errorf("%s: %w", buildID, ErrTemplateNotFound)
 }
 
+// take is snapshot.Take or its like.
+type take func(context.Context, snapshot.Source, snapshot.Manifest, string) (*snapshot.Snapshot, error)
+
 // capture takes a snapshot of a running sandbox into a directory.
-func (m *Manager) capture(ctx context.Context, id, buildID, directory string) (*snapshot.Snapshot, error) {
+func (m *Manager) capture(ctx context.Context, id, buildID, directory string, take take) (*snapshot.Snapshot, error) {
 	s, err := m.find(id)
 	if err != nil {
 		return nil, err
@@ -76,7 +79,7 @@ func (m *Manager) capture(ctx context.Context, id, buildID, directory string) (*
 	}
 	m.announce(s)
 	began := time.Now()
-	taken, err := m.takeRunning(ctx, s, buildID, directory)
+	taken, err := m.takeRunning(ctx, s, buildID, directory, take)
 	if err == nil {
 		err = s.guest.goOn(ctx)
 	}
@@ -93,7 +96,7 @@ func (m *Manager) capture(ctx context.Context, id, buildID, directory string) (*
 }
 
 // takeRunning stops the guest and writes it down, and leaves it stopped.
-func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, directory string) (*snapshot.Snapshot, error) {
+func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, directory string, take take) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
@@ -107,7 +110,7 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, director
 	}
 	manifest := s.manifest()
 	manifest.BuildID, manifest.AccessToken = buildID, s.guest.token
-	return snapshot.Take(ctx, s.source(), manifest, directory)
+	return take(ctx, s.source(), manifest, directory)
 }
 
 // goOn lets a guest run on in the life it had, its clients' streams included.

@@ -74,7 +74,17 @@ type Source struct {
 
 // Take writes a snapshot of a paused machine into directory, which must not
 // exist. It is durable on return, and it is there whole or not at all.
-func Take(ctx context.Context, source Source, manifest Manifest, directory string) (_ *Snapshot, err error) {
+func Take(ctx context.Context, source Source, manifest Manifest, directory string) (*Snapshot, error) {
+	return take(ctx, source, manifest, directory, true)
+}
+
+// TakeTransient is Take for a snapshot that nobody needs any more when the host
+// has crashed: it does not wait for the disk.
+func TakeTransient(ctx context.Context, source Source, manifest Manifest, directory string) (*Snapshot, error) {
+	return take(ctx, source, manifest, directory, false)
+}
+
+func take(ctx context.Context, source Source, manifest Manifest, directory string, durable bool) (_ *Snapshot, err error) {
 	temporary := directory + ".new"
 	if err := os.RemoveAll(temporary); err != nil {
 		return nil, fmt.Errorf("remove unfinished snapshot: %w", err)
@@ -92,10 +102,19 @@ func Take(ctx context.Context, source Source, manifest Manifest, directory strin
 	if err := unfinished.write(ctx, source); err != nil {
 		return nil, err
 	}
-	if err := unfinished.publish(directory); err != nil {
-		return nil, err
+	if durable {
+		if err := unfinished.sync(); err != nil {
+			return nil, err
+		}
 	}
-	return &Snapshot{Manifest: manifest, Dir: directory}, nil
+	if err := os.Rename(temporary, directory); err != nil {
+		return nil, fmt.Errorf("publish snapshot: %w", err)
+	}
+	made := &Snapshot{Manifest: manifest, Dir: directory}
+	if !durable {
+		return made, nil
+	}
+	return made, disk.SyncFile(filepath.Dir(directory))
 }
 
 // write makes all files of a snapshot.
@@ -151,15 +170,12 @@ func writeManifest(directory string, manifest Manifest) error {
 	return nil
 }
 
-// publish makes every file durable and then gives the directory its name.
-func (s *Snapshot) publish(directory string) error {
+// sync makes every file durable.
+func (s *Snapshot) sync() error {
 	for _, name := range append(s.files(), ".") {
 		if err := disk.SyncFile(filepath.Join(s.Dir, name)); err != nil {
 			return err
 		}
 	}
-	if err := os.Rename(s.Dir, directory); err != nil {
-		return fmt.Errorf("publish snapshot: %w", err)
-	}
-	return disk.SyncFile(filepath.Dir(directory))
+	return nil
 }
