@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -26,7 +27,7 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			principal, err := s.Authenticator.Authorize(r.Context(), rule, credentialsOf(r))
+			principal, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
 			if err != nil {
 				s.fail(w, r, err)
 				return
@@ -36,6 +37,18 @@ func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	}
 }
 
-func credentialsOf(r *http.Request) auth.Credentials {
-	return auth.Credentials{APIKey: r.Header.Get("X-API-Key")}
+func (s *Server) credentialsOf(r *http.Request) auth.Credentials {
+	given := auth.Credentials{
+		APIKey: r.Header.Get("X-API-Key"), AdminToken: r.Header.Get("X-Admin-Token"),
+		CSRF: r.Header.Get("X-CSRF-Token"), Unsafe: r.Method != http.MethodGet && r.Method != http.MethodHead,
+		HeaderTeam: r.Header.Get("X-Team-ID"), PathTeam: chi.URLParam(r, "teamID"),
+		Address: s.Clients.Address(r),
+	}
+	if scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "Bearer") {
+		given.Bearer = token
+	}
+	if cookie, err := r.Cookie(s.sessionCookie()); err == nil {
+		given.Session = cookie.Value
+	}
+	return given
 }

@@ -51,7 +51,11 @@ type Server struct {
 	Healthy func(ctx context.Context) error
 	// Domain is what the host names of sandboxes end in.
 	Domain string
-	Log    *slog.Logger
+	// PublicURL is where browsers reach this server.
+	PublicURL string
+	// Clients knows where requests come from.
+	Clients Clients
+	Log     *slog.Logger
 
 	gate gate
 }

@@ -6,26 +6,37 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Credentials are what a request brings to prove who makes it.
-type Credentials struct {
-	APIKey string
-}
-
-// touchEvery is how exact the time of a credential's last use is.
-const touchEvery = time.Minute
+const (
+	// touchEvery is how exact the time of a credential's last use is.
+	touchEvery = time.Minute
+	// SessionIdle is how long a session lives that nobody uses.
+	SessionIdle = 3 * 24 * time.Hour
+	// Who tries wrong credentials from one address may do so this often.
+	failureBurst    = 100
+	failureInterval = time.Second
+)
 
 // Authenticator finds the principal behind a credential. It asks the database
 // each time, so that a revocation takes effect at once.
-type Authenticator struct{ queries *db.Queries }
+type Authenticator struct {
+	Queries *db.Queries
+	// AdminToken is what X-Admin-Token must be; empty where nothing is.
+	AdminToken string
+	// Failures counts wrong credentials by the address that they came from.
+	Failures *Limiter
+}
 
-// NewAuthenticator makes an Authenticator.
-func NewAuthenticator(queries *db.Queries) *Authenticator { return &Authenticator{queries: queries} }
+// NewAuthenticator makes an Authenticator with the usual limits.
+func NewAuthenticator(queries *db.Queries, adminToken string) *Authenticator {
+	return &Authenticator{Queries: queries, AdminToken: adminToken, Failures: NewLimiter(failureBurst, failureInterval)}
+}
 
 // Authorize answers who makes a request, or a fault where the rule does not let
 // them in.
@@ -33,37 +44,126 @@ func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credenti
 	if rule.IsPublic() {
 		return Principal{}, nil
 	}
-	principal, err := a.key(ctx, given.APIKey)
+	principal, err := a.identify(ctx, rule, given)
 	if err != nil {
 		return Principal{}, err
 	}
 	if !rule.Accepts(principal.Kind) {
-		return Principal{}, fault.New(fault.Forbidden, "an API key is not enough here")
+		return Principal{}, fault.New(fault.Forbidden, "%s", rule.refusal())
 	}
-	if rule.ForTeam() && !principal.May(rule.Permission()) {
-		return Principal{}, fault.New(fault.Forbidden, "the permission %s is needed", rule.Permission())
+	if rule.audience == admins && !principal.PlatformAdmin {
+		return Principal{}, fault.New(fault.Forbidden, "only an admin of this installation may do this")
+	}
+	if !rule.ForTeam() {
+		return principal, nil
+	}
+	if principal, err = a.inTeam(ctx, principal, given); err != nil {
+		return Principal{}, err
+	}
+	if !principal.May(rule.permission) {
+		return Principal{}, fault.New(fault.Forbidden, "the permission %s is needed", rule.permission)
 	}
 	return principal, nil
 }
 
-func (a *Authenticator) key(ctx context.Context, key string) (Principal, error) {
-	if key == "" {
-		return Principal{}, fault.New(fault.Unauthenticated, "an API key is needed in the header X-API-Key")
+// identify checks one credential: the first that the rule accepts or, where it
+// accepts none of them, the first. One that is wrong is never made up for by
+// another.
+func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentials) (Principal, error) {
+	kind, ok := given.choose(rule)
+	if !ok {
+		return Principal{}, fault.New(fault.Unauthenticated, "%s", rule.missing())
 	}
-	if !IsKey(key) {
-		return Principal{}, fault.New(fault.Unauthenticated, "the API key is not valid")
+	if err := a.Failures.Check(given.Address); err != nil {
+		return Principal{}, err
 	}
-	found, err := a.queries.FindAPIKey(ctx, HashKey(key))
+	principal, err := a.check(ctx, kind, given)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Principal{}, fault.New(fault.Unauthenticated, "the API key is not valid")
+		// The failure that is one too many is answered like the ones before.
+		_ = a.Failures.Take(given.Address)
+		return Principal{}, fault.New(fault.Unauthenticated, "the %s is not valid", kind.noun())
 	}
-	if err != nil {
-		return Principal{}, fmt.Errorf("find API key: %w", err)
+	if err != nil && fault.CodeOf(err) == fault.Internal {
+		return Principal{}, fmt.Errorf("check %s: %w", kind.noun(), err)
 	}
-	if found.LastUsedAt == nil || time.Since(*found.LastUsedAt) > touchEvery {
-		if err := a.queries.TouchAPIKey(ctx, found.ID); err != nil {
-			return Principal{}, fmt.Errorf("note the use of an API key: %w", err)
+	return principal, err
+}
+
+// check answers pgx.ErrNoRows for a credential that is not, or no longer, valid.
+func (a *Authenticator) check(ctx context.Context, kind Kind, given Credentials) (Principal, error) {
+	switch kind {
+	case ByKey:
+		return a.key(ctx, given.APIKey)
+	case ByAccessToken:
+		return a.accessToken(ctx, given.Bearer)
+	case BySession:
+		return a.session(ctx, given)
+	case ByAdminToken:
+		if a.AdminToken != "" && Equal(given.AdminToken, a.AdminToken) {
+			return Principal{Kind: ByAdminToken, PlatformAdmin: true}, nil
 		}
 	}
-	return Principal{Kind: ByKey, TeamID: found.TeamID, KeyID: found.ID}, nil
+	return Principal{}, pgx.ErrNoRows
+}
+
+func (a *Authenticator) key(ctx context.Context, key string) (Principal, error) {
+	if !IsKey(key) {
+		return Principal{}, pgx.ErrNoRows
+	}
+	found, err := a.Queries.FindAPIKey(ctx, HashKey(key))
+	if err != nil {
+		return Principal{}, err
+	}
+	principal := Principal{Kind: ByKey, TeamID: found.TeamID, KeyID: found.ID, Scopes: scopesOf(found.Scopes)}
+	return principal, touch(ctx, found.LastUsedAt, found.ID, a.Queries.TouchAPIKey)
+}
+
+// scopesOf keeps nil, which is all scopes, apart from none.
+func scopesOf(names []string) []Permission {
+	if names == nil {
+		return nil
+	}
+	scopes := make([]Permission, 0, len(names))
+	for _, name := range names {
+		scopes = append(scopes, Permission(name))
+	}
+	return scopes
+}
+
+func (a *Authenticator) accessToken(ctx context.Context, token string) (Principal, error) {
+	if !IsAccessToken(token) {
+		return Principal{}, pgx.ErrNoRows
+	}
+	found, err := a.Queries.FindAccessToken(ctx, HashKey(token))
+	if err != nil {
+		return Principal{}, err
+	}
+	principal := Principal{
+		Kind: ByAccessToken, UserID: found.UserID, Email: found.Email, TokenID: found.ID, PlatformAdmin: found.PlatformAdmin,
+	}
+	return principal, touch(ctx, found.LastUsedAt, found.ID, a.Queries.TouchAccessToken)
+}
+
+func (a *Authenticator) session(ctx context.Context, given Credentials) (Principal, error) {
+	found, err := a.Queries.FindSession(ctx, db.FindSessionParams{
+		TokenHash: HashKey(given.Session), IdleSince: time.Now().Add(-SessionIdle),
+	})
+	if err != nil {
+		return Principal{}, err
+	}
+	if given.Unsafe && !Equal(given.CSRF, CSRFToken(given.Session)) {
+		return Principal{}, fault.New(fault.Forbidden, "the header X-CSRF-Token must be the session's csrfToken")
+	}
+	principal := Principal{Kind: BySession, UserID: found.UserID, Email: found.Email, PlatformAdmin: found.PlatformAdmin}
+	return principal, touch(ctx, &found.LastUsedAt, found.ID, a.Queries.TouchSession)
+}
+
+func touch(ctx context.Context, last *time.Time, id uuid.UUID, write func(context.Context, uuid.UUID) error) error {
+	if last != nil && time.Since(*last) <= touchEvery {
+		return nil
+	}
+	if err := write(ctx, id); err != nil {
+		return fmt.Errorf("note its use: %w", err)
+	}
+	return nil
 }

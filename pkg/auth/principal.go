@@ -18,6 +18,20 @@ const (
 	ByAdminToken  Kind = "admin_token"
 )
 
+// noun is what a message calls the credential.
+func (k Kind) noun() string {
+	switch k {
+	case ByKey:
+		return "API key"
+	case ByAccessToken:
+		return "access token"
+	case BySession:
+		return "session"
+	default:
+		return "admin token"
+	}
+}
+
 // Principal is who makes a request. It lives as long as the request: what was
 // revoked since is found out by the next one.
 type Principal struct {

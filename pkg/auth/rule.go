@@ -13,6 +13,7 @@ type audience int
 const (
 	nobody audience = iota
 	anybody
+	sessions
 	users
 	members
 	team
@@ -21,6 +22,10 @@ const (
 
 // Public lets everybody in, without a credential.
 func Public() Rule { return Rule{audience: anybody} }
+
+// BySignIn lets every user in who has signed in, and no access token: a token
+// that leaked must not be able to change how its user signs in.
+func BySignIn() Rule { return Rule{audience: sessions} }
 
 // AnyUser lets every signed-in user in, by session or access token.
 func AnyUser() Rule { return Rule{audience: users} }
@@ -47,9 +52,32 @@ func (r Rule) ForTeam() bool { return r.audience == members || r.audience == tea
 // Accepts says whether a kind of principal can pass, if it has the permission.
 func (r Rule) Accepts(kind Kind) bool {
 	return slices.Contains(map[audience][]Kind{
-		users:   {BySession, ByAccessToken},
-		members: {BySession, ByAccessToken, ByAdminToken},
-		team:    {ByKey, BySession, ByAccessToken, ByAdminToken},
-		admins:  {BySession, ByAccessToken, ByAdminToken},
+		sessions: {BySession},
+		users:    {BySession, ByAccessToken},
+		members:  {BySession, ByAccessToken, ByAdminToken},
+		team:     {ByKey, BySession, ByAccessToken, ByAdminToken},
+		admins:   {BySession, ByAccessToken, ByAdminToken},
 	}[r.audience], kind)
+}
+
+// missing says what a request without a credential lacks.
+func (r Rule) missing() string {
+	switch r.audience {
+	case team:
+		return "an API key is needed in the header X-API-Key, or an access token in Authorization"
+	case admins:
+		return "the header X-Admin-Token is missing"
+	case sessions:
+		return "sign in first"
+	default:
+		return "sign in first, or send an access token in the header Authorization"
+	}
+}
+
+// refusal says why a valid credential is not enough.
+func (r Rule) refusal() string {
+	if r.audience == sessions {
+		return "only a person who has signed in may do this"
+	}
+	return "this credential is not enough: only a user may do this"
 }

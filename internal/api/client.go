@@ -1,0 +1,46 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Clients knows where requests come from.
+type Clients struct {
+	// TrustedProxies are the networks of proxies in front whose X-Forwarded-For
+	// is believed.
+	TrustedProxies []netip.Prefix
+}
+
+// Address is the address of the client: the peer of the connection or, behind
+// proxies that are trusted, the last one that such a proxy has named.
+func (c Clients) Address(r *http.Request) string {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && c.trusts(peer); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		peer = hop.Unmap().String()
+	}
+	return peer
+}
+
+func (c Clients) trusts(peer string) bool {
+	address, err := netip.ParseAddr(peer)
+	if err != nil {
+		return false
+	}
+	for _, network := range c.TrustedProxies {
+		if network.Contains(address.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
