@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,11 +35,27 @@ type Config struct {
 	LogLevel   slog.Level
 	// LogFormat is "text" or "json".
 	LogFormat string
+	// Mail is how mail is sent.
+	Mail Mail
+	// OldSecretKeyFiles hold the secret keys before the present one: what they
+	// have sealed can still be opened.
+	OldSecretKeyFiles []string
+	// ChannelNetworks are private networks that notifications may be sent into.
+	ChannelNetworks []netip.Prefix
+	// EventRetention and AuditRetention are how long events and the audit log are
+	// kept.
+	EventRetention time.Duration
+	AuditRetention time.Duration
 }
 
 const (
 	defaultListen     = "127.0.0.1:3000"
 	defaultMaxTimeout = 24 * time.Hour
+	day               = 24 * time.Hour
+	// defaultEventRetention lets a client that was away for a month go on where it
+	// was, and defaultAuditRetention an auditor look a year back.
+	defaultEventRetention = 30 * day
+	defaultAuditRetention = 365 * day
 )
 
 // FromEnvironment reads the configuration through getenv, which is os.Getenv but
@@ -55,6 +73,11 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		MaxTimeout:          r.duration("WRENN_MAX_TIMEOUT", defaultMaxTimeout),
 		LogLevel:            r.level("WRENN_LOG_LEVEL"),
 		LogFormat:           r.choice("WRENN_LOG_FORMAT", "text", "json"),
+		Mail:                r.mail(),
+		OldSecretKeyFiles:   r.list("WRENN_OLD_SECRET_KEY_FILES"),
+		ChannelNetworks:     r.networks("WRENN_CHANNEL_NETWORKS"),
+		EventRetention:      r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
+		AuditRetention:      r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),
 	}
 	_, port, err := net.SplitHostPort(config.Listen)
 	if err != nil {
@@ -111,6 +134,30 @@ func (r *reader) level(name string) slog.Level {
 		r.fail(name, "must be debug, info, warn or error")
 	}
 	return level
+}
+
+// list takes values separated by commas.
+func (r *reader) list(name string) []string {
+	var values []string
+	for value := range strings.SplitSeq(r.getenv(name), ",") {
+		if value = strings.TrimSpace(value); value != "" {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+func (r *reader) networks(name string) []netip.Prefix {
+	var networks []netip.Prefix
+	for _, value := range r.list(name) {
+		network, err := netip.ParsePrefix(value)
+		if err != nil {
+			r.fail(name, "must be networks such as 10.1.0.0/16, separated by commas")
+			continue
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks
 }
 
 // choice takes the first of the values where the variable is not set.

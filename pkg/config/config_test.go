@@ -29,6 +29,8 @@ func TestFromEnvironment_FillsInDefaults(t *testing.T) {
 		Listen: "127.0.0.1:3000", Domain: "localhost:3000", DatabaseURL: "postgres:///wrenn",
 		HostAgentSocket: "/rpc.sock", HostTrafficSocket: "/traffic.sock", SecretKeyFile: "/secret",
 		MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
+		Mail:           config.Mail{Security: "starttls", From: "Wrenn <wrenn@localhost>"},
+		EventRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
 	}, got)
 }
 
@@ -45,7 +47,8 @@ func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{
 		"WRENN_LISTEN": "3000", "WRENN_PAUSE_ON_SHUTDOWN": "maybe", "WRENN_MAX_TIMEOUT": "-1h",
-		"WRENN_LOG_LEVEL": "loud", "WRENN_LOG_FORMAT": "xml",
+		"WRENN_LOG_LEVEL": "loud", "WRENN_LOG_FORMAT": "xml", "WRENN_SMTP_SECURITY": "maybe",
+		"WRENN_CHANNEL_NETWORKS": "10.0.0.1", "WRENN_EVENT_RETENTION": "0s", "WRENN_AUDIT_RETENTION": "forever",
 	}
 	_, err := read(environment)
 	for name := range environment {

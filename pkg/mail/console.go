@@ -1,0 +1,36 @@
+package mail
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// Console shows messages instead of sending them. Links in them work, so it is
+// for the console of whoever runs the installation, not for a log that others
+// read.
+type Console struct {
+	mutex sync.Mutex
+	out   io.Writer
+}
+
+// NewConsole makes a mailer that writes to out.
+func NewConsole(out io.Writer) *Console { return &Console{out: out} }
+
+// Send writes the message.
+func (c *Console) Send(_ context.Context, message Message) error {
+	message, err := clean(message)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("--- mail to %s: %s\n%s\n---\n",
+		strings.Join(message.To, ", "), message.Subject, strings.TrimRight(message.Text, "\n"))
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if _, err := io.WriteString(c.out, text); err != nil {
+		return fmt.Errorf("show mail: %w", err)
+	}
+	return nil
+}
