@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,11 +34,29 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if code != 0 && shared.wrenn != nil {
+		printLogs(shared.wrenn)
+	}
 	if err := stopShared(); err != nil {
 		fmt.Fprintf(os.Stderr, "FAIL: stop Wrenn: %v\nIts data stays in %s\n", err, shared.wrenn.DataDir)
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// printLogs shows what the parts of Wrenn had to say to whoever looks for what
+// a test has failed of.
+func printLogs(wrenn *installation.Installation) {
+	const lastBytes = 20_000
+	paths, _ := filepath.Glob(filepath.Join(wrenn.DataDir, "logs", "*.log"))
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "the end of %s:\n%s\n", filepath.Base(path), content[max(0, len(content)-lastBytes):])
+	}
 }
 
 // running returns the shared Wrenn, up and with a key.
