@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,6 +24,11 @@ import (
 // where the driver's default is four.
 const leastConnections = 16
 
+// trustedIdle is for how long a connection that was used is believed to be
+// there still; later it is asked first, so that a database that was started
+// again is nobody's failure.
+const trustedIdle = 20 * time.Millisecond
+
 // Open connects to PostgreSQL.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -29,6 +36,9 @@ func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("read database address: %w", err)
 	}
 	config.MaxConns = max(config.MaxConns, leastConnections)
+	config.ShouldPing = func(_ context.Context, connection pgxpool.ShouldPingParams) bool {
+		return connection.IdleDuration > trustedIdle
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -64,7 +74,10 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 func IsUnavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	var network *net.OpError
-	if errors.As(err, &connect) || errors.As(err, &network) {
+	if errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) {
+		return true
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it was there a moment ago
 		return true
 	}
 	var answer *pgconn.PgError
