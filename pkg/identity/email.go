@@ -1,0 +1,41 @@
+package identity
+
+import (
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+const (
+	longestEmail = 254
+	longestName  = 100
+)
+
+// Email checks a mail address and returns the form that it is stored in.
+func Email(field, text string) (string, error) {
+	email := strings.ToLower(strings.TrimSpace(text))
+	parsed, err := mail.ParseAddress(email)
+	if err != nil || parsed.Address != email || len(email) > longestEmail || strings.ContainsFunc(email, isControl) {
+		return "", fault.New(fault.Invalid, "%s must be an e-mail address", field)
+	}
+	return email, nil
+}
+
+// checkName checks what a person calls themselves, a team or a key.
+func checkName(field, name string) (string, error) {
+	name = strings.TrimSpace(name)
+	switch {
+	case name == "":
+		return "", fault.New(fault.Invalid, "%s is missing", field)
+	case utf8.RuneCountInString(name) > longestName:
+		return "", fault.New(fault.Invalid, "%s must have at most %d characters", field, longestName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, isControl):
+		return "", fault.New(fault.Invalid, "%s must not contain control characters", field)
+	}
+	return name, nil
+}
+
+func isControl(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }

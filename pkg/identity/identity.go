@@ -1,0 +1,102 @@
+// Package identity is about people: how they prove who they are (password, second
+// factor, another service's word), what ties them to teams (membership,
+// invitation), and the keys and tokens that they make.
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+)
+
+// Sealer encrypts what is stored but must not be readable in the database. What
+// was sealed for one purpose does not open for another.
+type Sealer interface {
+	Seal(plain []byte, purpose string) ([]byte, error)
+	Open(sealed []byte, purpose string) ([]byte, error)
+}
+
+const (
+	// Somebody at one address may try this often to sign in.
+	addressBurst    = 30
+	addressInterval = 6 * time.Second
+	// Whoever it is, one account may be tried this often.
+	accountBurst    = 10
+	accountInterval = 30 * time.Second
+	// A team may send this many invitations at once, and then so many an hour.
+	teamBurst    = 30
+	teamInterval = 2 * time.Minute
+	// mailQueue is how many mails may wait to be sent.
+	mailQueue = 100
+)
+
+// Config is what a Service is made of.
+type Config struct {
+	Pool   *pgxpool.Pool
+	Mailer mail.Mailer
+	Sealer Sealer
+	// PublicURL is what links in mails begin with.
+	PublicURL string
+	// Providers are the other services whose word is taken, by name.
+	Providers map[string]Provider
+	Log       *slog.Logger
+}
+
+// Service is what can be done with users, teams and their credentials.
+type Service struct {
+	Config
+	queries   *db.Queries
+	byAddress *auth.Limiter
+	byAccount *auth.Limiter
+	byTeam    *auth.Limiter
+	hashing   chan struct{} // holds a place for each password that may be hashed at once
+	mails     chan mail.Message
+}
+
+// New makes a Service. Run sends its mails.
+func New(config Config) *Service {
+	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
+	return &Service{
+		Config: config, queries: db.New(config.Pool),
+		byAddress: auth.NewLimiter(addressBurst, addressInterval),
+		byAccount: auth.NewLimiter(accountBurst, accountInterval),
+		byTeam:    auth.NewLimiter(teamBurst, teamInterval),
+		hashing:   make(chan struct{}, hashingAtOnce),
+		mails:     make(chan mail.Message, mailQueue),
+	}
+}
+
+// inTransaction runs work in one transaction.
+func (s *Service) inTransaction(ctx context.Context, work func(*db.Queries) error) error {
+	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return work(s.queries.WithTx(tx)) })
+}
+
+// errWrongLink is the same for a link that never was, is too old or was used.
+var errWrongLink = fault.New(fault.Invalid, "token: the link is not valid any more; ask for a new one")
+
+// orWrongLink turns a row that is not there into errWrongLink.
+func orWrongLink(err error, doing string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errWrongLink
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isDuplicate says whether a row was refused because there is one like it.
+func isDuplicate(err error) bool {
+	var refusal *pgconn.PgError
+	const uniqueViolation = "23505"
+	return errors.As(err, &refusal) && refusal.Code == uniqueViolation
+}

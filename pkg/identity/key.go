@@ -1,0 +1,121 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// mostKeys is how many API keys a team, and how many access tokens a user, has.
+const mostKeys = 200
+
+// NewKey is an API key that somebody wants.
+type NewKey struct {
+	Name string
+	// Scopes are what the key may do; nil means all that its maker may.
+	Scopes []string
+	// ExpiresAt is nil for a key that does not expire.
+	ExpiresAt *time.Time
+}
+
+// IssueKey makes an API key for a team. It can do nothing that its maker cannot.
+// The key itself is answered here and never again.
+func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (string, db.APIKey, error) {
+	name, err := checkName("name", wanted.Name)
+	if err != nil {
+		return "", db.APIKey{}, err
+	}
+	scopes, err := grantable(by, wanted.Scopes)
+	if err != nil {
+		return "", db.APIKey{}, err
+	}
+	if err := inFuture(wanted.ExpiresAt); err != nil {
+		return "", db.APIKey{}, err
+	}
+	key := auth.NewKey()
+	mask := auth.MaskKey(key)
+	var row db.APIKey
+	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+		if _, err := queries.LockTeam(ctx, teamID); err != nil {
+			return notFound(err, "team")
+		}
+		count, err := queries.CountAPIKeys(ctx, teamID)
+		if err != nil {
+			return fmt.Errorf("count API keys: %w", err)
+		}
+		if count >= mostKeys {
+			return fault.New(fault.Conflict, "the team has %d API keys, which is the most", count)
+		}
+		row, err = queries.IssueAPIKey(ctx, db.IssueAPIKeyParams{
+			ID: uuid.New(), TeamID: teamID, Name: name, KeyHash: auth.HashKey(key),
+			KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
+			Scopes: scopes, ExpiresAt: wanted.ExpiresAt, CreatedBy: optional(by.UserID),
+		})
+		return err
+	})
+	return key, row, err
+}
+
+// grantable checks that a maker of a key may do what the key may. An admin's key
+// without scopes has all, also those to come.
+func grantable(by auth.Principal, wanted []string) ([]string, error) {
+	if wanted == nil {
+		if by.PlatformAdmin || by.Role.AtLeast(auth.Admin) {
+			return nil, nil
+		}
+		wanted = []string{}
+		for _, permission := range by.Role.Scopes() {
+			wanted = append(wanted, string(permission))
+		}
+		return wanted, nil
+	}
+	for _, scope := range wanted {
+		if !auth.IsScope(scope) {
+			return nil, fault.New(fault.Invalid, "scopes: there is no scope %q", scope)
+		}
+		if !by.PlatformAdmin && !by.May(auth.Permission(scope)) {
+			return nil, fault.New(fault.Forbidden, "scopes: you do not have %s yourself", scope)
+		}
+	}
+	slices.Sort(wanted)
+	return slices.Compact(wanted), nil
+}
+
+func inFuture(expires *time.Time) error {
+	if expires != nil && !expires.After(time.Now()) {
+		return fault.New(fault.Invalid, "expiresAt must be in the future")
+	}
+	return nil
+}
+
+// Keys returns a team's API keys.
+func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]db.ListAPIKeysRow, error) {
+	keys, err := s.queries.ListAPIKeys(ctx, teamID)
+	if err != nil {
+		return nil, fmt.Errorf("list API keys: %w", err)
+	}
+	return keys, nil
+}
+
+// RenameKey changes an API key's name.
+func (s *Service) RenameKey(ctx context.Context, teamID, keyID uuid.UUID, name string) error {
+	name, err := checkName("name", name)
+	if err != nil {
+		return err
+	}
+	renamed, err := s.queries.RenameAPIKey(ctx, db.RenameAPIKeyParams{ID: keyID, TeamID: teamID, Name: name})
+	return changedOne(renamed, err, "API key")
+}
+
+// RevokeKey makes an API key worthless at once.
+func (s *Service) RevokeKey(ctx context.Context, teamID, keyID uuid.UUID) error {
+	revoked, err := s.queries.RevokeAPIKey(ctx, db.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
+	return changedOne(revoked, err, "API key")
+}

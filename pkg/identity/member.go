@@ -1,0 +1,83 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// Members returns who is in a team.
+func (s *Service) Members(ctx context.Context, teamID uuid.UUID) ([]db.ListMembersRow, error) {
+	members, err := s.queries.ListMembers(ctx, teamID)
+	if err != nil {
+		return nil, fmt.Errorf("list members: %w", err)
+	}
+	return members, nil
+}
+
+// SetRole changes a member's role. Nobody gives or takes a role above their own,
+// and a team keeps an owner.
+func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.UUID, role string) error {
+	if !auth.IsRole(role) {
+		return errNoRole
+	}
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries) error {
+		if !by.Role.AtLeast(auth.Role(role)) {
+			return errAboveYou
+		}
+		_, err := queries.SetMemberRole(ctx, db.SetMemberRoleParams{TeamID: by.TeamID, UserID: memberID, Role: role})
+		return err
+	})
+}
+
+// RemoveMember takes somebody out of a team. Everybody may take themselves out.
+func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID uuid.UUID) error {
+	if memberID != by.UserID && !by.May(auth.MemberWrite) {
+		return fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
+	}
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries) error {
+		_, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID})
+		return err
+	})
+}
+
+var (
+	errNoRole   = fault.New(fault.Invalid, "role must be owner, admin, member or viewer")
+	errAboveYou = fault.New(fault.Forbidden, "only an owner may do this")
+)
+
+func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries) error) error {
+	return s.inTransaction(ctx, func(queries *db.Queries) error {
+		if _, err := queries.LockTeam(ctx, by.TeamID); err != nil {
+			return fmt.Errorf("lock team: %w", err)
+		}
+		member, err := queries.FindMembership(ctx, db.FindMembershipParams{UserID: memberID, TeamID: &by.TeamID})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fault.New(fault.NotFound, "there is no such member")
+		}
+		if err != nil {
+			return fmt.Errorf("find member: %w", err)
+		}
+		if !by.Role.AtLeast(auth.Role(member.Role)) {
+			return errAboveYou
+		}
+		if err := change(queries); err != nil {
+			return err
+		}
+		owners, err := queries.CountOwners(ctx, by.TeamID)
+		if err != nil {
+			return fmt.Errorf("count owners: %w", err)
+		}
+		if owners == 0 {
+			return fault.New(fault.Conflict, "a team must keep an owner")
+		}
+		return nil
+	})
+}
