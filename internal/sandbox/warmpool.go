@@ -35,6 +35,8 @@ type warmPool struct {
 const (
 	// tidyEvery is how often demand is looked at when nobody creates anything.
 	tidyEvery = 5 * time.Second
+	// longestRest is how long a host on which no clone can be made is left alone.
+	longestRest = 5 * time.Minute
 	// calm is how long after a create the machine is left to the new sandbox.
 	calm = 100 * time.Millisecond
 	// typicalCloneBytes is what a clone is expected to take before one was made.
@@ -135,20 +137,25 @@ func (p *warmPool) run(ctx context.Context) {
 	if p.budget <= 0 {
 		return
 	}
-	tick := time.NewTicker(tidyEvery)
-	defer tick.Stop()
+	rest := tidyEvery
 	for ctx.Err() == nil {
 		if err := p.drop(p.takeSurplus()); err != nil {
 			p.manager.log.Error("end clones held ready", "error", err)
 		}
-		if err := p.fill(ctx); err != nil && ctx.Err() == nil {
-			p.manager.log.Warn("make a clone to hold ready", "error", err)
+		wake := p.wake
+		if err := p.fill(ctx); err == nil {
+			rest = tidyEvery
+		} else if ctx.Err() == nil {
+			wake, rest = nil, min(2*rest, longestRest)
+			p.manager.log.Warn("make a clone to hold ready", "error", err, "retryIn", rest)
 		}
+		timer := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
-		case <-tick.C:
-		case <-p.wake:
+		case <-timer.C:
+		case <-wake:
 		}
+		timer.Stop()
 	}
 }
 
