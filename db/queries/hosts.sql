@@ -52,7 +52,10 @@ WHERE id IN (
 INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
 -- name: RemoveOtherHostBuilds :exec
-DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY (@build_ids::uuid[]));
+-- Hosts list their templates' builds only; those of snapshots stay.
+DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY (@build_ids::uuid[]))
+    AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
+        WHERE b.id = h.build_id AND t.snapshot_of IS NOT NULL);
 
 -- name: GetHost :one
 SELECT * FROM hosts WHERE id = $1;

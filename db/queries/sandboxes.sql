@@ -1,7 +1,7 @@
 -- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
-    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 RETURNING *;
 
 -- name: GetSandbox :one
@@ -24,7 +24,7 @@ RETURNING *;
 -- name: StartRunning :one
 -- The end of a create or a resume. Compare and set on the version.
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
-    end_at = now() + @lifetime::interval,
+    end_at = now() + @lifetime::interval, lifetime = @lifetime::interval, without_memory = false,
     started_at = CASE WHEN state = 'creating' THEN now() ELSE started_at END,
     auto_pause = @auto_pause, vcpu_count = @vcpu_count, memory_mib = @memory_mib, disk_mib = @disk_mib,
     envd_version = @envd_version
@@ -43,6 +43,15 @@ RETURNING *;
 -- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + @lifetime::interval)
 WHERE id = @id AND team_id = @team_id AND state = 'running'
+RETURNING *;
+
+-- name: SetWithoutMemory :exec
+-- What a pause under way will keep, for whoever holds the claim.
+UPDATE sandboxes SET without_memory = @without_memory WHERE id = @id AND version = @version;
+
+-- name: SetNetwork :one
+UPDATE sandboxes SET network = @network, allow_internet_access = @allow_internet_access
+WHERE id = @id AND state IN ('running', 'pausing', 'paused', 'resuming')
 RETURNING *;
 
 -- name: PostponeEnd :exec

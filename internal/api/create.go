@@ -2,7 +2,9 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -36,34 +38,27 @@ type enabled struct {
 	Enabled bool `json:"enabled"`
 }
 
+// newNetwork is how traffic may reach a sandbox and leave it.
 type newNetwork struct {
-	AllowPublicTraffic *bool           `json:"allowPublicTraffic"`
-	AllowOut           []string        `json:"allowOut"`
-	DenyOut            []string        `json:"denyOut"`
-	EgressProxy        json.RawMessage `json:"egressProxy"`
-	MaskRequestHost    *string         `json:"maskRequestHost"`
-	Rules              json.RawMessage `json:"rules"`
-	HTTPSPorts         json.RawMessage `json:"httpsPorts"`
+	db.Network
+	EgressProxy json.RawMessage `json:"egressProxy"`
+	HTTPSPorts  json.RawMessage `json:"httpsPorts"`
 }
 
 // unsupported names the first feature that is asked for and not there.
 func (n newSandbox) unsupported() error {
-	for _, feature := range []struct {
-		name  string
-		asked bool
-	}{
-		{"mcp", isSet(n.MCP)},
-		{"iam", isSet(n.IAM)},
-		{"volumeMounts", isSet(n.VolumeMounts)},
-		{"autoPauseMemory: false", n.AutoPauseMemory != nil && !*n.AutoPauseMemory},
-		{"autoResume", n.AutoResume != nil && n.AutoResume.Enabled},
-		{"network.egressProxy", isSet(n.Network.EgressProxy)},
-		{"network.maskRequestHost", n.Network.MaskRequestHost != nil && *n.Network.MaskRequestHost != ""},
-		{"network.rules", isSet(n.Network.Rules)},
-		{"network.httpsPorts", isSet(n.Network.HTTPSPorts)},
-	} {
-		if feature.asked {
-			return fault.New(fault.Invalid, "%s is not supported yet", feature.name)
+	return refuseSet(map[string]json.RawMessage{
+		"mcp": n.MCP, "iam": n.IAM, "volumeMounts": n.VolumeMounts,
+		"network.egressProxy": n.Network.EgressProxy, "network.httpsPorts": n.Network.HTTPSPorts,
+	})
+}
+
+// refuseSet refuses a request that asks for what is not there, by the name that
+// comes first.
+func refuseSet(features map[string]json.RawMessage) error {
+	for _, name := range slices.Sorted(maps.Keys(features)) {
+		if isSet(features[name]) {
+			return fault.New(fault.Invalid, "%s is not supported by this server", name)
 		}
 	}
 	return nil
@@ -87,11 +82,8 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	}
 	sandbox, err := s.Sandboxes.Create(r.Context(), teamOf(r), service.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
-		AllowInternetAccess: body.AllowInternetAccess,
-		Network: db.Network{
-			AllowPublicTraffic: body.Network.AllowPublicTraffic,
-			AllowOut:           body.Network.AllowOut, DenyOut: body.Network.DenyOut,
-		},
+		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
+		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network.Network,
 		Metadata: body.Metadata, EnvVars: body.EnvVars,
 	})
 	if err != nil {

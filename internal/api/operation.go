@@ -27,10 +27,8 @@ func (s *Server) pauseSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	if !orDefault(body.Memory, true) {
-		return fault.New(fault.Invalid, "memory: false is not supported yet")
-	}
-	return noContent(w, s.Sandboxes.Pause(r.Context(), teamOf(r), sandboxOf(r)))
+	withoutMemory := !orDefault(body.Memory, true)
+	return noContent(w, s.Sandboxes.Pause(r.Context(), teamOf(r), sandboxOf(r), withoutMemory))
 }
 
 func (s *Server) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
@@ -70,7 +68,7 @@ func (s *Server) connectSandbox(w http.ResponseWriter, r *http.Request, needsTim
 		return fault.New(fault.Invalid, "timeout is missing")
 	}
 	if !orDefault(body.Memory, true) {
-		return fault.New(fault.Invalid, "memory: false is not supported yet")
+		return fault.New(fault.Invalid, "memory: false is not supported: a sandbox comes back as it was paused")
 	}
 	timeout := orDefault(body.Timeout, defaultTimeoutV2)
 	sandbox, resumed, err := s.Sandboxes.Connect(r.Context(), teamOf(r), sandboxOf(r), timeout)

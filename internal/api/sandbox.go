@@ -96,7 +96,7 @@ func (s *Server) getSandbox(w http.ResponseWriter, r *http.Request) error {
 		listedSandbox:       listed(sandbox),
 		EnvdAccessToken:     s.Sandboxes.Credentials(sandbox).EnvdAccess,
 		AllowInternetAccess: sandbox.AllowInternetAccess, Domain: s.Domain, Network: sandbox.Network,
-		Lifecycle: lifecycleSetting{OnTimeout: "kill"},
+		Lifecycle: lifecycleSetting{AutoResume: sandbox.AutoResume, OnTimeout: "kill"},
 	}
 	if sandbox.AutoPause {
 		detail.Lifecycle.OnTimeout = "pause"

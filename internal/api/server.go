@@ -29,11 +29,13 @@ type Sandboxes interface {
 	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
 	List(ctx context.Context, teamID uuid.UUID, filter service.Filter) (service.Page, error)
 	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
-	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string) error
+	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, withoutMemory bool) error
 	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32, autoPause *bool) (db.Sandbox, error)
 	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32) (db.Sandbox, bool, error)
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
+	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
+	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
 	Credentials(sandbox db.Sandbox) service.Credentials
 }
 
@@ -99,6 +101,9 @@ func (s *Server) routeSandboxes(router chi.Router) {
 	router.Post("/v2/sandboxes/{sandboxID}/connect", s.handle(s.connectSandboxV2))
 	router.Post("/sandboxes/{sandboxID}/timeout", s.handle(s.setTimeout))
 	router.Post("/sandboxes/{sandboxID}/refreshes", s.handle(s.refreshSandbox))
+	router.Put("/sandboxes/{sandboxID}/network", s.handle(s.updateNetwork))
+	router.Get("/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV1))
+	router.Get("/v2/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV2))
 }
 
 // handle turns a handler that may fail into one that answers its failures.

@@ -80,3 +80,13 @@ func isOpen(r *http.Request) bool {
 		return false
 	}
 }
+
+// mayResume says whether a request may bring back a sandbox that does not run:
+// one that refuse lets pass, and not only because it is open to everybody. A
+// health check asks whether a sandbox runs, which must not make it run.
+func mayResume(r *http.Request, sandbox db.Sandbox, to destination, tokens Tokens) bool {
+	if !sandbox.Resumable() {
+		return false
+	}
+	return to.port != AgentPort || auth.Equal(r.Header.Get(envdTokenHeader), tokens.EnvdAccess(sandbox.ID)) && r.URL.Path != "/health"
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -21,10 +22,16 @@ type Directory interface {
 	GetSandbox(ctx context.Context, sandboxID string) (db.Sandbox, error)
 }
 
+// Resumer brings back a sandbox that traffic may resume.
+type Resumer interface {
+	ResumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error)
+}
+
 // Router sends the requests that name a sandbox to its host, and leaves all
 // others to the control API.
 type Router struct {
 	Directory Directory
+	Resumer   Resumer
 	Tokens    Tokens
 	Forwarder *Forwarder
 	// TrafficSocket is the host agent's socket for traffic.
@@ -60,7 +67,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		}
 		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
 		return
-	case sandbox.State != lifecycle.Running:
+	case sandbox.State != lifecycle.Running && !mayResume(r, sandbox, to, t.Tokens):
 		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, whyNotRunning(sandbox.State))
 		return
 	}
@@ -68,8 +75,32 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		WriteError(w, why.status, to.sandboxID, to.port, why.message)
 		return
 	}
-	prepare(r, to)
+	if sandbox.State != lifecycle.Running && !t.resume(w, r, to) {
+		return
+	}
+	prepare(r, to, sandbox.Network.MaskRequestHost)
 	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Network: "unix", Address: t.TrafficSocket})
+}
+
+// resume brings a sandbox back for a request, or answers why it cannot.
+func (t *Router) resume(w http.ResponseWriter, r *http.Request, to destination) bool {
+	_, err := t.Resumer.ResumeForTraffic(r.Context(), to.sandboxID)
+	if err == nil {
+		return true
+	}
+	if r.Context().Err() != nil {
+		return false // the client left; nobody reads an answer
+	}
+	t.Log.Warn("resume a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
+	switch fault.CodeOf(err) {
+	case fault.NotFound:
+		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox was not found")
+	case fault.Conflict:
+		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox is paused")
+	default:
+		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be resumed at the moment")
+	}
+	return false
 }
 
 func whyNotRunning(state lifecycle.State) string {
@@ -83,8 +114,9 @@ func whyNotRunning(state lifecycle.State) string {
 	}
 }
 
-// prepare names the guest to the host agent and the client to the guest.
-func prepare(r *http.Request, to destination) {
+// prepare names the guest to the host agent and the client to the guest, whose
+// own servers see another Host where maskedHost says so.
+func prepare(r *http.Request, to destination, maskedHost string) {
 	for name := range r.Header {
 		if strings.HasPrefix(name, "Wrenn-") {
 			r.Header.Del(name)
@@ -103,6 +135,9 @@ func prepare(r *http.Request, to destination) {
 	}
 	setDefault(r.Header, "X-Forwarded-Host", r.Host)
 	setDefault(r.Header, "X-Forwarded-Proto", "http")
+	if maskedHost != "" && to.port != AgentPort {
+		r.Host = strings.ReplaceAll(maskedHost, "${PORT}", strconv.Itoa(int(to.port)))
+	}
 }
 
 // setDefault keeps what a proxy in front has said.

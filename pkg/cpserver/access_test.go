@@ -47,6 +47,9 @@ func routesOf(sandboxID string) []route {
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/refreshes", `{"duration":60}`},
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/connect", `{"timeout":60}`},
 		{http.MethodPost, "/v2/sandboxes/" + sandboxID + "/connect", `{"timeout":60}`},
+		{http.MethodPut, "/sandboxes/" + sandboxID + "/network", `{}`},
+		{http.MethodGet, "/sandboxes/" + sandboxID + "/logs", ""},
+		{http.MethodGet, "/v2/sandboxes/" + sandboxID + "/logs", ""},
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/pause", `{}`},
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/resume", `{"timeout":60}`},
 		{http.MethodDelete, "/sandboxes/" + sandboxID, ""},
@@ -55,28 +58,39 @@ func routesOf(sandboxID string) []route {
 
 func TestAccess_EveryRouteNeedsAKeyThatIsValid(t *testing.T) {
 	t.Parallel()
-	p := startControlPlane(t)
-	s := p.create(t, `{"templateID":"base"}`)
-	revoked := p.anotherTeam(t)
-	_, err := p.pool.Exec(t.Context(), "UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1", auth.HashKey(revoked))
-	require.NoError(t, err)
-	for name, header := range map[string]http.Header{
-		"no key":        {},
-		"unknown key":   {"X-Api-Key": {auth.NewKey()}},
-		"revoked key":   {"X-Api-Key": {revoked}},
-		"no key at all": {"X-Api-Key": {"' OR 1=1 --"}},
-		"upper case":    {"X-Api-Key": {strings.ToUpper(p.key)}},
-		"its hash":      {"X-Api-Key": {"e2b_" + hex.EncodeToString(auth.HashKey(p.key))[:40]}},
-		"as a bearer":   {"Authorization": {"Bearer " + p.key}},
+	for name, header := range map[string]func(p *controlPlane) http.Header{
+		"no key":        func(*controlPlane) http.Header { return http.Header{} },
+		"unknown key":   func(*controlPlane) http.Header { return http.Header{"X-Api-Key": {auth.NewKey()}} },
+		"revoked key":   func(p *controlPlane) http.Header { return http.Header{"X-Api-Key": {p.revokedKey(t)}} },
+		"no key at all": func(*controlPlane) http.Header { return http.Header{"X-Api-Key": {"' OR 1=1 --"}} },
+		"upper case":    func(p *controlPlane) http.Header { return http.Header{"X-Api-Key": {strings.ToUpper(p.key)}} },
+		"its hash": func(p *controlPlane) http.Header {
+			return http.Header{"X-Api-Key": {"e2b_" + hex.EncodeToString(auth.HashKey(p.key))[:40]}}
+		},
+		"as a bearer": func(p *controlPlane) http.Header { return http.Header{"Authorization": {"Bearer " + p.key}} },
 	} {
-		for _, r := range routesOf(s.SandboxID) {
-			got := p.send(t, r.method, r.path, r.body, header.Clone())
-			require.Equal(t, http.StatusUnauthorized, got.status, "%s: %s %s: %s", name, r.method, r.path, got.body)
-			requireStatus(t, http.StatusUnauthorized, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startControlPlane(t) // each its own, because many failures in a row are refused
+			s := p.create(t, `{"templateID":"base"}`)
+			given := header(p)
+			for _, r := range routesOf(s.SandboxID) {
+				got := p.send(t, r.method, r.path, r.body, given.Clone())
+				require.Equal(t, http.StatusUnauthorized, got.status, "%s %s: %s", r.method, r.path, got.body)
+				requireStatus(t, http.StatusUnauthorized, got)
+			}
+			require.Equal(t, "running", p.get(t, s.SandboxID).State)
+			require.Len(t, p.agent.States(), 1)
+		})
 	}
-	require.Equal(t, "running", p.get(t, s.SandboxID).State)
-	require.Len(t, p.agent.States(), 1)
+}
+
+func (p *controlPlane) revokedKey(t *testing.T) string {
+	t.Helper()
+	key := p.anotherTeam(t)
+	_, err := p.pool.Exec(t.Context(), "UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1", auth.HashKey(key))
+	require.NoError(t, err)
+	return key
 }
 
 func TestAccess_AnotherTeamsSandboxIsNotThere(t *testing.T) {
@@ -119,10 +133,11 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 	p := startControlPlane(t)
 	for _, field := range []string{
 		`"mcp":{"github":{}}`, `"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
-		`"autoPauseMemory":false`, `"autoResume":{"enabled":true}`,
-		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"x"}`, `"network":{"rules":{"a.com":[]}}`,
-		`"network":{"httpsPorts":[443]}`, `"network":{"allowOut":["1.1.1.1"]}`, `"network":{"denyOut":["10.0.0.0/8"]}`,
-		`"network":{"denyOut":["example.com"]}`,
+		`"autoPauseMemory":false,"autoResume":{"enabled":true}`,
+		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
+		`"network":{"rules":{"a.com":[{"transform":{"headers":{"Host":"b"}}}]}}`, `"network":{"rules":{"a.com":{}}}`,
+		`"network":{"httpsPorts":[443]}`, `"network":{"allowOut":["10.0.0.1"]}`, `"network":{"allowOut":["a.com"]}`,
+		`"network":{"denyOut":["example.com"]}`, `"network":{"denyOut":["1.2.3.4/40"]}`,
 		`"timeout":-1`, `"timeout":86401`, `"timeout":1.5`, `"timeout":"long"`, `"timeout":99999999999`,
 		`"metadata":{"a":1}`, `"metadata":["a"]`, `"metadata":{"a":"\u0000"}`, `"metadata":{"":"a"}`,
 		`"envVars":{"A=B":"c"}`, `"envVars":{"":"c"}`, `"envVars":{"A":"\u0000"}`, `"autoPause":"yes"`,
@@ -176,7 +191,7 @@ func TestCreate_DeniesTheInternetWhenAsked(t *testing.T) {
 		`{"templateID":"base","network":{"denyOut":["0.0.0.0/0"]}}`: true,
 	} {
 		s := p.create(t, body)
-		require.Equal(t, denied, p.agent.Creation(s.SandboxID).DenyInternet, body)
+		require.Equal(t, denied, p.agent.Network(s.SandboxID).DenyInternet, body)
 	}
 }
 

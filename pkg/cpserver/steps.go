@@ -164,7 +164,7 @@ func (s *server) listen(ctx context.Context) error {
 		s.listener = listener
 	}
 	router := &proxy.Router{
-		Directory: s.queries, Tokens: s.tokens, Forwarder: s.forwarder,
+		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		TrafficSocket: s.config.HostTrafficSocket, Log: s.log,
 	}
 	protocols := new(http.Protocols)

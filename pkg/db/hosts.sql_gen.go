@@ -31,7 +31,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
     ORDER BY s.id LIMIT $3::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type ClaimForDrainParams struct {
@@ -75,6 +75,10 @@ func (q *Queries) ClaimForDrain(ctx context.Context, arg ClaimForDrainParams) ([
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -322,7 +326,7 @@ const killOnHost = `-- name: KillOnHost :many
 UPDATE sandboxes SET state = 'killed', version = version + 1, claimant = 0, state_changed_at = now(), ended_at = now(),
     reason = 'its host was retired'
 WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 // What was on a host that is retired is gone with it.
@@ -360,6 +364,10 @@ func (q *Queries) KillOnHost(ctx context.Context, hostID uuid.UUID) ([]Sandbox, 
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -611,7 +619,9 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 }
 
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
-DELETE FROM host_builds WHERE host_id = $1 AND NOT (build_id = ANY ($2::uuid[]))
+DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY ($2::uuid[]))
+    AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
+        WHERE b.id = h.build_id AND t.snapshot_of IS NOT NULL)
 `
 
 type RemoveOtherHostBuildsParams struct {
@@ -619,6 +629,7 @@ type RemoveOtherHostBuildsParams struct {
 	BuildIds []uuid.UUID
 }
 
+// Hosts list their templates' builds only; those of snapshots stay.
 func (q *Queries) RemoveOtherHostBuilds(ctx context.Context, arg RemoveOtherHostBuildsParams) error {
 	_, err := q.db.Exec(ctx, removeOtherHostBuilds, arg.HostID, arg.BuildIds)
 	return err

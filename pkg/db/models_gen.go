@@ -130,6 +130,31 @@ type Sandbox struct {
 	EnvdVersion         string
 	Occupies            bool
 	PlacementGroup      string
+	Lifetime            time.Duration
+	AutoPauseMemory     bool
+	AutoResume          bool
+	WithoutMemory       bool
+}
+
+type SandboxLog struct {
+	ID        int64
+	SandboxID string
+	At        time.Time
+	Level     string
+	Message   string
+	Fields    map[string]string
+}
+
+type SandboxSample struct {
+	SandboxID  string
+	At         time.Time
+	CPUCount   int32
+	CpuUsedPct float32
+	MemUsed    int64
+	MemTotal   int64
+	MemCache   int64
+	DiskUsed   int64
+	DiskTotal  int64
 }
 
 type Team struct {

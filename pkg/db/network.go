@@ -5,7 +5,49 @@ type Network struct {
 	AllowPublicTraffic *bool    `json:"allowPublicTraffic,omitempty"`
 	AllowOut           []string `json:"allowOut,omitempty"`
 	DenyOut            []string `json:"denyOut,omitempty"`
+	// MaskRequestHost is the Host header that servers in the sandbox see, with
+	// "${PORT}" for their port.
+	MaskRequestHost string `json:"maskRequestHost,omitempty"`
+	// Rules change requests by the domain they go to. What is stored has no values:
+	// they can be secrets, and only the host needs them.
+	Rules map[string][]NetworkRule `json:"rules,omitempty"`
+}
+
+// NetworkRule changes a request.
+type NetworkRule struct {
+	Transform NetworkTransform `json:"transform,omitzero"`
+}
+
+// NetworkTransform sets headers, in place of any of the same name.
+type NetworkTransform struct {
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 // Public says whether a sandbox's ports are open to everybody.
 func (n Network) Public() bool { return n.AllowPublicTraffic == nil || *n.AllowPublicTraffic }
+
+// hiddenValue stands for a header's value.
+const hiddenValue = "***"
+
+// WithoutValues is the network as it may be stored and shown.
+func (n Network) WithoutValues() Network {
+	if n.Rules == nil {
+		return n
+	}
+	hidden := make(map[string][]NetworkRule, len(n.Rules))
+	for domain, rules := range n.Rules {
+		hidden[domain] = []NetworkRule{}
+		for _, rule := range rules {
+			var headers map[string]string
+			if rule.Transform.Headers != nil {
+				headers = make(map[string]string, len(rule.Transform.Headers))
+			}
+			for name := range rule.Transform.Headers {
+				headers[name] = hiddenValue
+			}
+			hidden[domain] = append(hidden[domain], NetworkRule{Transform: NetworkTransform{Headers: headers}})
+		}
+	}
+	n.Rules = hidden
+	return n
+}

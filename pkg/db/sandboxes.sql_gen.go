@@ -16,7 +16,7 @@ import (
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type BeginTransitionParams struct {
@@ -63,6 +63,10 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
@@ -74,7 +78,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type ClaimExpiredParams struct {
@@ -117,6 +121,10 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -131,7 +139,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type ClaimRunningParams struct {
@@ -174,6 +182,10 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -214,9 +226,9 @@ func (q *Queries) CountRunning(ctx context.Context, arg CountRunningParams) (int
 
 const createSandbox = `-- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
-    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type CreateSandboxParams struct {
@@ -237,6 +249,8 @@ type CreateSandboxParams struct {
 	MemoryMiB           int32
 	DiskMiB             int32
 	EnvdVersion         string
+	AutoPauseMemory     bool
+	AutoResume          bool
 }
 
 func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (Sandbox, error) {
@@ -258,6 +272,8 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		arg.MemoryMiB,
 		arg.DiskMiB,
 		arg.EnvdVersion,
+		arg.AutoPauseMemory,
+		arg.AutoResume,
 	)
 	var i Sandbox
 	err := row.Scan(
@@ -285,6 +301,10 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
@@ -292,7 +312,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type ExtendEndParams struct {
@@ -329,12 +349,16 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -365,6 +389,10 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
@@ -412,7 +440,7 @@ func (q *Queries) ListOnHost(ctx context.Context, hostID uuid.UUID) ([]ListOnHos
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -477,6 +505,10 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -489,7 +521,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -554,6 +586,10 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.EnvdVersion,
 			&i.Occupies,
 			&i.PlacementGroup,
+			&i.Lifetime,
+			&i.AutoPauseMemory,
+			&i.AutoResume,
+			&i.WithoutMemory,
 		); err != nil {
 			return nil, err
 		}
@@ -597,7 +633,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type SetEndParams struct {
@@ -634,18 +670,86 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
 
+const setNetwork = `-- name: SetNetwork :one
+UPDATE sandboxes SET network = $1, allow_internet_access = $2
+WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
+`
+
+type SetNetworkParams struct {
+	Network             Network
+	AllowInternetAccess *bool
+	ID                  string
+}
+
+func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, setNetwork, arg.Network, arg.AllowInternetAccess, arg.ID)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+	)
+	return i, err
+}
+
+const setWithoutMemory = `-- name: SetWithoutMemory :exec
+UPDATE sandboxes SET without_memory = $1 WHERE id = $2 AND version = $3
+`
+
+type SetWithoutMemoryParams struct {
+	WithoutMemory bool
+	ID            string
+	Version       int64
+}
+
+// What a pause under way will keep, for whoever holds the claim.
+func (q *Queries) SetWithoutMemory(ctx context.Context, arg SetWithoutMemoryParams) error {
+	_, err := q.db.Exec(ctx, setWithoutMemory, arg.WithoutMemory, arg.ID, arg.Version)
+	return err
+}
+
 const startRunning = `-- name: StartRunning :one
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
-    end_at = now() + $1::interval,
+    end_at = now() + $1::interval, lifetime = $1::interval, without_memory = false,
     started_at = CASE WHEN state = 'creating' THEN now() ELSE started_at END,
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type StartRunningParams struct {
@@ -697,6 +801,10 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }
@@ -705,7 +813,7 @@ const transition = `-- name: Transition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $3 AND version = $4
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
 `
 
 type TransitionParams struct {
@@ -749,6 +857,10 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.EnvdVersion,
 		&i.Occupies,
 		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
 	)
 	return i, err
 }

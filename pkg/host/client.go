@@ -59,10 +59,13 @@ type Identity struct {
 
 // Creation is what a host needs to know to start a sandbox.
 type Creation struct {
-	SandboxID    string
-	BuildID      string
-	Identity     Identity
-	DenyInternet bool
+	SandboxID string
+	BuildID   string
+	Identity  Identity
+	Network   Network
+	// RequestID makes a request that is sent again succeed with what the first one
+	// made.
+	RequestID string
 }
 
 // Client drives one host.
@@ -111,10 +114,7 @@ func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 	}
 	templates := make([]Template, 0, len(response.Msg.Templates))
 	for _, t := range response.Msg.Templates {
-		templates = append(templates, Template{
-			BuildID: t.BuildId, Name: t.Name, VCPUCount: int32(t.VcpuCount),
-			MemoryMiB: int32(t.MemoryMib), DiskMiB: int32(t.DiskMib), EnvdVersion: t.EnvdVersion,
-		})
+		templates = append(templates, fromTemplate(t))
 	}
 	return templates, nil
 }
@@ -123,7 +123,7 @@ func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox, error) {
 	response, err := c.rpc.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
-		Identity: toIdentity(creation.Identity), DenyInternet: creation.DenyInternet,
+		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
 	}))
 	if err != nil {
 		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)
@@ -131,9 +131,10 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// PauseSandbox pauses a sandbox and answers when that is durable.
-func (c *Client) PauseSandbox(ctx context.Context, sandboxID string) error {
-	_, err := c.rpc.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: sandboxID}))
+// PauseSandbox pauses a sandbox and answers when that is durable. Without memory
+// only its file system is kept, and resuming boots it.
+func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error {
+	_, err := c.rpc.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: sandboxID, WithoutMemory: withoutMemory}))
 	return translate("pause sandbox "+sandboxID, err)
 }
 

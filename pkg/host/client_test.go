@@ -39,7 +39,7 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 		connect.CodeInvalidArgument:    fault.Internal,
 	} {
 		agent.Before(func(context.Context, string, string) error { return connect.NewError(code, errors.New("reason")) })
-		err := client.PauseSandbox(t.Context(), "isandbox")
+		err := client.PauseSandbox(t.Context(), "isandbox", false)
 		require.Equal(t, want, fault.CodeOf(err), code)
 		require.ErrorContains(t, err, "pause sandbox isandbox", "the log says what was being done")
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,16 +27,15 @@ type NewSandbox struct {
 	Template       string
 	TimeoutSeconds int32
 	// AutoPause pauses the sandbox at the end of its time instead of killing it.
-	AutoPause           bool
+	AutoPause bool
+	// AutoPauseWithoutMemory makes that pause keep the file system only.
+	AutoPauseWithoutMemory bool
+	// AutoResume lets traffic bring the sandbox back when it is paused.
+	AutoResume          bool
 	AllowInternetAccess *bool
 	Network             db.Network
 	Metadata            map[string]string
 	EnvVars             map[string]string
-}
-
-// denyInternet says whether the sandbox must have no way out.
-func (n NewSandbox) denyInternet() bool {
-	return n.AllowInternetAccess != nil && !*n.AllowInternetAccess || slices.Contains(n.Network.DenyOut, everywhere)
 }
 
 func (n NewSandbox) validate() error {
@@ -47,22 +45,16 @@ func (n NewSandbox) validate() error {
 	if !id.IsTemplate(n.Template) {
 		return fault.New(fault.Invalid, "templateID is neither a template's ID nor an alias")
 	}
+	if n.AutoResume && n.AutoPauseWithoutMemory {
+		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
+	}
 	if err := validate.Metadata(n.Metadata); err != nil {
 		return err
 	}
 	if err := validate.Environment(n.EnvVars); err != nil {
 		return err
 	}
-	if err := validate.Destinations("network.denyOut", n.Network.DenyOut); err != nil {
-		return err
-	}
-	if len(n.Network.AllowOut) > 0 {
-		return fault.New(fault.Invalid, "network.allowOut is not supported yet")
-	}
-	if len(n.Network.DenyOut) > 0 && !slices.Contains(n.Network.DenyOut, everywhere) {
-		return fault.New(fault.Invalid, "network.denyOut supports only %s yet", everywhere)
-	}
-	return nil
+	return validateNetwork(n.Network, n.AllowInternetAccess)
 }
 
 // Create starts a sandbox. If anything fails, or the client leaves before it can
@@ -133,8 +125,9 @@ func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSand
 		ID: id.NewSandbox(), TeamID: teamID, HostID: build.HostID,
 		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
-		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network, Metadata: metadata,
+		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network.WithoutValues(), Metadata: metadata,
 		VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
+		AutoPauseMemory: !wanted.AutoPauseWithoutMemory, AutoResume: wanted.AutoResume,
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
@@ -146,7 +139,8 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
-		SandboxID: creating.ID, BuildID: creating.BuildID.String(), DenyInternet: wanted.denyInternet(),
+		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
+		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess),
 		Identity: host.Identity{
 			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: environment(creating, wanted.EnvVars),
 			LifecycleID: uuid.NewString(),

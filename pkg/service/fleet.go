@@ -48,13 +48,25 @@ func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error
 	return host.Sandbox{}, a.err()
 }
 
-func (a away) PauseSandbox(context.Context, string) error { return a.err() }
+func (a away) PauseSandbox(context.Context, string, bool) error { return a.err() }
 
 func (a away) ResumeSandbox(context.Context, string, host.Identity) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }
 
 func (a away) KillSandbox(context.Context, string) error { return a.err() }
+
+func (a away) SnapshotSandbox(context.Context, string, string) (host.Template, error) {
+	return host.Template{}, a.err()
+}
+
+func (a away) DeleteSnapshot(context.Context, string) error { return a.err() }
+
+func (a away) ForkSandbox(context.Context, string, []host.Fork) ([]host.ForkResult, error) {
+	return nil, a.err()
+}
+
+func (a away) UpdateNetwork(context.Context, string, host.Network) error { return a.err() }
 
 func (a away) GetSandbox(context.Context, string) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -14,15 +15,16 @@ import (
 // pause is bound by the disk.
 const pauseParallelism = 2
 
-// Pause pauses a running sandbox. It goes on if the client leaves.
-func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string) error {
+// Pause pauses a running sandbox. Without memory only its file system is kept, and
+// a resume boots it. It goes on if the client leaves.
+func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, withoutMemory bool) error {
 	pausing, err := s.begin(ctx, teamID, sandboxID, lifecycle.Pausing)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.finishPause(ctx, pausing)
+	return s.finishPause(ctx, pausing, withoutMemory)
 }
 
 // PauseAll pauses everything that runs on a host.
@@ -37,15 +39,20 @@ func (s *Sandboxes) PauseAll(ctx context.Context, hostID uuid.UUID) error {
 		pauses.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 			defer cancel()
-			return s.finishPause(ctx, pausing)
+			return s.finishPause(ctx, pausing, false)
 		})
 	}
 	return pauses.Wait()
 }
 
 // finishPause does the work of a pause that has been claimed.
-func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox) error {
-	if err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID); err != nil {
+func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox, withoutMemory bool) error {
+	// Before the host begins: whoever finds the sandbox paused must know.
+	if err := s.noteMemory(ctx, pausing, withoutMemory); err != nil {
+		_, err = s.afterFailure(ctx, pausing, err)
+		return err
+	}
+	if err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID, withoutMemory); err != nil {
 		after, err := s.afterFailure(ctx, pausing, err)
 		if after.State == lifecycle.Paused {
 			return nil
@@ -54,4 +61,18 @@ func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox) error {
 	}
 	_, err := s.transition(ctx, pausing, lifecycle.Paused, "")
 	return s.overtaken(ctx, pausing, err)
+}
+
+// noteMemory stores whether the pause under way keeps memory.
+func (s *Sandboxes) noteMemory(ctx context.Context, pausing db.Sandbox, withoutMemory bool) error {
+	if pausing.WithoutMemory == withoutMemory {
+		return nil
+	}
+	err := s.Queries.SetWithoutMemory(ctx, db.SetWithoutMemoryParams{
+		ID: pausing.ID, Version: pausing.Version, WithoutMemory: withoutMemory,
+	})
+	if err != nil {
+		return fmt.Errorf("note how sandbox %s is paused: %w", pausing.ID, err)
+	}
+	return nil
 }

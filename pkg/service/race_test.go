@@ -42,11 +42,11 @@ func TestOperations_ManyAtOnceHaveOneWinner(t *testing.T) {
 	s := f.create(t)
 	ctx := t.Context()
 	require.Equal(t, map[fault.Code]int{"": 1, fault.Conflict: 7},
-		together(func() error { return f.Pause(ctx, f.team, s.ID) }))
+		together(func() error { return f.Pause(ctx, f.team, s.ID, false) }))
 	require.Equal(t, lifecycle.Paused, f.stored(t, s.ID).State)
 	require.Equal(t, map[fault.Code]int{"": 1, fault.Conflict: 7},
 		together(func() error { _, err := f.Resume(ctx, f.team, s.ID, 60, nil); return err }))
-	require.NoError(t, f.Pause(ctx, f.team, s.ID))
+	require.NoError(t, f.Pause(ctx, f.team, s.ID, false))
 	var resumed atomic.Int32
 	require.Equal(t, map[fault.Code]int{"": 8}, together(func() error {
 		_, was, err := f.Connect(ctx, f.team, s.ID, 60)
@@ -77,7 +77,7 @@ func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 					case 0:
 						_ = f.Kill(ctx, f.team, s.ID)
 					case 1, 2, 3, 4, 5, 6:
-						_ = f.Pause(ctx, f.team, s.ID)
+						_ = f.Pause(ctx, f.team, s.ID, false)
 					case 7, 8, 9, 10, 11, 12:
 						_, _ = f.Resume(ctx, f.team, s.ID, 60, nil)
 					case 13, 14, 15:
@@ -118,7 +118,7 @@ func TestKill_WinsOverAPauseUnderWay(t *testing.T) {
 		return nil
 	})
 	paused := make(chan error, 1)
-	go func() { paused <- f.Pause(context.Background(), f.team, s.ID) }()
+	go func() { paused <- f.Pause(context.Background(), f.team, s.ID, false) }()
 	<-pausing
 	require.NoError(t, f.Kill(t.Context(), f.team, s.ID))
 	close(killed)
@@ -199,7 +199,7 @@ func TestPause_ThatFailsLeavesTheSandboxRunning(t *testing.T) {
 		}
 		return nil
 	})
-	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.team, s.ID)))
+	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.team, s.ID, false)))
 	require.Equal(t, lifecycle.Running, f.stored(t, s.ID).State)
 }
 
@@ -207,7 +207,7 @@ func TestResume_ThatFindsNoRoomLeavesTheSandboxPaused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, s.ID))
+	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, false))
 	f.agent.Before(func(_ context.Context, operation, _ string) error {
 		if operation == "resume" {
 			return connect.NewError(connect.CodeResourceExhausted, errors.New("no memory"))
@@ -223,7 +223,7 @@ func TestResume_ThatOnlySeemsToFailIsASuccess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, s.ID))
+	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, false))
 	f.agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "resume" {
 			f.agent.Put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)

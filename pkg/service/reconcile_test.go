@@ -105,7 +105,7 @@ func TestReconcile_DoesNotEndWhatWasCreatedWhileItLooked(t *testing.T) {
 			return nil
 		}
 		f.agent.Before(nil)
-		if err := f.Pause(ctx, f.team, old.ID); err != nil {
+		if err := f.Pause(ctx, f.team, old.ID, false); err != nil {
 			return err
 		}
 		f.create(t)

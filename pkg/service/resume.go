@@ -32,9 +32,11 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, sandboxID, host.Identity{
-		AccessToken: s.Tokens.EnvdAccess(sandboxID), LifecycleID: uuid.NewString(),
-	})
+	identity := host.Identity{AccessToken: s.Tokens.EnvdAccess(sandboxID), LifecycleID: uuid.NewString()}
+	if resuming.WithoutMemory {
+		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
+	}
+	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, sandboxID, identity)
 	if err != nil {
 		after, err := s.afterFailure(ctx, resuming, err)
 		if after.State == lifecycle.Running {

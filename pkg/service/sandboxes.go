@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/singleflight"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -33,9 +34,13 @@ const operationTimeout = 2 * time.Minute
 // HostAgent is what the service asks of a host.
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
-	PauseSandbox(ctx context.Context, sandboxID string) error
+	PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error
 	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
+	SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (host.Template, error)
+	DeleteSnapshot(ctx context.Context, buildID string) error
+	ForkSandbox(ctx context.Context, sandboxID string, forks []host.Fork) ([]host.ForkResult, error)
+	UpdateNetwork(ctx context.Context, sandboxID string, network host.Network) error
 	GetSandbox(ctx context.Context, sandboxID string) (host.Sandbox, error)
 	ListSandboxes(ctx context.Context) ([]host.Sandbox, error)
 }
@@ -58,6 +63,8 @@ type Sandboxes struct {
 	Log      *slog.Logger
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
+
+	resumes singleflight.Group // by sandbox ID
 }
 
 // Credentials open one sandbox.
@@ -78,6 +85,15 @@ func (s *Sandboxes) Credentials(sandbox db.Sandbox) Credentials {
 
 // Get returns a team's sandbox.
 func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
+	sandbox, err := s.getEver(ctx, teamID, sandboxID)
+	if err == nil && !sandbox.State.Visible() {
+		return db.Sandbox{}, notFound(sandboxID)
+	}
+	return sandbox, err
+}
+
+// getEver returns a team's sandbox, also one that is over.
+func (s *Sandboxes) getEver(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
 	if !id.IsSandbox(sandboxID) {
 		return db.Sandbox{}, notFound(sandboxID)
 	}
@@ -88,7 +104,7 @@ func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string)
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
 	}
-	if sandbox.TeamID != teamID || !sandbox.State.Visible() {
+	if sandbox.TeamID != teamID {
 		return db.Sandbox{}, notFound(sandboxID)
 	}
 	return sandbox, nil

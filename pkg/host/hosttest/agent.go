@@ -36,13 +36,18 @@ type Agent struct {
 	RPCSocket     string
 	TrafficSocket string
 
-	mutex     sync.Mutex
-	sandboxes map[string]*pb.Sandbox
-	creations map[string]*pb.CreateSandboxRequest
-	before    func(ctx context.Context, operation, sandboxID string) error
-	watchers  map[chan *pb.Sandbox]struct{}
-	stop      context.CancelFunc
-	stopped   context.Context
+	mutex      sync.Mutex
+	sandboxes  map[string]*pb.Sandbox
+	creations  map[string]*pb.CreateSandboxRequest
+	pauses     map[string]*pb.PauseSandboxRequest
+	identities map[string]*pb.Identity
+	networks   map[string]*pb.NetworkPolicy
+	snapshots  map[string]string // sandbox by build
+	samples    map[string]*pb.SandboxSamples
+	before     func(ctx context.Context, operation, sandboxID string) error
+	watchers   map[chan *pb.Sandbox]struct{}
+	stop       context.CancelFunc
+	stopped    context.Context
 }
 
 // Start runs an agent until the test ends. Traffic to any guest goes to guest.
@@ -55,6 +60,8 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 	a := &Agent{
 		RPCSocket: filepath.Join(dir, "rpc.sock"), TrafficSocket: filepath.Join(dir, "traffic.sock"),
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
+		pauses: map[string]*pb.PauseSandboxRequest{}, identities: map[string]*pb.Identity{},
+		networks: map[string]*pb.NetworkPolicy{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
 		watchers: map[chan *pb.Sandbox]struct{}{},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
@@ -86,7 +93,8 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 }
 
 // Before makes hook run before each operation ("create", "pause", "resume",
-// "kill", "list"); an error of its is the operation's.
+// "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
+// "update network", "samples"); an error of its is the operation's.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -109,6 +117,20 @@ func (a *Agent) Creation(sandboxID string) *pb.CreateSandboxRequest {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.creations[sandboxID]
+}
+
+// Identity is the last identity that a sandbox was given.
+func (a *Agent) Identity(sandboxID string) *pb.Identity {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.identities[sandboxID]
+}
+
+// Pause is how a sandbox was last asked to pause.
+func (a *Agent) Pause(sandboxID string) *pb.PauseSandboxRequest {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.pauses[sandboxID]
 }
 
 // Put makes a sandbox be in a state, as if by itself; GONE takes it away.
@@ -184,18 +206,26 @@ func (a *Agent) CreateSandbox(ctx context.Context, request *connect.Request[pb.C
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.creations[sandboxID] = request.Msg
+	a.identities[sandboxID] = request.Msg.Identity
+	a.networks[sandboxID] = request.Msg.Network
 	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: a.put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)}), nil
 }
 
 // PauseSandbox implements the service.
 func (a *Agent) PauseSandbox(ctx context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
 	sandbox, err := a.step(ctx, "pause", request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_RUNNING, pb.SandboxState_SANDBOX_STATE_PAUSED)
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.pauses[request.Msg.SandboxId] = request.Msg
 	return connect.NewResponse(&pb.PauseSandboxResponse{Sandbox: sandbox}), err
 }
 
 // ResumeSandbox implements the service.
 func (a *Agent) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
 	sandbox, err := a.step(ctx, "resume", request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_PAUSED, pb.SandboxState_SANDBOX_STATE_RUNNING)
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.identities[request.Msg.SandboxId] = request.Msg.Identity
 	return connect.NewResponse(&pb.ResumeSandboxResponse{Sandbox: sandbox}), err
 }
 

@@ -1,0 +1,88 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// Builds are the snapshots that the agent has, each with the sandbox it is of.
+func (a *Agent) Builds() map[string]string {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	builds := map[string]string{}
+	for buildID, sandboxID := range a.snapshots {
+		builds[buildID] = sandboxID
+	}
+	return builds
+}
+
+// running returns a sandbox that must run. It is called with the mutex held.
+func (a *Agent) running(sandboxID string) (*pb.Sandbox, error) {
+	sandbox, ok := a.sandboxes[sandboxID]
+	switch {
+	case !ok:
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+	case sandbox.State != pb.SandboxState_SANDBOX_STATE_RUNNING:
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
+	}
+	return sandbox, nil
+}
+
+// SnapshotSandbox implements the service.
+func (a *Agent) SnapshotSandbox(ctx context.Context, request *connect.Request[pb.SnapshotSandboxRequest]) (*connect.Response[pb.SnapshotSandboxResponse], error) {
+	if err := a.enter(ctx, "snapshot", request.Msg.SandboxId); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if _, err := a.running(request.Msg.SandboxId); err != nil {
+		return nil, err
+	}
+	a.snapshots[request.Msg.BuildId] = request.Msg.SandboxId
+	return connect.NewResponse(&pb.SnapshotSandboxResponse{Template: &pb.Template{
+		BuildId: request.Msg.BuildId, VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+	}}), nil
+}
+
+// DeleteSnapshot implements the service.
+func (a *Agent) DeleteSnapshot(ctx context.Context, request *connect.Request[pb.DeleteSnapshotRequest]) (*connect.Response[pb.DeleteSnapshotResponse], error) {
+	if err := a.enter(ctx, "delete snapshot", request.Msg.BuildId); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if _, ok := a.snapshots[request.Msg.BuildId]; !ok {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such snapshot"))
+	}
+	delete(a.snapshots, request.Msg.BuildId)
+	return connect.NewResponse(&pb.DeleteSnapshotResponse{}), nil
+}
+
+// ForkSandbox implements the service. The hook is asked about each fork, too.
+func (a *Agent) ForkSandbox(ctx context.Context, request *connect.Request[pb.ForkSandboxRequest]) (*connect.Response[pb.ForkSandboxResponse], error) {
+	if err := a.enter(ctx, "fork", request.Msg.SandboxId); err != nil {
+		return nil, err
+	}
+	a.mutex.Lock()
+	_, err := a.running(request.Msg.SandboxId)
+	a.mutex.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	response := &pb.ForkSandboxResponse{}
+	for _, fork := range request.Msg.Forks {
+		if err := a.enter(ctx, "become a fork", fork.SandboxId); err != nil {
+			response.Results = append(response.Results, &pb.ForkResult{Error: err.Error()})
+			continue
+		}
+		a.mutex.Lock()
+		a.identities[fork.SandboxId] = fork.Identity
+		response.Results = append(response.Results, &pb.ForkResult{Sandbox: a.put(fork.SandboxId, pb.SandboxState_SANDBOX_STATE_RUNNING)})
+		a.mutex.Unlock()
+	}
+	return connect.NewResponse(response), nil
+}

@@ -1,0 +1,76 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// Fork is one sandbox to be made of another.
+type Fork struct {
+	SandboxID string
+	Identity  Identity
+}
+
+// ForkResult is a fork that runs, or why there is none.
+type ForkResult struct {
+	Sandbox Sandbox
+	// Failure is the host's own words, for the log; empty where the fork runs.
+	Failure string
+}
+
+// SnapshotSandbox writes a running sandbox down as a build, and answers when that
+// is durable. The sandbox runs on.
+func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (Template, error) {
+	response, err := c.rpc.SnapshotSandbox(ctx, connect.NewRequest(&pb.SnapshotSandboxRequest{
+		SandboxId: sandboxID, BuildId: buildID,
+	}))
+	if err != nil {
+		return Template{}, translate("take a snapshot of sandbox "+sandboxID, err)
+	}
+	return fromTemplate(response.Msg.Template), nil
+}
+
+// DeleteSnapshot deletes a build that SnapshotSandbox has made. One that the host
+// does not have is deleted already.
+func (c *Client) DeleteSnapshot(ctx context.Context, buildID string) error {
+	_, err := c.rpc.DeleteSnapshot(ctx, connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: buildID}))
+	if connect.CodeOf(err) == connect.CodeNotFound {
+		return nil
+	}
+	return translate("delete snapshot "+buildID, err)
+}
+
+// ForkSandbox makes sandboxes that begin where a running one is. The results are
+// in the order of forks.
+func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork) ([]ForkResult, error) {
+	request := &pb.ForkSandboxRequest{SandboxId: sandboxID}
+	for _, fork := range forks {
+		request.Forks = append(request.Forks, &pb.Fork{SandboxId: fork.SandboxID, Identity: toIdentity(fork.Identity)})
+	}
+	response, err := c.rpc.ForkSandbox(ctx, connect.NewRequest(request))
+	if err != nil {
+		return nil, translate("fork sandbox "+sandboxID, err)
+	}
+	if len(response.Msg.Results) != len(forks) {
+		return nil, fmt.Errorf("fork sandbox %s: %d results for %d forks", sandboxID, len(response.Msg.Results), len(forks))
+	}
+	results := make([]ForkResult, 0, len(forks))
+	for _, result := range response.Msg.Results {
+		if result.Sandbox == nil && result.Error == "" {
+			result.Error = "the host gave no reason"
+		}
+		results = append(results, ForkResult{Sandbox: fromSandbox(result.Sandbox), Failure: result.Error})
+	}
+	return results, nil
+}
+
+func fromTemplate(t *pb.Template) Template {
+	return Template{
+		BuildID: t.GetBuildId(), Name: t.GetName(), VCPUCount: int32(t.GetVcpuCount()),
+		MemoryMiB: int32(t.GetMemoryMib()), DiskMiB: int32(t.GetDiskMib()), EnvdVersion: t.GetEnvdVersion(),
+	}
+}

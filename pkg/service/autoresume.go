@@ -1,0 +1,64 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// leastResumedLifetime is how long a sandbox runs at least that traffic has
+// brought back: nobody has said how long it is needed.
+const leastResumedLifetime = 5 * time.Minute
+
+// ResumeForTraffic makes a sandbox run that is Resumable, for as long as it
+// was last asked to. Of many calls at once one resumes it and all wait for that.
+func (s *Sandboxes) ResumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error) {
+	result := s.resumes.DoChan(sandboxID, func() (any, error) {
+		// Others wait for this, too: it does not end with the first one's client.
+		ctx, cancel := detach(ctx)
+		defer cancel()
+		return s.resumeForTraffic(ctx, sandboxID)
+	})
+	select {
+	case <-ctx.Done():
+		return db.Sandbox{}, ctx.Err()
+	case outcome := <-result:
+		sandbox, _ := outcome.Val.(db.Sandbox)
+		return sandbox, outcome.Err
+	}
+}
+
+func (s *Sandboxes) resumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error) {
+	sandbox, err := s.Queries.GetSandbox(ctx, sandboxID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, notFound(sandboxID)
+	}
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+	}
+	for {
+		sandbox, err = s.awaitSettled(ctx, sandbox.TeamID, sandboxID)
+		if err != nil || sandbox.State == lifecycle.Running {
+			return sandbox, err
+		}
+		if !sandbox.Resumable() {
+			return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+		}
+		lifetime := min(max(sandbox.Lifetime, leastResumedLifetime), s.MaxTimeout)
+		sandbox, err = s.Resume(ctx, sandbox.TeamID, sandboxID, int32(lifetime.Seconds()), nil)
+		if !fault.Is(err, fault.Conflict) {
+			return sandbox, err
+		}
+		sandbox, err = s.Queries.GetSandbox(ctx, sandboxID) // somebody else was faster
+		if err != nil {
+			return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+		}
+	}
+}

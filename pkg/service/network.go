@@ -1,0 +1,106 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// NetworkUpdate is what a running sandbox may reach from now on.
+type NetworkUpdate struct {
+	AllowInternetAccess *bool
+	AllowOut, DenyOut   []string
+	Rules               map[string][]db.NetworkRule
+}
+
+// UpdateNetwork replaces what a running sandbox may reach; what is not given is
+// cleared. Who may reach the sandbox stays as it is.
+func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update NetworkUpdate) error {
+	sandbox, err := s.getRunning(ctx, teamID, sandboxID)
+	if err != nil {
+		return err
+	}
+	network := sandbox.Network
+	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
+	if err := validateNetwork(network, update.AllowInternetAccess); err != nil {
+		return err
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandboxID, hostNetwork(network, update.AllowInternetAccess)); err != nil {
+		return err
+	}
+	_, err = s.Queries.SetNetwork(ctx, db.SetNetworkParams{
+		ID: sandboxID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return notFound(sandboxID) // killed meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("store the network of sandbox %s: %w", sandboxID, err)
+	}
+	s.logLine(ctx, sandboxID, "Network changed", nil)
+	return nil
+}
+
+// getRunning returns a team's sandbox that must run now.
+func (s *Sandboxes) getRunning(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
+	sandbox, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	if sandbox.State != lifecycle.Running {
+		return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+	}
+	return sandbox, nil
+}
+
+// validateNetwork checks what a client asks for by the rules of the host.
+func validateNetwork(network db.Network, allowInternetAccess *bool) error {
+	wanted := hostNetwork(network, allowInternetAccess)
+	spec := egress.Spec{
+		DenyInternet: wanted.DenyInternet, AllowOut: wanted.AllowOut, DenyOut: wanted.DenyOut,
+		MaskRequestHost: wanted.MaskRequestHost, Rules: map[string][]egress.Rule{},
+	}
+	for domain, rules := range network.Rules {
+		spec.Rules[domain] = []egress.Rule{} // a name must be sound even where nothing is done
+		for _, rule := range rules {
+			spec.Rules[domain] = append(spec.Rules[domain], egress.Rule{SetHeaders: rule.Transform.Headers})
+		}
+	}
+	_, err := egress.Parse(spec)
+	var wrong *egress.SpecError
+	switch {
+	case errors.As(err, &wrong) && wrong.Value != "":
+		return fault.New(fault.Invalid, "network.%s: %.100q: %s", wrong.Field, wrong.Value, wrong.Err)
+	case errors.As(err, &wrong):
+		return fault.New(fault.Invalid, "network.%s: %s", wrong.Field, wrong.Err)
+	default:
+		return err
+	}
+}
+
+// hostNetwork is a sandbox's network in the words of its host. The rules of a
+// domain keep their order.
+func hostNetwork(network db.Network, allowInternetAccess *bool) host.Network {
+	wanted := host.Network{
+		DenyInternet: allowInternetAccess != nil && !*allowInternetAccess || slices.Contains(network.DenyOut, everywhere),
+		AllowOut:     network.AllowOut, DenyOut: network.DenyOut, MaskRequestHost: network.MaskRequestHost,
+	}
+	for domain, rules := range network.Rules {
+		for _, rule := range rules {
+			wanted.Rules = append(wanted.Rules, host.NetworkRule{Domain: domain, SetHeaders: rule.Transform.Headers})
+		}
+	}
+	return wanted
+}
