@@ -43,11 +43,64 @@ type AccessToken struct {
 	LastUsedAt   *time.Time
 }
 
+type AuditEntry struct {
+	ID           int64
+	At           time.Time
+	TeamID       uuid.UUID
+	ActorKind    string
+	ActorID      string
+	ActorName    string
+	Action       string
+	ResourceKind string
+	ResourceID   string
+	Outcome      string
+	Status       int32
+	Address      string
+	UserAgent    string
+	RequestID    string
+	Details      []byte
+}
+
 type CertificateAuthority struct {
 	Singleton   bool
 	Certificate []byte
 	SealedKey   []byte
 	CreatedAt   time.Time
+}
+
+type Channel struct {
+	ID           uuid.UUID
+	TeamID       uuid.UUID
+	Kind         string
+	Name         string
+	EventTypes   []string
+	Target       string
+	SealedConfig []byte
+	Enabled      bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+}
+
+type ChannelAttempt struct {
+	DeliveryID uuid.UUID
+	Number     int32
+	At         time.Time
+	DurationMs int32
+	StatusCode int32
+	Response   string
+	Error      string
+}
+
+type ChannelDelivery struct {
+	ID            uuid.UUID
+	ChannelID     uuid.UUID
+	EventID       int64
+	Event         []byte
+	State         string
+	AttemptCount  int32
+	CreatedAt     time.Time
+	NextAttemptAt *time.Time
+	FinishedAt    *time.Time
 }
 
 type Host struct {

@@ -1,0 +1,40 @@
+-- name: RecordEvent :exec
+-- The trigger events_order gives it its place.
+INSERT INTO events (id, team_id, type, resource_id, data) VALUES (0, @team_id, @type, @resource_id, @data);
+
+-- name: CurrentSnapshot :one
+-- What is visible now, for EventsSince.
+SELECT CAST(pg_current_snapshot() AS text) AS snapshot;
+
+-- name: EventsSince :many
+-- What has become visible since a snapshot, each event exactly once. Served by
+-- events_by_transaction.
+SELECT id, team_id, type, resource_id, data, at FROM events
+WHERE transaction_id >= pg_snapshot_xmin(CAST(CAST(@snapshot AS text) AS pg_snapshot))
+    AND NOT pg_visible_in_snapshot(transaction_id, CAST(CAST(@snapshot AS text) AS pg_snapshot))
+ORDER BY id;
+
+-- name: ListEvents :many
+-- Served by events_by_team, or by events_by_resource for one resource. A type is
+-- a whole name or, such as sandbox.*, all of a kind.
+SELECT id, team_id, type, resource_id, data, at FROM events
+WHERE team_id = @team_id AND id > @after
+    AND (cardinality(@types::text[]) = 0 OR type = ANY (@types::text[]) OR split_part(type, '.', 1) || '.*' = ANY (@types::text[]))
+    AND (@resource_id::text = '' OR resource_id = @resource_id::text)
+ORDER BY id LIMIT @page_size;
+
+-- name: LatestEvent :one
+-- 0 where there is none.
+SELECT coalesce(max(id), 0)::bigint FROM events WHERE team_id = @team_id;
+
+-- name: DeleteOldEvents :execrows
+-- In portions, so that no statement takes long.
+DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.at < @before AND e.dispatched LIMIT @batch);
+
+-- name: TakeEventsToDispatch :many
+-- Served by events_to_dispatch. SKIP LOCKED lets replicas share the work.
+SELECT id, team_id, type, resource_id, data, at FROM events
+WHERE NOT dispatched ORDER BY id LIMIT @batch FOR UPDATE SKIP LOCKED;
+
+-- name: MarkDispatched :exec
+UPDATE events SET dispatched = true WHERE id = ANY (@ids::bigint[]);
