@@ -20,8 +20,12 @@ import (
 // Port is where envd listens in every guest.
 const Port = 49983
 
-// maxErrorBytes is how much of a guest's error text is kept.
-const maxErrorBytes = 512
+const (
+	// maxErrorBytes is how much of a guest's error text is kept.
+	maxErrorBytes = 512
+	// maxHeaderBytes bounds the headers of its answers.
+	maxHeaderBytes = 64 << 10
+)
 
 // Init is what a guest is told after a boot or a restore.
 type Init struct {
@@ -50,10 +54,16 @@ func New(address netip.Addr) *Client {
 	transport := &http.Transport{
 		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		DisableKeepAlives: true, // an idle connection would be frozen into a snapshot
+
+		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	return &Client{
-		base:   fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
-		client: &http.Client{Transport: transport},
+		base: fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
+		client: &http.Client{
+			Transport: transport,
+			// A guest shall not have its host call whom it names.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 	}
 }
 

@@ -1,0 +1,45 @@
+package envdclient
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Metrics is what a guest says of itself, in bytes. It may say anything.
+type Metrics struct {
+	MemoryTotal uint64 `json:"mem_total"`
+	MemoryUsed  uint64 `json:"mem_used"`
+	MemoryCache uint64 `json:"mem_cache"`
+	DiskUsed    uint64 `json:"disk_used"`
+	DiskTotal   uint64 `json:"disk_total"`
+}
+
+// maxMetricsBytes is many times what an honest guest answers.
+const maxMetricsBytes = 4 << 10
+
+// Metrics asks the guest how it is, once.
+func (c *Client) Metrics(ctx context.Context, token string) (Metrics, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/metrics", http.NoBody)
+	if err != nil {
+		return Metrics{}, fmt.Errorf("ask for metrics: %w", err)
+	}
+	if token != "" {
+		request.Header.Set("X-Access-Token", token)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return Metrics{}, fmt.Errorf("ask for metrics: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return Metrics{}, &StatusError{Path: "/metrics", Status: response.StatusCode}
+	}
+	var said Metrics
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxMetricsBytes)).Decode(&said); err != nil {
+		return Metrics{}, fmt.Errorf("read metrics: %w", err)
+	}
+	return said, nil
+}
