@@ -109,8 +109,7 @@ type Sandbox struct {
 	StartedAt   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// reason says why a sandbox is gone or failed.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
-	// usage is what it took up to its last change of state; for one that is gone,
-	// all of it.
+	// usage is what it took up to the last second; for one that is gone, all of it.
 	Usage         *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

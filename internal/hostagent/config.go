@@ -34,6 +34,8 @@ type Config struct {
 	// WarmMemoryPercent is the share of the host's memory, from 0 to 50, that may
 	// be taken by guests held ready for sandboxes to come; 0 means none are.
 	WarmMemoryPercent int
+	// Limits are what sandboxes may take together and each by itself.
+	Limits Limits
 	// VCPUCount and MemoryMiB are the base template's size; zero means the
 	// default: 512 MiB, and one vCPU under software emulation, else two.
 	VCPUCount int
@@ -61,6 +63,9 @@ func (c *Config) validate() error {
 	if c.WarmMemoryPercent < 0 || c.WarmMemoryPercent > maxWarmMemoryPercent {
 		return fmt.Errorf("host agent configuration: guests held ready may take from 0 to %d %% of the host's memory, not %d %%",
 			maxWarmMemoryPercent, c.WarmMemoryPercent)
+	}
+	if err := c.Limits.validate(); err != nil {
+		return err
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -26,7 +26,11 @@ type server struct {
 var _ hostagentconnect.HostAgentHandler = (*server)(nil)
 
 func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
-	memoryTotal, memoryAvailable, err := sandbox.HostMemory()
+	memoryTotal, _, err := sandbox.HostMemory()
+	if err != nil {
+		return nil, toConnect(err)
+	}
+	load, err := s.sandboxes.Load()
 	if err != nil {
 		return nil, toConnect(err)
 	}
@@ -37,10 +41,14 @@ func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (
 	return connect.NewResponse(&pb.GetInfoResponse{
 		Version: s.version, Driver: s.driver.Name(), Accelerator: s.driver.Accelerator(),
 		CpuCount:         uint32(runtime.NumCPU()),
-		MemoryTotalBytes: memoryTotal, MemoryAvailableBytes: memoryAvailable,
+		MemoryTotalBytes: memoryTotal, MemoryAvailableBytes: load.MemoryAvailableBytes,
 		DiskTotalBytes: diskTotal, DiskAvailableBytes: diskAvailable,
-		SandboxCount: uint32(len(s.sandboxes.List())),
-		ReadyCount:   uint32(s.sandboxes.ReadyCount()),
+		SandboxCount:  uint32(len(s.sandboxes.List())),
+		ReadyCount:    uint32(s.sandboxes.ReadyCount()),
+		AllocatedCpus: uint32(load.PromisedCPUs), AllocatedMemoryBytes: load.PromisedMemoryBytes,
+		CpuUsedPercent: load.CPUUsedPercent, MemoryPressurePercent: load.MemoryPressurePercent,
+		SandboxCounts:    toCounts(load.Sandboxes),
+		CreatesSucceeded: load.CreatesSucceeded, CreatesFailed: load.CreatesFailed,
 	}), nil
 }
 
@@ -134,6 +142,7 @@ func toSandbox(info sandbox.Info) *pb.Sandbox {
 		SandboxId: info.ID, BuildId: info.BuildID, State: states[info.State],
 		VcpuCount: uint32(info.VCPUCount), MemoryMib: uint32(info.MemoryMiB), DiskMib: uint32(info.DiskMiB),
 		EnvdVersion: info.EnvdVersion, StartedAt: timestamppb.New(info.StartedAt), Reason: info.Reason,
+		Usage: toUsage(info),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
@@ -31,9 +32,12 @@ type agent struct {
 	driver   vmm.Driver
 	network  *network.Pool
 	base     *snapshot.Snapshot
+	cgroups  *cgroup.Root
 	traffic  *proxy.Forwarder
 	sandbox  *sandbox.Manager
 	services *services
+
+	diskLimits cgroup.IOLimits
 }
 
 // Run starts the host agent and serves until ctx ends; then it pauses what runs,
@@ -54,6 +58,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		{"choose an accelerator", a.chooseDriver},
 		{"set up networking", a.openNetwork},
 		{"make the base template", a.makeBase},
+		{"open control groups", a.openCgroups},
 		{"find sandboxes", a.openSandboxes},
 		{"open sockets", a.listen},
 	} {
@@ -163,6 +168,9 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),
 		Cold:       template.ColdBoot(a.image),
 		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
+		Cgroups:    a.cgroups,
+		DiskLimits: a.diskLimits,
+		Admission:  a.config.Limits.admission(a.storage.Dir, a.config.DataDir),
 		Drain:      func(ctx context.Context, id string) { a.traffic.Drain(ctx, id, envdclient.Port) },
 		Disconnect: a.traffic.CloseSandbox,
 		Log:        a.config.Log,

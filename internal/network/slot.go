@@ -43,6 +43,10 @@ func (s *Slot) namespaceName() string { return namespacePrefix + strconv.Itoa(s.
 
 const namespacePrefix = "wrenn-"
 
+// Device is the host's end of the cable to the guest: what it receives, the guest
+// has sent.
+func (s *Slot) Device() string { return s.hostDevice() }
+
 func (s *Slot) hostDevice() string { return fmt.Sprintf("%s%d", hostDevicePrefix, s.index) }
 
 // hostDevicePrefix starts the name of every veth on the host's side; the host

@@ -24,12 +24,17 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 	if err != nil {
 		return err
 	}
-	machine, err := m.driver.Adopt(ctx, s.spec(slot), s.memoryPath(), s.record.Process)
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle()}
+	if g.group, err = m.cgroups.Find(s.record.Cgroup); err == nil {
+		g.machine, err = m.driver.Adopt(ctx, s.spec(g), s.memoryPath(), s.record.Process)
+	}
 	if err != nil {
 		m.network.Release(slot)
+		g.group.Release()
 		return err
 	}
-	s.guest = &guest{machine: machine, slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle()}
+	s.guest = g
+	s.adoptMeter()
 	m.restorePolicy(ctx, s)
 	s.base, _ = m.build(s.record.BuildID)
 	if s.record.Snapshot != "" {
@@ -102,11 +107,13 @@ func (m *Manager) Leave() {
 	if err := m.warm.close(); err != nil {
 		m.log.Error("end clones held ready", "error", err)
 	}
+	m.sampler.close()
 	close(m.left)
 	m.tasks.Wait()
 	for _, s := range m.all() {
 		if s.guest != nil {
 			s.guest.machine.Release()
+			s.guest.group.Release()
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (m *Manager) boot(ctx context.Context, s *sandbox, g *guest) error {
 func (m *Manager) bootOnce(ctx context.Context, s *sandbox, g *guest) (err error) {
 	how := m.cold
 	how.MemoryPath = s.memoryPath()
-	if g.machine, err = m.driver.Boot(ctx, s.spec(g.slot), how); err != nil {
+	if g.machine, err = m.driver.Boot(ctx, s.spec(g), how); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
@@ -91,6 +91,6 @@ func (m *Manager) start(ctx context.Context, s *sandbox, g *guest) (err error) {
 		return m.boot(ctx, s, g)
 	}
 	from := vmm.State{MemoryPath: s.memoryPath(), DevicesPath: s.base.State().DevicesPath}
-	g.machine, err = m.driver.Restore(ctx, s.spec(g.slot), from)
+	g.machine, err = m.driver.Restore(ctx, s.spec(g), from)
 	return err
 }

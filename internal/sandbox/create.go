@@ -40,13 +40,16 @@ func (m *Manager) Create(ctx context.Context, request CreateRequest) (Info, erro
 }
 
 // createFrom is Create from any snapshot.
-func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *snapshot.Snapshot) (Info, error) {
+func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *snapshot.Snapshot) (_ Info, err error) {
 	if info, found, err := m.findRequest(ctx, request); found {
 		return info, err
 	}
-	if err := m.admitOrGiveBack(base.MemoryMiB); err != nil {
+	defer func() { m.creates.count(err) }()
+	release, err := m.admitOrGiveBack(sizeOf(base))
+	if err != nil {
 		return Info{}, err
 	}
+	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sandbox{
 		id: request.ID, dir: m.sandboxDir(request.ID), base: base,
@@ -145,9 +148,11 @@ func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, curren
 
 // saveRunning records that a VM runs, and how the next agent finds it.
 func (m *Manager) saveRunning(s *sandbox) error {
+	m.startMeter(s)
 	s.mutex.Lock()
 	s.record.running = running{
 		Process: s.guest.machine.Process(), Slot: s.guest.slot.Name(), Token: s.guest.token, LifecycleID: s.guest.lifecycleID,
+		Cgroup: s.guest.group.Name(), Meter: s.meter.start,
 	}
 	kept := s.record
 	s.mutex.Unlock()

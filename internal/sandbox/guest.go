@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
@@ -22,6 +23,9 @@ type guest struct {
 
 	lifecycleID string // likewise
 	caBundle    string // likewise
+
+	group    *cgroup.Group // that the VM is in
+	question question      // guarded by the sandbox's mutex
 }
 
 const (
@@ -48,6 +52,9 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 			err = errors.Join(err, m.stopGuest(s, g))
 		}
 	}()
+	if g.group, err = m.cgroups.Create(s.id, m.limits(s)); err != nil {
+		return nil, err
+	}
 	if err := m.start(ctx, s, g); err != nil {
 		return nil, err
 	}
@@ -104,25 +111,28 @@ func (g *guest) unlessDead(ctx context.Context, call func(context.Context) error
 func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	s.endMeter()
 	var err error
 	if g.machine != nil {
 		err = g.machine.Kill(ctx)
 	}
+	err = errors.Join(err, g.group.Remove(ctx))
 	m.disconnect(s.id)
 	m.network.Release(g.slot)
 	return errors.Join(err, s.removeFiles())
 }
 
-func (s *sandbox) spec(slot *network.Slot) vmm.Spec {
+func (s *sandbox) spec(g *guest) vmm.Spec {
 	return vmm.Spec{
 		Name:             s.id,
 		RunDir:           s.runDir(),
 		VCPUCount:        s.record.VCPUCount,
 		MemoryMiB:        s.record.MemoryMiB,
 		DiskPath:         s.diskPath(),
-		NetworkNamespace: slot.Namespace(),
+		NetworkNamespace: g.slot.Namespace(),
 		TapDevice:        network.TapDevice,
 		GuestMAC:         network.GuestMAC,
+		Cgroup:           g.group.Directory(),
 	}
 }
 

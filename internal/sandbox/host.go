@@ -8,32 +8,6 @@ import (
 	"strings"
 )
 
-// reserveMiB is memory the host keeps for itself, below which it takes no
-// more sandboxes.
-const reserveMiB = 512
-
-// admit refuses a sandbox that the host has no memory for. A clone shares its
-// template's pages, so half of its size is what it may be expected to touch.
-func (m *Manager) admit(memoryMiB int) error {
-	_, available, err := HostMemory()
-	if err != nil {
-		return err
-	}
-	if need := uint64(memoryMiB/2+reserveMiB) << 20; available < need {
-		return fmt.Errorf("%d MiB of memory are free, %d MiB are needed: %w", available>>20, need>>20, ErrNoRoom)
-	}
-	return nil
-}
-
-// admitOrGiveBack is admit, for which clones that are only held ready make room.
-func (m *Manager) admitOrGiveBack(memoryMiB int) error {
-	err := m.admit(memoryMiB)
-	if errors.Is(err, ErrNoRoom) && m.warm.giveBack() {
-		return m.admit(memoryMiB)
-	}
-	return err
-}
-
 // proportionalMemory is the host's memory that a process takes, in bytes; of
 // what it shares with others, its share.
 // Source: proc_pid_smaps_rollup in proc_pid_smaps(5).
@@ -79,4 +53,25 @@ func HostMemory() (total, available uint64, err error) {
 		}
 	}
 	return total, available, nil
+}
+
+// MemoryPressure is how much of the last ten seconds, in percent, something on
+// the host waited for memory; zero where the kernel does not tell.
+// Source: Documentation/accounting/psi.rst in Linux.
+func MemoryPressure() float64 {
+	content, err := os.ReadFile("/proc/pressure/memory")
+	if err != nil {
+		return 0
+	}
+	return parsePressure(string(content))
+}
+
+func parsePressure(content string) float64 {
+	_, rest, _ := strings.Cut(content, "some avg10=")
+	number, _, _ := strings.Cut(rest, " ")
+	percent, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return 0
+	}
+	return percent
 }

@@ -71,7 +71,7 @@ func (m *Manager) watchGuest(s *sandbox) {
 		if op == nil {
 			return
 		}
-		if err := m.finishKill(op, machine.ExitReason()); err != nil {
+		if err := m.finishKill(op, s.guest.deathReason()); err != nil {
 			s.logger(m.log).Error("clear away a sandbox whose VM died", "error", err)
 		}
 	})

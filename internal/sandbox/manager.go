@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -45,6 +46,10 @@ type Config struct {
 	WarmBytes int64
 	// Templates are the snapshots sandboxes start from, by build ID.
 	Templates map[string]*snapshot.Snapshot
+	// Cgroups is where VMs get their control groups; DiskLimits are theirs.
+	Cgroups    *cgroup.Root
+	DiskLimits cgroup.IOLimits
+	Admission  Admission
 	// Drain waits until the guest agent's clients have all that it told them and
 	// their connections have ended, or ctx ends. It is called when the agent has
 	// sent them away for a pause.
@@ -66,6 +71,12 @@ type Manager struct {
 	drain       func(ctx context.Context, sandboxID string)
 	disconnect  func(sandboxID string)
 	warm        *warmPool
+	cgroups     *cgroup.Root
+	diskLimits  cgroup.IOLimits
+	admission   Admission
+	starts      reservations
+	creates     creates
+	sampler     *sampler
 	log         *slog.Logger
 
 	mutex     sync.Mutex
@@ -85,6 +96,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, cold: config.Cold, network: config.Network, templates: config.Templates,
 		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
+		cgroups: config.Cgroups, diskLimits: config.DiskLimits, admission: config.Admission, starts: reservations{reserved: make(map[*size]struct{})},
 		left: make(chan struct{}),
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
@@ -94,6 +106,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 		return nil, err
 	}
 	m.warm = newWarmPool(m, config.WarmBytes)
+	m.sampler = newSampler(m)
 	return m, nil
 }
 
@@ -156,6 +169,7 @@ func (m *Manager) Close() error {
 	m.mutex.Lock()
 	m.closed = true
 	m.mutex.Unlock()
+	m.sampler.close()
 	warmErr := m.warm.close()
 	var pauses errgroup.Group
 	pauses.SetLimit(closeParallelism)

@@ -101,12 +101,13 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	paused := s.record
 	s.mutex.Unlock()
 	paused.State, paused.Snapshot, paused.running = Paused, name, running{}
+	paused.Usage = s.meter.measure()
 	if err := paused.saveDurably(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
 	s.mutex.Lock()
 	state := s.record.State
-	s.record = paused
+	s.record, s.meter = paused, nil
 	s.record.State = state
 	s.mutex.Unlock()
 	return taken, nil
@@ -123,6 +124,7 @@ func (m *Manager) hangUp(ctx context.Context, id string) {
 // quiet stops what the guest's users run and then what its agent does, its
 // clients' streams included unless the guest is to run on.
 func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
+	g.stopAsking()
 	if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
 		return err
 	}

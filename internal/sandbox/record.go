@@ -31,6 +31,8 @@ type record struct {
 	Snapshot string `json:"snapshot,omitempty"`
 	// RequestID is the creation's: the same request again finds its sandbox.
 	RequestID string `json:"requestId,omitempty"`
+	// Usage is what the sandbox took, but for the VM that runs.
+	Usage Usage `json:"usage,omitzero"`
 	running
 }
 
@@ -41,6 +43,8 @@ type running struct {
 	Slot        string      `json:"slot,omitempty"`
 	Token       string      `json:"token,omitempty"`
 	LifecycleID string      `json:"lifecycleId,omitempty"`
+	Cgroup      string      `json:"cgroup,omitempty"`
+	Meter       meterStart  `json:"meter,omitzero"`
 }
 
 const recordFile = "sandbox.json"

@@ -33,7 +33,7 @@ func (m *Manager) recover(ctx context.Context) error {
 			return fmt.Errorf("recover sandbox %s: %w", id, err)
 		}
 	}
-	if err := errors.Join(m.network.RemoveLeftovers(), m.openSnapshots()); err != nil {
+	if err := errors.Join(m.removeOrphanGroups(ctx), m.network.RemoveLeftovers(), m.openSnapshots()); err != nil {
 		return err
 	}
 	m.reportRecovery()

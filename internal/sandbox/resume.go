@@ -17,9 +17,11 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	if info := s.info(); info.State == Running {
 		return info, nil
 	}
-	if err := m.admitOrGiveBack(s.info().MemoryMiB); err != nil {
+	release, err := m.admitOrGiveBack(s.info().size())
+	if err != nil {
 		return Info{}, err
 	}
+	defer release()
 	ctx, op, err := s.begin(ctx, Resuming, "resume")
 	if err != nil {
 		return Info{}, err

@@ -26,6 +26,8 @@ type Info struct {
 	StartedAt   time.Time
 	// Reason says why a sandbox failed or is gone.
 	Reason string
+	// Usage is as of the last sample or change of state.
+	Usage Usage
 }
 
 // Identity is what makes a restored guest itself and nobody else.
@@ -48,6 +50,9 @@ type sandbox struct {
 	cancel    context.CancelFunc // of the operation under way
 	settled   chan struct{}      // closed when that operation has ended
 	guestAddr netip.Addr         // valid while a guest answers
+	meter     *meter             // nil unless a VM runs
+
+	history history
 
 	// Owned by the operation under way; untouched while the state is settled.
 	guest *guest             // nil unless a VM runs
@@ -61,10 +66,14 @@ var idPattern = regexp.MustCompile(`^[a-z0-9]{8,40}$`)
 func (s *sandbox) info() Info {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	usage := s.record.Usage
+	if s.meter != nil {
+		usage = s.meter.usage()
+	}
 	return Info{
 		ID: s.id, BuildID: s.record.BuildID, State: s.record.State,
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
-		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.reason,
+		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.reason, Usage: usage,
 	}
 }
 

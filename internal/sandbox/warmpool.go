@@ -181,10 +181,12 @@ func (p *warmPool) fill(ctx context.Context) error {
 }
 
 func (p *warmPool) add(ctx context.Context, base *snapshot.Snapshot) error {
-	if err := p.manager.admit(base.MemoryMiB); err != nil {
+	release, err := p.manager.admit(sizeOf(base))
+	if err != nil {
 		p.giveBack()
 		return err
 	}
+	defer release()
 	made, err := p.manager.makeClone(ctx, base)
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ type Sandbox struct {
 	EnvdVersion string
 	// Reason says why a sandbox is gone or failed.
 	Reason string
+	// Usage is what it took up to the last second; once it is gone, all of it.
+	Usage Usage
 }
 
 // Template is one build that a host can start now.
@@ -211,7 +213,7 @@ func fromSandbox(s *pb.Sandbox) Sandbox {
 	return Sandbox{
 		ID: s.GetSandboxId(), State: states[s.GetState()], VCPUCount: int32(s.GetVcpuCount()),
 		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
-		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(),
+		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(), Usage: fromUsage(s.GetUsage()),
 	}
 }
 

@@ -1,0 +1,139 @@
+package hostagent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+)
+
+// Limits are what sandboxes may take of a host, together and each by itself. Zero
+// is no limit.
+type Limits struct {
+	// CgroupRoot is the directory that control groups are made in; empty is
+	// "wrenn" at the top of the hierarchy, "off" makes none.
+	CgroupRoot string
+	// CPUOvercommit and MemoryOvercommit are how many times the host's CPUs and
+	// memory may be promised to sandboxes that run.
+	CPUOvercommit    float64
+	MemoryOvercommit float64
+	// MemoryReserveMiB and DiskReserveMiB always stay free.
+	MemoryReserveMiB int
+	DiskReserveMiB   int
+	// MemoryPressurePercent is how much of ten seconds something on the host may
+	// have waited for memory before it takes no more sandboxes.
+	MemoryPressurePercent float64
+	// Of each sandbox, on the disk of the data directory:
+	ReadBytesPerSecond     int64
+	WriteBytesPerSecond    int64
+	ReadRequestsPerSecond  int64
+	WriteRequestsPerSecond int64
+	// DiskWeight, from 1 to 10000, is its share of a disk that all want.
+	DiskWeight int
+}
+
+func (l Limits) validate() error {
+	const mostWeight = 10_000
+	for _, bound := range []struct {
+		name  string
+		value float64
+	}{
+		{"CPUOvercommit", l.CPUOvercommit},
+		{"MemoryOvercommit", l.MemoryOvercommit},
+		{"MemoryReserveMiB", float64(l.MemoryReserveMiB)},
+		{"DiskReserveMiB", float64(l.DiskReserveMiB)},
+		{"MemoryPressurePercent", l.MemoryPressurePercent},
+		{"ReadBytesPerSecond", float64(l.ReadBytesPerSecond)},
+		{"WriteBytesPerSecond", float64(l.WriteBytesPerSecond)},
+		{"ReadRequestsPerSecond", float64(l.ReadRequestsPerSecond)},
+		{"WriteRequestsPerSecond", float64(l.WriteRequestsPerSecond)},
+		{"DiskWeight", float64(l.DiskWeight)},
+	} {
+		if bound.value < 0 {
+			return fmt.Errorf("host agent configuration: %s is %g and cannot be negative", bound.name, bound.value)
+		}
+	}
+	if l.DiskWeight > mostWeight {
+		return fmt.Errorf("host agent configuration: DiskWeight is %d and cannot be above %d", l.DiskWeight, mostWeight)
+	}
+	return nil
+}
+
+func (l Limits) admission(directories ...string) sandbox.Admission {
+	const mebibyte = 1 << 20
+	return sandbox.Admission{
+		CPURatio: l.CPUOvercommit, MemoryRatio: l.MemoryOvercommit, PressurePercent: l.MemoryPressurePercent,
+		MemoryReserveBytes: uint64(l.MemoryReserveMiB) * mebibyte, DiskReserveBytes: uint64(l.DiskReserveMiB) * mebibyte,
+		Directories: directories,
+	}
+}
+
+// disk are the limits of each sandbox on a device that is not known yet.
+func (l Limits) disk() cgroup.IOLimits {
+	return cgroup.IOLimits{
+		ReadBytesPerSecond: l.ReadBytesPerSecond, WriteBytesPerSecond: l.WriteBytesPerSecond,
+		ReadRequestsPerSecond: l.ReadRequestsPerSecond, WriteRequestsPerSecond: l.WriteRequestsPerSecond,
+		Weight: l.DiskWeight,
+	}
+}
+
+// openCgroups finds where VMs get their control groups. Limits of the disk were
+// asked for: where they cannot be set, the agent does not start.
+func (a *agent) openCgroups(context.Context) error {
+	installation, err := a.installation()
+	if err != nil {
+		return err
+	}
+	a.cgroups = cgroup.Open(a.config.Limits.CgroupRoot, installation, a.config.Log)
+	a.onTearDown(a.cgroups.Close)
+	limits := a.config.Limits.disk()
+	if limits == (cgroup.IOLimits{}) {
+		return nil
+	}
+	if !a.cgroups.Enforces("io") {
+		return errors.New("limits of the disk are configured, but control groups have no io controller here")
+	}
+	if limits.Device, err = cgroup.DeviceOf(a.storage.Dir); err != nil {
+		return err
+	}
+	if err := a.cgroups.Check(cgroup.Limits{IO: limits}); err != nil {
+		return fmt.Errorf("limits of the disk are configured, but cannot be set: %w", err)
+	}
+	a.diskLimits = limits
+	return nil
+}
+
+// installationFile holds the name that tells this data directory's control groups
+// from those of others on the machine, wherever each sees its own mounted.
+const installationFile = "installation"
+
+func (a *agent) installation() (string, error) {
+	path := filepath.Join(a.config.DataDir, installationFile)
+	content, err := os.ReadFile(path)
+	name := strings.TrimSpace(string(content))
+	if err == nil && name != "" && filepath.Base(name) == name && name[0] != '.' {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read the installation's name: %w", err)
+	}
+	const nameBytes = 8
+	random := make([]byte, nameBytes)
+	_, _ = rand.Read(random) // never fails
+	name = hex.EncodeToString(random)
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the installation's name: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return "", fmt.Errorf("write the installation's name: %w", err)
+	}
+	return name, nil
+}

@@ -1,0 +1,225 @@
+package hostagent
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// TestLimits follows one VM through the life of its control group and of what is
+// counted for it.
+func TestLimits(t *testing.T) {
+	dataDir := dataDir(t)
+	a := startAgent(t, dataDir, keepRunning)
+	t.Cleanup(func() { a.abort(t) })
+	const id = "ilimits0000000000001"
+	require.NoError(t, a.create(t.Context(), id))
+
+	t.Run("a VM is in a control group of its own", func(t *testing.T) {
+		members, err := os.ReadFile(filepath.Join(filepath.Join(groupsOf(t, dataDir), id), "cgroup.procs"))
+		require.NoError(t, err)
+		require.Equal(t, []string{strconv.Itoa(machineOf(t, id))}, strings.Fields(string(members)))
+	})
+	t.Run("samples advance while the guest computes", func(t *testing.T) { testSamples(t, a, id) })
+	t.Run("what a host carries is told", func(t *testing.T) { testLoad(t, a) })
+	t.Run("totals go on after a pause, and the group ends with its VM", func(t *testing.T) {
+		before := a.sampled(t, id)
+		a.pause(t, id)
+		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), id))
+		paused := a.sampled(t, id)
+		requireGrown(t, before.GetUsage(), paused.GetUsage())
+		require.NotEmpty(t, paused.GetSamples())
+		a.resume(t, id)
+		require.DirExists(t, filepath.Join(groupsOf(t, dataDir), id))
+		requireGrown(t, paused.GetUsage(), a.sampled(t, id).GetUsage())
+	})
+	t.Run("what is promised is bounded, and the next agent counts on", func(t *testing.T) {
+		before := a.sampled(t, id)
+		a.shutDown(t)
+		a = startAgent(t, dataDir, keepRunning, func(config *Config) { config.Limits.CPUOvercommit = 1e-9 })
+		requireGrown(t, before.GetUsage(), a.sampled(t, id).GetUsage())
+		require.DirExists(t, filepath.Join(groupsOf(t, dataDir), id))
+		err := a.create(t.Context(), "ilimits0000000000002")
+		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+		require.ErrorContains(t, err, "CPUs that may be promised: -1 CPUs are left, 1 CPUs are needed, 2 too few")
+		a.pause(t, id)
+		_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{AccessToken: token}}))
+		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[id])
+	})
+	t.Run("limits hold on a kernel that has every controller", func(t *testing.T) {
+		a.shutDown(t)
+		a = startAgent(t, dataDir)
+		a.resume(t, id)
+		testRealLimits(t, a, id)
+	})
+	t.Run("no group is left of what was killed", func(t *testing.T) {
+		a.kill(t, id)
+		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), id))
+		a.shutDown(t)
+		require.NoDirExists(t, groupsOf(t, dataDir))
+	})
+}
+
+func keepRunning(config *Config) { config.KeepRunning = true }
+
+// groupsOf is where the control groups of an agent's sandboxes are.
+func groupsOf(t *testing.T, dataDir string) string {
+	t.Helper()
+	name, err := os.ReadFile(filepath.Join(dataDir, installationFile))
+	require.NoError(t, err)
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); fields[2] == "cgroup2" {
+			return filepath.Join(fields[1], "wrenn", strings.TrimSpace(string(name)))
+		}
+	}
+	t.Skip("version 2 of control groups is not mounted")
+	return ""
+}
+
+// machineOf is the process of a sandbox's VM.
+func machineOf(t *testing.T, id string) int {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, path := range lines {
+		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte("\x00-name\x00"+id+"\x00")) {
+			number, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			require.NoError(t, err)
+			return number
+		}
+	}
+	t.Fatalf("no VM of %s was found", id)
+	return 0
+}
+
+// sampled is all that is known of what one sandbox took.
+func (a *agentUnderTest) sampled(t *testing.T, id string) *pb.SandboxSamples {
+	t.Helper()
+	listed, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id, "iunknown000000000000"}}))
+	require.NoError(t, err)
+	require.Len(t, listed.Msg.GetSandboxes(), 1)
+	return listed.Msg.GetSandboxes()[0]
+}
+
+func requireGrown(t *testing.T, before, after *pb.Usage) {
+	t.Helper()
+	require.GreaterOrEqual(t, after.GetRunningSeconds(), before.GetRunningSeconds())
+	require.GreaterOrEqual(t, after.GetCpuNanoseconds(), before.GetCpuNanoseconds())
+	require.GreaterOrEqual(t, after.GetNetworkReceivedBytes(), before.GetNetworkReceivedBytes())
+	require.GreaterOrEqual(t, after.GetDiskWrittenBytes(), before.GetDiskWrittenBytes())
+	require.Greater(t, after.GetMemoryGibSeconds(), 0.0)
+}
+
+func testSamples(t *testing.T, a *agentUnderTest, id string) {
+	began := time.Now()
+	a.run(t, id, "timeout 3 sh -c 'while :; do :; done'; dd if=/dev/urandom of=/home/user/written bs=1M count=8 conv=fsync 2>&1; head -c 100000 /dev/urandom | base64")
+	var all *pb.SandboxSamples
+	defer func() {
+		if t.Failed() {
+			t.Logf("seen last: %v", all)
+		}
+	}()
+	require.Eventually(t, func() bool {
+		all = a.sampled(t, id)
+		last := all.GetSamples()[max(0, len(all.GetSamples())-1):]
+		return len(last) == 1 && last[0].GetDiskWrittenBytes() >= 8<<20 && last[0].GetGuest() != nil
+	}, 30*time.Second, 200*time.Millisecond)
+	samples := all.GetSamples()
+	busiest := 0.0
+	for i, sample := range samples {
+		busiest = max(busiest, sample.GetCpuUsedPercent())
+		require.LessOrEqual(t, sample.GetCpuUsedPercent(), 100.0)
+		require.Positive(t, sample.GetMemoryBytes())
+		require.GreaterOrEqual(t, sample.GetMemoryPeakBytes(), sample.GetMemoryBytes())
+		require.Positive(t, sample.GetDiskAllocatedBytes())
+		if i > 0 {
+			require.Greater(t, sample.GetAt().AsTime(), samples[i-1].GetAt().AsTime())
+			require.GreaterOrEqual(t, sample.GetCpuNanoseconds(), samples[i-1].GetCpuNanoseconds())
+		}
+	}
+	require.Greater(t, busiest, 20.0, "a busy guest takes its CPU, on a busy machine too")
+	last := samples[len(samples)-1]
+	require.Greater(t, last.GetNetworkSentBytes(), uint64(100_000))
+	require.Positive(t, last.GetNetworkReceivedPackets())
+	require.Positive(t, last.GetGuest().GetMemoryUsedBytes())
+	require.Greater(t, last.GetGuest().GetMemoryTotalBytes(), last.GetGuest().GetMemoryUsedBytes())
+	require.LessOrEqual(t, last.GetGuest().GetMemoryTotalBytes(), all.GetMemoryLimitBytes())
+	require.Positive(t, last.GetGuest().GetDiskUsedBytes())
+	require.InDelta(t, time.Since(began).Seconds(), all.GetUsage().GetRunningSeconds(), 10)
+
+	since, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{Since: last.GetAt()}))
+	require.NoError(t, err)
+	for _, sample := range since.Msg.GetSandboxes()[0].GetSamples() {
+		require.Greater(t, sample.GetAt().AsTime(), last.GetAt().AsTime())
+	}
+	latest, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{LatestOnly: true}))
+	require.NoError(t, err)
+	require.Len(t, latest.Msg.GetSandboxes()[0].GetSamples(), 1)
+}
+
+func testLoad(t *testing.T, a *agentUnderTest) {
+	require.Error(t, a.create(t.Context(), "../../etc"))
+	hurried, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.Error(t, a.create(hurried, "ilimitshurried000000"))
+	var info *pb.GetInfoResponse
+	require.Eventually(t, func() bool {
+		response, err := a.GetInfo(t.Context(), connect.NewRequest(&pb.GetInfoRequest{}))
+		require.NoError(t, err)
+		info = response.Msg
+		return info.GetCreatesFailed() == 1 && info.GetCpuUsedPercent() > 0
+	}, 20*time.Second, 50*time.Millisecond, "%v", info)
+	require.Equal(t, uint64(1), info.GetCreatesSucceeded())
+	require.Len(t, info.GetSandboxCounts(), 1)
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, info.GetSandboxCounts()[0].GetState())
+	require.Equal(t, uint32(1), info.GetAllocatedCpus())
+	require.Equal(t, uint64(512<<20), info.GetAllocatedMemoryBytes())
+	require.Positive(t, info.GetMemoryAvailableBytes())
+}
+
+// testRealLimits runs the tests of control groups in a guest: whatever the
+// machine's own kernel lacks, a guest's has every controller.
+func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
+	program := filepath.Join(t.TempDir(), "cgroup.test")
+	build := exec.Command("go", "test", "-c", "-o", program, "../cgroup")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	content, err := os.ReadFile(program)
+	require.NoError(t, err)
+	a.send(t, id, "/home/user/cgroup.test", content)
+	said := a.run(t, id, "cd /tmp; chmod 755 ~/cgroup.test; sudo ~/cgroup.test -test.v -test.timeout 50s 2>&1; rm ~/cgroup.test; ls /sys/fs/cgroup")
+	require.Regexp(t, `(?m)^PASS$`, said)
+	require.NotContains(t, said, "--- SKIP", "%s", said)
+	for _, name := range []string{"ThrottleABusyLoop", "AMemoryHogDiesAloneAndItIsKnownWhy", "AForkBombIsBounded"} {
+		require.Contains(t, said, "--- PASS: TestLimits_"+name)
+	}
+	require.NotContains(t, said, "wrenn-test")
+}
+
+// send writes a file into a guest.
+func (a *agentUnderTest) send(t *testing.T, id, path string, content []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://guest/files?path="+path, bytes.NewReader(content))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/octet-stream")
+	response, err := toGuest{id, 49983, a.traffic.Transport}.RoundTrip(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}

@@ -1,0 +1,100 @@
+package sandbox
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
+)
+
+func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
+	t.Parallel()
+	bounds := Admission{
+		CPURatio: 1, MemoryRatio: 1, MemoryReserveBytes: 512 << 20, DiskReserveBytes: 1 << 30,
+		PressurePercent: 20, Directories: []string{"/"},
+	}
+	enough := room{cpus: 2, promisedMiB: 1024, memoryMiB: 1024, diskMiB: 2048, pressurePercent: 20}
+	wanted := size{vcpuCount: 2, memoryMiB: 1024}
+	require.NoError(t, bounds.fits(wanted, enough))
+	for name, test := range map[string]struct {
+		lacking func(*room)
+		message string
+	}{
+		"CPUs":     {func(r *room) { r.cpus = 1 }, "CPUs that may be promised: 1 CPUs are left, 2 CPUs are needed, 1 too few"},
+		"promises": {func(r *room) { r.promisedMiB = 1000 }, "memory that may be promised: 1000 MiB are left, 1024 MiB are needed, 24 too few"},
+		"memory":   {func(r *room) { r.memoryMiB = 1023 }, "free memory: 511 MiB are left, 512 MiB are needed, 1 too few"},
+		"disk":     {func(r *room) { r.diskMiB = 2000 }, "free disk space: 976 MiB are left, 1024 MiB are needed, 48 too few"},
+		"pressure": {func(r *room) { r.pressurePercent = 33 }, "memory pressure: for 33 % of the last ten seconds something on this host waited for memory, 13 too much"},
+	} {
+		have := enough
+		test.lacking(&have)
+		err := bounds.fits(wanted, have)
+		require.ErrorIs(t, err, ErrNoRoom, name)
+		require.EqualError(t, err, test.message)
+	}
+	require.NoError(t, Admission{}.fits(wanted, room{cpus: -9, promisedMiB: -9, memoryMiB: 1024, pressurePercent: 100}), "zero does not bound")
+}
+
+func hostWith(bounds Admission) *Manager {
+	return &Manager{admission: bounds, cgroups: &cgroup.Root{}, starts: reservations{reserved: make(map[*size]struct{})}}
+}
+
+func TestAdmit_ReservesForStartsUnderWay(t *testing.T) {
+	t.Parallel()
+	total, _, err := HostMemory()
+	require.NoError(t, err)
+	half := int(total >> 21)
+	m := hostWith(Admission{MemoryRatio: 1})
+	// Nothing of it is taken: what counts is what was promised.
+	wanted := size{vcpuCount: 1, memoryMiB: half}
+	m.sandboxes = map[string]*sandbox{}
+	first, err := m.admit(wanted)
+	require.NoError(t, err)
+	second, err := m.admit(wanted)
+	require.NoError(t, err)
+	_, err = m.admit(wanted)
+	var short *ShortageError
+	require.ErrorAs(t, err, &short)
+	first()
+	first() // twice is once
+	third, err := m.admit(wanted)
+	require.NoError(t, err)
+	second()
+	third()
+	require.Empty(t, m.starts.reserved)
+}
+
+func TestAdmit_LooksAtWhatRunsAndWhatIsFree(t *testing.T) {
+	t.Parallel()
+	running := &sandbox{id: "running", record: record{State: Running, VCPUCount: 3, MemoryMiB: 64}}
+	paused := &sandbox{id: "paused", record: record{State: Paused, VCPUCount: 300, MemoryMiB: 1 << 30}}
+	m := hostWith(Admission{})
+	m.sandboxes = map[string]*sandbox{"running": running, "paused": paused}
+	require.Equal(t, size{3, 64}, m.promised())
+	for resource, bounds := range map[string]Admission{
+		promisedCPUs: {CPURatio: 1e-9},
+		freeMemory:   {MemoryReserveBytes: math.MaxInt64},
+		freeDisk:     {DiskReserveBytes: math.MaxInt64, Directories: []string{t.TempDir()}},
+	} {
+		m.admission = bounds
+		_, err := m.admit(size{1, 64})
+		var short *ShortageError
+		require.ErrorAs(t, err, &short, resource)
+		require.Equal(t, resource, short.Resource)
+		require.Less(t, short.Left, short.Needed)
+	}
+	m.admission = Admission{Directories: []string{"/nowhere/at/all"}}
+	_, err := m.admit(size{1, 64})
+	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrNoRoom, "what cannot be measured is a fault of the host's")
+}
+
+func TestParsePressure_ReadsTheShareOfTimeThatSomethingWaited(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 12.34, parsePressure("some avg10=12.34 avg60=1.00 avg300=0.00 total=5\nfull avg10=99.00 avg60=0 avg300=0 total=0\n"), 1e-9)
+	for _, malformed := range []string{"", "some", "some avg10=", "some avg10=x avg60=1"} {
+		require.Zero(t, parsePressure(malformed), malformed)
+	}
+}
