@@ -62,7 +62,7 @@ func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Ma
 		"-kernel", boot.KernelPath,
 		"-initrd", boot.InitramfsPath,
 		"-append", d.commandLine(boot.CommandLine))
-	return d.start(ctx, spec, boot.MemoryPath, arguments, nil)
+	return d.start(ctx, spec, launch{arguments: arguments, files: []string{boot.MemoryPath, boot.KernelPath, boot.InitramfsPath}})
 }
 
 // commandLine spares an emulated guest the measuring of its clocks.
@@ -81,11 +81,20 @@ func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vm
 	}
 	defer devices.Close()
 	arguments := append(d.hardware(spec, from.MemoryPath), "-incoming", fmt.Sprintf("fd:%d", devicesFD))
-	return d.start(ctx, spec, from.MemoryPath, arguments, devices)
+	return d.start(ctx, spec, launch{arguments: arguments, files: []string{from.MemoryPath}, devices: devices})
 }
 
-func (d *Driver) start(ctx context.Context, spec vmm.Spec, memoryPath string, arguments []string, devices *os.File) (vmm.Machine, error) {
-	m, err := d.spawn(spec, memoryPath, arguments, devices)
+// launch is how a QEMU is started.
+type launch struct {
+	arguments []string
+	// files are what it opens by itself, its memory first.
+	files []string
+	// devices is what it restores from; nil for a boot.
+	devices *os.File
+}
+
+func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Machine, error) {
+	m, err := d.spawn(spec, how)
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, err)
 	}

@@ -13,10 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
-
-	"git.omukk.dev/wrenn/sandbox/internal/thread"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -39,8 +35,8 @@ type machine struct {
 var _ vmm.Machine = (*machine)(nil)
 
 // spawn starts the process and the goroutine that waits for it.
-func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, devices *os.File) (*machine, error) {
-	memory, err := identifyMemory(memoryPath, spec.MemoryMiB)
+func (d *Driver) spawn(spec vmm.Spec, how launch) (*machine, error) {
+	memory, err := identifyMemory(how.files[0], spec.MemoryMiB)
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +52,13 @@ func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, dev
 	}
 	defer log.Close()
 
-	command := exec.Command(d.binary, arguments...)
+	command := exec.Command(d.binary, how.arguments...)
 	command.Env = []string{"PATH=/usr/bin:/bin"}
 	command.Dir = "/"
 	command.Stdout, command.Stderr = log, log
 	command.ExtraFiles = []*os.File{listener}
-	if devices != nil {
-		command.ExtraFiles = append(command.ExtraFiles, devices)
+	if how.devices != nil {
+		command.ExtraFiles = append(command.ExtraFiles, how.devices)
 	}
 	if err := os.MkdirAll(filepath.Join(spec.RunDir, emptyDirectory), 0o555); err != nil {
 		return nil, fmt.Errorf("make QEMU's root directory: %w", err)
@@ -70,12 +66,12 @@ func (d *Driver) spawn(spec vmm.Spec, memoryPath string, arguments []string, dev
 	// A session of its own keeps a signal to the agent's group from the VM.
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
-		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS,
 	}
 	if spec.Cgroup != nil {
 		command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(spec.Cgroup.Fd())
 	}
-	if err := startConfined(command, spec.NetworkNamespace); err != nil {
+	if err := d.confinement(spec, how.files...).start(command); err != nil {
 		return nil, err
 	}
 	identity, err := vmm.IdentifyProcess(command.Process.Pid)
@@ -110,28 +106,6 @@ func listenMonitor(path string) (*os.File, error) {
 		return nil, fmt.Errorf("protect QEMU's monitor: %w", err)
 	}
 	return listener.File()
-}
-
-// startConfined starts command from a thread of its own that was moved into the
-// network namespace and gave up gaining privileges: the child inherits both.
-func startConfined(command *exec.Cmd, namespace string) error {
-	return thread.Run(func() error {
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("give up gaining privileges: %w", err)
-		}
-		if namespace == "" {
-			return command.Start()
-		}
-		target, err := netns.GetFromPath(namespace)
-		if err != nil {
-			return fmt.Errorf("open network namespace %s: %w", namespace, err)
-		}
-		defer target.Close()
-		if err := netns.Set(target); err != nil {
-			return fmt.Errorf("enter network namespace %s: %w", namespace, err)
-		}
-		return command.Start()
-	})
 }
 
 // awaitRunning connects the monitor and returns once the guest executes.

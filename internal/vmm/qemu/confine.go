@@ -1,0 +1,137 @@
+package qemu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// confinement is the surroundings that a QEMU is started in.
+type confinement struct {
+	networkNamespace string // path; empty for the host's
+	// root is an existing empty directory for the mount namespace to begin at,
+	// and needed are the files that have to be there.
+	root   string
+	needed []string
+}
+
+// systemFiles are what QEMU needs to start.
+var systemFiles = []string{"/usr", "/lib", "/lib64", "/etc", "/dev", "/proc"}
+
+func (d *Driver) confinement(spec vmm.Spec, files ...string) confinement {
+	return confinement{
+		networkNamespace: spec.NetworkNamespace, root: filepath.Join(spec.RunDir, emptyDirectory),
+		needed: slices.Concat(systemFiles, files, []string{d.binary, spec.RunDir, spec.DiskPath}),
+	}
+}
+
+// start starts command from a thread of its own that gave up gaining privileges
+// and is in the namespaces: the child inherits all of it.
+func (c confinement) start(command *exec.Cmd) error {
+	return thread.Run(func() error {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("give up gaining privileges: %w", err)
+		}
+		if err := c.enterNetwork(); err != nil {
+			return err
+		}
+		if err := c.enterMounts(); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		return command.Start()
+	})
+}
+
+func (c confinement) enterNetwork() error {
+	if c.networkNamespace == "" {
+		return nil
+	}
+	target, err := netns.GetFromPath(c.networkNamespace)
+	if err != nil {
+		return fmt.Errorf("open network namespace %s: %w", c.networkNamespace, err)
+	}
+	defer target.Close()
+	if err := netns.Set(target); err != nil {
+		return fmt.Errorf("enter network namespace %s: %w", c.networkNamespace, err)
+	}
+	return nil
+}
+
+// enterMounts moves the thread into a mount namespace that holds nothing but
+// what QEMU needs: any other mount in it could not be taken off its device as
+// long as the VM runs.
+// Source: pivot_root(2), the section on pivot_root(".", ".").
+func (c confinement) enterMounts() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("keep mounts to itself: %w", err)
+	}
+	if err := unix.Mount("/", c.root, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the root file system: %w", err)
+	}
+	points, err := mountPoints(c.needed)
+	if err != nil {
+		return err
+	}
+	for _, point := range points {
+		if err := unix.Mount(point, filepath.Join(c.root, point), "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", point, err)
+		}
+	}
+	if err := unix.Chdir(c.root); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("make it the root: %w", err)
+	}
+	return unix.Unmount(".", unix.MNT_DETACH)
+}
+
+// mountPoints are those of the mounts that files are on, outer ones first and
+// without the root's. Files that do not exist are on none.
+func mountPoints(files []string) ([]string, error) {
+	var points []string
+	for _, file := range files {
+		path, err := filepath.EvalSymlinks(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for ; path != "/"; path = filepath.Dir(path) {
+			if slices.Contains(points, path) {
+				continue
+			}
+			isPoint, err := isMountPoint(path)
+			if err != nil {
+				return nil, err
+			}
+			if isPoint {
+				points = append(points, path)
+			}
+		}
+	}
+	slices.Sort(points) // a mount's point sorts before what is below it
+	return points, nil
+}
+
+// Source: statx(2), STATX_ATTR_MOUNT_ROOT, since Linux 5.8.
+func isMountPoint(path string) (bool, error) {
+	var status unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, 0, &status); err != nil {
+		return false, fmt.Errorf("inspect %s: %w", path, err)
+	}
+	return status.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0, nil
+}
