@@ -12,10 +12,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (name) DO NOTHING
 RETURNING *;
 
--- name: UpdateHost :exec
+-- name: UpdateHost :one
 UPDATE hosts SET version = $2, driver = $3, accelerator = $4, cpu_count = $5,
     memory_total_bytes = $6, disk_total_bytes = $7, last_seen_at = now()
-WHERE id = $1;
+WHERE id = $1
+RETURNING *;
 
 -- name: UpdateHostLoad :exec
 -- What may be promised follows what the host says it has.
@@ -116,12 +117,9 @@ WHERE id IN (
 )
 RETURNING *;
 
--- name: KillOnHost :many
--- What was on a host that is retired is gone with it.
-UPDATE sandboxes SET state = 'killed', version = version + 1, claimant = 0, state_changed_at = now(), ended_at = now(),
-    reason = 'its host was retired'
-WHERE host_id = @host_id AND state NOT IN ('killed', 'failed')
-RETURNING *;
+-- name: LockSandbox :one
+-- Holds a sandbox's row until the transaction ends.
+SELECT * FROM sandboxes WHERE id = @id AND team_id = @team_id FOR UPDATE;
 
 -- name: HasSeenHost :one
 SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);

@@ -15,18 +15,20 @@ ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at 
     WHERE template_builds.envd_version <> EXCLUDED.envd_version;
 
 -- name: FindStartableBuild :one
--- The newest build, by template ID or alias, that a host can start and the team
--- may use. A team's own alias comes before a public one.
+-- The newest build, by template ID or alias, that a host has and the team may
+-- use. A team's own alias comes before a public one, and what can be started now
+-- before what a host has that is away.
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
-    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, h.host_id
+    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
 FROM templates t
 JOIN template_builds b ON b.template_id = t.id AND b.status = 'ready'
-JOIN host_builds h ON h.build_id = b.id
 LEFT JOIN template_aliases a ON a.template_id = t.id
 WHERE (t.id = @name::text OR a.alias = @name::text)
     AND (t.team_id = @team_id::uuid OR t.public)
     AND (a.team_id IS NULL OR a.team_id = @team_id::uuid OR t.id = @name::text)
-ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC, b.created_at DESC, b.id DESC
+    AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
+ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC,
+    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC, b.created_at DESC, b.id DESC
 LIMIT 1;
 
 -- name: CountTemplateSpawn :exec

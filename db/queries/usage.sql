@@ -19,7 +19,12 @@ ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_
 
 -- name: SpendCreates :exec
 -- The caller holds the row's lock.
-UPDATE team_use SET create_allowance = @create_allowance, create_refilled_at = now() WHERE team_id = @team_id;
+UPDATE team_use SET create_allowance = @create_allowance, create_refilled_at = @refilled_at WHERE team_id = @team_id;
+
+-- name: Now :one
+-- The database's own clock, the same for all control planes, after whatever was
+-- waited for.
+SELECT clock_timestamp()::timestamptz;
 
 -- name: CountBuildsUnderWay :one
 SELECT count(*) FROM template_builds b JOIN templates t ON t.id = b.template_id

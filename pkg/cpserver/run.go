@@ -38,6 +38,7 @@ type server struct {
 	host      *host.Client
 	hostID    uuid.UUID
 	fleet     *service.Fleet
+	placement *service.Placement
 	sandboxes *service.Sandboxes
 	hostSync  *service.HostSync
 	forwarder *proxy.Forwarder

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -109,8 +111,9 @@ func (s *server) registerHost(ctx context.Context) error {
 }
 
 func (s *server) buildServices(context.Context) error {
+	s.placement = service.NewPlacement(s.pool, scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), s.log) //nolint:gosec // dice
 	s.sandboxes = &service.Sandboxes{
-		Queries: s.queries, Hosts: s.fleet, Tokens: s.tokens,
+		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, MaxTimeout: s.config.MaxTimeout,
 	}
 	s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
@@ -139,7 +142,7 @@ func (s *server) firstSync(ctx context.Context) error {
 
 func (s *server) startWork(context.Context) error {
 	s.onTearDown(s.pauseAll)
-	s.background(s.hostSync.Run, s.sandboxes.Reap)
+	s.background(s.placement.Run, s.hostSync.Run, s.sandboxes.Reap)
 	return nil
 }
 

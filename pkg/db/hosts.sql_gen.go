@@ -8,6 +8,7 @@ package db
 import (
 	"context"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"github.com/google/uuid"
 )
 
@@ -322,63 +323,6 @@ func (q *Queries) JoinHost(ctx context.Context, arg JoinHostParams) (Host, error
 	return i, err
 }
 
-const killOnHost = `-- name: KillOnHost :many
-UPDATE sandboxes SET state = 'killed', version = version + 1, claimant = 0, state_changed_at = now(), ended_at = now(),
-    reason = 'its host was retired'
-WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory
-`
-
-// What was on a host that is retired is gone with it.
-func (q *Queries) KillOnHost(ctx context.Context, hostID uuid.UUID) ([]Sandbox, error) {
-	rows, err := q.db.Query(ctx, killOnHost, hostID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Sandbox{}
-	for rows.Next() {
-		var i Sandbox
-		if err := rows.Scan(
-			&i.ID,
-			&i.TeamID,
-			&i.HostID,
-			&i.TemplateID,
-			&i.Alias,
-			&i.BuildID,
-			&i.State,
-			&i.Version,
-			&i.Claimant,
-			&i.StateChangedAt,
-			&i.Reason,
-			&i.StartedAt,
-			&i.EndAt,
-			&i.EndedAt,
-			&i.AutoPause,
-			&i.AllowInternetAccess,
-			&i.Network,
-			&i.Metadata,
-			&i.VCPUCount,
-			&i.MemoryMiB,
-			&i.DiskMiB,
-			&i.EnvdVersion,
-			&i.Occupies,
-			&i.PlacementGroup,
-			&i.Lifetime,
-			&i.AutoPauseMemory,
-			&i.AutoResume,
-			&i.WithoutMemory,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listHostLoads = `-- name: ListHostLoads :many
 SELECT h.id, h.name, h.version, h.driver, h.accelerator, h.cpu_count, h.memory_total_bytes, h.disk_total_bytes, h.created_at, h.last_seen_at, h.state, h.state_changed_at, h.drain_wanted, h.address, h.tags, h.follower, h.vcpu_overcommit, h.memory_overcommit, h.disk_overcommit, l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures,
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
@@ -618,6 +562,52 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 	return i, err
 }
 
+const lockSandbox = `-- name: LockSandbox :one
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
+`
+
+type LockSandboxParams struct {
+	ID     string
+	TeamID uuid.UUID
+}
+
+// Holds a sandbox's row until the transaction ends.
+func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, lockSandbox, arg.ID, arg.TeamID)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+	)
+	return i, err
+}
+
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY ($2::uuid[]))
     AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
@@ -642,10 +632,10 @@ RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes,
 `
 
 type SetHostStateParams struct {
-	NextState   string
+	NextState   lifecycle.HostState
 	DrainWanted bool
 	ID          uuid.UUID
-	FromState   string
+	FromState   lifecycle.HostState
 }
 
 // Compare and set on the state.
@@ -695,10 +685,11 @@ func (q *Queries) SetPlacementGroup(ctx context.Context, arg SetPlacementGroupPa
 	return err
 }
 
-const updateHost = `-- name: UpdateHost :exec
+const updateHost = `-- name: UpdateHost :one
 UPDATE hosts SET version = $2, driver = $3, accelerator = $4, cpu_count = $5,
     memory_total_bytes = $6, disk_total_bytes = $7, last_seen_at = now()
 WHERE id = $1
+RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit
 `
 
 type UpdateHostParams struct {
@@ -711,8 +702,8 @@ type UpdateHostParams struct {
 	DiskTotalBytes   int64
 }
 
-func (q *Queries) UpdateHost(ctx context.Context, arg UpdateHostParams) error {
-	_, err := q.db.Exec(ctx, updateHost,
+func (q *Queries) UpdateHost(ctx context.Context, arg UpdateHostParams) (Host, error) {
+	row := q.db.QueryRow(ctx, updateHost,
 		arg.ID,
 		arg.Version,
 		arg.Driver,
@@ -721,7 +712,29 @@ func (q *Queries) UpdateHost(ctx context.Context, arg UpdateHostParams) error {
 		arg.MemoryTotalBytes,
 		arg.DiskTotalBytes,
 	)
-	return err
+	var i Host
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Version,
+		&i.Driver,
+		&i.Accelerator,
+		&i.CPUCount,
+		&i.MemoryTotalBytes,
+		&i.DiskTotalBytes,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.State,
+		&i.StateChangedAt,
+		&i.DrainWanted,
+		&i.Address,
+		&i.Tags,
+		&i.Follower,
+		&i.VCPUOvercommit,
+		&i.MemoryOvercommit,
+		&i.DiskOvercommit,
+	)
+	return i, err
 }
 
 const updateHostLoad = `-- name: UpdateHostLoad :exec

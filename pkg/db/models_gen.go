@@ -9,7 +9,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type APIKey struct {
@@ -114,7 +113,7 @@ type Host struct {
 	DiskTotalBytes   int64
 	CreatedAt        time.Time
 	LastSeenAt       *time.Time
-	State            string
+	State            lifecycle.HostState
 	StateChangedAt   time.Time
 	DrainWanted      bool
 	Address          string
@@ -230,12 +229,12 @@ type TeamInvitation struct {
 
 type TeamLimit struct {
 	TeamID              uuid.UUID
-	MaxSandboxes        pgtype.Int4
-	MaxVCPUCount        pgtype.Int8
-	MaxMemoryMiB        pgtype.Int8
-	MaxDiskMiB          pgtype.Int8
-	MaxBuilds           pgtype.Int4
-	MaxCreatesPerMinute pgtype.Int4
+	MaxSandboxes        *int32
+	MaxVCPUCount        *int64
+	MaxMemoryMiB        *int64
+	MaxDiskMiB          *int64
+	MaxBuilds           *int32
+	MaxCreatesPerMinute *int32
 }
 
 type TeamUse struct {

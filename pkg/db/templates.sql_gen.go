@@ -65,15 +65,16 @@ func (q *Queries) FindPublicAlias(ctx context.Context, alias string) (string, er
 
 const findStartableBuild = `-- name: FindStartableBuild :one
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
-    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, h.host_id
+    b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
 FROM templates t
 JOIN template_builds b ON b.template_id = t.id AND b.status = 'ready'
-JOIN host_builds h ON h.build_id = b.id
 LEFT JOIN template_aliases a ON a.template_id = t.id
 WHERE (t.id = $1::text OR a.alias = $1::text)
     AND (t.team_id = $2::uuid OR t.public)
     AND (a.team_id IS NULL OR a.team_id = $2::uuid OR t.id = $1::text)
-ORDER BY (t.team_id IS NOT NULL AND t.team_id = $2::uuid) DESC, b.created_at DESC, b.id DESC
+    AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
+ORDER BY (t.team_id IS NOT NULL AND t.team_id = $2::uuid) DESC,
+    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC, b.created_at DESC, b.id DESC
 LIMIT 1
 `
 
@@ -90,11 +91,11 @@ type FindStartableBuildRow struct {
 	MemoryMiB   int32
 	DiskMiB     int32
 	EnvdVersion string
-	HostID      uuid.UUID
 }
 
-// The newest build, by template ID or alias, that a host can start and the team
-// may use. A team's own alias comes before a public one.
+// The newest build, by template ID or alias, that a host has and the team may
+// use. A team's own alias comes before a public one, and what can be started now
+// before what a host has that is away.
 func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuildParams) (FindStartableBuildRow, error) {
 	row := q.db.QueryRow(ctx, findStartableBuild, arg.Name, arg.TeamID)
 	var i FindStartableBuildRow
@@ -106,7 +107,6 @@ func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuild
 		&i.MemoryMiB,
 		&i.DiskMiB,
 		&i.EnvdVersion,
-		&i.HostID,
 	)
 	return i, err
 }

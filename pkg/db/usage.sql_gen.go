@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const countBuildsUnderWay = `-- name: CountBuildsUnderWay :one
@@ -85,6 +84,19 @@ func (q *Queries) LockTeamUse(ctx context.Context, teamID uuid.UUID) (TeamUse, e
 	return i, err
 }
 
+const now = `-- name: Now :one
+SELECT clock_timestamp()::timestamptz
+`
+
+// The database's own clock, the same for all control planes, after whatever was
+// waited for.
+func (q *Queries) Now(ctx context.Context) (time.Time, error) {
+	row := q.db.QueryRow(ctx, now)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const setTeamLimits = `-- name: SetTeamLimits :exec
 INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -95,12 +107,12 @@ ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_
 
 type SetTeamLimitsParams struct {
 	TeamID              uuid.UUID
-	MaxSandboxes        pgtype.Int4
-	MaxVCPUCount        pgtype.Int8
-	MaxMemoryMiB        pgtype.Int8
-	MaxDiskMiB          pgtype.Int8
-	MaxBuilds           pgtype.Int4
-	MaxCreatesPerMinute pgtype.Int4
+	MaxSandboxes        *int32
+	MaxVCPUCount        *int64
+	MaxMemoryMiB        *int64
+	MaxDiskMiB          *int64
+	MaxBuilds           *int32
+	MaxCreatesPerMinute *int32
 }
 
 func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) error {
@@ -117,17 +129,18 @@ func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) er
 }
 
 const spendCreates = `-- name: SpendCreates :exec
-UPDATE team_use SET create_allowance = $1, create_refilled_at = now() WHERE team_id = $2
+UPDATE team_use SET create_allowance = $1, create_refilled_at = $2 WHERE team_id = $3
 `
 
 type SpendCreatesParams struct {
 	CreateAllowance float64
+	RefilledAt      time.Time
 	TeamID          uuid.UUID
 }
 
 // The caller holds the row's lock.
 func (q *Queries) SpendCreates(ctx context.Context, arg SpendCreatesParams) error {
-	_, err := q.db.Exec(ctx, spendCreates, arg.CreateAllowance, arg.TeamID)
+	_, err := q.db.Exec(ctx, spendCreates, arg.CreateAllowance, arg.RefilledAt, arg.TeamID)
 	return err
 }
 

@@ -49,7 +49,10 @@ type Info struct {
 	CPUCount         int32
 	MemoryTotalBytes int64
 	DiskTotalBytes   int64
-	Load             Load
+	// The host's own measure of what is free.
+	MemoryAvailableBytes int64
+	DiskAvailableBytes   int64
+	Load                 Load
 }
 
 // Identity is what makes a restored guest itself and nobody else.
@@ -104,6 +107,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return Info{
 		Version: m.Version, Driver: m.Driver, Accelerator: m.Accelerator, CPUCount: int32(m.CpuCount),
 		MemoryTotalBytes: int64(m.MemoryTotalBytes), DiskTotalBytes: int64(m.DiskTotalBytes),
+		MemoryAvailableBytes: int64(m.MemoryAvailableBytes), DiskAvailableBytes: int64(m.DiskAvailableBytes),
 		Load: fromLoad(m),
 	}, nil
 }

@@ -59,6 +59,8 @@ type Request struct {
 	// Group is who Rule is about; without one the rule says nothing.
 	Group string
 	Rule  Rule
+	// Avoid are hosts that must not have it.
+	Avoid []uuid.UUID
 }
 
 // Host is a host that may get sandboxes.

@@ -112,6 +112,9 @@ func (s *Spread) join(group string, slot, members int) {
 // the logarithm of the fleet.
 func (s *Spread) Place(ctx context.Context, request Request, reserve Reserve) (uuid.UUID, error) {
 	tried := map[uuid.UUID]struct{}{}
+	for _, hostID := range request.Avoid {
+		tried[hostID] = struct{}{}
+	}
 	for range maxProposals {
 		hostID, err := s.take(request, tried)
 		if err != nil {

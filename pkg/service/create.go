@@ -15,6 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
@@ -71,10 +72,45 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	if err != nil {
 		return db.Sandbox{}, err
 	}
-	creating, err := s.insert(ctx, teamID, wanted, build)
+	running, err := s.createSomewhere(ctx, teamID, wanted, build, lifetime)
 	if err != nil {
 		return db.Sandbox{}, err
 	}
+	if err := s.Queries.CountTemplateSpawn(ctx, build.TemplateID); err != nil {
+		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
+	}
+	return running, nil
+}
+
+// createSomewhere tries other hosts where one has less room than it promised.
+func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, lifetime time.Duration) (db.Sandbox, error) {
+	const attempts = 3
+	var full []uuid.UUID
+	for {
+		creating, err := s.place(ctx, teamID, wanted, build, full)
+		if err != nil {
+			return db.Sandbox{}, err
+		}
+		running, err := s.createOn(ctx, creating, wanted, lifetime)
+		s.countCreate(ctx, creating.HostID, err == nil)
+		full = append(full, creating.HostID)
+		if !fault.Is(err, fault.Exhausted) || len(full) == attempts {
+			return running, err
+		}
+	}
+}
+
+// countCreate counts what a host's creates come to; nothing depends on it.
+func (s *Sandboxes) countCreate(ctx context.Context, hostID uuid.UUID, created bool) {
+	err := s.Queries.CountHostCreate(ctx, db.CountHostCreateParams{HostID: hostID, Created: created})
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("count a host's create", "host", hostID, "error", err)
+	}
+}
+
+// createOn makes a sandbox on the host that it was given. If that fails nothing
+// of it is left.
+func (s *Sandboxes) createOn(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
 	running, err := s.start(ctx, creating, wanted, lifetime)
 	if err == nil {
 		err = ctx.Err() // a sandbox that nobody will hear of must not stay
@@ -85,9 +121,6 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 		}
 		s.abandon(ctx, running)
 		return db.Sandbox{}, err
-	}
-	if err := s.Queries.CountTemplateSpawn(ctx, build.TemplateID); err != nil {
-		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
 	}
 	return running, nil
 }
@@ -116,13 +149,23 @@ func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
 	return fault.New(fault.Invalid, "template %q was not found", name)
 }
 
-func (s *Sandboxes) insert(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow) (db.Sandbox, error) {
+// place finds a host and stores the sandbox on it, where it now holds its room.
+func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, avoid []uuid.UUID) (db.Sandbox, error) {
+	request := scheduler.Request{Build: build.BuildID, Avoid: avoid, Needs: scheduler.Resources{
+		VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB),
+	}}
+	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
+		return s.insert(ctx, queries, teamID, hostID, wanted, build)
+	})
+}
+
+func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hostID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow) (db.Sandbox, error) {
 	metadata := wanted.Metadata
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
-	sandbox, err := s.Queries.CreateSandbox(ctx, db.CreateSandboxParams{
-		ID: id.NewSandbox(), TeamID: teamID, HostID: build.HostID,
+	sandbox, err := queries.CreateSandbox(ctx, db.CreateSandboxParams{
+		ID: id.NewSandbox(), TeamID: teamID, HostID: hostID,
 		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
 		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network.WithoutValues(), Metadata: metadata,

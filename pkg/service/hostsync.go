@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,13 @@ const (
 	reconcileGap = 200 * time.Millisecond
 	// reconnectEvery is how often a host that is away is tried again.
 	reconnectEvery = 500 * time.Millisecond
+	// heartbeatEvery is how often a host is asked how it is, and heartbeatTimeout
+	// how long it may take to say.
+	heartbeatEvery   = 5 * time.Second
+	heartbeatTimeout = 10 * time.Second
+	// unreachableAfter is how long a host may be away before it gets no more
+	// sandboxes.
+	unreachableAfter = 30 * time.Second
 )
 
 // HostWatch is what HostSync asks of a host.
@@ -42,35 +50,50 @@ type HostSync struct {
 	HostID    uuid.UUID
 	Sandboxes *Sandboxes
 	Log       *slog.Logger
+	// UnreachableAfter is how long the host may be away before it gets no more
+	// sandboxes; zero means half a minute.
+	UnreachableAfter time.Duration
+	// Nudges, which may be nil, ask for a look at the host now.
+	Nudges <-chan struct{}
 }
 
 // Run follows the host until ctx ends, across its absences.
 func (h *HostSync) Run(ctx context.Context) {
-	away := false
+	away, seen := false, time.Now()
 	for ctx.Err() == nil {
-		err := h.follow(ctx)
+		followed, err := h.follow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if !away || err == nil {
+		if followed {
+			away, seen = false, time.Now()
+		}
+		if !away {
 			h.Log.Warn("the host is away, trying again", "host", h.HostID, "error", err)
 		}
-		away = err != nil
+		away = true
+		if time.Since(seen) >= cmp.Or(h.UnreachableAfter, unreachableAfter) {
+			h.giveUp(ctx)
+		}
 		wait(ctx, reconnectEvery)
 	}
 }
 
-// follow stays with the host as long as it is there.
-func (h *HostSync) follow(ctx context.Context) error {
+// follow stays with the host as long as it is there. It says whether it was.
+func (h *HostSync) follow(ctx context.Context) (bool, error) {
 	if err := h.Sync(ctx); err != nil {
-		return err
+		return false, err
 	}
 	h.Log.Info("following a host", "host", h.HostID)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 1)
-	var reconciler sync.WaitGroup
-	reconciler.Go(func() { h.reconcileOnChange(ctx, changes) })
+	var working sync.WaitGroup
+	working.Go(func() { h.reconcileOnChange(ctx, changes) })
+	working.Go(func() {
+		defer cancel() // a stream from a host that hangs would never end
+		h.beat(ctx)
+	})
 	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
 		switch changed.State {
 		case lifecycle.Paused, lifecycle.Killed, lifecycle.Failed:
@@ -82,8 +105,8 @@ func (h *HostSync) follow(ctx context.Context) error {
 		}
 	})
 	cancel()
-	reconciler.Wait()
-	return err
+	working.Wait()
+	return true, err
 }
 
 func (h *HostSync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
@@ -105,21 +128,16 @@ func (h *HostSync) reconcileOnChange(ctx context.Context, changes <-chan struct{
 
 // Sync takes over everything that the host says of itself, once.
 func (h *HostSync) Sync(ctx context.Context) error {
-	info, err := h.Host.Info(ctx)
-	if err != nil {
+	if _, err := h.measure(ctx); err != nil {
 		return err
-	}
-	err = db.New(h.Pool).UpdateHost(ctx, db.UpdateHostParams{
-		ID: h.HostID, Version: info.Version, Driver: info.Driver, Accelerator: info.Accelerator,
-		CPUCount: info.CPUCount, MemoryTotalBytes: info.MemoryTotalBytes, DiskTotalBytes: info.DiskTotalBytes,
-	})
-	if err != nil {
-		return fmt.Errorf("update host: %w", err)
 	}
 	if err := h.syncTemplates(ctx); err != nil {
 		return err
 	}
-	return h.Sandboxes.Reconcile(ctx, h.HostID)
+	if err := h.Sandboxes.Reconcile(ctx, h.HostID); err != nil {
+		return err
+	}
+	return h.welcome(ctx)
 }
 
 // syncTemplates makes the host's builds known, each under its public alias.

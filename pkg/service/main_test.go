@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -55,7 +57,8 @@ func newFixture(t *testing.T) *fixture {
 	fleet.Put(local.ID, client)
 	sandboxes := &service.Sandboxes{
 		Queries: queries, Hosts: fleet, Tokens: tokens,
-		Claimant: newClaimant(t, url), Log: log, MaxTimeout: time.Hour,
+		Placement: service.NewPlacement(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log),
+		Claimant:  newClaimant(t, url), Log: log, MaxTimeout: time.Hour,
 	}
 	f := &fixture{
 		Sandboxes: sandboxes, pool: pool, agent: agent, team: team.ID, host: local.ID,

@@ -23,7 +23,7 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	if err != nil {
 		return db.Sandbox{}, err
 	}
-	resuming, err := s.begin(ctx, teamID, sandboxID, lifecycle.Resuming)
+	resuming, err := s.beginResume(ctx, teamID, sandboxID)
 	if err != nil {
 		return db.Sandbox{}, err
 	}

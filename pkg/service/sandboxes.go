@@ -56,11 +56,13 @@ type Claimant interface{ ID() int32 }
 
 // Sandboxes is the service of sandboxes.
 type Sandboxes struct {
-	Queries  *db.Queries
-	Hosts    Hosts
-	Tokens   *auth.Tokens
-	Claimant Claimant
-	Log      *slog.Logger
+	Queries *db.Queries
+	Hosts   Hosts
+	// Placement finds the hosts of new sandboxes.
+	Placement *Placement
+	Tokens    *auth.Tokens
+	Claimant  Claimant
+	Log       *slog.Logger
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
 

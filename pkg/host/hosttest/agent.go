@@ -187,7 +187,10 @@ func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, nex
 
 // GetInfo implements the service.
 func (a *Agent) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
-	return connect.NewResponse(&pb.GetInfoResponse{Version: "test", Driver: "none", Accelerator: "none", CpuCount: 2}), nil
+	return connect.NewResponse(&pb.GetInfoResponse{
+		Version: "test", Driver: "none", Accelerator: "none", CpuCount: 2,
+		MemoryTotalBytes: 16 << 30, MemoryAvailableBytes: 8 << 30, DiskTotalBytes: 1 << 40, DiskAvailableBytes: 1 << 39,
+	}), nil
 }
 
 // ListTemplates implements the service.
