@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 const spin = "while :; do :; done"
@@ -68,9 +69,19 @@ func TestFind_IsNilForWhatIsNotThere(t *testing.T) {
 
 // unusable are places where no group can be made.
 func unusable(t *testing.T) map[string]string {
-	readOnly := filepath.Join(t.TempDir(), "no-hierarchy")
-	require.NoError(t, os.Mkdir(readOnly, 0o700))
-	return map[string]string{"turned off": Off, "not a hierarchy": readOnly}
+	t.Helper()
+	places := map[string]string{"turned off": Off, "not a hierarchy": filepath.Join(t.TempDir(), "wrenn")}
+	mounts, err := findMounts("/proc/self/mountinfo")
+	if err != nil || os.Geteuid() != 0 {
+		return places
+	}
+	// As a container sees it that has no privileges.
+	readOnly := t.TempDir()
+	require.NoError(t, unix.Mount(mounts[0], readOnly, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(readOnly, 0)) })
+	require.NoError(t, unix.Mount("", readOnly, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	places["read-only"] = filepath.Join(readOnly, "wrenn")
+	return places
 }
 
 func TestOpen_WarnsOnceWhereThereCanBeNoGroupsAndGoesOn(t *testing.T) {

@@ -1,12 +1,14 @@
 package cgroup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,17 +23,25 @@ const patience = 20 * time.Second
 // to have removed its groups by then.
 func openRoot(t *testing.T) *Root {
 	t.Helper()
-	mount, err := findMount("/proc/self/mountinfo")
+	mounts, err := findMounts("/proc/self/mountinfo")
 	if err != nil || os.Geteuid() != 0 {
 		t.Skipf("control groups cannot be made here (user %d): %v", os.Geteuid(), err)
 	}
-	base, err := os.MkdirTemp(mount, "wrenn-test-") //nolint:usetesting // it has to be in the hierarchy
+	base, err := os.MkdirTemp(mounts[0], "wrenn-test-") //nolint:usetesting // it has to be in the hierarchy
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
 		t.Skip("the control groups of this machine are read-only")
 	}
 	require.NoError(t, err)
-	root := Open(base, "installation", slog.New(slog.DiscardHandler))
-	require.NotEmpty(t, root.Path())
+	var log bytes.Buffer
+	root := Open(base, "installation", slog.New(slog.NewTextHandler(&log, nil)))
+	require.NotEmpty(t, root.Path(), "%s", &log)
+	lacking := 0
+	for _, controller := range wanted {
+		if !root.Enforces(controller) {
+			lacking = 1
+		}
+	}
+	require.Equal(t, lacking, strings.Count(log.String(), "level=WARN"), "%s", &log)
 	t.Cleanup(func() {
 		require.NoError(t, root.Close())
 		require.NoDirExists(t, base)

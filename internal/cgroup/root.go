@@ -61,16 +61,20 @@ func Open(base, installation string, log *slog.Logger) *Root {
 }
 
 func (r *Root) open(base, installation string) error {
-	var err error
-	if r.mount, err = findMount("/proc/self/mountinfo"); err != nil {
+	mounts, err := findMounts("/proc/self/mountinfo")
+	if err != nil {
 		return err
 	}
+	r.mount = mounts[0]
 	if base == "" {
 		base = filepath.Join(r.mount, defaultBase)
 	}
-	if !strings.HasPrefix(filepath.Clean(base)+"/", r.mount+"/") {
-		return fmt.Errorf("%s is not below %s, where control groups are", base, r.mount)
+	base = filepath.Clean(base)
+	holder := slices.IndexFunc(mounts, func(mount string) bool { return strings.HasPrefix(base, mount+"/") })
+	if holder < 0 {
+		return fmt.Errorf("%s is not below %s, where control groups are", base, strings.Join(mounts, " or "))
 	}
+	r.mount = mounts[holder]
 	r.path = filepath.Join(base, installation)
 	if err := makeDirectory(r.path); err != nil {
 		return err
@@ -195,22 +199,26 @@ func (r *Root) Close() error {
 	return err
 }
 
-// findMount returns where the version 2 hierarchy is mounted.
+// findMounts returns where the version 2 hierarchy is mounted, at least one place.
 // Source: proc_pid_mountinfo(5).
-func findMount(table string) (string, error) {
+func findMounts(table string) ([]string, error) {
 	content, err := os.ReadFile(table)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	var mounts []string
 	const pathField = 4
 	for line := range strings.Lines(string(content)) {
 		place, device, found := strings.Cut(line, " - ")
 		fields := strings.Fields(place)
 		if found && strings.HasPrefix(device, "cgroup2 ") && len(fields) > pathField {
-			return fields[pathField], nil
+			mounts = append(mounts, fields[pathField])
 		}
 	}
-	return "", errors.New("no cgroup2 file system is mounted")
+	if len(mounts) == 0 {
+		return nil, errors.New("no cgroup2 file system is mounted")
+	}
+	return mounts, nil
 }
 
 // fields reads a file of words; one that cannot be read has none.

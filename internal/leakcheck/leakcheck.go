@@ -1,6 +1,6 @@
 // Package leakcheck finds what a test run left behind on the machine:
 // processes, network namespaces and links, mounts, loop devices, firewall
-// tables.
+// tables, control groups.
 package leakcheck
 
 import (
@@ -37,6 +37,7 @@ var sources = []struct {
 	{"mount", mounts},
 	{"loop device", loopDevices},
 	{"nftables table", nftablesTables},
+	{"control group", controlGroups},
 }
 
 // Take looks at the machine. It needs root to see everything.

@@ -2,6 +2,8 @@ package leakcheck
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +24,16 @@ func TestSnapshot_NamesWhatIsNew(t *testing.T) {
 	before, err := Take()
 	require.NoError(t, err)
 	directory := t.TempDir()
-	made := map[string]func() (undo func() error, err error){
+	made := map[string]func() (undo func() error, err error){}
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		group := mount + "/wrenn-leak/installation"
+		if before["mount "+mount+" (cgroup2 of cgroup2)"] && unix.Access(mount, unix.W_OK) == nil {
+			made["control group "+group] = func() (func() error, error) {
+				return func() error { return errors.Join(os.Remove(group), os.Remove(filepath.Dir(group))) }, os.MkdirAll(group, 0o755)
+			}
+		}
+	}
+	maps.Copy(made, map[string]func() (undo func() error, err error){
 		"link wrenn-leak (veth)": func() (func() error, error) {
 			link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "wrenn-leak"}, PeerName: "wrenn-leak-peer"}
 			return func() error { return netlink.LinkDel(link) }, netlink.LinkAdd(link)
@@ -34,7 +45,7 @@ func TestSnapshot_NamesWhatIsNew(t *testing.T) {
 			return func() error { return changeTable((*nftables.Conn).DelTable) },
 				changeTable(func(c *nftables.Conn, table *nftables.Table) { c.AddTable(table) })
 		},
-	}
+	})
 	for name, create := range made {
 		undo, err := create()
 		require.NoError(t, err, name)

@@ -117,6 +117,31 @@ func loopDevices() ([]string, error) {
 	return found, nil
 }
 
+// controlGroups lists those of VMs, their parents and what tests make.
+func controlGroups() ([]string, error) {
+	mounted, err := mounts()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, mount := range mounted {
+		directory, isGroups := strings.CutSuffix(mount, " (cgroup2 of cgroup2)")
+		if !isGroups {
+			continue
+		}
+		for _, below := range []string{"*wrenn*", "*wrenn*/*", "*wrenn*/*/*"} {
+			paths, err := filepath.Glob(filepath.Join(directory, below, "cgroup.procs"))
+			if err != nil {
+				return nil, err
+			}
+			for _, path := range paths {
+				found = append(found, filepath.Dir(path))
+			}
+		}
+	}
+	return found, nil
+}
+
 func nftablesTables() ([]string, error) {
 	connection, err := nftables.New()
 	if err != nil {
