@@ -37,7 +37,7 @@ INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3)
 ON CONFLICT (team_id, user_id) DO NOTHING;
 
 -- name: ListMembers :many
-SELECT m.user_id, u.email, u.name, m.role, m.created_at, u.totp_confirmed_at IS NOT NULL AS has_second_factor
+SELECT m.user_id, u.email, u.name, m.role, m.created_at, (u.totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor
 FROM team_members m JOIN users u ON u.id = m.user_id
 WHERE m.team_id = $1 ORDER BY m.created_at, m.user_id;
 

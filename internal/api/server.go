@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -35,6 +36,10 @@ type Sandboxes interface {
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
+	Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]service.ForkResult, error)
+	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (service.Snapshot, error)
+	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
+	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
 	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
 	Credentials(sandbox db.Sandbox) service.Credentials
 }
@@ -49,6 +54,9 @@ type Server struct {
 	Authenticator Authenticator
 	Sandboxes     Sandboxes
 	Templates     Templates
+	Identity      *identity.Service
+	// FirstTeam is the slug of the team that the first admin owns.
+	FirstTeam string
 	// Healthy answers nil when requests can be served.
 	Healthy func(ctx context.Context) error
 	// Domain is what the host names of sandboxes end in.
@@ -78,6 +86,10 @@ func (s *Server) Handler() http.Handler {
 	router.Group(func(router chi.Router) {
 		router.Use(s.authorize)
 		router.Get("/health", s.handle(s.health))
+		s.routeAuth(router)
+		s.routeMe(router)
+		s.routeTeams(router)
+		s.routeKeys(router)
 		s.routeSandboxes(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
@@ -102,6 +114,10 @@ func (s *Server) routeSandboxes(router chi.Router) {
 	router.Post("/sandboxes/{sandboxID}/timeout", s.handle(s.setTimeout))
 	router.Post("/sandboxes/{sandboxID}/refreshes", s.handle(s.refreshSandbox))
 	router.Put("/sandboxes/{sandboxID}/network", s.handle(s.updateNetwork))
+	router.Post("/sandboxes/{sandboxID}/fork", s.handle(s.forkSandbox))
+	router.Post("/sandboxes/{sandboxID}/snapshots", s.handle(s.takeSnapshot))
+	router.Get("/snapshots", s.handle(s.listSnapshots))
+	router.Delete("/templates/{templateID}", s.handle(s.deleteSnapshot))
 	router.Get("/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV1))
 	router.Get("/v2/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV2))
 }

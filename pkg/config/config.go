@@ -37,6 +37,8 @@ type Config struct {
 	LogFormat string
 	// Mail is how mail is sent.
 	Mail Mail
+	// Identity is who may sign in, and how.
+	Identity Identity
 	// OldSecretKeyFiles hold the secret keys before the present one: what they
 	// have sealed can still be opened.
 	OldSecretKeyFiles []string
@@ -74,6 +76,7 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		LogLevel:            r.level("WRENN_LOG_LEVEL"),
 		LogFormat:           r.choice("WRENN_LOG_FORMAT", "text", "json"),
 		Mail:                r.mail(),
+		Identity:            r.identity(),
 		OldSecretKeyFiles:   r.list("WRENN_OLD_SECRET_KEY_FILES"),
 		ChannelNetworks:     r.networks("WRENN_CHANNEL_NETWORKS"),
 		EventRetention:      r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
@@ -84,6 +87,9 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		r.fail("WRENN_LISTEN", "must be an address and a port, such as %s", defaultListen)
 	}
 	config.Domain = r.text("WRENN_DOMAIN", "localhost:"+port)
+	if config.Identity.PublicURL == "" {
+		config.Identity.PublicURL = "http://" + config.Domain
+	}
 	return config, errors.Join(r.failures...)
 }
 

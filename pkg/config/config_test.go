@@ -29,7 +29,11 @@ func TestFromEnvironment_FillsInDefaults(t *testing.T) {
 		Listen: "127.0.0.1:3000", Domain: "localhost:3000", DatabaseURL: "postgres:///wrenn",
 		HostAgentSocket: "/rpc.sock", HostTrafficSocket: "/traffic.sock", SecretKeyFile: "/secret",
 		MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
-		Mail:           config.Mail{Security: "starttls", From: "Wrenn <wrenn@localhost>"},
+		Mail: config.Mail{Security: "starttls", From: "Wrenn <wrenn@localhost>"},
+		Identity: config.Identity{
+			PublicURL: "http://localhost:3000", OIDC: config.OIDC{Name: "oidc"},
+			GitHub: config.GitHub{URL: "https://github.com", APIURL: "https://api.github.com"},
+		},
 		EventRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
 	}, got)
 }

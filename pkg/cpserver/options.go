@@ -1,10 +1,12 @@
 package cpserver
 
 import (
+	"io"
 	"log/slog"
 	"net"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
 // Option changes how the server is built.
@@ -30,4 +32,16 @@ func WithVersion(version string) Option {
 // names. The server closes it.
 func WithListener(listener net.Listener) Option {
 	return func(s *server) { s.listener = listener }
+}
+
+// WithMailer gives what sends mail, in place of the mail server that the
+// configuration names.
+func WithMailer(mailer mail.Mailer) Option {
+	return func(s *server) { s.mailer = mailer }
+}
+
+// WithOutput says where messages for the person who starts the server go, among
+// them the first admin's link. Without it, that is standard output.
+func WithOutput(output io.Writer) Option {
+	return func(s *server) { s.output = output }
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -30,11 +34,15 @@ type server struct {
 	log      *slog.Logger
 	version  string
 	listener net.Listener
+	mailer   mail.Mailer
+	output   io.Writer // for the person who starts the server
 
 	pool      *pgxpool.Pool
 	queries   *db.Queries
 	claimant  *db.Claimant
 	tokens    *auth.Tokens
+	keyring   *seal.Keyring
+	identity  *identity.Service
 	host      *host.Client
 	hostID    uuid.UUID
 	fleet     *service.Fleet
@@ -60,7 +68,7 @@ type step struct {
 // Run starts the control plane and serves until ctx ends. It then stops taking
 // requests, pauses all sandboxes if the configuration asks for it, and returns.
 func Run(ctx context.Context, options ...Option) (err error) {
-	s := &server{served: make(chan struct{}), failed: make(chan error, 1)}
+	s := &server{output: os.Stdout, served: make(chan struct{}), failed: make(chan error, 1)}
 	for _, option := range options {
 		option(s)
 	}
@@ -71,12 +79,16 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"migrate database", s.migrate},
 		{"claim a place among the control planes", s.claim},
 		{"read secrets", s.readSecrets},
+		{"read the keys that secrets are sealed with", s.openKeyring},
+		{"set up mail", s.openMail},
 		{"make sure of the default team", s.bootstrapTeam},
 		{"register the local host", s.registerHost},
 		{"build services", s.buildServices},
+		{"build identity", s.buildIdentity},
 		{"listen", s.listen},
 		{"take over the local host's sandboxes", s.firstSync},
 		{"start background work", s.startWork},
+		{"show the first admin's link", s.showFirstAdminLink},
 		{"serve", s.serve},
 	} {
 		if err := step.run(ctx); err != nil {

@@ -120,7 +120,7 @@ func (s *server) buildServices(context.Context) error {
 	s.forwarder = proxy.NewForwarder(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
-		Authenticator: auth.NewAuthenticator(s.queries, ""), Sandboxes: s.sandboxes,
+		Sandboxes: s.sandboxes,
 		Templates: &service.Templates{Queries: s.queries}, Healthy: s.pool.Ping,
 		Domain: s.config.Domain, Log: s.log,
 	}

@@ -146,7 +146,7 @@ func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
 }
 
 const listMembers = `-- name: ListMembers :many
-SELECT m.user_id, u.email, u.name, m.role, m.created_at, u.totp_confirmed_at IS NOT NULL AS has_second_factor
+SELECT m.user_id, u.email, u.name, m.role, m.created_at, (u.totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor
 FROM team_members m JOIN users u ON u.id = m.user_id
 WHERE m.team_id = $1 ORDER BY m.created_at, m.user_id
 `
@@ -157,7 +157,7 @@ type ListMembersRow struct {
 	Name            string
 	Role            string
 	CreatedAt       time.Time
-	HasSecondFactor interface{}
+	HasSecondFactor bool
 }
 
 func (q *Queries) ListMembers(ctx context.Context, teamID uuid.UUID) ([]ListMembersRow, error) {

@@ -1,0 +1,129 @@
+package cpserver
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
+)
+
+// githubName is GitHub's in addresses.
+const githubName = "github"
+
+// openKeyring reads the keys that secrets are sealed with.
+func (s *server) openKeyring(context.Context) error {
+	keyring, err := seal.ReadKeyring(s.config.SecretKeyFile, s.config.OldSecretKeyFiles...)
+	if err != nil {
+		return fmt.Errorf("WRENN_SECRET_KEY_FILE, WRENN_OLD_SECRET_KEY_FILES: %w", err)
+	}
+	s.keyring = keyring
+	return nil
+}
+
+// openMail connects to nothing yet.
+func (s *server) openMail(context.Context) error {
+	if s.mailer != nil {
+		return nil
+	}
+	settings := s.config.Mail
+	if settings.Address == "" {
+		s.mailer = mail.NewConsole(s.output)
+		return nil
+	}
+	password, err := readSecretFile("WRENN_SMTP_PASSWORD_FILE", settings.PasswordFile)
+	if err != nil {
+		return err
+	}
+	s.mailer, err = mail.NewSMTP(mail.SMTPConfig{
+		Address: settings.Address, Username: settings.Username, Password: password,
+		From: settings.From, Security: mail.Security(settings.Security),
+	})
+	if err != nil {
+		return fmt.Errorf("set up mail: %w", err)
+	}
+	return nil
+}
+
+// buildIdentity makes what people sign in with.
+func (s *server) buildIdentity(context.Context) error {
+	settings := s.config.Identity
+	if settings.PublicURL == "" {
+		settings.PublicURL = "http://" + s.config.Domain
+	}
+	adminToken, err := readSecretFile("WRENN_ADMIN_TOKEN_FILE", settings.AdminTokenFile)
+	if err != nil {
+		return err
+	}
+	providers, err := providersOf(settings)
+	if err != nil {
+		return err
+	}
+	s.identity = identity.New(identity.Config{
+		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Providers: providers, Log: s.log,
+	})
+	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
+	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
+	s.api.PublicURL, s.api.Clients = strings.TrimRight(settings.PublicURL, "/"), api.Clients{TrustedProxies: settings.TrustedProxies}
+	s.background(s.identity.Run)
+	return nil
+}
+
+func providersOf(settings config.Identity) (map[string]identity.Provider, error) {
+	providers := map[string]identity.Provider{}
+	if github := settings.GitHub; github.ClientID != "" {
+		secret, err := readSecretFile("WRENN_GITHUB_CLIENT_SECRET_FILE", github.ClientSecretFile)
+		if err != nil {
+			return nil, err
+		}
+		providers[githubName] = identity.NewGitHub(identity.GitHubConfig{
+			ClientID: github.ClientID, ClientSecret: secret, URL: github.URL, APIURL: github.APIURL, SignUp: github.SignUp,
+		})
+	}
+	if oidc := settings.OIDC; oidc.Issuer != "" {
+		secret, err := readSecretFile("WRENN_OIDC_CLIENT_SECRET_FILE", oidc.ClientSecretFile)
+		if err != nil {
+			return nil, err
+		}
+		providers[oidc.Name] = identity.NewOIDC(identity.OIDCConfig{
+			Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: oidc.SignUp,
+		})
+	}
+	return providers, nil
+}
+
+// readSecretFile returns a file's text, and "" where there is no file.
+func readSecretFile(variable, path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", variable, err)
+	}
+	secret := strings.TrimSpace(string(content))
+	if secret == "" {
+		return "", fmt.Errorf("%s: %s is empty", variable, path)
+	}
+	return secret, nil
+}
+
+// showFirstAdminLink tells whoever started the server how to become its admin, as
+// long as there is none. It goes to standard output, not to the log: it is a
+// secret.
+func (s *server) showFirstAdminLink(ctx context.Context) error {
+	link, err := s.identity.FirstAdminLink(ctx)
+	if err != nil {
+		return err
+	}
+	if link != "" {
+		_, _ = fmt.Fprintln(s.output, "to make the first admin, open this link within a day:", link)
+	}
+	return nil
+}
