@@ -1,34 +1,53 @@
--- name: CreateSnapshotTemplate :exec
-INSERT INTO templates (id, team_id, public, snapshot_of) VALUES ($1, $2, false, $3);
+-- name: BeginSnapshot :exec
+-- A template for the snapshot, its name if it has one, its first build, and where
+-- that is about to be made, all or nothing. Of two that race for a name one fails
+-- at the unique index over aliases.
+WITH template AS (
+    INSERT INTO templates (id, team_id, public, snapshot_of)
+    VALUES (@template_id, @team_id::uuid, false, @sandbox_id::text) RETURNING id
+), name AS (
+    INSERT INTO template_aliases (alias, team_id, template_id)
+    SELECT @alias::text, @team_id::uuid, id FROM template WHERE @alias::text <> ''
+), build AS (
+    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT @build_id::uuid, id, 'building', @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text FROM template
+    RETURNING id
+)
+INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, id FROM build;
 
--- name: CreateSnapshotBuild :exec
--- A build that is not ready is one that its host has not made yet.
-INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-VALUES ($1, $2, 'building', $3, $4, $5, $6);
+-- name: BeginSnapshotAgain :execrows
+-- Another build of a snapshot that has a name.
+WITH build AS (
+    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT @build_id::uuid, t.id, 'building', @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text
+    FROM templates t WHERE t.id = @template_id AND t.snapshot_of IS NOT NULL
+    RETURNING id
+)
+INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, id FROM build;
 
--- name: FinishSnapshotBuild :execrows
+-- name: FinishSnapshot :execrows
 UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, disk_mib = $4, envd_version = $5,
     finished_at = now(), updated_at = now()
 WHERE id = $1;
 
--- name: DeleteBuild :exec
-DELETE FROM template_builds WHERE id = $1;
+-- name: DeleteSnapshotBuild :exec
+-- The template goes with its last build.
+WITH build AS (
+    DELETE FROM template_builds b WHERE b.id = @build_id RETURNING b.id, b.template_id
+)
+DELETE FROM templates t USING build
+WHERE t.id = build.template_id AND t.snapshot_of IS NOT NULL
+    AND NOT EXISTS (SELECT FROM template_builds o WHERE o.template_id = t.id AND o.id <> build.id);
 
--- name: DeleteTemplateWithoutBuilds :exec
-DELETE FROM templates t
-WHERE t.id = $1 AND NOT EXISTS (SELECT FROM template_builds b WHERE b.template_id = t.id);
-
--- name: FindNamedSnapshot :one
--- By the team's alias or by the template's ID. snapshot_of is NULL for a template
--- that was built.
-SELECT t.id, t.snapshot_of FROM templates t
+-- name: FindSnapshot :one
+-- By the template's ID or by the team's name for it. snapshot_of is NULL for a
+-- template that was built.
+SELECT t.id, t.snapshot_of,
+    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
+FROM templates t
 LEFT JOIN template_aliases a ON a.template_id = t.id AND a.team_id = t.team_id
 WHERE t.team_id = @team_id::uuid AND (t.id = @name::text OR a.alias = @name::text)
 LIMIT 1;
-
--- name: CreateTeamAlias :exec
--- Of two that race for an alias one fails at its unique index.
-INSERT INTO template_aliases (alias, team_id, template_id) VALUES (@alias, @team_id::uuid, @template_id);
 
 -- name: ListSnapshots :many
 -- Newest first, after a cursor; served by the index templates_snapshots.
@@ -45,14 +64,19 @@ ORDER BY t.created_at DESC, t.id DESC
 LIMIT @page_size::integer;
 
 -- name: ListSnapshotBuilds :many
--- Every build of a snapshot and a host that has it, the nil UUID where none is
--- known to.
-SELECT b.id, coalesce(h.host_id, '00000000-0000-0000-0000-000000000000'::uuid)::uuid AS host_id
-FROM template_builds b LEFT JOIN host_builds h ON h.build_id = b.id
+-- Every build of a snapshot, with the host that has it.
+SELECT b.id, h.host_id FROM template_builds b
+JOIN host_builds h ON h.build_id = b.id
 WHERE b.template_id = $1;
 
--- name: DeleteTemplateRow :exec
-DELETE FROM templates WHERE id = $1;
+-- name: ListForgottenSnapshotBuilds :many
+-- Builds that were begun longer ago than any host takes, by a control plane that
+-- did not live to see the end.
+SELECT b.id, h.host_id FROM template_builds b
+JOIN templates t ON t.id = b.template_id AND t.snapshot_of IS NOT NULL
+JOIN host_builds h ON h.build_id = b.id
+WHERE b.status = 'building' AND b.created_at < @before::timestamptz
+LIMIT 100;
 
--- name: KnownBuild :one
-SELECT EXISTS (SELECT FROM template_builds WHERE id = $1);
+-- name: DeleteSnapshot :exec
+DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL;

@@ -44,7 +44,7 @@ FROM templates t
 JOIN LATERAL (
     SELECT * FROM template_builds x WHERE x.template_id = t.id ORDER BY x.created_at DESC, x.id DESC LIMIT 1
 ) b ON true
-WHERE (t.team_id = @team_id::uuid OR t.team_id IS NULL)
+WHERE (t.team_id = @team_id::uuid OR t.team_id IS NULL) AND t.snapshot_of IS NULL
     AND (t.created_at, t.id) < (@before_time::timestamptz, @before_id::text)
 ORDER BY t.created_at DESC, t.id DESC
 LIMIT @page_size::integer;

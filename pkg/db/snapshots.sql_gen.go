@@ -12,25 +12,45 @@ import (
 	"github.com/google/uuid"
 )
 
-const createSnapshotBuild = `-- name: CreateSnapshotBuild :exec
-INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-VALUES ($1, $2, 'building', $3, $4, $5, $6)
+const beginSnapshot = `-- name: BeginSnapshot :exec
+WITH template AS (
+    INSERT INTO templates (id, team_id, public, snapshot_of)
+    VALUES ($2, $3::uuid, false, $4::text) RETURNING id
+), name AS (
+    INSERT INTO template_aliases (alias, team_id, template_id)
+    SELECT $5::text, $3::uuid, id FROM template WHERE $5::text <> ''
+), build AS (
+    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT $6::uuid, id, 'building', $7::integer, $8::integer, $9::integer, $10::text FROM template
+    RETURNING id
+)
+INSERT INTO host_builds (host_id, build_id) SELECT $1::uuid, id FROM build
 `
 
-type CreateSnapshotBuildParams struct {
-	ID          uuid.UUID
+type BeginSnapshotParams struct {
+	HostID      uuid.UUID
 	TemplateID  string
+	TeamID      uuid.UUID
+	SandboxID   string
+	Alias       string
+	BuildID     uuid.UUID
 	VCPUCount   int32
 	MemoryMiB   int32
 	DiskMiB     int32
 	EnvdVersion string
 }
 
-// A build that is not ready is one that its host has not made yet.
-func (q *Queries) CreateSnapshotBuild(ctx context.Context, arg CreateSnapshotBuildParams) error {
-	_, err := q.db.Exec(ctx, createSnapshotBuild,
-		arg.ID,
+// A template for the snapshot, its name if it has one, its first build, and where
+// that is about to be made, all or nothing. Of two that race for a name one fails
+// at the unique index over aliases.
+func (q *Queries) BeginSnapshot(ctx context.Context, arg BeginSnapshotParams) error {
+	_, err := q.db.Exec(ctx, beginSnapshot,
+		arg.HostID,
 		arg.TemplateID,
+		arg.TeamID,
+		arg.SandboxID,
+		arg.Alias,
+		arg.BuildID,
 		arg.VCPUCount,
 		arg.MemoryMiB,
 		arg.DiskMiB,
@@ -39,98 +59,103 @@ func (q *Queries) CreateSnapshotBuild(ctx context.Context, arg CreateSnapshotBui
 	return err
 }
 
-const createSnapshotTemplate = `-- name: CreateSnapshotTemplate :exec
-INSERT INTO templates (id, team_id, public, snapshot_of) VALUES ($1, $2, false, $3)
+const beginSnapshotAgain = `-- name: BeginSnapshotAgain :execrows
+WITH build AS (
+    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT $2::uuid, t.id, 'building', $3::integer, $4::integer, $5::integer, $6::text
+    FROM templates t WHERE t.id = $7 AND t.snapshot_of IS NOT NULL
+    RETURNING id
+)
+INSERT INTO host_builds (host_id, build_id) SELECT $1::uuid, id FROM build
 `
 
-type CreateSnapshotTemplateParams struct {
-	ID         string
-	TeamID     *uuid.UUID
-	SnapshotOf *string
+type BeginSnapshotAgainParams struct {
+	HostID      uuid.UUID
+	BuildID     uuid.UUID
+	VCPUCount   int32
+	MemoryMiB   int32
+	DiskMiB     int32
+	EnvdVersion string
+	TemplateID  string
 }
 
-func (q *Queries) CreateSnapshotTemplate(ctx context.Context, arg CreateSnapshotTemplateParams) error {
-	_, err := q.db.Exec(ctx, createSnapshotTemplate, arg.ID, arg.TeamID, arg.SnapshotOf)
+// Another build of a snapshot that has a name.
+func (q *Queries) BeginSnapshotAgain(ctx context.Context, arg BeginSnapshotAgainParams) (int64, error) {
+	result, err := q.db.Exec(ctx, beginSnapshotAgain,
+		arg.HostID,
+		arg.BuildID,
+		arg.VCPUCount,
+		arg.MemoryMiB,
+		arg.DiskMiB,
+		arg.EnvdVersion,
+		arg.TemplateID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const deleteSnapshot = `-- name: DeleteSnapshot :exec
+DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL
+`
+
+func (q *Queries) DeleteSnapshot(ctx context.Context, id string) error {
+	_, err := q.db.Exec(ctx, deleteSnapshot, id)
 	return err
 }
 
-const createTeamAlias = `-- name: CreateTeamAlias :exec
-INSERT INTO template_aliases (alias, team_id, template_id) VALUES ($1, $2::uuid, $3)
+const deleteSnapshotBuild = `-- name: DeleteSnapshotBuild :exec
+WITH build AS (
+    DELETE FROM template_builds b WHERE b.id = $1 RETURNING b.id, b.template_id
+)
+DELETE FROM templates t USING build
+WHERE t.id = build.template_id AND t.snapshot_of IS NOT NULL
+    AND NOT EXISTS (SELECT FROM template_builds o WHERE o.template_id = t.id AND o.id <> build.id)
 `
 
-type CreateTeamAliasParams struct {
-	Alias      string
-	TeamID     uuid.UUID
-	TemplateID string
-}
-
-// Of two that race for an alias one fails at its unique index.
-func (q *Queries) CreateTeamAlias(ctx context.Context, arg CreateTeamAliasParams) error {
-	_, err := q.db.Exec(ctx, createTeamAlias, arg.Alias, arg.TeamID, arg.TemplateID)
+// The template goes with its last build.
+func (q *Queries) DeleteSnapshotBuild(ctx context.Context, buildID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteSnapshotBuild, buildID)
 	return err
 }
 
-const deleteBuild = `-- name: DeleteBuild :exec
-DELETE FROM template_builds WHERE id = $1
-`
-
-func (q *Queries) DeleteBuild(ctx context.Context, id uuid.UUID) error {
-	_, err := q.db.Exec(ctx, deleteBuild, id)
-	return err
-}
-
-const deleteTemplateRow = `-- name: DeleteTemplateRow :exec
-DELETE FROM templates WHERE id = $1
-`
-
-func (q *Queries) DeleteTemplateRow(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, deleteTemplateRow, id)
-	return err
-}
-
-const deleteTemplateWithoutBuilds = `-- name: DeleteTemplateWithoutBuilds :exec
-DELETE FROM templates t
-WHERE t.id = $1 AND NOT EXISTS (SELECT FROM template_builds b WHERE b.template_id = t.id)
-`
-
-func (q *Queries) DeleteTemplateWithoutBuilds(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, deleteTemplateWithoutBuilds, id)
-	return err
-}
-
-const findNamedSnapshot = `-- name: FindNamedSnapshot :one
-SELECT t.id, t.snapshot_of FROM templates t
+const findSnapshot = `-- name: FindSnapshot :one
+SELECT t.id, t.snapshot_of,
+    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
+FROM templates t
 LEFT JOIN template_aliases a ON a.template_id = t.id AND a.team_id = t.team_id
 WHERE t.team_id = $1::uuid AND (t.id = $2::text OR a.alias = $2::text)
 LIMIT 1
 `
 
-type FindNamedSnapshotParams struct {
+type FindSnapshotParams struct {
 	TeamID uuid.UUID
 	Name   string
 }
 
-type FindNamedSnapshotRow struct {
+type FindSnapshotRow struct {
 	ID         string
 	SnapshotOf *string
+	Aliases    []string
 }
 
-// By the team's alias or by the template's ID. snapshot_of is NULL for a template
-// that was built.
-func (q *Queries) FindNamedSnapshot(ctx context.Context, arg FindNamedSnapshotParams) (FindNamedSnapshotRow, error) {
-	row := q.db.QueryRow(ctx, findNamedSnapshot, arg.TeamID, arg.Name)
-	var i FindNamedSnapshotRow
-	err := row.Scan(&i.ID, &i.SnapshotOf)
+// By the template's ID or by the team's name for it. snapshot_of is NULL for a
+// template that was built.
+func (q *Queries) FindSnapshot(ctx context.Context, arg FindSnapshotParams) (FindSnapshotRow, error) {
+	row := q.db.QueryRow(ctx, findSnapshot, arg.TeamID, arg.Name)
+	var i FindSnapshotRow
+	err := row.Scan(&i.ID, &i.SnapshotOf, &i.Aliases)
 	return i, err
 }
 
-const finishSnapshotBuild = `-- name: FinishSnapshotBuild :execrows
+const finishSnapshot = `-- name: FinishSnapshot :execrows
 UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, disk_mib = $4, envd_version = $5,
     finished_at = now(), updated_at = now()
 WHERE id = $1
 `
 
-type FinishSnapshotBuildParams struct {
+type FinishSnapshotParams struct {
 	ID          uuid.UUID
 	VCPUCount   int32
 	MemoryMiB   int32
@@ -138,8 +163,8 @@ type FinishSnapshotBuildParams struct {
 	EnvdVersion string
 }
 
-func (q *Queries) FinishSnapshotBuild(ctx context.Context, arg FinishSnapshotBuildParams) (int64, error) {
-	result, err := q.db.Exec(ctx, finishSnapshotBuild,
+func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) (int64, error) {
+	result, err := q.db.Exec(ctx, finishSnapshot,
 		arg.ID,
 		arg.VCPUCount,
 		arg.MemoryMiB,
@@ -152,20 +177,44 @@ func (q *Queries) FinishSnapshotBuild(ctx context.Context, arg FinishSnapshotBui
 	return result.RowsAffected(), nil
 }
 
-const knownBuild = `-- name: KnownBuild :one
-SELECT EXISTS (SELECT FROM template_builds WHERE id = $1)
+const listForgottenSnapshotBuilds = `-- name: ListForgottenSnapshotBuilds :many
+SELECT b.id, h.host_id FROM template_builds b
+JOIN templates t ON t.id = b.template_id AND t.snapshot_of IS NOT NULL
+JOIN host_builds h ON h.build_id = b.id
+WHERE b.status = 'building' AND b.created_at < $1::timestamptz
+LIMIT 100
 `
 
-func (q *Queries) KnownBuild(ctx context.Context, id uuid.UUID) (bool, error) {
-	row := q.db.QueryRow(ctx, knownBuild, id)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+type ListForgottenSnapshotBuildsRow struct {
+	ID     uuid.UUID
+	HostID uuid.UUID
+}
+
+// Builds that were begun longer ago than any host takes, by a control plane that
+// did not live to see the end.
+func (q *Queries) ListForgottenSnapshotBuilds(ctx context.Context, before time.Time) ([]ListForgottenSnapshotBuildsRow, error) {
+	rows, err := q.db.Query(ctx, listForgottenSnapshotBuilds, before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListForgottenSnapshotBuildsRow{}
+	for rows.Next() {
+		var i ListForgottenSnapshotBuildsRow
+		if err := rows.Scan(&i.ID, &i.HostID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listSnapshotBuilds = `-- name: ListSnapshotBuilds :many
-SELECT b.id, coalesce(h.host_id, '00000000-0000-0000-0000-000000000000'::uuid)::uuid AS host_id
-FROM template_builds b LEFT JOIN host_builds h ON h.build_id = b.id
+SELECT b.id, h.host_id FROM template_builds b
+JOIN host_builds h ON h.build_id = b.id
 WHERE b.template_id = $1
 `
 
@@ -174,8 +223,7 @@ type ListSnapshotBuildsRow struct {
 	HostID uuid.UUID
 }
 
-// Every build of a snapshot and a host that has it, the nil UUID where none is
-// known to.
+// Every build of a snapshot, with the host that has it.
 func (q *Queries) ListSnapshotBuilds(ctx context.Context, templateID string) ([]ListSnapshotBuildsRow, error) {
 	rows, err := q.db.Query(ctx, listSnapshotBuilds, templateID)
 	if err != nil {

@@ -120,7 +120,7 @@ FROM templates t
 JOIN LATERAL (
     SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds x WHERE x.template_id = t.id ORDER BY x.created_at DESC, x.id DESC LIMIT 1
 ) b ON true
-WHERE (t.team_id = $1::uuid OR t.team_id IS NULL)
+WHERE (t.team_id = $1::uuid OR t.team_id IS NULL) AND t.snapshot_of IS NULL
     AND (t.created_at, t.id) < ($2::timestamptz, $3::text)
 ORDER BY t.created_at DESC, t.id DESC
 LIMIT $4::integer

@@ -1,0 +1,51 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// forkAnswer is one fork or why there is none.
+type forkAnswer struct {
+	Sandbox *sandboxAnswer `json:"sandbox,omitempty"`
+	Error   *forkError     `json:"error,omitempty"`
+}
+
+type forkError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+func (s *Server) forkSandbox(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Timeout *int32 `json:"timeout"`
+		Count   *int32 `json:"count"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	timeout := orDefault(body.Timeout, defaultTimeoutV1)
+	results, err := s.Sandboxes.Fork(r.Context(), teamOf(r), sandboxOf(r), orDefault(body.Count, 1), timeout)
+	if err != nil {
+		return err
+	}
+	answers := make([]forkAnswer, 0, len(results))
+	for _, result := range results {
+		answers = append(answers, s.forkOf(result))
+	}
+	writeJSON(w, http.StatusCreated, answers)
+	return nil
+}
+
+func (s *Server) forkOf(result service.ForkResult) forkAnswer {
+	if result.Err == nil {
+		answer := s.answerOf(result.Sandbox)
+		return forkAnswer{Sandbox: &answer}
+	}
+	shown := fault.New(fault.Internal, "internal error")
+	_ = errors.As(result.Err, &shown)
+	return forkAnswer{Error: &forkError{Code: statuses[shown.Code], Message: shown.Message}}
+}

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// snapshotAnswer is a snapshot, which is created from by its ID or a name.
+type snapshotAnswer struct {
+	SnapshotID string   `json:"snapshotID"`
+	Names      []string `json:"names"`
+}
+
+func snapshotOf(snapshot service.Snapshot) snapshotAnswer {
+	return snapshotAnswer{SnapshotID: snapshot.ID, Names: snapshot.Names}
+}
+
+func (s *Server) takeSnapshot(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Name string `json:"name"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	taken, err := s.Sandboxes.Snapshot(r.Context(), teamOf(r), sandboxOf(r), body.Name)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, snapshotOf(taken))
+	return nil
+}
+
+func (s *Server) listSnapshots(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	size, err := pageSize(query.Get("limit"))
+	if err != nil {
+		return err
+	}
+	page, err := s.Sandboxes.ListSnapshots(r.Context(), teamOf(r), service.SnapshotFilter{
+		SandboxID: query.Get("sandboxID"), Name: query.Get("name"), PageSize: size, PageToken: query.Get("nextToken"),
+	})
+	if err != nil {
+		return err
+	}
+	if page.NextToken != "" {
+		w.Header().Set("X-Next-Token", page.NextToken)
+	}
+	answer := make([]snapshotAnswer, 0, len(page.Snapshots))
+	for _, snapshot := range page.Snapshots {
+		answer = append(answer, snapshotOf(snapshot))
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// deleteSnapshot is where clients delete a snapshot: by the route of templates.
+func (s *Server) deleteSnapshot(w http.ResponseWriter, r *http.Request) error {
+	return noContent(w, s.Sandboxes.DeleteSnapshot(r.Context(), teamOf(r), chi.URLParam(r, "templateID")))
+}

@@ -1,0 +1,151 @@
+package cpserver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+)
+
+type snapshot struct {
+	SnapshotID string
+	Names      []string
+}
+
+func (p *controlPlane) snapshot(t *testing.T, sandboxID, body string) snapshot {
+	t.Helper()
+	got := p.do(t, http.MethodPost, "/sandboxes/"+sandboxID+"/snapshots", body)
+	require.Equal(t, http.StatusCreated, got.status, "body: %s", got.body)
+	var s snapshot
+	got.decode(t, &s)
+	return s
+}
+
+func (p *controlPlane) snapshots(t *testing.T, query string) ([]snapshot, string) {
+	t.Helper()
+	got := p.do(t, http.MethodGet, "/snapshots?"+query, "")
+	require.Equal(t, http.StatusOK, got.status, "body: %s", got.body)
+	var all []snapshot
+	got.decode(t, &all)
+	return all, got.header.Get("X-Next-Token")
+}
+
+func TestSnapshot_IsCreatedFromListedAndDeleted(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	plain := p.snapshot(t, s.SandboxID, `{}`)
+	require.Empty(t, plain.Names)
+	named := p.snapshot(t, s.SandboxID, `{"name":"before-lunch"}`)
+	require.Equal(t, []string{"before-lunch"}, named.Names)
+	require.Len(t, p.agent.Builds(), 2)
+	require.Equal(t, "running", p.get(t, s.SandboxID).State)
+
+	for _, name := range []string{plain.SnapshotID, named.SnapshotID, "before-lunch"} {
+		created := p.create(t, fmt.Sprintf(`{"templateID":%q}`, name))
+		build := p.agent.Creation(created.SandboxID).BuildId
+		require.Equal(t, s.SandboxID, p.agent.Builds()[build], name)
+	}
+	again := p.snapshot(t, s.SandboxID, `{"name":"before-lunch"}`)
+	require.Equal(t, named, again, "the name stays with its snapshot, which has a newer build")
+	require.Len(t, p.agent.Builds(), 3)
+
+	all, _ := p.snapshots(t, "")
+	require.Equal(t, []snapshot{named, plain}, all)
+	first, next := p.snapshots(t, "limit=1")
+	require.Equal(t, []snapshot{named}, first)
+	second, last := p.snapshots(t, "limit=1&nextToken="+next)
+	require.Equal(t, []snapshot{plain}, second)
+	require.Empty(t, last)
+	byName, _ := p.snapshots(t, "name=before-lunch&sandboxID="+s.SandboxID)
+	require.Equal(t, []snapshot{named}, byName)
+	none, _ := p.snapshots(t, "sandboxID=i0123456789abcdefghi")
+	require.Empty(t, none)
+
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
+	require.Len(t, p.agent.Builds(), 1)
+	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"before-lunch"}`))
+	require.Equal(t, "running", p.get(t, s.SandboxID).State)
+	var templates []struct{ TemplateID string }
+	p.do(t, http.MethodGet, "/templates", "").decode(t, &templates)
+	require.Len(t, templates, 1, "a snapshot is not among the templates")
+}
+
+func TestSnapshot_OutlivesARestartAndThatHostsListTheirTemplatesOnly(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	taken := p.snapshot(t, s.SandboxID, `{}`)
+	require.NoError(t, p.stop())
+	p.start(t)
+	p.create(t, fmt.Sprintf(`{"templateID":%q}`, taken.SnapshotID))
+}
+
+func TestSnapshot_LeavesNothingWhenItFails(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	path := "/sandboxes/" + s.SandboxID + "/snapshots"
+	p.agent.Before(func(_ context.Context, operation, _ string) error {
+		if operation == "snapshot" {
+			return connect.NewError(connect.CodeResourceExhausted, errors.New("full"))
+		}
+		return nil
+	})
+	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodPost, path, `{"name":"mine"}`))
+	p.agent.Before(nil)
+	var rows int
+	require.NoError(t, p.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM templates WHERE snapshot_of IS NOT NULL)
+		+ (SELECT count(*) FROM template_aliases WHERE alias = 'mine')`).Scan(&rows))
+	require.Zero(t, rows)
+
+	for _, wrong := range []string{`{"name":"a b"}`, `{"name":"../x"}`, `{"name":7}`, `[]`} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, path, wrong))
+	}
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
+	requireStatus(t, http.StatusConflict, p.do(t, http.MethodPost, path, `{}`))
+	for _, wrong := range []string{"limit=0", "limit=101", "nextToken=x", "sandboxID=%00", "name=a%20b"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/snapshots?"+wrong, ""))
+	}
+}
+
+func TestSnapshot_IsItsTeamsOnly(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	taken := p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
+	other := http.Header{"X-Api-Key": {p.anotherTeam(t)}}
+	for _, name := range []string{taken.SnapshotID, "mine"} {
+		requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, name), other.Clone()))
+		requireStatus(t, http.StatusNotFound, p.send(t, http.MethodDelete, "/templates/"+name, "", other.Clone()))
+	}
+	require.JSONEq(t, "[]", string(p.send(t, http.MethodGet, "/snapshots", "", other.Clone()).body))
+	require.Len(t, p.agent.Builds(), 1)
+}
+
+func TestSnapshot_OfOneNameAtOnceIsTakenOrRefusedCleanly(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	const clients = 8
+	statuses := make([]int, clients)
+	var requests sync.WaitGroup
+	for i := range clients {
+		requests.Go(func() {
+			statuses[i] = p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/snapshots", `{"name":"mine"}`).status
+		})
+	}
+	requests.Wait()
+	require.Contains(t, statuses, http.StatusCreated)
+	for _, status := range statuses {
+		require.Contains(t, []int{http.StatusCreated, http.StatusConflict}, status)
+	}
+	all, _ := p.snapshots(t, "")
+	require.Len(t, all, 1)
+}

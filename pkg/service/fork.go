@@ -1,0 +1,112 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
+)
+
+// maxForks is how many sandboxes one call makes at most.
+const maxForks = 100
+
+// ForkResult is a sandbox that begins where another was, or why there is none.
+type ForkResult struct {
+	Sandbox db.Sandbox
+	Err     error
+}
+
+// Fork makes count sandboxes that begin where a running one is, which runs on. It
+// fails as a whole only where no fork could be tried, or the client has left.
+func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]ForkResult, error) {
+	if count < 1 || count > maxForks {
+		return nil, fault.New(fault.Invalid, "count must be from 1 to %d", maxForks)
+	}
+	lifetime, err := validate.Timeout("timeout", timeoutSeconds, s.MaxTimeout)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.getRunning(ctx, teamID, sandboxID)
+	if err != nil {
+		return nil, err
+	}
+	results, err := s.fork(ctx, parent, int(count), lifetime)
+	if err == nil {
+		err = ctx.Err() // sandboxes that nobody will hear of must not stay
+	}
+	if err != nil {
+		for _, result := range results {
+			if result.Sandbox.ID != "" {
+				s.abandon(ctx, result.Sandbox)
+			}
+		}
+		return nil, err
+	}
+	s.logLine(ctx, sandboxID, "Forked", map[string]string{"count": fmt.Sprint(count)})
+	return results, nil
+}
+
+// fork returns, with an error too, what has to be abandoned.
+func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	results := make([]ForkResult, 0, count)
+	forks := make([]host.Fork, 0, count)
+	for range count {
+		creating, err := s.insertFork(ctx, parent)
+		if err != nil {
+			return results, err
+		}
+		results = append(results, ForkResult{Sandbox: creating})
+		forks = append(forks, host.Fork{SandboxID: creating.ID, Identity: host.Identity{
+			AccessToken: s.Tokens.EnvdAccess(creating.ID), LifecycleID: uuid.NewString(), EnvVars: environment(creating, nil),
+		}})
+	}
+	made, err := s.Hosts.Agent(parent.HostID).ForkSandbox(ctx, parent.ID, forks)
+	if err != nil {
+		return results, err
+	}
+	for i, fork := range made {
+		results[i] = s.finishFork(ctx, results[i].Sandbox, fork, lifetime)
+	}
+	return results, nil
+}
+
+// insertFork stores a sandbox that is like its parent but for who it is.
+func (s *Sandboxes) insertFork(ctx context.Context, parent db.Sandbox) (db.Sandbox, error) {
+	creating, err := s.Queries.CreateSandbox(ctx, db.CreateSandboxParams{
+		ID: id.NewSandbox(), TeamID: parent.TeamID, HostID: parent.HostID,
+		TemplateID: parent.TemplateID, Alias: parent.Alias, BuildID: parent.BuildID,
+		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: parent.AutoPause,
+		AllowInternetAccess: parent.AllowInternetAccess, Network: parent.Network, Metadata: parent.Metadata,
+		VCPUCount: parent.VCPUCount, MemoryMiB: parent.MemoryMiB, DiskMiB: parent.DiskMiB, EnvdVersion: parent.EnvdVersion,
+		AutoPauseMemory: parent.AutoPauseMemory, AutoResume: parent.AutoResume,
+	})
+	if err != nil {
+		return db.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)
+	}
+	return creating, nil
+}
+
+func (s *Sandboxes) finishFork(ctx context.Context, creating db.Sandbox, fork host.ForkResult, lifetime time.Duration) ForkResult {
+	if fork.Failure != "" {
+		s.Log.Error("fork a sandbox", "sandbox", creating.ID, "error", fork.Failure)
+		s.abandon(ctx, creating)
+		return ForkResult{Err: fault.New(fault.Internal, "the fork could not be started on its host")}
+	}
+	running, err := s.startRunning(ctx, creating, fork.Sandbox, lifetime)
+	if err != nil {
+		s.Log.Error("record a fork", "sandbox", creating.ID, "error", err)
+		s.abandon(ctx, creating)
+		return ForkResult{Err: fault.Wrap(fault.Internal, err, "the fork could not be recorded")}
+	}
+	return ForkResult{Sandbox: running}
+}

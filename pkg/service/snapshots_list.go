@@ -1,0 +1,59 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+)
+
+// SnapshotFilter chooses among a team's snapshots; empty fields choose all.
+type SnapshotFilter struct {
+	SandboxID string
+	// Name is a snapshot's ID or one of its names.
+	Name      string
+	PageSize  int
+	PageToken string
+}
+
+// SnapshotPage is one page of a list of snapshots.
+type SnapshotPage struct {
+	Snapshots []Snapshot
+	// NextToken is empty on the last page.
+	NextToken string
+}
+
+// ListSnapshots returns a page of a team's snapshots, newest first.
+func (s *Sandboxes) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter SnapshotFilter) (SnapshotPage, error) {
+	if filter.SandboxID != "" && !id.IsSandbox(filter.SandboxID) {
+		return SnapshotPage{}, fault.New(fault.Invalid, "sandboxID is malformed")
+	}
+	if filter.Name != "" && !id.IsTemplate(filter.Name) {
+		return SnapshotPage{}, fault.New(fault.Invalid, "name is malformed")
+	}
+	cursor, err := parseCursor(filter.PageToken, false)
+	if err != nil {
+		return SnapshotPage{}, err
+	}
+	rows, err := s.Queries.ListSnapshots(ctx, db.ListSnapshotsParams{
+		TeamID: teamID, SandboxID: filter.SandboxID, Name: filter.Name,
+		BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(filter.PageSize) + 1,
+	})
+	if err != nil {
+		return SnapshotPage{}, fmt.Errorf("list snapshots: %w", err)
+	}
+	page := SnapshotPage{Snapshots: []Snapshot{}}
+	if len(rows) > filter.PageSize {
+		rows = rows[:filter.PageSize]
+		last := rows[filter.PageSize-1]
+		page.NextToken = cursorAt(last.CreatedAt, last.ID).String()
+	}
+	for _, row := range rows {
+		page.Snapshots = append(page.Snapshots, Snapshot{ID: row.ID, Names: row.Aliases})
+	}
+	return page, nil
+}
