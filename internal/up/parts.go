@@ -119,6 +119,8 @@ func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error
 		// there is nothing to bring to an end.
 		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
 		identity: identity,
+		// The first admin's link, and mail where no mail server is set up.
+		stdout: &lines{say: func(line string) { s.say.detail("control plane", line) }},
 		environment: append(inherited(os.Environ()),
 			"HOME="+s.layout.controlPlane(),
 			"DATABASE_URL="+databaseURL,
@@ -128,6 +130,7 @@ func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error
 			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
 			"WRENN_SECRET_KEY_FILE="+s.layout.secretKey(),
 			"WRENN_BOOTSTRAP_API_KEY_FILE="+s.layout.APIKey(),
+			"WRENN_ADMIN_TOKEN_FILE="+s.layout.adminToken(),
 			"WRENN_PAUSE_ON_SHUTDOWN=true",
 		),
 		readyTimeout: controlPlaneTimeout,

@@ -12,10 +12,13 @@ import (
 // secretKeyBytes is the size of the key that sandbox tokens are derived from.
 const secretKeyBytes = 32
 
-// ensureSecrets makes the first API key and the key that tokens are derived
-// from, once. Losing the latter would lock every paused sandbox's owner out.
+// ensureSecrets makes the first API key, the token of the installation's admin
+// and the key that tokens are derived from, once. Losing the latter would lock every paused sandbox's owner out.
 func (l Layout) ensureSecrets(owner systemUser) error {
 	if err := ensureSecret(l.secretKey(), newSecretKey, 0o600, owner.uid, owner.gid); err != nil {
+		return err
+	}
+	if err := ensureSecret(l.adminToken(), newAdminToken, 0o640, 0, owner.gid); err != nil {
 		return err
 	}
 	return ensureSecret(l.APIKey(), newAPIKey, 0o640, 0, owner.gid)
@@ -47,6 +50,8 @@ func newSecretKey() []byte {
 	rand.Read(key) // never fails
 	return key
 }
+
+func newAdminToken() []byte { return []byte(hex.EncodeToString(newSecretKey()) + "\n") }
 
 // newAPIKey has the form that the official SDKs insist on.
 func newAPIKey() []byte {
