@@ -1,0 +1,34 @@
+package events
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Filter selects events. The zero Filter selects all, of all teams.
+type Filter struct {
+	// TeamID selects one team's, nil all.
+	TeamID *uuid.UUID
+	// Types selects by type, each whole or such as "sandbox.*"; empty selects all.
+	Types []string
+	// ResourceID selects one thing's, "" all.
+	ResourceID string
+}
+
+// Matches says whether a filter selects an event.
+func (f Filter) Matches(event Event) bool {
+	if f.TeamID != nil && *f.TeamID != event.TeamID || f.ResourceID != "" && f.ResourceID != event.ResourceID {
+		return false
+	}
+	if len(f.Types) == 0 {
+		return true
+	}
+	kind, _, _ := strings.Cut(string(event.Type), ".")
+	for _, name := range f.Types {
+		if name == string(event.Type) || name == kind+".*" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// Record writes an event. Called with the queries of a transaction it is part of
+// it: do it last, because from then on other transactions of the team wait.
+// data becomes the event's JSON object; nil is an empty one.
+func Record(ctx context.Context, queries *db.Queries, teamID uuid.UUID, kind Type, resourceID string, data any) error {
+	encoded := []byte("{}")
+	if data != nil {
+		var err error
+		if encoded, err = json.Marshal(data); err != nil {
+			return fmt.Errorf("encode event %s: %w", kind, err)
+		}
+	}
+	err := queries.RecordEvent(ctx, db.RecordEventParams{TeamID: teamID, Type: string(kind), ResourceID: resourceID, Data: encoded})
+	if err != nil {
+		return fmt.Errorf("record event %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Log is what has happened so far.
+type Log struct{ Queries *db.Queries }
+
+// After returns up to limit of a team's events behind an ID, oldest first. Within
+// a team no event appears later behind one that has been returned.
+func (l Log) After(ctx context.Context, teamID uuid.UUID, after int64, filter Filter, limit int) ([]Event, error) {
+	types := filter.Types
+	if types == nil {
+		types = []string{}
+	}
+	rows, err := l.Queries.ListEvents(ctx, db.ListEventsParams{
+		TeamID: teamID, After: after, Types: types, ResourceID: filter.ResourceID, PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	listed := make([]Event, 0, len(rows))
+	for _, row := range rows {
+		listed = append(listed, eventOf(db.EventsSinceRow(row)))
+	}
+	return listed, nil
+}
+
+// Latest is the ID of a team's newest event, 0 where there is none.
+func (l Log) Latest(ctx context.Context, teamID uuid.UUID) (int64, error) {
+	id, err := l.Queries.LatestEvent(ctx, teamID)
+	if err != nil {
+		return 0, fmt.Errorf("find latest event: %w", err)
+	}
+	return id, nil
+}
+
+// deleteBatch is how many rows one statement deletes.
+const deleteBatch = 1000
+
+// Expire deletes events from before a time that have been dispatched, and returns
+// how many those were.
+func (l Log) Expire(ctx context.Context, before time.Time) (int64, error) {
+	var total int64
+	for {
+		deleted, err := l.Queries.DeleteOldEvents(ctx, db.DeleteOldEventsParams{Before: before, Batch: deleteBatch})
+		if err != nil {
+			return total, fmt.Errorf("delete old events: %w", err)
+		}
+		if total += deleted; deleted < deleteBatch {
+			return total, nil
+		}
+	}
+}
+
+func eventOf(row db.EventsSinceRow) Event {
+	return Event{
+		ID: row.ID, Type: Type(row.Type), TeamID: row.TeamID, ResourceID: row.ResourceID,
+		At: row.At.UTC(), Data: json.RawMessage(row.Data),
+	}
+}

@@ -1,0 +1,123 @@
+package events_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+)
+
+func exec(t *testing.T, pool *pgxpool.Pool, statement string, arguments ...any) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), statement, arguments...)
+	require.NoError(t, err)
+}
+
+func newTeam(t *testing.T, pool *pgxpool.Pool) uuid.UUID {
+	t.Helper()
+	team := uuid.New()
+	exec(t, pool, `INSERT INTO teams (id, slug, name) VALUES ($1, $2, 'Team')`, team, team.String())
+	return team
+}
+
+// written returns the types of a team's events.
+func written(t *testing.T, pool *pgxpool.Pool, team uuid.UUID) []events.Type {
+	t.Helper()
+	listed, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{}, 100)
+	require.NoError(t, err)
+	kinds := []events.Type{}
+	for _, event := range listed {
+		kinds = append(kinds, event.Type)
+	}
+	return kinds
+}
+
+func TestEvents_AreWrittenForEachStepOfASandbox(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	host := uuid.New()
+	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, host)
+	for name, test := range map[string]struct {
+		steps []string // each a state, with a reason behind a slash
+		want  []events.Type
+	}{
+		"a whole life": {
+			[]string{"running", "pausing", "paused", "resuming", "running", "killing", "killed/killed by its team"},
+			[]events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxResumed, events.SandboxKilled},
+		},
+		"its time is over":     {[]string{"running", "killing", "killed/its time was over"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
+		"never ran":            {[]string{"failed/not created"}, []events.Type{events.SandboxFailed}},
+		"given up":             {[]string{"killing/not created", "killed/not created"}, []events.Type{events.SandboxFailed}},
+		"a pause that failed":  {[]string{"running", "pausing", "running"}, []events.Type{events.SandboxStarted}},
+		"a resume that failed": {[]string{"running", "paused", "resuming", "paused"}, []events.Type{events.SandboxStarted, events.SandboxPaused}},
+		"paused by its host":   {[]string{"running", "paused", "running"}, []events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxResumed}},
+		"the same again":       {[]string{"running", "running"}, []events.Type{events.SandboxStarted}},
+	} {
+		team, id := newTeam(t, pool), "i"+uuid.NewString()[:8]
+		exec(t, pool, `INSERT INTO sandboxes (id, team_id, host_id, template_id, build_id, state, end_at, auto_pause, vcpu_count, memory_mib, disk_mib, envd_version)
+			VALUES ($1, $2, $3, 'base', $4, 'creating', now(), false, 1, 1, 1, '')`, id, team, host, uuid.New())
+		for _, step := range test.steps {
+			exec(t, pool, `UPDATE sandboxes SET state = split_part($2, '/', 1), reason = split_part($2, '/', 2) WHERE id = $1`, id, step)
+		}
+		require.Equal(t, append([]events.Type{events.SandboxCreated}, test.want...), written(t, pool, team), name)
+	}
+}
+
+func TestEvents_TellHowASandboxIs(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	host, team := uuid.New(), newTeam(t, pool)
+	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, host)
+	exec(t, pool, `INSERT INTO sandboxes (id, team_id, host_id, template_id, build_id, state, end_at, auto_pause, vcpu_count, memory_mib, disk_mib, envd_version, metadata)
+		VALUES ('isandbox1', $1, $2, 'base', $3, 'running', now(), false, 2, 512, 1, '', '{"user": "ada"}')`, team, host, uuid.New())
+	exec(t, pool, `UPDATE sandboxes SET end_at = end_at + interval '1 minute'`)
+	exec(t, pool, `UPDATE sandboxes SET end_at = end_at, claimant = 1`)
+	listed, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{}, 10)
+	require.NoError(t, err)
+	require.Len(t, listed, 2)
+	require.Equal(t, events.SandboxUpdated, listed[1].Type)
+	require.Equal(t, "isandbox1", listed[1].ResourceID)
+	var data struct {
+		State, TemplateID string
+		MemoryMB          int
+		Metadata          map[string]string
+	}
+	require.NoError(t, json.Unmarshal(listed[1].Data, &data))
+	require.Equal(t, "running", data.State)
+	require.Equal(t, "base", data.TemplateID)
+	require.Equal(t, 512, data.MemoryMB)
+	require.Equal(t, "ada", data.Metadata["user"])
+}
+
+func TestEvents_AreWrittenForTemplatesKeysAndChannels(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	team, build, key := newTeam(t, pool), uuid.New(), uuid.New()
+	exec(t, pool, `INSERT INTO templates (id, team_id) VALUES ('t1', $1)`, team)
+	exec(t, pool, `INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version) VALUES ($1, 't1', 'building', 1, 1, 1, '')`, build)
+	exec(t, pool, `UPDATE template_builds SET status = 'ready'`)
+	exec(t, pool, `UPDATE templates SET spawn_count = 1`)
+	exec(t, pool, `UPDATE templates SET public = true`)
+	exec(t, pool, `DELETE FROM templates`)
+	exec(t, pool, `INSERT INTO templates (id, team_id, snapshot_of) VALUES ('t2', $1, 'isandbox1')`, team)
+	exec(t, pool, `INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix)
+		VALUES ($1, $2, 'key', sha256('x'), '', 1, '', '')`, key, team)
+	exec(t, pool, `UPDATE api_keys SET last_used_at = now()`)
+	exec(t, pool, `UPDATE api_keys SET revoked_at = now()`)
+	exec(t, pool, `INSERT INTO channels (id, team_id, kind, name, target, sealed_config) VALUES ($1, $2, 'webhook', 'hook', 'x', '')`, uuid.New(), team)
+	exec(t, pool, `UPDATE channels SET enabled = false`)
+	exec(t, pool, `DELETE FROM channels`)
+	require.Equal(t, []events.Type{
+		events.TemplateCreated, events.TemplateBuilt, events.TemplateUpdated, events.TemplateDeleted,
+		events.SandboxSnapshotted, events.TemplateCreated, events.KeyCreated, events.KeyRevoked,
+		events.ChannelCreated, events.ChannelUpdated, events.ChannelDeleted,
+	}, written(t, pool, team))
+	exec(t, pool, `DELETE FROM teams WHERE id = $1`, team)
+	require.Contains(t, written(t, pool, team), events.KeyRevoked, "events outlive what they tell of")
+}
