@@ -3,12 +3,14 @@ package hostagent
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +50,10 @@ func TestLimits(t *testing.T) {
 	t.Run("what is promised is bounded, and the next agent counts on", func(t *testing.T) {
 		before := a.sampled(t, id)
 		a.shutDown(t)
+		orphan := startOrphan(t, filepath.Join(groupsOf(t, dataDir), "orphan"))
 		a = startAgent(t, dataDir, keepRunning, func(config *Config) { config.Limits.CPUOvercommit = 1e-9 })
+		require.ErrorContains(t, orphan.Wait(), "killed")
+		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), "orphan"))
 		requireGrown(t, before.GetUsage(), a.sampled(t, id).GetUsage())
 		require.DirExists(t, filepath.Join(groupsOf(t, dataDir), id))
 		err := a.create(t.Context(), "ilimits0000000000002")
@@ -89,6 +94,19 @@ func groupsOf(t *testing.T, dataDir string) string {
 	}
 	t.Skip("version 2 of control groups is not mounted")
 	return ""
+}
+
+// startOrphan runs a process in a control group that no sandbox claims.
+func startOrphan(t *testing.T, group string) *exec.Cmd {
+	t.Helper()
+	require.NoError(t, os.Mkdir(group, 0o755))
+	directory, err := os.Open(group)
+	require.NoError(t, err)
+	defer directory.Close()
+	orphan := exec.Command("sleep", "300")
+	orphan.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(directory.Fd())}
+	require.NoError(t, orphan.Start())
+	return orphan
 }
 
 // machineOf is the process of a sandbox's VM.
@@ -192,24 +210,28 @@ func testLoad(t *testing.T, a *agentUnderTest) {
 	require.Positive(t, info.GetMemoryAvailableBytes())
 }
 
-// testRealLimits runs the tests of control groups in a guest: whatever the
-// machine's own kernel lacks, a guest's has every controller.
+// testRealLimits runs tests of control groups in a guest: whatever the machine's
+// own kernel lacks, a guest's has every controller.
 func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
-	program := filepath.Join(t.TempDir(), "cgroup.test")
-	build := exec.Command("go", "test", "-c", "-o", program, "../cgroup")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	content, err := os.ReadFile(program)
-	require.NoError(t, err)
-	a.send(t, id, "/home/user/cgroup.test", content)
-	said := a.run(t, id, "cd /tmp; chmod 755 ~/cgroup.test; sudo ~/cgroup.test -test.v -test.timeout 50s 2>&1; rm ~/cgroup.test; ls /sys/fs/cgroup")
-	require.Regexp(t, `(?m)^PASS$`, said)
-	require.NotContains(t, said, "--- SKIP", "%s", said)
-	for _, name := range []string{"ThrottleABusyLoop", "AMemoryHogDiesAloneAndItIsKnownWhy", "AForkBombIsBounded"} {
-		require.Contains(t, said, "--- PASS: TestLimits_"+name)
+	for directory, names := range map[string][]string{
+		"cgroup":  {"TestLimits_ThrottleABusyLoop", "TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy", "TestLimits_AForkBombIsBounded", "TestMemoryRoom_IsWhatTheTightestLimitLeaves"},
+		"sandbox": {"TestWatchGuest_SaysThatAVMRanOutOfMemory"},
+	} {
+		program := filepath.Join(t.TempDir(), directory)
+		build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", program, "../"+directory)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		output, err := build.CombinedOutput()
+		require.NoError(t, err, "%s", output)
+		content, err := os.ReadFile(program)
+		require.NoError(t, err)
+		a.send(t, id, "/home/user/"+directory, content)
+		said := a.run(t, id, fmt.Sprintf("cd /tmp; chmod 755 ~/%[1]s; sudo ~/%[1]s -test.v -test.timeout 50s -test.run '%[2]s' 2>&1; rm ~/%[1]s", directory, strings.Join(names, "|")))
+		for _, name := range names {
+			require.Contains(t, said, "--- PASS: "+name)
+		}
+		require.Regexp(t, `(?m)^PASS$`, said)
 	}
-	require.NotContains(t, said, "wrenn-test")
+	require.NotContains(t, a.run(t, id, "ls /sys/fs/cgroup"), "wrenn")
 }
 
 // send writes a file into a guest.

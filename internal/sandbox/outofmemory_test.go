@@ -1,0 +1,113 @@
+package sandbox
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// processMachine is a process in the place of a VM.
+type processMachine struct {
+	vmm.Machine
+	command *exec.Cmd
+	done    chan struct{}
+}
+
+// startProcess runs a shell script as if it were a VMM.
+func startProcess(t *testing.T, group *cgroup.Group, script string) *processMachine {
+	t.Helper()
+	m := &processMachine{command: exec.Command("sh", "-c", script), done: make(chan struct{})}
+	m.command.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Directory().Fd())}
+	require.NoError(t, m.command.Start())
+	go func() {
+		defer close(m.done)
+		_ = m.command.Wait()
+	}()
+	return m
+}
+
+func (m *processMachine) Process() vmm.Process  { return vmm.Process{ID: m.command.Process.Pid} }
+func (m *processMachine) Done() <-chan struct{} { return m.done }
+func (m *processMachine) ExitReason() string    { return "VMM ended: " + m.command.ProcessState.String() }
+
+func (m *processMachine) Kill(context.Context) error {
+	_ = m.command.Process.Kill() // it may have ended
+	<-m.done
+	return nil
+}
+
+// noVMs is a driver that finds none.
+type noVMs struct{ vmm.Driver }
+
+func (noVMs) Accelerator() string                     { return "kvm" }
+func (noVMs) Processes(string) ([]vmm.Process, error) { return nil, nil }
+
+// noSlots is a network without cables.
+type noSlots struct{ slots }
+
+func (noSlots) Release(*network.Slot)  {}
+func (noSlots) RemoveLeftovers() error { return nil }
+
+// manage is a manager of processes in real control groups that bound memory.
+func manage(t *testing.T) *Manager {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("control groups can only be made by root")
+	}
+	root := cgroup.Open("", "test-"+filepath.Base(t.TempDir()), slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { require.NoError(t, root.Close()) })
+	if !root.Enforces("memory") {
+		t.Skip("the memory controller is not to be had in version 2 of control groups here")
+	}
+	dir := t.TempDir()
+	m, err := NewManager(t.Context(), Config{
+		Dir: filepath.Join(dir, "sandboxes"), SnapshotDir: filepath.Join(dir, "snapshots"),
+		Driver: noVMs{}, Network: noSlots{}, Cgroups: root, Log: slog.New(slog.DiscardHandler),
+		Drain: func(context.Context, string) {}, Disconnect: func(string) {},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, m.Close()) })
+	return m
+}
+
+// runProcess makes a process the guest of a running sandbox.
+func runProcess(t *testing.T, m *Manager, id string, limits cgroup.Limits, script string) *sandbox {
+	t.Helper()
+	s := &sandbox{id: id, dir: m.sandboxDir(id), settled: closedChannel(), record: record{State: Running, VCPUCount: 1, MemoryMiB: 32}}
+	require.NoError(t, os.Mkdir(s.dir, 0o700))
+	group, err := m.cgroups.Create(id, limits)
+	require.NoError(t, err)
+	slot := &network.Slot{}
+	s.guest = &guest{slot: slot, group: group, envd: envdclient.New(slot.Address()), machine: startProcess(t, group, script)}
+	require.NoError(t, m.saveRunning(s))
+	require.NoError(t, m.add(s))
+	m.watchGuest(s)
+	return s
+}
+
+func TestWatchGuest_SaysThatAVMRanOutOfMemory(t *testing.T) {
+	m := manage(t)
+	const most = 32 << 20
+	limits := cgroup.Limits{MemoryHighBytes: most, MemoryMaxBytes: most}
+	neighbour := runProcess(t, m, "neighbour0", limits, "while :; do sleep 1; done")
+	hog := runProcess(t, m, "hog0000000", limits, `x=0123456789abcdef; while :; do x=$x$x; done`)
+	require.Eventually(t, func() bool { return hog.info().State == Gone }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, "out of memory (VMM ended: signal: killed)", hog.info().Reason)
+	require.Positive(t, hog.info().Usage.CPU, "its total outlives it")
+	require.NoDirExists(t, filepath.Join(m.cgroups.Path(), "hog0000000"))
+	require.Equal(t, Running, neighbour.info().State)
+	require.NoError(t, m.Kill(t.Context(), "neighbour0"))
+	require.Equal(t, "killed", neighbour.info().Reason)
+}
