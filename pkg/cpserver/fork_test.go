@@ -98,3 +98,21 @@ func TestFork_LeavesNothingWhenNoneCouldBeTried(t *testing.T) {
 	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT count(*) FROM sandboxes WHERE state NOT IN ('killed', 'failed')").Scan(&alive))
 	require.Equal(t, 1, alive)
 }
+
+func TestFork_KeepsToWhatTheTeamMayHave(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	_, err := p.pool.Exec(t.Context(), `WITH used AS (UPDATE team_use SET create_refilled_at = now())
+		INSERT INTO team_limits (team_id, max_sandboxes) SELECT team_id, 3 FROM sandboxes`)
+	require.NoError(t, err)
+	forks := p.fork(t, s.SandboxID, `{"count":4}`)
+	for i, made := range forks {
+		require.Equal(t, i < 2, made.Sandbox != nil, "fork %d", i)
+		require.Equal(t, i >= 2, made.Error != nil, "fork %d", i)
+	}
+	require.Len(t, p.agent.States(), 3)
+	refused := p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/fork", `{}`)
+	require.GreaterOrEqual(t, refused.status, http.StatusBadRequest)
+	requireStatus(t, forks[3].Error.Code, refused)
+}

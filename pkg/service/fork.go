@@ -2,16 +2,19 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
@@ -58,31 +61,58 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	results := make([]ForkResult, 0, count)
-	forks := make([]host.Fork, 0, count)
-	for range count {
-		creating, err := s.insertFork(ctx, parent)
-		if err != nil {
-			return results, err
+	results := make([]ForkResult, count)
+	var forks []host.Fork
+	var placed []int // where in the results each of the forks belongs
+	for i := range results {
+		creating, err := s.placeFork(ctx, parent)
+		if results[i] = (ForkResult{creating, err}); err != nil {
+			continue
 		}
-		results = append(results, ForkResult{Sandbox: creating})
+		placed = append(placed, i)
 		forks = append(forks, host.Fork{SandboxID: creating.ID, Identity: host.Identity{
 			AccessToken: s.Tokens.EnvdAccess(creating.ID), LifecycleID: uuid.NewString(), EnvVars: environment(creating, nil),
 		}})
+	}
+	if len(forks) == 0 {
+		return nil, results[0].Err
 	}
 	made, err := s.Hosts.Agent(parent.HostID).ForkSandbox(ctx, parent.ID, forks)
 	if err != nil {
 		return results, err
 	}
-	for i, fork := range made {
+	for n, fork := range made {
+		i := placed[n]
 		results[i] = s.finishFork(ctx, results[i].Sandbox, fork, lifetime)
 	}
 	return results, nil
 }
 
-// insertFork stores a sandbox that is like its parent but for who it is.
-func (s *Sandboxes) insertFork(ctx context.Context, parent db.Sandbox) (db.Sandbox, error) {
-	creating, err := s.Queries.CreateSandbox(ctx, db.CreateSandboxParams{
+// placeFork stores a sandbox that is like its parent but for who it is, where its
+// parent is, within what the team may have and the host has room for.
+func (s *Sandboxes) placeFork(ctx context.Context, parent db.Sandbox) (creating db.Sandbox, err error) {
+	needs := scheduler.Resources{VCPUs: int64(parent.VCPUCount), MemoryMiB: int64(parent.MemoryMiB), DiskMiB: int64(parent.DiskMiB)}
+	err = pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) error {
+		queries := db.New(tx)
+		if err := Admit(ctx, queries, parent.TeamID, Demand{Sandboxes: 1, Needs: needs, Creates: 1}); err != nil {
+			return err
+		}
+		if err := lockRoom(ctx, queries, parent.HostID, needs); errors.Is(err, scheduler.ErrTaken) {
+			return s.whyNoRoom(ctx, queries, parent.HostID)
+		} else if err != nil {
+			return err
+		}
+		creating, err = s.insertFork(ctx, queries, parent)
+		return err
+	})
+	if err != nil {
+		return db.Sandbox{}, err
+	}
+	return creating, nil
+}
+
+func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent db.Sandbox) (db.Sandbox, error) {
+	creating, err := queries.CreateSandbox(ctx, db.CreateSandboxParams{
 		ID: id.NewSandbox(), TeamID: parent.TeamID, HostID: parent.HostID,
 		TemplateID: parent.TemplateID, Alias: parent.Alias, BuildID: parent.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: parent.AutoPause,
