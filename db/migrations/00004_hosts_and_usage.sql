@@ -91,7 +91,7 @@ CREATE TABLE team_use (
     memory_mib         bigint           NOT NULL DEFAULT 0,
     disk_mib           bigint           NOT NULL DEFAULT 0,
     create_allowance   double precision NOT NULL DEFAULT 0,
-    create_refilled_at timestamptz      NOT NULL DEFAULT '-infinity'
+    create_refilled_at timestamptz      NOT NULL DEFAULT 'epoch'
 );
 
 -- While a sandbox runs it has one open interval.

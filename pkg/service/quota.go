@@ -25,19 +25,20 @@ type Demand struct {
 }
 
 // Admit checks a demand against a team's limits. Its transaction holds the team's
-// row from then on, so that others of the team wait and then see what was added.
-// The fault names the limit and what the team has.
+// row from then on, so that others of the team wait and then see what was added;
+// it must come before the host's row is locked, as in the schema's triggers. The
+// fault names the limit and what the team has.
 func Admit(ctx context.Context, queries *db.Queries, teamID uuid.UUID, demand Demand) error {
+	has, err := queries.LockTeamUse(ctx, teamID)
+	if err != nil {
+		return fmt.Errorf("get what team %s has: %w", teamID, err)
+	}
 	limits, err := queries.GetTeamLimits(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("get the limits of team %s: %w", teamID, err)
-	}
-	has, err := queries.LockTeamUse(ctx, teamID)
-	if err != nil {
-		return fmt.Errorf("get what team %s has: %w", teamID, err)
 	}
 	if err := compare(limits, has, demand); err != nil {
 		return err
