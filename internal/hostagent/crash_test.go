@@ -28,7 +28,8 @@ type agentProcess struct {
 	command *exec.Cmd
 }
 
-func startAgentProcess(t *testing.T, dataDir string) *agentProcess {
+// startAgentProcess holds no guests ready, unless flags say so.
+func startAgentProcess(t *testing.T, dataDir string, flags ...string) *agentProcess {
 	t.Helper()
 	program, err := filepath.Abs("../../bin/wrenn-host-agent")
 	require.NoError(t, err)
@@ -38,7 +39,10 @@ func startAgentProcess(t *testing.T, dataDir string) *agentProcess {
 	log, err := os.OpenFile(filepath.Join(dataDir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
 	defer log.Close()
-	a.command = exec.Command(program, "--data-dir", dataDir, "--cache-dir", a.config.CacheDir, "--socket", socket, "--traffic-socket", traffic)
+	a.command = exec.Command(program, append([]string{
+		"--data-dir", dataDir, "--cache-dir", a.config.CacheDir, "--socket", socket, "--traffic-socket", traffic,
+		"--warm-memory-percent", "0",
+	}, flags...)...)
 	a.command.Stdout, a.command.Stderr = log, log
 	require.NoError(t, a.command.Start())
 	a.HostAgentClient = hostagentconnect.NewHostAgentClient(unixClient(socket), "http://agent")

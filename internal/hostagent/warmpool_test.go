@@ -80,9 +80,22 @@ func TestWarmPool(t *testing.T) {
 	a.kill(t, first)
 	awaitReady(t, a, dataDir)
 	a.shutDown(t)
+	t.Run("those of an agent that was killed are ended by the next", func(t *testing.T) { testLostClones(t, dataDir) })
 	require.Empty(t, virtualMachines(t, dataDir))
 	require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", ".warm"))
 	requireNothingLeft(t, before, dataDir)
+}
+
+func testLostClones(t *testing.T, dataDir string) {
+	killed := startAgentProcess(t, dataDir, "--warm-memory-percent", "5")
+	lost := awaitReady(t, killed.agentUnderTest, dataDir)
+	require.NotEmpty(t, lost)
+	killed.end(t, syscall.SIGKILL)
+	next := startAgentProcess(t, dataDir)
+	require.Empty(t, virtualMachines(t, dataDir))
+	next.end(t, syscall.SIGTERM)
+	// One that keeps nothing running takes the storage down.
+	startAgent(t, dataDir).shutDown(t)
 }
 
 // awaitReady waits until a guest is held ready, and returns all VMs there are.
