@@ -20,11 +20,13 @@ const (
 // newSandbox is the body of a create. Fields of another server's features are
 // read only to refuse what asks for them.
 type newSandbox struct {
-	TemplateID          string            `json:"templateID"`
-	Timeout             *int32            `json:"timeout"`
-	AutoPause           bool              `json:"autoPause"`
-	AutoPauseMemory     *bool             `json:"autoPauseMemory"`
-	AutoResume          *enabled          `json:"autoResume"`
+	TemplateID      string   `json:"templateID"`
+	Timeout         *int32   `json:"timeout"`
+	AutoPause       bool     `json:"autoPause"`
+	AutoPauseMemory *bool    `json:"autoPauseMemory"`
+	AutoResume      *enabled `json:"autoResume"`
+	// Secure is always on, whatever a client says.
+	Secure              *bool             `json:"secure"`
 	AllowInternetAccess *bool             `json:"allow_internet_access"`
 	Network             newNetwork        `json:"network"`
 	Metadata            map[string]string `json:"metadata"`

@@ -1,16 +1,22 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// maxBodyBytes is more than any sensible request of the control API has.
-const maxBodyBytes = 1 << 20
+const (
+	// maxBodyBytes is more than any sensible request of the control API has.
+	maxBodyBytes = 1 << 20
+	// maxBodyDepth is how deep arrays and objects may be in each other.
+	maxBodyDepth = 32
+)
 
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -19,28 +25,75 @@ func limitBody(next http.Handler) http.Handler {
 	})
 }
 
-// decode reads a JSON object. Fields that are not known are let pass, because
-// clients learn new ones before servers do; no body at all is an empty object.
+// decode reads a JSON object. A field that is not known is refused, because a
+// client that misspells one would never learn that it had no effect. No body at
+// all is an empty object.
 func decode(r *http.Request, into any) error {
-	decoder := json.NewDecoder(r.Body)
-	err := decoder.Decode(into)
-	if errors.Is(err, io.EOF) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return decodeFault(err)
+	}
+	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil
 	}
-	if err == nil {
-		if err = decoder.Decode(new(json.RawMessage)); errors.Is(err, io.EOF) {
+	if body[0] != '{' && json.Valid(body) {
+		return fault.New(fault.Invalid, "the body must be a JSON object")
+	}
+	if err := checkShape(body); err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return decodeFault(err)
+	}
+	return nil
+}
+
+// checkShape refuses what the decoder would let pass: fields that come twice,
+// depth without end, and more after the object.
+func checkShape(body []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	var seen []map[string]bool // the fields of each object around; nil for an array
+	atKey := false
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) && len(seen) == 0 {
 			return nil
 		}
-		if err == nil {
-			return fault.New(fault.Invalid, "the body has more than one JSON document")
+		if err != nil {
+			return decodeFault(err)
 		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			if len(seen) == maxBodyDepth {
+				return fault.New(fault.Invalid, "the body is nested deeper than %d levels", maxBodyDepth)
+			}
+			if seen = append(seen, nil); token == json.Delim('{') {
+				seen[len(seen)-1] = map[string]bool{}
+			}
+		case json.Delim('}'), json.Delim(']'):
+			if seen = seen[:len(seen)-1]; len(seen) == 0 && decoder.More() {
+				return fault.New(fault.Invalid, "the body has more after its JSON object")
+			}
+		default:
+			if name, isText := token.(string); isText && atKey {
+				if seen[len(seen)-1][name] {
+					return fault.New(fault.Invalid, "%s: the field comes twice", shortened(name))
+				}
+				seen[len(seen)-1][name] = true
+				atKey = false
+				continue
+			}
+		}
+		atKey = len(seen) > 0 && seen[len(seen)-1] != nil
 	}
-	return decodeFault(err)
 }
 
 func decodeFault(err error) error {
 	var tooLarge *http.MaxBytesError
 	var wrongType *json.UnmarshalTypeError
+	const unknownField = "json: unknown field "
 	switch {
 	case errors.As(err, &tooLarge):
 		return fault.New(fault.TooLarge, "the body has more than %d bytes", tooLarge.Limit)
@@ -48,9 +101,21 @@ func decodeFault(err error) error {
 		return fault.New(fault.Invalid, "%s must not be a JSON %s", wrongType.Field, wrongType.Value)
 	case errors.As(err, &wrongType):
 		return fault.New(fault.Invalid, "the body must be a JSON object")
+	case strings.HasPrefix(err.Error(), unknownField): // there is no type for it
+		name := strings.Trim(strings.TrimPrefix(err.Error(), unknownField), `"`)
+		return fault.New(fault.Invalid, "%s: there is no such field here", shortened(name))
 	default:
 		return fault.Wrap(fault.Invalid, err, "the body is not valid JSON")
 	}
+}
+
+// shortened keeps a message small whatever a client calls its fields.
+func shortened(name string) string {
+	const longest = 100
+	if len(name) <= longest {
+		return name
+	}
+	return strings.ToValidUTF8(name[:longest], "") + "…"
 }
 
 // isSet says whether a field that is not looked into asks for anything.

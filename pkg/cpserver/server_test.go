@@ -70,7 +70,7 @@ func (p *controlPlane) start(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cpserver.Run(ctx, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
-			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))))
+			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(t.Output()))
 	}()
 	stopped := false
 	p.stop = func() error {
