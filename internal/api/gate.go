@@ -15,6 +15,23 @@ type gate struct {
 	inside int
 	closed bool
 	empty  chan struct{} // made by close, closed when the last request has left
+	ending chan struct{} // made by closing, closed by close
+}
+
+// closing returns a channel that is closed when the gate is: a request without an
+// end of its own must watch it.
+func (g *gate) closing() <-chan struct{} {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	return g.end()
+}
+
+// end is called with the mutex held.
+func (g *gate) end() chan struct{} {
+	if g.ending == nil {
+		g.ending = make(chan struct{})
+	}
+	return g.ending
 }
 
 func (g *gate) enter() bool {
@@ -41,6 +58,7 @@ func (g *gate) close(ctx context.Context) error {
 	g.mutex.Lock()
 	if !g.closed {
 		g.closed = true
+		close(g.end())
 		g.empty = make(chan struct{})
 		if g.inside == 0 {
 			close(g.empty)

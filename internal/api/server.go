@@ -66,6 +66,8 @@ type Server struct {
 	// Clients knows where requests come from.
 	Clients Clients
 	Log     *slog.Logger
+	// Events is what has happened and what happens.
+	Events *Events
 
 	gate gate
 }
@@ -91,6 +93,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeTeams(router)
 		s.routeKeys(router)
 		s.routeSandboxes(router)
+		s.routeEvents(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
 	})

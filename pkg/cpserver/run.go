@@ -21,6 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
@@ -43,6 +44,7 @@ type server struct {
 	tokens    *auth.Tokens
 	keyring   *seal.Keyring
 	identity  *identity.Service
+	events    *events.Bus
 	host      *host.Client
 	hostID    uuid.UUID
 	fleet     *service.Fleet
@@ -85,6 +87,7 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"register the local host", s.registerHost},
 		{"build services", s.buildServices},
 		{"build identity", s.buildIdentity},
+		{"follow events", s.followEvents},
 		{"listen", s.listen},
 		{"take over the local host's sandboxes", s.firstSync},
 		{"start background work", s.startWork},

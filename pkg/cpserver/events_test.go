@@ -1,0 +1,155 @@
+package cpserver_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// happening is one event as a client sees it.
+type happening struct {
+	ID         int64
+	Type       string
+	ResourceID string
+	Data       struct{ State, Reason string }
+}
+
+// eventStream is a client of GET /events.
+type eventStream struct {
+	lines chan string // closed when the stream ends
+	close func()
+}
+
+func (p *controlPlane) stream(t *testing.T, query string, header http.Header) *eventStream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/events"+query, nil)
+	require.NoError(t, err)
+	maps.Copy(request.Header, header)
+	request.Header.Set("X-Api-Key", p.key)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	s := &eventStream{lines: make(chan string, 1000)}
+	go func() {
+		defer close(s.lines)
+		for scanner := bufio.NewScanner(response.Body); scanner.Scan(); {
+			s.lines <- scanner.Text()
+		}
+	}()
+	s.close = func() {
+		cancel()
+		_ = response.Body.Close()
+		for range s.lines { //nolint:revive // waits for the reader's end
+		}
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// next waits for the next event.
+func (s *eventStream) next(t *testing.T) happening {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case line, open := <-s.lines:
+			require.True(t, open, "the stream has ended")
+			if data, found := strings.CutPrefix(line, "data: "); found {
+				var event happening
+				require.NoError(t, json.Unmarshal([]byte(data), &event))
+				return event
+			}
+		case <-deadline:
+			require.FailNow(t, "no event came")
+		}
+	}
+}
+
+func (s *eventStream) awaitEnd(t *testing.T) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case _, open := <-s.lines:
+			if !open {
+				return
+			}
+		case <-deadline:
+			require.FailNow(t, "the stream did not end")
+		}
+	}
+}
+
+func TestEvents_TellOfASandboxAndGoOnWhereAClientWas(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	live := p.stream(t, "?type=sandbox.*", http.Header{"Accept": {"text/event-stream"}})
+	created := p.create(t, `{"templateID": "base", "timeout": 60}`)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+created.SandboxID+"/pause", ""))
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+created.SandboxID, ""))
+	var last int64
+	seen := []happening{}
+	for _, want := range []string{"sandbox.created", "sandbox.started", "sandbox.paused", "sandbox.killed"} {
+		event := live.next(t)
+		require.Equal(t, want, event.Type)
+		require.Equal(t, created.SandboxID, event.ResourceID)
+		require.Greater(t, event.ID, last)
+		last = event.ID
+		seen = append(seen, event)
+	}
+	resumed := p.stream(t, "", http.Header{"Last-Event-Id": {strconv.FormatInt(seen[1].ID, 10)}})
+	require.Equal(t, seen[2], resumed.next(t))
+	require.Equal(t, seen[3], resumed.next(t))
+	ofOne := p.stream(t, "?after=0&type=sandbox.started,sandbox.killed&sandboxID="+created.SandboxID, nil)
+	require.Equal(t, seen[1], ofOne.next(t))
+	require.Equal(t, seen[3], ofOne.next(t))
+
+	var page []happening
+	p.send(t, http.MethodGet, "/events?after=0&type=sandbox.*&limit=2", "", http.Header{
+		"X-Api-Key": {p.key}, "Accept": {"application/json"},
+	}).decode(t, &page)
+	require.Equal(t, seen[:2], page)
+}
+
+func TestEvents_TellAnExpiryFromAKill(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	live := p.stream(t, "?type=sandbox.expired,sandbox.killed", nil)
+	created := p.create(t, `{"templateID": "base", "timeout": 1}`)
+	event := live.next(t)
+	require.Equal(t, "sandbox.expired", event.Type)
+	require.Equal(t, created.SandboxID, event.ResourceID)
+}
+
+func TestEvents_EndWithTheKeyAndWithTheServer(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	untilStop := p.stream(t, "", nil)
+	require.NoError(t, p.stop())
+	untilStop.awaitEnd(t)
+
+	p = startControlPlane(t)
+	untilRevoked := p.stream(t, "", nil)
+	_, err := p.pool.Exec(t.Context(), "UPDATE api_keys SET revoked_at = now()")
+	require.NoError(t, err)
+	untilRevoked.awaitEnd(t)
+}
+
+func TestEvents_RefuseWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, query := range []string{"?after=x", "?after=-1", "?type=everything", "?sandboxID=%00"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/events"+query, ""))
+	}
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/events", "", http.Header{}))
+}
