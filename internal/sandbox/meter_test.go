@@ -1,13 +1,19 @@
 package sandbox
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 )
 
 // meterOf counts a real process, without a control group.
@@ -90,16 +96,32 @@ func TestUsage_MeasuresMemoryByTime(t *testing.T) {
 	require.InDelta(t, 5, Usage{Running: 10 * time.Second}.MemoryGiBSeconds(512), 1e-9)
 }
 
-// BenchmarkRead is the price of one sandbox's sample on a host with 200 links.
-func BenchmarkRead(b *testing.B) {
-	r := newReader()
-	line := []byte(" wrenn999:     11       2    0    0    0     0          0         0     33      4    0    0    0     0       0          0\n")
-	for range 200 {
-		r.links = append(r.links, line...)
+// BenchmarkSample is the price of a second on a host with 200 idle sandboxes.
+func BenchmarkSample(b *testing.B) {
+	const count = 200
+	root := cgroup.Open("", "benchmark", slog.New(slog.DiscardHandler))
+	b.Cleanup(func() { require.NoError(b, root.Close()) })
+	m := &Manager{sandboxes: make(map[string]*sandbox)}
+	for i := range count {
+		id := fmt.Sprint("idle", i)
+		group, err := root.Create(id, cgroup.Limits{})
+		require.NoError(b, err)
+		command := exec.Command("sleep", "300")
+		if group != nil {
+			command.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Directory().Fd())}
+		}
+		require.NoError(b, command.Start())
+		b.Cleanup(func() {
+			require.NoError(b, command.Process.Kill())
+			require.Error(b, command.Wait())
+			require.NoError(b, group.Remove(context.Background()))
+		})
+		k := &meter{group: group, process: filesOf(command.Process.Pid), link: "lo", diskPath: "/etc/hostname", vcpuCount: 1}
+		m.sandboxes[id] = &sandbox{id: id, meter: k}
 	}
-	k := &meter{process: filesOf(os.Getpid()), link: "wrenn1", diskPath: "/etc/hostname"}
+	p := &sampler{manager: m, reader: newReader()}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.read(k)
+		p.sample(b.Context())
 	}
 }
