@@ -40,6 +40,8 @@ type Sandboxes interface {
 	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (service.Snapshot, error)
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]db.ListSamplesRow, error)
+	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]db.SandboxSample, error)
 	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
 	Credentials(sandbox db.Sandbox) service.Credentials
 }
@@ -54,6 +56,7 @@ type Server struct {
 	Authenticator Authenticator
 	Sandboxes     Sandboxes
 	Templates     Templates
+	TeamMetrics   TeamMetrics
 	Identity      *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string
@@ -121,6 +124,10 @@ func (s *Server) routeSandboxes(router chi.Router) {
 	router.Post("/sandboxes/{sandboxID}/snapshots", s.handle(s.takeSnapshot))
 	router.Get("/snapshots", s.handle(s.listSnapshots))
 	router.Delete("/templates/{templateID}", s.handle(s.deleteSnapshot))
+	router.Get("/sandboxes/metrics", s.handle(s.listLatestMetrics))
+	router.Get("/sandboxes/{sandboxID}/metrics", s.handle(s.listSandboxMetrics))
+	router.Get("/teams/{teamID}/metrics", s.handle(s.listTeamMetrics))
+	router.Get("/teams/{teamID}/metrics/max", s.handle(s.maxTeamMetric))
 	router.Get("/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV1))
 	router.Get("/v2/sandboxes/{sandboxID}/logs", s.handle(s.listLogsV2))
 }

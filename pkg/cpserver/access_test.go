@@ -51,6 +51,7 @@ func routesOf(sandboxID string) []route {
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/fork", `{}`},
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/snapshots", `{}`},
 		{http.MethodGet, "/snapshots", ""},
+		{http.MethodGet, "/sandboxes/" + sandboxID + "/metrics", ""},
 		{http.MethodGet, "/sandboxes/" + sandboxID + "/logs", ""},
 		{http.MethodGet, "/v2/sandboxes/" + sandboxID + "/logs", ""},
 		{http.MethodPost, "/sandboxes/" + sandboxID + "/pause", `{}`},

@@ -120,8 +120,9 @@ func (s *server) buildServices(context.Context) error {
 	s.forwarder = proxy.NewForwarder(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
-		Sandboxes: s.sandboxes,
-		Templates: &service.Templates{Queries: s.queries}, Healthy: s.pool.Ping,
+		Sandboxes:   s.sandboxes,
+		Templates:   &service.Templates{Queries: s.queries},
+		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		Domain: s.config.Domain, Log: s.log,
 	}
 	return nil
@@ -142,7 +143,8 @@ func (s *server) firstSync(ctx context.Context) error {
 
 func (s *server) startWork(context.Context) error {
 	s.onTearDown(s.pauseAll)
-	s.background(s.placement.Run, s.hostSync.Run, s.sandboxes.Reap)
+	sampler := &service.Sampler{Queries: s.queries, Sources: s.fleet.Samples, Sandboxes: s.sandboxes, Log: s.log}
+	s.background(s.placement.Run, s.hostSync.Run, s.sandboxes.Reap, sampler.Run)
 	return nil
 }
 

@@ -37,6 +37,19 @@ func (f *Fleet) Agent(hostID uuid.UUID) HostAgent {
 	return away{}
 }
 
+// Samples are the hosts that can be asked what their sandboxes take.
+func (f *Fleet) Samples() map[uuid.UUID]SampleSource {
+	f.mutex.RLock()
+	defer f.mutex.RUnlock()
+	sources := make(map[uuid.UUID]SampleSource, len(f.agents))
+	for hostID, agent := range f.agents {
+		if source, samples := agent.(SampleSource); samples {
+			sources[hostID] = source
+		}
+	}
+	return sources
+}
+
 // away is a host that cannot be reached.
 type away struct{}
 
