@@ -159,6 +159,18 @@ test("a sandbox is paused and resumed again and again", async () => {
   });
 });
 
+test("a sandbox paused without memory boots with its files", async () => {
+  await withSandbox({}, async (sandbox) => {
+    await sandbox.files.write("/home/user/kept", "on disk");
+    await sandbox.commands.run("sleep 1000", { background: true, timeoutMs: 0 });
+    assert.equal(await sandbox.pause({ keepMemory: false }), true);
+    const resumed = await Sandbox.connect(sandbox.sandboxId, { requestTimeoutMs: 120_000 });
+    assert.equal(await resumed.files.read("/home/user/kept"), "on disk");
+    const { stdout } = await resumed.commands.run("pgrep -x sleep || echo none; echo $E2B_SANDBOX_ID");
+    assert.equal(stdout, `none\n${sandbox.sandboxId}\n`);
+  });
+});
+
 test("a paused sandbox is killed", async () => {
   await withSandbox({}, async (sandbox) => {
     assert.equal(await sandbox.pause(), true);
