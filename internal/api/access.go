@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -28,6 +29,7 @@ func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			principal, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
+			audit.SetPrincipal(r.Context(), principal)
 			if err != nil {
 				s.fail(w, r, err)
 				return

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
@@ -46,10 +47,16 @@ func clientOf(r *http.Request, clients Clients) identity.Client {
 func (s *Server) clientOf(r *http.Request) identity.Client { return clientOf(r, s.Clients) }
 
 // answerSession gives the browser its session.
-func (s *Server) answerSession(w http.ResponseWriter, session identity.Session) {
+func (s *Server) answerSession(w http.ResponseWriter, r *http.Request, session identity.Session) {
+	noteSignIn(r, session)
 	s.setCookie(w, sessionCookieName, session.Token, identity.SessionLife)
 	expires := session.ExpiresAt.UTC()
 	writeJSON(w, http.StatusOK, signInAnswer{CSRFToken: auth.CSRFToken(session.Token), ExpiresAt: &expires})
+}
+
+// noteSignIn tells the audit log who has signed in.
+func noteSignIn(r *http.Request, session identity.Session) {
+	audit.SetActor(r.Context(), audit.Actor{Kind: string(auth.BySession), ID: session.UserID.String(), Name: session.Email})
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
@@ -60,6 +67,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
+	audit.SetActor(r.Context(), audit.Actor{Kind: string(auth.BySession), Name: body.Email})
 	signedIn, err := s.Identity.Login(r.Context(), body.Email, body.Password, s.clientOf(r))
 	if err != nil {
 		return err
@@ -68,7 +76,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		writeJSON(w, http.StatusOK, signInAnswer{SecondFactor: true, Challenge: signedIn.Challenge})
 		return nil
 	}
-	s.answerSession(w, signedIn.Session)
+	s.answerSession(w, r, signedIn.Session)
 	return nil
 }
 
@@ -103,6 +111,6 @@ func (s *Server) makeFirstAdmin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.answerSession(w, session)
+	s.answerSession(w, r, session)
 	return nil
 }

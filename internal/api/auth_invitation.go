@@ -43,7 +43,7 @@ func (s *Server) registerInvited(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.answerSession(w, session)
+	s.answerSession(w, r, session)
 	return nil
 }
 

@@ -64,6 +64,7 @@ func (s *Server) finishExternal(w http.ResponseWriter, r *http.Request) error {
 	if signedIn.Challenge != "" {
 		to = "/second-factor#challenge=" + url.QueryEscape(signedIn.Challenge)
 	} else {
+		noteSignIn(r, signedIn.Session)
 		s.setCookie(w, sessionCookieName, signedIn.Session.Token, identity.SessionLife)
 	}
 	w.Header().Set("Cache-Control", "no-store")

@@ -40,6 +40,6 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.answerSession(w, session)
+	s.answerSession(w, r, session)
 	return nil
 }

@@ -27,7 +27,7 @@ func (s *Server) secondFactor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.answerSession(w, session)
+	s.answerSession(w, r, session)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -91,6 +92,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	if err != nil {
 		return err
 	}
+	audit.SetResource(r.Context(), sandbox.ID)
 	writeJSON(w, http.StatusCreated, s.answerOf(sandbox))
 	return nil
 }

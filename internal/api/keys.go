@@ -7,6 +7,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
@@ -101,6 +102,7 @@ func (s *Server) issueKey(w http.ResponseWriter, r *http.Request, teamID uuid.UU
 	if err != nil {
 		return err
 	}
+	audit.SetResource(r.Context(), key.ID.String())
 	answer := keyOf(key, optionalText(principal.Email))
 	answer.Key = secret
 	writeJSON(w, http.StatusCreated, answer)

@@ -115,7 +115,8 @@ var rules = map[string]auth.Rule{
 	"POST /channels/{channelID}/test":      auth.InTeam(auth.ChannelWrite),
 	"GET /channels/{channelID}/deliveries": auth.InTeam(auth.ChannelRead),
 	"POST /channels/{channelID}/deliveries/{deliveryID}/redeliver": auth.InTeam(auth.ChannelWrite),
-	"GET /audit": auth.InTeam(auth.AuditRead),
+	"GET /audit":       auth.InTeam(auth.AuditRead),
+	"GET /admin/audit": auth.ByAdmin(),
 
 	"GET /teams/{teamID}/metrics":     auth.InTeam(auth.UsageRead),
 	"GET /teams/{teamID}/metrics/max": auth.InTeam(auth.UsageRead),

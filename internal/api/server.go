@@ -71,8 +71,11 @@ type Server struct {
 	Log     *slog.Logger
 	// Events is what has happened and what happens.
 	Events *Events
+	// Audit is where requests are written down; nil for a server that does not.
+	Audit AuditLog
 
-	gate gate
+	gate    gate
+	keyUses uses
 }
 
 // healthTimeout bounds the question whether all is well.
@@ -81,7 +84,7 @@ const healthTimeout = 2 * time.Second
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	router := chi.NewRouter()
-	router.Use(s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody)
+	router.Use(identifyRequests, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody)
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
 	})
@@ -89,7 +92,7 @@ func (s *Server) Handler() http.Handler {
 		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
 	})
 	router.Group(func(router chi.Router) {
-		router.Use(s.authorize)
+		router.Use(s.auditRequests, s.authorize)
 		router.Get("/health", s.handle(s.health))
 		s.routeAuth(router)
 		s.routeMe(router)
@@ -97,6 +100,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeKeys(router)
 		s.routeSandboxes(router)
 		s.routeEvents(router)
+		s.routeAudit(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
 	})

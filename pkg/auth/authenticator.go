@@ -39,7 +39,7 @@ func NewAuthenticator(queries *db.Queries, adminToken string) *Authenticator {
 }
 
 // Authorize answers who makes a request, or a fault where the rule does not let
-// them in.
+// them in; with fault.Forbidden it says who that was, where it is known.
 func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credentials) (Principal, error) {
 	if rule.IsPublic() {
 		return Principal{}, nil
@@ -49,10 +49,10 @@ func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credenti
 		return Principal{}, err
 	}
 	if !rule.Accepts(principal.Kind) {
-		return Principal{}, fault.New(fault.Forbidden, "%s", rule.refusal())
+		return principal, fault.New(fault.Forbidden, "%s", rule.refusal())
 	}
 	if rule.audience == admins && !principal.PlatformAdmin {
-		return Principal{}, fault.New(fault.Forbidden, "only an admin of this installation may do this")
+		return principal, fault.New(fault.Forbidden, "only an admin of this installation may do this")
 	}
 	if !rule.ForTeam() {
 		return principal, nil
@@ -61,7 +61,7 @@ func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credenti
 		return Principal{}, err
 	}
 	if !principal.May(rule.permission) {
-		return Principal{}, fault.New(fault.Forbidden, "the permission %s is needed", rule.permission)
+		return principal, fault.New(fault.Forbidden, "the permission %s is needed", rule.permission)
 	}
 	return principal, nil
 }

@@ -5,13 +5,15 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
 // expireEvery is how often what is older than its retention is deleted.
 const expireEvery = time.Hour
 
-// followEvents makes what has happened readable, and follows what happens.
+// followEvents makes what has happened readable, follows what happens, and
+// writes down who does what.
 func (s *server) followEvents(ctx context.Context) error {
 	bus, err := events.NewBus(ctx, s.config.DatabaseURL, s.pool, s.log)
 	if err != nil {
@@ -19,6 +21,7 @@ func (s *server) followEvents(ctx context.Context) error {
 	}
 	s.events = bus
 	s.api.Events = &api.Events{Log: events.Log{Queries: s.queries}, Bus: bus}
+	s.api.Audit = audit.Log{Queries: s.queries}
 	s.background(bus.Run, s.expire)
 	return nil
 }
@@ -52,6 +55,12 @@ func (s *server) expirations() map[string]func(context.Context, time.Time) (int6
 				return 0, nil
 			}
 			return events.Log{Queries: s.queries}.Expire(ctx, now.Add(-s.config.EventRetention))
+		},
+		"audit": func(ctx context.Context, now time.Time) (int64, error) {
+			if s.config.AuditRetention == 0 {
+				return 0, nil
+			}
+			return audit.Log{Queries: s.queries}.Expire(ctx, now.Add(-s.config.AuditRetention))
 		},
 	}
 }
