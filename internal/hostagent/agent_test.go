@@ -305,7 +305,11 @@ func requireNothingLeft(t *testing.T, before leakcheck.Snapshot, dataDir string)
 	// Tests of other packages copy mounts into namespaces of their own for a while.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	left, err := before.Left(ctx, func(name string) bool { return strings.Contains(name, dataDir) })
+	installation, err := os.ReadFile(filepath.Join(dataDir, installationFile))
+	require.NoError(t, err)
+	left, err := before.Left(ctx, func(name string) bool {
+		return strings.Contains(name, dataDir) || strings.Contains(name, strings.TrimSpace(string(installation)))
+	})
 	require.NoError(t, err)
 	require.Empty(t, left)
 	slots, err := os.ReadDir(filepath.Join(dataDir, "network"))

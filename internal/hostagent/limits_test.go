@@ -155,7 +155,7 @@ func testSamples(t *testing.T, a *agentUnderTest, id string) {
 	require.Eventually(t, func() bool {
 		all = a.sampled(t, id)
 		last := all.GetSamples()[max(0, len(all.GetSamples())-1):]
-		return len(last) == 1 && last[0].GetDiskWrittenBytes() >= 8<<20 && last[0].GetGuest() != nil
+		return len(last) == 1 && last[0].GetDiskWrittenBytes() >= 8<<20 && last[0].GetNetworkSentBytes() > 100_000 && last[0].GetGuest() != nil
 	}, 30*time.Second, 200*time.Millisecond)
 	samples := all.GetSamples()
 	busiest := 0.0
@@ -172,7 +172,6 @@ func testSamples(t *testing.T, a *agentUnderTest, id string) {
 	}
 	require.Greater(t, busiest, 20.0, "a busy guest takes its CPU, on a busy machine too")
 	last := samples[len(samples)-1]
-	require.Greater(t, last.GetNetworkSentBytes(), uint64(100_000))
 	require.Positive(t, last.GetNetworkReceivedPackets())
 	require.Positive(t, last.GetGuest().GetMemoryUsedBytes())
 	require.Greater(t, last.GetGuest().GetMemoryTotalBytes(), last.GetGuest().GetMemoryUsedBytes())

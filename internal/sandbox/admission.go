@@ -70,6 +70,10 @@ type size struct {
 	memoryMiB int
 }
 
+func (s size) plus(more size) size {
+	return size{s.vcpuCount + more.vcpuCount, s.memoryMiB + more.memoryMiB}
+}
+
 func sizeOf(base *snapshot.Snapshot) size { return size{base.VCPUCount, base.MemoryMiB} }
 
 func (i Info) size() size { return size{i.VCPUCount, i.MemoryMiB} }
@@ -78,6 +82,17 @@ func (i Info) size() size { return size{i.VCPUCount, i.MemoryMiB} }
 type reservations struct {
 	mutex    sync.Mutex
 	reserved map[*size]struct{}
+}
+
+// sum is what was promised to starts under way.
+func (r *reservations) sum() size {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var sum size
+	for started := range r.reserved {
+		sum = sum.plus(*started)
+	}
+	return sum
 }
 
 // A clone shares its template's pages: half of its memory is what it may be
@@ -167,8 +182,7 @@ func (m *Manager) promised() size {
 	for _, info := range m.List() {
 		switch info.State {
 		case Running, Pausing, Snapshotting, Updating:
-			sum.vcpuCount += info.VCPUCount
-			sum.memoryMiB += info.MemoryMiB
+			sum = sum.plus(info.size())
 		}
 	}
 	return sum

@@ -57,6 +57,7 @@ func TestAdmit_ReservesForStartsUnderWay(t *testing.T) {
 	_, err = m.admit(wanted)
 	var short *ShortageError
 	require.ErrorAs(t, err, &short)
+	require.Equal(t, size{2, 2 * half}, m.starts.sum())
 	first()
 	first() // twice is once
 	third, err := m.admit(wanted)

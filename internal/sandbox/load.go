@@ -5,7 +5,7 @@ import "sync/atomic"
 // Load is how busy the host is.
 type Load struct {
 	// PromisedCPUs and PromisedMemoryBytes are what the sandboxes were promised
-	// that run.
+	// that run or start.
 	PromisedCPUs        int
 	PromisedMemoryBytes uint64
 	// MemoryAvailableBytes is free or can be freed, for all that is known of
@@ -42,7 +42,7 @@ func (m *Manager) Load() (Load, error) {
 	if err != nil {
 		return Load{}, err
 	}
-	promised := m.promised()
+	promised := m.promised().plus(m.starts.sum())
 	load := Load{
 		PromisedCPUs: promised.vcpuCount, PromisedMemoryBytes: uint64(promised.memoryMiB) << 20,
 		MemoryAvailableBytes: uint64(have.memoryMiB) << 20,

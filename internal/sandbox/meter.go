@@ -59,6 +59,7 @@ func (s *sandbox) adoptMeter() {
 		adopted.start.At = s.record.StartedAt
 	}
 	adopted.last, adopted.lastAt = adopted.start.Counters, adopted.start.At
+	adopted.measure() // so that no total is less than what was told before
 	s.meter = adopted
 }
 

@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) vmm.Driver) {
 		{"Restore_GivesEachCloneMemoryAndDiskOfItsOwn", s.testClones},
 		{"Restore_RefusesWhatIsNotThereOrBroken", s.testRestoreRefusals},
 		{"Restore_GivesUpWithItsContext", s.testRestoreCancelled},
+		{"Restore_StartsTheMachineInItsControlGroup", s.testCgroup},
 		{"Snapshot_OfARestoredMachineHoldsItsChanges", s.testSnapshotOfRestored},
 		{"Snapshot_IsWholeEachTime", s.testSnapshotAgain},
 		{"Snapshot_FailsAndTheGuestRunsOn", s.testSnapshotFails},
