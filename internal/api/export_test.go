@@ -1,0 +1,4 @@
+package api
+
+// Rules are what the tests hold the routes to.
+var Rules = rules
