@@ -8,11 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/db/migrations"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 )
@@ -49,16 +46,12 @@ func TestMigrate_ByReplicasThatStartTogetherHappensOnce(t *testing.T) {
 func TestMigrations_GoBackToNothingAndForwardAgain(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)
-	database := stdlib.OpenDBFromPool(pool)
-	defer database.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files)
-	require.NoError(t, err)
-	_, err = provider.DownTo(t.Context(), 0)
-	require.NoError(t, err)
+	require.NoError(t, db.Rollback(t.Context(), pool, 0))
 	var left int
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT
 		(SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version')
-		+ (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`).Scan(&left))
+		+ (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+		+ (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e')`).Scan(&left))
 	require.Zero(t, left)
 	require.NoError(t, db.Migrate(t.Context(), pool))
 }

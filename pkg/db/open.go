@@ -13,11 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
-
-	"git.omukk.dev/wrenn/sandbox/db/migrations"
 )
 
 // leastConnections keeps requests from waiting for each other on small machines,
@@ -48,25 +43,6 @@ func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connect to database: %w", err)
 	}
 	return pool, nil
-}
-
-// Migrate brings the schema up to date. An advisory lock makes replicas that
-// start together take turns.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return fmt.Errorf("make migration lock: %w", err)
-	}
-	database := stdlib.OpenDBFromPool(pool)
-	defer database.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files, goose.WithSessionLocker(locker))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate database: %w", err)
-	}
-	return nil
 }
 
 // IsUnavailable says whether an error means that the database cannot be reached
