@@ -1,0 +1,62 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+// withoutBody are the routes that could have a body, going by their method, and
+// have none.
+var withoutBody = map[string]bool{
+	"POST /auth/logout":     true,
+	"POST /auth/totp/enrol": true,
+}
+
+// A body that is not what a route takes is refused before anything else happens:
+// in this test there is nothing behind the handlers that it could happen with.
+func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	patient(w)
+	owner := w.firstAdmin(t).session(t)
+	handler := w.server.Handler()
+	checked := 0
+	for _, r := range routes(t, w) {
+		if r.method == http.MethodGet || r.method == http.MethodDelete && r.pattern != "/templates/tags" || withoutBody[r.name()] {
+			continue
+		}
+		checked++
+		for _, wrong := range []struct {
+			body, message string
+			status        int
+		}{
+			{`{"nonsense":1}`, "nonsense", http.StatusBadRequest},
+			{`{"nonsense":1,"nonsense":2}`, "nonsense", http.StatusBadRequest},
+			{`{"a":` + strings.Repeat(`{"a":`, 10_000) + `1` + strings.Repeat(`}`, 10_001), "nested deeper", http.StatusBadRequest},
+			{`{"a":"` + strings.Repeat("a", 2<<20) + `"}`, "bytes", http.StatusRequestEntityTooLarge},
+			{`[]`, "must be a JSON object", http.StatusBadRequest},
+			{`null`, "must be a JSON object", http.StatusBadRequest},
+			{`<xml/>`, "not valid JSON", http.StatusBadRequest},
+			{`{"a":`, "not valid JSON", http.StatusBadRequest},
+			{"\x00\xff", "not valid JSON", http.StatusBadRequest},
+		} {
+			request := httptest.NewRequest(r.method, r.path(w.team.ID), strings.NewReader(wrong.body))
+			request.Header = owner.Clone()
+			if api.Rules[r.name()] == auth.ByAdmin() {
+				request.Header = http.Header{"X-Admin-Token": {adminToken}}
+			}
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, request)
+			require.Equal(t, wrong.status, recorder.Code, "%s with %.40q: %s", r.name(), wrong.body, recorder.Body)
+			require.Contains(t, recorder.Body.String(), wrong.message, "%s with %.40q", r.name(), wrong.body)
+		}
+	}
+	require.Greater(t, checked, 30)
+}
