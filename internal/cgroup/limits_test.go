@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,27 @@ func TestLimits_AForkBombIsBounded(t *testing.T) {
 		return valueOf([]byte(read(t, group, "pids.events")), "max ") > 0
 	}, patience, time.Millisecond)
 	require.LessOrEqual(t, len(strings.Fields(read(t, group, "cgroup.procs"))), most)
+}
+
+func TestLimits_SlowWritesDown(t *testing.T) {
+	root := openRoot(t)
+	needs(t, root, "io")
+	directory, err := os.Getwd() // a temporary directory may be in memory
+	require.NoError(t, err)
+	device, err := DeviceOf(directory)
+	if err != nil {
+		t.Skip(err)
+	}
+	const rate, amount = 1 << 20, 3 << 20
+	group := create(t, root, "writer", Limits{IO: IOLimits{Device: device, WriteBytesPerSecond: rate, ReadRequestsPerSecond: 1000}})
+	require.NoError(t, root.Check(Limits{IO: IOLimits{Device: device, WriteRequestsPerSecond: 1000}}))
+	require.Error(t, root.Check(Limits{IO: IOLimits{Device: "9999:1", WriteRequestsPerSecond: 1000}}), "no such device")
+	path := filepath.Join(directory, "written-by-a-test")
+	t.Cleanup(func() { require.NoError(t, os.Remove(path)) })
+	began := time.Now()
+	writer := start(t, group, fmt.Sprintf("exec dd if=/dev/urandom of=%s bs=64k count=%d oflag=direct 2>/dev/null", path, amount>>16))
+	require.NoError(t, writer.Wait())
+	require.Greater(t, time.Since(began), time.Second, "%d bytes at %d a second", amount, rate)
 }
 
 func TestMemoryRoom_IsWhatTheTightestLimitLeaves(t *testing.T) {

@@ -213,8 +213,8 @@ func testLoad(t *testing.T, a *agentUnderTest) {
 // own kernel lacks, a guest's has every controller.
 func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
 	for directory, names := range map[string][]string{
-		"cgroup":  {"TestLimits_ThrottleABusyLoop", "TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy", "TestLimits_AForkBombIsBounded", "TestMemoryRoom_IsWhatTheTightestLimitLeaves"},
-		"sandbox": {"TestWatchGuest_SaysThatAVMRanOutOfMemory"},
+		"cgroup":  {"TestLimits_ThrottleABusyLoop", "TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy", "TestLimits_AForkBombIsBounded", "TestLimits_SlowWritesDown", "TestMemoryRoom_IsWhatTheTightestLimitLeaves"},
+		"sandbox": {"TestWatchGuest_SaysThatAVMRanOutOfMemory", "TestAdmit_RefusesWhileWhatRunsWaitsForMemory"},
 	} {
 		program := filepath.Join(t.TempDir(), directory)
 		build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", program, "../"+directory)
@@ -224,13 +224,47 @@ func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
 		content, err := os.ReadFile(program)
 		require.NoError(t, err)
 		a.send(t, id, "/home/user/"+directory, content)
-		said := a.run(t, id, fmt.Sprintf("cd /tmp; chmod 755 ~/%[1]s; sudo ~/%[1]s -test.v -test.timeout 50s -test.run '%[2]s' 2>&1; rm ~/%[1]s", directory, strings.Join(names, "|")))
+		said := a.run(t, id, fmt.Sprintf("chmod 755 ~/%[1]s; sudo ~/%[1]s -test.v -test.timeout 50s -test.run '%[2]s' 2>&1; rm ~/%[1]s", directory, strings.Join(names, "|")))
 		for _, name := range names {
 			require.Contains(t, said, "--- PASS: "+name)
 		}
 		require.Regexp(t, `(?m)^PASS$`, said)
 	}
 	require.NotContains(t, a.run(t, id, "ls /sys/fs/cgroup"), "wrenn")
+}
+
+func TestConfig_RefusesLimitsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, Limits{}.validate())
+	require.NoError(t, Limits{CPUOvercommit: 0.5, DiskWeight: 10_000}.validate())
+	for field, limits := range map[string]Limits{
+		"CPUOvercommit": {CPUOvercommit: -1}, "MemoryOvercommit": {MemoryOvercommit: -0.1}, "MemoryPressurePercent": {MemoryPressurePercent: -1},
+		"MemoryReserveMiB": {MemoryReserveMiB: -1}, "DiskReserveMiB": {DiskReserveMiB: -1}, "DiskWeight": {DiskWeight: 10_001},
+		"ReadBytesPerSecond": {ReadBytesPerSecond: -1}, "WriteBytesPerSecond": {WriteBytesPerSecond: -1},
+		"ReadRequestsPerSecond": {ReadRequestsPerSecond: -1}, "WriteRequestsPerSecond": {WriteRequestsPerSecond: -1},
+	} {
+		require.ErrorContains(t, limits.validate(), field)
+	}
+}
+
+func TestInstallation_IsTheSameAtEveryStart(t *testing.T) {
+	t.Parallel()
+	first, other := agent{config: Config{DataDir: t.TempDir()}}, agent{config: Config{DataDir: t.TempDir()}}
+	name, err := first.installation()
+	require.NoError(t, err)
+	require.Len(t, name, 16)
+	again, err := first.installation()
+	require.NoError(t, err)
+	require.Equal(t, name, again)
+	another, err := other.installation()
+	require.NoError(t, err)
+	require.NotEqual(t, name, another)
+	for _, broken := range []string{"", "../../etc", ".", "a/b"} {
+		require.NoError(t, os.WriteFile(filepath.Join(first.config.DataDir, installationFile), []byte(broken), 0o600))
+		repaired, err := first.installation()
+		require.NoError(t, err)
+		require.Len(t, repaired, 16, broken)
+	}
 }
 
 // send writes a file into a guest.

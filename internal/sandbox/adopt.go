@@ -78,11 +78,8 @@ func (m *Manager) rollBackPause(s *sandbox) {
 	})
 }
 
-// letRun starts a guest's virtual CPUs again and undoes all that quieted it.
-func (g *guest) letRun(ctx context.Context) error {
-	if err := g.machine.Resume(ctx); err != nil {
-		return err
-	}
+// wakeAgent undoes all that quieted a guest whose virtual CPUs run again.
+func (g *guest) wakeAgent(ctx context.Context) error {
 	// Nobody knows how far a pause without memory had come.
 	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.ThawFilesystem(ctx, g.token) }); err != nil {
 		return err

@@ -67,12 +67,8 @@ func (m *Manager) watchGuest(s *sandbox) {
 		case <-m.left:
 			return
 		}
-		op := s.beginAfterDeath(machine)
-		if op == nil {
-			return
-		}
-		if err := m.finishKill(op, s.guest.deathReason()); err != nil {
-			s.logger(m.log).Error("clear away a sandbox whose VM died", "error", err)
+		if ctx, op := s.beginAfterDeath(machine); op != nil {
+			m.keepAfterDeath(ctx, op)
 		}
 	})
 }

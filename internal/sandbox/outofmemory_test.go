@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -95,6 +96,32 @@ func runProcess(t *testing.T, m *Manager, id string, limits cgroup.Limits, scrip
 	require.NoError(t, m.add(s))
 	m.watchGuest(s)
 	return s
+}
+
+func TestAdmit_RefusesWhileWhatRunsWaitsForMemory(t *testing.T) {
+	m := manage(t)
+	_, err := os.Stat("/proc/pressure/memory")
+	require.NoError(t, err, "the kernel does not tell how long things wait for memory")
+	m.admission.PressurePercent = 1
+	release, err := m.admit(size{1, 32})
+	require.NoError(t, err)
+	release()
+	limits := cgroup.Limits{MemoryHighBytes: 16 << 20} // above which it is slowed down, more and more
+	runProcess(t, m, "waiting000", limits, `x=0123456789abcdef; while [ ${#x} -lt 30000000 ]; do x=$x$x; done; while :; do y=$x; y=; done`)
+	var pressed *PressureError
+	require.Eventually(t, func() bool {
+		release, err := m.admit(size{1, 32})
+		if err == nil {
+			release()
+		}
+		return errors.As(err, &pressed)
+	}, 40*time.Second, 100*time.Millisecond)
+	require.Greater(t, pressed.Percent, 1.0)
+	require.ErrorIs(t, pressed, ErrNoRoom)
+	info, err := m.Get("waiting000")
+	require.NoError(t, err)
+	require.Equal(t, Running, info.State, "what runs, runs on")
+	require.NoError(t, m.Kill(t.Context(), "waiting000"))
 }
 
 func TestWatchGuest_SaysThatAVMRanOutOfMemory(t *testing.T) {

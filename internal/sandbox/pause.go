@@ -90,10 +90,16 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
+	return s.writeDown(ctx, s.source(), diskOnly)
+}
+
+// writeDown makes the next snapshot of the sandbox's own, and the record that
+// says it is paused there.
+func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnly bool) (*snapshot.Snapshot, error) {
 	name := fmt.Sprintf("snapshot-%d", time.Now().UnixNano())
 	manifest := s.manifest()
 	manifest.DiskOnly = diskOnly
-	taken, err := snapshot.Take(ctx, s.source(), manifest, filepath.Join(s.dir, name))
+	taken, err := snapshot.Take(ctx, source, manifest, filepath.Join(s.dir, name))
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +107,9 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	paused := s.record
 	s.mutex.Unlock()
 	paused.State, paused.Snapshot, paused.running = Paused, name, running{}
-	paused.Usage = s.meter.measure()
+	if s.meter != nil { // nobody measured a VM that ended without an agent
+		paused.Usage = s.meter.measure()
+	}
 	if err := paused.saveDurably(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
@@ -131,27 +139,27 @@ func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
 	return g.envd.PrepareSnapshot(ctx, g.token, keepStreams)
 }
 
-// abandonPause lets the guest run on after a pause that failed; where it
-// cannot, the sandbox is gone. When ctx was cancelled, somebody else is about
-// to stop the guest and shall not wait for its agent.
+// abandonPause lets the guest run on after a pause that failed, its agent's
+// answer or not; where its machine cannot, its disk is kept. When ctx was
+// cancelled, somebody else is about to stop the guest and shall not wait.
 func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) error {
 	s := op.sandbox
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), initTimeout)
 	defer cancel()
-	var err error
-	if errors.Is(ctx.Err(), context.Canceled) {
-		err = s.guest.machine.Resume(undo)
-	} else {
-		err = s.guest.letRun(undo)
+	if err := s.guest.machine.Resume(undo); err != nil {
+		err = errors.Join(cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))
+		m.keepAfterDeath(context.WithoutCancel(ctx), op)
+		return err
 	}
-	if err == nil {
-		op.step(Running, "")
-		m.watchGuest(s)
-		m.announce(s)
-		return errors.Join(cause, s.journal())
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		if err := s.guest.wakeAgent(undo); err != nil {
+			cause = errors.Join(cause, fmt.Errorf("let it run on: %w", err))
+		}
 	}
-	op.step(Killing, "")
-	return errors.Join(cause, fmt.Errorf("let it run on: %w", err), m.finishKill(op, cause.Error()))
+	op.step(Running, "")
+	m.watchGuest(s) // it may have ended meanwhile
+	m.announce(s)
+	return errors.Join(cause, s.journal())
 }
 
 // removeOwned deletes a snapshot that a newer one has replaced, unless it is a

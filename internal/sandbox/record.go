@@ -31,6 +31,8 @@ type record struct {
 	Snapshot string `json:"snapshot,omitempty"`
 	// RequestID is the creation's: the same request again finds its sandbox.
 	RequestID string `json:"requestId,omitempty"`
+	// Reason says why a sandbox is paused that nobody paused, or failed.
+	Reason string `json:"reason,omitempty"`
 	// Usage is what the sandbox took, but for the VM that runs.
 	Usage Usage `json:"usage,omitzero"`
 	running

@@ -111,8 +111,7 @@ func (m *Manager) recoverSandbox(ctx context.Context, id string, kept keptRecord
 	switch kept.State {
 	case Running, Pausing, Snapshotting:
 		if err := m.adopt(ctx, s); err != nil {
-			s.logger(m.log).Warn("sandbox did not live through the host agent's absence and is gone", "error", err)
-			return errors.Join(kept.Process.End(ctx), os.RemoveAll(s.dir))
+			return m.keepFound(ctx, s, err)
 		}
 		return nil
 	case Paused, Resuming:
@@ -142,7 +141,7 @@ func (m *Manager) takePaused(s *sandbox) error {
 // addFailed keeps a sandbox that cannot be used, with the reason, until its
 // owner has seen it and kills it.
 func (m *Manager) addFailed(s *sandbox, reason error) {
-	s.record.State, s.reason = Failed, reason.Error()
+	s.record.State, s.record.Reason = Failed, reason.Error()
 	s.logger(m.log).Error("sandbox cannot be read", "error", reason)
 	m.sandboxes[s.id] = s
 }

@@ -46,7 +46,6 @@ type sandbox struct {
 
 	mutex     sync.Mutex
 	record    record
-	reason    string
 	cancel    context.CancelFunc // of the operation under way
 	settled   chan struct{}      // closed when that operation has ended
 	guestAddr netip.Addr         // valid while a guest answers
@@ -73,7 +72,7 @@ func (s *sandbox) info() Info {
 	return Info{
 		ID: s.id, BuildID: s.record.BuildID, State: s.record.State,
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
-		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.reason, Usage: usage,
+		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.record.Reason, Usage: usage,
 	}
 }
 
@@ -95,16 +94,15 @@ func (s *sandbox) begin(ctx context.Context, first State, wanted string) (contex
 	return ctx, op, nil
 }
 
-// beginAfterDeath starts to clear away a sandbox whose VM ended on its own. It
+// beginAfterDeath starts to put away a sandbox whose VM ended on its own. It
 // answers nil where somebody else stopped that VM, or is about to find out.
-func (s *sandbox) beginAfterDeath(machine vmm.Machine) *operation {
+func (s *sandbox) beginAfterDeath(machine vmm.Machine) (context.Context, *operation) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.record.State != Running || s.guest == nil || s.guest.machine != machine {
-		return nil
+		return nil, nil
 	}
-	_, op := s.enter(context.Background(), Killing)
-	return op
+	return s.enter(context.Background(), Pausing)
 }
 
 // enter is called with the mutex held.
@@ -127,7 +125,7 @@ func (o *operation) step(next State, reason string) {
 		// The table and the code disagree: a fault of ours, never of a caller's.
 		panic(fmt.Sprintf("sandbox %s: no transition from %s to %s", s.id, s.record.State, next))
 	}
-	s.record.State, s.reason = next, reason
+	s.record.State, s.record.Reason = next, reason
 	s.guestAddr = netip.Addr{}
 	if next == Running {
 		s.guestAddr = s.guest.slot.Address()

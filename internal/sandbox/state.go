@@ -33,7 +33,7 @@ var transitions = map[State][]State{
 	Pausing:      {Paused, Running, Killing},
 	Paused:       {Resuming, Killing},
 	Resuming:     {Running, Paused},
-	Snapshotting: {Running, Killing},
+	Snapshotting: {Running, Paused, Killing},
 	Updating:     {Running},
 	Failed:       {Killing},
 	Killing:      {Gone},
