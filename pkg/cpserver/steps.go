@@ -114,7 +114,7 @@ func (s *server) buildServices(context.Context) error {
 	s.placement = service.NewPlacement(s.pool, scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), s.log) //nolint:gosec // dice
 	s.sandboxes = &service.Sandboxes{
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
-		Claimant: s.claimant, Log: s.log, MaxTimeout: s.config.MaxTimeout,
+		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 	}
 	s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
 	s.forwarder = proxy.NewForwarder(s.log)

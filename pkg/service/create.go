@@ -52,16 +52,16 @@ func (n NewSandbox) validate() error {
 	if err := validate.Metadata(n.Metadata); err != nil {
 		return err
 	}
-	if err := validate.Environment(n.EnvVars); err != nil {
-		return err
-	}
-	return validateNetwork(n.Network, n.AllowInternetAccess)
+	return validate.Environment(n.EnvVars)
 }
 
 // Create starts a sandbox. If anything fails, or the client leaves before it can
 // be told, nothing of the sandbox is left.
 func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
 	if err := wanted.validate(); err != nil {
+		return db.Sandbox{}, err
+	}
+	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
 		return db.Sandbox{}, err
 	}
 	lifetime, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -32,7 +31,7 @@ func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandbox
 	}
 	network := sandbox.Network
 	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
-	if err := validateNetwork(network, update.AllowInternetAccess); err != nil {
+	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
 		return err
 	}
 	ctx, cancel := detach(ctx)
@@ -65,29 +64,12 @@ func (s *Sandboxes) getRunning(ctx context.Context, teamID uuid.UUID, sandboxID 
 	return sandbox, nil
 }
 
-// validateNetwork checks what a client asks for by the rules of the host.
-func validateNetwork(network db.Network, allowInternetAccess *bool) error {
-	wanted := hostNetwork(network, allowInternetAccess)
-	spec := egress.Spec{
-		DenyInternet: wanted.DenyInternet, AllowOut: wanted.AllowOut, DenyOut: wanted.DenyOut,
-		MaskRequestHost: wanted.MaskRequestHost, Rules: map[string][]egress.Rule{},
+// validateNetwork checks what a client asks for by the rules of hosts.
+func (s *Sandboxes) validateNetwork(network db.Network, allowInternetAccess *bool) error {
+	if s.CheckNetwork == nil {
+		return nil
 	}
-	for domain, rules := range network.Rules {
-		spec.Rules[domain] = []egress.Rule{} // a name must be sound even where nothing is done
-		for _, rule := range rules {
-			spec.Rules[domain] = append(spec.Rules[domain], egress.Rule{SetHeaders: rule.Transform.Headers})
-		}
-	}
-	_, err := egress.Parse(spec)
-	var wrong *egress.SpecError
-	switch {
-	case errors.As(err, &wrong) && wrong.Value != "":
-		return fault.New(fault.Invalid, "network.%s: %.100q: %s", wrong.Field, wrong.Value, wrong.Err)
-	case errors.As(err, &wrong):
-		return fault.New(fault.Invalid, "network.%s: %s", wrong.Field, wrong.Err)
-	default:
-		return err
-	}
+	return s.CheckNetwork(hostNetwork(network, allowInternetAccess))
 }
 
 // hostNetwork is a sandbox's network in the words of its host. The rules of a
@@ -98,6 +80,9 @@ func hostNetwork(network db.Network, allowInternetAccess *bool) host.Network {
 		AllowOut:     network.AllowOut, DenyOut: network.DenyOut, MaskRequestHost: network.MaskRequestHost,
 	}
 	for domain, rules := range network.Rules {
+		if len(rules) == 0 {
+			rules = []db.NetworkRule{{}} // a name must be sound even where nothing is done
+		}
 		for _, rule := range rules {
 			wanted.Rules = append(wanted.Rules, host.NetworkRule{Domain: domain, SetHeaders: rule.Transform.Headers})
 		}

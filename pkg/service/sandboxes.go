@@ -63,6 +63,9 @@ type Sandboxes struct {
 	Tokens    *auth.Tokens
 	Claimant  Claimant
 	Log       *slog.Logger
+	// CheckNetwork answers Invalid for what no host would take. Without it that is
+	// found out by the host.
+	CheckNetwork func(host.Network) error
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
 

@@ -22,7 +22,7 @@ func (a *Agent) UpdateNetwork(ctx context.Context, request *connect.Request[pb.U
 	}
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	if _, err := a.running(request.Msg.SandboxId); err != nil {
+	if err := a.mustRun(request.Msg.SandboxId); err != nil {
 		return nil, err
 	}
 	a.networks[request.Msg.SandboxId] = request.Msg.Network

@@ -16,7 +16,7 @@ func (a *Agent) Take(samples *pb.SandboxSamples) {
 }
 
 // ListSamples implements the service. It heeds neither sandbox_ids nor since.
-func (a *Agent) ListSamples(ctx context.Context, request *connect.Request[pb.ListSamplesRequest]) (*connect.Response[pb.ListSamplesResponse], error) {
+func (a *Agent) ListSamples(ctx context.Context, _ *connect.Request[pb.ListSamplesRequest]) (*connect.Response[pb.ListSamplesResponse], error) {
 	if err := a.enter(ctx, "samples", ""); err != nil {
 		return nil, err
 	}

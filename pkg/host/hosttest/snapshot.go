@@ -20,16 +20,16 @@ func (a *Agent) Builds() map[string]string {
 	return builds
 }
 
-// running returns a sandbox that must run. It is called with the mutex held.
-func (a *Agent) running(sandboxID string) (*pb.Sandbox, error) {
+// mustRun is called with the mutex held.
+func (a *Agent) mustRun(sandboxID string) error {
 	sandbox, ok := a.sandboxes[sandboxID]
 	switch {
 	case !ok:
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
 	case sandbox.State != pb.SandboxState_SANDBOX_STATE_RUNNING:
-		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
+		return connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
 	}
-	return sandbox, nil
+	return nil
 }
 
 // SnapshotSandbox implements the service.
@@ -39,7 +39,7 @@ func (a *Agent) SnapshotSandbox(ctx context.Context, request *connect.Request[pb
 	}
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
-	if _, err := a.running(request.Msg.SandboxId); err != nil {
+	if err := a.mustRun(request.Msg.SandboxId); err != nil {
 		return nil, err
 	}
 	a.snapshots[request.Msg.BuildId] = request.Msg.SandboxId
@@ -68,7 +68,7 @@ func (a *Agent) ForkSandbox(ctx context.Context, request *connect.Request[pb.For
 		return nil, err
 	}
 	a.mutex.Lock()
-	_, err := a.running(request.Msg.SandboxId)
+	err := a.mustRun(request.Msg.SandboxId)
 	a.mutex.Unlock()
 	if err != nil {
 		return nil, err
