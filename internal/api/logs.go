@@ -1,6 +1,9 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,10 +29,19 @@ type logEntry struct {
 	Fields    map[string]string `json:"fields"`
 }
 
-// logLine is one in the words of the first version of the API.
+// logLine is one in the words of the first version of the API: Line is a JSON
+// object, which E2B's CLI looks into.
 type logLine struct {
 	Timestamp time.Time `json:"timestamp"`
 	Line      string    `json:"line"`
+}
+
+func logLineOf(entry logEntry) (logLine, error) {
+	line := map[string]string{"logger": entry.Fields["source"]}
+	maps.Copy(line, entry.Fields)
+	line["level"], line["message"] = entry.Level, entry.Message
+	encoded, err := json.Marshal(line)
+	return logLine{entry.Timestamp, string(encoded)}, err
 }
 
 func (s *Server) listLogsV1(w http.ResponseWriter, r *http.Request) error {
@@ -44,7 +56,11 @@ func (s *Server) listLogsV1(w http.ResponseWriter, r *http.Request) error {
 	}
 	lines := make([]logLine, 0, len(entries))
 	for _, entry := range entries {
-		lines = append(lines, logLine{entry.Timestamp, entry.Message})
+		line, err := logLineOf(entry)
+		if err != nil {
+			return fmt.Errorf("encode a line: %w", err)
+		}
+		lines = append(lines, line)
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"logs": lines, "logEntries": entries})
 	return nil

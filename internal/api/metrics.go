@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +18,7 @@ type sandboxMetric struct {
 	Timestamp     time.Time `json:"timestamp"`
 	TimestampUnix int64     `json:"timestampUnix"`
 	CPUCount      int32     `json:"cpuCount"`
-	CPUUsedPct    float32   `json:"cpuUsedPct"`
+	CPUUsedPct    float64   `json:"cpuUsedPct"`
 	MemUsed       int64     `json:"memUsed"`
 	MemTotal      int64     `json:"memTotal"`
 	MemCache      int64     `json:"memCache"`
@@ -27,10 +28,16 @@ type sandboxMetric struct {
 
 func metricOf(sample db.ListSamplesRow) sandboxMetric {
 	return sandboxMetric{
-		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: sample.CpuUsedPct,
+		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: rounded(sample.CpuUsedPct),
 		MemUsed: sample.MemUsed, MemTotal: sample.MemTotal, MemCache: sample.MemCache,
 		DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
 	}
+}
+
+// rounded leaves two digits after the point, which is more than is measured.
+func rounded(percent float32) float64 {
+	const hundredths = 100
+	return math.Round(float64(percent)*hundredths) / hundredths
 }
 
 func (s *Server) listSandboxMetrics(w http.ResponseWriter, r *http.Request) error {

@@ -59,7 +59,7 @@ func TestLogs_TellALifeAlsoWhenItIsOver(t *testing.T) {
 		LogEntries []loggedLine
 	}
 	p.do(t, http.MethodGet, path+"/logs?limit=1", "").decode(t, &first)
-	require.Equal(t, "Sandbox started", first.Logs[0].Line)
+	require.JSONEq(t, `{"level":"info","logger":"lifecycle","message":"Sandbox started","source":"lifecycle"}`, first.Logs[0].Line)
 	require.Len(t, first.LogEntries, 1)
 	for _, wrong := range []string{"limit=1001", "limit=-1", "cursor=x", "cursor=-1", "level=loud", "direction=up", "search=%00", "cursor=9999999999999999999"} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/v2"+path+"/logs?"+wrong, ""))
