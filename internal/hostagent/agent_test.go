@@ -256,7 +256,7 @@ func TestAgent(t *testing.T) {
 			require.Contains(t, string(body), `"sandboxId":"`+id+`"`)
 		}
 	})
-	t.Run("a VM that dies is noticed and cleared away", func(t *testing.T) { testDeath(t, a, second) })
+	t.Run("a VM that dies is noticed, and its disk kept", func(t *testing.T) { testDeath(t, a, second) })
 	t.Run("a kill beats whatever is under way", func(t *testing.T) {
 		const doomed = "itest000000000000003"
 		require.NoError(t, a.create(t.Context(), doomed))
@@ -359,6 +359,7 @@ func hostSides(t *testing.T) []netip.Addr {
 func testDeath(t *testing.T, a *agentUnderTest, id string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+	a.run(t, id, "echo acknowledged > /home/user/file && sync /home/user/file; echo lost > /dev/shm/memory")
 	changes, err := a.WatchSandboxes(ctx, connect.NewRequest(&pb.WatchSandboxesRequest{}))
 	require.NoError(t, err)
 	defer changes.Close()
@@ -381,11 +382,14 @@ func testDeath(t *testing.T, a *agentUnderTest, id string) {
 	require.True(t, killed, "no VM of %s was found", id)
 	for changes.Receive() {
 		s := changes.Msg().GetSandbox()
-		if s.GetSandboxId() == id && s.GetState() == pb.SandboxState_SANDBOX_STATE_GONE {
-			require.Equal(t, "QEMU ended: signal: killed", s.GetReason())
-			require.NotContains(t, a.list(t), id)
-			return
+		if s.GetSandboxId() != id || s.GetState() != pb.SandboxState_SANDBOX_STATE_PAUSED {
+			continue
 		}
+		require.Equal(t, "QEMU ended: signal: killed", s.GetReason())
+		a.resume(t, id)
+		require.Equal(t, "acknowledged", a.run(t, id, "cat /home/user/file; ls /dev/shm"))
+		a.kill(t, id)
+		return
 	}
-	t.Fatalf("nobody said that %s is gone: %v", id, changes.Err())
+	t.Fatalf("nobody said that the VM of %s ended: %v", id, changes.Err())
 }

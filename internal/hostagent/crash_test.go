@@ -136,10 +136,11 @@ func TestAgentProcess(t *testing.T) {
 		a.resume(t, survivor)
 		requireRunsOn(t)
 	})
-	t.Run("a VM that died meanwhile is gone, and nothing of it is left", func(t *testing.T) {
+	t.Run("a VM that died meanwhile leaves its disk", func(t *testing.T) {
 		const doomed = "idoomed0000000000001"
 		others := virtualMachines(t, dataDir)
 		require.NoError(t, a.create(t.Context(), doomed))
+		a.run(t, doomed, "echo acknowledged > /home/user/file && sync /home/user/file")
 		a.end(t, syscall.SIGKILL)
 		for _, machine := range virtualMachines(t, dataDir) {
 			if len(others) == 1 && machine != others[0] {
@@ -149,6 +150,10 @@ func TestAgentProcess(t *testing.T) {
 			}
 		}
 		a = startAgentProcess(t, dataDir)
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[doomed])
+		a.resume(t, doomed)
+		require.Equal(t, "acknowledged", a.run(t, doomed, "cat /home/user/file"))
+		a.kill(t, doomed)
 		require.NotContains(t, a.list(t), doomed)
 		require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", doomed))
 		requireRunsOn(t)

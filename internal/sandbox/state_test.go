@@ -17,7 +17,7 @@ func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
 		{Pausing, Paused}: true, {Pausing, Running}: true, {Pausing, Killing}: true,
 		{Paused, Resuming}: true, {Paused, Killing}: true,
 		{Resuming, Running}: true, {Resuming, Paused}: true,
-		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Killing}: true,
+		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Paused}: true, {Snapshotting, Killing}: true,
 		{Running, Updating}: true, {Updating, Running}: true,
 		{Failed, Killing}: true, {Killing, Gone}: true,
 	}
