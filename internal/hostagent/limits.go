@@ -28,7 +28,7 @@ type Limits struct {
 	MemoryReserveMiB int
 	DiskReserveMiB   int
 	// MemoryPressurePercent is how much of ten seconds something on the host may
-	// have waited for memory before it takes no more sandboxes.
+	// have waited for memory, when little is free, before it takes no more sandboxes.
 	MemoryPressurePercent float64
 	// Of each sandbox, on the disk of the data directory:
 	ReadBytesPerSecond     int64

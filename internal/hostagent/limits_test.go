@@ -214,7 +214,7 @@ func testLoad(t *testing.T, a *agentUnderTest) {
 func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
 	for directory, names := range map[string][]string{
 		"cgroup":  {"TestLimits_ThrottleABusyLoop", "TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy", "TestLimits_AForkBombIsBounded", "TestLimits_SlowWritesDown", "TestMemoryRoom_IsWhatTheTightestLimitLeaves"},
-		"sandbox": {"TestWatchGuest_SaysThatAVMRanOutOfMemory", "TestAdmit_RefusesWhileWhatRunsWaitsForMemory"},
+		"sandbox": {"TestWatchGuest_SaysThatAVMRanOutOfMemory", "TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce"},
 	} {
 		program := filepath.Join(t.TempDir(), directory)
 		build := exec.Command("go", "test", "-c", "-ldflags=-s -w", "-o", program, "../"+directory)

@@ -21,7 +21,7 @@ type Admission struct {
 	MemoryReserveBytes uint64
 	DiskReserveBytes   uint64
 	// PressurePercent is how much of ten seconds something may have waited for
-	// memory.
+	// memory, when little of it is free.
 	PressurePercent float64
 	// Directories are on the disks that sandboxes need room on.
 	Directories []string
@@ -140,8 +140,14 @@ func (m *Manager) admitOrGiveBack(wanted size) (release func(), err error) {
 	return release, err
 }
 
+// scarcePart is how little of a host's memory is free when waiting for memory is
+// the host's own. With more, something waits at a limit of its own, which a
+// sandbox can make itself do: it shall not keep others out.
+const scarcePart = 4
+
 // room is what a host has left; reserves are not taken off yet.
 type room struct {
+	scarce          bool // of memory
 	cpus            int64
 	promisedMiB     int64
 	memoryMiB       int64
@@ -159,6 +165,7 @@ func (m *Manager) measureRoom() (room, error) {
 	}
 	promised := m.promised()
 	left := room{
+		scarce:          available < total/scarcePart,
 		cpus:            int64(float64(runtime.NumCPU())*m.admission.CPURatio) - int64(promised.vcpuCount),
 		promisedMiB:     int64(float64(total>>20)*m.admission.MemoryRatio) - int64(promised.memoryMiB),
 		memoryMiB:       int64(available >> 20),
@@ -190,7 +197,7 @@ func (m *Manager) promised() size {
 
 // fits says what is short, or nothing.
 func (a Admission) fits(wanted size, have room) error {
-	if a.PressurePercent > 0 && have.pressurePercent > a.PressurePercent {
+	if a.PressurePercent > 0 && have.scarce && have.pressurePercent > a.PressurePercent {
 		return &PressureError{Percent: have.pressurePercent, Most: a.PressurePercent}
 	}
 	for _, bound := range []struct {

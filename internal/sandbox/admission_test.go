@@ -15,7 +15,7 @@ func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
 		CPURatio: 1, MemoryRatio: 1, MemoryReserveBytes: 512 << 20, DiskReserveBytes: 1 << 30,
 		PressurePercent: 20, Directories: []string{"/"},
 	}
-	enough := room{cpus: 2, promisedMiB: 1024, memoryMiB: 1024, diskMiB: 2048, pressurePercent: 20}
+	enough := room{cpus: 2, promisedMiB: 1024, memoryMiB: 1024, diskMiB: 2048, pressurePercent: 20, scarce: true}
 	wanted := size{vcpuCount: 2, memoryMiB: 1024}
 	require.NoError(t, bounds.fits(wanted, enough))
 	for name, test := range map[string]struct {
@@ -34,7 +34,10 @@ func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoRoom, name)
 		require.EqualError(t, err, test.message)
 	}
-	require.NoError(t, Admission{}.fits(wanted, room{cpus: -9, promisedMiB: -9, memoryMiB: 1024, pressurePercent: 100}), "zero does not bound")
+	waiting := enough
+	waiting.scarce, waiting.pressurePercent = false, 100
+	require.NoError(t, bounds.fits(wanted, waiting), "what waits at its own limit keeps nobody out")
+	require.NoError(t, Admission{}.fits(wanted, room{cpus: -9, promisedMiB: -9, memoryMiB: 1024, pressurePercent: 100, scarce: true}), "zero does not bound")
 }
 
 func hostWith(bounds Admission) *Manager {
