@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -42,7 +43,7 @@ type listedSandbox struct {
 // detailedSandbox is all that may be known of a sandbox.
 type detailedSandbox struct {
 	listedSandbox
-	EnvdAccessToken     string           `json:"envdAccessToken"`
+	EnvdAccessToken     string           `json:"envdAccessToken,omitempty"`
 	AllowInternetAccess *bool            `json:"allowInternetAccess"`
 	Domain              string           `json:"domain"`
 	Network             db.Network       `json:"network"`
@@ -94,12 +95,18 @@ func (s *Server) getSandbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	detail := detailedSandbox{
 		listedSandbox:       listed(sandbox),
-		EnvdAccessToken:     s.Sandboxes.Credentials(sandbox).EnvdAccess,
 		AllowInternetAccess: sandbox.AllowInternetAccess, Domain: s.Domain, Network: sandbox.Network,
 		Lifecycle: lifecycleSetting{AutoResume: sandbox.AutoResume, OnTimeout: "kill"},
 	}
 	if sandbox.AutoPause {
 		detail.Lifecycle.OnTimeout = "pause"
+	}
+	// Who may only read must not learn what opens the sandbox, or what it sends
+	// along to others.
+	if auth.PrincipalOf(r.Context()).May(auth.SandboxWrite) {
+		detail.EnvdAccessToken = s.Sandboxes.Credentials(sandbox).EnvdAccess
+	} else {
+		detail.Network.Rules = nil
 	}
 	writeJSON(w, http.StatusOK, detail)
 	return nil

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +38,22 @@ type controlPlane struct {
 	agent  *hosttest.Agent
 	pool   *pgxpool.Pool
 	stop   func() error
+
+	mutex  sync.Mutex
+	output strings.Builder
+}
+
+// Write takes what the server prints for whoever started it.
+func (p *controlPlane) Write(data []byte) (int, error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.output.Write(data)
+}
+
+func (p *controlPlane) printed() string {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.output.String()
 }
 
 // setUp prepares everything that a control plane needs and does not start it.
@@ -70,7 +88,7 @@ func (p *controlPlane) start(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cpserver.Run(ctx, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
-			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(t.Output()))
+			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))
 	}()
 	stopped := false
 	p.stop = func() error {

@@ -1,0 +1,129 @@
+package cpserver_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// issue stores a key of a team, which is made if it is not there.
+func (p *controlPlane) issue(t *testing.T, slug string, scopes []string) (key string, teamID uuid.UUID) {
+	t.Helper()
+	queries := db.New(p.pool)
+	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
+	require.NoError(t, err)
+	key = auth.NewKey()
+	_, err = queries.IssueAPIKey(t.Context(), db.IssueAPIKeyParams{
+		ID: uuid.New(), TeamID: team.ID, Name: slug, KeyHash: auth.HashKey(key), Scopes: scopes,
+	})
+	require.NoError(t, err)
+	return key, team.ID
+}
+
+func TestSandboxes_OfAnotherTeamAreNotThere(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	mine := p.create(t, `{"templateID":"base","timeout":300}`)
+	foreign, _ := p.issue(t, "other", nil)
+	as := http.Header{"X-Api-Key": {foreign}}
+	path := "/sandboxes/" + mine.SandboxID
+	for _, call := range []struct{ method, path, body string }{
+		{http.MethodGet, path, ""},
+		{http.MethodDelete, path, ""},
+		{http.MethodPost, path + "/pause", "{}"},
+		{http.MethodPost, path + "/resume", "{}"},
+		{http.MethodPost, path + "/connect", `{"timeout":10}`},
+		{http.MethodPost, "/v2" + path + "/connect", `{"timeout":10}`},
+		{http.MethodPost, path + "/timeout", `{"timeout":10}`},
+		{http.MethodPost, path + "/refreshes", `{}`},
+		{http.MethodPost, path + "/fork", `{}`},
+		{http.MethodPost, path + "/snapshots", `{}`},
+		{http.MethodPut, path + "/network", `{}`},
+		{http.MethodGet, path + "/logs", ""},
+		{http.MethodGet, "/v2" + path + "/logs", ""},
+		{http.MethodGet, path + "/metrics", ""},
+	} {
+		requireStatus(t, http.StatusNotFound, p.send(t, call.method, call.path, call.body, as))
+	}
+	require.JSONEq(t, "[]", string(p.send(t, http.MethodGet, "/v2/sandboxes", "", as).body))
+	require.Equal(t, "running", p.get(t, mine.SandboxID).State)
+}
+
+func TestSandbox_ShowsItsTokenOnlyToWhoMayUseIt(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	mine := p.create(t, `{"templateID":"base","network":{"rules":{"example.com":[{"transform":{"headers":{"Authorization":"a secret"}}}]}}}`)
+	reading, _ := p.issue(t, "default", []string{"sandbox:read"})
+	got := p.send(t, http.MethodGet, "/sandboxes/"+mine.SandboxID, "", http.Header{"X-Api-Key": {reading}})
+	requireStatus(t, http.StatusOK, got)
+	require.NotContains(t, string(got.body), mine.EnvdAccessToken)
+	require.NotContains(t, string(got.body), "a secret")
+	require.Equal(t, mine.EnvdAccessToken, p.get(t, mine.SandboxID).EnvdAccessToken)
+	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodDelete, "/sandboxes/"+mine.SandboxID, "", http.Header{"X-Api-Key": {reading}}))
+}
+
+// A key that is revoked while it is in use works for no request that begins after.
+func TestRevocation_TakesEffectAtOnceWhileTheKeyIsInUse(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	key, _ := p.issue(t, "default", nil)
+	as := http.Header{"X-Api-Key": {key}}
+	var asking sync.WaitGroup
+	revoked := make(chan struct{})
+	for range 4 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-revoked:
+					return
+				default:
+					p.send(t, http.MethodGet, "/v2/sandboxes", "", as)
+				}
+			}
+		})
+	}
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/v2/sandboxes", "", as))
+	_, err := p.pool.Exec(t.Context(), "UPDATE api_keys SET revoked_at = now() WHERE key_hash = $1", auth.HashKey(key))
+	require.NoError(t, err)
+	for range 20 {
+		requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/v2/sandboxes", "", as))
+	}
+	close(revoked)
+	asking.Wait()
+}
+
+func TestKeys_ThatAreTriedAreRateLimitedByAddress(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for tries := 1; ; tries++ {
+		require.LessOrEqual(t, tries, 500)
+		got := p.send(t, http.MethodGet, "/v2/sandboxes", "", http.Header{"X-Api-Key": {auth.NewKey()}})
+		if got.status == http.StatusTooManyRequests {
+			require.NotEmpty(t, got.header.Get("Retry-After"))
+			require.Greater(t, tries, 50, "a few mistakes are forgiven")
+			return
+		}
+		requireStatus(t, http.StatusUnauthorized, got)
+	}
+}
+
+func TestFirstAdminLink_IsShownToWhoeverStartsTheServer(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	p.config.Identity.PublicURL = "https://wrenn.example.com"
+	p.start(t)
+	_, token, found := strings.Cut(p.printed(), "https://wrenn.example.com/first-admin#token=")
+	require.True(t, found, p.printed())
+	token, _, _ = strings.Cut(token, "\n")
+	body := `{"token":"` + token + `","email":"ada@example.com","name":"Ada","password":"correct horse"}`
+	got := p.send(t, http.MethodPost, "/auth/first-admin", body, http.Header{})
+	requireStatus(t, http.StatusOK, got)
+	require.Contains(t, got.header.Get("Set-Cookie"), "__Host-wrenn_session=")
+}
