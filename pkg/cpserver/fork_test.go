@@ -103,8 +103,7 @@ func TestFork_KeepsToWhatTheTeamMayHave(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	s := p.create(t, `{"templateID":"base"}`)
-	_, err := p.pool.Exec(t.Context(), `WITH used AS (UPDATE team_use SET create_refilled_at = now())
-		INSERT INTO team_limits (team_id, max_sandboxes) SELECT team_id, 3 FROM sandboxes`)
+	_, err := p.pool.Exec(t.Context(), "INSERT INTO team_limits (team_id, max_sandboxes) SELECT team_id, 3 FROM sandboxes")
 	require.NoError(t, err)
 	forks := p.fork(t, s.SandboxID, `{"count":4}`)
 	for i, made := range forks {
