@@ -6,6 +6,7 @@ import (
 	"runtime"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
@@ -163,12 +164,14 @@ func toConnect(err error) error {
 		code = connect.CodeAlreadyExists
 	case errors.Is(err, sandbox.ErrInvalid):
 		code = connect.CodeInvalidArgument
-	case errors.Is(err, sandbox.ErrNoRoom):
+	case errors.Is(err, sandbox.ErrNoRoom), errors.Is(err, unix.ENOSPC):
 		code = connect.CodeResourceExhausted
 	case errors.Is(err, sandbox.ErrClosed):
 		code = connect.CodeUnavailable
 	case errors.As(err, &conflict):
 		code = connect.CodeFailedPrecondition
+	case errors.Is(err, vmm.ErrNotRunning):
+		code = connect.CodeAborted
 	case errors.Is(err, context.DeadlineExceeded):
 		code = connect.CodeDeadlineExceeded
 	case errors.Is(err, context.Canceled):

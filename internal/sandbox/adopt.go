@@ -105,6 +105,7 @@ func (m *Manager) Leave() {
 		m.log.Error("end clones held ready", "error", err)
 	}
 	m.sampler.close()
+	m.tender.close()
 	close(m.left)
 	m.tasks.Wait()
 	for _, s := range m.all() {

@@ -77,6 +77,7 @@ type Manager struct {
 	starts      reservations
 	creates     creates
 	sampler     *sampler
+	tender      *tender
 	log         *slog.Logger
 
 	mutex     sync.Mutex
@@ -107,6 +108,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	}
 	m.warm = newWarmPool(m, config.WarmBytes)
 	m.sampler = newSampler(m)
+	m.tender = newTender(m)
 	return m, nil
 }
 
@@ -170,6 +172,7 @@ func (m *Manager) Close() error {
 	m.closed = true
 	m.mutex.Unlock()
 	m.sampler.close()
+	m.tender.close()
 	warmErr := m.warm.close()
 	var pauses errgroup.Group
 	pauses.SetLimit(closeParallelism)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 const (
@@ -147,7 +148,7 @@ func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) 
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), initTimeout)
 	defer cancel()
 	if err := s.guest.machine.Resume(undo); err != nil {
-		err = errors.Join(cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))
+		err = errors.Join(vmm.ErrNotRunning, cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))
 		m.keepAfterDeath(context.WithoutCancel(ctx), op)
 		return err
 	}

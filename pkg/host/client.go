@@ -237,6 +237,7 @@ var faults = map[connect.Code]struct {
 	connect.CodeFailedPrecondition: {fault.Conflict, "the sandbox is not in the right state on its host"},
 	connect.CodeResourceExhausted:  {fault.Exhausted, "the host has no room for another sandbox"},
 	connect.CodeUnavailable:        {fault.Unavailable, "the host cannot be reached at the moment"},
+	connect.CodeAborted:            {fault.Unavailable, "the sandbox's machine ended meanwhile; its disk is kept"},
 	connect.CodeDeadlineExceeded:   {fault.Timeout, "the host took too long"},
 }
 

@@ -34,6 +34,7 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 		connect.CodeFailedPrecondition: fault.Conflict,
 		connect.CodeResourceExhausted:  fault.Exhausted,
 		connect.CodeUnavailable:        fault.Unavailable,
+		connect.CodeAborted:            fault.Unavailable,
 		connect.CodeDeadlineExceeded:   fault.Timeout,
 		connect.CodeInternal:           fault.Internal,
 		connect.CodeInvalidArgument:    fault.Internal,

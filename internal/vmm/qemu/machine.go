@@ -130,7 +130,7 @@ func (m *machine) awaitRunning(ctx context.Context, socket string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the guest to run: %w (QEMU says %q)", ctx.Err(), status)
 		case <-m.process.done:
-			return errors.New(m.process.reason)
+			return fmt.Errorf("%w: %s", vmm.ErrNotRunning, m.process.reason)
 		case <-poll.C:
 		}
 	}
@@ -142,6 +142,14 @@ func (m *machine) status(ctx context.Context) (string, error) {
 	}
 	err := m.monitor.execute(ctx, "query-status", nil, &answer)
 	return answer.Status, err
+}
+
+// Stalled says whether QEMU stopped the guest because its disk's file could not
+// grow: the host is full. Resume has it try again.
+// Source: QEMU's qapi/run-state.json, io-error.
+func (m *machine) Stalled(ctx context.Context) (bool, error) {
+	status, err := m.status(ctx)
+	return status == "io-error", err
 }
 
 // Pause stops the virtual CPUs; QEMU drains and flushes the disk as it does.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 // monitor speaks QMP, QEMU's JSON control protocol, over a Unix socket.
@@ -51,7 +53,7 @@ func dialMonitor(ctx context.Context, path string, exited <-chan struct{}) (*mon
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connect to QEMU's monitor: %w (last: %w)", ctx.Err(), err)
 		case <-exited:
-			return nil, errors.New("QEMU ended before it answered")
+			return nil, fmt.Errorf("QEMU ended before it answered: %w", vmm.ErrNotRunning)
 		case <-retry.C:
 		}
 	}
@@ -164,7 +166,7 @@ func (m *monitor) run(command string, arguments, result any) error {
 func (m *monitor) decode(into any) error {
 	if err := m.decoder.Decode(into); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("QEMU closed its monitor")
+			return fmt.Errorf("QEMU closed its monitor: %w", vmm.ErrNotRunning)
 		}
 		return err
 	}
