@@ -45,14 +45,13 @@ type enabled struct {
 type newNetwork struct {
 	db.Network
 	EgressProxy json.RawMessage `json:"egressProxy"`
-	HTTPSPorts  json.RawMessage `json:"httpsPorts"`
 }
 
 // unsupported names the first feature that is asked for and not there.
 func (n newSandbox) unsupported() error {
 	return refuseSet(map[string]json.RawMessage{
 		"mcp": n.MCP, "iam": n.IAM, "volumeMounts": n.VolumeMounts,
-		"network.egressProxy": n.Network.EgressProxy, "network.httpsPorts": n.Network.HTTPSPorts,
+		"network.egressProxy": n.Network.EgressProxy,
 	})
 }
 

@@ -22,6 +22,8 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, port := r.Header.Get(proxy.SandboxHeader), r.Header.Get(proxy.PortHeader)
 	r.Header.Del(proxy.SandboxHeader)
 	r.Header.Del(proxy.PortHeader)
+	speaksTLS := r.Header.Get(proxy.TLSHeader) != ""
+	r.Header.Del(proxy.TLSHeader)
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
 		proxy.WriteError(w, http.StatusBadRequest, id, 0, "the port is not a number from 1 to 65535")
@@ -41,5 +43,6 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Port:      uint16(number),
 		Network:   "tcp",
 		Address:   netip.AddrPortFrom(address, uint16(number)).String(),
+		TLS:       speaksTLS,
 	})
 }

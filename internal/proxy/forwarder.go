@@ -8,6 +8,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,11 +19,12 @@ import (
 	"time"
 )
 
-// Headers by which the control plane names a guest to the host agent. A
-// client's own are always removed.
+// Headers by which the control plane names a guest to the host agent, and says
+// that the port speaks TLS. A client's own are always removed.
 const (
 	SandboxHeader = "Wrenn-Sandbox-Id"
 	PortHeader    = "Wrenn-Sandbox-Port"
+	TLSHeader     = "Wrenn-Sandbox-Tls"
 )
 
 // Target is one port of one sandbox and what to dial to reach it from here:
@@ -32,6 +34,16 @@ type Target struct {
 	Port      uint16
 	Network   string
 	Address   string
+	// TLS is spoken to the port, whose certificate is not checked: that it is the
+	// guest's is known by its address.
+	TLS bool
+}
+
+func (t Target) scheme() string {
+	if t.TLS {
+		return "https"
+	}
+	return "http"
 }
 
 // host is the key under which connections to a target are pooled: never shared
@@ -57,7 +69,7 @@ const (
 
 // Forwarder forwards requests to sandboxes: streamed, never buffered, without a
 // time limit, and cancelled when the client goes away. It speaks HTTP/1.1 to the
-// target, but cleartext HTTP/2 where gRPC came in over HTTP/2.
+// target, but HTTP/2 where gRPC came in over HTTP/2.
 type Forwarder struct {
 	connections connections
 	proxy       *httputil.ReverseProxy
@@ -69,7 +81,7 @@ type Forwarder struct {
 func NewForwarder(log *slog.Logger) *Forwarder {
 	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
-	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP2(true) })
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite:       rewrite,
 		Transport:     f,
@@ -124,6 +136,7 @@ func (f *Forwarder) transport(choose func(*http.Protocols)) *http.Transport {
 	return &http.Transport{
 		Protocols:           protocols,
 		DialContext:         f.connections.dialContext,
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as Target.TLS says
 		DisableCompression:  true,
 		IdleConnTimeout:     idleTimeout,
 		MaxIdleConnsPerHost: maxIdlePerTarget,
@@ -141,7 +154,7 @@ func isGRPC(r *http.Request) bool {
 func rewrite(r *httputil.ProxyRequest) {
 	target := targetOf(r.In.Context())
 	r.Out.URL = &url.URL{
-		Scheme: "http", Host: target.host(),
+		Scheme: target.scheme(), Host: target.host(),
 		Path: r.In.URL.Path, RawPath: r.In.URL.RawPath,
 		RawQuery: r.In.URL.RawQuery, ForceQuery: r.In.URL.ForceQuery,
 	}

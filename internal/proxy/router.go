@@ -78,7 +78,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	if sandbox.State != lifecycle.Running && !t.resume(w, r, to) {
 		return
 	}
-	prepare(r, to, sandbox.Network.MaskRequestHost)
+	prepare(r, to, sandbox.Network)
 	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Network: "unix", Address: t.TrafficSocket})
 }
 
@@ -115,8 +115,8 @@ func whyNotRunning(state lifecycle.State) string {
 }
 
 // prepare names the guest to the host agent and the client to the guest, whose
-// own servers see another Host where maskedHost says so.
-func prepare(r *http.Request, to destination, maskedHost string) {
+// own servers see another Host where the network says so.
+func prepare(r *http.Request, to destination, network db.Network) {
 	for name := range r.Header {
 		if strings.HasPrefix(name, "Wrenn-") {
 			r.Header.Del(name)
@@ -135,8 +135,14 @@ func prepare(r *http.Request, to destination, maskedHost string) {
 	}
 	setDefault(r.Header, "X-Forwarded-Host", r.Host)
 	setDefault(r.Header, "X-Forwarded-Proto", "http")
-	if maskedHost != "" && to.port != AgentPort {
-		r.Host = strings.ReplaceAll(maskedHost, "${PORT}", strconv.Itoa(int(to.port)))
+	if to.port == AgentPort {
+		return
+	}
+	if network.SpeaksTLS(to.port) {
+		r.Header.Set(TLSHeader, "true")
+	}
+	if network.MaskRequestHost != "" {
+		r.Host = strings.ReplaceAll(network.MaskRequestHost, "${PORT}", strconv.Itoa(int(to.port)))
 	}
 }
 

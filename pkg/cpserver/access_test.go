@@ -140,7 +140,7 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 		`"autoPauseMemory":false,"autoResume":{"enabled":true}`,
 		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
 		`"network":{"rules":{"a.com":[{"transform":{"headers":{"Host":"b"}}}]}}`, `"network":{"rules":{"a.com":{}}}`,
-		`"network":{"httpsPorts":[443]}`, `"network":{"allowOut":["10.0.0.1"]}`, `"network":{"allowOut":["a.com"]}`,
+		`"network":{"httpsPorts":[0]}`, `"network":{"httpsPorts":[49983]}`, `"network":{"httpsPorts":[65536]}`, `"network":{"allowOut":["10.0.0.1"]}`, `"network":{"allowOut":["a.com"]}`,
 		`"network":{"denyOut":["example.com"]}`, `"network":{"denyOut":["1.2.3.4/40"]}`,
 		`"timeout":-1`, `"timeout":86401`, `"timeout":1.5`, `"timeout":"long"`, `"timeout":99999999999`,
 		`"metadata":{"a":1}`, `"metadata":["a"]`, `"metadata":{"a":"\u0000"}`, `"metadata":{"":"a"}`,

@@ -78,3 +78,15 @@ func TestTraffic_SeesTheHostThatTheSandboxAskedFor(t *testing.T) {
 	p.send(t, http.MethodGet, "/health", "", at(s.SandboxID, 49983)).decode(t, &seen)
 	require.NotContains(t, seen.Host, "app.test", "the guest agent is not one of the sandbox's own servers")
 }
+
+func TestTraffic_TellsTheHostWhichPortsSpeakTLS(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base","network":{"httpsPorts":[8443]}}`)
+	for port, want := range map[int]string{8443: "true", 8080: "", 49983: ""} {
+		var seen echo
+		p.send(t, http.MethodGet, "/health", "", with(at(s.SandboxID, port), "Wrenn-Sandbox-Tls", "forged")).decode(t, &seen)
+		require.Equal(t, want, seen.Header.Get("Wrenn-Sandbox-Tls"), "port %d", port)
+	}
+	require.JSONEq(t, `{"httpsPorts":[8443]}`, p.shownNetwork(t, s.SandboxID))
+}

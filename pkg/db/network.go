@@ -1,5 +1,7 @@
 package db
 
+import "slices"
+
 // Network is how traffic may reach a sandbox and leave it, as it was asked for.
 type Network struct {
 	AllowPublicTraffic *bool    `json:"allowPublicTraffic,omitempty"`
@@ -8,6 +10,8 @@ type Network struct {
 	// MaskRequestHost is the Host header that servers in the sandbox see, with
 	// "${PORT}" for their port.
 	MaskRequestHost string `json:"maskRequestHost,omitempty"`
+	// HTTPSPorts speak TLS.
+	HTTPSPorts []uint16 `json:"httpsPorts,omitempty"`
 	// Rules change requests by the domain they go to. What is stored has no values:
 	// they can be secrets, and only the host needs them.
 	Rules map[string][]NetworkRule `json:"rules,omitempty"`
@@ -25,6 +29,9 @@ type NetworkTransform struct {
 
 // Public says whether a sandbox's ports are open to everybody.
 func (n Network) Public() bool { return n.AllowPublicTraffic == nil || *n.AllowPublicTraffic }
+
+// SpeaksTLS says whether a port does.
+func (n Network) SpeaksTLS(port uint16) bool { return slices.Contains(n.HTTPSPorts, port) }
 
 // hiddenValue stands for a header's value.
 const hiddenValue = "***"

@@ -64,8 +64,20 @@ func (s *Sandboxes) getRunning(ctx context.Context, teamID uuid.UUID, sandboxID 
 	return sandbox, nil
 }
 
-// validateNetwork checks what a client asks for by the rules of hosts.
+// agentPort is where the guest agent listens in every sandbox.
+const agentPort = 49983
+
+// maxHTTPSPorts is more than any sandbox has servers.
+const maxHTTPSPorts = 100
+
+// validateNetwork checks what a client asks for, also by the rules of hosts.
 func (s *Sandboxes) validateNetwork(network db.Network, allowInternetAccess *bool) error {
+	if len(network.HTTPSPorts) > maxHTTPSPorts {
+		return fault.New(fault.Invalid, "network.httpsPorts must be at most %d", maxHTTPSPorts)
+	}
+	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, agentPort) {
+		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", agentPort)
+	}
 	if s.CheckNetwork == nil {
 		return nil
 	}
