@@ -70,7 +70,8 @@ type Server struct {
 	Clients Clients
 	Log     *slog.Logger
 	// Events is what has happened and what happens.
-	Events *Events
+	Events   *Events
+	Channels Channels
 	// Audit is where requests are written down; nil for a server that does not.
 	Audit AuditLog
 
@@ -101,6 +102,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeSandboxes(router)
 		s.routeEvents(router)
 		s.routeAudit(router)
+		s.routeChannels(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
 	})

@@ -6,6 +6,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
@@ -55,6 +56,12 @@ func (s *server) expirations() map[string]func(context.Context, time.Time) (int6
 				return 0, nil
 			}
 			return events.Log{Queries: s.queries}.Expire(ctx, now.Add(-s.config.EventRetention))
+		},
+		"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
+			if s.config.EventRetention == 0 {
+				return 0, nil
+			}
+			return (&channels.Service{Queries: s.queries}).Expire(ctx, now.Add(-s.config.EventRetention))
 		},
 		"audit": func(ctx context.Context, now time.Time) (int64, error) {
 			if s.config.AuditRetention == 0 {

@@ -14,11 +14,14 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -45,6 +48,9 @@ type server struct {
 	keyring   *seal.Keyring
 	identity  *identity.Service
 	events    *events.Bus
+	channels  *channels.Service
+	workers   *river.Workers
+	jobs      *river.Client[pgx.Tx]
 	host      *host.Client
 	hostID    uuid.UUID
 	fleet     *service.Fleet
@@ -88,6 +94,9 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"build services", s.buildServices},
 		{"build identity", s.buildIdentity},
 		{"follow events", s.followEvents},
+		{"open the job queue", s.openJobs},
+		{"build channels", s.buildChannels},
+		{"start the job queue", s.startJobs},
 		{"listen", s.listen},
 		{"take over the local host's sandboxes", s.firstSync},
 		{"start background work", s.startWork},

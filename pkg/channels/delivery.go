@@ -1,0 +1,198 @@
+package channels
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// DeliveryState is how far a delivery has come.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	Pending   DeliveryState = "pending" // to be tried, or tried again
+	Delivered DeliveryState = "delivered"
+	Dead      DeliveryState = "dead" // given up
+)
+
+// Delivery is one event on its way to one channel.
+type Delivery struct {
+	ID            uuid.UUID     `json:"id"`
+	Event         events.Event  `json:"event"`
+	State         DeliveryState `json:"state"`
+	CreatedAt     time.Time     `json:"createdAt"`
+	NextAttemptAt *time.Time    `json:"nextAttemptAt"`
+	FinishedAt    *time.Time    `json:"finishedAt"`
+	Attempts      []Attempt     `json:"attempts"`
+}
+
+// Attempt is one try of a delivery.
+type Attempt struct {
+	At         time.Time `json:"at"`
+	DurationMS int       `json:"durationMs"`
+	// StatusCode is 0 where no answer came.
+	StatusCode int `json:"statusCode"`
+	// Response is the beginning of the answer.
+	Response string `json:"response"`
+	Error    string `json:"error"`
+}
+
+// DeliveryPage selects a page of deliveries. The zero value is the first page of
+// all.
+type DeliveryPage struct {
+	// State selects by state, "" all.
+	State DeliveryState
+	// Before is the last delivery of the page before.
+	Before *Delivery
+	Limit  int
+}
+
+// latest is behind everything.
+var latest = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Deliveries returns a page of a channel's deliveries, the newest first, each
+// with its attempts.
+func (s *Service) Deliveries(ctx context.Context, teamID, channelID uuid.UUID, page DeliveryPage) ([]Delivery, error) {
+	if _, err := s.Get(ctx, teamID, channelID); err != nil {
+		return nil, err
+	}
+	query := db.ListDeliveriesParams{
+		ChannelID: channelID, State: string(page.State), BeforeTime: latest, BeforeID: uuid.Max,
+		PageSize: int32(min(page.Limit, math.MaxInt32)),
+	}
+	if page.Before != nil {
+		query.BeforeTime, query.BeforeID = page.Before.CreatedAt, page.Before.ID
+	}
+	rows, err := s.Queries.ListDeliveries(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	return s.withAttempts(ctx, rows)
+}
+
+func (s *Service) withAttempts(ctx context.Context, rows []db.ChannelDelivery) ([]Delivery, error) {
+	ids := make([]uuid.UUID, 0, len(rows))
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	tried, err := s.Queries.ListAttempts(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("list attempts: %w", err)
+	}
+	attempts := make(map[uuid.UUID][]Attempt, len(rows))
+	for _, row := range tried {
+		attempts[row.DeliveryID] = append(attempts[row.DeliveryID], Attempt{
+			At: row.At.UTC(), DurationMS: int(row.DurationMs), StatusCode: int(row.StatusCode),
+			Response: row.Response, Error: row.Error,
+		})
+	}
+	listed := make([]Delivery, 0, len(rows))
+	for _, row := range rows {
+		delivery, err := deliveryOf(row)
+		if err != nil {
+			return nil, err
+		}
+		if of, tried := attempts[row.ID]; tried {
+			delivery.Attempts = of
+		}
+		listed = append(listed, delivery)
+	}
+	return listed, nil
+}
+
+func deliveryOf(row db.ChannelDelivery) (Delivery, error) {
+	delivery := Delivery{
+		ID: row.ID, State: DeliveryState(row.State), CreatedAt: row.CreatedAt.UTC(),
+		NextAttemptAt: row.NextAttemptAt, FinishedAt: row.FinishedAt, Attempts: []Attempt{},
+	}
+	if err := json.Unmarshal(row.Event, &delivery.Event); err != nil {
+		return delivery, fmt.Errorf("read event of delivery %s: %w", row.ID, err)
+	}
+	return delivery, nil
+}
+
+// Test sends an event that says only that it is a test, even through a channel
+// that is not enabled.
+func (s *Service) Test(ctx context.Context, teamID, channelID uuid.UUID) (Delivery, error) {
+	if _, err := s.Get(ctx, teamID, channelID); err != nil {
+		return Delivery{}, err
+	}
+	body, err := json.Marshal(events.Event{
+		Type: events.ChannelTested, TeamID: teamID, ResourceID: channelID.String(),
+		At: time.Now().UTC(), Data: json.RawMessage("{}"),
+	})
+	if err != nil {
+		return Delivery{}, fmt.Errorf("encode event: %w", err)
+	}
+	return s.enqueue(ctx, func(queries *db.Queries) (db.ChannelDelivery, error) {
+		return queries.CreateDelivery(ctx, db.CreateDeliveryParams{ID: uuid.New(), ChannelID: channelID, Event: body})
+	})
+}
+
+// Redeliver sends once more what was delivered or given up. What is on its way
+// already is a fault.Conflict.
+func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID uuid.UUID) (Delivery, error) {
+	if _, err := s.Get(ctx, teamID, channelID); err != nil {
+		return Delivery{}, err
+	}
+	return s.enqueue(ctx, func(queries *db.Queries) (db.ChannelDelivery, error) {
+		row, err := queries.RedeliverDelivery(ctx, db.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID})
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return row, err
+		}
+		if there, err := queries.GetDelivery(ctx, deliveryID); err == nil && there.Channel.ID == channelID {
+			return row, fault.New(fault.Conflict, "the delivery is on its way already")
+		}
+		return row, fault.New(fault.NotFound, "there is no such delivery")
+	})
+}
+
+// enqueue stores a delivery and its job together.
+func (s *Service) enqueue(ctx context.Context, store func(*db.Queries) (db.ChannelDelivery, error)) (Delivery, error) {
+	var stored db.ChannelDelivery
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		var err error
+		if stored, err = store(s.Queries.WithTx(tx)); err != nil {
+			return err
+		}
+		_, err = s.Queue.InsertTx(ctx, tx, DeliveryJob{DeliveryID: stored.ID, Before: stored.AttemptCount}, nil)
+		return err
+	})
+	if err != nil {
+		return Delivery{}, fmt.Errorf("enqueue delivery: %w", err)
+	}
+	listed, err := s.withAttempts(ctx, []db.ChannelDelivery{stored})
+	if err != nil {
+		return Delivery{}, err
+	}
+	return listed[0], nil
+}
+
+// deleteBatch is how many rows one statement deletes.
+const deleteBatch = 1000
+
+// Expire deletes deliveries from before a time that are not on their way, and
+// returns how many those were.
+func (s *Service) Expire(ctx context.Context, before time.Time) (int64, error) {
+	var total int64
+	for {
+		deleted, err := s.Queries.DeleteOldDeliveries(ctx, db.DeleteOldDeliveriesParams{Before: before, Batch: deleteBatch})
+		if err != nil {
+			return total, fmt.Errorf("delete old deliveries: %w", err)
+		}
+		if total += deleted; deleted < deleteBatch {
+			return total, nil
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package channels
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+)
+
+// maxLineBytes is how much of a client's text a message shows.
+const maxLineBytes = 200
+
+// title is an event in a few words.
+func title(event events.Event) string {
+	return fmt.Sprintf("Wrenn: %s %s", event.Type, plain(event.ResourceID))
+}
+
+// text is an event for a person to read.
+func text(event events.Event) string {
+	var known struct {
+		TemplateID string `json:"templateID"`
+		Alias      string `json:"alias"`
+		Name       string `json:"name"`
+		Reason     string `json:"reason"`
+	}
+	_ = json.Unmarshal(event.Data, &known) // an extension's data may be anything
+	lines := []string{title(event)}
+	for _, line := range []struct{ name, value string }{
+		{"Name", known.Name},
+		{"Template", strings.TrimSpace(known.Alias + " " + known.TemplateID)},
+		{"Reason", known.Reason},
+		{"Time", event.At.UTC().Format("2006-01-02 15:04:05 UTC")},
+	} {
+		if line.value != "" {
+			lines = append(lines, line.name+": "+plain(line.value))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// plain makes a client's text one line that calls nobody: "<", ">" and "@" are
+// what chats read as mentions and links.
+func plain(value string) string {
+	value = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		case r == '<':
+			return '‹'
+		case r == '>':
+			return '›'
+		case r == '@':
+			return '＠'
+		default:
+			return r
+		}
+	}, strings.ToValidUTF8(value, "\uFFFD"))
+	if len(value) > maxLineBytes {
+		value = strings.ToValidUTF8(value[:maxLineBytes], "") + "…"
+	}
+	return value
+}
