@@ -186,11 +186,16 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Tells all control planes of a change to what hosts there are.
+-- Tells all control planes of a change to what hosts there are, or which host's
+-- connections must end because a certificate of its was revoked.
 -- +goose StatementBegin
 CREATE FUNCTION host_announce() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('wrenn_hosts', '');
+    IF TG_TABLE_NAME = 'host_certificates' THEN
+        PERFORM pg_notify('wrenn_hosts', NEW.host_id::text);
+    ELSE
+        PERFORM pg_notify('wrenn_hosts', '');
+    END IF;
     RETURN NULL;
 END $$;
 -- +goose StatementEnd

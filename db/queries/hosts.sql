@@ -6,11 +6,15 @@ ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
 RETURNING *;
 
 -- name: JoinHost :one
--- A machine that joins again under its name is the same host, unless it is retired.
+-- A machine may join again under its name as long as it has not been reached.
 INSERT INTO hosts (id, name, address, tags, vcpu_overcommit, memory_overcommit, disk_overcommit)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (name) DO NOTHING
+ON CONFLICT (name) DO UPDATE SET address = EXCLUDED.address, tags = EXCLUDED.tags WHERE hosts.state = 'pending'
 RETURNING *;
+
+-- name: FreeHostName :exec
+-- Lets another machine have the name of one that is retired.
+UPDATE hosts SET name = name || ' (retired ' || id || ')' WHERE id = $1;
 
 -- name: UpdateHost :one
 UPDATE hosts SET version = $2, driver = $3, accelerator = $4, cpu_count = $5,
@@ -67,6 +71,13 @@ SELECT * FROM hosts WHERE name = $1;
 -- name: ListHosts :many
 SELECT * FROM hosts WHERE state <> 'retired' ORDER BY name;
 
+-- name: GetHostLoad :one
+SELECT sqlc.embed(h), sqlc.embed(l),
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.id = $1 AND h.state <> 'retired';
+
 -- name: ListHostLoads :many
 SELECT sqlc.embed(h), sqlc.embed(l),
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
@@ -88,14 +99,15 @@ SELECT s.host_id, s.placement_group, count(*)::integer AS members FROM sandboxes
 WHERE s.occupies AND s.placement_group <> '' GROUP BY s.host_id, s.placement_group;
 
 -- name: LockHostRoom :one
--- Holds the host's row until the placement commits, so that nobody else can
--- promise the same room. It answers nothing where there is none.
+-- Holds the host's room until the placement commits, so that nobody else can
+-- promise it, and its state, so that a host that is drained has no placement under
+-- way. It answers nothing where there is no room.
 SELECT l.* FROM host_loads l JOIN hosts h ON h.id = l.host_id
 WHERE l.host_id = @host_id AND h.state = 'ready'
     AND (l.vcpu_allocated + @vcpu_count::bigint <= l.vcpu_capacity OR @vcpu_count::bigint = 0)
     AND (l.memory_mib_allocated + @memory_mib::bigint <= l.memory_mib_capacity OR @memory_mib::bigint = 0)
     AND (l.disk_mib_allocated + @disk_mib::bigint <= l.disk_mib_capacity OR @disk_mib::bigint = 0)
-FOR UPDATE OF l;
+FOR UPDATE OF l FOR SHARE OF h;
 
 -- name: HostHasGroup :one
 SELECT EXISTS (

@@ -123,6 +123,17 @@ var rules = map[string]auth.Rule{
 	"GET /teams/{teamID}/usage":       auth.InTeam(auth.UsageRead),
 	"GET /teams/{teamID}/limits":      auth.InTeam(auth.UsageRead),
 
+	"POST /hosts/tokens": auth.ByAdmin(),
+	// A token is its own credential, and so is a signature with a host's key.
+	"POST /hosts/join":             auth.Public(),
+	"POST /hosts/renew":            auth.Public(),
+	"GET /hosts":                   auth.ByAdmin(),
+	"GET /hosts/{hostID}":          auth.ByAdmin(),
+	"DELETE /hosts/{hostID}":       auth.ByAdmin(),
+	"POST /hosts/{hostID}/drain":   auth.ByAdmin(),
+	"POST /hosts/{hostID}/undrain": auth.ByAdmin(),
+	"POST /hosts/{hostID}/revoke":  auth.ByAdmin(),
+
 	"GET /nodes":           auth.ByAdmin(),
 	"GET /nodes/{nodeID}":  auth.ByAdmin(),
 	"POST /nodes/{nodeID}": auth.ByAdmin(),

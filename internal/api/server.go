@@ -57,6 +57,8 @@ type Server struct {
 	Sandboxes     Sandboxes
 	Templates     Templates
 	TeamMetrics   TeamMetrics
+	Hosts         Hosts
+	Usage         Usage
 	Identity      *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string
@@ -100,6 +102,8 @@ func (s *Server) Handler() http.Handler {
 		s.routeTeams(router)
 		s.routeKeys(router)
 		s.routeSandboxes(router)
+		s.routeHosts(router)
+		s.routeUsage(router)
 		s.routeEvents(router)
 		s.routeAudit(router)
 		s.routeChannels(router)

@@ -26,7 +26,7 @@ type connection struct {
 // because the transports know only a name for it.
 func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	target := targetOf(ctx)
-	raw, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, target.Network, target.Address)
+	raw, err := target.dial(ctx)
 	if err != nil {
 		return nil, &dialError{cause: err}
 	}
@@ -38,6 +38,13 @@ func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, e
 	}
 	c.open[target.SandboxID][conn] = struct{}{}
 	return conn, nil
+}
+
+func (t Target) dial(ctx context.Context) (net.Conn, error) {
+	if t.Dial != nil {
+		return t.Dial(ctx, isMarkedGRPC(ctx))
+	}
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, t.Network, t.Address)
 }
 
 func (c *connections) closeAll(sandboxID string) {

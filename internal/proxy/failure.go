@@ -52,7 +52,7 @@ func failureOf(target Target, err error) Failure {
 	switch {
 	case !errors.As(err, &dial):
 		failure.Message = "The sandbox closed the connection before it answered"
-	case target.Network == "unix":
+	case target.Dial != nil || target.Network == "unix":
 		failure.Message = "The host of the sandbox cannot be reached at the moment"
 		failure.Code = http.StatusServiceUnavailable
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -27,8 +27,8 @@ const (
 	TLSHeader     = "Wrenn-Sandbox-Tls"
 )
 
-// Target is one port of one sandbox and what to dial to reach it from here:
-// "unix" and a host agent's traffic socket, or "tcp" and a guest's address.
+// Target is one port of one sandbox and what to dial to reach it from here: a
+// host, or "tcp" and a guest's address.
 type Target struct {
 	SandboxID string
 	Port      uint16
@@ -37,6 +37,9 @@ type Target struct {
 	// TLS is spoken to the port, whose certificate is not checked: that it is the
 	// guest's is known by its address.
 	TLS bool
+	// Dial, where it is set, opens the connections instead, for HTTP/2 or HTTP/1.1.
+	// Address then only tells places apart.
+	Dial func(ctx context.Context, http2 bool) (net.Conn, error)
 }
 
 func (t Target) scheme() string {
@@ -146,8 +149,10 @@ func (f *Forwarder) transport(choose func(*http.Protocols)) *http.Transport {
 // grpcOverHTTP2 marks an outgoing request whose incoming side was gRPC over HTTP/2.
 type grpcOverHTTP2 struct{}
 
-func isGRPC(r *http.Request) bool {
-	marked, _ := r.Context().Value(grpcOverHTTP2{}).(bool)
+func isGRPC(r *http.Request) bool { return isMarkedGRPC(r.Context()) }
+
+func isMarkedGRPC(ctx context.Context) bool {
+	marked, _ := ctx.Value(grpcOverHTTP2{}).(bool)
 	return marked
 }
 

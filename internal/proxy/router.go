@@ -9,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -27,6 +29,11 @@ type Resumer interface {
 	ResumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error)
 }
 
+// Hosts finds the way to a host; nil where it is not known.
+type Hosts interface {
+	Link(hostID uuid.UUID) *host.Link
+}
+
 // Router sends the requests that name a sandbox to its host, and leaves all
 // others to the control API.
 type Router struct {
@@ -34,9 +41,8 @@ type Router struct {
 	Resumer   Resumer
 	Tokens    Tokens
 	Forwarder *Forwarder
-	// TrafficSocket is the host agent's socket for traffic.
-	TrafficSocket string
-	Log           *slog.Logger
+	Hosts     Hosts
+	Log       *slog.Logger
 }
 
 // Before returns a handler that routes requests to sandboxes and hands those that
@@ -79,7 +85,12 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		return
 	}
 	prepare(r, to, sandbox.Network)
-	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Network: "unix", Address: t.TrafficSocket})
+	link := t.Hosts.Link(sandbox.HostID)
+	if link == nil {
+		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The host of the sandbox cannot be reached at the moment")
+		return
+	}
+	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic})
 }
 
 // resume brings a sandbox back for a request, or answers why it cannot.

@@ -21,7 +21,8 @@ type Config struct {
 	// Domain is what sandboxes' host names end in, with a port where it is not the
 	// scheme's own.
 	Domain string
-	// HostAgentSocket and HostTrafficSocket are the local host agent's.
+	// HostAgentSocket and HostTrafficSocket are the host agent's on this machine;
+	// empty where there is none.
 	HostAgentSocket   string
 	HostTrafficSocket string
 	// SecretKeyFile holds the key that sandboxes' tokens are derived from.
@@ -67,8 +68,8 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 	config := Config{
 		Listen:              r.text("WRENN_LISTEN", defaultListen),
 		DatabaseURL:         r.required("DATABASE_URL"),
-		HostAgentSocket:     r.required("WRENN_HOST_AGENT_SOCKET"),
-		HostTrafficSocket:   r.required("WRENN_HOST_TRAFFIC_SOCKET"),
+		HostAgentSocket:     r.text("WRENN_HOST_AGENT_SOCKET", ""),
+		HostTrafficSocket:   r.text("WRENN_HOST_TRAFFIC_SOCKET", ""),
 		SecretKeyFile:       r.required("WRENN_SECRET_KEY_FILE"),
 		BootstrapAPIKeyFile: r.text("WRENN_BOOTSTRAP_API_KEY_FILE", ""),
 		PauseOnShutdown:     r.boolean("WRENN_PAUSE_ON_SHUTDOWN"),
@@ -81,6 +82,10 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		ChannelNetworks:     r.networks("WRENN_CHANNEL_NETWORKS"),
 		EventRetention:      r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
 		AuditRetention:      r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),
+	}
+	if config.HostAgentSocket != "" || config.HostTrafficSocket != "" {
+		r.required("WRENN_HOST_AGENT_SOCKET")
+		r.required("WRENN_HOST_TRAFFIC_SOCKET")
 	}
 	_, port, err := net.SplitHostPort(config.Listen)
 	if err != nil {

@@ -58,7 +58,18 @@ func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
 	for name := range environment {
 		require.ErrorContains(t, err, name+" ")
 	}
-	for name := range complete() {
+	for _, name := range []string{"DATABASE_URL", "WRENN_SECRET_KEY_FILE"} {
 		require.ErrorContains(t, err, name+" is not set")
 	}
+}
+
+func TestFromEnvironment_WantsBothSocketsOfAHostAgentOrNone(t *testing.T) {
+	t.Parallel()
+	environment := complete()
+	delete(environment, "WRENN_HOST_TRAFFIC_SOCKET")
+	_, err := read(environment)
+	require.ErrorContains(t, err, "WRENN_HOST_TRAFFIC_SOCKET is not set")
+	delete(environment, "WRENN_HOST_AGENT_SOCKET")
+	_, err = read(environment)
+	require.NoError(t, err)
 }

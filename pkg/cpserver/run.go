@@ -51,12 +51,14 @@ type server struct {
 	channels  *channels.Service
 	workers   *river.Workers
 	jobs      *river.Client[pgx.Tx]
-	host      *host.Client
+	host      *host.Link
 	hostID    uuid.UUID
 	fleet     *service.Fleet
 	placement *service.Placement
 	sandboxes *service.Sandboxes
 	hostSync  *service.HostSync
+	hosts     *service.HostRegistry
+	followers *service.Followers
 	forwarder *proxy.Forwarder
 	api       *api.Server
 	http      *http.Server
@@ -92,6 +94,7 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"make sure of the default team", s.bootstrapTeam},
 		{"register the local host", s.registerHost},
 		{"build services", s.buildServices},
+		{"build the fleet of hosts", s.buildFleet},
 		{"build identity", s.buildIdentity},
 		{"follow events", s.followEvents},
 		{"open the job queue", s.openJobs},

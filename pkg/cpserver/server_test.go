@@ -203,3 +203,21 @@ func eventually(t *testing.T, what string, check func() bool) {
 	t.Helper()
 	require.Eventually(t, check, patience, 20*time.Millisecond, what)
 }
+
+// trySend is for servers that may be down.
+func (p *controlPlane) trySend(method, path, body string) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, p.url+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("X-Api-Key", p.key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, content}, err
+}

@@ -18,7 +18,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -98,25 +97,15 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) registerHost(ctx context.Context) error {
-	row, err := s.queries.EnsureHost(ctx, db.EnsureHostParams{ID: uuid.New(), Name: localHost})
-	if err != nil {
-		return fmt.Errorf("store host: %w", err)
-	}
-	s.hostID, s.host = row.ID, host.NewClient(s.config.HostAgentSocket)
-	s.fleet = &service.Fleet{}
-	s.fleet.Put(s.hostID, s.host)
-	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
-	return nil
-}
-
 func (s *server) buildServices(context.Context) error {
 	s.placement = service.NewPlacement(s.pool, scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), s.log) //nolint:gosec // dice
 	s.sandboxes = &service.Sandboxes{
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 	}
-	s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
+	if s.host != nil {
+		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
+	}
 	s.forwarder = proxy.NewForwarder(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
@@ -131,6 +120,9 @@ func (s *server) buildServices(context.Context) error {
 // firstSync learns what the host has before the first request can ask for it. A
 // host that is not up yet is followed from the background.
 func (s *server) firstSync(ctx context.Context) error {
+	if s.hostSync == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, firstSyncTimeout)
 	defer cancel()
 	err := s.hostSync.Sync(ctx)
@@ -144,12 +136,15 @@ func (s *server) firstSync(ctx context.Context) error {
 func (s *server) startWork(context.Context) error {
 	s.onTearDown(s.pauseAll)
 	sampler := &service.Sampler{Queries: s.queries, Sources: s.fleet.Samples, Sandboxes: s.sandboxes, Log: s.log}
-	s.background(s.placement.Run, s.hostSync.Run, s.sandboxes.Reap, sampler.Run)
+	if s.hostSync != nil {
+		s.background(s.hostSync.Run)
+	}
+	s.background(s.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run)
 	return nil
 }
 
 func (s *server) pauseAll(ctx context.Context) error {
-	if !s.config.PauseOnShutdown {
+	if !s.config.PauseOnShutdown || s.host == nil {
 		return nil
 	}
 	s.log.Info("pausing what runs")
@@ -170,7 +165,7 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	router := &proxy.Router{
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
-		TrafficSocket: s.config.HostTrafficSocket, Log: s.log,
+		Hosts: s.fleet, Log: s.log,
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

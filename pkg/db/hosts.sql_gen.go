@@ -210,6 +210,16 @@ func (q *Queries) FollowHosts(ctx context.Context, arg FollowHostsParams) error 
 	return err
 }
 
+const freeHostName = `-- name: FreeHostName :exec
+UPDATE hosts SET name = name || ' (retired ' || id || ')' WHERE id = $1
+`
+
+// Lets another machine have the name of one that is retired.
+func (q *Queries) FreeHostName(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, freeHostName, id)
+	return err
+}
+
 const getHost = `-- name: GetHost :one
 SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit FROM hosts WHERE id = $1
 `
@@ -237,6 +247,62 @@ func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
 		&i.VCPUOvercommit,
 		&i.MemoryOvercommit,
 		&i.DiskOvercommit,
+	)
+	return i, err
+}
+
+const getHostLoad = `-- name: GetHostLoad :one
+SELECT h.id, h.name, h.version, h.driver, h.accelerator, h.cpu_count, h.memory_total_bytes, h.disk_total_bytes, h.created_at, h.last_seen_at, h.state, h.state_changed_at, h.drain_wanted, h.address, h.tags, h.follower, h.vcpu_overcommit, h.memory_overcommit, h.disk_overcommit, l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.id = $1 AND h.state <> 'retired'
+`
+
+type GetHostLoadRow struct {
+	Host          Host
+	HostLoad      HostLoad
+	StartingCount int32
+	PausedCount   int32
+}
+
+func (q *Queries) GetHostLoad(ctx context.Context, id uuid.UUID) (GetHostLoadRow, error) {
+	row := q.db.QueryRow(ctx, getHostLoad, id)
+	var i GetHostLoadRow
+	err := row.Scan(
+		&i.Host.ID,
+		&i.Host.Name,
+		&i.Host.Version,
+		&i.Host.Driver,
+		&i.Host.Accelerator,
+		&i.Host.CPUCount,
+		&i.Host.MemoryTotalBytes,
+		&i.Host.DiskTotalBytes,
+		&i.Host.CreatedAt,
+		&i.Host.LastSeenAt,
+		&i.Host.State,
+		&i.Host.StateChangedAt,
+		&i.Host.DrainWanted,
+		&i.Host.Address,
+		&i.Host.Tags,
+		&i.Host.Follower,
+		&i.Host.VCPUOvercommit,
+		&i.Host.MemoryOvercommit,
+		&i.Host.DiskOvercommit,
+		&i.HostLoad.HostID,
+		&i.HostLoad.VCPUCapacity,
+		&i.HostLoad.MemoryMiBCapacity,
+		&i.HostLoad.DiskMiBCapacity,
+		&i.HostLoad.VCPUAllocated,
+		&i.HostLoad.MemoryMiBAllocated,
+		&i.HostLoad.DiskMiBAllocated,
+		&i.HostLoad.SandboxCount,
+		&i.HostLoad.MemoryAvailableBytes,
+		&i.HostLoad.DiskAvailableBytes,
+		&i.HostLoad.CreateSuccesses,
+		&i.HostLoad.CreateFailures,
+		&i.StartingCount,
+		&i.PausedCount,
 	)
 	return i, err
 }
@@ -273,7 +339,7 @@ func (q *Queries) HostHasGroup(ctx context.Context, arg HostHasGroupParams) (boo
 const joinHost = `-- name: JoinHost :one
 INSERT INTO hosts (id, name, address, tags, vcpu_overcommit, memory_overcommit, disk_overcommit)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (name) DO NOTHING
+ON CONFLICT (name) DO UPDATE SET address = EXCLUDED.address, tags = EXCLUDED.tags WHERE hosts.state = 'pending'
 RETURNING id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit
 `
 
@@ -287,7 +353,7 @@ type JoinHostParams struct {
 	DiskOvercommit   float32
 }
 
-// A machine that joins again under its name is the same host, unless it is retired.
+// A machine may join again under its name as long as it has not been reached.
 func (q *Queries) JoinHost(ctx context.Context, arg JoinHostParams) (Host, error) {
 	row := q.db.QueryRow(ctx, joinHost,
 		arg.ID,
@@ -525,7 +591,7 @@ WHERE l.host_id = $1 AND h.state = 'ready'
     AND (l.vcpu_allocated + $2::bigint <= l.vcpu_capacity OR $2::bigint = 0)
     AND (l.memory_mib_allocated + $3::bigint <= l.memory_mib_capacity OR $3::bigint = 0)
     AND (l.disk_mib_allocated + $4::bigint <= l.disk_mib_capacity OR $4::bigint = 0)
-FOR UPDATE OF l
+FOR UPDATE OF l FOR SHARE OF h
 `
 
 type LockHostRoomParams struct {
@@ -535,8 +601,9 @@ type LockHostRoomParams struct {
 	DiskMiB   int64
 }
 
-// Holds the host's row until the placement commits, so that nobody else can
-// promise the same room. It answers nothing where there is none.
+// Holds the host's room until the placement commits, so that nobody else can
+// promise it, and its state, so that a host that is drained has no placement under
+// way. It answers nothing where there is no room.
 func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (HostLoad, error) {
 	row := q.db.QueryRow(ctx, lockHostRoom,
 		arg.HostID,

@@ -50,6 +50,25 @@ func (f *Fleet) Samples() map[uuid.UUID]SampleSource {
 	return sources
 }
 
+// Link is the way to a host; nil where it is not known.
+func (f *Fleet) Link(hostID uuid.UUID) *host.Link {
+	f.mutex.RLock()
+	defer f.mutex.RUnlock()
+	link, _ := f.agents[hostID].(*host.Link)
+	return link
+}
+
+// remove forgets a host and ends every connection to it.
+func (f *Fleet) remove(hostID uuid.UUID) {
+	link := f.Link(hostID)
+	f.mutex.Lock()
+	delete(f.agents, hostID)
+	f.mutex.Unlock()
+	if link != nil {
+		link.Close()
+	}
+}
+
 // away is a host that cannot be reached.
 type away struct{}
 

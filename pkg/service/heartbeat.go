@@ -46,20 +46,17 @@ func (h *HostSync) measure(ctx context.Context) (db.Host, error) {
 	if err != nil {
 		return db.Host{}, err
 	}
-	var seen db.Host
-	err = pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
-		seen, err = queries.UpdateHost(ctx, db.UpdateHostParams{
-			ID: h.HostID, Version: info.Version, Driver: info.Driver, Accelerator: info.Accelerator,
-			CPUCount: info.CPUCount, MemoryTotalBytes: info.MemoryTotalBytes, DiskTotalBytes: info.DiskTotalBytes,
-		})
-		if err != nil {
-			return err
-		}
-		return queries.UpdateHostLoad(ctx, db.UpdateHostLoadParams{
+	// No transaction: a placement locks these two rows in the other order.
+	queries := db.New(h.Pool)
+	seen, err := queries.UpdateHost(ctx, db.UpdateHostParams{
+		ID: h.HostID, Version: info.Version, Driver: info.Driver, Accelerator: info.Accelerator,
+		CPUCount: info.CPUCount, MemoryTotalBytes: info.MemoryTotalBytes, DiskTotalBytes: info.DiskTotalBytes,
+	})
+	if err == nil {
+		err = queries.UpdateHostLoad(ctx, db.UpdateHostLoadParams{
 			HostID: h.HostID, MemoryAvailableBytes: info.MemoryAvailableBytes, DiskAvailableBytes: info.DiskAvailableBytes,
 		})
-	})
+	}
 	if err != nil {
 		return db.Host{}, fmt.Errorf("record a heartbeat of host %s: %w", h.HostID, err)
 	}

@@ -1,0 +1,44 @@
+package cpserver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// registerHost makes the host on this machine known, where there is one.
+func (s *server) registerHost(ctx context.Context) error {
+	s.fleet = &service.Fleet{}
+	if s.config.HostAgentSocket == "" {
+		return nil
+	}
+	row, err := s.queries.EnsureHost(ctx, db.EnsureHostParams{ID: uuid.New(), Name: localHost})
+	if err != nil {
+		return fmt.Errorf("store host: %w", err)
+	}
+	s.hostID, s.host = row.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
+	s.fleet.Put(s.hostID, s.host)
+	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
+	return nil
+}
+
+// buildFleet makes what lets other machines be hosts.
+func (s *server) buildFleet(ctx context.Context) error {
+	ca, err := service.OpenAuthority(ctx, s.queries, s.keyring)
+	if err != nil {
+		return err
+	}
+	s.hosts = &service.HostRegistry{
+		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: service.DefaultOvercommit, Log: s.log,
+	}
+	s.api.Hosts, s.api.Usage = s.hosts, &service.Usage{Queries: s.queries}
+	s.followers = &service.Followers{
+		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Log: s.log,
+	}
+	return s.followers.Load(ctx)
+}
