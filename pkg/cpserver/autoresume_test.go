@@ -21,9 +21,12 @@ func (p *controlPlane) pausedWith(t *testing.T, create, pause string) sandbox {
 
 const autoResumed = `{"templateID":"base","timeout":900,"autoPause":true,"autoResume":{"enabled":true}}`
 
+// Two control planes over one database and one host are one.
 func TestAutoResume_BringsASandboxBackOnceForManyRequests(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, echoGuest)
+	replica := &controlPlane{key: p.key, config: p.config, agent: p.agent, pool: p.pool}
+	replica.start(t)
 	s := p.pausedWith(t, autoResumed, `{}`)
 	var resumes atomic.Int32
 	p.agent.Before(func(_ context.Context, operation, _ string) error {
@@ -36,19 +39,20 @@ func TestAutoResume_BringsASandboxBackOnceForManyRequests(t *testing.T) {
 	statuses := make([]int, clients)
 	var requests sync.WaitGroup
 	for i := range clients {
-		requests.Go(func() { statuses[i] = p.send(t, http.MethodGet, "/", "", at(s.SandboxID, 8080)).status })
+		through := []*controlPlane{p, replica}[i%2]
+		requests.Go(func() { statuses[i] = through.send(t, http.MethodGet, "/", "", at(s.SandboxID, 8080)).status })
 	}
 	requests.Wait()
 	for _, status := range statuses {
 		require.Equal(t, http.StatusOK, status)
 	}
 	require.EqualValues(t, 1, resumes.Load())
-	now := p.get(t, s.SandboxID)
+	now := replica.get(t, s.SandboxID)
 	require.Equal(t, "running", now.State)
 	require.WithinDuration(t, time.Now().Add(15*time.Minute), now.EndAt, time.Minute, "as long as was asked for at first")
 }
 
-func TestAutoResume_TakesATrafficThatMayPass(t *testing.T) {
+func TestAutoResume_NeedsTrafficThatMayPass(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, echoGuest)
 	const notPublic = `{"templateID":"base","autoPause":true,"autoResume":{"enabled":true},"network":{"allowPublicTraffic":false}}`
