@@ -134,6 +134,13 @@ func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, refused.status)
 
 	p.mutex.Lock()
+	p.claims["nonce"] = "of another attempt"
+	p.mutex.Unlock()
+	require.Equal(t, http.StatusUnauthorized, b.goThrough(t, "corp").status)
+	p.knows("1", "eve@example.com", true)
+	require.Equal(t, http.StatusFound, b.goThrough(t, "corp").status)
+
+	p.mutex.Lock()
 	p.audience = "another client"
 	p.mutex.Unlock()
 	require.Equal(t, http.StatusUnauthorized, b.goThrough(t, "corp").status)

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
@@ -27,7 +28,7 @@ func TestAddress_BelievesOnlyProxiesThatAreTrusted(t *testing.T) {
 		{"[::ffff:127.0.0.1]:5", "2001:db8::1", "2001:db8::1"},
 		{"[2001:db8::2]:5", "203.0.113.9", "2001:db8::2"},
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = test.peer
 		if test.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", test.forwarded)

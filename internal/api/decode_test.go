@@ -32,7 +32,7 @@ func decodeText(body string) (decodedBody, error) {
 func TestDecode_RefusesWhatIsNotOneObjectOfKnownFieldsAndNamesTheField(t *testing.T) {
 	t.Parallel()
 	for body, message := range map[string]string{
-		`{"name":"a","nmae":"b"}`:                 "nmae: there is no such field",
+		`{"name":"a","title":"b"}`:                "title: there is no such field",
 		`{"inner":{"size":1,"colour":2}}`:         "colour: there is no such field",
 		`{"name":"a","name":"b"}`:                 "name: the field comes twice",
 		`{"tags":{"x":"1","y":"2","x":"3"}}`:      "x: the field comes twice",

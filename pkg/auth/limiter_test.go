@@ -39,7 +39,7 @@ func TestLimiter_RemembersABoundedNumber(t *testing.T) {
 	limiter.now = func() time.Time { return now }
 	for i := range 2 * maxLimited {
 		require.NoError(t, limiter.Take(strconv.Itoa(i)))
-		require.True(t, len(limiter.paid) <= maxLimited)
+		require.LessOrEqual(t, len(limiter.paid), maxLimited)
 	}
 	now = now.Add(2 * time.Hour)
 	for i := 0; len(limiter.paid) > 1; i++ {

@@ -17,7 +17,7 @@ import (
 // IssueAccessToken makes an access token for a user. The token itself is answered
 // here and never again.
 func (s *Service) IssueAccessToken(ctx context.Context, userID uuid.UUID, name string, expires *time.Time) (string, db.AccessToken, error) {
-	name, err := checkName("name", name)
+	name, err := checkName(name)
 	if err != nil {
 		return "", db.AccessToken{}, err
 	}

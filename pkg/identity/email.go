@@ -25,15 +25,15 @@ func Email(field, text string) (string, error) {
 }
 
 // checkName checks what a person calls themselves, a team or a key.
-func checkName(field, name string) (string, error) {
+func checkName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
 	case name == "":
-		return "", fault.New(fault.Invalid, "%s is missing", field)
+		return "", fault.New(fault.Invalid, "name is missing")
 	case utf8.RuneCountInString(name) > longestName:
-		return "", fault.New(fault.Invalid, "%s must have at most %d characters", field, longestName)
+		return "", fault.New(fault.Invalid, "name must have at most %d characters", longestName)
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, isControl):
-		return "", fault.New(fault.Invalid, "%s must not contain control characters", field)
+		return "", fault.New(fault.Invalid, "name must not contain control characters")
 	}
 	return name, nil
 }

@@ -98,7 +98,7 @@ func (s *Service) newExternalUser(ctx context.Context, queries *db.Queries, sign
 	if len(invitations) == 0 && !signUp {
 		return db.User{}, errNoAccount
 	}
-	if name, err = checkName("name", name); err != nil {
+	if name, err = checkName(name); err != nil {
 		name, _, _ = strings.Cut(email, "@")
 	}
 	user, err := createUser(ctx, queries, db.CreateUserParams{ID: uuid.New(), Email: email, Name: name})

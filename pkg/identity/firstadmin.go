@@ -104,7 +104,7 @@ func (s *Service) newUser(ctx context.Context, wanted NewUser) (db.CreateUserPar
 	if err != nil {
 		return db.CreateUserParams{}, err
 	}
-	name, err := checkName("name", wanted.Name)
+	name, err := checkName(wanted.Name)
 	if err != nil {
 		return db.CreateUserParams{}, err
 	}

@@ -28,7 +28,7 @@ type NewKey struct {
 // IssueKey makes an API key for a team. It can do nothing that its maker cannot.
 // The key itself is answered here and never again.
 func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (string, db.APIKey, error) {
-	name, err := checkName("name", wanted.Name)
+	name, err := checkName(wanted.Name)
 	if err != nil {
 		return "", db.APIKey{}, err
 	}
@@ -106,7 +106,7 @@ func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]db.ListAPIKeysR
 
 // RenameKey changes an API key's name.
 func (s *Service) RenameKey(ctx context.Context, teamID, keyID uuid.UUID, name string) error {
-	name, err := checkName("name", name)
+	name, err := checkName(name)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (s *Service) User(ctx context.Context, userID uuid.UUID) (db.User, error) {
 
 // RenameUser changes what a user is called.
 func (s *Service) RenameUser(ctx context.Context, userID uuid.UUID, name string) error {
-	name, err := checkName("name", name)
+	name, err := checkName(name)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]db.ListTeamsOf
 
 // CreateTeam makes a team and its maker the owner.
 func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (db.Team, error) {
-	name, err := checkName("name", name)
+	name, err := checkName(name)
 	if err != nil {
 		return db.Team{}, err
 	}
@@ -77,7 +77,7 @@ func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string)
 
 // RenameTeam changes a team's name.
 func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (db.Team, error) {
-	name, err := checkName("name", name)
+	name, err := checkName(name)
 	if err != nil {
 		return db.Team{}, err
 	}
