@@ -1,7 +1,8 @@
 -- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
-    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
+    forked_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 RETURNING *;
 
 -- name: GetSandbox :one
@@ -59,7 +60,9 @@ UPDATE sandboxes SET end_at = now() + @delay::interval WHERE id = @id AND state 
 
 -- name: ClaimExpired :many
 -- Served by the index sandboxes_by_end. SKIP LOCKED lets replicas share the work.
+-- The reason says why even where somebody else comes to finish the kill.
 UPDATE sandboxes SET state = CASE WHEN auto_pause THEN 'pausing' ELSE 'killing' END,
+    reason = CASE WHEN auto_pause THEN reason ELSE 'its time was over' END,
     version = version + 1, claimant = @claimant, state_changed_at = now()
 WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()

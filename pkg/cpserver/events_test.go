@@ -49,7 +49,7 @@ func (p *controlPlane) stream(t *testing.T, query string, header http.Header) *e
 	s.close = func() {
 		cancel()
 		_ = response.Body.Close()
-		for range s.lines { //nolint:revive // waits for the reader's end
+		for range s.lines {
 		}
 	}
 	t.Cleanup(s.close)

@@ -186,6 +186,7 @@ type Sandbox struct {
 	AutoPauseMemory     bool
 	AutoResume          bool
 	WithoutMemory       bool
+	ForkedFrom          string
 }
 
 type SandboxLog struct {

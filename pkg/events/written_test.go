@@ -51,13 +51,14 @@ func TestEvents_AreWrittenForEachStepOfASandbox(t *testing.T) {
 			[]string{"running", "pausing", "paused", "resuming", "running", "killing", "killed/killed by its team"},
 			[]events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxResumed, events.SandboxKilled},
 		},
-		"its time is over":     {[]string{"running", "killing", "killed/its time was over"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
-		"never ran":            {[]string{"failed/not created"}, []events.Type{events.SandboxFailed}},
-		"given up":             {[]string{"killing/not created", "killed/not created"}, []events.Type{events.SandboxFailed}},
-		"a pause that failed":  {[]string{"running", "pausing", "running"}, []events.Type{events.SandboxStarted}},
-		"a resume that failed": {[]string{"running", "paused", "resuming", "paused"}, []events.Type{events.SandboxStarted, events.SandboxPaused}},
-		"paused by its host":   {[]string{"running", "paused", "running"}, []events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxResumed}},
-		"the same again":       {[]string{"running", "running"}, []events.Type{events.SandboxStarted}},
+		"its time is over":      {[]string{"running", "killing", "killed/its time was over"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
+		"somebody else ends it": {[]string{"running", "killing/its time was over", "killed"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
+		"never ran":             {[]string{"failed/not created"}, []events.Type{events.SandboxFailed}},
+		"given up":              {[]string{"killing/not created", "killed/not created"}, []events.Type{events.SandboxFailed}},
+		"a pause that failed":   {[]string{"running", "pausing", "running"}, []events.Type{events.SandboxStarted}},
+		"a resume that failed":  {[]string{"running", "paused", "resuming", "paused"}, []events.Type{events.SandboxStarted, events.SandboxPaused}},
+		"paused by its host":    {[]string{"running", "paused", "running"}, []events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxResumed}},
+		"the same again":        {[]string{"running", "running"}, []events.Type{events.SandboxStarted}},
 	} {
 		team, id := newTeam(t, pool), "i"+uuid.NewString()[:8]
 		exec(t, pool, `INSERT INTO sandboxes (id, team_id, host_id, template_id, build_id, state, end_at, auto_pause, vcpu_count, memory_mib, disk_mib, envd_version)
@@ -120,4 +121,46 @@ func TestEvents_AreWrittenForTemplatesKeysAndChannels(t *testing.T) {
 	}, written(t, pool, team))
 	exec(t, pool, `DELETE FROM teams WHERE id = $1`, team)
 	require.Contains(t, written(t, pool, team), events.KeyRevoked, "events outlive what they tell of")
+}
+
+func TestEvents_TellOfForksOnceTheyRun(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	host, team := uuid.New(), newTeam(t, pool)
+	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, host)
+	for _, fork := range []string{"ifork0001", "ifork0002"} {
+		exec(t, pool, `INSERT INTO sandboxes (id, team_id, host_id, template_id, build_id, state, end_at, auto_pause, vcpu_count, memory_mib, disk_mib, envd_version, forked_from)
+			VALUES ($1, $2, $3, 'base', $4, 'creating', now(), false, 1, 1, 1, '', 'iparent01')`, fork, team, host, uuid.New())
+	}
+	exec(t, pool, `UPDATE sandboxes SET state = 'running' WHERE id = 'ifork0001'`)
+	exec(t, pool, `UPDATE sandboxes SET state = 'failed' WHERE id = 'ifork0002'`)
+	ofParent, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{ResourceID: "iparent01"}, 10)
+	require.NoError(t, err)
+	require.Len(t, ofParent, 1)
+	require.Equal(t, events.SandboxForked, ofParent[0].Type)
+	require.JSONEq(t, `{"forkID": "ifork0001"}`, string(ofParent[0].Data))
+}
+
+func TestEvents_AreWrittenForMembersAndHosts(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	team, user, host := newTeam(t, pool), uuid.New(), uuid.New()
+	exec(t, pool, `INSERT INTO users (id, email) VALUES ($1, 'ada@example.com')`, user)
+	for range 2 {
+		exec(t, pool, `INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, 'member')`, team, user)
+		exec(t, pool, `UPDATE team_members SET role = 'admin'`)
+		exec(t, pool, `DELETE FROM team_members`)
+	}
+	exec(t, pool, `INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, 'member')`, team, user)
+	exec(t, pool, `DELETE FROM teams WHERE id = $1`, team)
+	once := []events.Type{events.MemberAdded, events.MemberUpdated, events.MemberRemoved}
+	require.Equal(t, append(append(once, once...), events.MemberAdded), written(t, pool, team))
+
+	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, host)
+	for _, state := range []string{"ready", "ready", "draining", "unreachable", "retired"} {
+		exec(t, pool, `UPDATE hosts SET state = $1`, state)
+	}
+	require.Equal(t, []events.Type{
+		events.HostRegistered, events.HostReady, events.HostDraining, events.HostUnreachable, events.HostRetired,
+	}, written(t, pool, events.Installation))
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -104,7 +105,7 @@ func (s shelf) ListSealed(_ context.Context, notWith seal.KeyID, after string, l
 			found = append(found, value)
 		}
 	}
-	slices.SortFunc(found, func(a, b seal.Stored) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	slices.SortFunc(found, func(a, b seal.Stored) int { return strings.Compare(a.ID, b.ID) })
 	return found[:min(len(found), int(limit))], nil
 }
 

@@ -118,7 +118,7 @@ func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent 
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: parent.AutoPause,
 		AllowInternetAccess: parent.AllowInternetAccess, Network: parent.Network, Metadata: parent.Metadata,
 		VCPUCount: parent.VCPUCount, MemoryMiB: parent.MemoryMiB, DiskMiB: parent.DiskMiB, EnvdVersion: parent.EnvdVersion,
-		AutoPauseMemory: parent.AutoPauseMemory, AutoResume: parent.AutoResume,
+		AutoPauseMemory: parent.AutoPauseMemory, AutoResume: parent.AutoResume, ForkedFrom: parent.ID,
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)
