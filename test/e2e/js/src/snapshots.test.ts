@@ -37,7 +37,7 @@ async function countIn(sandbox: Sandbox): Promise<number> {
 async function startCounting(sandbox: Sandbox): Promise<void> {
   await sandbox.files.write("/tmp/counter.py", counter);
   await sandbox.commands.run("python3 /tmp/counter.py", { background: true, timeoutMs: 0 });
-  await eventually("the counter", async () => ((await countIn(sandbox)) > 0 ? true : undefined));
+  await eventually("the counter", async () => ((await countIn(sandbox)) > 0 ? true : undefined), 60_000);
 }
 
 async function listAll(options: Parameters<typeof Sandbox.listSnapshots>[0]): Promise<SnapshotInfo[]> {
