@@ -115,6 +115,8 @@ generate: ## regenerate code from proto/ and db/
 	@$(TOOL) buf generate proto --template proto/buf.gen.yaml
 	@$(TOOL) buf generate proto --template proto/buf.gen.envd.yaml --path proto/process --path proto/filesystem
 	@$(TOOL) sqlc generate
+	@echo "Writing the schema that all migrations lead to"
+	@go test -count=1 -run '^TestSchema_IsTheOneThatIsCommitted$$' ./pkg/db -update
 
 .PHONY: clean
 clean: ## remove what was built; data and image cache stay
