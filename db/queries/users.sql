@@ -59,3 +59,12 @@ WHERE i.provider = $1 AND i.subject = $2;
 -- name: AddIdentity :exec
 INSERT INTO user_identities (provider, subject, user_id) VALUES ($1, $2, $3)
 ON CONFLICT (provider, subject) DO NOTHING;
+
+-- name: ListSealedSecondFactors :many
+-- The ID of the key follows one byte of format.
+SELECT id, totp_secret FROM users
+WHERE totp_secret IS NOT NULL AND substring(totp_secret FROM 2 FOR 8) <> @key_id::bytea AND id > @after
+ORDER BY id LIMIT @batch;
+
+-- name: ReplaceSealedSecondFactor :exec
+UPDATE users SET totp_secret = @totp_secret WHERE id = @id AND totp_secret = @old_secret;

@@ -71,8 +71,18 @@ func (s *server) buildIdentity(context.Context) error {
 	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
 	s.api.PublicURL, s.api.Clients = strings.TrimRight(settings.PublicURL, "/"), api.Clients{TrustedProxies: settings.TrustedProxies}
-	s.background(s.identity.Run)
+	s.background(s.identity.Run, s.resealSecondFactors)
 	return nil
+}
+
+// resealSecondFactors makes older keys superfluous for second factors.
+func (s *server) resealSecondFactors(ctx context.Context) {
+	count, err := s.keyring.Rotate(ctx, identity.SecondFactors{Queries: s.queries})
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("seal second factors with the newest key", "error", err)
+	} else if count > 0 {
+		s.log.Info("sealed second factors with the newest key", "count", count)
+	}
 }
 
 func providersOf(settings config.Identity) (map[string]identity.Provider, error) {

@@ -183,6 +183,44 @@ func (q *Queries) GetUser(ctx context.Context, id uuid.UUID) (User, error) {
 	return i, err
 }
 
+const listSealedSecondFactors = `-- name: ListSealedSecondFactors :many
+SELECT id, totp_secret FROM users
+WHERE totp_secret IS NOT NULL AND substring(totp_secret FROM 2 FOR 8) <> $1::bytea AND id > $2
+ORDER BY id LIMIT $3
+`
+
+type ListSealedSecondFactorsParams struct {
+	KeyID []byte
+	After uuid.UUID
+	Batch int32
+}
+
+type ListSealedSecondFactorsRow struct {
+	ID         uuid.UUID
+	TOTPSecret []byte
+}
+
+// The ID of the key follows one byte of format.
+func (q *Queries) ListSealedSecondFactors(ctx context.Context, arg ListSealedSecondFactorsParams) ([]ListSealedSecondFactorsRow, error) {
+	rows, err := q.db.Query(ctx, listSealedSecondFactors, arg.KeyID, arg.After, arg.Batch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSealedSecondFactorsRow{}
+	for rows.Next() {
+		var i ListSealedSecondFactorsRow
+		if err := rows.Scan(&i.ID, &i.TOTPSecret); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockFirstAdmin = `-- name: LockFirstAdmin :exec
 SELECT pg_advisory_xact_lock(1467114863)
 `
@@ -240,6 +278,21 @@ type RehashPasswordParams struct {
 // Only over the hash that was checked: a change meanwhile wins.
 func (q *Queries) RehashPassword(ctx context.Context, arg RehashPasswordParams) error {
 	_, err := q.db.Exec(ctx, rehashPassword, arg.NewHash, arg.ID, arg.OldHash)
+	return err
+}
+
+const replaceSealedSecondFactor = `-- name: ReplaceSealedSecondFactor :exec
+UPDATE users SET totp_secret = $1 WHERE id = $2 AND totp_secret = $3
+`
+
+type ReplaceSealedSecondFactorParams struct {
+	TOTPSecret []byte
+	ID         uuid.UUID
+	OldSecret  []byte
+}
+
+func (q *Queries) ReplaceSealedSecondFactor(ctx context.Context, arg ReplaceSealedSecondFactorParams) error {
+	_, err := q.db.Exec(ctx, replaceSealedSecondFactor, arg.TOTPSecret, arg.ID, arg.OldSecret)
 	return err
 }
 

@@ -1,0 +1,41 @@
+package identity
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
+)
+
+func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	oldKey, newKey := bytes.Repeat([]byte{1}, seal.KeySize), bytes.Repeat([]byte{2}, seal.KeySize)
+	before, err := seal.NewKeyring(oldKey)
+	require.NoError(t, err)
+	s.Sealer = before
+	user, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: "ada@example.com"})
+	require.NoError(t, err)
+	enrolment, err := s.EnrolTOTP(t.Context(), user.ID)
+	require.NoError(t, err)
+
+	during, err := seal.NewKeyring(newKey, oldKey)
+	require.NoError(t, err)
+	for _, want := range []int{1, 0} {
+		count, err := during.Rotate(t.Context(), SecondFactors{s.queries})
+		require.NoError(t, err)
+		require.Equal(t, want, count)
+	}
+	after, err := seal.NewKeyring(newKey)
+	require.NoError(t, err)
+	s.Sealer = after
+	secret, err := base32Text.DecodeString(enrolment.Secret)
+	require.NoError(t, err)
+	_, err = s.ConfirmTOTP(t.Context(), user.ID, totpCode(secret, time.Now().Unix()/30))
+	require.NoError(t, err)
+}
