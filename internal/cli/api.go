@@ -25,6 +25,8 @@ const requestTimeout = 2 * time.Minute
 // api is the public API, spoken to with a team's key.
 type api struct {
 	url, key string
+	// adminToken, where it is set, is shown instead of the key.
+	adminToken string
 	// sandboxURL is where every sandbox's traffic goes.
 	sandboxURL string
 	client     *http.Client
@@ -122,7 +124,11 @@ func (a *api) newRequest(ctx context.Context, method, path string, body any) (*h
 	if err != nil {
 		return nil, fmt.Errorf("E2B_API_URL: %w", withoutURL(err))
 	}
-	request.Header.Set("X-API-Key", a.key)
+	if a.adminToken != "" {
+		request.Header.Set("X-Admin-Token", a.adminToken)
+	} else {
+		request.Header.Set("X-API-Key", a.key)
+	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

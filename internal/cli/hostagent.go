@@ -26,6 +26,7 @@ func HostAgentMain(arguments []string) int {
 	s := streams{input: os.Stdin, output: os.Stdout, errors: os.Stderr}
 	const keepRunning = true // a restart or an upgrade is nothing a sandbox should notice
 	command := newHostAgent(s, keepRunning)
+	command.AddCommand(newJoin(s))
 	command.Version = version.String()
 	command.SetVersionTemplate("{{.Version}}\n")
 	return execute(ctx, command, arguments, s)

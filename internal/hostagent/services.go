@@ -15,9 +15,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
 )
 
-// services are the agent's two HTTP servers, each on a socket of its own.
+// services are the agent's HTTP servers, each on a socket of its own.
 type services struct {
 	endpoints []endpoint
+	// certifier is nil where this machine has joined no fleet.
+	certifier *certifier
 }
 
 type endpoint struct {
@@ -29,19 +31,21 @@ type endpoint struct {
 // shutdownTimeout is how long requests under way may take to end.
 const shutdownTimeout = 10 * time.Second
 
-// listen opens both sockets. Until here nobody can reach the agent.
+// listen opens both sockets, and the address of a host that has joined a fleet.
+// Until here nobody can reach the agent.
 func (a *agent) listen(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir,
 	}))
+	traffic := &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}
 	a.services = &services{}
 	for _, open := range []struct {
 		name, path string
 		handler    http.Handler
 	}{
 		{"rpc", a.config.RPCSocket, mux},
-		{"traffic", a.config.TrafficSocket, &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}},
+		{"traffic", a.config.TrafficSocket, traffic},
 	} {
 		listener, err := listenUnix(ctx, open.path, a.config.SocketGID)
 		if err != nil {
@@ -52,12 +56,13 @@ func (a *agent) listen(ctx context.Context) error {
 			name: open.name, listener: listener, server: newServer(open.handler, a.config.Log),
 		})
 	}
-	return nil
+	return a.listenRemote(ctx, mux, traffic)
 }
 
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
 		Handler:           handler,
@@ -70,6 +75,12 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 // serve answers until ctx ends, then lets requests under way finish.
 func (s *services) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	if s.certifier != nil {
+		group.Go(func() error {
+			s.certifier.run(ctx)
+			return nil
+		})
+	}
 	for _, e := range s.endpoints {
 		group.Go(func() error {
 			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -1,0 +1,175 @@
+package hostagent
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/authority"
+)
+
+// JoinOptions say which fleet this machine joins, and how it is reached.
+type JoinOptions struct {
+	DataDir string
+	// Server is the control plane's URL. It must be https, but for this machine's
+	// own or where Insecure is set: the token would be seen.
+	Server   string
+	Insecure bool
+	Token    string
+	// Name is what people call the host.
+	Name string
+	// Address is where control planes reach this machine, with a port.
+	Address string
+	// Listen is where the agent listens for them; empty means Address's port on
+	// every network.
+	Listen string
+}
+
+// joinTimeout is for one request to the control plane.
+const joinTimeout = 30 * time.Second
+
+// Join makes this machine a host, once. The agent serves the control plane when
+// it starts the next time. It returns the host's ID.
+func Join(ctx context.Context, options JoinOptions) (uuid.UUID, error) {
+	pinned, err := options.validate()
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if known, err := readMembership(options.DataDir); err != nil || known != nil {
+		if known != nil {
+			err = fmt.Errorf("this machine is host %s of %s already; to join anew remove %s",
+				known.HostID, known.Server, membershipPath(options.DataDir))
+		}
+		return uuid.Nil, err
+	}
+	if err := os.MkdirAll(options.DataDir, 0o755); err != nil {
+		return uuid.Nil, err
+	}
+	key, err := authority.NewKey()
+	if err != nil {
+		return uuid.Nil, err
+	}
+	request, err := authority.NewRequest(key)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	member, err := ask(ctx, options.Server, "/hosts/join", map[string]any{
+		"token": options.Token, "name": options.Name, "address": options.Address, "request": request,
+	}, key)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if subtle.ConstantTimeCompare(authority.Fingerprint(member.Authority), pinned) != 1 {
+		return uuid.Nil, errors.New("the control plane is not the one that made the token: its authority is another")
+	}
+	member.Server, member.Listen = options.Server, options.Listen
+	return member.HostID, member.write(options.DataDir)
+}
+
+// validate fills in the defaults and returns the authority's fingerprint that is
+// in the token.
+func (o *JoinOptions) validate() ([]byte, error) {
+	server, err := url.Parse(o.Server)
+	if err != nil || server.Host == "" || server.Scheme != "https" && server.Scheme != "http" {
+		return nil, fmt.Errorf("the server must be a URL such as https://wrenn.example.com, not %q", o.Server)
+	}
+	if ip := net.ParseIP(server.Hostname()); server.Scheme == "http" && !o.Insecure &&
+		server.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, errors.New("the server's URL must be https: whoever sees the token can join with it")
+	}
+	_, port, err := net.SplitHostPort(o.Address)
+	if err != nil {
+		return nil, fmt.Errorf("the address must be a name or an IP address with a port, such as 10.0.0.7:7070: %w", err)
+	}
+	if o.Listen == "" {
+		o.Listen = net.JoinHostPort("", port)
+	}
+	if o.Name == "" {
+		if o.Name, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("find this machine's name: %w", err)
+		}
+	}
+	pinned, err := hex.DecodeString(o.Token[strings.LastIndexByte(o.Token, '_')+1:])
+	if err != nil || !strings.HasPrefix(o.Token, "wrh_") || len(pinned) != len(authority.Fingerprint(nil)) {
+		return nil, errors.New("the token is not one that lets a host join")
+	}
+	return pinned, nil
+}
+
+// ask sends a request for a certificate and checks that what comes back certifies
+// the key.
+func ask(ctx context.Context, server, path string, body map[string]any, key *ecdsa.PrivateKey) (*membership, error) {
+	content, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(server, "/")+path, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("the control plane does not answer: %w", err)
+	}
+	defer response.Body.Close()
+	const maxAnswer = 1 << 20
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the control plane's answer: %w", err)
+	}
+	if response.StatusCode != http.StatusCreated {
+		return nil, refusal(response.Status, answer)
+	}
+	return readAnswer(answer, key)
+}
+
+func refusal(status string, answer []byte) error {
+	var refused struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &refused) != nil || refused.Message == "" {
+		return fmt.Errorf("the control plane answers %s", status)
+	}
+	return fmt.Errorf("the control plane refuses: %s", refused.Message)
+}
+
+func readAnswer(answer []byte, key *ecdsa.PrivateKey) (*membership, error) {
+	var member membership
+	if err := json.Unmarshal(answer, &member); err != nil {
+		return nil, fmt.Errorf("read the control plane's answer: %w", err)
+	}
+	certificate, err := x509.ParseCertificate(member.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	root, err := x509.ParseCertificate(member.Authority)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority's certificate: %w", err)
+	}
+	if err := certificate.CheckSignatureFrom(root); err != nil {
+		return nil, fmt.Errorf("check the certificate: %w", err)
+	}
+	if !key.PublicKey.Equal(certificate.PublicKey) {
+		return nil, errors.New("the certificate is for another key")
+	}
+	member.Key, err = x509.MarshalECPrivateKey(key)
+	return &member, err
+}

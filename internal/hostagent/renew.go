@@ -1,0 +1,99 @@
+package hostagent
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/authority"
+)
+
+// renewCheck is how often the agent looks whether its certificate is to be
+// renewed, and tries again where that has failed.
+const renewCheck = time.Hour
+
+// certifier keeps the host's certificate valid.
+type certifier struct {
+	dataDir string
+	log     *slog.Logger
+	member  *membership // of run alone, once that runs
+	shown   atomic.Pointer[tls.Certificate]
+}
+
+func newCertifier(dataDir string, member *membership, log *slog.Logger) (*certifier, error) {
+	pair, err := member.pair()
+	if err != nil {
+		return nil, err
+	}
+	c := &certifier{dataDir: dataDir, log: log, member: member}
+	c.shown.Store(pair)
+	return c, nil
+}
+
+// certificate is what is shown at the next handshake.
+func (c *certifier) certificate() (*tls.Certificate, error) { return c.shown.Load(), nil }
+
+// run renews the certificate when it is time, until ctx ends.
+func (c *certifier) run(ctx context.Context) {
+	tick := time.NewTicker(renewCheck)
+	defer tick.Stop()
+	for {
+		if err := c.renewIfDue(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			c.log.Warn("renew the host's certificate, will try again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *certifier) renewIfDue(ctx context.Context, now time.Time) error {
+	due, err := c.member.renewAt()
+	if err != nil || now.Before(due) {
+		return err
+	}
+	old, err := c.member.key()
+	if err != nil {
+		return err
+	}
+	key, err := authority.NewKey()
+	if err != nil {
+		return err
+	}
+	request, err := authority.NewRequest(key)
+	if err != nil {
+		return err
+	}
+	signature, err := authority.Sign(old, request)
+	if err != nil {
+		return err
+	}
+	renewed, err := ask(ctx, c.member.Server, "/hosts/renew", map[string]any{
+		"certificate": c.member.Certificate, "request": request, "signature": signature,
+	}, key)
+	if err != nil {
+		return err
+	}
+	if renewed.HostID != c.member.HostID || !bytes.Equal(renewed.Authority, c.member.Authority) {
+		return errors.New("the control plane has renewed for another host or authority")
+	}
+	renewed.Server, renewed.Listen = c.member.Server, c.member.Listen
+	pair, err := renewed.pair()
+	if err != nil {
+		return err
+	}
+	// The file comes first: what is shown must survive a crash.
+	if err := renewed.write(c.dataDir); err != nil {
+		return err
+	}
+	c.member = renewed
+	c.shown.Store(pair)
+	c.log.Info("the host's certificate is renewed")
+	return nil
+}
