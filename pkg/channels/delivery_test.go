@@ -151,3 +151,38 @@ func TestBackOff_DoublesWithJitterUpToAnHour(t *testing.T) {
 		want = min(2*want, time.Hour)
 	}
 }
+
+func TestReplicas_DeliverEachEventOnce(t *testing.T) {
+	t.Parallel()
+	const many = 60
+	with := options{allowed: []netip.Prefix{loopback}}
+	w, receiver := newWorld(t, with), startReceiver(t)
+	w.startReplica(t, with)
+	channel := w.create(t, channels.Webhook, channels.Config{URL: receiver.URL}, "key.*")
+	for i := range many {
+		w.record(t, events.KeyUpdated, strconv.Itoa(i))
+	}
+	seen := map[string]bool{}
+	for range many {
+		seen[receiver.next(t).decode(t)["resourceID"].(string)] = true
+	}
+	require.Len(t, seen, many)
+	require.Eventually(t, func() bool {
+		delivered, err := w.service.Deliveries(t.Context(), w.team, channel.ID, channels.DeliveryPage{State: channels.Delivered, Limit: 2 * many})
+		require.NoError(t, err)
+		return len(delivered) == many
+	}, patience, 20*time.Millisecond)
+	require.Empty(t, receiver.requests)
+}
+
+// What was stored before any control plane ran, or while none did.
+func TestDispatcher_FindsWhatNobodyWasToldOf(t *testing.T) {
+	t.Parallel()
+	with := options{allowed: []netip.Prefix{loopback}}
+	w, receiver := newWorld(t, with), startReceiver(t)
+	w.create(t, channels.Webhook, channels.Config{URL: receiver.URL}, "key.*")
+	_, err := w.pool.Exec(t.Context(), `ALTER TABLE events DISABLE TRIGGER events_announce`)
+	require.NoError(t, err)
+	w.record(t, events.KeyCreated, "unannounced")
+	require.Equal(t, "unannounced", receiver.next(t).decode(t)["resourceID"])
+}

@@ -1,8 +1,13 @@
 package channels
 
 import (
+	"context"
+	"encoding/json"
+	"net/http"
 	"net/netip"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
 // SetDelay replaces the time between two attempts.
@@ -16,3 +21,12 @@ func IsPublic(address netip.Addr) bool { return isPublic(address) }
 
 // Attempts is how many a delivery has.
 const Attempts = maxAttempts
+
+// ParseConfig reads the config of a kind.
+func ParseConfig(kind Kind, raw json.RawMessage) (Config, error) { return parseConfig(kind, raw) }
+
+// RequestOf is how an event is sent.
+func RequestOf(ctx context.Context, kind Kind, config Config, event events.Event) (*http.Request, error) {
+	m := message{kind: kind, config: config, event: event, body: []byte("{}"), deliveryID: "a delivery"}
+	return m.request(ctx, time.Now())
+}

@@ -59,11 +59,18 @@ func newKey() []byte {
 func newWorld(t *testing.T, with options) *world {
 	t.Helper()
 	w := &world{pool: dbtest.Open(t), mail: mailtest.Start(t), team: uuid.New()}
-	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	_, err := w.pool.Exec(t.Context(), `INSERT INTO teams (id, slug, name) VALUES ($1, 'team', 'Team')`, w.team)
 	require.NoError(t, err)
 	w.keyring, err = seal.NewKeyring(newKey())
 	require.NoError(t, err)
+	w.service = &channels.Service{Pool: w.pool, Queries: db.New(w.pool), Keyring: w.keyring, Queue: w.startReplica(t, with)}
+	return w
+}
+
+// startReplica runs what one control plane runs until the test ends.
+func (w *world) startReplica(t *testing.T, with options) channels.Queue {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	mailer, err := mail.NewSMTP(mail.SMTPConfig{Address: w.mail.Address, From: "wrenn@example.com", Security: mail.NoTLS})
 	require.NoError(t, err)
 	queries, workers := db.New(w.pool), river.NewWorkers()
@@ -75,7 +82,6 @@ func newWorld(t *testing.T, with options) *world {
 		Queues: map[string]river.QueueConfig{channels.QueueName: {MaxWorkers: 5}},
 	})
 	require.NoError(t, err)
-	w.service = &channels.Service{Pool: w.pool, Queries: queries, Keyring: w.keyring, Queue: jobs}
 	bus, err := events.NewBus(t.Context(), w.pool.Config().ConnString(), w.pool, log)
 	require.NoError(t, err)
 	dispatcher := &channels.Dispatcher{Pool: w.pool, Bus: bus, Queue: jobs, Log: log}
@@ -91,7 +97,7 @@ func newWorld(t *testing.T, with options) *world {
 		cancel()
 		running.Wait()
 	})
-	return w
+	return jobs
 }
 
 func (w *world) record(t *testing.T, kind events.Type, resource string) {

@@ -9,6 +9,7 @@ package dbtest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -43,7 +44,14 @@ var running *cluster
 
 // Main runs a package's tests with a cluster beside them. Without PostgreSQL it
 // fails and says what to install.
-func Main(m *testing.M) { os.Exit(run(m)) }
+func Main(m *testing.M) {
+	flag.Parse()
+	// Fuzzing runs many processes, and no test that needs a database.
+	if target := flag.Lookup("test.fuzz"); target != nil && target.Value.String() != "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
