@@ -87,9 +87,9 @@ func TestJoin_KeepsTheKeyToItselfAndHappensOnce(t *testing.T) {
 
 func TestJoin_RefusesAControlPlaneThatDidNotMakeTheToken(t *testing.T) {
 	t.Parallel()
-	real, forger := newOffice(t), newOffice(t)
+	asked, forger := newOffice(t), newOffice(t)
 	dir := t.TempDir()
-	_, err := Join(t.Context(), JoinOptions{DataDir: dir, Server: forger.url, Token: real.token(), Name: "one", Address: "127.0.0.1:7070"})
+	_, err := Join(t.Context(), JoinOptions{DataDir: dir, Server: forger.url, Token: asked.token(), Name: "one", Address: "127.0.0.1:7070"})
 	require.ErrorContains(t, err, "its authority is another")
 	_, err = os.Stat(membershipPath(dir))
 	require.ErrorIs(t, err, os.ErrNotExist)
@@ -164,7 +164,7 @@ func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
 	anonymous := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, ServerName: authority.RPCName(member.HostID)} //nolint:gosec // who calls is what is tested
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: anonymous}}
 	defer client.CloseIdleConnections()
-	response, err := client.Get("https://" + address) //nolint:noctx // a test's
+	response, err := client.Get("https://" + address)
 	if err == nil {
 		response.Body.Close()
 	}

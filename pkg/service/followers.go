@@ -199,7 +199,7 @@ func (f *Followers) listenOnce(ctx context.Context, first bool, changes chan<- s
 		return err
 	}
 	conn := pooled.Hijack() // one that listens must not go back to the others
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, "LISTEN wrenn_hosts"); err != nil {
 		return err
 	}

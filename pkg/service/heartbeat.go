@@ -77,8 +77,7 @@ func (h *HostSync) welcome(ctx context.Context) error {
 	if row.DrainWanted {
 		next = lifecycle.HostDraining
 	}
-	_, err = h.become(ctx, row, next)
-	return err
+	return h.become(ctx, row, next)
 }
 
 // giveUp lets a host that has been away for long get no more sandboxes. Those it
@@ -86,28 +85,28 @@ func (h *HostSync) welcome(ctx context.Context) error {
 func (h *HostSync) giveUp(ctx context.Context) {
 	row, err := db.New(h.Pool).GetHost(ctx, h.HostID)
 	if err == nil && row.State.CanBecome(lifecycle.HostUnreachable) {
-		_, err = h.become(ctx, row, lifecycle.HostUnreachable)
+		err = h.become(ctx, row, lifecycle.HostUnreachable)
 	}
 	if err != nil && ctx.Err() == nil {
 		h.Log.Warn("mark a host as unreachable", "host", h.HostID, "error", err)
 	}
 }
 
-func (h *HostSync) become(ctx context.Context, row db.Host, next lifecycle.HostState) (db.Host, error) {
-	moved, err := moveHost(ctx, db.New(h.Pool), row, next)
+func (h *HostSync) become(ctx context.Context, row db.Host, next lifecycle.HostState) error {
+	err := moveHost(ctx, db.New(h.Pool), row, next)
 	if errors.Is(err, errOvertaken) {
-		return row, nil // by an admin, or by another that follows it
+		return nil // by an admin, or by another that follows it
 	}
 	if err == nil {
 		h.Log.Info("host changed state", "host", h.HostID, "from", row.State, "to", next)
 	}
-	return moved, err
+	return err
 }
 
 // moveHost is the only way in which a host changes its state.
-func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecycle.HostState) (db.Host, error) {
+func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecycle.HostState) error {
 	if !row.State.CanBecome(next) {
-		return row, fmt.Errorf("host %s: no transition from %s to %s", row.ID, row.State, next)
+		return fmt.Errorf("host %s: no transition from %s to %s", row.ID, row.State, next)
 	}
 	wanted := row.DrainWanted
 	switch next {
@@ -116,16 +115,16 @@ func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecy
 	case lifecycle.HostReady:
 		wanted = false
 	}
-	moved, err := queries.SetHostState(ctx, db.SetHostStateParams{
+	_, err := queries.SetHostState(ctx, db.SetHostStateParams{
 		ID: row.ID, FromState: row.State, NextState: next, DrainWanted: wanted,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return row, errOvertaken
+		return errOvertaken
 	}
 	if err != nil {
-		return row, fmt.Errorf("move host %s to %s: %w", row.ID, next, err)
+		return fmt.Errorf("move host %s to %s: %w", row.ID, next, err)
 	}
-	return moved, nil
+	return nil
 }
 
 // drain pauses what runs on the host, a few at a time. One whose pause fails runs

@@ -64,7 +64,7 @@ func (r *HostRegistry) move(ctx context.Context, hostID uuid.UUID, next lifecycl
 		case next == lifecycle.HostReady && row.State != lifecycle.HostDraining:
 			return fault.New(fault.Conflict, "host %s is %s, and is ready by itself when it answers", row.Name, row.State)
 		}
-		_, err = moveHost(ctx, queries, row, next)
+		err = moveHost(ctx, queries, row, next)
 		if errors.Is(err, errOvertaken) {
 			continue
 		}
@@ -102,7 +102,7 @@ func retire(ctx context.Context, queries *db.Queries, hostID uuid.UUID, force bo
 	if row.Address == "" {
 		return fault.New(fault.Conflict, "host %s is the control plane's own machine", row.Name)
 	}
-	if _, err := moveHost(ctx, queries, row, lifecycle.HostRetired); err != nil {
+	if err := moveHost(ctx, queries, row, lifecycle.HostRetired); err != nil {
 		return err
 	}
 	left, err := queries.CountOnHost(ctx, hostID)
