@@ -68,3 +68,18 @@ ORDER BY id LIMIT @batch;
 
 -- name: ReplaceSealedSecondFactor :exec
 UPDATE users SET totp_secret = @totp_secret WHERE id = @id AND totp_secret = @old_secret;
+
+-- name: ListUsers :many
+-- By mail address, beginning behind one. Relies on the unique index over email.
+SELECT id, email, name, platform_admin, (totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor, created_at, disabled_at
+FROM users WHERE email > @after ORDER BY email LIMIT @page_size;
+
+-- name: SetUserDisabled :exec
+-- Who is disabled already keeps the time.
+UPDATE users SET disabled_at = CASE WHEN @disabled::boolean THEN COALESCE(disabled_at, now()) END WHERE id = @id;
+
+-- name: SetPlatformAdmin :exec
+UPDATE users SET platform_admin = @platform_admin WHERE id = @id;
+
+-- name: CountPlatformAdmins :one
+SELECT count(*) FROM users WHERE platform_admin AND disabled_at IS NULL;

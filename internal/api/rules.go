@@ -47,6 +47,9 @@ var rules = map[string]auth.Rule{
 	"POST /admin/teams/{teamID}/api-keys":              auth.ByAdmin(),
 	"DELETE /admin/teams/{teamID}/api-keys/{apiKeyID}": auth.ByAdmin(),
 
+	"GET /admin/users":            auth.ByAdmin(),
+	"PATCH /admin/users/{userID}": auth.ByAdmin(),
+
 	"GET /access-tokens":                    auth.AnyUser(),
 	"POST /access-tokens":                   auth.BySignIn(),
 	"DELETE /access-tokens/{accessTokenID}": auth.AnyUser(),
@@ -66,8 +69,6 @@ var rules = map[string]auth.Rule{
 	"POST /sandboxes/{sandboxID}/refreshes":  auth.InTeam(auth.SandboxWrite),
 	"POST /sandboxes/{sandboxID}/fork":       auth.InTeam(auth.SandboxWrite),
 	"PUT /sandboxes/{sandboxID}/network":     auth.InTeam(auth.SandboxWrite),
-	"PATCH /sandboxes/{sandboxID}/metadata":  auth.InTeam(auth.SandboxWrite),
-	"PUT /sandboxes/{sandboxID}/metadata":    auth.InTeam(auth.SandboxWrite),
 	"POST /sandboxes/{sandboxID}/snapshots":  auth.InTeam(auth.SandboxWrite),
 	"GET /snapshots":                         auth.InTeam(auth.SandboxRead),
 	"GET /sandboxes/{sandboxID}/logs":        auth.InTeam(auth.SandboxRead),

@@ -101,6 +101,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeMe(router)
 		s.routeTeams(router)
 		s.routeKeys(router)
+		s.routeUsers(router)
 		s.routeSandboxes(router)
 		s.routeHosts(router)
 		s.routeUsage(router)

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -71,6 +72,17 @@ type ConfirmTOTPParams struct {
 func (q *Queries) ConfirmTOTP(ctx context.Context, arg ConfirmTOTPParams) error {
 	_, err := q.db.Exec(ctx, confirmTOTP, arg.ID, arg.TOTPLastStep)
 	return err
+}
+
+const countPlatformAdmins = `-- name: CountPlatformAdmins :one
+SELECT count(*) FROM users WHERE platform_admin AND disabled_at IS NULL
+`
+
+func (q *Queries) CountPlatformAdmins(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, countPlatformAdmins)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const createUser = `-- name: CreateUser :one
@@ -221,6 +233,55 @@ func (q *Queries) ListSealedSecondFactors(ctx context.Context, arg ListSealedSec
 	return items, nil
 }
 
+const listUsers = `-- name: ListUsers :many
+SELECT id, email, name, platform_admin, (totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor, created_at, disabled_at
+FROM users WHERE email > $1 ORDER BY email LIMIT $2
+`
+
+type ListUsersParams struct {
+	After    string
+	PageSize int32
+}
+
+type ListUsersRow struct {
+	ID              uuid.UUID
+	Email           string
+	Name            string
+	PlatformAdmin   bool
+	HasSecondFactor bool
+	CreatedAt       time.Time
+	DisabledAt      *time.Time
+}
+
+// By mail address, beginning behind one. Relies on the unique index over email.
+func (q *Queries) ListUsers(ctx context.Context, arg ListUsersParams) ([]ListUsersRow, error) {
+	rows, err := q.db.Query(ctx, listUsers, arg.After, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUsersRow{}
+	for rows.Next() {
+		var i ListUsersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Email,
+			&i.Name,
+			&i.PlatformAdmin,
+			&i.HasSecondFactor,
+			&i.CreatedAt,
+			&i.DisabledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockFirstAdmin = `-- name: LockFirstAdmin :exec
 SELECT pg_advisory_xact_lock(1467114863)
 `
@@ -310,6 +371,20 @@ func (q *Queries) SetPassword(ctx context.Context, arg SetPasswordParams) error 
 	return err
 }
 
+const setPlatformAdmin = `-- name: SetPlatformAdmin :exec
+UPDATE users SET platform_admin = $1 WHERE id = $2
+`
+
+type SetPlatformAdminParams struct {
+	PlatformAdmin bool
+	ID            uuid.UUID
+}
+
+func (q *Queries) SetPlatformAdmin(ctx context.Context, arg SetPlatformAdminParams) error {
+	_, err := q.db.Exec(ctx, setPlatformAdmin, arg.PlatformAdmin, arg.ID)
+	return err
+}
+
 const setTOTPSecret = `-- name: SetTOTPSecret :exec
 UPDATE users SET totp_secret = $2, totp_confirmed_at = NULL, totp_last_step = 0 WHERE id = $1
 `
@@ -321,6 +396,21 @@ type SetTOTPSecretParams struct {
 
 func (q *Queries) SetTOTPSecret(ctx context.Context, arg SetTOTPSecretParams) error {
 	_, err := q.db.Exec(ctx, setTOTPSecret, arg.ID, arg.TOTPSecret)
+	return err
+}
+
+const setUserDisabled = `-- name: SetUserDisabled :exec
+UPDATE users SET disabled_at = CASE WHEN $1::boolean THEN COALESCE(disabled_at, now()) END WHERE id = $2
+`
+
+type SetUserDisabledParams struct {
+	Disabled bool
+	ID       uuid.UUID
+}
+
+// Who is disabled already keeps the time.
+func (q *Queries) SetUserDisabled(ctx context.Context, arg SetUserDisabledParams) error {
+	_, err := q.db.Exec(ctx, setUserDisabled, arg.Disabled, arg.ID)
 	return err
 }
 
