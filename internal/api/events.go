@@ -162,11 +162,12 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, filter eve
 	}
 }
 
-// mayStillRead asks again, because a key can be revoked during a stream.
+// mayStillRead asks again, because a key can be revoked during a stream. Whoever
+// has left the team may be let in still, but for another one.
 func (s *Server) mayStillRead(r *http.Request) bool {
 	rule := rules[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
-	_, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
-	return err == nil
+	principal, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
+	return err == nil && principal.TeamID == teamOf(r)
 }
 
 // sendEvents sends all there are now and returns the last one's ID.

@@ -177,10 +177,7 @@ func (c Config) target(kind Kind) string {
 		if err != nil {
 			return ""
 		}
-		if kind == Webhook {
-			return parsed.Scheme + "://" + parsed.Host + parsed.Path
-		}
-		// The path is the secret of the others.
+		// The path is often the secret.
 		return parsed.Scheme + "://" + parsed.Host
 	}
 }

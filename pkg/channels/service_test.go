@@ -65,7 +65,7 @@ func TestUpdate_KeepsTheSecretOfAWebhookUnlessThereIsAnother(t *testing.T) {
 	require.Empty(t, moved.Secret)
 	require.Equal(t, name, moved.Name)
 	require.Equal(t, types, moved.EventTypes)
-	require.Equal(t, receiver.URL+"/new", moved.Target)
+	require.Equal(t, receiver.URL, moved.Target)
 	_, err = w.service.Test(t.Context(), w.team, made.ID)
 	require.NoError(t, err)
 	got := receiver.next(t)

@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
 // happening is one event as a client sees it.
@@ -34,7 +37,9 @@ func (p *controlPlane) stream(t *testing.T, query string, header http.Header) *e
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/events"+query, nil)
 	require.NoError(t, err)
 	maps.Copy(request.Header, header)
-	request.Header.Set("X-Api-Key", p.key)
+	if request.Header.Get("Authorization") == "" {
+		request.Header.Set("X-Api-Key", p.key)
+	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
@@ -152,4 +157,24 @@ func TestEvents_RefuseWhatMakesNoSense(t *testing.T) {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/events"+query, ""))
 	}
 	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/events", "", http.Header{}))
+}
+
+// Whoever is in another team too is let in still, but must not go on hearing of
+// the one that they have left.
+func TestEvents_EndForWhoLeavesTheTeam(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	token, user, other := auth.NewAccessToken(), uuid.New(), uuid.New()
+	_, err := p.pool.Exec(t.Context(), `WITH team AS (INSERT INTO teams (id, slug, name) VALUES ($1, 'other', 'Other') RETURNING id),
+			person AS (INSERT INTO users (id, email) VALUES ($2, 'ada@example.com') RETURNING id),
+			token AS (INSERT INTO access_tokens (id, user_id, name, token_hash, token_prefix, value_length, masked_prefix, masked_suffix)
+				SELECT gen_random_uuid(), id, 'token', $3, '', 1, '', '' FROM person)
+		INSERT INTO team_members (team_id, user_id, role, created_at)
+		SELECT t.id, person.id, 'viewer', t.since FROM person,
+			(SELECT id, now() - interval '1 day' AS since FROM teams UNION ALL SELECT id, now() FROM team) t`, other, user, auth.HashKey(token))
+	require.NoError(t, err)
+	stream := p.stream(t, "?type=member.*", http.Header{"Authorization": {"Bearer " + token}})
+	_, err = p.pool.Exec(t.Context(), "DELETE FROM team_members WHERE team_id <> $1", other)
+	require.NoError(t, err)
+	stream.awaitEnd(t)
 }

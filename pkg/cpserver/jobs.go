@@ -44,6 +44,8 @@ func (s *server) startJobs(ctx context.Context) error {
 		return fmt.Errorf("start job queue: %w", err)
 	}
 	s.onTearDown(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*jobStopTimeout)
+		defer cancel()
 		if err := s.jobs.Stop(ctx); err != nil {
 			return fmt.Errorf("stop job queue: %w", err)
 		}
