@@ -60,3 +60,26 @@ func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T
 	}
 	require.Greater(t, checked, 30)
 }
+
+// What no database can hold is refused in addresses, too, wherever it stands.
+func TestAddresses_WithTextThatCannotBeStoredAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	handler := w.server.Handler()
+	requireAnswer := func(status int, method, address string) {
+		t.Helper()
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(method, address, nil))
+		require.Equal(t, status, recorder.Code, "%s %s: %s", method, address, recorder.Body)
+	}
+	for _, r := range routes(t, w) {
+		path := r.path(w.team.ID)
+		for _, query := range []string{"nextToken=%00", "limit=1&state=a%00b&template=%00", "metadata=%ff", "a=%2", "%00=1"} {
+			requireAnswer(http.StatusBadRequest, r.method, path+"?"+query)
+		}
+		if strings.Contains(r.pattern, "{") {
+			requireAnswer(http.StatusNotFound, r.method, strings.Replace(path, "-", "%00", 1))
+			requireAnswer(http.StatusNotFound, r.method, strings.Replace(path, "-", "%ff", 1))
+		}
+	}
+}

@@ -6,22 +6,36 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-const (
-	// maxBodyBytes is more than any sensible request of the control API has.
-	maxBodyBytes = 1 << 20
-	// maxBodyDepth is how deep arrays and objects may be in each other.
-	maxBodyDepth = 32
-)
+// maxBodyBytes is more than any sensible request of the control API has.
+const maxBodyBytes = 1 << 20
 
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 		next.ServeHTTP(w, r)
+	})
+}
+
+// refuseUnstorable refuses addresses with text that no database can hold.
+func (s *Server) refuseUnstorable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.QueryUnescape(r.URL.RawQuery)
+		switch {
+		case !storable(r.URL.Path):
+			s.fail(w, r, fault.New(fault.NotFound, "nothing has this address"))
+		case err != nil:
+			s.fail(w, r, fault.New(fault.Invalid, "the query is not well escaped"))
+		case !storable(query):
+			s.fail(w, r, fault.New(fault.Invalid, "the query must be UTF-8 without a zero byte"))
+		default:
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -48,46 +62,6 @@ func decode(r *http.Request, into any) error {
 		return decodeFault(err)
 	}
 	return nil
-}
-
-// checkShape refuses what the decoder would let pass: fields that come twice,
-// depth without end, and more after the object.
-func checkShape(body []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	var seen []map[string]bool // the fields of each object around; nil for an array
-	atKey := false
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) && len(seen) == 0 {
-			return nil
-		}
-		if err != nil {
-			return decodeFault(err)
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			if len(seen) == maxBodyDepth {
-				return fault.New(fault.Invalid, "the body is nested deeper than %d levels", maxBodyDepth)
-			}
-			if seen = append(seen, nil); token == json.Delim('{') {
-				seen[len(seen)-1] = map[string]bool{}
-			}
-		case json.Delim('}'), json.Delim(']'):
-			if seen = seen[:len(seen)-1]; len(seen) == 0 && decoder.More() {
-				return fault.New(fault.Invalid, "the body has more after its JSON object")
-			}
-		default:
-			if name, isText := token.(string); isText && atKey {
-				if seen[len(seen)-1][name] {
-					return fault.New(fault.Invalid, "%s: the field comes twice", shortened(name))
-				}
-				seen[len(seen)-1][name] = true
-				atKey = false
-				continue
-			}
-		}
-		atKey = len(seen) > 0 && seen[len(seen)-1] != nil
-	}
 }
 
 func decodeFault(err error) error {
