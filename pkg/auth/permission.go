@@ -28,7 +28,6 @@ const (
 	MemberWrite   Permission = "member:write"
 	TeamRead      Permission = "team:read"
 	TeamWrite     Permission = "team:write"
-	TeamDelete    Permission = "team:delete"
 )
 
 // Role is what a user is in a team.
@@ -49,7 +48,8 @@ func Roles() []Role { return []Role{Owner, Admin, Member, Viewer} }
 func IsRole(text string) bool { return slices.Contains(Roles(), Role(text)) }
 
 // leastRole is the one table of who may do what: the least powerful role that
-// has a permission. Every more powerful one has it too.
+// has a permission. Every more powerful one has it too. What sets owners apart
+// from admins is whom they may change: nobody reaches above their own role.
 var leastRole = map[Permission]Role{
 	SandboxRead:   Viewer,
 	SandboxWrite:  Member,
@@ -70,12 +70,11 @@ var leastRole = map[Permission]Role{
 	MemberWrite:   Admin,
 	TeamRead:      Viewer,
 	TeamWrite:     Admin,
-	TeamDelete:    Owner,
 }
 
 // notForKeys is what only a person may do: a key that leaked must not be able
 // to make others or to let people in.
-var notForKeys = []Permission{KeyRead, KeyWrite, MemberWrite, TeamWrite, TeamDelete}
+var notForKeys = []Permission{KeyRead, KeyWrite, MemberWrite, TeamWrite}
 
 // Has says whether a role has a permission.
 func (r Role) Has(permission Permission) bool {
