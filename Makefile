@@ -81,6 +81,14 @@ test-fuzz: test-deps ## a few seconds of made-up input for each parser, or: make
 export FUZZ_TIME ?= 3s
 ROUNDS ?= 100
 
+# For how long make chaos kills.
+CHAOS_TIME ?= 5m
+
+.PHONY: chaos
+chaos: test-deps build ## kill an agent, its VMs and what helps them at random under load, as in: make chaos CHAOS_TIME=1h
+	@echo "Killing at random for $(CHAOS_TIME), and filling a disk"
+	@WRENN_CHAOS_TIME=$(CHAOS_TIME) go test $(AS_ROOT) -count=1 -v -timeout 24h ./test/chaos
+
 .PHONY: storm
 storm: test-deps build ## pause and resume a busy sandbox at random moments, as in: make storm ROUNDS=1000
 	@echo "Pausing and resuming a busy sandbox $(ROUNDS) times"

@@ -1,0 +1,112 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"git.omukk.dev/wrenn/sandbox/gen/process"
+	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+)
+
+const (
+	// callTimeout is where a call counts as hanging.
+	callTimeout = 90 * time.Second
+	// awayTimeout is how long an agent may be away that was killed.
+	awayTimeout = time.Minute
+	agentPort   = 49983
+	serverPort  = 8000
+	token       = "token-of-a-test"
+)
+
+// uncleanError is an answer that no client can make sense of.
+type uncleanError struct{ cause error }
+
+func (e *uncleanError) Error() string { return "unclean: " + e.cause.Error() }
+
+// expected are the codes by which an agent may refuse or give up.
+var expected = map[connect.Code]bool{
+	connect.CodeUnavailable: true, connect.CodeAborted: true, connect.CodeFailedPrecondition: true,
+	connect.CodeResourceExhausted: true, connect.CodeDeadlineExceeded: true, connect.CodeNotFound: true, connect.CodeAlreadyExists: true,
+}
+
+// call makes one call of the agent, again as long as nobody is there.
+func call[Request, Response any](
+	ctx context.Context, method func(context.Context, *connect.Request[Request]) (*connect.Response[Response], error), message *Request,
+) (*Response, error) {
+	away := time.Now().Add(awayTimeout)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, callTimeout)
+		response, err := method(attempt, connect.NewRequest(message))
+		hung := attempt.Err() != nil
+		cancel()
+		var refused *connect.Error
+		switch {
+		case err == nil:
+			return response.Msg, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case !errors.As(err, &refused) || refused.Message() == "" || hung || !expected[refused.Code()]:
+			return nil, &uncleanError{err}
+		case refused.Code() != connect.CodeUnavailable:
+			return nil, err
+		case time.Now().After(away):
+			return nil, &uncleanError{fmt.Errorf("nobody is there for %s: %w", awayTimeout, err)}
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// toGuest sends what it is given to one port of one sandbox.
+type toGuest struct {
+	id        string
+	port      int
+	transport http.RoundTripper
+}
+
+func (g toGuest) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(proxy.SandboxHeader, g.id)
+	r.Header.Set(proxy.PortHeader, strconv.Itoa(g.port))
+	r.Header.Set("X-Access-Token", token)
+	return g.transport.RoundTrip(r)
+}
+
+// shell runs a script in a sandbox and returns what it printed. Its stream can
+// be cut at any moment; it may only never hang.
+func (a *agent) shell(ctx context.Context, id, script string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	client := processconnect.NewProcessClient(&http.Client{Transport: toGuest{id, agentPort, a.traffic.Transport}}, "http://guest")
+	stream, err := client.Start(ctx, connect.NewRequest(&process.StartRequest{
+		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}},
+	}))
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	var output strings.Builder
+	code := int32(-1)
+	for stream.Receive() {
+		output.Write(stream.Msg().GetEvent().GetData().GetStdout())
+		if end := stream.Msg().GetEvent().GetEnd(); end != nil {
+			code = end.GetExitCode()
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", &uncleanError{fmt.Errorf("a command hung for %s", callTimeout)}
+	case stream.Err() != nil:
+		return "", stream.Err()
+	case code != 0:
+		return "", fmt.Errorf("exit code %d: %s", code, output.String())
+	}
+	return strings.TrimSpace(output.String()), nil
+}

@@ -1,0 +1,128 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
+)
+
+const (
+	defaultDuration = 20 * time.Second
+	workers         = 2
+	// leakPatience is how long after the end something may be left.
+	leakPatience = 30 * time.Second
+)
+
+// TestChaos kills the agent, its VMMs and the guests' socats at random moments
+// under clients that do whatever clients do. Longer: make chaos CHAOS_TIME=1h.
+func TestChaos(t *testing.T) {
+	duration := defaultDuration
+	if text := os.Getenv("WRENN_CHAOS_TIME"); text != "" {
+		var err error
+		duration, err = time.ParseDuration(text)
+		require.NoError(t, err, "WRENN_CHAOS_TIME")
+	}
+	dataDir := newDataDir(t)
+	before, err := leakcheck.Take()
+	require.NoError(t, err)
+	a := startAgent(t, dataDir, "1")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	k := &killer{agent: a, random: rand.New(rand.NewPCG(seed, 0)), vmms: map[string]int{}}
+
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	var killing, working sync.WaitGroup
+	killing.Go(func() { k.run(ctx) })
+	counts, failures := map[string]int{}, make([]error, workers)
+	all := make([]*worker, workers)
+	for number := range workers {
+		w := &worker{agent: a, killer: k, number: number, random: rand.New(rand.NewPCG(seed, uint64(number)+1)), counts: map[string]int{}}
+		all[number] = w
+		working.Go(func() { failures[number] = w.run(ctx, t.Context()) })
+	}
+	working.Wait()
+	cancel()
+	killing.Wait()
+	for _, w := range all {
+		for what, count := range w.counts {
+			counts[what] += count
+		}
+	}
+	vmms := 0
+	for _, count := range k.vmms {
+		vmms += count
+	}
+	t.Logf("killed: %d agents, %d VMMs, socat %d times; the agent was started %d times", k.agents, vmms, k.socats, a.starts)
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		t.Logf("%6d %s", counts[what], what)
+	}
+	showLog(t, dataDir)
+	for _, err := range failures {
+		require.NoError(t, err)
+	}
+	requireNothingLeft(t, a, before)
+}
+
+func newDataDir(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: runs real VMs in network namespaces")
+	}
+	directory, err := os.MkdirTemp("", "wrenn-chaos-")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if !t.Failed() {
+			require.NoError(t, os.RemoveAll(directory))
+		}
+	})
+	return directory
+}
+
+// showLog shows what the agent had to say to who looks for what went wrong.
+func showLog(t *testing.T, dataDir string) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(dataDir, "agent.log"))
+			t.Logf("its data stays in %s; the agent's log:\n%s", dataDir, log)
+		}
+	})
+}
+
+// requireNothingLeft stops the agent, which was left no sandbox, and looks for
+// what it should not have left.
+func requireNothingLeft(t *testing.T, a *agent, before leakcheck.Snapshot) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(a.dataDir, "storage", "sandboxes"))
+	require.NoError(t, err)
+	for _, entry := range entries {
+		require.Equal(t, ".warm", entry.Name(), "a sandbox is left that nobody owns")
+	}
+	snapshots, err := os.ReadDir(filepath.Join(a.dataDir, "storage", "snapshots"))
+	require.NoError(t, err)
+	require.Empty(t, snapshots)
+	a.stop(syscall.SIGTERM)
+	takeDown(t, a.dataDir)
+	ctx, cancel := context.WithTimeout(t.Context(), leakPatience)
+	defer cancel()
+	left, err := before.Left(ctx, func(name string) bool { return strings.Contains(name, a.dataDir) })
+	require.NoError(t, err)
+	require.Empty(t, left, fmt.Sprintf("%s after the end", leakPatience))
+	slots, err := os.ReadDir(filepath.Join(a.dataDir, "network"))
+	require.NoError(t, err)
+	require.Empty(t, slots, "network slots were not taken down")
+}

@@ -1,0 +1,4 @@
+// Package chaos kills the parts of a host agent under load, and fills its disk,
+// and looks for what was lost: a paused sandbox, an acknowledged write, a
+// process or file that nobody owns any more.
+package chaos
