@@ -20,6 +20,12 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			s.fail(w, r, fault.New(fault.Forbidden, "nobody may use this route"))
 			return
 		}
+		// Another site's page, or a sandbox's, must not sign a browser in as
+		// somebody else. Programs do not say where they come from and pass.
+		if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && err != nil {
+			s.fail(w, r, fault.Wrap(fault.Forbidden, err, "a page of another origin may not do this"))
+			return
+		}
 		s.Require(rule)(next).ServeHTTP(w, r)
 	})
 }

@@ -159,3 +159,36 @@ func TestPasswordChange_NeedsThePresentOneAndEndsOtherSessions(t *testing.T) {
 	admin.must(t, http.StatusOK, http.MethodGet, "/me", nil, nil)
 	other.must(t, http.StatusUnauthorized, http.MethodGet, "/me", nil, nil)
 }
+
+func TestLogin_IsNotForPagesOfOtherOrigins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.firstAdmin(t)
+	right := fields{"email": "ada@example.com", "password": password}
+	for _, test := range []struct {
+		name, value string
+		status      int
+	}{
+		{"Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		{"Sec-Fetch-Site", "same-site", http.StatusForbidden}, // a sandbox of the same domain
+		{"Sec-Fetch-Site", "same-origin", http.StatusOK},
+		{"Origin", "https://evil.example", http.StatusForbidden},
+		{"Origin", w.http.URL, http.StatusOK},
+	} {
+		got := w.browser(t).send(t, http.MethodPost, "/auth/login", right, http.Header{test.name: {test.value}})
+		require.Equal(t, test.status, got.status, "%s: %s", test.name, test.value)
+	}
+}
+
+func TestPasswordReset_IsMailedAFewTimesOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.firstAdmin(t)
+	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
+		var statuses []int
+		for range 4 {
+			statuses = append(statuses, w.browser(t).do(t, http.MethodPost, "/auth/password/reset-request", fields{"email": email}).status)
+		}
+		require.Equal(t, []int{http.StatusNoContent, http.StatusNoContent, http.StatusNoContent, http.StatusTooManyRequests}, statuses, email)
+	}
+}

@@ -74,13 +74,13 @@ func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentia
 	if !ok {
 		return Principal{}, fault.New(fault.Unauthenticated, "%s", rule.missing())
 	}
-	if err := a.Failures.Check(given.Address); err != nil {
+	if err := a.Failures.Check(Network(given.Address)); err != nil {
 		return Principal{}, err
 	}
 	principal, err := a.check(ctx, kind, given)
 	if errors.Is(err, pgx.ErrNoRows) {
 		// The failure that is one too many is answered like the ones before.
-		_ = a.Failures.Take(given.Address)
+		_ = a.Failures.Take(Network(given.Address))
 		return Principal{}, fault.New(fault.Unauthenticated, "the %s is not valid", kind.noun())
 	}
 	if err != nil && fault.CodeOf(err) == fault.Internal {

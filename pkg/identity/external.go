@@ -22,7 +22,7 @@ func (s *Service) BeginExternal(ctx context.Context, provider string, from Clien
 	if err != nil {
 		return "", Attempt{}, err
 	}
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return "", Attempt{}, err
 	}
 	attempt = Attempt{
@@ -38,7 +38,7 @@ func (s *Service) FinishExternal(ctx context.Context, provider string, attempt A
 	if err != nil {
 		return SignIn{}, err
 	}
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return SignIn{}, err
 	}
 	attempt.Redirect = s.redirect(provider)

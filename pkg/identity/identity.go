@@ -38,6 +38,9 @@ const (
 	// A team may send this many invitations at once, and then so many an hour.
 	teamBurst    = 30
 	teamInterval = 2 * time.Minute
+	// One account is mailed so many links to a new password.
+	resetBurst    = 3
+	resetInterval = 10 * time.Minute
 	// mailQueue is how many mails may wait to be sent.
 	mailQueue = 100
 )
@@ -61,6 +64,7 @@ type Service struct {
 	byAddress *auth.Limiter
 	byAccount *auth.Limiter
 	byTeam    *auth.Limiter
+	byReset   *auth.Limiter
 	hashing   chan struct{} // holds a place for each password that may be hashed at once
 	mails     chan mail.Message
 }
@@ -73,6 +77,7 @@ func New(config Config) *Service {
 		byAddress: auth.NewLimiter(addressBurst, addressInterval),
 		byAccount: auth.NewLimiter(accountBurst, accountInterval),
 		byTeam:    auth.NewLimiter(teamBurst, teamInterval),
+		byReset:   auth.NewLimiter(resetBurst, resetInterval),
 		hashing:   make(chan struct{}, hashingAtOnce),
 		mails:     make(chan mail.Message, mailQueue),
 	}

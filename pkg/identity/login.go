@@ -43,7 +43,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if len(password) > longestPassword {
 		return SignIn{}, errWrongLogin
 	}
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return SignIn{}, err
 	}
 	if err := s.byAccount.Take(email); err != nil {
@@ -104,7 +104,7 @@ func (s *Service) signIn(ctx context.Context, user db.User, from Client) (SignIn
 
 // SecondFactor takes the code that a challenge of Login asks for.
 func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from Client) (Session, error) {
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return Session{}, err
 	}
 	key := db.FindOneTimeTokenParams{TokenHash: auth.HashKey(challenge), Purpose: forSecondFactor}

@@ -23,10 +23,10 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	if err != nil {
 		return err
 	}
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return err
 	}
-	if err := s.byAccount.Take("reset of " + email); err != nil {
+	if err := s.byReset.Take(email); err != nil {
 		return err
 	}
 	user, err := s.queries.FindUserByEmail(ctx, email)
@@ -50,7 +50,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 // ResetPassword takes a link of RequestPasswordReset. It ends all sessions; a
 // second factor is still asked for at the next one.
 func (s *Service) ResetPassword(ctx context.Context, token, password string, from Client) error {
-	if err := s.byAddress.Take(from.Address); err != nil {
+	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return err
 	}
 	if err := checkPassword("password", password); err != nil {
