@@ -36,14 +36,24 @@ func (s *Server) getTeamAudit(w http.ResponseWriter, r *http.Request) error {
 
 // getAnyAudit is an admin's view: of what belongs to no team, or of any team.
 func (s *Server) getAnyAudit(w http.ResponseWriter, r *http.Request) error {
-	team := uuid.Nil
-	if text := r.URL.Query().Get("teamID"); text != "" {
-		var err error
-		if team, err = uuid.Parse(text); err != nil {
-			return fault.New(fault.Invalid, "teamID must be a team's ID")
-		}
+	team, err := teamAsked(r)
+	if err != nil {
+		return err
 	}
 	return s.getAudit(w, r, team)
+}
+
+// teamAsked is the team that an admin asks about, zero for none.
+func teamAsked(r *http.Request) (uuid.UUID, error) {
+	text := r.URL.Query().Get("teamID")
+	if text == "" {
+		return uuid.Nil, nil
+	}
+	team, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, fault.New(fault.Invalid, "teamID must be a team's ID")
+	}
+	return team, nil
 }
 
 // getAudit answers with a page, or with everything as a file.

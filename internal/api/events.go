@@ -41,11 +41,26 @@ type Events struct {
 }
 
 func (s *Server) routeEvents(router chi.Router) {
-	router.Get("/events", s.handle(s.getEvents))
+	router.Get("/events", s.handle(s.getTeamEvents))
+	router.Get("/admin/events", s.handle(s.getAnyEvents))
+}
+
+func (s *Server) getTeamEvents(w http.ResponseWriter, r *http.Request) error {
+	return s.getEvents(w, r, teamOf(r))
+}
+
+// getAnyEvents is an admin's view: of what belongs to no team, such as hosts, or
+// of any team.
+func (s *Server) getAnyEvents(w http.ResponseWriter, r *http.Request) error {
+	team, err := teamAsked(r)
+	if err != nil {
+		return err
+	}
+	return s.getEvents(w, r, team)
 }
 
 // getEvents answers with a stream, or with a page to a client that wants JSON.
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
 	filter, err := eventFilter(r.URL.Query())
 	if err != nil {
 		return err
@@ -55,22 +70,22 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream") {
-		return s.listEvents(w, r, filter, after)
+		return s.listEvents(w, r, team, filter, after)
 	}
 	if !given {
-		if after, err = s.Events.Log.Latest(r.Context(), teamOf(r)); err != nil {
+		if after, err = s.Events.Log.Latest(r.Context(), team); err != nil {
 			return err
 		}
 	}
-	return s.streamEvents(w, r, filter, after)
+	return s.streamEvents(w, r, team, filter, after)
 }
 
-func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, filter events.Filter, after int64) error {
+func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID, filter events.Filter, after int64) error {
 	limit, err := pageSize(r.URL.Query().Get("limit"))
 	if err != nil {
 		return err
 	}
-	page, err := s.Events.Log.After(r.Context(), teamOf(r), after, filter, limit)
+	page, err := s.Events.Log.After(r.Context(), team, after, filter, limit)
 	if err != nil {
 		return err
 	}
@@ -118,8 +133,7 @@ func eventCursor(r *http.Request) (after int64, given bool, err error) {
 // streamEvents sends what follows an event, until the client leaves, may no
 // longer read, or the server stops. The log is what is sent; the bus only says
 // when to look, so that nothing is missed however slow the client is.
-func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, filter events.Filter, after int64) error {
-	team := teamOf(r)
+func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID, filter events.Filter, after int64) error {
 	filter.TeamID = &team
 	if err := s.Events.enter(team); err != nil {
 		return err

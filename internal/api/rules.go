@@ -116,8 +116,9 @@ var rules = map[string]auth.Rule{
 	"POST /channels/{channelID}/test":      auth.InTeam(auth.ChannelWrite),
 	"GET /channels/{channelID}/deliveries": auth.InTeam(auth.ChannelRead),
 	"POST /channels/{channelID}/deliveries/{deliveryID}/redeliver": auth.InTeam(auth.ChannelWrite),
-	"GET /audit":       auth.InTeam(auth.AuditRead),
-	"GET /admin/audit": auth.ByAdmin(),
+	"GET /audit":        auth.InTeam(auth.AuditRead),
+	"GET /admin/audit":  auth.ByAdmin(),
+	"GET /admin/events": auth.ByAdmin(),
 
 	"GET /teams/{teamID}/metrics":     auth.InTeam(auth.UsageRead),
 	"GET /teams/{teamID}/metrics/max": auth.InTeam(auth.UsageRead),

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -177,4 +179,32 @@ func TestEvents_EndForWhoLeavesTheTeam(t *testing.T) {
 	_, err = p.pool.Exec(t.Context(), "DELETE FROM team_members WHERE team_id <> $1", other)
 	require.NoError(t, err)
 	stream.awaitEnd(t)
+}
+
+func TestEvents_ComeFromAnyReplica(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	replica := &controlPlane{key: p.key, config: p.config, agent: p.agent, pool: p.pool}
+	replica.start(t)
+	live := replica.stream(t, "?type=sandbox.started", nil)
+	created := p.create(t, `{"templateID": "base", "timeout": 60}`)
+	require.Equal(t, created.SandboxID, live.next(t).ResourceID)
+}
+
+func TestEvents_OfTheInstallationAreForItsAdmins(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
+	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.start(t)
+	admin := http.Header{"X-Admin-Token": {adminToken}, "Accept": {"application/json"}}
+	var listed []happening
+	got := p.send(t, http.MethodGet, "/admin/events?after=0&type=host.*", "", admin)
+	requireStatus(t, http.StatusOK, got)
+	got.decode(t, &listed)
+	require.NotEmpty(t, listed)
+	require.Equal(t, "host.registered", listed[0].Type)
+	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/admin/audit", "", admin))
+	requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodGet, "/admin/events?teamID=x", "", admin))
+	requireStatus(t, http.StatusForbidden, p.do(t, http.MethodGet, "/admin/events", ""))
 }

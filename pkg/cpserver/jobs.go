@@ -16,9 +16,9 @@ const (
 	// How many jobs of a queue one control plane works on at a time.
 	deliveryWorkers = 20
 	otherWorkers    = 5
-	// jobRescue is after how long a job is taken from a process that has died. No
-	// job runs that long.
-	jobRescue = 10 * time.Minute
+	// jobRescue is after how long a job is taken from a process that has died. A
+	// worker with a longer timeout keeps its jobs that long.
+	jobRescue = 2 * time.Minute
 	// jobStopTimeout is how long a stop waits for jobs; what it ends is done again.
 	jobStopTimeout = 10 * time.Second
 )
