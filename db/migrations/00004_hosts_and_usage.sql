@@ -186,6 +186,16 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- All control planes that live, at once: asking for each host's follower would
+-- read all locks for each.
+-- +goose StatementBegin
+CREATE FUNCTION living_claimants() RETURNS integer[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(objid::bigint::integer), '{}') FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = 1467114862::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+$$;
+-- +goose StatementEnd
+
 -- Tells all control planes of a change to what hosts there are, or which host's
 -- connections must end because a certificate of its was revoked.
 -- +goose StatementBegin
@@ -229,7 +239,7 @@ DROP TRIGGER host_certificates_announce ON host_certificates;
 DROP TRIGGER hosts_announce ON hosts;
 DROP TRIGGER sandboxes_account ON sandboxes;
 DROP TRIGGER sandboxes_set_occupies ON sandboxes;
-DROP FUNCTION host_announce, sandbox_account, sandbox_hold, sandbox_set_occupies;
+DROP FUNCTION host_announce, living_claimants, sandbox_account, sandbox_hold, sandbox_set_occupies;
 DROP TABLE usage_intervals, team_use, team_limits, host_certificates, certificate_authority, host_tokens, host_loads;
 DROP INDEX sandboxes_by_group;
 ALTER TABLE sandboxes DROP COLUMN occupies, DROP COLUMN placement_group;

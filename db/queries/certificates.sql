@@ -28,3 +28,7 @@ WHERE c.fingerprint = $1 AND c.revoked_at IS NULL AND c.expires_at > now() AND h
 
 -- name: RevokeCertificates :execrows
 UPDATE host_certificates SET revoked_at = now() WHERE host_id = $1 AND revoked_at IS NULL;
+
+-- name: ReplaceAuthorityKey :exec
+-- Compare and set on what was read.
+UPDATE certificate_authority SET sealed_key = @sealed_key WHERE sealed_key = @old_key;

@@ -49,7 +49,7 @@ RETURNING *;
 UPDATE hosts SET follower = @follower
 WHERE id IN (
     SELECT h.id FROM hosts h
-    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> @follower AND NOT claimant_alive(h.follower)
+    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> ALL ((SELECT living_claimants())::integer[])
     ORDER BY h.id LIMIT @batch::integer FOR NO KEY UPDATE SKIP LOCKED
 );
 

@@ -7,6 +7,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
 // Option changes how the server is built.
@@ -32,6 +33,12 @@ func WithVersion(version string) Option {
 // names. The server closes it.
 func WithListener(listener net.Listener) Option {
 	return func(s *server) { s.listener = listener }
+}
+
+// WithScheduler gives what chooses the hosts of sandboxes. Without it, they are
+// spread evenly.
+func WithScheduler(chooser scheduler.Scheduler) Option {
+	return func(s *server) { s.scheduler = chooser }
 }
 
 // WithMailer gives what sends mail, in place of the mail server that the

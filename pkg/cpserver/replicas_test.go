@@ -326,3 +326,39 @@ func TestHosts_AreTakenOverFromAControlPlaneThatIsGone(t *testing.T) {
 		}
 	}
 }
+
+func TestUsageAndLimits_AreAnsweredAndKept(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t)
+	f.join(t, "one", echoGuest)
+	first := f.next().create(t, `{"templateID":"base","timeout":600}`)
+	var team string
+	require.NoError(t, f.replicas[0].pool.QueryRow(t.Context(), "SELECT team_id::text FROM sandboxes WHERE id = $1", first.SandboxID).Scan(&team))
+	requireStatus(t, http.StatusNoContent, f.admin(t, http.MethodPut, "/admin/teams/"+team+"/limits", `{"maxSandboxes":1,"maxVcpus":8}`))
+	requireStatus(t, http.StatusBadRequest, f.admin(t, http.MethodPut, "/admin/teams/"+team+"/limits", `{"maxSandboxes":-1}`))
+	requireStatus(t, http.StatusNotFound, f.admin(t, http.MethodPut, "/admin/teams/00000000-0000-0000-0000-000000000001/limits", `{}`))
+	for range f.replicas {
+		refused := f.next().do(t, http.MethodPost, "/v2/sandboxes", `{"templateID":"base"}`)
+		requireStatus(t, http.StatusTooManyRequests, refused)
+		require.Contains(t, string(refused.body), "may have 1 sandboxes at once, and has 1")
+	}
+	var has struct {
+		Limits struct{ MaxSandboxes, MaxVcpus, MaxDiskMiB *int64 }
+		InUse  struct{ Sandboxes, Vcpus, MemoryMiB, DiskMiB int64 }
+	}
+	f.next().do(t, http.MethodGet, "/teams/"+team+"/limits", "").decode(t, &has)
+	require.EqualValues(t, 1, *has.Limits.MaxSandboxes)
+	require.Nil(t, has.Limits.MaxDiskMiB)
+	require.EqualValues(t, 1, has.InUse.Sandboxes)
+	require.EqualValues(t, 4096, has.InUse.DiskMiB)
+	eventually(t, "what runs is counted", func() bool {
+		var used struct {
+			SandboxCount                  int
+			VcpuSeconds, MemoryGiBSeconds float64
+		}
+		f.next().do(t, http.MethodGet, "/teams/"+team+"/usage", "").decode(t, &used)
+		return used.SandboxCount == 1 && used.VcpuSeconds > 0 && used.MemoryGiBSeconds > 0
+	})
+	requireStatus(t, http.StatusBadRequest, f.next().do(t, http.MethodGet, "/teams/"+team+"/usage?start=yesterday", ""))
+	requireStatus(t, http.StatusForbidden, f.next().do(t, http.MethodGet, "/teams/00000000-0000-0000-0000-000000000001/usage", ""))
+}

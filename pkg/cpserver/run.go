@@ -28,6 +28,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -54,6 +55,7 @@ type server struct {
 	host      *host.Link
 	hostID    uuid.UUID
 	fleet     *service.Fleet
+	scheduler scheduler.Scheduler
 	placement *service.Placement
 	sandboxes *service.Sandboxes
 	hostSync  *service.HostSync

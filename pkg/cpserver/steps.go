@@ -98,7 +98,10 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 }
 
 func (s *server) buildServices(context.Context) error {
-	s.placement = service.NewPlacement(s.pool, scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), s.log) //nolint:gosec // dice
+	if s.scheduler == nil {
+		s.scheduler = scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // dice
+	}
+	s.placement = service.NewPlacement(s.pool, s.scheduler, s.log)
 	s.sandboxes = &service.Sandboxes{
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,

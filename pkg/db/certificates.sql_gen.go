@@ -78,6 +78,21 @@ func (q *Queries) GetAuthority(ctx context.Context) (CertificateAuthority, error
 	return i, err
 }
 
+const replaceAuthorityKey = `-- name: ReplaceAuthorityKey :exec
+UPDATE certificate_authority SET sealed_key = $1 WHERE sealed_key = $2
+`
+
+type ReplaceAuthorityKeyParams struct {
+	SealedKey []byte
+	OldKey    []byte
+}
+
+// Compare and set on what was read.
+func (q *Queries) ReplaceAuthorityKey(ctx context.Context, arg ReplaceAuthorityKeyParams) error {
+	_, err := q.db.Exec(ctx, replaceAuthorityKey, arg.SealedKey, arg.OldKey)
+	return err
+}
+
 const revokeCertificates = `-- name: RevokeCertificates :execrows
 UPDATE host_certificates SET revoked_at = now() WHERE host_id = $1 AND revoked_at IS NULL
 `

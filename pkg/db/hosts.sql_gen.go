@@ -194,7 +194,7 @@ const followHosts = `-- name: FollowHosts :exec
 UPDATE hosts SET follower = $1
 WHERE id IN (
     SELECT h.id FROM hosts h
-    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> $1 AND NOT claimant_alive(h.follower)
+    WHERE h.state <> 'retired' AND h.address <> '' AND h.follower <> ALL ((SELECT living_claimants())::integer[])
     ORDER BY h.id LIMIT $2::integer FOR NO KEY UPDATE SKIP LOCKED
 )
 `

@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // authorityPurpose binds the sealed key to what it is for.
@@ -58,4 +59,28 @@ func storeNewAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) 
 		return fmt.Errorf("store the certificate authority: %w", err)
 	}
 	return nil
+}
+
+// AuthorityKeys is the authority's key as a store of sealed values, for its
+// rotation.
+type AuthorityKeys struct{ Queries *db.Queries }
+
+// ListSealed implements seal.Store.
+func (s AuthorityKeys) ListSealed(ctx context.Context, notWith seal.KeyID, after string, _ int32) ([]seal.Stored, error) {
+	row, err := s.Queries.GetAuthority(ctx)
+	if errors.Is(err, pgx.ErrNoRows) || after != "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get the certificate authority: %w", err)
+	}
+	if with, err := seal.KeyOf(row.SealedKey); err != nil || with == notWith {
+		return nil, err
+	}
+	return []seal.Stored{{ID: authorityPurpose, Purpose: authorityPurpose, Sealed: row.SealedKey}}, nil
+}
+
+// Replace implements seal.Store.
+func (s AuthorityKeys) Replace(ctx context.Context, old seal.Stored, sealed []byte) error {
+	return s.Queries.ReplaceAuthorityKey(ctx, db.ReplaceAuthorityKeyParams{SealedKey: sealed, OldKey: old.Sealed})
 }
