@@ -27,6 +27,10 @@ ORDER BY id LIMIT @page_size;
 -- 0 where there is none.
 SELECT coalesce(max(id), 0)::bigint FROM events WHERE team_id = @team_id;
 
+-- name: OldestEvent :one
+-- Of all teams. What comes next where there is none.
+SELECT coalesce((SELECT min(id) FROM events), pg_sequence_last_value('event_ids'::regclass) + 1, 1)::bigint;
+
 -- name: DeleteOldEvents :execrows
 -- In portions, so that no statement takes long.
 DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.at < @before AND e.dispatched LIMIT @batch);

@@ -24,6 +24,9 @@ const (
 	// eventWriteTimeout ends a stream whose client does not read.
 	eventWriteTimeout = 30 * time.Second
 	eventPage         = 100
+	// missedHeader says that events behind the one that a client has seen may have
+	// expired. A stream begins with an event "missed" then.
+	missedHeader = "X-Events-Missed"
 	// maxTeamStreams is how many streams a team may have on one control plane.
 	maxTeamStreams = 100
 )
@@ -68,6 +71,15 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUI
 	after, given, err := eventCursor(r)
 	if err != nil {
 		return err
+	}
+	if given && after > 0 {
+		complete, err := s.Events.Log.Complete(r.Context(), after)
+		if err != nil {
+			return err
+		}
+		if !complete {
+			w.Header().Set(missedHeader, "true")
+		}
 	}
 	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream") {
 		return s.listEvents(w, r, team, filter, after)

@@ -24,7 +24,11 @@ func (s eventStream) begin() error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // or nginx keeps events to itself
 	s.WriteHeader(http.StatusOK)
-	return s.write(fmt.Appendf(nil, "retry: %d\n\n", reconnectMilliseconds))
+	text := fmt.Appendf(nil, "retry: %d\n\n", reconnectMilliseconds)
+	if header.Get(missedHeader) != "" {
+		text = append(text, "event: missed\ndata: {}\n\n"...)
+	}
+	return s.write(text)
 }
 
 func (s eventStream) comment(text string) error { return s.write([]byte(": " + text + "\n\n")) }

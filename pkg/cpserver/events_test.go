@@ -128,6 +128,26 @@ func TestEvents_TellOfASandboxAndGoOnWhereAClientWas(t *testing.T) {
 	require.Equal(t, seen[:2], page)
 }
 
+func TestEvents_SayThatSomeMayHaveBeenMissed(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	created := p.create(t, `{"templateID": "base", "timeout": 60}`)
+	_, err := p.pool.Exec(t.Context(), `DELETE FROM events WHERE type <> 'sandbox.started'`)
+	require.NoError(t, err)
+	get := func(after string) answer {
+		t.Helper()
+		return p.send(t, http.MethodGet, "/events?after="+after, "", http.Header{"X-Api-Key": {p.key}, "Accept": {"application/json"}})
+	}
+	var started []happening
+	get("0").decode(t, &started)
+	require.Len(t, started, 1)
+	require.Equal(t, "true", get("1").header.Get("X-Events-Missed"))
+	require.Empty(t, get(strconv.FormatInt(started[0].ID, 10)).header.Get("X-Events-Missed"))
+	stream := p.stream(t, "?after=1", nil)
+	require.Equal(t, happening{}, stream.next(t), "an event without an ID says so")
+	require.Equal(t, created.SandboxID, stream.next(t).ResourceID)
+}
+
 func TestEvents_TellAnExpiryFromAKill(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)

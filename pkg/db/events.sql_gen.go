@@ -168,6 +168,18 @@ func (q *Queries) MarkDispatched(ctx context.Context, ids []int64) error {
 	return err
 }
 
+const oldestEvent = `-- name: OldestEvent :one
+SELECT coalesce((SELECT min(id) FROM events), pg_sequence_last_value('event_ids'::regclass) + 1, 1)::bigint
+`
+
+// Of all teams. What comes next where there is none.
+func (q *Queries) OldestEvent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, oldestEvent)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const recordEvent = `-- name: RecordEvent :exec
 INSERT INTO events (id, team_id, type, resource_id, data) VALUES (0, $1, $2, $3, $4)
 `

@@ -61,6 +61,17 @@ func (l Log) Latest(ctx context.Context, teamID uuid.UUID) (int64, error) {
 	return id, nil
 }
 
+// Complete says whether a reader who has seen an event can read all that came
+// after it: whether nothing behind it has expired. It is false too where what has
+// expired was another team's.
+func (l Log) Complete(ctx context.Context, after int64) (bool, error) {
+	oldest, err := l.Queries.OldestEvent(ctx)
+	if err != nil {
+		return false, fmt.Errorf("find oldest event: %w", err)
+	}
+	return after >= oldest-1, nil
+}
+
 // deleteBatch is how many rows one statement deletes.
 const deleteBatch = 1000
 

@@ -56,6 +56,17 @@ func TestExpire_DeletesOldEventsThatHaveBeenDispatched(t *testing.T) {
 	left, err := log.After(t.Context(), team, 0, events.Filter{}, 10)
 	require.NoError(t, err)
 	require.Len(t, left, 2)
+	for after, want := range map[int64]bool{left[0].ID - 2: false, left[0].ID - 1: true, left[1].ID: true} {
+		complete, err := log.Complete(t.Context(), after)
+		require.NoError(t, err)
+		require.Equal(t, want, complete, "after %d of %d", after, left[0].ID)
+	}
+	exec(t, pool, `DELETE FROM events`)
+	for after, want := range map[int64]bool{left[1].ID - 1: false, left[1].ID: true} {
+		complete, err := log.Complete(t.Context(), after)
+		require.NoError(t, err)
+		require.Equal(t, want, complete, "after %d of none", after)
+	}
 }
 
 func TestValidateTypes_TakesTypesAndKinds(t *testing.T) {
