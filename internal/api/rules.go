@@ -136,9 +136,9 @@ var rules = map[string]auth.Rule{
 	"POST /hosts/{hostID}/undrain": auth.ByAdmin(),
 	"POST /hosts/{hostID}/revoke":  auth.ByAdmin(),
 
-	"GET /nodes":                                auth.ByAdmin(),
-	"GET /nodes/{nodeID}":                       auth.ByAdmin(),
-	"POST /nodes/{nodeID}":                      auth.ByAdmin(),
+	"GET /nodes":           auth.ByAdmin(),
+	"GET /nodes/{nodeID}":  auth.ByAdmin(),
+	"POST /nodes/{nodeID}": auth.ByAdmin(),
 	"POST /admin/teams/{teamID}/sandboxes/kill": auth.ByAdmin(),
 	"GET /admin/sandboxes/running-counts":       auth.ByAdmin(),
 	"POST /admin/teams/{teamID}/builds/cancel":  auth.ByAdmin(),

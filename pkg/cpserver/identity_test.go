@@ -14,24 +14,24 @@ import (
 )
 
 // issue stores a key of a team, which is made if it is not there.
-func (p *controlPlane) issue(t *testing.T, slug string, scopes []string) (key string, teamID uuid.UUID) {
+func (p *controlPlane) issue(t *testing.T, slug string, scopes []string) string {
 	t.Helper()
 	queries := db.New(p.pool)
 	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
 	require.NoError(t, err)
-	key = auth.NewKey()
+	key := auth.NewKey()
 	_, err = queries.IssueAPIKey(t.Context(), db.IssueAPIKeyParams{
 		ID: uuid.New(), TeamID: team.ID, Name: slug, KeyHash: auth.HashKey(key), Scopes: scopes,
 	})
 	require.NoError(t, err)
-	return key, team.ID
+	return key
 }
 
 func TestSandboxes_OfAnotherTeamAreNotThere(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	mine := p.create(t, `{"templateID":"base","timeout":300}`)
-	foreign, _ := p.issue(t, "other", nil)
+	foreign := p.issue(t, "other", nil)
 	as := http.Header{"X-Api-Key": {foreign}}
 	path := "/sandboxes/" + mine.SandboxID
 	for _, call := range []struct{ method, path, body string }{
@@ -60,7 +60,7 @@ func TestSandbox_ShowsItsTokenOnlyToWhoMayUseIt(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	mine := p.create(t, `{"templateID":"base","network":{"rules":{"example.com":[{"transform":{"headers":{"Authorization":"a secret"}}}]}}}`)
-	reading, _ := p.issue(t, "default", []string{"sandbox:read"})
+	reading := p.issue(t, "default", []string{"sandbox:read"})
 	got := p.send(t, http.MethodGet, "/sandboxes/"+mine.SandboxID, "", http.Header{"X-Api-Key": {reading}})
 	requireStatus(t, http.StatusOK, got)
 	require.NotContains(t, string(got.body), mine.EnvdAccessToken)
@@ -73,7 +73,7 @@ func TestSandbox_ShowsItsTokenOnlyToWhoMayUseIt(t *testing.T) {
 func TestRevocation_TakesEffectAtOnceWhileTheKeyIsInUse(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
-	key, _ := p.issue(t, "default", nil)
+	key := p.issue(t, "default", nil)
 	as := http.Header{"X-Api-Key": {key}}
 	var asking sync.WaitGroup
 	revoked := make(chan struct{})
