@@ -59,6 +59,8 @@ const (
 	// was, and defaultAuditRetention an auditor look a year back.
 	defaultEventRetention = 30 * day
 	defaultAuditRetention = 365 * day
+	// leastAuditRetention is what the database keeps anyway.
+	leastAuditRetention = 30 * day
 )
 
 // FromEnvironment reads the configuration through getenv, which is os.Getenv but
@@ -86,6 +88,9 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 	if config.HostAgentSocket != "" || config.HostTrafficSocket != "" {
 		r.required("WRENN_HOST_AGENT_SOCKET")
 		r.required("WRENN_HOST_TRAFFIC_SOCKET")
+	}
+	if config.AuditRetention > 0 && config.AuditRetention < leastAuditRetention {
+		r.fail("WRENN_AUDIT_RETENTION", "must be at least %s", leastAuditRetention)
 	}
 	_, port, err := net.SplitHostPort(config.Listen)
 	if err != nil {

@@ -7,6 +7,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestFromEnvironment_RefusesToForgetWhoDidWhatTooSoon(t *testing.T) {
+	t.Parallel()
+	environment := complete()
+	environment["WRENN_AUDIT_RETENTION"] = "24h"
+	_, err := read(environment)
+	require.ErrorContains(t, err, "WRENN_AUDIT_RETENTION must be at least 720h")
+	environment["WRENN_AUDIT_RETENTION"] = "720h"
+	_, err = read(environment)
+	require.NoError(t, err)
+}
+
 func TestFromEnvironment_ReadsLists(t *testing.T) {
 	t.Parallel()
 	environment := complete()
