@@ -7,7 +7,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
-const mailTimeout = 30 * time.Second
+const (
+	mailTimeout = 30 * time.Second
+	// lastMails is how long the mails that wait when the server stops may take.
+	lastMails = 5 * time.Second
+)
 
 // post queues a mail. Nobody waits for it: how long that takes would tell a
 // stranger whether an address has an account.
@@ -19,7 +23,8 @@ func (s *Service) post(to, subject, text string) {
 	}
 }
 
-// Run sends mails until ctx ends, and deletes what has expired.
+// Run sends mails until ctx ends, and deletes what has expired. It then sends the
+// mails that wait.
 func (s *Service) Run(ctx context.Context) {
 	const cleanEvery = time.Hour
 	clean := time.NewTicker(cleanEvery)
@@ -27,11 +32,25 @@ func (s *Service) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			s.sendLast(context.WithoutCancel(ctx))
 			return
 		case message := <-s.mails:
 			s.send(ctx, message)
 		case <-clean.C:
 			s.deleteExpired(ctx)
+		}
+	}
+}
+
+func (s *Service) sendLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastMails)
+	defer cancel()
+	for {
+		select {
+		case message := <-s.mails:
+			s.send(ctx, message)
+		default:
+			return
 		}
 	}
 }
