@@ -35,6 +35,12 @@ type newSandbox struct {
 	MCP                 json.RawMessage   `json:"mcp"`
 	IAM                 json.RawMessage   `json:"iam"`
 	VolumeMounts        json.RawMessage   `json:"volumeMounts"`
+	// Placement is ours: what is asked of the host.
+	Placement struct {
+		HostTags []string `json:"hostTags"`
+		Group    string   `json:"group"`
+		Spread   string   `json:"spread"`
+	} `json:"placement"`
 }
 
 type enabled struct {
@@ -86,7 +92,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
 		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network.Network,
-		Metadata: body.Metadata, EnvVars: body.EnvVars,
+		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type NewSandbox struct {
 	Network             db.Network
 	Metadata            map[string]string
 	EnvVars             map[string]string
+	Affinity            Affinity
 }
 
 func (n NewSandbox) validate() error {
@@ -48,6 +49,9 @@ func (n NewSandbox) validate() error {
 	}
 	if n.AutoResume && n.AutoPauseWithoutMemory {
 		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
+	}
+	if err := n.Affinity.validate(); err != nil {
+		return err
 	}
 	if err := validate.Metadata(n.Metadata); err != nil {
 		return err
@@ -154,6 +158,7 @@ func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandb
 	request := scheduler.Request{Build: build.BuildID, Avoid: avoid, Needs: scheduler.Resources{
 		VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB),
 	}}
+	wanted.Affinity.apply(&request, teamID)
 	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
 		return s.insert(ctx, queries, teamID, hostID, wanted, build)
 	})
