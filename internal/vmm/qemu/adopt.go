@@ -20,23 +20,23 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 			err = fmt.Errorf("adopt QEMU of %s: %w", spec.Name, err)
 		}
 	}()
-	memory, err := identifyMemory(memoryPath, spec.MemoryMiB)
+	memory, err := vmm.IdentifyMemory(memoryPath, spec.MemoryMiB)
 	if err != nil {
 		return nil, err
 	}
-	watched, err := watch(identity)
+	watched, err := vmm.Watch(identity, "QEMU")
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", vmm.ErrNotRunning, err)
+		return nil, err
 	}
 	// Only now can the number not change its owner any more.
 	if !identity.Runs() {
-		watched.letGo()
+		watched.Release()
 		return nil, vmm.ErrNotRunning
 	}
 	m := &machine{name: spec.Name, process: watched, logPath: filepath.Join(spec.RunDir, logFile), memory: memory}
-	m.monitor, err = dialMonitor(ctx, filepath.Join(spec.RunDir, monitorSocket), watched.done)
+	m.monitor, err = dialMonitor(ctx, filepath.Join(spec.RunDir, monitorSocket), watched.Done())
 	if err != nil {
-		watched.letGo()
+		watched.Release()
 		return nil, err
 	}
 	return m, nil

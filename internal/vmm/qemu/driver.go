@@ -67,7 +67,7 @@ func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Ma
 
 // commandLine spares an emulated guest the measuring of its clocks.
 func (d *Driver) commandLine(line string) string {
-	if rate := counterKHz(); d.accelerator == TCG && rate > 0 {
+	if rate := CounterKHz(); d.accelerator == TCG && rate > 0 {
 		line += fmt.Sprintf(" tsc_early_khz=%d", rate)
 	}
 	return line

@@ -26,17 +26,17 @@ const (
 // machine is one virtual machine in a QEMU process.
 type machine struct {
 	name    string
-	process *process
+	process *vmm.Watched
 	logPath string
 	monitor *monitor
-	memory  memoryFile
+	memory  vmm.MemoryFile
 }
 
 var _ vmm.Machine = (*machine)(nil)
 
 // spawn starts the process and the goroutine that waits for it.
 func (d *Driver) spawn(spec vmm.Spec, how launch) (*machine, error) {
-	memory, err := identifyMemory(how.files[0], spec.MemoryMiB)
+	memory, err := vmm.IdentifyMemory(how.files[0], spec.MemoryMiB)
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +78,14 @@ func (d *Driver) spawn(spec vmm.Spec, how launch) (*machine, error) {
 	if err != nil {
 		return nil, errors.Join(err, command.Wait())
 	}
-	watched, err := watch(identity)
+	watched, err := vmm.Watch(identity, "QEMU")
 	if err != nil {
 		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
 	}
 	// From here on it is watched by its pidfd, as it would be had another
 	// process started it.
 	if err := command.Process.Release(); err != nil {
-		return nil, errors.Join(err, watched.kill(context.Background()))
+		return nil, errors.Join(err, watched.Kill(context.Background()))
 	}
 	return &machine{name: spec.Name, process: watched, logPath: logPath, memory: memory}, nil
 }
@@ -110,7 +110,7 @@ func listenMonitor(path string) (*os.File, error) {
 
 // awaitRunning connects the monitor and returns once the guest executes.
 func (m *machine) awaitRunning(ctx context.Context, socket string) error {
-	connected, err := dialMonitor(ctx, socket, m.process.done)
+	connected, err := dialMonitor(ctx, socket, m.process.Done())
 	if err != nil {
 		return err
 	}
@@ -129,8 +129,8 @@ func (m *machine) awaitRunning(ctx context.Context, socket string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the guest to run: %w (QEMU says %q)", ctx.Err(), status)
-		case <-m.process.done:
-			return fmt.Errorf("%w: %s", vmm.ErrNotRunning, m.process.reason)
+		case <-m.process.Done():
+			return fmt.Errorf("%w: %s", vmm.ErrNotRunning, m.process.Reason())
 		case <-poll.C:
 		}
 	}
@@ -160,8 +160,8 @@ func (m *machine) Resume(ctx context.Context) error { return m.execute(ctx, "con
 
 func (m *machine) execute(ctx context.Context, command string, arguments any) error {
 	select {
-	case <-m.process.done:
-		return fmt.Errorf("%s: %w: %s", command, vmm.ErrNotRunning, m.process.reason)
+	case <-m.process.Done():
+		return fmt.Errorf("%s: %w: %s", command, vmm.ErrNotRunning, m.process.Reason())
 	default:
 		return m.monitor.execute(ctx, command, arguments, nil)
 	}
@@ -169,7 +169,7 @@ func (m *machine) execute(ctx context.Context, command string, arguments any) er
 
 // Kill ends the process and waits for it.
 func (m *machine) Kill(ctx context.Context) error {
-	if err := m.process.kill(ctx); err != nil {
+	if err := m.process.Kill(ctx); err != nil {
 		return fmt.Errorf("end QEMU of %s: %w", m.name, err)
 	}
 	if m.monitor != nil {
@@ -180,7 +180,7 @@ func (m *machine) Kill(ctx context.Context) error {
 
 // Release lets go of the machine, which runs on.
 func (m *machine) Release() {
-	m.process.letGo()
+	m.process.Release()
 	m.monitor.close()
 }
 
@@ -188,17 +188,10 @@ func (m *machine) Release() {
 func (m *machine) Process() vmm.Process { return m.process.Process }
 
 // Done is closed when QEMU has ended.
-func (m *machine) Done() <-chan struct{} { return m.process.done }
+func (m *machine) Done() <-chan struct{} { return m.process.Done() }
 
 // ExitReason says how QEMU ended.
-func (m *machine) ExitReason() string {
-	select {
-	case <-m.process.done:
-		return m.process.reason
-	default:
-		return ""
-	}
-}
+func (m *machine) ExitReason() string { return m.process.Reason() }
 
 // consoleOrLog returns the end of what QEMU printed, for an error message.
 func (m *machine) consoleOrLog() string {
@@ -230,7 +223,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) error {
 	if err := m.saveDevices(ctx, into.DevicesPath); err != nil {
 		return fmt.Errorf("save device state: %w", err)
 	}
-	if err := m.memory.writeChanges(ctx, m.process.ID, into.MemoryPath); err != nil {
+	if err := m.memory.WriteChanges(ctx, m.process.ID, into.MemoryPath); err != nil {
 		return fmt.Errorf("save memory: %w", err)
 	}
 	return nil

@@ -5,10 +5,10 @@ import "time"
 // readCounter reads the CPU's time stamp counter.
 func readCounter() uint64
 
-// counterKHz measures how fast the time stamp counter runs, in kHz. An
+// CounterKHz measures how fast the time stamp counter runs, in kHz. An
 // emulated guest reads the host's; on a busy host it fails to measure it and
 // hangs in its boot, so it is told instead.
-func counterKHz() uint64 {
+func CounterKHz() uint64 {
 	const interval = 20 * time.Millisecond
 	first, began := sampleCounter()
 	<-time.After(interval)

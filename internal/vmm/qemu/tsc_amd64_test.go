@@ -7,7 +7,7 @@ import (
 )
 
 func TestCounterKHz_MeasuresTheSameTwice(t *testing.T) {
-	first, second := counterKHz(), counterKHz()
+	first, second := CounterKHz(), CounterKHz()
 	require.Positive(t, first)
 	require.InEpsilon(t, first, second, 0.01)
 }

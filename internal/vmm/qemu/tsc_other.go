@@ -2,5 +2,5 @@
 
 package qemu
 
-// counterKHz is zero where there is no time stamp counter.
-func counterKHz() uint64 { return 0 }
+// CounterKHz is zero where there is no time stamp counter.
+func CounterKHz() uint64 { return 0 }

@@ -1,4 +1,4 @@
-package qemu
+package vmm
 
 import (
 	"bufio"
@@ -15,34 +15,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memoryFile is the file a guest's memory was mapped from, privately.
+// MemoryFile is the file a guest's memory was mapped from, privately.
 //
 // A private mapping keeps the file's own page until the first write to it; then
 // the kernel gives the process an anonymous copy. So the pages that changed
 // since the file was mapped are exactly the anonymous ones, and the kernel says
 // which they are in /proc/PID/pagemap: no dirty log, no comparing.
 // Source: Documentation/admin-guide/mm/pagemap.rst in Linux.
-type memoryFile struct {
+type MemoryFile struct {
 	path   string
 	device uint64
 	inode  uint64
 	size   int64
 }
 
-// identifyMemory remembers which file backs guest memory, to find its mapping.
-func identifyMemory(path string, sizeMiB int) (memoryFile, error) {
+// IdentifyMemory remembers which file backs guest memory, of so many MiB, to
+// find its mapping.
+func IdentifyMemory(path string, sizeMiB int) (MemoryFile, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
-		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
+		return MemoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
 	}
 	if want := int64(sizeMiB) << 20; stat.Size != want {
-		return memoryFile{}, fmt.Errorf("memory file %s has %d bytes, want %d", path, stat.Size, want)
+		return MemoryFile{}, fmt.Errorf("memory file %s has %d bytes, want %d", path, stat.Size, want)
 	}
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return memoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
+		return MemoryFile{}, fmt.Errorf("memory file %s: %w", path, err)
 	}
-	return memoryFile{path: resolved, device: stat.Dev, inode: stat.Ino, size: stat.Size}, nil
+	return MemoryFile{path: resolved, device: stat.Dev, inode: stat.Ino, size: stat.Size}, nil
 }
 
 // Bits of a pagemap entry.
@@ -70,13 +71,20 @@ type mapping struct {
 
 // backs says whether a mapping is of this file. On btrfs the device in a
 // process's map is not the one stat tells; there the path decides.
-func (f memoryFile) backs(m mapping) bool {
+func (f MemoryFile) backs(m mapping) bool {
 	return m.inode == f.inode && (m.device == f.device || m.path == f.path)
 }
 
-// writeChanges writes every page that process pid changed into the file at
+// IsMappedBy says whether a process mapped the file at all. A machine that was
+// booted may have memory that no file backs.
+func (f MemoryFile) IsMappedBy(pid int) (bool, error) {
+	found, _, err := f.findMappings(pid)
+	return len(found) > 0, err
+}
+
+// WriteChanges writes every page that process pid changed into the file at
 // path, which must already hold a copy of the memory the process started from.
-func (f memoryFile) writeChanges(ctx context.Context, pid int, path string) error {
+func (f MemoryFile) WriteChanges(ctx context.Context, pid int, path string) error {
 	mappings, err := f.mappings(pid)
 	if err != nil {
 		return err
@@ -107,32 +115,36 @@ func (f memoryFile) writeChanges(ctx context.Context, pid int, path string) erro
 }
 
 // mappings finds where the process mapped the file and checks that it is whole.
-func (f memoryFile) mappings(pid int) ([]mapping, error) {
-	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+func (f MemoryFile) mappings(pid int) ([]mapping, error) {
+	found, covered, err := f.findMappings(pid)
 	if err != nil {
-		return nil, err
-	}
-	defer maps.Close()
-	var found []mapping
-	var covered int64
-	lines := bufio.NewScanner(maps)
-	for lines.Scan() {
-		m, err := parseMapsLine(lines.Text())
-		if err != nil {
-			return nil, err
-		}
-		if f.backs(m) {
-			found = append(found, m)
-			covered += int64(m.end - m.start)
-		}
-	}
-	if err := lines.Err(); err != nil {
 		return nil, err
 	}
 	if covered != f.size {
 		return nil, fmt.Errorf("process %d maps %d of the %d bytes of guest memory", pid, covered, f.size)
 	}
 	return found, nil
+}
+
+// findMappings also counts the bytes that are mapped.
+func (f MemoryFile) findMappings(pid int) (found []mapping, covered int64, err error) {
+	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer maps.Close()
+	lines := bufio.NewScanner(maps)
+	for lines.Scan() {
+		m, err := parseMapsLine(lines.Text())
+		if err != nil {
+			return nil, 0, err
+		}
+		if f.backs(m) {
+			found = append(found, m)
+			covered += int64(m.end - m.start)
+		}
+	}
+	return found, covered, lines.Err()
 }
 
 // parseMapsLine reads "start-end perms offset major:minor inode path".

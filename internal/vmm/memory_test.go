@@ -1,4 +1,4 @@
-package qemu
+package vmm
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestMemoryFile_WritesWhatChangedAndNothingElse(t *testing.T) {
 	require.NoError(t, os.WriteFile(base, content, 0o600))
 	memory := mapPrivately(t, base, len(content))
 
-	file, err := identifyMemory(base, mebibytes)
+	file, err := IdentifyMemory(base, mebibytes)
 	require.NoError(t, err)
 
 	rapid.Check(t, func(t *rapid.T) {
@@ -43,7 +43,7 @@ func TestMemoryFile_WritesWhatChangedAndNothingElse(t *testing.T) {
 
 	target := filepath.Join(t.TempDir(), "target")
 	require.NoError(t, os.WriteFile(target, content, 0o600))
-	require.NoError(t, file.writeChanges(t.Context(), os.Getpid(), target))
+	require.NoError(t, file.WriteChanges(t.Context(), os.Getpid(), target))
 	written, err := os.ReadFile(target)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(memory, written), "the target holds memory as it is now")
@@ -56,12 +56,12 @@ func TestMemoryFile_LeavesUntouchedPagesToTheCopy(t *testing.T) {
 	memory[5*pageBytes] = 7
 	_ = memory[9*pageBytes] // reading is not changing
 
-	file, err := identifyMemory(base, 1)
+	file, err := IdentifyMemory(base, 1)
 	require.NoError(t, err)
 	target := filepath.Join(t.TempDir(), "target")
 	marker := bytes.Repeat([]byte{0xEE}, 1<<20)
 	require.NoError(t, os.WriteFile(target, marker, 0o600))
-	require.NoError(t, file.writeChanges(t.Context(), os.Getpid(), target))
+	require.NoError(t, file.WriteChanges(t.Context(), os.Getpid(), target))
 	written, err := os.ReadFile(target)
 	require.NoError(t, err)
 	for page := range len(written) / pageBytes {
@@ -76,15 +76,15 @@ func TestMemoryFile_LeavesUntouchedPagesToTheCopy(t *testing.T) {
 func TestMemoryFile_RefusesAProcessThatDoesNotMapIt(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
 	require.NoError(t, os.WriteFile(base, make([]byte, 1<<20), 0o600))
-	file, err := identifyMemory(base, 1)
+	file, err := IdentifyMemory(base, 1)
 	require.NoError(t, err)
-	require.ErrorContains(t, file.writeChanges(t.Context(), os.Getpid(), base), "maps 0 of the 1048576 bytes")
+	require.ErrorContains(t, file.WriteChanges(t.Context(), os.Getpid(), base), "maps 0 of the 1048576 bytes")
 }
 
 func TestIdentifyMemory_RefusesAFileOfAnotherSize(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "base")
 	require.NoError(t, os.WriteFile(base, make([]byte, 4096), 0o600))
-	_, err := identifyMemory(base, 1)
+	_, err := IdentifyMemory(base, 1)
 	require.ErrorContains(t, err, "has 4096 bytes, want 1048576")
 }
 

@@ -1,0 +1,128 @@
+package vmm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Watched is a running VMM that is followed to its end, whoever started it. It
+// outlives this program unless it is killed.
+type Watched struct {
+	Process
+	program string
+	handle  *os.File // a pidfd: it cannot come to mean another process
+	release sync.Once
+
+	done    chan struct{} // closed when the process has ended, after reason is set
+	reason  string
+	watched chan struct{} // closed when nobody watches any more
+}
+
+// Watch follows a process until it ends or is released. The program's name is
+// for people, in what Reason says. A process that ended is ErrNotRunning.
+func Watch(identity Process, program string) (*Watched, error) {
+	descriptor, err := unix.PidfdOpen(identity.ID, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, fmt.Errorf("watch process %d: %w", identity.ID, ErrNotRunning)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("watch process %d: %w", identity.ID, err)
+	}
+	w := &Watched{
+		Process: identity, program: program, handle: os.NewFile(uintptr(descriptor), "pidfd"),
+		done: make(chan struct{}), watched: make(chan struct{}),
+	}
+	connection, err := w.handle.SyscallConn()
+	if err != nil {
+		w.handle.Close()
+		return nil, fmt.Errorf("watch process %d: %w", identity.ID, err)
+	}
+	go func() {
+		defer close(w.watched)
+		ended := false
+		// The read is retried when the process ends, and fails when released.
+		err := connection.Read(func(descriptor uintptr) bool {
+			ended = isReadable(descriptor)
+			return ended
+		})
+		if err == nil && ended {
+			w.reason = w.reap()
+			close(w.done)
+		}
+	}()
+	return w, nil
+}
+
+// isReadable says whether the process of a pidfd has ended.
+// Source: pidfd_open(2).
+func isReadable(descriptor uintptr) bool {
+	polled := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}}
+	n, err := unix.Poll(polled, 0)
+	return err == nil && n > 0
+}
+
+// reap says how the process ended, which only its parent is told.
+func (w *Watched) reap() string {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(w.ID, &status, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return w.program + " ended"
+		case status.Signaled():
+			return fmt.Sprintf("%s ended: signal: %s", w.program, status.Signal())
+		default:
+			return fmt.Sprintf("%s ended: exit status %d", w.program, status.ExitStatus())
+		}
+	}
+}
+
+// Done is closed when the process has ended.
+func (w *Watched) Done() <-chan struct{} { return w.done }
+
+// Reason says how the process ended; it is empty until Done is closed.
+func (w *Watched) Reason() string {
+	select {
+	case <-w.done:
+		return w.reason
+	default:
+		return ""
+	}
+}
+
+// Kill ends the process and waits for it. One that has ended is fine.
+func (w *Watched) Kill(ctx context.Context) error {
+	connection, err := w.handle.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("kill process %d: %w", w.ID, err)
+	}
+	var killErr error
+	err = connection.Control(func(descriptor uintptr) {
+		killErr = unix.PidfdSendSignal(int(descriptor), unix.SIGKILL, nil, 0)
+	})
+	if err := errors.Join(err, killErr); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", w.ID, err)
+	}
+	select {
+	case <-w.done:
+		w.Release()
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for process %d to end: %w", w.ID, ctx.Err())
+	}
+}
+
+// Release ends the watching, not the process.
+func (w *Watched) Release() {
+	w.release.Do(func() {
+		w.handle.Close()
+		<-w.watched
+	})
+}
