@@ -50,9 +50,12 @@ func BuildImage(t *testing.T) (template.Image, error) {
 	_, source, _, _ := runtime.Caller(0)
 	agent := filepath.Join(filepath.Dir(source), "..", "..", "..", "bin", "envd")
 	require.FileExists(t, agent, "run: make build")
-	return template.BuildImage(t.Context(), template.ImageOptions{
-		CacheDir: cacheDir, EnvdPath: agent, DiskMiB: diskMiB,
-		Progress: func(line string) { t.Log(line) },
-		Log:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+	return template.BuildImage(t.Context(), ImageOptions(agent, func(line string) { t.Log(line) },
+		slog.New(slog.NewTextHandler(os.Stderr, nil))))
+}
+
+// ImageOptions says what the image of the suite is made of, agent being the
+// path of the guest agent's binary.
+func ImageOptions(agent string, progress func(line string), log *slog.Logger) template.ImageOptions {
+	return template.ImageOptions{CacheDir: cacheDir, EnvdPath: agent, DiskMiB: diskMiB, Progress: progress, Log: log}
 }
