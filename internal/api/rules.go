@@ -139,6 +139,7 @@ var rules = map[string]auth.Rule{
 	"GET /nodes":           auth.ByAdmin(),
 	"GET /nodes/{nodeID}":  auth.ByAdmin(),
 	"POST /nodes/{nodeID}": auth.ByAdmin(),
+
 	"POST /admin/teams/{teamID}/sandboxes/kill": auth.ByAdmin(),
 	"GET /admin/sandboxes/running-counts":       auth.ByAdmin(),
 	"POST /admin/teams/{teamID}/builds/cancel":  auth.ByAdmin(),
