@@ -1,8 +1,12 @@
 package files
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -41,6 +45,25 @@ func TestUpload_LeavesAFullDiskAsItWas(t *testing.T) {
 	g.requireContent(g.path("disk/kept"), "old")
 	requireNoDraft(t, g.directory)
 	require.Equal(t, http.StatusOK, g.put("disk/new", "", strings.Repeat("x", smallDiskBytes/2)).status, "the space is given back")
+}
+
+func TestUpload_AnswersWhoSendsAllBeforeReadingAnything(t *testing.T) {
+	g := newGuest(t)
+	smallDisk(t, g.path("disk"), 0o777)
+	address, err := url.Parse(g.url)
+	require.NoError(t, err)
+	conn, err := net.Dial("tcp", address.Host)
+	require.NoError(t, err)
+	defer conn.Close()
+	const size = 16 << 20 // more than the kernel keeps for a server that does not read
+	_, err = fmt.Fprintf(conn, "POST /files?path=%s HTTP/1.1\r\nHost: guest\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", url.QueryEscape(g.path("disk/new")), size)
+	require.NoError(t, err)
+	_, err = io.Copy(conn, strings.NewReader(strings.Repeat("x", size)))
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusInsufficientStorage, response.StatusCode)
 }
 
 // In a directory of root's, the user's file is written in place.

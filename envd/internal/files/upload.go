@@ -21,6 +21,9 @@ import (
 func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
 	entries, err := h.upload(r)
 	if err != nil {
+		// A client that still sends would see its connection broken instead of the
+		// answer, and so would every proxy on the way.
+		_, _ = io.CopyN(io.Discard, r.Body, maxIgnoredBytes)
 		h.fail(w, err)
 		return
 	}
@@ -66,6 +69,9 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 		return nil, badRequest("content type %q is not supported: send multipart/form-data or application/octet-stream", kind)
 	}
 }
+
+// maxIgnoredBytes is how much of an upload is read that has failed already.
+const maxIgnoredBytes = 256 << 20
 
 // maxFormFiles bounds the answer, which names every file.
 const maxFormFiles = 10_000
