@@ -114,13 +114,25 @@ func awaitReady(t *testing.T, a *agentUnderTest, dataDir string) []int {
 	return machines
 }
 
-// processOf is a running sandbox's VM.
-func processOf(t *testing.T, dataDir, id string) int {
+// runningRecord is how a running sandbox is found again.
+type runningRecord struct {
+	Process struct{ ID int }
+	Slot    string
+}
+
+func recordOf(t *testing.T, dataDir, id string) runningRecord {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dataDir, "storage", "sandboxes", id, "sandbox.json"))
 	require.NoError(t, err)
-	var record struct{ Process struct{ ID int } }
+	var record runningRecord
 	require.NoError(t, json.Unmarshal(content, &record))
+	return record
+}
+
+// processOf is a running sandbox's VM.
+func processOf(t *testing.T, dataDir, id string) int {
+	t.Helper()
+	record := recordOf(t, dataDir, id)
 	require.NotZero(t, record.Process.ID)
 	return record.Process.ID
 }

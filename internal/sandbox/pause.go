@@ -15,6 +15,9 @@ const (
 	// prepareTimeout bounds how long a guest may take to fall quiet. Hostile
 	// code may never let it: then the pause fails and the guest runs on.
 	prepareTimeout = 15 * time.Second
+	// wakeTimeout is how long a guest's agent may take to answer after a pause
+	// that failed.
+	wakeTimeout = 20 * time.Second
 	// freezeTimeout is how long a guest's commands are waited for: those that
 	// the kernel cannot stop in time are caught where they are.
 	freezeTimeout = 500 * time.Millisecond
@@ -145,7 +148,7 @@ func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
 // cancelled, somebody else is about to stop the guest and shall not wait.
 func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) error {
 	s := op.sandbox
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), initTimeout)
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTimeout)
 	defer cancel()
 	if err := s.guest.machine.Resume(undo); err != nil {
 		err = errors.Join(vmm.ErrNotRunning, cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))

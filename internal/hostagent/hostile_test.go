@@ -1,0 +1,182 @@
+package hostagent
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// TestHostileGuests lets guests do their worst, each beside a neighbour that
+// must not notice.
+func TestHostileGuests(t *testing.T) {
+	dataDir := dataDir(t)
+	a := startAgent(t, dataDir)
+	t.Cleanup(func() { a.abort(t) })
+	const neighbour, hostile = "ineighbour0000000001", "ihostile000000000001"
+	require.NoError(t, a.create(t.Context(), neighbour))
+	for name, attack := range map[string]func(*testing.T, *agentUnderTest, string, string){
+		"floods its console":   testConsoleFlood,
+		"fills its disk":       testFullGuestDisk,
+		"forks without end":    testForkBomb,
+		"is not its agent any": testImpostors,
+	} {
+		t.Run("a guest that "+name, func(t *testing.T) {
+			require.NoError(t, a.create(t.Context(), hostile))
+			attack(t, a, dataDir, hostile)
+			require.Equal(t, "calm", a.run(t, neighbour, "echo calm"))
+			a.kill(t, hostile)
+		})
+	}
+	a.kill(t, neighbour)
+	a.shutDown(t)
+}
+
+func testConsoleFlood(t *testing.T, a *agentUnderTest, dataDir, id string) {
+	a.run(t, id, `sudo sh -c 'yes "$(head -c 1000 /dev/zero | tr "\0" x)" > /dev/console 2>/dev/null' >/dev/null 2>&1 & sleep 2`)
+	const most = 1 << 20
+	logs, err := filepath.Glob(filepath.Join(dataDir, "storage", "sandboxes", id, "run", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, logs)
+	for _, path := range logs {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Less(t, info.Size(), int64(most), path)
+	}
+	a.pause(t, id)
+	a.resume(t, id)
+	require.Equal(t, "answers", a.run(t, id, "sudo pkill yes; echo answers"))
+}
+
+func testFullGuestDisk(t *testing.T, a *agentUnderTest, _, id string) {
+	a.run(t, id, "cd /home/user; for size in 8G 4G 2G 1G 512M 256M 64M 16M 1M 64K; do while fallocate -l $size fill.$(date +%N) 2>/dev/null; do :; done; done")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://guest/files?path=/home/user/more", strings.NewReader(strings.Repeat("x", 2<<20)))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/octet-stream")
+	response, err := (&http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}).Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusInsufficientStorage, response.StatusCode)
+	a.pause(t, id)
+	a.resume(t, id)
+	require.Equal(t, "room", a.run(t, id, "cd /home/user; ls more 2>/dev/null; rm -f fill.*; head -c 1M /dev/zero > more && echo room"))
+}
+
+func testForkBomb(t *testing.T, a *agentUnderTest, _, id string) {
+	a.run(t, id, "nohup bash -c 'bomb() { bomb | bomb & }; bomb' >/dev/null 2>&1 & sleep 1")
+	began := time.Now()
+	samples, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id}}))
+	require.NoError(t, err)
+	require.NotEmpty(t, samples.Msg.GetSandboxes())
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	// It may be paused or not: what counts is that somebody says so.
+	_, err = a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
+	require.NoError(t, ctx.Err())
+	t.Logf("pausing a fork bomb took %s: %v", time.Since(began).Round(time.Millisecond), err)
+}
+
+// impostor takes the place of the guest's agent. Root in the guest can do that.
+const impostor = `
+import os, signal, socket, sys, time
+os.setsid()
+time.sleep(0.3)
+listener = socket.socket(socket.AF_INET6 if sys.argv[2] == "6" else socket.AF_INET)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+while True:
+    os.system("pkill -9 -x envd")
+    try:
+        listener.bind(("::" if sys.argv[2] == "6" else "0.0.0.0", 49983))
+        break
+    except OSError:
+        time.sleep(0.001)
+listener.listen(64)
+open("/run/impostor", "w").close()
+held = []
+while True:
+    conn, _ = listener.accept()
+    if sys.argv[1] == "silent":
+        held.append(conn)
+        continue
+    if os.fork():
+        conn.close()
+        continue
+    try:
+        if sys.argv[1] == "garbage":
+            conn.sendall(os.urandom(4096))
+        elif sys.argv[1] == "headers":
+            conn.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True: conn.sendall(b"X-Flood: " + b"x" * 65000 + b"\r\n")
+        else:
+            conn.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 1000000000\r\n\r\n")
+            while True: conn.sendall(b"x" * 65536)
+    except OSError:
+        pass
+    os._exit(0)
+`
+
+// testImpostors asks for pauses of guests whose agent answers garbage, never, or
+// without end: each is refused in bounded time and memory, and the guest runs on.
+func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
+	kinds := []string{"silent", "garbage", "headers", "body"}
+	var pauses sync.WaitGroup
+	for number, kind := range kinds {
+		id := first
+		if number > 0 {
+			id = fmt.Sprintf("iimpostor%011d", number)
+			require.NoError(t, a.create(t.Context(), id))
+		}
+		a.run(t, id, "cat > /tmp/impostor.py <<'END'\n"+impostor+"\nEND\nsudo sh -c 'python3 /tmp/impostor.py "+kind+" 6 >/dev/null 2>&1 &'")
+		pauses.Go(func() {
+			awaitImpostor(t, a, id)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
+			if err == nil || ctx.Err() != nil {
+				t.Errorf("pausing a guest whose agent is %s: %v", kind, err)
+			}
+		})
+	}
+	pauses.Wait()
+	for number, kind := range kinds {
+		id := first
+		if number > 0 {
+			id = fmt.Sprintf("iimpostor%011d", number)
+		}
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[id], kind)
+		if number > 0 {
+			a.kill(t, id)
+		}
+	}
+}
+
+// awaitImpostor returns when the guest's agent does not answer as itself.
+func awaitImpostor(t *testing.T, a *agentUnderTest, id string) {
+	deadline := time.Now().Add(time.Minute)
+	for strange := 0; strange < 3; { // in a row: its agent is started again now and then
+		if time.Now().After(deadline) {
+			t.Errorf("the agent of %s has its place still", id)
+			return
+		}
+		client := &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}, Timeout: time.Second}
+		response, err := client.Get("http://guest/health")
+		strange++
+		if err == nil {
+			if response.StatusCode == http.StatusNoContent {
+				strange = 0
+			}
+			response.Body.Close()
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
