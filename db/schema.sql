@@ -115,6 +115,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.living_claimants() RETURNS integer[]
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT coalesce(array_agg(objid::bigint::integer), '{}') FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = 1467114862::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+$$;
+
 CREATE FUNCTION public.member_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
