@@ -90,8 +90,12 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, lifetime time.Duration) (db.Sandbox, error) {
 	const attempts = 3
 	var full []uuid.UUID
+	var refused error
 	for {
 		creating, err := s.place(ctx, teamID, wanted, build, full)
+		if refused != nil && fault.Is(err, fault.Exhausted) {
+			return db.Sandbox{}, refused // the host has said what is short
+		}
 		if err != nil {
 			return db.Sandbox{}, err
 		}
@@ -101,6 +105,7 @@ func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wante
 		if !fault.Is(err, fault.Exhausted) || len(full) == attempts {
 			return running, err
 		}
+		refused = err
 	}
 }
 

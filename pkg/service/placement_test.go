@@ -147,6 +147,20 @@ func TestCreate_GoesToAnotherHostWhenOneHasLessRoomThanItPromised(t *testing.T) 
 	f.requireExactCounts(t)
 }
 
+func TestCreate_SaysWhatTheOnlyHostIsShortOf(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.agent.Before(func(_ context.Context, operation, _ string) error {
+		if operation == "create" {
+			return connect.NewError(connect.CodeResourceExhausted, errors.New("300 MiB of memory are missing"))
+		}
+		return nil
+	})
+	_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})
+	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
+	require.ErrorContains(t, err, "300 MiB of memory are missing")
+}
+
 func TestRoom_IsGivenBackByAPauseAndTakenByAResume(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
