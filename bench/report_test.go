@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ func TestReport_ComparesMediansWithTargets(t *testing.T) {
 	milliseconds := func(n int) []time.Duration { return []time.Duration{time.Duration(n) * time.Millisecond} }
 	report := (&measurements{
 		createByHand: milliseconds(200), createByWrenn: milliseconds(240), createAnswered: milliseconds(100),
+		warmByHand: milliseconds(200), createWarm: milliseconds(90), forks: milliseconds(840),
+		fleetCreates: milliseconds(50), fleetTime: time.Second, fleetMemory: 32 << 20,
 		pauseByHand: milliseconds(100), pauseByWrenn: milliseconds(160),
 		resumeByWrenn:   milliseconds(220),
 		commandStraight: milliseconds(10), commandByWrenn: milliseconds(13),
@@ -29,15 +32,24 @@ func TestReport_ComparesMediansWithTargets(t *testing.T) {
 		downloadByHand: milliseconds(1000), downloadByAgent: milliseconds(1300),
 		agentMemory: 16 << 20, agentSize: 9e6,
 	}).report()
-	require.InDelta(t, 1.2, report.Comparisons[0].Value, 1e-9)
-	require.True(t, report.Comparisons[0].Met)
-	require.InDelta(t, 1.6, report.Comparisons[1].Value, 1e-9)
-	require.False(t, report.Comparisons[1].Met)
-	require.InDelta(t, 3.0, report.Comparisons[3].Value, 1e-9)
-	require.True(t, report.Comparisons[4].Met, "upload")
-	require.False(t, report.Comparisons[5].Met, "download")
-	require.InDelta(t, 16, report.Comparisons[6].Value, 1e-9)
-	require.InDelta(t, 9, report.Comparisons[7].Value, 1e-9)
+	for name, want := range map[string]comparison{
+		"create":             {Value: 1.2, Met: true},
+		"create, held ready": {Value: 0.45, Met: true},
+		"ten forks":          {Value: 3.5},
+		"a sandbox at rest":  {Value: 32, Met: true},
+		"pause":              {Value: 1.6},
+		"resume":             {Value: 1.1, Met: true},
+		"command":            {Value: 3, Met: true},
+		"upload":             {Value: 1.2, Met: true},
+		"download":           {Value: 1.3},
+		"envd at rest":       {Value: 16, Met: true},
+		"envd's binary":      {Value: 9, Met: true},
+	} {
+		at := slices.IndexFunc(report.Comparisons, func(c comparison) bool { return c.Name == name })
+		require.GreaterOrEqual(t, at, 0, name)
+		require.InDelta(t, want.Value, report.Comparisons[at].Value, 1e-9, name)
+		require.Equal(t, want.Met, report.Comparisons[at].Met, name)
+	}
 	var printed strings.Builder
 	require.NoError(t, report.print(&printed))
 	require.Contains(t, printed.String(), "missed")

@@ -20,7 +20,7 @@ import (
 // what it reached, and "done". {…} are the host's and the neighbour's addresses.
 const tried = `
 import errno, fcntl, glob, os, socket, struct
-host, port, neighbour = %q, %d, %q
+host, neighbour, port = %q, %q, %d
 def attempt(name, what):
     try:
         if what() is not False: print("reached:", name)
@@ -116,7 +116,7 @@ func TestIsolation(t *testing.T) {
 		addresses = append(addresses, side.String())
 	}
 	target := slotAddress(t, dataDir, neighbour)
-	script := fmt.Sprintf(tried, strings.Join(addresses, " "), port, target)
+	script := fmt.Sprintf(tried, strings.Join(addresses, " "), target, port)
 	require.Equal(t, "done", a.run(t, guest, "sudo python3 - <<'END'\n"+script+"\nEND"))
 	require.Empty(t, heard(), "the host heard it")
 	require.Equal(t, "calm", a.run(t, neighbour, "echo calm"))

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestOpen_NobodyMeetsAConnectionThatDied(t *testing.T) {
 	t.Cleanup(pool.Close)
 	other, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	defer other.Close(t.Context())
+	t.Cleanup(func() { require.NoError(t, other.Close(context.Background())) })
 	var ended bool
 	const endAll = `SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid()`
@@ -37,7 +38,7 @@ func TestIsUnavailable_KnowsAConnectionThatEndsUnderAStatement(t *testing.T) {
 	url := dbtest.URL(t)
 	connection, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	defer connection.Close(t.Context())
+	t.Cleanup(func() { _ = connection.Close(context.Background()) }) // it has ended
 	_, err = connection.Exec(t.Context(), "SELECT pg_terminate_backend(pg_backend_pid())")
 	require.True(t, db.IsUnavailable(err), "%v", err)
 	_, err = connection.Exec(t.Context(), "SELECT 1")

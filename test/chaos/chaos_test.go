@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -82,7 +81,7 @@ func newDataDir(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: runs real VMs in network namespaces")
 	}
-	directory, err := os.MkdirTemp("", "wrenn-chaos-")
+	directory, err := os.MkdirTemp("", "wrenn-chaos-") //nolint:usetesting // it stays when the test failed
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if !t.Failed() {
@@ -121,7 +120,7 @@ func requireNothingLeft(t *testing.T, a *agent, before leakcheck.Snapshot) {
 	defer cancel()
 	left, err := before.Left(ctx, func(name string) bool { return strings.Contains(name, a.dataDir) })
 	require.NoError(t, err)
-	require.Empty(t, left, fmt.Sprintf("%s after the end", leakPatience))
+	require.Empty(t, left, "%s after the end", leakPatience)
 	slots, err := os.ReadDir(filepath.Join(a.dataDir, "network"))
 	require.NoError(t, err)
 	require.Empty(t, slots, "network slots were not taken down")
