@@ -82,8 +82,8 @@ export FUZZ_TIME ?= 3s
 ROUNDS ?= 100
 
 # What make lab-test runs, and flags for it.
-LAB_SUITES ?= ./internal/vmm/qemu
-LAB_FLAGS ?=
+LAB_SUITES ?= ./internal/vmm/qemu ./internal/vmm/firecracker
+LAB_FLAGS ?= -test.run ^TestDriver$$
 
 # For how long make chaos kills.
 CHAOS_TIME ?= 5m
@@ -104,7 +104,7 @@ test-e2e: test-deps build ## a whole Wrenn from outside, through its API and the
 	@go test $(AS_ROOT) -count=1 -timeout 40m ./test/e2e/...
 
 .PHONY: lab-test
-lab-test: test-deps build ## the VMM drivers on KVM in a nested host under emulation, as in: make lab-test LAB_FLAGS='-test.run Adopt'
+lab-test: test-deps build ## the VMM drivers on KVM in a nested host under emulation, as in: make lab-test LAB_FLAGS='-test.run TestDriver/Adopt'
 	@echo "Testing the drivers on KVM in the lab; it takes some minutes"
 	@rm -rf bin/lab && mkdir -p bin/lab
 	@CGO_ENABLED=0 go test -c -o bin/lab/ $(LAB_SUITES)

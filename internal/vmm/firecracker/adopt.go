@@ -1,0 +1,45 @@
+package firecracker
+
+import (
+	"context"
+	"fmt"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Adopt takes over a Firecracker that an earlier process of ours started.
+func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, identity vmm.Process) (_ vmm.Machine, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adopt Firecracker of %s: %w", spec.Name, err)
+		}
+	}()
+	m := &machine{name: spec.Name, recorded: true} // whether it was is not known
+	if m.memory, err = vmm.IdentifyMemory(memoryPath, spec.MemoryMiB); err != nil {
+		return nil, err
+	}
+	if m.process, err = vmm.Watch(identity, "Firecracker"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.process.Release()
+		}
+	}()
+	// Only now can the number not change its owner any more.
+	if !identity.Runs() {
+		return nil, vmm.ErrNotRunning
+	}
+	if m.restored, err = m.memory.IsMappedBy(identity.ID); err != nil {
+		return nil, err
+	}
+	if m.jail, err = findJail(spec); err != nil {
+		return nil, err
+	}
+	m.api = newAPI(m.jail.path(jailSocket))
+	if err := m.api.await(ctx, m.process.Done()); err != nil {
+		m.letGo()
+		return nil, err
+	}
+	return m, nil
+}

@@ -1,0 +1,137 @@
+// Package firecracker runs microVMs with Firecracker, under KVM and in the jail
+// that Firecracker's own jailer makes: a user, a root directory and namespaces
+// of the machine's own, behind Firecracker's filters of system calls.
+package firecracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// The programs the driver runs, found on PATH.
+const (
+	Binary = "firecracker"
+	Jailer = "jailer"
+)
+
+// ErrNotInstalled is returned where one of the programs is missing.
+var ErrNotInstalled = errors.New("it is not installed")
+
+// Driver starts Firecracker processes. Make one with New.
+type Driver struct {
+	binary string
+	jailer string
+	log    *slog.Logger
+}
+
+var _ vmm.Driver = (*Driver)(nil)
+
+// New returns a driver that uses the programs on PATH. ErrNotInstalled says
+// that one of them is not there.
+func New(log *slog.Logger) (*Driver, error) {
+	d := &Driver{log: log}
+	for name, path := range map[string]*string{Binary: &d.binary, Jailer: &d.jailer} {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w: %w", name, ErrNotInstalled, err)
+		}
+		// The jailer follows links too, and names its directories after what it finds.
+		if *path, err = filepath.EvalSymlinks(found); err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+	}
+	return d, nil
+}
+
+// Version returns what Firecracker calls itself: snapshots belong to one version.
+func Version(ctx context.Context) (string, error) {
+	output, err := exec.CommandContext(ctx, Binary, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask Firecracker for its version: %w", err)
+	}
+	first, _, _ := strings.Cut(string(output), "\n")
+	return strings.TrimSpace(first), nil
+}
+
+// Name is "firecracker".
+func (d *Driver) Name() string { return "firecracker" }
+
+// Accelerator is "kvm": there is no other.
+func (d *Driver) Accelerator() string { return "kvm" }
+
+// Capabilities are what Firecracker does by itself.
+func (d *Driver) Capabilities() vmm.Capabilities {
+	return vmm.Capabilities{Metadata: true, NetworkLimit: true}
+}
+
+// Boot starts a kernel in fresh memory.
+func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Machine, error) {
+	return d.start(ctx, spec, launch{
+		memoryPath: boot.MemoryPath,
+		furnish: func(j *jail) error {
+			return errors.Join(j.unpackKernel(boot.KernelPath), j.copyIn(boot.InitramfsPath, jailInitramfs))
+		},
+		configure: func(a *api) error { return a.follow(ctx, bootSteps(spec, commandLine(boot.CommandLine))) },
+	})
+}
+
+// commandLine spares the guest the search for hardware that is not there.
+func commandLine(line string) string {
+	return line + " pci=off i8042.noaux i8042.nomux i8042.dumbkbd"
+}
+
+// Restore starts a machine from a snapshot.
+func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vmm.Machine, error) {
+	return d.start(ctx, spec, launch{
+		memoryPath: from.MemoryPath, restored: true,
+		furnish: func(j *jail) error {
+			return errors.Join(j.lendMemory(from.MemoryPath), j.copyIn(from.DevicesPath, jailDevices))
+		},
+		configure: func(a *api) error {
+			if err := a.load(ctx, spec); err != nil {
+				return err
+			}
+			return a.follow(ctx, resumeSteps(spec))
+		},
+	})
+}
+
+// launch is how a Firecracker is started.
+type launch struct {
+	memoryPath string
+	// restored says that the guest's memory is mapped from the file.
+	restored bool
+	// furnish puts the files into the jail that the start needs, its disk apart.
+	furnish func(j *jail) error
+	// configure tells the process what to run, and to run it.
+	configure func(a *api) error
+}
+
+func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Machine, error) {
+	m, err := d.spawn(ctx, spec, how)
+	if err != nil {
+		return nil, fmt.Errorf("start Firecracker for %s: %w", spec.Name, err)
+	}
+	err = m.api.await(ctx, m.process.Done())
+	if err == nil {
+		err = how.configure(m.api)
+	}
+	if err == nil {
+		err = m.jail.strip(filepath.Base(d.binary))
+	}
+	if err != nil {
+		said := lastWords(m.words)
+		if killErr := m.Kill(context.WithoutCancel(ctx)); killErr != nil {
+			d.log.Error("kill a Firecracker that did not start", "sandbox", spec.Name, "error", killErr)
+		}
+		return nil, fmt.Errorf("start Firecracker for %s: %w (it said: %s)", spec.Name, err, said)
+	}
+	return m, nil
+}

@@ -1,0 +1,173 @@
+package firecracker
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Names of files in a jail, as Firecracker sees them.
+const (
+	jailSocket         = "/api.sock"
+	jailDisk           = "/disk"
+	jailMemory         = "/memory"
+	jailDevices        = "/devices"
+	jailKernel         = "/kernel"
+	jailInitramfs      = "/initramfs"
+	jailMemoryTarget   = "/snapshot-memory"
+	jailDevicesTarget  = "/snapshot-devices"
+	jailPIDFileSuffix  = ".pid"
+	jailDirectory      = "jail" // in the machine's run directory
+	jailRootPermission = 0o755  // the directories above it are root's alone
+)
+
+// Users of machines: numbers that no distribution hands out. The group is all
+// machines' and may read the memory of snapshots, which they share.
+const (
+	firstUser   = 1 << 30
+	userBits    = 28
+	sharedGroup = 947_213
+)
+
+// jail is the directory that one Firecracker has for its root. It is reached by
+// descriptor: the machine's own directory may be renamed while it runs.
+type jail struct {
+	root *os.File
+	user int
+}
+
+// makeJail makes an empty jail in a machine's run directory, in the place where
+// the jailer wants it, in the stead of any that was there.
+func makeJail(spec vmm.Spec, program string) (*jail, error) {
+	base := filepath.Join(spec.RunDir, jailDirectory)
+	if err := os.RemoveAll(base); err != nil {
+		return nil, fmt.Errorf("remove an old jail: %w", err)
+	}
+	path := filepath.Join(base, program, jailID(spec.Name), "root")
+	if err := os.MkdirAll(path, jailRootPermission); err != nil {
+		return nil, fmt.Errorf("make jail: %w", err)
+	}
+	user := userOf(spec.Name)
+	if err := os.Chown(path, user, sharedGroup); err != nil {
+		return nil, fmt.Errorf("make jail: %w", err)
+	}
+	return openJail(path)
+}
+
+// findJail finds the jail that a machine was started in, maybe under another name.
+func findJail(spec vmm.Spec) (*jail, error) {
+	roots, err := filepath.Glob(filepath.Join(escapeGlob(spec.RunDir), jailDirectory, "*", "*", "root"))
+	if err != nil {
+		return nil, fmt.Errorf("find jail: %w", err)
+	}
+	if len(roots) != 1 {
+		return nil, fmt.Errorf("find jail: %s holds %d of them, not one", spec.RunDir, len(roots))
+	}
+	return openJail(roots[0])
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+func openJail(path string) (*jail, error) {
+	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open jail: %w", err)
+	}
+	info, err := root.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open jail: %w", err), root.Close())
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil, errors.Join(errors.New("open jail: its owner is not known"), root.Close())
+	}
+	return &jail{root: root, user: int(owner.Uid)}, nil
+}
+
+// jailID makes what the jailer takes for a name of what is one to us.
+func jailID(name string) string {
+	const longest = 64
+	id := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name)
+	return "vm-" + id[:min(len(id), longest-len("vm-"))]
+}
+
+// userOf gives a machine a user of its own; once in many millions two share one,
+// and still neither sees the other's files or processes.
+func userOf(name string) int {
+	sum := fnv.New32a()
+	sum.Write([]byte(name))
+	return firstUser + int(sum.Sum32()>>(32-userBits))
+}
+
+// path is where a file of the jail is from outside.
+func (j *jail) path(name string) string {
+	return fmt.Sprintf("/proc/self/fd/%d%s", j.root.Fd(), name)
+}
+
+// lendDisk lets Firecracker write a file that lies outside.
+func (j *jail) lendDisk(path string) error { return j.lend(path, jailDisk) }
+
+func (j *jail) lend(path, name string) error {
+	if err := os.Link(path, j.path(name)); err != nil {
+		return fmt.Errorf("lend %s: %w", path, err)
+	}
+	return os.Chown(j.path(name), j.user, sharedGroup)
+}
+
+// lendMemory lets Firecracker read a file that other machines read as well.
+func (j *jail) lendMemory(path string) error {
+	if err := os.Link(path, j.path(jailMemory)); err != nil {
+		return fmt.Errorf("lend memory %s: %w", path, err)
+	}
+	const rootOnly, ownerAndGroup = 0, 0o640
+	return errors.Join(os.Chown(j.path(jailMemory), rootOnly, sharedGroup), os.Chmod(j.path(jailMemory), ownerAndGroup))
+}
+
+func (j *jail) copyIn(path, name string) error {
+	if err := disk.CopySparse(path, j.path(name)); err != nil {
+		return err
+	}
+	return os.Chown(j.path(name), j.user, sharedGroup)
+}
+
+func (j *jail) unpackKernel(path string) error {
+	if err := extractKernel(path, j.path(jailKernel)); err != nil {
+		return err
+	}
+	return os.Chown(j.path(jailKernel), j.user, sharedGroup)
+}
+
+// strip removes what was needed for the start only: Firecracker has open what
+// it goes on using, and what breaks out of a guest finds nothing.
+func (j *jail) strip(program string) error {
+	return j.remove(jailDisk, jailMemory, jailDevices, jailKernel, jailInitramfs, "/"+program, "/"+program+jailPIDFileSuffix)
+}
+
+// remove removes files; those that are not there are fine.
+func (j *jail) remove(names ...string) error {
+	var failures []error
+	for _, name := range names {
+		if err := os.Remove(j.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			failures = append(failures, fmt.Errorf("empty jail: %w", err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func (j *jail) close() { j.root.Close() }

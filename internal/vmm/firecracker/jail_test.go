@@ -1,0 +1,70 @@
+package firecracker
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+func TestJailID_IsOneThatTheJailerTakes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "vm-sb-0aB-c", jailID("sb_0aB.c"))
+	require.Len(t, jailID(string(make([]byte, 200))), 64)
+}
+
+func TestUserOf_IsNoUserOfTheMachineOrOfAnotherVM(t *testing.T) {
+	t.Parallel()
+	seen := make(map[int]string)
+	for _, name := range []string{"a", "b", "sb_1", "sb_2", "template-1"} {
+		user := userOf(name)
+		require.GreaterOrEqual(t, user, firstUser)
+		require.Less(t, user, firstUser+1<<userBits)
+		require.Empty(t, seen[user])
+		seen[user] = name
+	}
+}
+
+func TestFindJail_GoesOnWithOneOfAMachineRenamed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: gives files to other users")
+	}
+	parent := t.TempDir()
+	spec := vmm.Spec{Name: "before", RunDir: filepath.Join(parent, "[before]", "run")}
+	made, err := makeJail(spec, Binary)
+	require.NoError(t, err)
+	t.Cleanup(made.close)
+	require.NoError(t, os.Rename(filepath.Join(parent, "[before]"), filepath.Join(parent, "[after]")))
+	require.NoError(t, os.WriteFile(made.path("/sign"), nil, 0o600), "the one that made it still reaches it")
+
+	found, err := findJail(vmm.Spec{Name: "after", RunDir: filepath.Join(parent, "[after]", "run")})
+	require.NoError(t, err)
+	t.Cleanup(found.close)
+	require.Equal(t, userOf("before"), found.user)
+	require.FileExists(t, found.path("/sign"))
+	require.NoError(t, found.remove("/sign", "/not-there"))
+	require.NoFileExists(t, made.path("/sign"))
+	_, err = findJail(spec)
+	require.Error(t, err)
+}
+
+func TestLocate_TellsAPlaceWithinItsFileSystem(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	whole, err := locate(directory)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(directory, "a b"), 0o700))
+	part, err := locate(filepath.Join(directory, "a b"))
+	require.NoError(t, err)
+	require.Equal(t, whole.device, part.device)
+	require.True(t, isBelow(part.root, whole.root))
+	require.False(t, isBelow(whole.root, part.root))
+	require.False(t, isBelow(whole.root+"-else", whole.root))
+	require.True(t, isBelow("/anything", "/"))
+	_, err = locate(filepath.Join(directory, "missing"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -1,0 +1,96 @@
+package firecracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// machine is one virtual machine in a Firecracker process.
+type machine struct {
+	name    string
+	process *vmm.Watched
+	jail    *jail
+	api     *api
+	words   *os.File // what it said; nil for one that was adopted
+	memory  vmm.MemoryFile
+
+	// restored says that the guest's memory is mapped from the file, and
+	// recorded that Firecracker's own record of changes may have been read, and
+	// so emptied, since the machine was started.
+	restored bool
+	recorded bool
+}
+
+var _ vmm.Machine = (*machine)(nil)
+
+// Pause stops the virtual CPUs. Firecracker does the disk's work as it comes,
+// so nothing of it is left over.
+func (m *machine) Pause(ctx context.Context) error {
+	return m.call(ctx, http.MethodPatch, "/vm", machineState{State: "Paused"})
+}
+
+// Resume starts the virtual CPUs again.
+func (m *machine) Resume(ctx context.Context) error {
+	return m.call(ctx, http.MethodPatch, "/vm", machineState{State: "Resumed"})
+}
+
+// call asks Firecracker for something. An error is vmm.ErrNotRunning if it has
+// ended, before or meanwhile.
+func (m *machine) call(ctx context.Context, method, path string, body any) error {
+	select {
+	case <-m.process.Done():
+		return fmt.Errorf("%s %s: %w: %s", method, path, vmm.ErrNotRunning, m.process.Reason())
+	default:
+	}
+	err := m.api.call(ctx, method, path, body, nil)
+	var refused *refusal
+	if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+		return err
+	}
+	// The connection broke: the process's end is known a moment later.
+	const moment = 100 * time.Millisecond
+	select {
+	case <-m.process.Done():
+		return fmt.Errorf("%w: %s: %w", vmm.ErrNotRunning, m.process.Reason(), err)
+	case <-time.After(moment):
+		return err
+	}
+}
+
+// Kill ends the process and waits for it.
+func (m *machine) Kill(ctx context.Context) error {
+	if err := m.process.Kill(ctx); err != nil {
+		return fmt.Errorf("end Firecracker of %s: %w", m.name, err)
+	}
+	m.letGo()
+	return nil
+}
+
+// Release lets go of the machine, which runs on.
+func (m *machine) Release() {
+	m.process.Release()
+	m.letGo()
+}
+
+func (m *machine) letGo() {
+	m.api.close()
+	m.jail.close()
+	if m.words != nil {
+		m.words.Close()
+	}
+}
+
+// Process is Firecracker's.
+func (m *machine) Process() vmm.Process { return m.process.Process }
+
+// Done is closed when Firecracker has ended.
+func (m *machine) Done() <-chan struct{} { return m.process.Done() }
+
+// ExitReason says how Firecracker ended.
+func (m *machine) ExitReason() string { return m.process.Reason() }

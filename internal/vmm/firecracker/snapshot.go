@@ -1,0 +1,58 @@
+package firecracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// Kinds of snapshots.
+const (
+	changedMemory = "Diff"
+	wholeMemory   = "Full"
+)
+
+// Snapshot has Firecracker write device state, and changed memory right into
+// the copy of what the machine was started from.
+//
+// Firecracker's record of changes begins anew with each snapshot. From the
+// second on the kernel's page map tells what changed since the start; memory
+// that no file backs, a booted machine's, is then written whole.
+func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("snapshot %s: %w", m.name, err)
+		}
+	}()
+	if err := m.jail.remove(jailMemoryTarget, jailDevicesTarget); err != nil {
+		return err
+	}
+	if err := m.jail.lend(into.MemoryPath, jailMemoryTarget); err != nil {
+		return err
+	}
+	defer func() {
+		const root = 0
+		err = errors.Join(err, os.Chown(m.jail.path(jailMemoryTarget), root, root), m.jail.remove(jailMemoryTarget, jailDevicesTarget))
+	}()
+	kind, again := changedMemory, m.recorded
+	if again && !m.restored {
+		kind = wholeMemory
+	}
+	m.recorded = true
+	err = m.call(ctx, http.MethodPut, "/snapshot/create", snapshotToCreate{Type: kind, DevicesPath: jailDevicesTarget, MemoryPath: jailMemoryTarget})
+	if err != nil {
+		return err
+	}
+	if err := disk.CopySparse(m.jail.path(jailDevicesTarget), into.DevicesPath); err != nil {
+		return err
+	}
+	if again && m.restored {
+		return m.memory.WriteChanges(ctx, m.process.ID, into.MemoryPath)
+	}
+	return nil
+}

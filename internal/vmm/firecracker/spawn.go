@@ -1,0 +1,121 @@
+package firecracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// spawn starts the jailer, which becomes Firecracker, in a furnished jail.
+func (d *Driver) spawn(ctx context.Context, spec vmm.Spec, how launch) (_ *machine, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m := &machine{name: spec.Name, restored: how.restored}
+	if m.memory, err = vmm.IdentifyMemory(how.memoryPath, spec.MemoryMiB); err != nil {
+		return nil, err
+	}
+	if m.jail, err = makeJail(spec, filepath.Base(d.binary)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.jail.close()
+		}
+	}()
+	if err := errors.Join(m.jail.lendDisk(spec.DiskPath), how.furnish(m.jail)); err != nil {
+		return nil, err
+	}
+	if err := lendTap(spec.NetworkNamespace, spec.TapDevice, m.jail.user); err != nil {
+		return nil, err
+	}
+	if m.words, err = openWords(); err != nil {
+		return nil, err
+	}
+	if m.process, err = d.run(spec, m.words); err != nil {
+		return nil, errors.Join(err, m.words.Close())
+	}
+	m.api = newAPI(m.jail.path(jailSocket))
+	return m, nil
+}
+
+// run starts the process and whoever watches it.
+func (d *Driver) run(spec vmm.Spec, words *os.File) (*vmm.Watched, error) {
+	command := exec.Command(d.jailer, d.arguments(spec)...)
+	command.Env = []string{"PATH=/usr/bin:/bin"}
+	command.Dir = "/"
+	command.Stdout, command.Stderr = words, words
+	// A session of its own keeps a signal to the agent's group from the VM. The
+	// jailer could make the PID namespace, but then the VM would not be our child,
+	// and nobody told how it ended.
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+	}
+	if spec.Cgroup != nil {
+		command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(spec.Cgroup.Fd())
+	}
+	if err := confined(filepath.Join(spec.RunDir, jailDirectory), command.Start); err != nil {
+		return nil, err
+	}
+	identity, err := vmm.IdentifyProcess(command.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, command.Wait())
+	}
+	watched, err := vmm.Watch(identity, "Firecracker")
+	if err != nil {
+		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
+	}
+	// From here on it is watched by its pidfd, as it would be had another
+	// process started it.
+	if err := command.Process.Release(); err != nil {
+		return nil, errors.Join(err, watched.Kill(context.Background()))
+	}
+	return watched, nil
+}
+
+func (d *Driver) arguments(spec vmm.Spec) []string {
+	arguments := []string{
+		"--id", jailID(spec.Name), "--exec-file", d.binary,
+		"--uid", strconv.Itoa(userOf(spec.Name)), "--gid", strconv.Itoa(sharedGroup),
+		"--chroot-base-dir", filepath.Join(spec.RunDir, jailDirectory),
+	}
+	if spec.NetworkNamespace != "" {
+		arguments = append(arguments, "--netns", spec.NetworkNamespace)
+	}
+	return append(arguments, "--", "--api-sock", jailSocket, "--level", "Error")
+}
+
+// confined calls start on a thread that gave up gaining privileges, in a mount
+// namespace where programs and devices in the jail's directory work: on the file
+// system that holds guests' disks they must not.
+func confined(directory string, start func() error) error {
+	return thread.Run(func() error {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("give up gaining privileges: %w", err)
+		}
+		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			return fmt.Errorf("keep mounts to itself: %w", err)
+		}
+		if err := unix.Mount(directory, directory, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount the jail: %w", err)
+		}
+		if err := unix.Mount("", directory, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_NOSUID, ""); err != nil {
+			return fmt.Errorf("let programs run in the jail: %w", err)
+		}
+		return start()
+	})
+}
