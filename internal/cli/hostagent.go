@@ -66,6 +66,7 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 	flags.StringVar(&config.TrafficSocket, "traffic-socket", environmentOr("WRENN_HOST_TRAFFIC_SOCKET", filepath.Join(runDir, "host-traffic.sock")), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
 	flags.BoolVar(&config.KeepRunning, "keep-running", keepRunning, "leave sandboxes running when the agent stops, for the next one to adopt; else pause them")
 	flags.IntVar(&config.WarmMemoryPercent, "warm-memory-percent", environmentNumber("WRENN_WARM_MEMORY_PERCENT", defaultWarmPercent), "share of the memory that guests held ready for sandboxes to come may take, 0 for none (WRENN_WARM_MEMORY_PERCENT)")
+	flags.StringVar(&config.Driver, "driver", environmentOr("WRENN_DRIVER", hostagent.DriverAuto), "what runs the VMs: qemu, firecracker, or auto, which takes Firecracker where it is installed and KVM works (WRENN_DRIVER)")
 	addLimitFlags(flags, &config.Limits)
 	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID", 0), "group that may use the sockets (WRENN_SOCKET_GID)")
 	return command

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -21,23 +20,23 @@ type choice struct {
 	Machine     string `json:"machine"`
 	Accelerator string `json:"accelerator"`
 	Reason      string `json:"reason,omitempty"`
+	// Driver is what this data directory's snapshots were made by; empty, as in
+	// older files, is QEMU.
+	Driver string `json:"driver,omitempty"`
 }
 
 // chooseAccelerator boots a guest under KVM, once for each machine, kernel and
 // QEMU, and falls back to software emulation where that does not work.
-func chooseAccelerator(ctx context.Context, config Config, image template.Image) (string, error) {
-	path := filepath.Join(config.DataDir, "accelerator.json")
+func chooseAccelerator(ctx context.Context, config Config, image template.Image, known choice) (choice, error) {
 	machine, err := describeMachine(ctx, image)
 	if err != nil {
-		return "", err
+		return choice{}, err
 	}
-	if known, err := readChoice(path); err != nil {
-		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
-	} else if known.Machine == machine {
-		return known.Accelerator, nil
+	if known.Machine == machine {
+		return known, nil
 	}
 	config.Progress("probing for KVM by booting a guest on it")
-	answer := choice{Machine: machine, Accelerator: qemu.KVM}
+	answer := choice{Machine: machine, Accelerator: qemu.KVM, Driver: known.Driver}
 	boot := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
 	err = qemu.Probe(ctx, boot)
 	var refusal *qemu.ProbeError
@@ -45,15 +44,15 @@ func chooseAccelerator(ctx context.Context, config Config, image template.Image)
 	case err == nil:
 		config.Progress("using KVM")
 	case ctx.Err() != nil:
-		return "", ctx.Err()
+		return choice{}, ctx.Err()
 	case errors.As(err, &refusal):
 		answer.Accelerator, answer.Reason = qemu.TCG, refusal.Error()
 		config.Progress("using software emulation, which is slower: " + refusal.Summary)
 		config.Log.Warn("KVM is not used", "reason", refusal.Error())
 	default:
-		return "", err
+		return choice{}, err
 	}
-	return answer.Accelerator, writeChoice(path, answer)
+	return answer, nil
 }
 
 // describeMachine names what the answer depends on.

@@ -34,6 +34,10 @@ type Config struct {
 	// WarmMemoryPercent is the share of the host's memory, from 0 to 50, that may
 	// be taken by guests held ready for sandboxes to come; 0 means none are.
 	WarmMemoryPercent int
+	// Driver is the VMM: DriverQEMU, DriverFirecracker, or DriverAuto, also when
+	// empty: Firecracker where it is installed and KVM works, unless the data
+	// directory began with QEMU; else QEMU.
+	Driver string
 	// Limits are what sandboxes may take together and each by itself.
 	Limits Limits
 	// VCPUCount and MemoryMiB are the base template's size; zero means the
@@ -43,6 +47,13 @@ type Config struct {
 	// DiskMiB is the base template's disk size; zero means 4096.
 	DiskMiB int
 }
+
+// What Config.Driver may be.
+const (
+	DriverAuto        = "auto"
+	DriverQEMU        = "qemu"
+	DriverFirecracker = "firecracker"
+)
 
 const (
 	defaultMemoryMiB = 512
@@ -63,6 +74,13 @@ func (c *Config) validate() error {
 	if c.WarmMemoryPercent < 0 || c.WarmMemoryPercent > maxWarmMemoryPercent {
 		return fmt.Errorf("host agent configuration: guests held ready may take from 0 to %d %% of the host's memory, not %d %%",
 			maxWarmMemoryPercent, c.WarmMemoryPercent)
+	}
+	switch c.Driver {
+	case "":
+		c.Driver = DriverAuto
+	case DriverAuto, DriverQEMU, DriverFirecracker:
+	default:
+		return fmt.Errorf("host agent configuration: the driver is %s, %s or %s, not %q", DriverAuto, DriverQEMU, DriverFirecracker, c.Driver)
 	}
 	if err := c.Limits.validate(); err != nil {
 		return err

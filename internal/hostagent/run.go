@@ -18,7 +18,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
-	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
 // agent is a host agent while it starts, runs and stops. Each step of the
@@ -27,15 +26,17 @@ type agent struct {
 	config Config
 	undo   []func() error
 
-	storage  *disk.Storage
-	image    template.Image
-	driver   vmm.Driver
-	network  *network.Pool
-	base     *snapshot.Snapshot
-	cgroups  *cgroup.Root
-	traffic  *proxy.Forwarder
-	sandbox  *sandbox.Manager
-	services *services
+	storage *disk.Storage
+	image   template.Image
+	driver  vmm.Driver
+	// driverVersion is what the VMM calls itself.
+	driverVersion string
+	network       *network.Pool
+	base          *snapshot.Snapshot
+	cgroups       *cgroup.Root
+	traffic       *proxy.Forwarder
+	sandbox       *sandbox.Manager
+	services      *services
 
 	diskLimits cgroup.IOLimits
 }
@@ -55,7 +56,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		{"take the data directory", a.takeDataDir},
 		{"open storage", a.openStorage},
 		{"build the guest image", a.buildImage},
-		{"choose an accelerator", a.chooseDriver},
+		{"choose a driver", a.chooseDriver},
 		{"set up networking", a.openNetwork},
 		{"make the base template", a.makeBase},
 		{"open control groups", a.openCgroups},
@@ -119,12 +120,8 @@ func (a *agent) buildImage(ctx context.Context) (err error) {
 	return err
 }
 
-func (a *agent) chooseDriver(ctx context.Context) error {
-	accelerator, err := chooseAccelerator(ctx, a.config, a.image)
-	if err != nil {
-		return err
-	}
-	a.driver, err = qemu.New(accelerator, a.config.Log)
+func (a *agent) chooseDriver(ctx context.Context) (err error) {
+	a.driver, a.driverVersion, err = openDriver(ctx, a.config, a.image)
 	return err
 }
 
@@ -139,17 +136,13 @@ func (a *agent) openNetwork(ctx context.Context) (err error) {
 	return err
 }
 
-func (a *agent) makeBase(ctx context.Context) error {
-	version, err := qemu.Version(ctx)
-	if err != nil {
-		return err
-	}
+func (a *agent) makeBase(ctx context.Context) (err error) {
 	vcpus := a.config.VCPUCount
 	if vcpus == 0 {
 		vcpus = defaultVCPUCount(a.driver.Accelerator())
 	}
 	a.base, err = template.Base{
-		Image: a.image, Driver: a.driver, DriverVersion: version, Network: a.network,
+		Image: a.image, Driver: a.driver, DriverVersion: a.driverVersion, Network: a.network,
 		Dir:       filepath.Join(a.storage.Dir, "templates"),
 		VCPUCount: vcpus, MemoryMiB: a.config.MemoryMiB,
 		Progress: a.config.Progress, Log: a.config.Log,

@@ -36,8 +36,8 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	if m.jail, err = findJail(spec); err != nil {
 		return nil, err
 	}
-	m.api = newAPI(m.jail.path(jailSocket))
-	if err := m.api.await(ctx, m.process.Done()); err != nil {
+	m.api = newAPI()
+	if err := m.api.await(ctx, m.jail, m.process.Done()); err != nil {
 		m.letGo()
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -15,7 +16,7 @@ import (
 
 // api speaks to one Firecracker over its Unix socket.
 type api struct {
-	socket string
+	socket *os.File // only a handle: await opens it
 	client *http.Client
 }
 
@@ -32,25 +33,29 @@ func (e *refusal) Error() string {
 	return fmt.Sprintf("Firecracker says (%d): %s", e.Status, e.Message)
 }
 
-func newAPI(socket string) *api {
-	return &api{socket: socket, client: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+func newAPI() *api {
+	a := &api{}
+	a.client = &http.Client{Transport: &http.Transport{
+		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return a.dial(ctx) },
 		MaxConnsPerHost: 1,
-	}}}
+	}}
+	return a
 }
 
-// await returns once the socket takes connections. exited is closed if
-// Firecracker ends first.
-func (a *api) await(ctx context.Context, exited <-chan struct{}) error {
+func (a *api) dial(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", a.socket.Fd()))
+}
+
+// await returns once the socket in a jail takes connections. exited is closed
+// if Firecracker ends first.
+func (a *api) await(ctx context.Context, j *jail, exited <-chan struct{}) error {
 	const retryEvery = 2 * time.Millisecond
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", a.socket)
+		err := a.connect(ctx, j)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -60,6 +65,19 @@ func (a *api) await(ctx context.Context, exited <-chan struct{}) error {
 		case <-retry.C:
 		}
 	}
+}
+
+func (a *api) connect(ctx context.Context, j *jail) (err error) {
+	if a.socket == nil {
+		if a.socket, err = j.openSocket(); err != nil {
+			return err
+		}
+	}
+	conn, err := a.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // call sends one request and decodes the answer into result, unless that is nil.
@@ -102,4 +120,9 @@ func (a *api) call(ctx context.Context, method, path string, body, result any) e
 	return nil
 }
 
-func (a *api) close() { a.client.CloseIdleConnections() }
+func (a *api) close() {
+	a.client.CloseIdleConnections()
+	if a.socket != nil {
+		a.socket.Close()
+	}
+}

@@ -119,7 +119,7 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 	if err != nil {
 		return nil, fmt.Errorf("start Firecracker for %s: %w", spec.Name, err)
 	}
-	err = m.api.await(ctx, m.process.Done())
+	err = m.api.await(ctx, m.jail, m.process.Done())
 	if err == nil {
 		err = how.configure(m.api)
 	}

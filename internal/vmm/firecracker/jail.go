@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,8 @@ const (
 )
 
 // jail is the directory that one Firecracker has for its root. It is reached by
-// descriptor: the machine's own directory may be renamed while it runs.
+// descriptor: the machine's own directory may be renamed while it runs. That
+// Firecracker may write to it and is not trusted, so no link in it is followed.
 type jail struct {
 	root *os.File
 	user int
@@ -127,7 +129,13 @@ func (j *jail) lend(path, name string) error {
 	if err := os.Link(path, j.path(name)); err != nil {
 		return fmt.Errorf("lend %s: %w", path, err)
 	}
-	return os.Chown(j.path(name), j.user, sharedGroup)
+	return os.Chown(path, j.user, sharedGroup)
+}
+
+// takeBack ends what lend began.
+func (j *jail) takeBack(path, name string) error {
+	const root = 0
+	return errors.Join(os.Chown(path, root, root), j.remove(name))
 }
 
 // lendMemory lets Firecracker read a file that other machines read as well.
@@ -136,7 +144,7 @@ func (j *jail) lendMemory(path string) error {
 		return fmt.Errorf("lend memory %s: %w", path, err)
 	}
 	const rootOnly, ownerAndGroup = 0, 0o640
-	return errors.Join(os.Chown(j.path(jailMemory), rootOnly, sharedGroup), os.Chmod(j.path(jailMemory), ownerAndGroup))
+	return errors.Join(os.Chown(path, rootOnly, sharedGroup), os.Chmod(path, ownerAndGroup))
 }
 
 func (j *jail) copyIn(path, name string) error {
@@ -151,6 +159,46 @@ func (j *jail) unpackKernel(path string) error {
 		return err
 	}
 	return os.Chown(j.path(jailKernel), j.user, sharedGroup)
+}
+
+// copyOut copies a file that Firecracker wrote out of the jail.
+func (j *jail) copyOut(name, path string) error {
+	source, err := os.OpenFile(j.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("read what Firecracker wrote: %w", err)
+	}
+	defer source.Close()
+	const mostBytes = 16 << 20 // a record of devices takes some tens of KB
+	info, err := source.Stat()
+	if err != nil {
+		return fmt.Errorf("read what Firecracker wrote: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > mostBytes {
+		return fmt.Errorf("what Firecracker wrote is %s of %d bytes", info.Mode(), info.Size())
+	}
+	target, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, io.LimitReader(source, mostBytes))
+	return errors.Join(err, target.Close())
+}
+
+// openSocket opens where Firecracker listens, without connecting: what is opened
+// cannot come to mean another program's socket.
+func (j *jail) openSocket() (*os.File, error) {
+	file, err := os.OpenFile(j.path(jailSocket), unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Mode().Type() != os.ModeSocket {
+		err = fmt.Errorf("where Firecracker listens is %s", info.Mode())
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // strip removes what was needed for the start only: Firecracker has open what

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -67,4 +68,30 @@ func TestLocate_TellsAPlaceWithinItsFileSystem(t *testing.T) {
 	require.True(t, isBelow("/anything", "/"))
 	_, err = locate(filepath.Join(directory, "missing"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestJail_FollowsNoLinkThatFirecrackerLeft(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: gives files to other users")
+	}
+	spec := vmm.Spec{Name: "vm", RunDir: t.TempDir()}
+	j, err := makeJail(spec, Binary)
+	require.NoError(t, err)
+	t.Cleanup(j.close)
+	secret, target := filepath.Join(t.TempDir(), "secret"), filepath.Join(t.TempDir(), "target")
+	require.NoError(t, os.WriteFile(secret, []byte("secret"), 0o600))
+	for _, name := range []string{jailDevicesTarget, jailSocket, jailMemoryTarget} {
+		require.NoError(t, os.Symlink(secret, j.path(name)))
+	}
+	require.Error(t, j.copyOut(jailDevicesTarget, target))
+	require.NoFileExists(t, target)
+	_, err = j.openSocket()
+	require.Error(t, err)
+	require.Error(t, j.lend(target, jailMemoryTarget))
+
+	require.NoError(t, j.remove(jailDevicesTarget, jailSocket, jailMemoryTarget))
+	require.FileExists(t, secret)
+	require.NoError(t, unix.Mkfifo(j.path(jailDevicesTarget), 0o600))
+	require.Error(t, j.copyOut(jailDevicesTarget, target), "a pipe that nobody writes to")
 }

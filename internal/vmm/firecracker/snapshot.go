@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -36,8 +34,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 		return err
 	}
 	defer func() {
-		const root = 0
-		err = errors.Join(err, os.Chown(m.jail.path(jailMemoryTarget), root, root), m.jail.remove(jailMemoryTarget, jailDevicesTarget))
+		err = errors.Join(err, m.jail.takeBack(into.MemoryPath, jailMemoryTarget), m.jail.remove(jailDevicesTarget))
 	}()
 	kind, again := changedMemory, m.recorded
 	if again && !m.restored {
@@ -48,7 +45,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := disk.CopySparse(m.jail.path(jailDevicesTarget), into.DevicesPath); err != nil {
+	if err := m.jail.copyOut(jailDevicesTarget, into.DevicesPath); err != nil {
 		return err
 	}
 	if again && m.restored {

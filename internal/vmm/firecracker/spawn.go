@@ -45,7 +45,7 @@ func (d *Driver) spawn(ctx context.Context, spec vmm.Spec, how launch) (_ *machi
 	if m.process, err = d.run(spec, m.words); err != nil {
 		return nil, errors.Join(err, m.words.Close())
 	}
-	m.api = newAPI(m.jail.path(jailSocket))
+	m.api = newAPI()
 	return m, nil
 }
 
