@@ -97,7 +97,8 @@ func showLog(t *testing.T, dataDir string) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(dataDir, "agent.log"))
-			t.Logf("its data stays in %s; the agent's log:\n%s", dataDir, log)
+			const newest = 4 << 10 // what failed must not be lost in it
+			t.Logf("its data and its log stay in %s; the log's end:\n%s", dataDir, log[max(0, len(log)-newest):])
 		}
 	})
 }

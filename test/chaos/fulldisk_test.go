@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	require.NoError(t, w.pause(ctx, paused))
 
-	giveBack := fill(t, filepath.Join(dataDir, "storage"))
+	filler := fill(t, filepath.Join(dataDir, "storage"))
 	// A pause is refused and the sandbox runs on, unless the file system had
 	// some blocks in reserve: then it counts, as will be seen.
 	_, err = call(ctx, a.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: unlucky.id})
@@ -63,8 +64,8 @@ func TestFullDisk(t *testing.T) {
 	// A guest that writes on waits until there is room again.
 	_, err = a.shell(ctx, running.id, "cd /home/user && nohup sh -c 'head -c 100M /dev/urandom > big && sync big && sha256sum big > sum' >/dev/null 2>&1 & echo begun")
 	require.NoError(t, err)
-	requireFull(t, filepath.Join(dataDir, "storage"))
-	giveBack()
+	filler.untilStill(t, dataDir)
+	filler.giveBack()
 	output, err := w.shell(ctx, running, "cd /home/user; until [ -s sum ]; do sleep 0.1; done; sha256sum -c sum")
 	require.NoError(t, err)
 	require.Equal(t, "big: OK", output)
@@ -79,41 +80,65 @@ func TestFullDisk(t *testing.T) {
 	requireNothingLeft(t, a, before)
 }
 
-// fill takes all room there is, until the returned function is called.
-func fill(t *testing.T, directory string) (giveBack func()) {
+// filler is a file that takes all room there is, until it is removed.
+type filler struct {
+	path string
+	file *os.File
+	size int64
+}
+
+func fill(t *testing.T, directory string) *filler {
 	t.Helper()
 	path := filepath.Join(directory, "filler")
 	file, err := os.Create(path)
 	require.NoError(t, err)
-	defer file.Close()
+	f := &filler{path: path, file: file}
+	t.Cleanup(f.giveBack)
 	// What was deleted lately becomes free a moment later.
-	const smallest, enough = 4096, 5
-	var size int64
+	const enough = 5
 	for barren := 0; barren < enough; <-time.After(100 * time.Millisecond) {
 		barren++
-		for step := max(smallest, free(t, directory)); step >= smallest; {
-			err := unix.Fallocate(int(file.Fd()), 0, size, step)
-			if errors.Is(err, unix.ENOSPC) {
-				step /= 2
-				continue
-			}
-			require.NoError(t, err)
-			size, barren = size+step, 0
+		if f.take(t) {
+			barren = 0
 		}
 	}
-	giveBack = func() { require.NoError(t, os.RemoveAll(path)) }
-	t.Cleanup(func() { _ = os.RemoveAll(path) })
-	return giveBack
+	return f
 }
 
-func free(t *testing.T, directory string) int64 {
+// take takes what is free, and says whether anything was.
+func (f *filler) take(t *testing.T) (took bool) {
 	t.Helper()
+	const smallest = 4096
 	var status unix.Statfs_t
-	require.NoError(t, unix.Statfs(directory, &status))
-	return int64(status.Bavail) * status.Bsize
+	require.NoError(t, unix.Fstatfs(int(f.file.Fd()), &status))
+	for step := max(smallest, int64(status.Bavail)*status.Bsize); step >= smallest; {
+		err := unix.Fallocate(int(f.file.Fd()), 0, f.size, step)
+		if errors.Is(err, unix.ENOSPC) {
+			step /= 2
+			continue
+		}
+		require.NoError(t, err)
+		f.size += step
+		took = true
+	}
+	return took
 }
 
-func requireFull(t *testing.T, directory string) {
+func (f *filler) giveBack() {
+	_ = os.Remove(f.path)
+	_ = f.file.Close()
+}
+
+// untilStill takes what becomes free until a guest stands still for want of it.
+func (f *filler) untilStill(t *testing.T, dataDir string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return free(t, directory) < 1<<18 }, time.Minute, 20*time.Millisecond, "nobody takes the last room")
+	for deadline := time.Now().Add(2 * time.Minute); ; <-time.After(50 * time.Millisecond) {
+		f.take(t)
+		log, err := os.ReadFile(filepath.Join(dataDir, "agent.log"))
+		require.NoError(t, err)
+		if strings.Contains(string(log), "a sandbox stood still") {
+			return
+		}
+		require.True(t, time.Now().Before(deadline), "a guest writes on though there is no room")
+	}
 }
