@@ -136,6 +136,7 @@ func (w *worker) verify(ctx context.Context, b *box) error {
 // remember puts something into the box's memory, and a server behind a socat.
 func (w *worker) remember(ctx context.Context, b *box, boot string, deaths int) error {
 	value := fmt.Sprintf("memory-%d", w.random.Int64())
+	b.boot = "" // until it is known which value is there
 	output, err := w.shell(ctx, b, fmt.Sprintf(
 		"pgrep -f http.server >/dev/null || (cd /tmp && nohup python3 -m http.server %d --bind 127.0.0.1 >/dev/null 2>&1 &); echo %s > /dev/shm/memory; cat %s",
 		serverPort, value, bootID))
