@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,7 +25,7 @@ var queueSteps = map[int64]int{10: 8}
 // Migrate brings the schema up to date. An advisory lock makes replicas that
 // start together take turns.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return withMigrations(pool, func(provider *goose.Provider) error {
+	return withCore(pool, func(provider *goose.Provider) error {
 		if _, err := provider.Up(ctx); err != nil {
 			return fmt.Errorf("migrate database: %w", err)
 		}
@@ -35,7 +36,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 // Rollback takes the schema back to a version; 0 leaves nothing. What the newer
 // versions have stored is lost.
 func Rollback(ctx context.Context, pool *pgxpool.Pool, version int64) error {
-	return withMigrations(pool, func(provider *goose.Provider) error {
+	return withCore(pool, func(provider *goose.Provider) error {
 		if _, err := provider.DownTo(ctx, version); err != nil {
 			return fmt.Errorf("take database back to version %d: %w", version, err)
 		}
@@ -43,19 +44,49 @@ func Rollback(ctx context.Context, pool *pgxpool.Pool, version int64) error {
 	})
 }
 
-func withMigrations(pool *pgxpool.Pool, run func(*goose.Provider) error) error {
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return fmt.Errorf("make migration lock: %w", err)
-	}
+// MigrateExtension brings up to date what an extension stores, by goose's SQL
+// files at the root of files. Their history is in a table of its own,
+// goose_extension_<name>, so that their numbers mean nothing to anybody else's.
+func MigrateExtension(ctx context.Context, pool *pgxpool.Pool, name string, files fs.FS) error {
+	return withMigrations(pool, files, func(provider *goose.Provider) error {
+		if _, err := provider.Up(ctx); err != nil {
+			return fmt.Errorf("migrate the tables of extension %s: %w", name, err)
+		}
+		return nil
+	}, goose.WithTableName(extensionTable(name)))
+}
+
+// RollbackExtension takes what an extension stores back to a version; 0 leaves
+// nothing of it.
+func RollbackExtension(ctx context.Context, pool *pgxpool.Pool, name string, files fs.FS, version int64) error {
+	return withMigrations(pool, files, func(provider *goose.Provider) error {
+		if _, err := provider.DownTo(ctx, version); err != nil {
+			return fmt.Errorf("take the tables of extension %s back to version %d: %w", name, version, err)
+		}
+		return nil
+	}, goose.WithTableName(extensionTable(name)))
+}
+
+func extensionTable(name string) string { return "goose_extension_" + name }
+
+func withCore(pool *pgxpool.Pool, run func(*goose.Provider) error) error {
 	queue, err := queueMigrations(pool)
 	if err != nil {
 		return err
 	}
+	return withMigrations(pool, migrations.Files, run, goose.WithGoMigrations(queue...))
+}
+
+func withMigrations(pool *pgxpool.Pool, files fs.FS, run func(*goose.Provider) error, options ...goose.ProviderOption) error {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("make migration lock: %w", err)
+	}
 	database := stdlib.OpenDBFromPool(pool)
 	defer database.Close()
-	provider, err := goose.NewProvider(goose.DialectPostgres, database, migrations.Files,
-		goose.WithSessionLocker(locker), goose.WithGoMigrations(queue...))
+	// What an importer of goose has registered for itself is not ours.
+	options = append(options, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(goose.DialectPostgres, database, files, options...)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

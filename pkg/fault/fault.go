@@ -17,6 +17,7 @@ const (
 	Invalid         Code = "invalid"         // the request itself is wrong
 	Unauthenticated Code = "unauthenticated" // no credential, or a wrong one
 	Forbidden       Code = "forbidden"       // a credential that is not enough
+	PaymentRequired Code = "payment_required"
 	NotFound        Code = "not_found"
 	Conflict        Code = "conflict" // not in this state
 	TooLarge        Code = "too_large"

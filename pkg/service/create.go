@@ -76,6 +76,9 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	if err != nil {
 		return db.Sandbox{}, err
 	}
+	if err := s.mayCreate(ctx, teamID, wanted, build, lifetime); err != nil {
+		return db.Sandbox{}, err
+	}
 	running, err := s.createSomewhere(ctx, teamID, wanted, build, lifetime)
 	if err != nil {
 		return db.Sandbox{}, err
@@ -84,6 +87,19 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
 	}
 	return running, nil
+}
+
+func (s *Sandboxes) mayCreate(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, lifetime time.Duration) error {
+	if s.Guard == nil {
+		return nil
+	}
+	return s.Guard.BeforeCreate(ctx, Creation{
+		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsOf(build), Lifetime: lifetime, Metadata: wanted.Metadata,
+	})
+}
+
+func needsOf(build db.FindStartableBuildRow) scheduler.Resources {
+	return scheduler.Resources{VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB)}
 }
 
 // createSomewhere tries other hosts where one has less room than it promised.
@@ -160,9 +176,7 @@ func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
 
 // place finds a host and stores the sandbox on it, where it now holds its room.
 func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, avoid []uuid.UUID) (db.Sandbox, error) {
-	request := scheduler.Request{Build: build.BuildID, Avoid: avoid, Needs: scheduler.Resources{
-		VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB),
-	}}
+	request := scheduler.Request{Build: build.BuildID, Avoid: avoid, Needs: needsOf(build)}
 	wanted.Affinity.apply(&request, teamID)
 	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
 		return s.insert(ctx, queries, teamID, hostID, wanted, build)

@@ -41,6 +41,9 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayFork(ctx, parent, int(count), lifetime); err != nil {
+		return nil, err
+	}
 	results, err := s.fork(ctx, parent, int(count), lifetime)
 	if err == nil {
 		err = ctx.Err() // sandboxes that nobody will hear of must not stay
@@ -55,6 +58,20 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 	}
 	s.logLine(ctx, sandboxID, "Forked", map[string]string{"count": fmt.Sprint(count)})
 	return results, nil
+}
+
+func (s *Sandboxes) mayFork(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) error {
+	if s.Guard == nil {
+		return nil
+	}
+	return s.Guard.BeforeCreate(ctx, Creation{
+		TeamID: parent.TeamID, TemplateID: parent.TemplateID, ForkedFrom: parent.ID, Count: count,
+		Each: needsLike(parent), Lifetime: lifetime, Metadata: parent.Metadata,
+	})
+}
+
+func needsLike(sandbox db.Sandbox) scheduler.Resources {
+	return scheduler.Resources{VCPUs: int64(sandbox.VCPUCount), MemoryMiB: int64(sandbox.MemoryMiB), DiskMiB: int64(sandbox.DiskMiB)}
 }
 
 // fork returns, with an error too, what has to be abandoned.
@@ -91,7 +108,7 @@ func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, life
 // placeFork stores a sandbox that is like its parent but for who it is, where its
 // parent is, within what the team may have and the host has room for.
 func (s *Sandboxes) placeFork(ctx context.Context, parent db.Sandbox) (creating db.Sandbox, err error) {
-	needs := scheduler.Resources{VCPUs: int64(parent.VCPUCount), MemoryMiB: int64(parent.MemoryMiB), DiskMiB: int64(parent.DiskMiB)}
+	needs := needsLike(parent)
 	err = pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		if err := Admit(ctx, queries, parent.TeamID, Demand{Sandboxes: 1, Needs: needs, Creates: 1}); err != nil {

@@ -23,6 +23,9 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	if err != nil {
 		return db.Sandbox{}, err
 	}
+	if err := s.mayResume(ctx, teamID, sandboxID, lifetime); err != nil {
+		return db.Sandbox{}, err
+	}
 	resuming, err := s.beginResume(ctx, teamID, sandboxID)
 	if err != nil {
 		return db.Sandbox{}, err
@@ -46,6 +49,19 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	running, err := s.startRunning(ctx, resuming, seen, lifetime)
 	return running, s.overtaken(ctx, resuming, err)
+}
+
+// mayResume asks whatever state the sandbox is in, which may be another one when
+// the operation begins.
+func (s *Sandboxes) mayResume(ctx context.Context, teamID uuid.UUID, sandboxID string, lifetime time.Duration) error {
+	if s.Guard == nil {
+		return nil
+	}
+	sandbox, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
+		return err
+	}
+	return s.Guard.BeforeResume(ctx, Resumption{TeamID: teamID, SandboxID: sandboxID, Needs: needsLike(sandbox), Lifetime: lifetime})
 }
 
 // Connect makes sure that a sandbox runs for at least a time. It says whether

@@ -68,6 +68,8 @@ type Sandboxes struct {
 	CheckNetwork func(host.Network) error
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
+	// Guard may refuse what a team asks for; nil refuses nothing.
+	Guard Guard
 
 	resumes singleflight.Group // by sandbox ID
 }
