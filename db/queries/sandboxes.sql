@@ -79,9 +79,10 @@ RETURNING *;
 -- name: ListOnHost :many
 -- Served by the index sandboxes_by_host. abandoned says that whoever claimed an
 -- unsettled sandbox has released it, has died (its advisory lock is gone), or has
--- taken longer than any operation may.
+-- taken longer than any operation may. Whoever asks lives.
 SELECT s.id, s.state, s.version,
-    (s.state_changed_at < now() - interval '5 minutes' OR NOT claimant_alive(s.claimant))::boolean AS abandoned
+    (s.state_changed_at < now() - interval '5 minutes'
+        OR s.claimant <> @asking AND NOT claimant_alive(s.claimant))::boolean AS abandoned
 FROM sandboxes s
 WHERE s.host_id = @host_id AND s.state NOT IN ('killed', 'failed');
 

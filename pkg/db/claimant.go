@@ -15,8 +15,13 @@ const (
 	// claimantLockClass is the first half of the advisory lock; the schema's
 	// function claimant_alive has the same number.
 	claimantLockClass = 1467114862
-	claimantRetry     = time.Second
 	claimantCheck     = 15 * time.Second
+	// claimantRetry is short: until the lock is back, others take this claimant
+	// for dead.
+	claimantRetry = 100 * time.Millisecond
+	// claimantPatience is how long PostgreSQL may take to drop the lock of a
+	// connection that broke, before another number is taken.
+	claimantPatience = 10 * time.Second
 )
 
 // Claimant is a control plane's sign of life in the database: an advisory lock
@@ -41,35 +46,49 @@ func NewClaimant(ctx context.Context, url string, log *slog.Logger) (*Claimant, 
 // ID is the number to claim sandboxes with.
 func (c *Claimant) ID() int32 { return c.id.Load() }
 
-// Hold keeps the lock until ctx ends, with a new connection where one breaks.
+// Hold keeps the lock until ctx ends: where its connection breaks, with a new
+// one under the same number, so that what is being worked on stays claimed.
 func (c *Claimant) Hold(ctx context.Context) {
-	check := time.NewTicker(claimantCheck)
-	defer check.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			c.release()
-			return
-		case <-check.C:
+	for ctx.Err() == nil {
+		if c.watch(ctx) == nil {
+			continue
 		}
-		for c.conn.Ping(ctx) != nil && ctx.Err() == nil {
-			c.release()
-			if err := c.acquire(ctx); err != nil {
-				c.log.Warn("lost the claimant lock", "error", err)
-			}
+		c.release()
+		c.log.Warn("the claimant lock is lost, taking it again")
+		for ctx.Err() == nil && c.acquire(ctx) != nil {
 			pause(ctx, claimantRetry)
 		}
 	}
+	c.release()
 }
 
+// watch answers with an error as soon as the connection breaks, and without one
+// every now and then.
+func (c *Claimant) watch(ctx context.Context) error {
+	silence, cancel := context.WithTimeout(ctx, claimantCheck)
+	defer cancel()
+	if _, err := c.conn.WaitForNotification(silence); err != nil && silence.Err() == nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return c.conn.Ping(ctx)
+}
+
+// acquire takes the number it had, as soon as PostgreSQL lets go of it, or a new
+// one.
 func (c *Claimant) acquire(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, c.url)
 	if err != nil {
 		return fmt.Errorf("connect for the claimant lock: %w", err)
 	}
 	c.conn = conn
-	for {
-		candidate := 1 + rand.Int32N(1<<31-2)
+	for patience := time.Now().Add(claimantPatience); ; pause(ctx, claimantRetry) {
+		candidate := c.ID()
+		if candidate == 0 || time.Now().After(patience) {
+			candidate = 1 + rand.Int32N(1<<31-2)
+		}
 		var taken bool
 		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", claimantLockClass, candidate).Scan(&taken); err != nil {
 			c.release()
@@ -83,7 +102,8 @@ func (c *Claimant) acquire(ctx context.Context) error {
 }
 
 func (c *Claimant) release() {
-	ctx, cancel := context.WithTimeout(context.Background(), claimantRetry)
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = c.conn.Close(ctx) // closing twice, or a broken one, is harmless
 }

@@ -76,6 +76,16 @@ func TestClaimant_IsAliveAsLongAsItsConnection(t *testing.T) {
 	require.True(t, alive(claimant.ID()))
 	require.False(t, alive(0))
 	require.False(t, alive(claimant.ID()+1))
+
+	// What broke is mended soon, and the number stays what it was.
+	id := claimant.ID()
+	var broken bool
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+		WHERE locktype = 'advisory' AND objid = $1::bigint::oid
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, id).Scan(&broken))
+	require.True(t, broken)
+	require.Eventually(t, func() bool { return alive(id) }, patience, pollEvery)
+	require.Equal(t, id, claimant.ID())
 	stop()
 	<-ended
 	require.Eventually(t, func() bool { return !alive(claimant.ID()) }, patience, pollEvery)

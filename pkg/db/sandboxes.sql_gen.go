@@ -410,10 +410,16 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 
 const listOnHost = `-- name: ListOnHost :many
 SELECT s.id, s.state, s.version,
-    (s.state_changed_at < now() - interval '5 minutes' OR NOT claimant_alive(s.claimant))::boolean AS abandoned
+    (s.state_changed_at < now() - interval '5 minutes'
+        OR s.claimant <> $1 AND NOT claimant_alive(s.claimant))::boolean AS abandoned
 FROM sandboxes s
-WHERE s.host_id = $1 AND s.state NOT IN ('killed', 'failed')
+WHERE s.host_id = $2 AND s.state NOT IN ('killed', 'failed')
 `
+
+type ListOnHostParams struct {
+	Asking int32
+	HostID uuid.UUID
+}
 
 type ListOnHostRow struct {
 	ID        string
@@ -424,9 +430,9 @@ type ListOnHostRow struct {
 
 // Served by the index sandboxes_by_host. abandoned says that whoever claimed an
 // unsettled sandbox has released it, has died (its advisory lock is gone), or has
-// taken longer than any operation may.
-func (q *Queries) ListOnHost(ctx context.Context, hostID uuid.UUID) ([]ListOnHostRow, error) {
-	rows, err := q.db.Query(ctx, listOnHost, hostID)
+// taken longer than any operation may. Whoever asks lives.
+func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListOnHostRow, error) {
+	rows, err := q.db.Query(ctx, listOnHost, arg.Asking, arg.HostID)
 	if err != nil {
 		return nil, err
 	}

@@ -239,6 +239,7 @@ var faults = map[connect.Code]struct {
 	connect.CodeUnavailable:        {fault.Unavailable, "the host cannot be reached at the moment"},
 	connect.CodeAborted:            {fault.Unavailable, "the sandbox's machine ended meanwhile; its disk is kept"},
 	connect.CodeDeadlineExceeded:   {fault.Timeout, "the host took too long"},
+	connect.CodeCanceled:           {fault.Conflict, "the sandbox was killed meanwhile"},
 }
 
 func translate(doing string, err error) error {

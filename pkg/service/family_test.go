@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -65,7 +66,7 @@ func (f *fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 func (f *fixture) requireAgreement(t *testing.T) {
 	t.Helper()
 	alive := map[string]pb.SandboxState{}
-	rows, err := f.Queries.ListOnHost(t.Context(), f.host)
+	rows, err := f.Queries.ListOnHost(t.Context(), db.ListOnHostParams{HostID: f.host})
 	require.NoError(t, err)
 	for _, row := range rows {
 		switch row.State {

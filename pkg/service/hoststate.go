@@ -125,7 +125,7 @@ func retire(ctx context.Context, queries *db.Queries, hostID uuid.UUID, force bo
 // a transaction of its own, since each locks its team.
 func (r *HostRegistry) giveUpSandboxes(ctx context.Context, hostID uuid.UUID) error {
 	queries := db.New(r.Pool)
-	left, err := queries.ListOnHost(ctx, hostID)
+	left, err := queries.ListOnHost(ctx, db.ListOnHostParams{HostID: hostID})
 	if err != nil {
 		return fmt.Errorf("list the sandboxes of host %s: %w", hostID, err)
 	}

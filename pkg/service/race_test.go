@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -151,7 +152,7 @@ func TestCreate_LeavesNothingWhenTheHostRefuses(t *testing.T) {
 func (f *fixture) requireNothing(t *testing.T) {
 	t.Helper()
 	require.Empty(t, f.agent.States())
-	alive, err := f.Queries.ListOnHost(t.Context(), f.host)
+	alive, err := f.Queries.ListOnHost(t.Context(), db.ListOnHostParams{HostID: f.host})
 	require.NoError(t, err)
 	require.Empty(t, alive)
 }

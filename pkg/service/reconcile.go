@@ -47,7 +47,7 @@ func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) rem
 func (s *Sandboxes) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	// The order matters: what is stored now and changes while the host answers
 	// has another version by then, and is left to the next time.
-	stored, err := s.Queries.ListOnHost(ctx, hostID)
+	stored, err := s.Queries.ListOnHost(ctx, db.ListOnHostParams{HostID: hostID, Asking: s.Claimant.ID()})
 	if err != nil {
 		return fmt.Errorf("list what should be on the host: %w", err)
 	}

@@ -76,6 +76,24 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 	}
 }
 
+// numbered claims under a number whose lock nobody holds.
+type numbered int32
+
+func (n numbered) ID() int32 { return int32(n) }
+
+func TestReconcile_LeavesWhatThisProcessWorksOnWhileItsLockIsLost(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Claimant = numbered(7)
+	s := f.create(t)
+	f.force(t, s.ID, lifecycle.Creating, 7)
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
+	require.Equal(t, lifecycle.Creating, f.stored(t, s.ID).State)
+	f.Claimant = numbered(8)
+	require.NoError(t, f.Sandboxes.Reconcile(t.Context(), f.host))
+	require.Equal(t, lifecycle.Failed, f.stored(t, s.ID).State)
+}
+
 func TestReconcile_ChangesNothingWhenTheHostIsAway(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
