@@ -20,12 +20,6 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 			s.fail(w, r, fault.New(fault.Forbidden, "nobody may use this route"))
 			return
 		}
-		// Another site's page, or a sandbox's, must not sign a browser in as
-		// somebody else. Programs do not say where they come from and pass.
-		if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && err != nil {
-			s.fail(w, r, fault.Wrap(fault.Forbidden, err, "a page of another origin may not do this"))
-			return
-		}
 		s.Require(rule)(next).ServeHTTP(w, r)
 	})
 }
@@ -34,6 +28,12 @@ func (s *Server) authorize(next http.Handler) http.Handler {
 func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Another site's page, or a sandbox's, must not sign a browser in as
+			// somebody else. Programs do not say where they come from and pass.
+			if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && err != nil {
+				s.fail(w, r, fault.Wrap(fault.Forbidden, err, "a page of another origin may not do this"))
+				return
+			}
 			principal, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
 			audit.SetPrincipal(r.Context(), principal)
 			if err != nil {

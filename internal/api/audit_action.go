@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/extension"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 )
 
@@ -23,6 +24,9 @@ var methodVerbs = map[string]string{
 // actionOf names what a route does, such as "sandbox.pause" for POST
 // /sandboxes/{sandboxID}/pause, and what it does it to.
 func actionOf(method, pattern string, param func(string) string) (string, audit.Resource) {
+	if path, of := strings.CutPrefix(pattern, extension.Prefix); of {
+		return extensionAction(method, path, param)
+	}
 	var kind, id string
 	var verbs []string
 	named := false
@@ -49,6 +53,14 @@ func actionOf(method, pattern string, param func(string) string) (string, audit.
 		}
 	}
 	return kind + "." + verb, audit.Resource{Kind: kind, ID: id}
+}
+
+// extensionAction names what a route of an extension does, such as
+// "billing.credit_create" for POST /extensions/billing/credits.
+func extensionAction(method, path string, param func(string) string) (string, audit.Resource) {
+	name, rest, _ := strings.Cut(path, "/")
+	action, resource := actionOf(method, strings.TrimSuffix(rest, "/*"), param)
+	return name + "." + strings.Trim(strings.ReplaceAll(action, ".", "_"), "_"), resource
 }
 
 // nounOf is the singular of a collection, "" for what is none.

@@ -35,6 +35,10 @@ func TestActionOf_NamesWhatARouteDoes(t *testing.T) {
 		"POST /auth/login":                                             {"auth.login", audit.Resource{Kind: "auth"}},
 		"POST /auth/password/reset":                                    {"auth.password_reset", audit.Resource{Kind: "auth"}},
 		"POST /auth/first-admin":                                       {"auth.first_admin", audit.Resource{Kind: "auth"}},
+		"POST /extensions/billing/credits":                             {"billing.credit_create", audit.Resource{Kind: "credit"}},
+		"DELETE /extensions/billing/credits/{creditID}":                {"billing.credit_delete", audit.Resource{Kind: "credit", ID: "the-creditID"}},
+		"POST /extensions/billing/":                                    {"billing.create", audit.Resource{}},
+		"POST /extensions/billing/overview/*":                          {"billing.overview_create", audit.Resource{Kind: "overview"}},
 		"POST /nodes/{nodeID}":                                         {"host.update", audit.Resource{Kind: "host", ID: "the-nodeID"}},
 	} {
 		method, pattern, _ := strings.Cut(route, " ")

@@ -120,6 +120,9 @@ var rules = map[string]auth.Rule{
 	"GET /admin/audit":  auth.ByAdmin(),
 	"GET /admin/events": auth.ByAdmin(),
 
+	"GET /extensions":       auth.AnyUser(),
+	"GET /admin/extensions": auth.ByAdmin(),
+
 	"GET /teams/{teamID}/metrics":     auth.InTeam(auth.UsageRead),
 	"GET /teams/{teamID}/metrics/max": auth.InTeam(auth.UsageRead),
 	"GET /teams/{teamID}/usage":       auth.InTeam(auth.UsageRead),

@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/extension"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -76,6 +77,8 @@ type Server struct {
 	Channels Channels
 	// Audit is where requests are written down; nil for a server that does not.
 	Audit AuditLog
+	// Extensions are what others have added; nil where there are none.
+	Extensions *extension.Set
 
 	gate    gate
 	keyUses uses
@@ -87,7 +90,7 @@ const healthTimeout = 2 * time.Second
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identifyRequests, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody, s.refuseUnstorable)
+	router.Use(identifyRequests, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody, s.refuseUnstorable, s.beforeAuth)
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
 	})
@@ -95,7 +98,7 @@ func (s *Server) Handler() http.Handler {
 		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
 	})
 	router.Group(func(router chi.Router) {
-		router.Use(s.auditRequests, s.authorize)
+		router.Use(s.auditRequests, s.authorize, s.afterAuth)
 		router.Get("/health", s.handle(s.health))
 		s.routeAuth(router)
 		s.routeMe(router)
@@ -108,9 +111,11 @@ func (s *Server) Handler() http.Handler {
 		s.routeEvents(router)
 		s.routeAudit(router)
 		s.routeChannels(router)
+		s.routeExtensions(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))
 	})
+	s.mountExtensions(router)
 	return router
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
@@ -27,6 +28,12 @@ func WithLogger(log *slog.Logger) Option {
 // WithVersion gives the version that the server says it is.
 func WithVersion(version string) Option {
 	return func(s *server) { s.version = version }
+}
+
+// WithExtensions adds extensions, which are started in this order. It may be given
+// more than once.
+func WithExtensions(extensions ...cpextension.Extension) Option {
+	return func(s *server) { s.given = append(s.given, extensions...) }
 }
 
 // WithListener gives the listener, in place of the one that the configuration

@@ -19,10 +19,12 @@ import (
 	"github.com/riverqueue/river"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/extension"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -41,6 +43,7 @@ type server struct {
 	listener net.Listener
 	mailer   mail.Mailer
 	output   io.Writer // for the person who starts the server
+	given    []cpextension.Extension
 
 	pool      *pgxpool.Pool
 	queries   *db.Queries
@@ -64,6 +67,8 @@ type server struct {
 	forwarder *proxy.Forwarder
 	api       *api.Server
 	http      *http.Server
+
+	extensions *extension.Set // nil where there are none
 
 	undo   []func(context.Context) error
 	served chan struct{} // closed when the HTTP server has ended
@@ -101,9 +106,11 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"follow events", s.followEvents},
 		{"open the job queue", s.openJobs},
 		{"build channels", s.buildChannels},
+		{"start extensions", s.startExtensions},
 		{"start the job queue", s.startJobs},
 		{"listen", s.listen},
 		{"take over the local host's sandboxes", s.firstSync},
+		{"run extensions", s.runExtensions},
 		{"start background work", s.startWork},
 		{"show the first admin's link", s.showFirstAdminLink},
 		{"serve", s.serve},

@@ -37,6 +37,7 @@ type controlPlane struct {
 	config config.Config
 	agent  *hosttest.Agent
 	pool   *pgxpool.Pool
+	extras []cpserver.Option
 	stop   func() error
 
 	mutex  sync.Mutex
@@ -87,8 +88,8 @@ func (p *controlPlane) start(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- cpserver.Run(ctx, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
-			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))
+		ended <- cpserver.Run(ctx, append(p.extras, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
+			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))...)
 	}()
 	stopped := false
 	p.stop = func() error {

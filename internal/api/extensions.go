@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/extension"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+func (s *Server) routeExtensions(router chi.Router) {
+	router.Get("/extensions", s.handle(s.listExtensionPages))
+	router.Get("/admin/extensions", s.handle(s.listExtensions))
+}
+
+// mountExtensions adds the routes that extensions have. Each route says itself
+// who may call it, so that they are not in the table of rules.
+func (s *Server) mountExtensions(router chi.Router) {
+	if s.Extensions == nil {
+		return
+	}
+	router.Group(func(router chi.Router) {
+		router.Use(s.auditRequests)
+		for name, routes := range s.Extensions.Routes() {
+			router.Mount(extension.Prefix+name, routes)
+		}
+	})
+}
+
+// beforeAuth lets extensions see requests first.
+func (s *Server) beforeAuth(next http.Handler) http.Handler {
+	if s.Extensions == nil {
+		return next
+	}
+	return s.shown(s.Extensions.BeforeAuth(), next)
+}
+
+// afterAuth lets extensions see requests that were let in.
+func (s *Server) afterAuth(next http.Handler) http.Handler {
+	if s.Extensions == nil {
+		return next
+	}
+	return s.shown(s.Extensions.AfterAuth(), next)
+}
+
+// shown puts middlewares of extensions in front, so that a panic behind them is not
+// theirs. They do not see the question whether the server is well, which no
+// extension should answer.
+func (s *Server) shown(middlewares chi.Middlewares, next http.Handler) http.Handler {
+	if len(middlewares) == 0 {
+		return next
+	}
+	seen := middlewares.Handler(s.recoverPanics(next))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			next.ServeHTTP(w, r)
+		} else {
+			seen.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Fail answers an error, for extensions.
+func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) }
+
+func (s *Server) listExtensions(w http.ResponseWriter, _ *http.Request) error {
+	statuses := []extension.Status{}
+	if s.Extensions != nil {
+		statuses = s.Extensions.Statuses()
+	}
+	writeJSON(w, http.StatusOK, statuses)
+	return nil
+}
+
+func (s *Server) listExtensionPages(w http.ResponseWriter, r *http.Request) error {
+	pages := []extension.Page{}
+	if s.Extensions != nil {
+		pages = s.Extensions.Pages(auth.PrincipalOf(r.Context()).PlatformAdmin)
+	}
+	writeJSON(w, http.StatusOK, pages)
+	return nil
+}

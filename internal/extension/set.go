@@ -1,0 +1,122 @@
+// Package extension runs the extensions of a control plane (see pkg/cpextension),
+// and keeps what is wrong with one of them from becoming the server's trouble.
+package extension
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+)
+
+// callsAtOnce is how many calls of one extension may be unanswered at a time, so
+// that calls that hang do not pile up.
+const callsAtOnce = 256
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
+
+// Server is what extensions are started in.
+type Server struct {
+	// Context is what each gets, with a logger of its own.
+	Context cpextension.ServerContext
+	// Admit makes a middleware that lets in whom a rule does.
+	Admit func(rule auth.Rule) func(http.Handler) http.Handler
+}
+
+// Set is the extensions of one control plane, in the order in which they were
+// given.
+type Set struct {
+	instances []*instance
+	server    Server
+	stop      context.CancelFunc // ends what runs by itself; nil until it runs
+}
+
+// instance is an extension in a server.
+type instance struct {
+	extension cpextension.Extension
+	name      string
+	required  bool
+	log       *slog.Logger
+	fail      func(w http.ResponseWriter, r *http.Request, err error)
+	slots     chan struct{} // one for each call under way
+	started   bool          // Start has succeeded, so that Stop is due
+
+	router  *chi.Mux
+	pages   []Page
+	workers []cpextension.Worker
+	filter  events.Filter
+	running sync.WaitGroup // background work and the handler of events
+
+	mutex    sync.Mutex
+	state    State
+	failures int64
+	last     *Failure
+}
+
+// New takes the extensions of a server. It refuses names that cannot be, or that
+// two of them have.
+func New(log *slog.Logger, extensions ...cpextension.Extension) (*Set, error) {
+	set := &Set{}
+	for _, given := range extensions {
+		i := &instance{extension: given, slots: make(chan struct{}, callsAtOnce), state: Starting}
+		if err := i.identify(); err != nil {
+			return nil, err
+		}
+		for _, other := range set.instances {
+			if other.name == i.name {
+				return nil, fmt.Errorf("two extensions have the name %s", i.name)
+			}
+		}
+		i.log = log.With("extension", i.name)
+		set.instances = append(set.instances, i)
+	}
+	return set, nil
+}
+
+func (i *instance) identify() error {
+	return protect(func() error {
+		i.name = i.extension.Name()
+		if !namePattern.MatchString(i.name) {
+			return fmt.Errorf("an extension has the name %q, which does not match %s", i.name, namePattern)
+		}
+		if required, says := i.extension.(cpextension.Required); says {
+			i.required = required.Required()
+		}
+		return nil
+	})
+}
+
+func (i *instance) is(state State) bool {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	return i.state == state
+}
+
+func (i *instance) become(state State) {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	i.state = state
+}
+
+// note remembers that something went wrong. Who calls it also logs it.
+func (i *instance) note(doing string, err error) {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	i.failures++
+	i.last = &Failure{At: time.Now().UTC(), Doing: doing, Message: brief(err)}
+}
+
+// report remembers and logs that something went wrong.
+func (i *instance) report(doing string, err error) {
+	i.note(doing, err)
+	i.log.Error("an extension failed", "doing", doing, "error", err)
+}

@@ -1,0 +1,103 @@
+package extension
+
+import (
+	"context"
+	"fmt"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// Start migrates and starts all extensions and then asks for their routes. One
+// that fails is left out, and an error only if it is required.
+func (s *Set) Start(ctx context.Context, server Server) error {
+	s.server = server
+	for _, prepare := range []func(context.Context, *instance) error{s.start, s.collect} {
+		for _, i := range s.instances {
+			if i.is(Failed) {
+				continue
+			}
+			if err := prepare(ctx, i); ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				if i.required {
+					return fmt.Errorf("extension %s: %w", i.name, err)
+				}
+				i.become(Failed)
+				i.report("start", err)
+			}
+		}
+	}
+	for _, i := range s.instances {
+		if i.is(Starting) {
+			i.become(Running)
+			i.log.Info("extension runs")
+		}
+	}
+	return nil
+}
+
+// start takes an extension so far that it is ready.
+func (s *Set) start(ctx context.Context, i *instance) error {
+	i.fail = s.server.Context.Fail
+	if err := s.migrate(ctx, i); err != nil {
+		return err
+	}
+	if starter, starts := i.extension.(cpextension.Starter); starts {
+		own := s.server.Context
+		own.Log = i.log
+		err := i.within(ctx, cpextension.StartTimeout, func(ctx context.Context) error { return starter.Start(ctx, &own) })
+		if err != nil {
+			return err
+		}
+	}
+	i.started = true
+	return nil
+}
+
+func (s *Set) migrate(ctx context.Context, i *instance) error {
+	migrator, migrates := i.extension.(cpextension.Migrator)
+	if !migrates {
+		return nil
+	}
+	return protect(func() error {
+		return db.MigrateExtension(ctx, s.server.Context.Pool, i.name, migrator.Migrations())
+	})
+}
+
+// collect asks an extension for all that it brings.
+func (s *Set) collect(_ context.Context, i *instance) error {
+	return protect(func() error {
+		if err := s.route(i); err != nil {
+			return err
+		}
+		if background, works := i.extension.(cpextension.Background); works {
+			i.workers = background.Workers()
+		}
+		if subscriber, listens := i.extension.(cpextension.Subscriber); listens {
+			i.filter = subscriber.Wanted()
+		}
+		return nil
+	})
+}
+
+// Stop stops all that was started, in the reverse order. What does not heed it is
+// left behind.
+func (s *Set) Stop(ctx context.Context) {
+	for n := len(s.instances) - 1; n >= 0; n-- {
+		i := s.instances[n]
+		if !i.started {
+			continue
+		}
+		if stopper, stops := i.extension.(cpextension.Stopper); stops {
+			if err := i.within(ctx, cpextension.StopTimeout, stopper.Stop); err != nil {
+				i.report("stop", err)
+			}
+		}
+		settling, cancel := context.WithTimeout(ctx, cpextension.StopTimeout)
+		if err := i.settle(settling); err != nil {
+			i.report("stop", err)
+		}
+		cancel()
+	}
+}

@@ -1,0 +1,305 @@
+package cpserver_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// extended is a control plane with extensions and an admin token.
+func extended(t *testing.T, extensions ...cpextension.Extension) *controlPlane {
+	t.Helper()
+	p := setUp(t, http.NotFoundHandler())
+	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
+	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.extras = []cpserver.Option{cpserver.WithExtensions(extensions...)}
+	return p
+}
+
+// state is what the admin is told of an extension.
+type state struct {
+	Name, State string
+	Required    bool
+	Failures    int64
+	LastFailure *struct{ Doing, Message string }
+	Pages       []struct{ Title, Path string }
+}
+
+func (p *controlPlane) extension(t *testing.T, name string) state {
+	t.Helper()
+	got := p.send(t, http.MethodGet, "/admin/extensions", "", http.Header{"X-Admin-Token": {adminToken}})
+	requireStatus(t, http.StatusOK, got)
+	var all []state
+	got.decode(t, &all)
+	for _, one := range all {
+		if one.Name == name {
+			return one
+		}
+	}
+	require.Fail(t, "there is no such extension", "%s", got.body)
+	return state{}
+}
+
+// named is an extension that does nothing.
+type named string
+
+func (n named) Name() string { return string(n) }
+
+// wild panics wherever it can.
+type wild struct {
+	named
+	worked, heard atomic.Int32
+}
+
+func (w *wild) Workers() []cpextension.Worker {
+	return []cpextension.Worker{{Name: "going wild", Run: func(ctx context.Context) error {
+		if w.worked.Add(1) == 1 {
+			panic("in a worker")
+		}
+		<-ctx.Done()
+		return nil
+	}}}
+}
+
+func (w *wild) Wanted() events.Filter { return events.Filter{Types: []string{"sandbox.*"}} }
+
+func (w *wild) OnEvent(context.Context, events.Event) error {
+	if w.heard.Add(1) == 1 {
+		panic("in a handler of events")
+	}
+	return nil
+}
+
+func (w *wild) Routes(routes cpextension.Routes) {
+	routes.Public().Get("/wild", func(http.ResponseWriter, *http.Request) { panic("in a route") })
+	routes.Public().Post("/half", func(answer http.ResponseWriter, _ *http.Request) {
+		_, _ = answer.Write([]byte(`{"half": `))
+		panic("in an answer")
+	})
+}
+
+func (w *wild) BeforeAuth(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Wild") != "" {
+			panic("in a middleware")
+		}
+		next.ServeHTTP(answer, r)
+	})
+}
+
+func TestExtension_ThatPanicsHurtsNobodyElse(t *testing.T) {
+	t.Parallel()
+	extension := &wild{named: "wild"}
+	p := extended(t, extension)
+	p.start(t)
+	eventually(t, "the worker runs again", func() bool { return extension.worked.Load() == 2 })
+	p.create(t, `{"templateID":"base"}`)
+	eventually(t, "events come in behind the panic", func() bool { return extension.heard.Load() >= 2 })
+	requireStatus(t, http.StatusInternalServerError, p.do(t, http.MethodGet, "/extensions/wild/wild", ""))
+	_, err := p.trySend(http.MethodPost, "/extensions/wild/half", "")
+	require.Error(t, err, "half an answer must not look like a whole one")
+	header := http.Header{"X-Api-Key": {p.key}, "X-Wild": {"yes"}}
+	requireStatus(t, http.StatusInternalServerError, p.send(t, http.MethodGet, "/v2/sandboxes", "", header))
+	requireStatus(t, http.StatusNoContent, p.send(t, http.MethodGet, "/health", "", header))
+	requireStatus(t, http.StatusOK, p.do(t, http.MethodGet, "/v2/sandboxes", ""))
+	told := p.extension(t, "wild")
+	require.Equal(t, "running", told.State)
+	require.EqualValues(t, 5, told.Failures)
+	require.Equal(t, "panic: in a middleware", told.LastFailure.Message)
+}
+
+// unready cannot start.
+type unready struct {
+	named
+	required bool
+	start    func() error
+}
+
+func (u unready) Required() bool { return u.required }
+
+func (u unready) Start(context.Context, *cpextension.ServerContext) error { return u.start() }
+
+func (u unready) Routes(routes cpextension.Routes) {
+	routes.Public().Get("/", func(http.ResponseWriter, *http.Request) {})
+}
+
+// strict must be asked, too.
+type strict struct{ unready }
+
+func (strict) BeforeCreate(context.Context, service.Creation) error { return nil }
+
+func TestExtension_ThatDoesNotStartIsLeftOut(t *testing.T) {
+	t.Parallel()
+	p := extended(t, unready{named: "broken", start: func() error { return errors.New("no licence") }},
+		unready{named: "wild", start: func() error { panic("at the start") }}, named("well"))
+	p.start(t)
+	require.Equal(t, "failed", p.extension(t, "broken").State)
+	require.Equal(t, "no licence", p.extension(t, "broken").LastFailure.Message)
+	require.Equal(t, "panic: at the start", p.extension(t, "wild").LastFailure.Message)
+	require.Equal(t, "running", p.extension(t, "well").State)
+	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodGet, "/extensions/broken/", ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/extensions/well/", ""))
+	p.create(t, `{"templateID":"base"}`)
+}
+
+func TestExtension_ThatMustBeAskedAndDidNotStartAllowsNothing(t *testing.T) {
+	t.Parallel()
+	p := extended(t, strict{unready{named: "billing", start: func() error { return errors.New("no bank") }}})
+	p.start(t)
+	refused := p.do(t, http.MethodPost, "/v2/sandboxes", `{"templateID":"base"}`)
+	requireStatus(t, http.StatusServiceUnavailable, refused)
+	require.Contains(t, string(refused.body), "billing")
+	require.Empty(t, p.agent.States())
+}
+
+func TestExtension_ThatIsRequiredIsNamedWhereItDoesNotStart(t *testing.T) {
+	t.Parallel()
+	for name, extensions := range map[string][]cpextension.Extension{
+		"start extensions: extension billing: no bank": {
+			unready{named: "billing", required: true, start: func() error { return errors.New("no bank") }},
+		},
+		"start extensions: two extensions have the name same": {named("same"), named("same")},
+		`start extensions: an extension has the name "No-1"`:  {named("No-1")},
+	} {
+		p := extended(t, extensions...)
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = listener.Close() })
+		err = cpserver.Run(t.Context(), append(p.extras, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
+			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))...)
+		require.ErrorContains(t, err, name)
+	}
+}
+
+// judge answers guards' questions as it is told.
+type judge struct {
+	named
+	verdict atomic.Pointer[func() error]
+}
+
+func (j *judge) say(verdict func() error) { j.verdict.Store(&verdict) }
+
+func (j *judge) BeforeCreate(context.Context, service.Creation) error { return (*j.verdict.Load())() }
+
+func (j *judge) BeforeResume(context.Context, service.Resumption) error {
+	return (*j.verdict.Load())()
+}
+
+func TestGuard_TellsTheClientWhy(t *testing.T) {
+	t.Parallel()
+	guard := &judge{named: "judge"}
+	p := extended(t, guard)
+	p.start(t)
+	guard.say(func() error { return nil })
+	kept := p.create(t, `{"templateID":"base"}`)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+kept.SandboxID+"/pause", ""))
+	for _, test := range []struct {
+		verdict func() error
+		status  int
+		says    string
+	}{
+		{func() error { return cpextension.Forbid("not you") }, http.StatusForbidden, "not you"},
+		{func() error { return cpextension.AskForPayment("pay %d", 5) }, http.StatusPaymentRequired, "pay 5"},
+		{func() error { return cpextension.AskToWait(7e9, "wait") }, http.StatusTooManyRequests, "wait"},
+		{func() error { return errors.New("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
+		{func() error { panic("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
+		{func() error { return (*cpextension.VetoError)(nil) }, http.StatusServiceUnavailable, "judge"},
+	} {
+		guard.say(test.verdict)
+		for path, body := range map[string]string{
+			"/v2/sandboxes": `{"templateID":"base"}`, "/sandboxes/" + kept.SandboxID + "/resume": "{}",
+			"/v2/sandboxes/" + kept.SandboxID + "/connect": "{}",
+		} {
+			refused := p.do(t, http.MethodPost, path, body)
+			requireStatus(t, test.status, refused)
+			require.Contains(t, string(refused.body), test.says)
+			require.NotContains(t, string(refused.body), "secret")
+			if test.status == http.StatusTooManyRequests {
+				require.Equal(t, "7", refused.header.Get("Retry-After"))
+			}
+		}
+	}
+	require.Len(t, p.agent.States(), 1)
+	require.EqualValues(t, 9, p.extension(t, "judge").Failures)
+	guard.say(func() error { return nil })
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/sandboxes/"+kept.SandboxID+"/resume", "{}"))
+}
+
+// office has routes for everybody and pages.
+type office struct{ named }
+
+func (office) Routes(routes cpextension.Routes) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(auth.PrincipalOf(r.Context()).Kind + "!"))
+	}
+	routes.Public().Post("/public", answer)
+	routes.User().Post("/user", answer)
+	routes.Team(auth.SandboxWrite).Post("/team", answer)
+	routes.Admin().Post("/admin", answer)
+}
+
+func (office) Pages() []cpextension.Page {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.Path)) })
+	return []cpextension.Page{{Title: "Office", Path: "/desk", Handler: echo}, {Title: "Safe", Path: "/safe", Handler: echo, AdminOnly: true}}
+}
+
+// AfterAuth says in each answer who asks.
+func (office) AfterAuth(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Seen", string(auth.PrincipalOf(r.Context()).Kind)+"!")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestRoutes_LetInWhomTheirScopeSays(t *testing.T) {
+	t.Parallel()
+	p := extended(t, office{"office"})
+	p.start(t)
+	admin := http.Header{"X-Admin-Token": {adminToken}}
+	key := http.Header{"X-Api-Key": {p.key}}
+	for _, test := range []struct {
+		path   string
+		header http.Header
+		status int
+		seen   string
+	}{
+		{"/public", http.Header{}, http.StatusOK, "!"},
+		{"/public", http.Header{"Origin": {"https://elsewhere.example"}}, http.StatusForbidden, ""},
+		{"/user", http.Header{}, http.StatusUnauthorized, ""},
+		{"/user", key, http.StatusForbidden, ""},
+		{"/team", http.Header{}, http.StatusUnauthorized, ""},
+		{"/team", http.Header{"X-Api-Key": {auth.NewKey()}}, http.StatusUnauthorized, ""},
+		{"/team", key, http.StatusOK, "api_key!"},
+		{"/admin", key, http.StatusForbidden, ""},
+		{"/admin", admin, http.StatusOK, "admin_token!"},
+		{"/desk", http.Header{}, http.StatusUnauthorized, ""},
+		{"/safe/a/b", admin, http.StatusOK, "admin_token!"},
+		{"/nowhere", key, http.StatusNotFound, ""},
+	} {
+		got := p.send(t, http.MethodPost, "/extensions/office"+test.path, "", test.header)
+		require.Equal(t, test.status, got.status, "%s with %v: %s", test.path, test.header, got.body)
+		require.Equal(t, test.seen, got.header.Get("X-Seen"), test.path)
+		if test.path == "/safe/a/b" {
+			require.Equal(t, "/a/b", string(got.body))
+		}
+	}
+	require.Equal(t, "api_key!", p.do(t, http.MethodGet, "/v2/sandboxes", "").header.Get("X-Seen"), "the core's routes are seen, too")
+	requireStatus(t, http.StatusMethodNotAllowed, p.do(t, http.MethodGet, "/extensions/office/team", ""))
+	require.Len(t, p.extension(t, "office").Pages, 2)
+	listed := p.send(t, http.MethodGet, "/admin/audit?action=office.*", "", admin)
+	require.Contains(t, string(listed.body), `"office.public_create"`)
+}
