@@ -62,9 +62,10 @@ check-generated:
 
 .PHONY: vet
 vet:
-	@echo "Vetting both modules"
+	@echo "Vetting all modules"
 	@go vet ./...
 	@cd envd && go vet ./...
+	@cd examples/extension && go vet ./...
 
 .PHONY: test-unit
 test-unit: test-deps build ## the tests of each package
@@ -127,6 +128,7 @@ lint: vet ## vet, staticcheck, golangci-lint and gofumpt, on both modules
 	@echo "Running golangci-lint"
 	@$(TOOL) golangci-lint run ./...
 	@cd envd && $(ENVD_TOOL) golangci-lint run --config ../.golangci.yml ./...
+	@cd examples/extension && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: generate
 generate: ## regenerate code from proto/ and db/
