@@ -1,8 +1,10 @@
 package channels_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
@@ -24,4 +26,19 @@ func ExampleVerify() {
 		// Here the event is handled, once for each Wrenn-Event-Id.
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// What was signed cannot be changed on its way.
+func ExampleSign() {
+	const secret = "whsec_as-shown-when-the-channel-was-made"
+	body := []byte(`{"type": "sandbox.started"}`)
+	now := time.Now()
+	header := http.Header{}
+	header.Set(channels.TimestampHeader, strconv.FormatInt(now.Unix(), 10))
+	header.Set(channels.SignatureHeader, channels.Sign(secret, now, body))
+	fmt.Println(channels.Verify(secret, header, body, time.Minute))
+	fmt.Println(channels.Verify(secret, header, []byte(`{"type": "sandbox.killed"}`), time.Minute))
+	// Output:
+	// <nil>
+	// signature is not valid
 }

@@ -26,3 +26,13 @@ func ExampleBus_Subscribe() {
 	}
 	_ = count
 }
+
+// A filter selects by type, all of a kind where it ends in a star.
+func ExampleFilter_Matches() {
+	filter := events.Filter{Types: []string{"sandbox.*", "key.revoked"}}
+	fmt.Println(filter.Matches(events.Event{Type: events.SandboxPaused}))
+	fmt.Println(filter.Matches(events.Event{Type: events.KeyCreated}))
+	// Output:
+	// true
+	// false
+}
