@@ -64,6 +64,9 @@ func (s *Server) shown(middlewares chi.Middlewares, next http.Handler) http.Hand
 // Fail answers an error, for extensions.
 func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) }
 
+// Stopping is closed when the server takes no more requests.
+func (s *Server) Stopping() <-chan struct{} { return s.gate.closing() }
+
 func (s *Server) listExtensions(w http.ResponseWriter, _ *http.Request) error {
 	statuses := []extension.Status{}
 	if s.Extensions != nil {

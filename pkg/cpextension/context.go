@@ -60,4 +60,7 @@ type ServerContext struct {
 	// Fail answers a request with an error, in the shape that all of the control
 	// API has: a *fault.Error as its code says, any other as an internal error.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
+	// Stopping is closed when the server takes no more requests and waits for those
+	// under way: an answer without an end of its own must end then.
+	Stopping <-chan struct{}
 }

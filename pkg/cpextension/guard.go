@@ -25,13 +25,14 @@ type CreateGuard interface {
 }
 
 // ResumeGuard is an extension that is asked, as a CreateGuard is, before a paused
-// sandbox runs again, be it for its team or for traffic that comes in.
+// sandbox runs again, be it for its team or for traffic that comes in, whose sender
+// is told no reason.
 type ResumeGuard interface {
 	BeforeResume(ctx context.Context, wanted service.Resumption) error
 }
 
 // BuildGuard is an extension that is asked, as a CreateGuard is, before a
-// template is built.
+// template is built. Snapshots of sandboxes are no builds.
 type BuildGuard interface {
 	BeforeBuild(ctx context.Context, wanted service.Building) error
 }

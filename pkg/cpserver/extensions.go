@@ -25,7 +25,7 @@ func (s *server) startExtensions(ctx context.Context) error {
 		Hosts: s.hosts, Scheduler: s.scheduler,
 		Identity: s.identity, Events: s.events, EventLog: events.Log{Queries: s.queries}, Audit: audit.Log{Queries: s.queries},
 		Channels: s.channels, Mailer: s.mailer, Keyring: s.keyring,
-		JobWorkers: s.workers, Jobs: s.jobs, Fail: s.api.Fail,
+		JobWorkers: s.workers, Jobs: s.jobs, Fail: s.api.Fail, Stopping: s.api.Stopping(),
 	}})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cpserver_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -240,9 +241,21 @@ func TestGuard_TellsTheClientWhy(t *testing.T) {
 }
 
 // office has routes for everybody and pages.
-type office struct{ named }
+type office struct {
+	named
+	stopping <-chan struct{}
+}
 
-func (office) Routes(routes cpextension.Routes) {
+func (o *office) Start(_ context.Context, server *cpextension.ServerContext) error {
+	o.stopping = server.Stopping
+	return nil
+}
+
+func (o *office) Routes(routes cpextension.Routes) {
+	routes.Public().Get("/stream", func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-o.stopping
+	})
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(auth.PrincipalOf(r.Context()).Kind + "!"))
 	}
@@ -252,13 +265,13 @@ func (office) Routes(routes cpextension.Routes) {
 	routes.Admin().Post("/admin", answer)
 }
 
-func (office) Pages() []cpextension.Page {
+func (*office) Pages() []cpextension.Page {
 	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.URL.Path)) })
 	return []cpextension.Page{{Title: "Office", Path: "/desk", Handler: echo}, {Title: "Safe", Path: "/safe", Handler: echo, AdminOnly: true}}
 }
 
 // AfterAuth says in each answer who asks.
-func (office) AfterAuth(next http.Handler) http.Handler {
+func (*office) AfterAuth(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Seen", string(auth.PrincipalOf(r.Context()).Kind)+"!")
 		next.ServeHTTP(w, r)
@@ -267,7 +280,7 @@ func (office) AfterAuth(next http.Handler) http.Handler {
 
 func TestRoutes_LetInWhomTheirScopeSays(t *testing.T) {
 	t.Parallel()
-	p := extended(t, office{"office"})
+	p := extended(t, &office{named: "office"})
 	p.start(t)
 	admin := http.Header{"X-Admin-Token": {adminToken}}
 	key := http.Header{"X-Api-Key": {p.key}}
@@ -302,4 +315,18 @@ func TestRoutes_LetInWhomTheirScopeSays(t *testing.T) {
 	require.Len(t, p.extension(t, "office").Pages, 2)
 	listed := p.send(t, http.MethodGet, "/admin/audit?action=office.*", "", admin)
 	require.Contains(t, string(listed.body), `"office.public_create"`)
+}
+
+func TestRoutes_WithoutAnEndLearnThatTheServerStops(t *testing.T) {
+	t.Parallel()
+	p := extended(t, &office{named: "office"})
+	p.start(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/extensions/office/stream", http.NoBody)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.NoError(t, p.stop(), "the stop waits for the stream, and that for the stop")
+	_, err = io.ReadAll(response.Body)
+	require.NoError(t, err, "the stream has ended in order")
 }

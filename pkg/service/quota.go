@@ -102,7 +102,7 @@ func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perM
 }
 
 // AdmitBuild checks whether a team may begin another build. It is called in the
-// transaction that stores the build.
+// transaction that stores the build, before which the Guard was asked.
 func AdmitBuild(ctx context.Context, queries *db.Queries, teamID uuid.UUID) error {
 	limits, err := queries.GetTeamLimits(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && limits.MaxBuilds == nil {

@@ -41,6 +41,7 @@ type server struct {
 	url, key string
 	team     uuid.UUID
 	pool     *pgxpool.Pool
+	settings config.Config
 }
 
 func start(t *testing.T) *server {
@@ -55,17 +56,17 @@ func start(t *testing.T) *server {
 	_, _ = rand.Read(secret)
 	agent := hosttest.Start(t, http.NotFoundHandler())
 	s := &server{key: auth.NewKey()}
-	settings := config.Config{
+	s.settings = config.Config{
 		DatabaseURL: dbtest.URL(t), Domain: "localhost:3000", MaxTimeout: time.Hour,
 		HostAgentSocket: agent.RPCSocket, HostTrafficSocket: agent.TrafficSocket,
 		SecretKeyFile: write("secret", string(secret)), BootstrapAPIKeyFile: write("key", s.key),
 		Identity: config.Identity{AdminTokenFile: write("admin", adminToken)},
 	}
 	var err error
-	s.pool, err = db.Open(t.Context(), settings.DatabaseURL)
+	s.pool, err = db.Open(t.Context(), s.settings.DatabaseURL)
 	require.NoError(t, err)
 	t.Cleanup(s.pool.Close)
-	s.run(t, settings)
+	s.run(t)
 	found, err := db.New(s.pool).FindAPIKey(t.Context(), auth.HashKey(s.key))
 	require.NoError(t, err)
 	s.team = found.TeamID
@@ -73,7 +74,7 @@ func start(t *testing.T) *server {
 }
 
 // run runs the server until the test ends.
-func (s *server) run(t *testing.T, settings config.Config) {
+func (s *server) run(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -81,7 +82,7 @@ func (s *server) run(t *testing.T, settings config.Config) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- cpserver.Run(ctx, cpserver.WithConfig(settings), cpserver.WithListener(listener),
+		ended <- cpserver.Run(ctx, cpserver.WithConfig(s.settings), cpserver.WithListener(listener),
 			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(io.Discard),
 			cpserver.WithExtensions(credits.New()))
 	}()
@@ -160,6 +161,23 @@ func TestCredits_AreWhatSandboxesCost(t *testing.T) {
 	require.Len(t, running, 2)
 	status, body = s.asTeam(t, http.MethodPost, "/sandboxes/"+running[0].SandboxID+"/fork", `{"count":1}`)
 	require.Equal(t, http.StatusPaymentRequired, status, body)
+}
+
+func TestCredits_AreTakenOnceByTwoReplicas(t *testing.T) {
+	t.Parallel()
+	first := start(t)
+	other := *first
+	second := &other
+	second.run(t)
+	require.Equal(t, http.StatusNoContent, first.topUp(t, `{"credits": 10}`))
+	for _, replica := range []*server{first, second, first, second} {
+		status, body := replica.create(t)
+		require.Equal(t, http.StatusCreated, status, body)
+	}
+	for _, replica := range []*server{first, second, first} {
+		_, body := replica.asTeam(t, http.MethodGet, "/extensions/credits/balance", "")
+		require.JSONEq(t, `{"credits": 6}`, body)
+	}
 }
 
 func TestRoutes_AreForThoseTheyAreMeantFor(t *testing.T) {
