@@ -30,7 +30,7 @@
 //
 //  1. Migrations are applied, and Start is called. The services work, nothing is
 //     served yet.
-//  2. Routes and Pages are asked for, and the middlewares are made.
+//  2. Routes, Pages, Workers and Wanted are asked for, and the middlewares are made.
 //  3. The server listens. Events begin to be handed out, background work begins.
 //  4. When the server stops it first answers the requests under way, then ends
 //     the contexts of background work and of handlers of events and waits for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -143,14 +145,30 @@ type strict struct{ unready }
 
 func (strict) BeforeCreate(context.Context, service.Creation) error { return nil }
 
+// tables has migrations that cannot be applied.
+type tables struct{ named }
+
+func (tables) Migrations() fs.FS {
+	return fstest.MapFS{"00001_wrong.sql": {Data: []byte("-- +goose Up\nCREATE TABLE wrong (id nothing);\n")}}
+}
+
+// lost has a route that chi does not take.
+type lost struct{ named }
+
+func (lost) Routes(routes cpextension.Routes) {
+	routes.Public().Get("no/slash", func(http.ResponseWriter, *http.Request) {})
+}
+
 func TestExtension_ThatDoesNotStartIsLeftOut(t *testing.T) {
 	t.Parallel()
-	p := extended(t, unready{named: "broken", start: func() error { return errors.New("no licence") }},
+	p := extended(t, tables{"tables"}, lost{"lost"}, unready{named: "broken", start: func() error { return errors.New("no licence") }},
 		unready{named: "wild", start: func() error { panic("at the start") }}, named("well"))
 	p.start(t)
 	require.Equal(t, "failed", p.extension(t, "broken").State)
 	require.Equal(t, "no licence", p.extension(t, "broken").LastFailure.Message)
 	require.Equal(t, "panic: at the start", p.extension(t, "wild").LastFailure.Message)
+	require.Contains(t, p.extension(t, "tables").LastFailure.Message, `type "nothing" does not exist`)
+	require.Contains(t, p.extension(t, "lost").LastFailure.Message, "no/slash")
 	require.Equal(t, "running", p.extension(t, "well").State)
 	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodGet, "/extensions/broken/", ""))
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/extensions/well/", ""))
