@@ -652,6 +652,7 @@ CREATE TABLE public.sandboxes (
     auto_resume boolean DEFAULT false NOT NULL,
     without_memory boolean DEFAULT false NOT NULL,
     forked_from text DEFAULT ''::text NOT NULL,
+    volume_mounts jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
@@ -795,6 +796,16 @@ CREATE TABLE public.users (
     CONSTRAINT users_email_check CHECK ((email = lower(email)))
 );
 
+CREATE TABLE public.volumes (
+    id text NOT NULL,
+    team_id uuid NOT NULL,
+    host_id uuid NOT NULL,
+    name text NOT NULL,
+    deleting boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT volumes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text))
+);
+
 ALTER TABLE ONLY public.river_job ALTER COLUMN id SET DEFAULT nextval('public.river_job_id_seq'::regclass);
 
 ALTER TABLE ONLY public.river_notification ALTER COLUMN id SET DEFAULT nextval('public.river_notification_id_seq'::regclass);
@@ -931,6 +942,12 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.volumes
+    ADD CONSTRAINT volumes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.volumes
+    ADD CONSTRAINT volumes_team_id_name_key UNIQUE (team_id, name);
+
 CREATE INDEX access_tokens_by_user ON public.access_tokens USING btree (user_id, created_at DESC, id DESC);
 
 CREATE INDEX api_keys_by_creator ON public.api_keys USING btree (created_by);
@@ -1000,6 +1017,8 @@ CREATE INDEX sandboxes_by_host ON public.sandboxes USING btree (host_id, id) WHE
 CREATE INDEX sandboxes_by_metadata ON public.sandboxes USING gin (metadata jsonb_path_ops) WHERE (state <> ALL (ARRAY['killed'::text, 'failed'::text]));
 
 CREATE INDEX sandboxes_by_team ON public.sandboxes USING btree (team_id, started_at DESC, id DESC) WHERE (state <> ALL (ARRAY['killed'::text, 'failed'::text]));
+
+CREATE INDEX sandboxes_by_volume ON public.sandboxes USING gin (volume_mounts jsonb_path_ops) WHERE ((volume_mounts <> '[]'::jsonb) AND (state <> ALL (ARRAY['killed'::text, 'failed'::text])));
 
 CREATE INDEX team_invitations_by_email ON public.team_invitations USING btree (email);
 
@@ -1154,3 +1173,9 @@ ALTER TABLE ONLY public.user_identities
 
 ALTER TABLE ONLY public.user_sessions
     ADD CONSTRAINT user_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.volumes
+    ADD CONSTRAINT volumes_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id);
+
+ALTER TABLE ONLY public.volumes
+    ADD CONSTRAINT volumes_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id);

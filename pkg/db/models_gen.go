@@ -187,6 +187,7 @@ type Sandbox struct {
 	AutoResume          bool
 	WithoutMemory       bool
 	ForkedFrom          string
+	VolumeMounts        []VolumeMount
 }
 
 type SandboxLog struct {
@@ -259,4 +260,13 @@ type User struct {
 	TOTPLastStep    int64
 	CreatedAt       time.Time
 	DisabledAt      *time.Time
+}
+
+type Volume struct {
+	ID        string
+	TeamID    uuid.UUID
+	HostID    uuid.UUID
+	Name      string
+	Deleting  bool
+	CreatedAt time.Time
 }

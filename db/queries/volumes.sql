@@ -1,0 +1,45 @@
+-- name: CreateVolume :one
+-- On the host with the most room that takes sandboxes. Of two that race for a name
+-- one fails at the unique constraint; none is made where no host is ready.
+INSERT INTO volumes (id, team_id, host_id, name)
+SELECT @id::text, @team_id::uuid, h.id, @name::text
+FROM hosts h JOIN host_loads l ON l.host_id = h.id
+WHERE h.state = 'ready' ORDER BY l.disk_available_bytes DESC, h.id LIMIT 1
+RETURNING *;
+
+-- name: CountVolumes :one
+SELECT count(*) FROM volumes WHERE team_id = $1;
+
+-- name: ListVolumes :many
+SELECT * FROM volumes WHERE team_id = $1 AND NOT deleting ORDER BY created_at, id;
+
+-- name: GetVolume :one
+SELECT * FROM volumes WHERE id = $1;
+
+-- name: FindVolumes :many
+SELECT * FROM volumes WHERE team_id = @team_id AND name = ANY (@names::text[]) AND NOT deleting;
+
+-- name: HoldVolumes :many
+-- Until the transaction ends, none of these is deleted.
+SELECT id FROM volumes WHERE id = ANY (@ids::text[]) AND NOT deleting ORDER BY id FOR SHARE;
+
+-- name: LockVolume :one
+-- Nobody begins to mount a volume whose row is locked.
+SELECT * FROM volumes WHERE id = @id AND team_id = @team_id FOR UPDATE;
+
+-- name: ListVolumeUsers :many
+-- The sandboxes that mount a volume, those that are paused too. Served by the index
+-- sandboxes_by_volume.
+SELECT id FROM sandboxes
+WHERE volume_mounts @> jsonb_build_array(jsonb_build_object('volumeID', @volume_id::text))
+    AND volume_mounts <> '[]' AND state NOT IN ('killed', 'failed')
+ORDER BY id LIMIT @most::integer;
+
+-- name: SetVolumeDeleting :exec
+UPDATE volumes SET deleting = true WHERE id = $1;
+
+-- name: DeleteVolume :exec
+DELETE FROM volumes WHERE id = $1;
+
+-- name: SetVolumeMounts :exec
+UPDATE sandboxes SET volume_mounts = @volume_mounts WHERE id = @id;
