@@ -289,6 +289,25 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.secret_event() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    secret secrets := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+    verb text := CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'DELETE' THEN 'deleted' ELSE 'updated' END;
+BEGIN
+    INSERT INTO events (team_id, type, resource_id, data) VALUES (secret.team_id, 'secret.' || verb, secret.id,
+        jsonb_build_object('name', secret.name, 'version', secret.version));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.secret_names(network jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $_$
+    SELECT coalesce(array_agg(DISTINCT lower(found[1])), '{}')
+    FROM regexp_matches(network ->> 'rules', '\$\{e2b\.secrets\.([a-zA-Z0-9_-]+)\}', 'g') found
+$_$;
+
 CREATE FUNCTION public.template_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -652,9 +671,23 @@ CREATE TABLE public.sandboxes (
     auto_resume boolean DEFAULT false NOT NULL,
     without_memory boolean DEFAULT false NOT NULL,
     forked_from text DEFAULT ''::text NOT NULL,
+    secret_names text[] GENERATED ALWAYS AS (public.secret_names(network)) STORED NOT NULL,
     volume_mounts jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
+);
+
+CREATE TABLE public.secrets (
+    id text NOT NULL,
+    team_id uuid NOT NULL,
+    name text NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    sealed_value bytea NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT secrets_id_check CHECK ((id ~ '^sec_[a-z0-9]{20}$'::text)),
+    CONSTRAINT secrets_name_check CHECK (((name ~ '^[a-z0-9_-]{1,128}$'::text) AND (NOT starts_with(name, 'sec_'::text))))
 );
 
 CREATE TABLE public.team_invitations (
@@ -891,6 +924,12 @@ ALTER TABLE ONLY public.sandbox_samples
 ALTER TABLE ONLY public.sandboxes
     ADD CONSTRAINT sandboxes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_team_id_name_key UNIQUE (team_id, name);
+
 ALTER TABLE ONLY public.team_invitations
     ADD CONSTRAINT team_invitations_pkey PRIMARY KEY (id);
 
@@ -1016,9 +1055,13 @@ CREATE INDEX sandboxes_by_host ON public.sandboxes USING btree (host_id, id) WHE
 
 CREATE INDEX sandboxes_by_metadata ON public.sandboxes USING gin (metadata jsonb_path_ops) WHERE (state <> ALL (ARRAY['killed'::text, 'failed'::text]));
 
+CREATE INDEX sandboxes_by_secret ON public.sandboxes USING gin (secret_names) WHERE ((secret_names <> '{}'::text[]) AND (state <> ALL (ARRAY['killed'::text, 'failed'::text])));
+
 CREATE INDEX sandboxes_by_team ON public.sandboxes USING btree (team_id, started_at DESC, id DESC) WHERE (state <> ALL (ARRAY['killed'::text, 'failed'::text]));
 
 CREATE INDEX sandboxes_by_volume ON public.sandboxes USING gin (volume_mounts jsonb_path_ops) WHERE ((volume_mounts <> '[]'::jsonb) AND (state <> ALL (ARRAY['killed'::text, 'failed'::text])));
+
+CREATE INDEX secrets_by_team ON public.secrets USING btree (team_id, created_at, id);
 
 CREATE INDEX team_invitations_by_email ON public.team_invitations USING btree (email);
 
@@ -1075,6 +1118,8 @@ CREATE TRIGGER sandboxes_fork_event AFTER UPDATE OF state ON public.sandboxes FO
 CREATE TRIGGER sandboxes_log_state AFTER UPDATE OF state ON public.sandboxes FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.sandbox_log_state();
 
 CREATE TRIGGER sandboxes_set_occupies BEFORE INSERT OR UPDATE OF state ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_set_occupies();
+
+CREATE TRIGGER secrets_event AFTER INSERT OR DELETE OR UPDATE OF version ON public.secrets FOR EACH ROW EXECUTE FUNCTION public.secret_event();
 
 CREATE TRIGGER team_members_event AFTER INSERT OR DELETE OR UPDATE OF role ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.member_event();
 
@@ -1134,6 +1179,9 @@ ALTER TABLE ONLY public.sandboxes
 
 ALTER TABLE ONLY public.sandboxes
     ADD CONSTRAINT sandboxes_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id);
+
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.team_invitations
     ADD CONSTRAINT team_invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id) ON DELETE SET NULL;

@@ -187,6 +187,7 @@ type Sandbox struct {
 	AutoResume          bool
 	WithoutMemory       bool
 	ForkedFrom          string
+	SecretNames         []string
 	VolumeMounts        []VolumeMount
 }
 
@@ -209,6 +210,17 @@ type SandboxSample struct {
 	MemCache   int64
 	DiskUsed   int64
 	DiskTotal  int64
+}
+
+type Secret struct {
+	ID          string
+	TeamID      uuid.UUID
+	Name        string
+	Version     int64
+	SealedValue []byte
+	Metadata    map[string]string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 type Team struct {

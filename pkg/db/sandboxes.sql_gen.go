@@ -16,7 +16,7 @@ import (
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type BeginTransitionParams struct {
@@ -68,6 +68,7 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -81,7 +82,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type ClaimExpiredParams struct {
@@ -130,6 +131,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.AutoResume,
 			&i.WithoutMemory,
 			&i.ForkedFrom,
+			&i.SecretNames,
 			&i.VolumeMounts,
 		); err != nil {
 			return nil, err
@@ -145,7 +147,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type ClaimRunningParams struct {
@@ -193,6 +195,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.AutoResume,
 			&i.WithoutMemory,
 			&i.ForkedFrom,
+			&i.SecretNames,
 			&i.VolumeMounts,
 		); err != nil {
 			return nil, err
@@ -237,7 +240,7 @@ INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
     forked_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type CreateSandboxParams struct {
@@ -317,6 +320,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -325,7 +329,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type ExtendEndParams struct {
@@ -367,13 +371,14 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -409,6 +414,7 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -463,7 +469,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -533,6 +539,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.AutoResume,
 			&i.WithoutMemory,
 			&i.ForkedFrom,
+			&i.SecretNames,
 			&i.VolumeMounts,
 		); err != nil {
 			return nil, err
@@ -546,7 +553,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -616,6 +623,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.AutoResume,
 			&i.WithoutMemory,
 			&i.ForkedFrom,
+			&i.SecretNames,
 			&i.VolumeMounts,
 		); err != nil {
 			return nil, err
@@ -660,7 +668,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type SetEndParams struct {
@@ -702,6 +710,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -710,7 +719,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 const setNetwork = `-- name: SetNetwork :one
 UPDATE sandboxes SET network = $1, allow_internet_access = $2
 WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type SetNetworkParams struct {
@@ -752,6 +761,7 @@ func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -780,7 +790,7 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type StartRunningParams struct {
@@ -837,6 +847,7 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
@@ -846,7 +857,7 @@ const transition = `-- name: Transition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $3 AND version = $4
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
 `
 
 type TransitionParams struct {
@@ -895,6 +906,7 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.AutoResume,
 		&i.WithoutMemory,
 		&i.ForkedFrom,
+		&i.SecretNames,
 		&i.VolumeMounts,
 	)
 	return i, err
