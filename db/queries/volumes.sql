@@ -35,6 +35,12 @@ WHERE volume_mounts @> jsonb_build_array(jsonb_build_object('volumeID', @volume_
     AND volume_mounts <> '[]' AND state NOT IN ('killed', 'failed')
 ORDER BY id LIMIT @most::integer;
 
+-- name: CountVolumesOnHost :one
+SELECT count(*) FROM volumes WHERE host_id = $1;
+
+-- name: DeleteVolumesOnHost :exec
+DELETE FROM volumes WHERE host_id = $1;
+
 -- name: SetVolumeDeleting :exec
 UPDATE volumes SET deleting = true WHERE id = $1;
 

@@ -840,7 +840,9 @@ type CreateSandboxRequest struct {
 	// one made. Empty: it is ALREADY_EXISTS.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// network is what the guest may reach; absent, the whole internet.
-	Network       *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
+	Network *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
+	// volume_mounts are volumes of this host that the guest mounts.
+	VolumeMounts  []*VolumeMount `protobuf:"bytes,7,rep,name=volume_mounts,json=volumeMounts,proto3" json:"volume_mounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +919,67 @@ func (x *CreateSandboxRequest) GetNetwork() *NetworkPolicy {
 	return nil
 }
 
+func (x *CreateSandboxRequest) GetVolumeMounts() []*VolumeMount {
+	if x != nil {
+		return x.VolumeMounts
+	}
+	return nil
+}
+
+// VolumeMount is a volume, and where a guest sees it.
+type VolumeMount struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	// path is absolute.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VolumeMount) Reset() {
+	*x = VolumeMount{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VolumeMount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VolumeMount) ProtoMessage() {}
+
+func (x *VolumeMount) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VolumeMount.ProtoReflect.Descriptor instead.
+func (*VolumeMount) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *VolumeMount) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+func (x *VolumeMount) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
 // NetworkPolicy is what a sandbox may reach, and how fast. Whatever it allows,
 // private, link-local and special addresses are never reached.
 type NetworkPolicy struct {
@@ -939,7 +1002,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1014,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1027,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -1021,7 +1084,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1096,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1109,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1083,7 +1146,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1158,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1171,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1141,7 +1204,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1216,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1229,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1188,7 +1251,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1263,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1276,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1239,7 +1302,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1314,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1327,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1284,7 +1347,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1359,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1372,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1335,7 +1398,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1410,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1423,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1381,7 +1444,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1456,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1469,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1432,7 +1495,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1507,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1520,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1476,7 +1539,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1551,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1564,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1519,7 +1582,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1594,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1607,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 type ForkSandboxRequest struct {
@@ -1558,7 +1621,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1633,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1646,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1611,7 +1674,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1686,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1699,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -1663,7 +1726,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1738,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1751,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -1710,7 +1773,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1785,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1798,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -1763,7 +1826,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1838,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1851,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -1813,7 +1876,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +1888,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1901,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 type KillSandboxRequest struct {
@@ -1850,7 +1913,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1925,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1938,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -1893,7 +1956,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +1968,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +1981,167 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+}
+
+type CreateVolumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolumeRequest) Reset() {
+	*x = CreateVolumeRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolumeRequest) ProtoMessage() {}
+
+func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
+func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CreateVolumeRequest) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+type CreateVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateVolumeResponse) Reset() {
+	*x = CreateVolumeResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateVolumeResponse) ProtoMessage() {}
+
+func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
+func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+}
+
+type DeleteVolumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteVolumeRequest) Reset() {
+	*x = DeleteVolumeRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteVolumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteVolumeRequest) ProtoMessage() {}
+
+func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
+func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DeleteVolumeRequest) GetVolumeId() string {
+	if x != nil {
+		return x.VolumeId
+	}
+	return ""
+}
+
+type DeleteVolumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteVolumeResponse) Reset() {
+	*x = DeleteVolumeResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteVolumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteVolumeResponse) ProtoMessage() {}
+
+func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
+func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 type GetSandboxRequest struct {
@@ -1930,7 +2153,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2165,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2178,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -1974,7 +2197,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2209,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2222,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -2017,7 +2240,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2252,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2265,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 type ListSandboxesResponse struct {
@@ -2054,7 +2277,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2289,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2302,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -2097,7 +2320,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2332,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2345,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 type WatchSandboxesResponse struct {
@@ -2134,7 +2357,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2369,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2382,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -2183,7 +2406,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2418,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2431,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -2241,7 +2464,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2476,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2489,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -2293,7 +2516,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2528,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2541,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -2393,7 +2616,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2628,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2641,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -2527,7 +2750,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2762,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2775,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -2670,7 +2893,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xf9\x01\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xb6\x02\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -2679,7 +2902,11 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rdeny_internet\x18\x04 \x01(\bR\fdenyInternet\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
-	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\"\xf8\x01\n" +
+	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12;\n" +
+	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\">\n" +
+	"\vVolumeMount\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\"\xf8\x01\n" +
 	"\rNetworkPolicy\x12#\n" +
 	"\rdeny_internet\x18\x01 \x01(\bR\fdenyInternet\x12\x1b\n" +
 	"\tallow_out\x18\x02 \x03(\tR\ballowOut\x12\x19\n" +
@@ -2745,6 +2972,12 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"\x15\n" +
 	"\x13KillSandboxResponse\"2\n" +
+	"\x13CreateVolumeRequest\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\"\x16\n" +
+	"\x14CreateVolumeResponse\"2\n" +
+	"\x13DeleteVolumeRequest\x12\x1b\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\"\x16\n" +
+	"\x14DeleteVolumeResponse\"2\n" +
 	"\x11GetSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"B\n" +
@@ -2805,7 +3038,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\x81\t\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xa3\n" +
+	"\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
 	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
@@ -2816,7 +3050,9 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x0eDeleteSnapshot\x12 .hostagent.DeleteSnapshotRequest\x1a!.hostagent.DeleteSnapshotResponse\x12L\n" +
 	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12R\n" +
 	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12L\n" +
-	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12I\n" +
+	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12O\n" +
+	"\fCreateVolume\x12\x1e.hostagent.CreateVolumeRequest\x1a\x1f.hostagent.CreateVolumeResponse\x12O\n" +
+	"\fDeleteVolume\x12\x1e.hostagent.DeleteVolumeRequest\x1a\x1f.hostagent.DeleteVolumeResponse\x12I\n" +
 	"\n" +
 	"GetSandbox\x12\x1c.hostagent.GetSandboxRequest\x1a\x1d.hostagent.GetSandboxResponse\x12R\n" +
 	"\rListSandboxes\x12\x1f.hostagent.ListSandboxesRequest\x1a .hostagent.ListSandboxesResponse\x12W\n" +
@@ -2837,7 +3073,7 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(SandboxState)(0),               // 0: hostagent.SandboxState
 	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
@@ -2850,107 +3086,117 @@ var file_hostagent_hostagent_proto_goTypes = []any{
 	(*ListTemplatesRequest)(nil),    // 8: hostagent.ListTemplatesRequest
 	(*ListTemplatesResponse)(nil),   // 9: hostagent.ListTemplatesResponse
 	(*CreateSandboxRequest)(nil),    // 10: hostagent.CreateSandboxRequest
-	(*NetworkPolicy)(nil),           // 11: hostagent.NetworkPolicy
-	(*NetworkRule)(nil),             // 12: hostagent.NetworkRule
-	(*NetworkLimits)(nil),           // 13: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 14: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 15: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 16: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 17: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 18: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 19: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 20: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 21: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 22: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 23: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 24: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 25: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 26: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 27: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 28: hostagent.UpdateNetworkResponse
-	(*KillSandboxRequest)(nil),      // 29: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 30: hostagent.KillSandboxResponse
-	(*GetSandboxRequest)(nil),       // 31: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 32: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 33: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 34: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 35: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 36: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 37: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 38: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 39: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 40: hostagent.Sample
-	(*GuestSample)(nil),             // 41: hostagent.GuestSample
-	nil,                             // 42: hostagent.Identity.EnvVarsEntry
-	nil,                             // 43: hostagent.NetworkRule.SetHeadersEntry
-	(*timestamppb.Timestamp)(nil),   // 44: google.protobuf.Timestamp
+	(*VolumeMount)(nil),             // 11: hostagent.VolumeMount
+	(*NetworkPolicy)(nil),           // 12: hostagent.NetworkPolicy
+	(*NetworkRule)(nil),             // 13: hostagent.NetworkRule
+	(*NetworkLimits)(nil),           // 14: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 15: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 16: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 17: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 18: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 19: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 20: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 21: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 22: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 23: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 24: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 25: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 26: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 27: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 28: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 29: hostagent.UpdateNetworkResponse
+	(*KillSandboxRequest)(nil),      // 30: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 31: hostagent.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 32: hostagent.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 33: hostagent.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 34: hostagent.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 35: hostagent.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 36: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 37: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 38: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 39: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 40: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 41: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 42: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 43: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 44: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 45: hostagent.Sample
+	(*GuestSample)(nil),             // 46: hostagent.GuestSample
+	nil,                             // 47: hostagent.Identity.EnvVarsEntry
+	nil,                             // 48: hostagent.NetworkRule.SetHeadersEntry
+	(*timestamppb.Timestamp)(nil),   // 49: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	44, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	49, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	42, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	47, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	7,  // 4: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
 	0,  // 5: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
 	3,  // 6: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	4,  // 7: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	11, // 8: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
-	12, // 9: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	13, // 10: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	43, // 11: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	1,  // 12: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 13: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 14: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 15: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 16: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	24, // 17: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	4,  // 18: hostagent.Fork.identity:type_name -> hostagent.Identity
-	26, // 19: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	1,  // 20: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	11, // 21: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	1,  // 22: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 23: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 24: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	44, // 25: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	39, // 26: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	2,  // 27: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	40, // 28: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	44, // 29: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	41, // 30: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	44, // 31: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	5,  // 32: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	8,  // 33: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	10, // 34: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	15, // 35: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	17, // 36: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	19, // 37: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	21, // 38: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	23, // 39: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	27, // 40: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	29, // 41: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	31, // 42: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	33, // 43: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	35, // 44: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	37, // 45: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	6,  // 46: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	9,  // 47: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	14, // 48: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	16, // 49: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	18, // 50: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	20, // 51: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	22, // 52: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	25, // 53: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	28, // 54: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	30, // 55: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	32, // 56: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	34, // 57: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	36, // 58: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	38, // 59: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
-	46, // [46:60] is the sub-list for method output_type
-	32, // [32:46] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	12, // 8: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
+	11, // 9: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
+	13, // 10: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	14, // 11: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	48, // 12: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	1,  // 13: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 14: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	4,  // 15: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	1,  // 16: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 17: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	25, // 18: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	4,  // 19: hostagent.Fork.identity:type_name -> hostagent.Identity
+	27, // 20: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	1,  // 21: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	12, // 22: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	1,  // 23: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 24: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	1,  // 25: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	49, // 26: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	44, // 27: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	2,  // 28: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	45, // 29: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	49, // 30: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	46, // 31: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	49, // 32: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	5,  // 33: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	8,  // 34: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	10, // 35: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	16, // 36: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	18, // 37: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	20, // 38: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	22, // 39: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	24, // 40: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	28, // 41: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	30, // 42: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	32, // 43: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
+	34, // 44: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
+	36, // 45: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	38, // 46: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	40, // 47: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	42, // 48: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	6,  // 49: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	9,  // 50: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	15, // 51: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	17, // 52: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	19, // 53: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	21, // 54: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	23, // 55: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	26, // 56: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	29, // 57: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	31, // 58: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	33, // 59: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
+	35, // 60: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
+	37, // 61: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	39, // 62: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	41, // 63: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	43, // 64: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	49, // [49:65] is the sub-list for method output_type
+	33, // [33:49] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -2964,7 +3210,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   43,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,7 +34,8 @@ type newSandbox struct {
 	EnvVars             map[string]string `json:"envVars"`
 	MCP                 json.RawMessage   `json:"mcp"`
 	IAM                 json.RawMessage   `json:"iam"`
-	VolumeMounts        json.RawMessage   `json:"volumeMounts"`
+
+	VolumeMounts []service.VolumeMount `json:"volumeMounts"`
 	// Placement is ours: what is asked of the host.
 	Placement struct {
 		HostTags []string `json:"hostTags"`
@@ -56,7 +57,7 @@ type newNetwork struct {
 // unsupported names the first feature that is asked for and not there.
 func (n newSandbox) unsupported() error {
 	return refuseSet(map[string]json.RawMessage{
-		"mcp": n.MCP, "iam": n.IAM, "volumeMounts": n.VolumeMounts,
+		"mcp": n.MCP, "iam": n.IAM,
 		"network.egressProxy": n.Network.EgressProxy,
 	})
 }
@@ -93,6 +94,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
 		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network.Network,
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
+		VolumeMounts: body.VolumeMounts,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // clientID is a field that clients still expect and nothing reads any more.
@@ -38,6 +39,8 @@ type listedSandbox struct {
 	Metadata    map[string]string `json:"metadata"`
 	State       lifecycle.State   `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
+
+	VolumeMounts []service.VolumeMount `json:"volumeMounts,omitempty"`
 }
 
 // detailedSandbox is all that may be known of a sandbox.
@@ -73,7 +76,16 @@ func listed(sandbox db.Sandbox) listedSandbox {
 		StartedAt: sandbox.StartedAt.UTC(), EndAt: sandbox.EndAt.UTC(),
 		CPUCount: sandbox.VCPUCount, MemoryMB: sandbox.MemoryMiB, DiskSizeMB: sandbox.DiskMiB,
 		Metadata: sandbox.Metadata, State: shownState(sandbox.State), EnvdVersion: sandbox.EnvdVersion,
+		VolumeMounts: mountsOf(sandbox),
 	}
+}
+
+func mountsOf(sandbox db.Sandbox) []service.VolumeMount {
+	var mounts []service.VolumeMount
+	for _, mount := range sandbox.VolumeMounts {
+		mounts = append(mounts, service.VolumeMount{Name: mount.Name, Path: mount.Path})
+	}
+	return mounts
 }
 
 // shownState is what clients see: an operation that is not over has not happened.

@@ -60,6 +60,7 @@ type Server struct {
 	TeamMetrics   TeamMetrics
 	Hosts         Hosts
 	Usage         Usage
+	Volumes       Volumes
 	Identity      *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string
@@ -111,6 +112,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeEvents(router)
 		s.routeAudit(router)
 		s.routeChannels(router)
+		s.routeVolumes(router)
 		s.routeExtensions(router)
 		router.Get("/templates", s.handle(s.listTemplates))
 		router.Get("/v2/templates", s.handle(s.listTemplates))

@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
 
 // server answers the control plane.
@@ -22,6 +23,7 @@ type server struct {
 	driver     vmm.Driver
 	version    string
 	storageDir string
+	volumes    *volume.Store
 }
 
 var _ hostagentconnect.HostAgentHandler = (*server)(nil)
@@ -62,6 +64,9 @@ func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplate
 }
 
 func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	if len(request.Msg.VolumeMounts) > 0 {
+		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this host mounts no volumes yet"))
+	}
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
@@ -158,11 +163,11 @@ func toConnect(err error) error {
 	var conflict *sandbox.ConflictError
 	code := connect.CodeInternal
 	switch {
-	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrTemplateNotFound):
+	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrTemplateNotFound), errors.Is(err, volume.ErrNotFound):
 		code = connect.CodeNotFound
 	case errors.Is(err, sandbox.ErrExists):
 		code = connect.CodeAlreadyExists
-	case errors.Is(err, sandbox.ErrInvalid):
+	case errors.Is(err, sandbox.ErrInvalid), errors.Is(err, volume.ErrInvalid):
 		code = connect.CodeInvalidArgument
 	case errors.Is(err, sandbox.ErrNoRoom), errors.Is(err, unix.ENOSPC):
 		code = connect.CodeResourceExhausted

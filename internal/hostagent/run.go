@@ -18,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
 
 // agent is a host agent while it starts, runs and stops. Each step of the
@@ -35,6 +36,7 @@ type agent struct {
 	base          *snapshot.Snapshot
 	cgroups       *cgroup.Root
 	traffic       *proxy.Forwarder
+	volumes       *volume.Store
 	sandbox       *sandbox.Manager
 	services      *services
 
@@ -60,6 +62,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		{"set up networking", a.openNetwork},
 		{"make the base template", a.makeBase},
 		{"open control groups", a.openCgroups},
+		{"open volumes", a.openVolumes},
 		{"find sandboxes", a.openSandboxes},
 		{"open sockets", a.listen},
 	} {
@@ -147,6 +150,12 @@ func (a *agent) makeBase(ctx context.Context) (err error) {
 		VCPUCount: vcpus, MemoryMiB: a.config.MemoryMiB,
 		Progress: a.config.Progress, Log: a.config.Log,
 	}.Ensure(ctx)
+	return err
+}
+
+func (a *agent) openVolumes(context.Context) (err error) {
+	const mebibyte = 1 << 20
+	a.volumes, err = volume.OpenStore(filepath.Join(a.storage.Dir, "volumes"), int64(a.config.Limits.DiskReserveMiB)*mebibyte)
 	return err
 }
 

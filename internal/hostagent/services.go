@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // services are the agent's HTTP servers, each on a socket of its own.
@@ -36,8 +37,9 @@ const shutdownTimeout = 10 * time.Second
 func (a *agent) listen(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
-		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir,
+		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir, volumes: a.volumes,
 	}))
+	mux.Handle(host.VolumePrefix, a.volumes)
 	traffic := &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}
 	a.services = &services{}
 	for _, open := range []struct {

@@ -12,7 +12,7 @@ import (
 // SecretKeySize is the size of the key that tokens are derived from.
 const SecretKeySize = 32
 
-// Tokens derives the credentials of sandboxes from one secret, so that none of
+// Tokens derives the credentials of sandboxes and volumes from one secret, so that none of
 // them has to be stored.
 type Tokens struct{ key []byte }
 
@@ -45,6 +45,9 @@ func (t *Tokens) EnvdAccess(sandboxID string) string { return t.derive("envd-acc
 func (t *Tokens) TrafficAccess(sandboxID string) string {
 	return t.derive("traffic-access:" + sandboxID)
 }
+
+// VolumeAccess is the token that opens the content of one volume.
+func (t *Tokens) VolumeAccess(volumeID string) string { return t.derive("volume-access:" + volumeID) }
 
 func (t *Tokens) derive(purpose string) string {
 	mac := hmac.New(sha256.New, t.key)

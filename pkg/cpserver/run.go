@@ -61,6 +61,7 @@ type server struct {
 	scheduler scheduler.Scheduler
 	placement *service.Placement
 	sandboxes *service.Sandboxes
+	volumes   *service.Volumes
 	hostSync  *service.HostSync
 	hosts     *service.HostRegistry
 	followers *service.Followers

@@ -106,6 +106,7 @@ func (s *server) buildServices(context.Context) error {
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 	}
+	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log}
 	if s.host != nil {
 		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
 	}
@@ -113,6 +114,7 @@ func (s *server) buildServices(context.Context) error {
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes:   s.sandboxes,
+		Volumes:     s.volumes,
 		Templates:   &service.Templates{Queries: s.queries},
 		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		Domain: s.config.Domain, Log: s.log,
@@ -170,11 +172,12 @@ func (s *server) listen(ctx context.Context) error {
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		Hosts: s.fleet, Log: s.log,
 	}
+	content := &api.VolumeContent{Volumes: s.volumes, Log: s.log}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: router.Before(s.api.Handler()), Protocols: protocols,
+		Handler: router.Before(content.Before(s.api.Handler())), Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 	}
 	s.onTearDown(s.closeServer)

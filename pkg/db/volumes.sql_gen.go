@@ -22,6 +22,17 @@ func (q *Queries) CountVolumes(ctx context.Context, teamID uuid.UUID) (int64, er
 	return count, err
 }
 
+const countVolumesOnHost = `-- name: CountVolumesOnHost :one
+SELECT count(*) FROM volumes WHERE host_id = $1
+`
+
+func (q *Queries) CountVolumesOnHost(ctx context.Context, hostID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countVolumesOnHost, hostID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const createVolume = `-- name: CreateVolume :one
 INSERT INTO volumes (id, team_id, host_id, name)
 SELECT $1::text, $2::uuid, h.id, $3::text
@@ -58,6 +69,15 @@ DELETE FROM volumes WHERE id = $1
 
 func (q *Queries) DeleteVolume(ctx context.Context, id string) error {
 	_, err := q.db.Exec(ctx, deleteVolume, id)
+	return err
+}
+
+const deleteVolumesOnHost = `-- name: DeleteVolumesOnHost :exec
+DELETE FROM volumes WHERE host_id = $1
+`
+
+func (q *Queries) DeleteVolumesOnHost(ctx context.Context, hostID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteVolumesOnHost, hostID)
 	return err
 }
 

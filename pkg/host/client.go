@@ -68,6 +68,8 @@ type Creation struct {
 	BuildID   string
 	Identity  Identity
 	Network   Network
+	// VolumeMounts are volumes of the host.
+	VolumeMounts []VolumeMount
 	// RequestID makes a request that is sent again succeed with what the first one
 	// made.
 	RequestID string
@@ -77,6 +79,7 @@ type Creation struct {
 type Client struct {
 	rpc       hostagentconnect.HostAgentClient
 	transport *http.Transport
+	address   string // the host's URL
 }
 
 // NewClient makes a client of the host agent that listens on a Unix socket. It
@@ -90,8 +93,9 @@ func NewClient(socket string) *Client {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}
-	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent.invalid")
-	return &Client{rpc: rpc, transport: transport}
+	const address = "http://host-agent.invalid"
+	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, address)
+	return &Client{rpc: rpc, transport: transport, address: address}
 }
 
 // Close ends the connection.
@@ -130,6 +134,7 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	response, err := c.rpc.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
 		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
+		VolumeMounts: toVolumeMounts(creation.VolumeMounts),
 	}))
 	if err != nil {
 		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)

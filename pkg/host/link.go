@@ -48,9 +48,10 @@ func NewRemoteLink(hostID uuid.UUID, address string, config *tls.Config) *Link {
 		Protocols: protocols, TLSClientConfig: orders, TLSHandshakeTimeout: dialTimeout,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return open.dial(ctx, "tcp", address) },
 	}
-	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "https://"+orders.ServerName)
+	url := "https://" + orders.ServerName
+	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, url)
 	return &Link{
-		Client: &Client{rpc: rpc, transport: transport}, Address: address, open: open,
+		Client: &Client{rpc: rpc, transport: transport, address: url}, Address: address, open: open,
 		traffic: func(ctx context.Context, http2 bool) (net.Conn, error) {
 			traffic := config.Clone()
 			traffic.ServerName = authority.TrafficName(hostID)

@@ -15,6 +15,7 @@ const (
 
 var (
 	sandboxPattern  = regexp.MustCompile(`^i[a-z0-9]{19}$`)
+	volumePattern   = regexp.MustCompile(`^v[a-z0-9]{19}$`)
 	templatePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
 )
 
@@ -27,6 +28,12 @@ func NewTemplate() string { return "t" + random(randomSize) }
 
 // IsSandbox says whether a text has the form of a sandbox ID.
 func IsSandbox(text string) bool { return sandboxPattern.MatchString(text) }
+
+// NewVolume makes a volume ID: "v" and 19 random characters. It is a directory name.
+func NewVolume() string { return "v" + random(randomSize) }
+
+// IsVolume says whether a text has the form of a volume ID.
+func IsVolume(text string) bool { return volumePattern.MatchString(text) }
 
 // IsTemplate says whether a text could name a template, by ID or by alias.
 func IsTemplate(text string) bool { return templatePattern.MatchString(text) }

@@ -35,6 +35,13 @@ func (s *Spread) choose(request Request, tried map[uuid.UUID]struct{}) int {
 		}
 		return request.Group == "" || request.Rule != Apart || s.groups[request.Group][slot] == 0
 	}
+	if request.Host != uuid.Nil {
+		slot, known := s.slots[request.Host]
+		if !known {
+			return -1
+		}
+		return s.bestOf([]int{slot}, request.Needs, suits)
+	}
 	if request.Rule == Together && request.Group != "" {
 		if slot := s.bestOf(s.members(request.Group), request.Needs, suits); slot >= 0 {
 			return slot

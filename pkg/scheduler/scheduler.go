@@ -59,6 +59,8 @@ type Request struct {
 	// Group is who Rule is about; without one the rule says nothing.
 	Group string
 	Rule  Rule
+	// Host is the only one that can have it; the zero UUID is any.
+	Host uuid.UUID
 	// Avoid are hosts that must not have it.
 	Avoid []uuid.UUID
 }

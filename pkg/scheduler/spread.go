@@ -169,7 +169,7 @@ func (s *Spread) hold(slot int, amount Resources) {
 func (s *Spread) noRoom(request Request) *NoRoomError {
 	suited := 0
 	for _, e := range s.hosts {
-		if e.has(wantedBy(request)) {
+		if e.has(wantedBy(request)) && (request.Host == uuid.Nil || request.Host == e.ID) {
 			suited++
 		}
 	}

@@ -38,6 +38,11 @@ type NewSandbox struct {
 	Metadata            map[string]string
 	EnvVars             map[string]string
 	Affinity            Affinity
+	VolumeMounts        []VolumeMount
+
+	// mounts are VolumeMounts as they were found, all of them on volumeHost.
+	mounts     []db.VolumeMount
+	volumeHost uuid.UUID
 }
 
 func (n NewSandbox) validate() error {
@@ -51,6 +56,9 @@ func (n NewSandbox) validate() error {
 		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
 	}
 	if err := n.Affinity.validate(); err != nil {
+		return err
+	}
+	if err := validateMounts(n.VolumeMounts); err != nil {
 		return err
 	}
 	if err := validate.Metadata(n.Metadata); err != nil {
@@ -74,6 +82,9 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	}
 	build, err := s.findBuild(ctx, teamID, wanted.Template)
 	if err != nil {
+		return db.Sandbox{}, err
+	}
+	if wanted.mounts, wanted.volumeHost, err = s.findMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
 		return db.Sandbox{}, err
 	}
 	if err := s.mayCreate(ctx, teamID, wanted, build, lifetime); err != nil {
@@ -176,7 +187,7 @@ func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
 
 // place finds a host and stores the sandbox on it, where it now holds its room.
 func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, avoid []uuid.UUID) (db.Sandbox, error) {
-	request := scheduler.Request{Build: build.BuildID, Avoid: avoid, Needs: needsOf(build)}
+	request := scheduler.Request{Build: build.BuildID, Host: wanted.volumeHost, Avoid: avoid, Needs: needsOf(build)}
 	wanted.Affinity.apply(&request, teamID)
 	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
 		return s.insert(ctx, queries, teamID, hostID, wanted, build)
@@ -199,7 +210,8 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
 	}
-	return sandbox, nil
+	err = storeMounts(ctx, queries, &sandbox, wanted.mounts)
+	return sandbox, err
 }
 
 func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
@@ -207,7 +219,7 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 	defer cancel()
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
-		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess),
+		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess), VolumeMounts: hostMounts(creating.VolumeMounts),
 		Identity: host.Identity{
 			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: environment(creating, wanted.EnvVars),
 			LifecycleID: uuid.NewString(),

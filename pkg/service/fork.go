@@ -140,7 +140,8 @@ func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent 
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)
 	}
-	return creating, nil
+	err = storeMounts(ctx, queries, &creating, parent.VolumeMounts)
+	return creating, err
 }
 
 func (s *Sandboxes) finishFork(ctx context.Context, creating db.Sandbox, fork host.ForkResult, lifetime time.Duration) ForkResult {

@@ -112,6 +112,9 @@ func retire(ctx context.Context, queries *db.Queries, hostID uuid.UUID, force bo
 	if left > 0 && !force {
 		return fault.New(fault.Conflict, "host %s still has %d sandboxes, which would be lost", row.Name, left)
 	}
+	if err := retireVolumes(ctx, queries, row, force); err != nil {
+		return err
+	}
 	if _, err := queries.RevokeCertificates(ctx, hostID); err != nil {
 		return fmt.Errorf("revoke the certificates of host %s: %w", hostID, err)
 	}

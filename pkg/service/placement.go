@@ -85,6 +85,9 @@ func (p *Placement) try(ctx context.Context, teamID uuid.UUID, request scheduler
 // reserve is called in a transaction. Locks are taken in the order of the team
 // and then the host, as the triggers of the schema do.
 func reserve(ctx context.Context, queries *db.Queries, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (db.Sandbox, error) {
+	if request.Host != uuid.Nil && request.Host != hostID {
+		return db.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
+	}
 	demand := Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
 	if err := Admit(ctx, queries, teamID, demand); err != nil {
 		return db.Sandbox{}, err

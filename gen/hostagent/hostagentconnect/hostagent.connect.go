@@ -57,6 +57,10 @@ const (
 	HostAgentUpdateNetworkProcedure = "/hostagent.HostAgent/UpdateNetwork"
 	// HostAgentKillSandboxProcedure is the fully-qualified name of the HostAgent's KillSandbox RPC.
 	HostAgentKillSandboxProcedure = "/hostagent.HostAgent/KillSandbox"
+	// HostAgentCreateVolumeProcedure is the fully-qualified name of the HostAgent's CreateVolume RPC.
+	HostAgentCreateVolumeProcedure = "/hostagent.HostAgent/CreateVolume"
+	// HostAgentDeleteVolumeProcedure is the fully-qualified name of the HostAgent's DeleteVolume RPC.
+	HostAgentDeleteVolumeProcedure = "/hostagent.HostAgent/DeleteVolume"
 	// HostAgentGetSandboxProcedure is the fully-qualified name of the HostAgent's GetSandbox RPC.
 	HostAgentGetSandboxProcedure = "/hostagent.HostAgent/GetSandbox"
 	// HostAgentListSandboxesProcedure is the fully-qualified name of the HostAgent's ListSandboxes RPC.
@@ -96,6 +100,10 @@ type HostAgentClient interface {
 	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
+	// CreateVolume makes an empty volume; one that is there stays as it is.
+	CreateVolume(context.Context, *connect.Request[hostagent.CreateVolumeRequest]) (*connect.Response[hostagent.CreateVolumeResponse], error)
+	// DeleteVolume deletes a volume and all that is in it.
+	DeleteVolume(context.Context, *connect.Request[hostagent.DeleteVolumeRequest]) (*connect.Response[hostagent.DeleteVolumeResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
 	// ListSandboxes is the machine's truth: every sandbox it holds.
 	ListSandboxes(context.Context, *connect.Request[hostagent.ListSandboxesRequest]) (*connect.Response[hostagent.ListSandboxesResponse], error)
@@ -177,6 +185,18 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("KillSandbox")),
 			connect.WithClientOptions(opts...),
 		),
+		createVolume: connect.NewClient[hostagent.CreateVolumeRequest, hostagent.CreateVolumeResponse](
+			httpClient,
+			baseURL+HostAgentCreateVolumeProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("CreateVolume")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteVolume: connect.NewClient[hostagent.DeleteVolumeRequest, hostagent.DeleteVolumeResponse](
+			httpClient,
+			baseURL+HostAgentDeleteVolumeProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("DeleteVolume")),
+			connect.WithClientOptions(opts...),
+		),
 		getSandbox: connect.NewClient[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse](
 			httpClient,
 			baseURL+HostAgentGetSandboxProcedure,
@@ -216,6 +236,8 @@ type hostAgentClient struct {
 	forkSandbox     *connect.Client[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse]
 	updateNetwork   *connect.Client[hostagent.UpdateNetworkRequest, hostagent.UpdateNetworkResponse]
 	killSandbox     *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
+	createVolume    *connect.Client[hostagent.CreateVolumeRequest, hostagent.CreateVolumeResponse]
+	deleteVolume    *connect.Client[hostagent.DeleteVolumeRequest, hostagent.DeleteVolumeResponse]
 	getSandbox      *connect.Client[hostagent.GetSandboxRequest, hostagent.GetSandboxResponse]
 	listSandboxes   *connect.Client[hostagent.ListSandboxesRequest, hostagent.ListSandboxesResponse]
 	watchSandboxes  *connect.Client[hostagent.WatchSandboxesRequest, hostagent.WatchSandboxesResponse]
@@ -272,6 +294,16 @@ func (c *hostAgentClient) KillSandbox(ctx context.Context, req *connect.Request[
 	return c.killSandbox.CallUnary(ctx, req)
 }
 
+// CreateVolume calls hostagent.HostAgent.CreateVolume.
+func (c *hostAgentClient) CreateVolume(ctx context.Context, req *connect.Request[hostagent.CreateVolumeRequest]) (*connect.Response[hostagent.CreateVolumeResponse], error) {
+	return c.createVolume.CallUnary(ctx, req)
+}
+
+// DeleteVolume calls hostagent.HostAgent.DeleteVolume.
+func (c *hostAgentClient) DeleteVolume(ctx context.Context, req *connect.Request[hostagent.DeleteVolumeRequest]) (*connect.Response[hostagent.DeleteVolumeResponse], error) {
+	return c.deleteVolume.CallUnary(ctx, req)
+}
+
 // GetSandbox calls hostagent.HostAgent.GetSandbox.
 func (c *hostAgentClient) GetSandbox(ctx context.Context, req *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error) {
 	return c.getSandbox.CallUnary(ctx, req)
@@ -320,6 +352,10 @@ type HostAgentHandler interface {
 	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
+	// CreateVolume makes an empty volume; one that is there stays as it is.
+	CreateVolume(context.Context, *connect.Request[hostagent.CreateVolumeRequest]) (*connect.Response[hostagent.CreateVolumeResponse], error)
+	// DeleteVolume deletes a volume and all that is in it.
+	DeleteVolume(context.Context, *connect.Request[hostagent.DeleteVolumeRequest]) (*connect.Response[hostagent.DeleteVolumeResponse], error)
 	GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error)
 	// ListSandboxes is the machine's truth: every sandbox it holds.
 	ListSandboxes(context.Context, *connect.Request[hostagent.ListSandboxesRequest]) (*connect.Response[hostagent.ListSandboxesResponse], error)
@@ -397,6 +433,18 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("KillSandbox")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentCreateVolumeHandler := connect.NewUnaryHandler(
+		HostAgentCreateVolumeProcedure,
+		svc.CreateVolume,
+		connect.WithSchema(hostAgentMethods.ByName("CreateVolume")),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentDeleteVolumeHandler := connect.NewUnaryHandler(
+		HostAgentDeleteVolumeProcedure,
+		svc.DeleteVolume,
+		connect.WithSchema(hostAgentMethods.ByName("DeleteVolume")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentGetSandboxHandler := connect.NewUnaryHandler(
 		HostAgentGetSandboxProcedure,
 		svc.GetSandbox,
@@ -443,6 +491,10 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentUpdateNetworkHandler.ServeHTTP(w, r)
 		case HostAgentKillSandboxProcedure:
 			hostAgentKillSandboxHandler.ServeHTTP(w, r)
+		case HostAgentCreateVolumeProcedure:
+			hostAgentCreateVolumeHandler.ServeHTTP(w, r)
+		case HostAgentDeleteVolumeProcedure:
+			hostAgentDeleteVolumeHandler.ServeHTTP(w, r)
 		case HostAgentGetSandboxProcedure:
 			hostAgentGetSandboxHandler.ServeHTTP(w, r)
 		case HostAgentListSandboxesProcedure:
@@ -498,6 +550,14 @@ func (UnimplementedHostAgentHandler) UpdateNetwork(context.Context, *connect.Req
 
 func (UnimplementedHostAgentHandler) KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.KillSandbox is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) CreateVolume(context.Context, *connect.Request[hostagent.CreateVolumeRequest]) (*connect.Response[hostagent.CreateVolumeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.CreateVolume is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) DeleteVolume(context.Context, *connect.Request[hostagent.DeleteVolumeRequest]) (*connect.Response[hostagent.DeleteVolumeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.DeleteVolume is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) GetSandbox(context.Context, *connect.Request[hostagent.GetSandboxRequest]) (*connect.Response[hostagent.GetSandboxResponse], error) {

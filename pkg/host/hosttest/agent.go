@@ -21,6 +21,8 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/volume"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // BuildID is the one template build that the agent has, named "base".
@@ -46,6 +48,7 @@ type Agent struct {
 	samples    map[string]*pb.SandboxSamples
 	before     func(ctx context.Context, operation, sandboxID string) error
 	watchers   map[chan *pb.Sandbox]struct{}
+	volumes    *volume.Store
 	stop       context.CancelFunc
 	stopped    context.Context
 }
@@ -66,11 +69,20 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	t.Cleanup(a.stop)
-	_, handler := hostagentconnect.NewHostAgentHandler(a)
-	serve(t, a.RPCSocket, handler)
+	a.volumes, err = volume.OpenStore(filepath.Join(dir, "volumes"), 0)
+	require.NoError(t, err)
+	serve(t, a.RPCSocket, a.orders())
 	serve(t, a.TrafficSocket, guest)
 	t.Cleanup(a.stop) // ends the watchers before their server is closed
 	return a
+}
+
+// orders answers control planes.
+func (a *Agent) orders() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(hostagentconnect.NewHostAgentHandler(a))
+	mux.Handle(host.VolumePrefix, a.volumes)
+	return mux
 }
 
 func serve(t testing.TB, socket string, handler http.Handler) {
@@ -94,7 +106,7 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 
 // Before makes hook run before each operation ("create", "pause", "resume",
 // "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
-// "update network", "samples"); an error of its is the operation's.
+// "update network", "samples", "create volume", "delete volume"); an error of its is the operation's.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 )
 
@@ -21,11 +20,10 @@ func (a *Agent) Listen(t testing.TB, guest http.Handler) (string, func(root []by
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var member atomic.Pointer[tls.Config]
-	_, orders := hostagentconnect.NewHostAgentHandler(a)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
-	server := &http.Server{Handler: authority.Route(orders, guest), Protocols: protocols, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), TLSConfig: &tls.Config{
+	server := &http.Server{Handler: authority.Route(a.orders(), guest), Protocols: protocols, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), TLSConfig: &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			if config := member.Load(); config != nil {

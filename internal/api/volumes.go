@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// Volumes is the service behind the routes of volumes.
+type Volumes interface {
+	List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, error)
+	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error)
+	Create(ctx context.Context, teamID uuid.UUID, name string) (db.Volume, error)
+	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
+	Token(volume db.Volume) string
+}
+
+func (s *Server) routeVolumes(router chi.Router) {
+	router.Get("/volumes", s.handle(s.listVolumes))
+	router.Post("/volumes", s.handle(s.createVolume))
+	router.Get("/volumes/{volumeID}", s.handle(s.getVolume))
+	router.Delete("/volumes/{volumeID}", s.handle(s.deleteVolume))
+}
+
+// volumeAnswer is a volume in a list.
+type volumeAnswer struct {
+	VolumeID string `json:"volumeID"`
+	Name     string `json:"name"`
+}
+
+// openVolume is a volume with what opens its content.
+type openVolume struct {
+	volumeAnswer
+	Token  string `json:"token"`
+	Domain string `json:"domain"`
+}
+
+func (s *Server) openVolumeOf(volume db.Volume) openVolume {
+	return openVolume{volumeAnswer: volumeAnswer{volume.ID, volume.Name}, Token: s.Volumes.Token(volume), Domain: s.Domain}
+}
+
+func (s *Server) listVolumes(w http.ResponseWriter, r *http.Request) error {
+	volumes, err := s.Volumes.List(r.Context(), teamOf(r))
+	if err != nil {
+		return err
+	}
+	answer := make([]volumeAnswer, 0, len(volumes))
+	for _, volume := range volumes {
+		answer = append(answer, volumeAnswer{volume.ID, volume.Name})
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) createVolume(w http.ResponseWriter, r *http.Request) error {
+	var body nameBody
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	volume, err := s.Volumes.Create(r.Context(), teamOf(r), body.Name)
+	if err != nil {
+		return err
+	}
+	audit.SetResource(r.Context(), volume.ID)
+	writeJSON(w, http.StatusCreated, s.openVolumeOf(volume))
+	return nil
+}
+
+func (s *Server) getVolume(w http.ResponseWriter, r *http.Request) error {
+	volume, err := s.Volumes.Get(r.Context(), teamOf(r), chi.URLParam(r, "volumeID"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, s.openVolumeOf(volume))
+	return nil
+}
+
+func (s *Server) deleteVolume(w http.ResponseWriter, r *http.Request) error {
+	return noContent(w, s.Volumes.Delete(r.Context(), teamOf(r), chi.URLParam(r, "volumeID")))
+}

@@ -1,0 +1,157 @@
+package volume
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// roomEvery is after how many bytes of an upload the room is measured again.
+const roomEvery = 4 << 20
+
+func readFile(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+	name, err := nameOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	// Whatever the name leads to, opening it must not wait for anybody.
+	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return fmt.Errorf("read %s: %w", name, syscall.EISDIR)
+	}
+	if !info.Mode().IsRegular() {
+		return badRequest("the path is not a file")
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, "", info.ModTime(), file)
+	return nil
+}
+
+// writeFile puts a file in place as a whole or not at all. What had its name keeps
+// it until then.
+func writeFile(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+	name, err := nameOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	wanted, err := attributesOf(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	parent, err := openParent(root, name, wanted.force)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	base := path.Base(name)
+	if wanted, err = wanted.orThoseOf(parent, base); err != nil {
+		return err
+	}
+	if err := s.Room(max(r.ContentLength, 0)); err != nil {
+		return err
+	}
+	if err := s.receive(root, parent, base, wanted, r.Body); err != nil {
+		return err
+	}
+	return answerWith(w, http.StatusCreated, root, name)
+}
+
+// openParent opens the directory that a file is to be in.
+func openParent(root *os.Root, name string, force bool) (*os.File, error) {
+	if name == "." {
+		return nil, fmt.Errorf("write /: %w", syscall.EISDIR)
+	}
+	directory := path.Dir(name)
+	if force {
+		if err := root.MkdirAll(directory, defaultOfDir); err != nil {
+			return nil, err
+		}
+	}
+	return root.OpenFile(directory, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+}
+
+// orThoseOf fills in what a request does not say: a file that is replaced hands on
+// its owner and mode.
+func (a attributes) orThoseOf(parent *os.File, base string) (attributes, error) {
+	var old unix.Stat_t
+	err := unix.Fstatat(int(parent.Fd()), base, &old, unix.AT_SYMLINK_NOFOLLOW)
+	kind := old.Mode & unix.S_IFMT
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && kind == unix.S_IFLNK:
+		old.Mode = defaultOfFile
+	case err != nil:
+		return a, &fs.PathError{Op: "stat", Path: base, Err: err}
+	case kind == unix.S_IFDIR:
+		return a, fmt.Errorf("write %s: %w", base, syscall.EISDIR)
+	}
+	if a.uid == anyID {
+		a.uid = int64(old.Uid)
+	}
+	if a.gid == anyID {
+		a.gid = int64(old.Gid)
+	}
+	if a.mode == anyID {
+		a.mode = int64(old.Mode & modeMask)
+	}
+	return a, nil
+}
+
+// receive writes a body to a file that nobody sees, and gives it its name.
+func (s *Store) receive(root *os.Root, parent *os.File, base string, wanted attributes, body io.Reader) (err error) {
+	temporary := filepath.Join(filepath.Dir(root.Name()), incomingDirectory, rand.Text())
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	placed := false
+	defer func() {
+		err = errors.Join(err, file.Close())
+		if !placed {
+			err = errors.Join(err, os.Remove(temporary))
+		}
+	}()
+	if err := s.copyWithRoom(file, body); err != nil {
+		return err
+	}
+	err = errors.Join(file.Chown(int(wanted.uid), int(wanted.gid)), file.Chmod(fileMode(wanted.mode)), file.Sync())
+	if err != nil {
+		return err
+	}
+	if err := unix.Renameat(unix.AT_FDCWD, temporary, int(parent.Fd()), base); err != nil {
+		return &fs.PathError{Op: "write", Path: base, Err: err}
+	}
+	placed = true
+	return parent.Sync()
+}
+
+func (s *Store) copyWithRoom(file *os.File, body io.Reader) error {
+	for {
+		copied, err := io.CopyN(file, body, roomEvery)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("receive a file: %w", err)
+		}
+		if err := s.Room(copied); err != nil {
+			return err
+		}
+	}
+}

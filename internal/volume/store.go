@@ -1,0 +1,176 @@
+// Package volume keeps teams' volumes on a host: directories that outlive
+// sandboxes. What is in them comes from guests and clients and is trusted in
+// nothing; no path, link or name in a volume leads out of it.
+package volume
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+)
+
+var (
+	// ErrInvalid is returned for a volume ID that cannot be one.
+	ErrInvalid = errors.New("malformed volume ID")
+	// ErrNotFound is returned for a volume that is not on this host.
+	ErrNotFound = errors.New("volume not found")
+)
+
+// A volume is a directory with these in it. Uploads that are under way lie beside
+// the content, where no sandbox sees them.
+const (
+	contentDirectory  = "content"
+	incomingDirectory = "incoming"
+	keyFile           = "key"
+	keySize           = 32
+	// deletedPrefix begins the names of volumes that are being deleted.
+	deletedPrefix = ".deleted-"
+	// newPrefix begins the names of volumes that are being made.
+	newPrefix = ".new-"
+)
+
+var idPattern = regexp.MustCompile(`^[a-z0-9]{8,40}$`)
+
+// Store is where a host keeps its volumes.
+type Store struct {
+	directory string
+	reserve   int64 // bytes of the disk that volumes leave free
+}
+
+// OpenStore opens the volumes in a directory, which is made when missing, and
+// clears away what a crash left. Volumes leave reserveBytes of the disk free.
+func OpenStore(directory string, reserveBytes int64) (*Store, error) {
+	// Only root gets in: a file in a volume can have any owner and mode.
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of volumes: %w", err)
+	}
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, fmt.Errorf("read the directory of volumes: %w", err)
+	}
+	store := &Store{directory: directory, reserve: reserveBytes}
+	for _, entry := range entries {
+		path := filepath.Join(directory, entry.Name())
+		if strings.HasPrefix(entry.Name(), deletedPrefix) || strings.HasPrefix(entry.Name(), newPrefix) {
+			err = os.RemoveAll(path)
+		} else {
+			err = clear(filepath.Join(path, incomingDirectory))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("clear away what was left of volumes: %w", err)
+		}
+	}
+	return store, nil
+}
+
+func clear(directory string) error {
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(directory, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create makes an empty volume that any user of a guest may write to; one that is
+// there stays as it is.
+func (s *Store) Create(id string) (err error) {
+	if !idPattern.MatchString(id) {
+		return fmt.Errorf("%w: %q", ErrInvalid, id)
+	}
+	target := filepath.Join(s.directory, id)
+	if _, err := os.Stat(target); err == nil {
+		return nil
+	}
+	made := filepath.Join(s.directory, newPrefix+rand.Text())
+	defer func() { err = errors.Join(err, os.RemoveAll(made)) }()
+	for _, directory := range []string{made, filepath.Join(made, contentDirectory), filepath.Join(made, incomingDirectory)} {
+		if err := os.Mkdir(directory, 0o700); err != nil {
+			return fmt.Errorf("make volume %s: %w", id, err)
+		}
+	}
+	const everybody = 0o777
+	if err := os.Chmod(filepath.Join(made, contentDirectory), everybody); err != nil {
+		return fmt.Errorf("make volume %s: %w", id, err)
+	}
+	key := make([]byte, keySize)
+	_, _ = rand.Read(key) // never fails
+	keyPath := filepath.Join(made, keyFile)
+	if err := os.WriteFile(keyPath, key, 0o600); err != nil {
+		return fmt.Errorf("make volume %s: %w", id, err)
+	}
+	if err := errors.Join(disk.SyncFile(keyPath), disk.SyncFile(made)); err != nil {
+		return err
+	}
+	if err := os.Rename(made, target); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) {
+		return fmt.Errorf("make volume %s: %w", id, err)
+	}
+	return disk.SyncFile(s.directory)
+}
+
+// Delete deletes a volume and all that is in it.
+func (s *Store) Delete(id string) error {
+	if err := s.check(id); err != nil {
+		return err
+	}
+	doomed := filepath.Join(s.directory, deletedPrefix+rand.Text())
+	if err := os.Rename(filepath.Join(s.directory, id), doomed); err != nil {
+		return fmt.Errorf("delete volume %s: %w", id, err)
+	}
+	if err := disk.SyncFile(s.directory); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(doomed); err != nil {
+		return fmt.Errorf("delete volume %s: %w", id, err)
+	}
+	return nil
+}
+
+// check answers ErrInvalid or ErrNotFound for what is no volume here.
+func (s *Store) check(id string) error {
+	if !idPattern.MatchString(id) {
+		return fmt.Errorf("%w: %q", ErrInvalid, id)
+	}
+	if _, err := os.Stat(filepath.Join(s.directory, id, contentDirectory)); err != nil {
+		return fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	return nil
+}
+
+// Content is the directory of what is in a volume, and a secret of the volume's
+// own, which is the same as long as the volume is there.
+func (s *Store) Content(id string) (directory string, key []byte, err error) {
+	if err := s.check(id); err != nil {
+		return "", nil, err
+	}
+	key, err = os.ReadFile(filepath.Join(s.directory, id, keyFile))
+	if err != nil || len(key) != keySize {
+		return "", nil, fmt.Errorf("read the key of volume %s (%d bytes): %w", id, len(key), err)
+	}
+	return filepath.Join(s.directory, id, contentDirectory), key, nil
+}
+
+// Room answers ENOSPC where so many bytes more would take what has to stay free.
+func (s *Store) Room(bytes int64) error {
+	_, available, err := disk.Usage(s.directory)
+	if err != nil {
+		return err
+	}
+	if bytes < 0 || uint64(bytes)+uint64(s.reserve) > available {
+		return fmt.Errorf("the host's disk has not %d bytes to spare: %w", bytes, unix.ENOSPC)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package cpserver_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+)
+
+type volume struct{ VolumeID, Name, Token, Domain string }
+
+func (p *controlPlane) volume(t *testing.T, name string) volume {
+	t.Helper()
+	got := p.do(t, http.MethodPost, "/volumes", fmt.Sprintf(`{"name":%q}`, name))
+	require.Equal(t, http.StatusCreated, got.status, "body: %s", got.body)
+	var v volume
+	got.decode(t, &v)
+	return v
+}
+
+// content sends a request about what is in a volume, with the volume's token.
+func (p *controlPlane) content(t *testing.T, v volume, method, what, path, body string) answer {
+	t.Helper()
+	target := "/volumecontent/" + v.VolumeID + "/" + what + "?path=" + url.QueryEscape(path)
+	return p.send(t, method, target, body, http.Header{"Authorization": {"Bearer " + v.Token}})
+}
+
+func TestVolumes_AreMadeListedAndDeleted(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	require.Equal(t, "[]\n", string(p.do(t, http.MethodGet, "/volumes", "").body))
+	first, second := p.volume(t, "data"), p.volume(t, "Model_weights-2")
+	require.NotEmpty(t, first.Token)
+	require.NotEqual(t, first.Token, second.Token)
+	require.Equal(t, "localhost:3000", first.Domain)
+
+	var listed []volume
+	p.do(t, http.MethodGet, "/volumes", "").decode(t, &listed)
+	require.Equal(t, []volume{{VolumeID: first.VolumeID, Name: "data"}, {VolumeID: second.VolumeID, Name: "Model_weights-2"}}, listed)
+	var again volume
+	p.do(t, http.MethodGet, "/volumes/"+first.VolumeID, "").decode(t, &again)
+	require.Equal(t, first, again)
+
+	requireStatus(t, http.StatusConflict, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
+	for _, wrong := range []string{`{}`, `{"name":""}`, `{"name":"a b"}`, `{"name":"../x"}`, `{"name":7}`, `{"name":"x","size":1}`, `{"name":"` + strings.Repeat("x", 129) + `"}`} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/volumes", wrong))
+	}
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+first.VolumeID, ""))
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		requireStatus(t, http.StatusNotFound, p.do(t, method, "/volumes/"+first.VolumeID, ""))
+		requireStatus(t, http.StatusNotFound, p.do(t, method, "/volumes/no-such-volume", ""))
+	}
+	require.Equal(t, http.StatusNotFound, p.content(t, first, http.MethodGet, "dir", "/", "").status)
+	p.volume(t, "data")
+}
+
+func TestVolumes_OfAnotherTeamAreNotThere(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	v := p.volume(t, "data")
+	other := p.anotherTeam(t)
+	for _, method := range []string{http.MethodGet, http.MethodDelete} {
+		requireStatus(t, http.StatusNotFound, p.send(t, method, "/volumes/"+v.VolumeID, "", http.Header{"X-Api-Key": {other}}))
+	}
+	require.Equal(t, "[]\n", string(p.send(t, http.MethodGet, "/volumes", "", http.Header{"X-Api-Key": {other}}).body))
+	got := p.send(t, http.MethodPost, "/sandboxes", `{"templateID":"base","volumeMounts":[{"name":"data","path":"/data"}]}`, http.Header{"X-Api-Key": {other}})
+	requireStatus(t, http.StatusBadRequest, got)
+}
+
+func TestVolumeContent_OpensByTheVolumesTokenAlone(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	v, other := p.volume(t, "data"), p.volume(t, "other")
+	require.Equal(t, http.StatusCreated, p.content(t, v, http.MethodPut, "file", "/a", "secret").status)
+	target := "/volumecontent/" + v.VolumeID + "/file?path=/a"
+	for name, header := range map[string]http.Header{
+		"nothing": {}, "another volume's token": {"Authorization": {"Bearer " + other.Token}},
+		"the team's key": {"X-Api-Key": {p.key}}, "the key as a token": {"Authorization": {"Bearer " + p.key}},
+		"no bearer": {"Authorization": {v.Token}}, "an empty token": {"Authorization": {"Bearer "}},
+	} {
+		got := p.send(t, http.MethodGet, target, "", header)
+		require.Equal(t, http.StatusUnauthorized, got.status, name)
+		require.Contains(t, string(got.body), `"code":"unauthenticated"`)
+	}
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/volumes", "", http.Header{"Authorization": {"Bearer " + v.Token}}))
+	var stored int
+	require.NoError(t, p.pool.QueryRow(t.Context(), `SELECT count(*) FROM volumes v WHERE v::text LIKE '%' || $1 || '%'`, v.Token).Scan(&stored))
+	require.Zero(t, stored)
+}
+
+func TestVolumeContent_IsStreamedToTheHostAndBack(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	v := p.volume(t, "data")
+	large := make([]byte, 5<<20) // more than a body of the control API may have
+	_, _ = rand.Read(large)
+	got := p.content(t, v, http.MethodPut, "file", "/large", string(large))
+	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)
+	var entry struct {
+		Name, Type, Path string
+		Size             int
+	}
+	got.decode(t, &entry)
+	require.Equal(t, "large file /large 5242880", fmt.Sprintf("%s %s %s %d", entry.Name, entry.Type, entry.Path, entry.Size))
+	require.True(t, bytes.Equal(large, p.content(t, v, http.MethodGet, "file", "/large", "").body))
+	require.Equal(t, http.StatusNotFound, p.content(t, v, http.MethodGet, "file", "/none", "").status)
+	require.Equal(t, http.StatusNotFound, p.content(t, v, http.MethodPut, "file", "/no/dir", string(large)).status)
+	require.Equal(t, http.StatusCreated, p.content(t, v, http.MethodPost, "dir", "/sub", "").status)
+	require.Equal(t, http.StatusOK, p.content(t, v, http.MethodPatch, "path", "/sub", `{"mode":448}`).status)
+	require.Equal(t, http.StatusNoContent, p.content(t, v, http.MethodDelete, "path", "/large", "").status)
+	var list []struct {
+		Path string
+		Mode int
+	}
+	p.content(t, v, http.MethodGet, "dir", "/", "").decode(t, &list)
+	require.Len(t, list, 1)
+	require.Equal(t, 0o700, list[0].Mode)
+}
+
+func TestVolumes_ThatAreMountedAreKeptAndTheirSandboxesKnowThem(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	v := p.volume(t, "data")
+	s := p.create(t, `{"templateID":"base","volumeMounts":[{"name":"data","path":"/mnt/data"}]}`)
+	asked := p.agent.Creation(s.SandboxID).VolumeMounts
+	require.Len(t, asked, 1)
+	require.Equal(t, v.VolumeID+" /mnt/data", asked[0].VolumeId+" "+asked[0].Path)
+	for _, path := range []string{"/sandboxes/" + s.SandboxID, "/v2/sandboxes"} {
+		require.Contains(t, string(p.do(t, http.MethodGet, path, "").body), `"volumeMounts":[{"name":"data","path":"/mnt/data"}]`)
+	}
+	got := p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/fork", `{}`)
+	require.Equal(t, http.StatusCreated, got.status, "%s", got.body)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", `{}`))
+	refused := p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, "")
+	requireStatus(t, http.StatusConflict, refused)
+	require.Contains(t, string(refused.body), s.SandboxID)
+	for sandboxID := range p.agent.States() {
+		requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+sandboxID, ""))
+	}
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
+}
+
+func TestVolumes_AreMountedOnlyWhereThatCanBeMeant(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	p.volume(t, "data")
+	for _, wrong := range []string{
+		`[{"name":"data"}]`, `[{"path":"/a"}]`, `[{"name":"none","path":"/a"}]`, `[{"name":"data","path":"a"}]`,
+		`[{"name":"data","path":"/"}]`, `[{"name":"data","path":"/a/../b"}]`, `[{"name":"data","path":"/a/"}]`,
+		`[{"name":"data","path":"/proc/1"}]`, `[{"name":"data","path":"/a b"}]`, `[{"name":"data","path":"/a,b"}]`,
+		`[{"name":"data","path":"/a"},{"name":"data","path":"/a"}]`, `[{"name":"data","path":"/a","ro":true}]`, `{"data":"/a"}`,
+	} {
+		got := p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"base","volumeMounts":`+wrong+`}`)
+		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", wrong, got.body)
+	}
+	requireNoRows(t, p)
+}
+
+// Of a delete and creates that race, either the volume is kept or no sandbox has it.
+func TestVolumes_AreNotDeletedUnderASandboxThatBegins(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for round := range 5 {
+		v := p.volume(t, fmt.Sprintf("data-%d", round))
+		var together sync.WaitGroup
+		var created, deleted answer
+		together.Go(func() {
+			created = p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":"base","volumeMounts":[{"name":%q,"path":"/a"}]}`, v.Name))
+		})
+		together.Go(func() { deleted = p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, "") })
+		together.Wait()
+		if deleted.status == http.StatusNoContent {
+			require.NotEqual(t, http.StatusCreated, created.status)
+		} else {
+			require.Equal(t, http.StatusCreated, created.status, "%s; %s", created.body, deleted.body)
+		}
+	}
+}
+
+func TestVolumes_WhoseHostFailsCanBeMadeAndDeletedLater(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	away := func(_ context.Context, operation, _ string) error {
+		if strings.HasSuffix(operation, "volume") {
+			return connect.NewError(connect.CodeUnavailable, errors.New("away"))
+		}
+		return nil
+	}
+	p.agent.Before(away)
+	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
+	p.agent.Before(nil)
+	v := p.volume(t, "data")
+	p.agent.Before(away)
+	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/volumes/"+v.VolumeID, ""))
+	p.agent.Before(nil)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
+}

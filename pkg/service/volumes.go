@@ -1,0 +1,214 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+)
+
+const (
+	// maxVolumes is how many volumes a team has at most.
+	maxVolumes = 1000
+	// namedUsers is how many sandboxes are named that keep a volume from being
+	// deleted.
+	namedUsers = 5
+)
+
+// volumeName is what a volume may be called.
+var volumeName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+
+// VolumeHosts finds the way to the host of a volume; nil where it is not known.
+type VolumeHosts interface {
+	Link(hostID uuid.UUID) *host.Link
+}
+
+// Volumes is the service of volumes: directories of a team that outlive sandboxes.
+type Volumes struct {
+	Pool   *pgxpool.Pool
+	Hosts  VolumeHosts
+	Tokens *auth.Tokens
+	Log    *slog.Logger
+}
+
+// List returns a team's volumes, the oldest first.
+func (v *Volumes) List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, error) {
+	volumes, err := db.New(v.Pool).ListVolumes(ctx, teamID)
+	if err != nil {
+		return nil, fmt.Errorf("list volumes: %w", err)
+	}
+	return volumes, nil
+}
+
+// Get returns a team's volume.
+func (v *Volumes) Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error) {
+	volume, err := v.find(ctx, volumeID)
+	if err == nil && volume.TeamID != teamID {
+		return db.Volume{}, volumeNotFound(volumeID)
+	}
+	return volume, err
+}
+
+func (v *Volumes) find(ctx context.Context, volumeID string) (db.Volume, error) {
+	if !id.IsVolume(volumeID) {
+		return db.Volume{}, volumeNotFound(volumeID)
+	}
+	volume, err := db.New(v.Pool).GetVolume(ctx, volumeID)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && volume.Deleting {
+		return db.Volume{}, volumeNotFound(volumeID)
+	}
+	if err != nil {
+		return db.Volume{}, fmt.Errorf("get volume %s: %w", volumeID, err)
+	}
+	return volume, nil
+}
+
+// Create makes an empty volume on the host with the most room. Names are the
+// team's own.
+func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, name string) (db.Volume, error) {
+	if !volumeName.MatchString(name) {
+		return db.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
+	}
+	queries := db.New(v.Pool)
+	count, err := queries.CountVolumes(ctx, teamID)
+	if err != nil {
+		return db.Volume{}, fmt.Errorf("count volumes: %w", err)
+	}
+	if count >= maxVolumes {
+		return db.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", count)
+	}
+	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{ID: id.NewVolume(), TeamID: teamID, Name: name})
+	var refused *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return db.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
+	case errors.As(err, &refused) && refused.Code == uniqueViolation:
+		return db.Volume{}, fault.New(fault.Conflict, "the team has a volume %q already", name)
+	case err != nil:
+		return db.Volume{}, fmt.Errorf("store volume: %w", err)
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	if err := v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID) }); err != nil {
+		return db.Volume{}, errors.Join(err, queries.DeleteVolume(ctx, volume.ID))
+	}
+	v.Log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
+	return volume, nil
+}
+
+func (v *Volumes) onHost(volume db.Volume, ask func(*host.Link) error) error {
+	link := v.Hosts.Link(volume.HostID)
+	if link == nil {
+		return away{}.err()
+	}
+	return ask(link)
+}
+
+// Delete deletes a volume and all that is in it. It answers Conflict as long as a
+// sandbox mounts it, paused or not. Where the host is away the volume cannot be
+// used any more, and the next Delete goes on.
+func (v *Volumes) Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error {
+	if !id.IsVolume(volumeID) {
+		return volumeNotFound(volumeID)
+	}
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	volume, err := v.giveUp(ctx, teamID, volumeID)
+	if err != nil {
+		return err
+	}
+	if err := v.onHost(volume, func(link *host.Link) error { return link.DeleteVolume(ctx, volume.ID) }); err != nil {
+		return err
+	}
+	if err := db.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
+		return fmt.Errorf("forget volume %s: %w", volumeID, err)
+	}
+	v.Log.Info("volume deleted", "volume", volume.ID, "host", volume.HostID)
+	return nil
+}
+
+// giveUp makes sure that nobody mounts a volume now or later.
+func (v *Volumes) giveUp(ctx context.Context, teamID uuid.UUID, volumeID string) (volume db.Volume, err error) {
+	err = pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
+		queries := db.New(tx)
+		volume, err = queries.LockVolume(ctx, db.LockVolumeParams{ID: volumeID, TeamID: teamID})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return volumeNotFound(volumeID)
+		}
+		if err != nil {
+			return fmt.Errorf("get volume %s: %w", volumeID, err)
+		}
+		// A statement of its own sees what was committed while the lock was waited for.
+		users, err := queries.ListVolumeUsers(ctx, db.ListVolumeUsersParams{VolumeID: volumeID, Most: namedUsers + 1})
+		if err != nil {
+			return fmt.Errorf("list who mounts volume %s: %w", volumeID, err)
+		}
+		if len(users) > 0 {
+			return fault.New(fault.Conflict, "volume %s is mounted by %s; kill them first", volumeID, naming(users))
+		}
+		return queries.SetVolumeDeleting(ctx, volumeID)
+	})
+	return volume, err
+}
+
+func naming(sandboxes []string) string {
+	if len(sandboxes) > namedUsers {
+		return "sandboxes " + strings.Join(sandboxes[:namedUsers], ", ") + " and others"
+	}
+	return "the sandboxes " + strings.Join(sandboxes, ", ")
+}
+
+// Token opens the content of a volume, and of no other.
+func (v *Volumes) Token(volume db.Volume) string { return v.Tokens.VolumeAccess(volume.ID) }
+
+// Open finds the way to a volume's content for whoever has its token.
+func (v *Volumes) Open(ctx context.Context, volumeID, token string) (*host.Link, error) {
+	if !id.IsVolume(volumeID) || !auth.Equal(token, v.Tokens.VolumeAccess(volumeID)) {
+		return nil, fault.New(fault.Unauthenticated, "the volume's token is not valid")
+	}
+	volume, err := v.find(ctx, volumeID)
+	if err != nil {
+		return nil, err
+	}
+	link := v.Hosts.Link(volume.HostID)
+	if link == nil {
+		return nil, away{}.err()
+	}
+	return link, nil
+}
+
+// retireVolumes forgets the volumes of a host that is taken out of the fleet.
+func retireVolumes(ctx context.Context, queries *db.Queries, row db.Host, force bool) error {
+	left, err := queries.CountVolumesOnHost(ctx, row.ID)
+	if err != nil {
+		return fmt.Errorf("count the volumes of host %s: %w", row.Name, err)
+	}
+	if left > 0 && !force {
+		return fault.New(fault.Conflict, "host %s still has %d volumes, which would be lost", row.Name, left)
+	}
+	if err := queries.DeleteVolumesOnHost(ctx, row.ID); err != nil {
+		return fmt.Errorf("forget the volumes of host %s: %w", row.Name, err)
+	}
+	return nil
+}
+
+func volumeNotFound(volumeID string) error {
+	const longest = 64
+	if len(volumeID) > longest {
+		volumeID = volumeID[:longest] + "…"
+	}
+	return fault.New(fault.NotFound, "volume %q was not found", volumeID)
+}
