@@ -25,8 +25,10 @@ type options struct {
 	commands  int
 	transfers int
 	fleet     int
+	only      string
 	json      bool
 	verbose   bool
+	output    io.Writer // of wrenn up
 }
 
 func main() {
@@ -35,6 +37,7 @@ func main() {
 	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
 	flag.IntVar(&o.transfers, "transfers", 5, "how often 100 MB are moved each way")
 	flag.IntVar(&o.fleet, "fleet", 100, "how many sandboxes are created as fast as it goes")
+	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: api, cold, warm")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
 	flag.Parse()
@@ -47,38 +50,23 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options) error {
 	if o.rounds < 1 || o.commands < 1 || o.transfers < 1 || o.fleet < 1 {
 		return errors.New("-rounds, -commands, -transfers and -fleet must be at least 1")
 	}
-	output := io.Discard
+	o.output = io.Discard
 	if o.verbose {
-		output = os.Stderr
+		o.output = os.Stderr
 	}
-	wrenn, err := installation.New(output)
+	chosen, err := chooseParts(o.only)
 	if err != nil {
 		return err
 	}
 	measured := &measurements{}
-	for _, part := range []struct {
-		percent string // of memory, for guests held ready
-		measure func(context.Context, *installation.Installation, options, *measurements) error
-	}{{"0", measureCold}, {"5", func(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
-		fmt.Fprintln(os.Stderr, "creates from guests held ready")
-		return measureWarm(ctx, wrenn, o.rounds, into)
-	}}} {
-		fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
-		wrenn.Settings = []string{"WRENN_WARM_MEMORY_PERCENT=" + part.percent}
-		err := wrenn.Up(ctx)
-		if err == nil {
-			err = errors.Join(part.measure(ctx, wrenn, o, measured), wrenn.Down(context.WithoutCancel(ctx)))
+	for _, part := range chosen {
+		if err := part.measure(ctx, o, measured); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
-		if err != nil {
-			return errors.Join(err, wrenn.Remove())
-		}
-	}
-	if err := wrenn.Remove(); err != nil {
-		return err
 	}
 	if o.json {
 		encoder := json.NewEncoder(os.Stdout)

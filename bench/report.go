@@ -24,8 +24,10 @@ type measurements struct {
 	commandForked, commandInside    []time.Duration
 	uploadByHand, uploadByAgent     []time.Duration
 	downloadByHand, downloadByAgent []time.Duration
-	agentMemory                     float64 // bytes
-	agentSize                       float64 // bytes
+	readByHand, readByAPI           []time.Duration // of a thousand
+	listByHand, listByAPI           []time.Duration // likewise
+	agentMemory                     float64         // bytes
+	agentSize                       float64         // bytes
 }
 
 // report is what is printed.
@@ -65,16 +67,49 @@ const (
 	commandTarget = 5.0  // milliseconds more than straight to the guest agent
 	// A transfer at 0.8 times the speed takes 1.25 times as long.
 	transferTarget = 1.25
-	memoryTarget   = 24 // MiB
-	sizeTarget     = 20 // MB
+	// A control API at half the throughput takes twice as long.
+	apiTarget    = 2.0
+	memoryTarget = 24 // MiB
+	sizeTarget   = 20 // MB
 )
 
+// report is of the parts that were measured.
 func (m *measurements) report() *report {
+	r := &report{}
+	if m.readByHand != nil {
+		r.addAPI(m)
+	}
+	if m.createByHand != nil {
+		r.addCold(m)
+	}
+	if m.warmByHand != nil {
+		r.addWarm(m)
+	}
+	return r
+}
+
+func (r *report) addAPI(m *measurements) {
+	readByHand := summarise("1000 sandboxes read, bare handler", m.readByHand)
+	readByAPI := summarise("1000 sandboxes read, API", m.readByAPI)
+	listByHand := summarise("1000 pages listed, bare handler", m.listByHand)
+	listByAPI := summarise("1000 pages listed, API", m.listByAPI)
+	r.Samples = append(r.Samples, readByHand, readByAPI, listByHand, listByAPI)
+	r.Comparisons = append(r.Comparisons,
+		compare("read", readByAPI.P50/readByHand.P50, "× bare handler", apiTarget),
+		compare("list", listByAPI.P50/listByHand.P50, "× bare handler", apiTarget))
+}
+
+func (r *report) addWarm(m *measurements) {
+	warm := summarise("create → first output, held ready", m.createWarm)
+	warmByHand := summarise("  in turns with that, by hand", m.warmByHand)
+	r.Samples = append(r.Samples, warmByHand, warm)
+	r.Comparisons = append(r.Comparisons, compare("create, held ready", warm.P50/warmByHand.P50, "× by hand", warmTarget))
+}
+
+func (r *report) addCold(m *measurements) {
 	createByHand := summarise("create → first output, by hand", m.createByHand)
 	createByWrenn := summarise("create → first output, Wrenn", m.createByWrenn)
 	answered := summarise("  of that, the API's answer", m.createAnswered)
-	warm := summarise("create → first output, held ready", m.createWarm)
-	warmByHand := summarise("  in turns with that, by hand", m.warmByHand)
 	forks := summarise("ten forks", m.forks)
 	fleet := summarise(fmt.Sprintf("each of %d creates, %.1f a second", len(m.fleetCreates), float64(len(m.fleetCreates))/m.fleetTime.Seconds()), m.fleetCreates)
 	pauseByHand := summarise("pause to disk, by hand", m.pauseByHand)
@@ -89,26 +124,21 @@ func (m *measurements) report() *report {
 	uploadByAgent := summarise("100 MB in, envd", m.uploadByAgent)
 	downloadByHand := summarise("100 MB out, raw TCP", m.downloadByHand)
 	downloadByAgent := summarise("100 MB out, envd", m.downloadByAgent)
-	return &report{
-		Samples: []sample{
-			createByHand, createByWrenn, answered, warmByHand, warm, forks, fleet, pauseByHand, pauseByWrenn, resumeByWrenn, straight, byWrenn, added,
-			forked, inside, uploadByHand, uploadByAgent, downloadByHand, downloadByAgent,
-		},
-		Comparisons: []comparison{
-			compare("create", createByWrenn.P50/createByHand.P50, "× by hand", createTarget),
-			compare("create, held ready", warm.P50/warmByHand.P50, "× by hand", warmTarget),
-			compare("ten forks", forks.P50/createByWrenn.P50, "× one create", forksTarget),
-			compare("a sandbox at rest", m.fleetMemory/(1<<20), "MiB", idleTarget),
-			compare("pause", pauseByWrenn.P50/pauseByHand.P50, "× by hand", pauseTarget),
-			// Bare QEMU resumes as it starts from a template: by a restore.
-			compare("resume", resumeByWrenn.P50/createByHand.P50, "× restore by hand", resumeTarget),
-			compare("command", added.P50, "ms more than straight", commandTarget),
-			compare("upload", uploadByAgent.P50/uploadByHand.P50, "× raw TCP", transferTarget),
-			compare("download", downloadByAgent.P50/downloadByHand.P50, "× raw TCP", transferTarget),
-			compare("envd at rest", m.agentMemory/(1<<20), "MiB resident", memoryTarget),
-			compare("envd's binary", m.agentSize/1e6, "MB", sizeTarget),
-		},
-	}
+	r.Samples = append(r.Samples,
+		createByHand, createByWrenn, answered, forks, fleet, pauseByHand, pauseByWrenn, resumeByWrenn, straight, byWrenn, added,
+		forked, inside, uploadByHand, uploadByAgent, downloadByHand, downloadByAgent)
+	r.Comparisons = append(r.Comparisons,
+		compare("create", createByWrenn.P50/createByHand.P50, "× by hand", createTarget),
+		compare("ten forks", forks.P50/createByWrenn.P50, "× one create", forksTarget),
+		compare("a sandbox at rest", m.fleetMemory/(1<<20), "MiB", idleTarget),
+		compare("pause", pauseByWrenn.P50/pauseByHand.P50, "× by hand", pauseTarget),
+		// Bare QEMU resumes as it starts from a template: by a restore.
+		compare("resume", resumeByWrenn.P50/createByHand.P50, "× restore by hand", resumeTarget),
+		compare("command", added.P50, "ms more than straight", commandTarget),
+		compare("upload", uploadByAgent.P50/uploadByHand.P50, "× raw TCP", transferTarget),
+		compare("download", downloadByAgent.P50/downloadByHand.P50, "× raw TCP", transferTarget),
+		compare("envd at rest", m.agentMemory/(1<<20), "MiB resident", memoryTarget),
+		compare("envd's binary", m.agentSize/1e6, "MB", sizeTarget))
 }
 
 func compare(name string, value float64, unit string, target float64) comparison {

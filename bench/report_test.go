@@ -30,9 +30,13 @@ func TestReport_ComparesMediansWithTargets(t *testing.T) {
 		commandForked: milliseconds(5), commandInside: milliseconds(8),
 		uploadByHand: milliseconds(1000), uploadByAgent: milliseconds(1200),
 		downloadByHand: milliseconds(1000), downloadByAgent: milliseconds(1300),
+		readByHand: milliseconds(100), readByAPI: milliseconds(190),
+		listByHand: milliseconds(1000), listByAPI: milliseconds(2100),
 		agentMemory: 16 << 20, agentSize: 9e6,
 	}).report()
 	for name, want := range map[string]comparison{
+		"read":               {Value: 1.9, Met: true},
+		"list":               {Value: 2.1},
 		"create":             {Value: 1.2, Met: true},
 		"create, held ready": {Value: 0.45, Met: true},
 		"ten forks":          {Value: 3.5},
@@ -53,4 +57,24 @@ func TestReport_ComparesMediansWithTargets(t *testing.T) {
 	var printed strings.Builder
 	require.NoError(t, report.print(&printed))
 	require.Contains(t, printed.String(), "missed")
+}
+
+func TestReport_LeavesOutWhatWasNotMeasured(t *testing.T) {
+	second := []time.Duration{time.Second}
+	report := (&measurements{readByHand: second, readByAPI: second, listByHand: second, listByAPI: second}).report()
+	require.Len(t, report.Samples, 4)
+	require.Len(t, report.Comparisons, 2)
+}
+
+func TestChooseParts_KeepsTheirOrder(t *testing.T) {
+	all, err := chooseParts("")
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	some, err := chooseParts("warm,api")
+	require.NoError(t, err)
+	require.Len(t, some, 2)
+	require.Equal(t, "api", some[0].name)
+	require.Equal(t, "warm", some[1].name)
+	_, err = chooseParts("api,tepid")
+	require.ErrorContains(t, err, "tepid")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // a restore by hand. Neither begins before a guest is ready: making one would
 // slow the other side down.
 func measureWarm(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
+	fmt.Fprintln(os.Stderr, "creates from guests held ready")
 	hand, err := prepareHand(ctx, wrenn)
 	if err != nil {
 		return err

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// apiTurn is how long one side answers before it is the other's turn.
+	apiTurn = time.Second / 2
+	// apiConnections ask at the same time, each one question after the other.
+	apiConnections = 4
+	// warmUpTurns come first and do not count.
+	warmUpTurns = 1
+)
+
+// apiSide is one of the two servers that are compared.
+type apiSide struct {
+	address string
+	times   map[string]*[]time.Duration // by question
+}
+
+// measureAPI asks the control API, and a bare handler over the same database and
+// with as many connections to it, the same questions.
+func measureAPI(ctx context.Context, o options, into *measurements) (err error) {
+	fmt.Fprintln(os.Stderr, "reading and listing through the API")
+	world, err := startAPIWorld(ctx, o.output)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, world.close()) }()
+	sides := []apiSide{
+		{world.bare, map[string]*[]time.Duration{"read": &into.readByHand, "list": &into.listByHand}},
+		{world.wrenn, map[string]*[]time.Duration{"read": &into.readByAPI, "list": &into.listByAPI}},
+	}
+	if err := world.compareAnswers(ctx); err != nil {
+		return err
+	}
+	for round := range o.rounds + warmUpTurns {
+		for _, question := range []string{"read", "list"} {
+			for _, side := range sides {
+				took, err := world.ask(ctx, side.address, question)
+				if err != nil {
+					return fmt.Errorf("%s at %s: %w", question, side.address, err)
+				}
+				if round >= warmUpTurns {
+					*side.times[question] = append(*side.times[question], took)
+				}
+			}
+		}
+		slices.Reverse(sides)
+	}
+	return nil
+}
+
+// ask keeps a server busy for a turn and returns how long a thousand answers
+// took it.
+func (w *apiWorld) ask(ctx context.Context, address, question string) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTurn)
+	defer cancel()
+	var answered atomic.Int64
+	failures := make([]error, apiConnections)
+	var running sync.WaitGroup
+	began := time.Now()
+	for i := range apiConnections {
+		running.Go(func() {
+			failures[i] = w.keepAsking(ctx, address, w.teams[i%len(w.teams)], question, &answered)
+		})
+	}
+	running.Wait()
+	took := time.Since(began)
+	if err := errors.Join(failures...); err != nil {
+		return 0, err
+	}
+	if answered.Load() == 0 {
+		return 0, errors.New("nothing was answered")
+	}
+	return took * 1000 / time.Duration(answered.Load()), nil
+}
+
+// keepAsking writes requests to a connection by hand, so that the client, which
+// is the same for both sides, weighs little.
+func (w *apiWorld) keepAsking(ctx context.Context, address string, team apiTeam, question string, answered *atomic.Int64) error {
+	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	reader := bufio.NewReader(connection)
+	for ctx.Err() == nil {
+		if _, _, err := askOnce(connection, reader, team, team.path(question)); err != nil {
+			return err
+		}
+		answered.Add(1)
+	}
+	return nil
+}
+
+func askOnce(connection io.Writer, reader *bufio.Reader, team apiTeam, path string) (http.Header, []byte, error) {
+	_, err := fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: localhost\r\nX-API-Key: %s\r\nX-Team-ID: %s\r\n\r\n", path, team.key, team.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return nil, nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, nil, fmt.Errorf("GET %s is %s: %s", path, response.Status, body)
+	}
+	return response.Header, body, nil
+}
+
+// path is a request for a question: any sandbox of the team's, or its first page.
+func (t apiTeam) path(question string) string {
+	if question == "list" {
+		return "/v2/sandboxes"
+	}
+	return "/sandboxes/" + t.sandboxes[rand.IntN(len(t.sandboxes))] //nolint:gosec // dice
+}
+
+// compareAnswers makes sure that both sides do the same.
+func (w *apiWorld) compareAnswers(ctx context.Context) error {
+	team := w.teams[0]
+	for _, question := range []string{"read", "list"} {
+		path := team.path(question)
+		var totals, bodies []string
+		for _, address := range []string{w.wrenn, w.bare} {
+			connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+			if err != nil {
+				return err
+			}
+			header, body, err := askOnce(connection, bufio.NewReader(connection), team, path)
+			if err := errors.Join(err, connection.Close()); err != nil {
+				return err
+			}
+			totals, bodies = append(totals, header.Get("X-Total-Running")), append(bodies, string(body))
+		}
+		if totals[0] != totals[1] || bodies[0] != bodies[1] {
+			return fmt.Errorf("GET %s is answered %s by the API, but %s by the bare handler", path, bodies[0], bodies[1])
+		}
+	}
+	return nil
+}

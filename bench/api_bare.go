@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+// bareSandbox is how the API shows a sandbox in a list.
+type bareSandbox struct {
+	TemplateID  string            `json:"templateID"`
+	Alias       string            `json:"alias,omitempty"`
+	SandboxID   string            `json:"sandboxID"`
+	ClientID    string            `json:"clientID"`
+	StartedAt   time.Time         `json:"startedAt"`
+	EndAt       time.Time         `json:"endAt"`
+	CPUCount    int32             `json:"cpuCount"`
+	MemoryMB    int32             `json:"memoryMB"`
+	DiskSizeMB  int32             `json:"diskSizeMB"`
+	Metadata    map[string]string `json:"metadata"`
+	State       lifecycle.State   `json:"state"`
+	EnvdVersion string            `json:"envdVersion"`
+}
+
+type bareDetail struct {
+	bareSandbox
+	EnvdAccessToken     string     `json:"envdAccessToken"`
+	AllowInternetAccess *bool      `json:"allowInternetAccess"`
+	Domain              string     `json:"domain"`
+	Network             db.Network `json:"network"`
+	Lifecycle           struct {
+		AutoResume bool   `json:"autoResume"`
+		OnTimeout  string `json:"onTimeout"`
+	} `json:"lifecycle"`
+}
+
+// bareHandler answers what the API does from the same queries, and lets
+// everybody in: it believes the header that names the team.
+func bareHandler(queries *db.Queries, tokens *auth.Tokens) http.Handler {
+	router := chi.NewRouter()
+	router.Get("/sandboxes/{sandboxID}", func(w http.ResponseWriter, r *http.Request) {
+		row, err := queries.GetSandbox(r.Context(), chi.URLParam(r, "sandboxID"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		detail := bareDetail{
+			bareSandbox: bareOf(row), EnvdAccessToken: tokens.EnvdAccess(row.ID),
+			AllowInternetAccess: row.AllowInternetAccess, Domain: apiDomain, Network: row.Network,
+		}
+		detail.Lifecycle.OnTimeout = "kill"
+		bareJSON(w, detail)
+	})
+	router.Get("/v2/sandboxes", func(w http.ResponseWriter, r *http.Request) {
+		rows, running, err := bareList(r, queries)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer := make([]bareSandbox, 0, len(rows))
+		for _, row := range rows {
+			answer = append(answer, bareOf(row))
+		}
+		w.Header().Set("X-Total-Running", strconv.FormatInt(running, 10))
+		bareJSON(w, answer)
+	})
+	return router
+}
+
+// bareList asks for the page and for the number that the API answers with it.
+func bareList(r *http.Request, queries *db.Queries) ([]db.Sandbox, int64, error) {
+	team, err := uuid.Parse(r.Header.Get("X-Team-ID"))
+	if err != nil {
+		return nil, 0, err
+	}
+	noFilter := []byte("{}")
+	rows, err := queries.ListSandboxesNewest(r.Context(), db.ListSandboxesNewestParams{
+		TeamID: team, States: []string{"running", "pausing", "paused", "resuming"}, MetadataFilter: noFilter,
+		CursorTime: time.Now().Add(time.Hour), PageSize: sandboxesEach + 1,
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	running, err := queries.CountRunning(r.Context(), db.CountRunningParams{TeamID: team, MetadataFilter: noFilter})
+	return rows, running, err
+}
+
+func bareOf(row db.Sandbox) bareSandbox {
+	return bareSandbox{
+		TemplateID: row.TemplateID, Alias: row.Alias, SandboxID: row.ID, ClientID: "wrenn",
+		StartedAt: row.StartedAt.UTC(), EndAt: row.EndAt.UTC(),
+		CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB, DiskSizeMB: row.DiskMiB,
+		Metadata: row.Metadata, State: row.State, EnvdVersion: row.EnvdVersion,
+	}
+}
+
+func bareJSON(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
