@@ -1,6 +1,10 @@
 package db
 
-import "slices"
+import (
+	"slices"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/placeholder"
+)
 
 // Network is how traffic may reach a sandbox and leave it, as it was asked for.
 type Network struct {
@@ -12,8 +16,8 @@ type Network struct {
 	MaskRequestHost string `json:"maskRequestHost,omitempty"`
 	// HTTPSPorts speak TLS.
 	HTTPSPorts []uint16 `json:"httpsPorts,omitempty"`
-	// Rules change requests by the domain they go to. What is stored has no values:
-	// they can be secrets, and only the host needs them.
+	// Rules change requests by the domain they go to. What is stored has no values
+	// but placeholders: values can be secrets, and only the host needs them.
 	Rules map[string][]NetworkRule `json:"rules,omitempty"`
 }
 
@@ -36,6 +40,25 @@ func (n Network) SpeaksTLS(port uint16) bool { return slices.Contains(n.HTTPSPor
 // hiddenValue stands for a header's value.
 const hiddenValue = "***"
 
+// SecretNames are the names of the secrets that the rules refer to, each once and
+// in alphabetical order.
+func (n Network) SecretNames() ([]string, error) {
+	var names []string
+	for _, rules := range n.Rules {
+		for _, rule := range rules {
+			for _, value := range rule.Transform.Headers {
+				found, err := placeholder.Names(value)
+				if err != nil {
+					return nil, err
+				}
+				names = append(names, found...)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
 // WithoutValues is the network as it may be stored and shown.
 func (n Network) WithoutValues() Network {
 	if n.Rules == nil {
@@ -49,8 +72,8 @@ func (n Network) WithoutValues() Network {
 			if rule.Transform.Headers != nil {
 				headers = make(map[string]string, len(rule.Transform.Headers))
 			}
-			for name := range rule.Transform.Headers {
-				headers[name] = hiddenValue
+			for name, value := range rule.Transform.Headers {
+				headers[name] = placeholder.Only(value, hiddenValue)
 			}
 			hidden[domain] = append(hidden[domain], NetworkRule{Transform: NetworkTransform{Headers: headers}})
 		}

@@ -50,6 +50,14 @@ func (p *Policy) transformFor(name string) (transform, bool) {
 	return lookupDomain(p.transforms, name)
 }
 
+// fill puts secrets into what is done to a request now.
+func (p *Policy) fill(change transform) (transform, error) {
+	if p == nil {
+		return change, nil
+	}
+	return change.fill(p.secrets)
+}
+
 // Inspects tells whether connections have to be looked into, which takes a
 // Gateway: by domain, by rule, or both.
 func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() }

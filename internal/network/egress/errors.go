@@ -28,13 +28,16 @@ var ErrNoAuthority = errors.New("network policy: rules need an authority that th
 // ErrDenied is returned for a connection that the policy does not allow.
 var ErrDenied = errors.New("denied by the sandbox's network policy")
 
+// ErrNoSecret is returned for a request that needs a secret which is not there.
+var ErrNoSecret = errors.New("a secret that this request needs is not available")
+
 // SpecError says which part of a Spec is wrong and why.
 type SpecError struct {
 	// Field is named as in the API, such as "denyOut".
 	Field string
 	// Value is what the client wrote, or empty; never a header's value.
 	Value string
-	// Err is one of this package's errors.
+	// Err is one of this package's errors, or placeholder.ErrMalformed.
 	Err error
 }
 

@@ -25,12 +25,21 @@ type Policy struct {
 	limits     Limits
 	maskHost   string
 	authority  *Authority
+	secrets    *Secrets
 }
 
 // WithAuthority is the same policy with the authority that its rules need.
 func (p *Policy) WithAuthority(authority *Authority) *Policy {
 	with := *p
 	with.authority = authority
+	return &with
+}
+
+// WithSecrets is the same policy with what its placeholders stand for, now and
+// from now on.
+func (p *Policy) WithSecrets(secrets *Secrets) *Policy {
+	with := *p
+	with.secrets = secrets
 	return &with
 }
 

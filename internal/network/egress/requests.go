@@ -114,7 +114,8 @@ func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) 
 	r.serving.Add(1)
 	defer r.serving.Done()
 	name := hostName(request.Host)
-	change, ruled := r.flows.current().transformFor(name)
+	policy := r.flows.current()
+	change, ruled := policy.transformFor(name)
 	switch {
 	case request.Method == http.MethodConnect || request.Method == http.MethodTrace:
 		// A tunnel could not be looked into; a trace would show the guest its rules.
@@ -130,11 +131,16 @@ func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) 
 		r.failed(writer, request, err)
 		return
 	}
+	filled, err := policy.fill(change)
+	if err != nil {
+		r.failed(writer, request, err)
+		return
+	}
 	scheme := "http"
 	if request.TLS != nil {
 		scheme = "https"
 	}
-	route := route{transform: change, target: url.URL{
+	route := route{transform: filled, target: url.URL{
 		Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(int(original.Port()))),
 	}}
 	r.proxy.ServeHTTP(writer, request.WithContext(context.WithValue(request.Context(), routeKey{}, route)))
@@ -166,6 +172,10 @@ func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err
 	r.log.Debug("carry the guest's request", "host", hostName(request.Host), "error", err)
 	if errors.Is(err, ErrDenied) {
 		http.Error(writer, "wrenn: "+ErrDenied.Error(), http.StatusForbidden)
+		return
+	}
+	if errors.Is(err, ErrNoSecret) {
+		http.Error(writer, "wrenn: "+ErrNoSecret.Error(), http.StatusBadGateway)
 		return
 	}
 	http.Error(writer, "wrenn: the server cannot be reached", http.StatusBadGateway)

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/placeholder"
 )
 
 const (
@@ -23,13 +25,15 @@ var reservedHeaders = map[string]bool{
 	"Upgrade": true,
 }
 
-// placeholder begins what only an identity provider could fill in.
-const placeholder = "${e2b.identity."
+// identityPlaceholder begins what only an identity provider could fill in.
+const identityPlaceholder = "${e2b.identity."
 
 // transform is all the rules of one domain, in order, made one.
 type transform struct {
 	set    map[string]string
 	remove map[string]bool
+	// needsSecrets says that what is set has placeholders.
+	needsSecrets bool
 }
 
 func (t transform) apply(header http.Header) {
@@ -87,6 +91,9 @@ func parseTransform(domain string, rules []Rule) (transform, error) {
 			merged.set[name] = value
 		}
 	}
+	for _, value := range merged.set {
+		merged.needsSecrets = merged.needsSecrets || placeholder.In(value)
+	}
 	return merged, nil
 }
 
@@ -101,8 +108,11 @@ func parseHeader(written, value string) (string, error) {
 		return refused(ErrMalformedHeader)
 	case reservedHeaders[name]:
 		return refused(ErrReservedHeader)
-	case strings.Contains(value, placeholder):
+	case strings.Contains(value, identityPlaceholder):
 		return refused(ErrUnknownPlaceholder)
+	}
+	if _, err := placeholder.Names(value); err != nil {
+		return refused(err)
 	}
 	return name, nil
 }
