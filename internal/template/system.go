@@ -60,6 +60,7 @@ func describeSystem(release release, diskMiB int) (system, error) {
 	inputs := []string{fmt.Sprint(formatVersion), release.id, release.codename, fmt.Sprint(diskMiB), s.network}
 	inputs = append(inputs, guestPackages...)
 	inputs = append(inputs, initramfsModules...)
+	inputs = append(inputs, guestModules...)
 	err = fs.WalkDir(guestFiles, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -112,6 +113,9 @@ func (s system) build(ctx context.Context, options ImageOptions, work string) er
 		return err
 	}
 	if err := s.furnish(root); err != nil {
+		return err
+	}
+	if err := installModules(root, unpacked); err != nil {
 		return err
 	}
 	options.Progress("making the guest's disk")
