@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,8 +30,8 @@ func newHost(s streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "host",
 		Short: "Add machines to the fleet, and take them out",
-		Long: `Add machines to the fleet, and take them out. Needs an admin's token in
-WRENN_ADMIN_TOKEN, and E2B_API_URL where Wrenn does not run on this machine.`,
+		Long: `Add machines to the fleet, and take them out. Where Wrenn does not run on this
+machine it needs E2B_API_URL, and an admin's token in WRENN_ADMIN_TOKEN.`,
 	}
 	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", environmentOr("WRENN_DATA_DIR", up.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
 	command.AddCommand(c.newToken(), c.newList(),
@@ -40,24 +42,34 @@ WRENN_ADMIN_TOKEN, and E2B_API_URL where Wrenn does not run on this machine.`,
 	return command
 }
 
-// connect finds the API for an admin.
+// connect finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
+// where these are not set in a data directory of this machine. That one's token is
+// shown to nobody but the Wrenn that serves it.
 func (c *hostCommand) connect() (*api, error) {
-	token := os.Getenv("WRENN_ADMIN_TOKEN")
-	if token == "" {
-		return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
-	}
-	address := os.Getenv("E2B_API_URL")
-	if address == "" {
-		local, ready, err := up.Layout{DataDir: c.dataDir}.URL()
-		if err != nil {
+	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
+	if address == "" || token == "" {
+		layout := up.Layout{DataDir: c.dataDir}
+		local, ready, err := layout.URL()
+		switch {
+		case err != nil && address == "":
 			return nil, fmt.Errorf("%w; or set E2B_API_URL", err)
-		}
-		if !ready {
+		case !ready && address == "":
 			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", c.dataDir)
+		case token == "" && address != "" && (!ready || address != local):
+			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
 		}
-		address = local
+		address = cmp.Or(address, local)
+		if token == "" {
+			token, err = layout.ReadAdminToken()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("the admin token in %s is root's; run it with sudo, or set WRENN_ADMIN_TOKEN", c.dataDir)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return &api{url: address, adminToken: strings.TrimSpace(token), client: &http.Client{}}, nil
+	return &api{url: address, adminToken: token, client: &http.Client{}}, nil
 }
 
 func (c *hostCommand) newToken() *cobra.Command {

@@ -13,7 +13,8 @@ import (
 const secretKeyBytes = 32
 
 // ensureSecrets makes the first API key, the token of the installation's admin
-// and the key that tokens are derived from, once. Losing the latter would lock every paused sandbox's owner out.
+// and the key that tokens are derived from, once. Losing the latter would lock
+// every paused sandbox's owner out.
 func (l Layout) ensureSecrets(owner systemUser) error {
 	if err := ensureSecret(l.secretKey(), newSecretKey, 0o600, owner.uid, owner.gid); err != nil {
 		return err
@@ -61,10 +62,17 @@ func newAPIKey() []byte {
 }
 
 // ReadAPIKey returns the first team's key of a data directory.
-func (l Layout) ReadAPIKey() (string, error) {
-	key, err := os.ReadFile(l.APIKey())
+func (l Layout) ReadAPIKey() (string, error) { return readSecret("the API key", l.APIKey()) }
+
+// ReadAdminToken returns the token of a data directory's admin.
+func (l Layout) ReadAdminToken() (string, error) {
+	return readSecret("the admin token", l.adminToken())
+}
+
+func readSecret(what, path string) (string, error) {
+	secret, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read the API key: %w", err)
+		return "", fmt.Errorf("read %s: %w", what, err)
 	}
-	return strings.TrimSpace(string(key)), nil
+	return strings.TrimSpace(string(secret)), nil
 }

@@ -92,6 +92,18 @@ func TestCLI_FindsTheRunningWrennByItsDataDirectory(t *testing.T) {
 	require.JSONEq(t, "[]", string(output))
 }
 
+func TestCLI_IsTheAdminOnItsOwnMachine(t *testing.T) {
+	wrenn := running(t)
+	command := wrenn.Command(t.Context(), "host", "list", "--json", "--data-dir", wrenn.DataDir)
+	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	output, err := command.Output()
+	require.NoError(t, err)
+	var hosts []struct{ State string }
+	require.NoError(t, json.Unmarshal(output, &hosts))
+	require.Len(t, hosts, 1)
+	require.Equal(t, "ready", hosts[0].State)
+}
+
 func TestCLI_SaysInOneLineWhatIsWrong(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"unknown sandbox":  {"sandbox", "exec", "i0123456789abcdefghi", "true"},
