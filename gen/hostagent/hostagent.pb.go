@@ -110,9 +110,11 @@ type Sandbox struct {
 	// reason says why a sandbox is gone or failed.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// usage is what it took up to the last second; for one that is gone, all of it.
-	Usage         *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Usage *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
+	// secrets_revision is that of the secrets it holds.
+	SecretsRevision string `protobuf:"bytes,11,opt,name=secrets_revision,json=secretsRevision,proto3" json:"secrets_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Sandbox) Reset() {
@@ -213,6 +215,13 @@ func (x *Sandbox) GetUsage() *Usage {
 		return x.Usage
 	}
 	return nil
+}
+
+func (x *Sandbox) GetSecretsRevision() string {
+	if x != nil {
+		return x.SecretsRevision
+	}
+	return ""
 }
 
 // Usage is what a sandbox took in all its life, pauses apart. It only grows.
@@ -843,6 +852,7 @@ type CreateSandboxRequest struct {
 	Network *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
 	// volume_mounts are volumes of this host that the guest mounts.
 	VolumeMounts  []*VolumeMount `protobuf:"bytes,7,rep,name=volume_mounts,json=volumeMounts,proto3" json:"volume_mounts,omitempty"`
+	Secrets       *Secrets       `protobuf:"bytes,8,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -922,6 +932,13 @@ func (x *CreateSandboxRequest) GetNetwork() *NetworkPolicy {
 func (x *CreateSandboxRequest) GetVolumeMounts() []*VolumeMount {
 	if x != nil {
 		return x.VolumeMounts
+	}
+	return nil
+}
+
+func (x *CreateSandboxRequest) GetSecrets() *Secrets {
+	if x != nil {
+		return x.Secrets
 	}
 	return nil
 }
@@ -1072,7 +1089,8 @@ func (x *NetworkPolicy) GetLimits() *NetworkLimits {
 	return nil
 }
 
-// NetworkRule is what is done to a request. Its values can be secrets.
+// NetworkRule is what is done to a request. Its values can be secrets, or have
+// placeholders of those in Secrets.
 type NetworkRule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Domain        string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
@@ -1133,6 +1151,61 @@ func (x *NetworkRule) GetRemoveHeaders() []string {
 	return nil
 }
 
+// Secrets are what placeholders stand for.
+type Secrets struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// values are by name, in lower case.
+	Values map[string]string `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// revision says which they are, in words of the control plane's.
+	Revision      string `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secrets) Reset() {
+	*x = Secrets{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secrets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secrets) ProtoMessage() {}
+
+func (x *Secrets) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
+func (*Secrets) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Secrets) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Secrets) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
 // NetworkLimits bound a sandbox's use of the network; zero means no limit.
 type NetworkLimits struct {
 	state                  protoimpl.MessageState `protogen:"open.v1"`
@@ -1146,7 +1219,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1231,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1244,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1204,7 +1277,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1289,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1302,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1251,7 +1324,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1336,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1349,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1302,7 +1375,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1387,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1400,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1347,7 +1420,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1432,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1445,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1398,7 +1471,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1483,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1496,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1444,7 +1517,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1529,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1542,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1495,7 +1568,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1580,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1593,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1539,7 +1612,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1624,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1637,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1582,7 +1655,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1667,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +1680,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 type ForkSandboxRequest struct {
@@ -1621,7 +1694,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1633,7 +1706,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1646,7 +1719,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1674,7 +1747,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1759,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1772,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -1726,7 +1799,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1811,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1824,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -1773,7 +1846,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1858,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1871,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -1819,14 +1892,16 @@ type UpdateNetworkRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
 	// network replaces the whole policy.
-	Network       *NetworkPolicy `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	Network *NetworkPolicy `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	// secrets replace all that the sandbox has.
+	Secrets       *Secrets `protobuf:"bytes,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1913,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1926,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -1868,6 +1943,13 @@ func (x *UpdateNetworkRequest) GetNetwork() *NetworkPolicy {
 	return nil
 }
 
+func (x *UpdateNetworkRequest) GetSecrets() *Secrets {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
 type UpdateNetworkResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1876,7 +1958,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1888,7 +1970,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1901,7 +1983,95 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+}
+
+type SetSecretsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	Secrets       *Secrets               `protobuf:"bytes,2,opt,name=secrets,proto3" json:"secrets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSecretsRequest) Reset() {
+	*x = SetSecretsRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSecretsRequest) ProtoMessage() {}
+
+func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
+func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SetSecretsRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *SetSecretsRequest) GetSecrets() *Secrets {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+type SetSecretsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSecretsResponse) Reset() {
+	*x = SetSecretsResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSecretsResponse) ProtoMessage() {}
+
+func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
+func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 type KillSandboxRequest struct {
@@ -1913,7 +2083,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +2095,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2108,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -1956,7 +2126,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2138,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2151,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 type CreateVolumeRequest struct {
@@ -1993,7 +2163,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2175,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2188,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2036,7 +2206,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2218,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2231,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 type DeleteVolumeRequest struct {
@@ -2073,7 +2243,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2255,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2268,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2116,7 +2286,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2298,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2311,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 type GetSandboxRequest struct {
@@ -2153,7 +2323,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2335,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2348,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -2197,7 +2367,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2379,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2392,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -2240,7 +2410,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2252,7 +2422,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2265,7 +2435,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 type ListSandboxesResponse struct {
@@ -2277,7 +2447,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2459,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2472,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -2320,7 +2490,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2502,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2515,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 type WatchSandboxesResponse struct {
@@ -2357,7 +2527,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2369,7 +2539,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2382,7 +2552,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -2406,7 +2576,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2418,7 +2588,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2431,7 +2601,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -2464,7 +2634,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +2646,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,7 +2659,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -2516,7 +2686,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2528,7 +2698,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2541,7 +2711,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -2616,7 +2786,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2628,7 +2798,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2641,7 +2811,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -2750,7 +2920,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +2932,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +2945,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -2824,7 +2994,7 @@ var File_hostagent_hostagent_proto protoreflect.FileDescriptor
 
 const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
-	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x02\n" +
+	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x03\n" +
 	"\aSandbox\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -2840,7 +3010,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"started_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12&\n" +
 	"\x05usage\x18\n" +
-	" \x01(\v2\x10.hostagent.UsageR\x05usage\"\xad\x03\n" +
+	" \x01(\v2\x10.hostagent.UsageR\x05usage\x12)\n" +
+	"\x10secrets_revision\x18\v \x01(\tR\x0fsecretsRevision\"\xad\x03\n" +
 	"\x05Usage\x12'\n" +
 	"\x0frunning_seconds\x18\x01 \x01(\x01R\x0erunningSeconds\x12,\n" +
 	"\x12memory_gib_seconds\x18\x02 \x01(\x01R\x10memoryGibSeconds\x12'\n" +
@@ -2893,7 +3064,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xb6\x02\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xe4\x02\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -2903,7 +3074,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
 	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12;\n" +
-	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\">\n" +
+	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\x12,\n" +
+	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\">\n" +
 	"\vVolumeMount\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\"\xf8\x01\n" +
@@ -2920,6 +3092,12 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"setHeaders\x12%\n" +
 	"\x0eremove_headers\x18\x03 \x03(\tR\rremoveHeaders\x1a=\n" +
 	"\x0fSetHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x98\x01\n" +
+	"\aSecrets\x126\n" +
+	"\x06values\x18\x01 \x03(\v2\x1e.hostagent.Secrets.ValuesEntryR\x06values\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\tR\brevision\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
 	"\rNetworkLimits\x125\n" +
@@ -2962,12 +3140,18 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"ForkResult\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\"i\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"\x97\x01\n" +
 	"\x14UpdateNetworkRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
-	"\anetwork\x18\x02 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\"\x17\n" +
-	"\x15UpdateNetworkResponse\"3\n" +
+	"\anetwork\x18\x02 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12,\n" +
+	"\asecrets\x18\x03 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x17\n" +
+	"\x15UpdateNetworkResponse\"`\n" +
+	"\x11SetSecretsRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12,\n" +
+	"\asecrets\x18\x02 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x14\n" +
+	"\x12SetSecretsResponse\"3\n" +
 	"\x12KillSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"\x15\n" +
@@ -3038,7 +3222,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xa3\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xee\n" +
 	"\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
@@ -3049,7 +3233,9 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x0fSnapshotSandbox\x12!.hostagent.SnapshotSandboxRequest\x1a\".hostagent.SnapshotSandboxResponse\x12U\n" +
 	"\x0eDeleteSnapshot\x12 .hostagent.DeleteSnapshotRequest\x1a!.hostagent.DeleteSnapshotResponse\x12L\n" +
 	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12R\n" +
-	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12L\n" +
+	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12I\n" +
+	"\n" +
+	"SetSecrets\x12\x1c.hostagent.SetSecretsRequest\x1a\x1d.hostagent.SetSecretsResponse\x12L\n" +
 	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12O\n" +
 	"\fCreateVolume\x12\x1e.hostagent.CreateVolumeRequest\x1a\x1f.hostagent.CreateVolumeResponse\x12O\n" +
 	"\fDeleteVolume\x12\x1e.hostagent.DeleteVolumeRequest\x1a\x1f.hostagent.DeleteVolumeResponse\x12I\n" +
@@ -3073,7 +3259,7 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(SandboxState)(0),               // 0: hostagent.SandboxState
 	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
@@ -3089,114 +3275,124 @@ var file_hostagent_hostagent_proto_goTypes = []any{
 	(*VolumeMount)(nil),             // 11: hostagent.VolumeMount
 	(*NetworkPolicy)(nil),           // 12: hostagent.NetworkPolicy
 	(*NetworkRule)(nil),             // 13: hostagent.NetworkRule
-	(*NetworkLimits)(nil),           // 14: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 15: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 16: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 17: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 18: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 19: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 20: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 21: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 22: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 23: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 24: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 25: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 26: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 27: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 28: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 29: hostagent.UpdateNetworkResponse
-	(*KillSandboxRequest)(nil),      // 30: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 31: hostagent.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 32: hostagent.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 33: hostagent.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 34: hostagent.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 35: hostagent.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 36: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 37: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 38: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 39: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 40: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 41: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 42: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 43: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 44: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 45: hostagent.Sample
-	(*GuestSample)(nil),             // 46: hostagent.GuestSample
-	nil,                             // 47: hostagent.Identity.EnvVarsEntry
-	nil,                             // 48: hostagent.NetworkRule.SetHeadersEntry
-	(*timestamppb.Timestamp)(nil),   // 49: google.protobuf.Timestamp
+	(*Secrets)(nil),                 // 14: hostagent.Secrets
+	(*NetworkLimits)(nil),           // 15: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 16: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 17: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 18: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 19: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 20: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 21: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 22: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 23: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 24: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 25: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 26: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 27: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 28: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 29: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 30: hostagent.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 31: hostagent.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 32: hostagent.SetSecretsResponse
+	(*KillSandboxRequest)(nil),      // 33: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 34: hostagent.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 35: hostagent.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 36: hostagent.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 37: hostagent.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 38: hostagent.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 39: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 40: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 41: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 42: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 43: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 44: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 45: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 46: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 47: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 48: hostagent.Sample
+	(*GuestSample)(nil),             // 49: hostagent.GuestSample
+	nil,                             // 50: hostagent.Identity.EnvVarsEntry
+	nil,                             // 51: hostagent.NetworkRule.SetHeadersEntry
+	nil,                             // 52: hostagent.Secrets.ValuesEntry
+	(*timestamppb.Timestamp)(nil),   // 53: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	49, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	53, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	47, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	50, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	7,  // 4: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
 	0,  // 5: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
 	3,  // 6: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	4,  // 7: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
 	12, // 8: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
 	11, // 9: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
-	13, // 10: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	14, // 11: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	48, // 12: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	1,  // 13: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 14: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 15: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 16: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 17: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	25, // 18: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	4,  // 19: hostagent.Fork.identity:type_name -> hostagent.Identity
-	27, // 20: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	1,  // 21: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	12, // 22: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	1,  // 23: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 24: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 25: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	49, // 26: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	44, // 27: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	2,  // 28: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	45, // 29: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	49, // 30: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	46, // 31: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	49, // 32: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	5,  // 33: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	8,  // 34: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	10, // 35: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	16, // 36: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	18, // 37: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	20, // 38: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	22, // 39: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	24, // 40: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	28, // 41: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	30, // 42: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	32, // 43: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
-	34, // 44: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
-	36, // 45: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	38, // 46: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	40, // 47: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	42, // 48: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	6,  // 49: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	9,  // 50: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	15, // 51: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	17, // 52: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	19, // 53: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	21, // 54: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	23, // 55: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	26, // 56: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	29, // 57: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	31, // 58: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	33, // 59: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
-	35, // 60: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
-	37, // 61: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	39, // 62: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	41, // 63: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	43, // 64: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
-	49, // [49:65] is the sub-list for method output_type
-	33, // [33:49] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	14, // 10: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
+	13, // 11: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	15, // 12: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	51, // 13: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	52, // 14: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
+	1,  // 15: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 16: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	4,  // 17: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	1,  // 18: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 19: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	26, // 20: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	4,  // 21: hostagent.Fork.identity:type_name -> hostagent.Identity
+	28, // 22: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	1,  // 23: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	12, // 24: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	14, // 25: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
+	14, // 26: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
+	1,  // 27: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	1,  // 28: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	1,  // 29: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	53, // 30: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	47, // 31: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	2,  // 32: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	48, // 33: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	53, // 34: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	49, // 35: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	53, // 36: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	5,  // 37: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	8,  // 38: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	10, // 39: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	17, // 40: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	19, // 41: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	21, // 42: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	23, // 43: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	25, // 44: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	29, // 45: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	31, // 46: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
+	33, // 47: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	35, // 48: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
+	37, // 49: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
+	39, // 50: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	41, // 51: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	43, // 52: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	45, // 53: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	6,  // 54: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	9,  // 55: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	16, // 56: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	18, // 57: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	20, // 58: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	22, // 59: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	24, // 60: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	27, // 61: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	30, // 62: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	32, // 63: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
+	34, // 64: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	36, // 65: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
+	38, // 66: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
+	40, // 67: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	42, // 68: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	44, // 69: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	46, // 70: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	54, // [54:71] is the sub-list for method output_type
+	37, // [37:54] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -3210,7 +3406,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   48,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -89,6 +89,9 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	if err := body.unsupported(); err != nil {
 		return err
 	}
+	if err := mayUseSecrets(r, body.Network.Rules); err != nil {
+		return err
+	}
 	sandbox, err := s.Sandboxes.Create(r.Context(), teamOf(r), service.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,

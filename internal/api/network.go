@@ -25,6 +25,9 @@ func (s *Server) updateNetwork(w http.ResponseWriter, r *http.Request) error {
 	if err := refuseSet(map[string]json.RawMessage{"egressProxy": body.EgressProxy}); err != nil {
 		return err
 	}
+	if err := mayUseSecrets(r, body.Rules); err != nil {
+		return err
+	}
 	return noContent(w, s.Sandboxes.UpdateNetwork(r.Context(), teamOf(r), sandboxOf(r), service.NetworkUpdate{
 		AllowInternetAccess: body.AllowInternetAccess, AllowOut: body.AllowOut, DenyOut: body.DenyOut, Rules: body.Rules,
 	}))

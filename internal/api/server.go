@@ -76,6 +76,7 @@ type Server struct {
 	// Events is what has happened and what happens.
 	Events   *Events
 	Channels Channels
+	Secrets  Secrets
 	// Audit is where requests are written down; nil for a server that does not.
 	Audit AuditLog
 	// Extensions are what others have added; nil where there are none.
@@ -112,6 +113,7 @@ func (s *Server) Handler() http.Handler {
 		s.routeEvents(router)
 		s.routeAudit(router)
 		s.routeChannels(router)
+		s.routeSecrets(router)
 		s.routeVolumes(router)
 		s.routeExtensions(router)
 		router.Get("/templates", s.handle(s.listTemplates))

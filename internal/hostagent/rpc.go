@@ -70,6 +70,7 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
+		Secrets: fromSecrets(request.Msg.Secrets),
 	})
 	if err != nil {
 		return nil, toConnect(err)
@@ -148,7 +149,7 @@ func toSandbox(info sandbox.Info) *pb.Sandbox {
 		SandboxId: info.ID, BuildId: info.BuildID, State: states[info.State],
 		VcpuCount: uint32(info.VCPUCount), MemoryMib: uint32(info.MemoryMiB), DiskMib: uint32(info.DiskMiB),
 		EnvdVersion: info.EnvdVersion, StartedAt: timestamppb.New(info.StartedAt), Reason: info.Reason,
-		Usage: toUsage(info),
+		Usage: toUsage(info), SecretsRevision: info.SecretsRevision,
 	}
 }
 

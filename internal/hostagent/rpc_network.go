@@ -10,10 +10,21 @@ import (
 )
 
 func (s *server) UpdateNetwork(ctx context.Context, request *connect.Request[pb.UpdateNetworkRequest]) (*connect.Response[pb.UpdateNetworkResponse], error) {
-	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, fromNetwork(request.Msg.Network, false)); err != nil {
+	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, fromNetwork(request.Msg.Network, false), fromSecrets(request.Msg.Secrets)); err != nil {
 		return nil, toConnect(err)
 	}
 	return connect.NewResponse(&pb.UpdateNetworkResponse{}), nil
+}
+
+func (s *server) SetSecrets(_ context.Context, request *connect.Request[pb.SetSecretsRequest]) (*connect.Response[pb.SetSecretsResponse], error) {
+	if err := s.sandboxes.SetSecrets(request.Msg.SandboxId, fromSecrets(request.Msg.Secrets)); err != nil {
+		return nil, toConnect(err)
+	}
+	return connect.NewResponse(&pb.SetSecretsResponse{}), nil
+}
+
+func fromSecrets(secrets *pb.Secrets) egress.SecretValues {
+	return egress.SecretValues{Values: secrets.GetValues(), Revision: secrets.GetRevision()}
 }
 
 func fromNetwork(policy *pb.NetworkPolicy, denyInternet bool) egress.Spec {

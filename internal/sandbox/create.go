@@ -18,6 +18,8 @@ type CreateRequest struct {
 	Identity Identity
 	// Network is what the guest may reach; zero is the whole internet.
 	Network egress.Spec
+	// Secrets are what the placeholders in Network stand for.
+	Secrets egress.SecretValues
 	// RequestID makes a request that is sent again find what the first one
 	// made; empty means that there is no second one.
 	RequestID string
@@ -57,6 +59,7 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 		record: newRecord(base),
 	}
 	s.record.Network, s.record.RequestID = request.Network, request.RequestID
+	s.secrets.Set(request.Secrets)
 	if err := m.add(s); err != nil {
 		cancel()
 		return Info{}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -32,6 +33,7 @@ func (m *Manager) keepAfterDeath(ctx context.Context, op *operation) {
 		s.logger(m.log).Error("free what a sandbox held whose VM ended", "error", err)
 	}
 	s.guest = nil
+	s.secrets.Set(egress.SecretValues{})
 	m.removeOwned(s, old)
 	op.step(Paused, reason)
 	if err := s.journal(); err != nil {

@@ -38,8 +38,8 @@ func (s *sandbox) applyPolicy(ctx context.Context, slot *network.Slot) error {
 
 // UpdateNetwork puts another policy in force in a running sandbox: the kernel
 // changes from one to the other between two packets, and what the new one denies
-// ends. On error the old one holds.
-func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec) error {
+// ends. On error the old one holds, with the secrets it had.
+func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec, secrets egress.SecretValues) error {
 	if _, err := egress.Parse(spec); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -51,10 +51,12 @@ func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec
 	if err != nil {
 		return err
 	}
-	before := s.record.Network
+	before, had := s.record.Network, s.secrets.Get()
+	s.secrets.Set(secrets)
 	err = m.changeNetwork(ctx, s, spec)
 	if err != nil {
 		s.setNetwork(before)
+		s.secrets.Set(had)
 	}
 	op.step(Running, "")
 	m.watchGuest(s) // its end may have come meanwhile
@@ -62,6 +64,18 @@ func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec
 	if err != nil {
 		return fmt.Errorf("change the network of sandbox %s: %w", id, err)
 	}
+	return nil
+}
+
+// SetSecrets puts others in the place of all secrets that a sandbox holds, in
+// whatever state it is: one that is paused has them when it runs again. Nothing
+// of them is written down.
+func (m *Manager) SetSecrets(id string, secrets egress.SecretValues) error {
+	s, err := m.find(id)
+	if err != nil {
+		return err
+	}
+	s.secrets.Set(secrets)
 	return nil
 }
 
@@ -103,7 +117,7 @@ func (s *sandbox) policy() (*egress.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.WithAuthority(authority), nil
+	return policy.WithAuthority(authority).WithSecrets(&s.secrets), nil
 }
 
 // caBundle is what the guest has to trust, in PEM; empty for nothing.

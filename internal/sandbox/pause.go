@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -66,6 +67,7 @@ func (m *Manager) pause(ctx context.Context, id string, diskOnly bool) (Info, er
 		s.logger(m.log).Error("free what a paused sandbox held", "error", err)
 	}
 	s.guest = nil
+	s.secrets.Set(egress.SecretValues{})
 	m.removeOwned(s, old)
 	op.step(Paused, "")
 	m.announce(s)

@@ -22,7 +22,8 @@ type record struct {
 	DiskMiB     int       `json:"diskMiB"`
 	EnvdVersion string    `json:"envdVersion"`
 	StartedAt   time.Time `json:"startedAt"`
-	// Network is what the guest may reach. It can hold secrets.
+	// Network is what the guest may reach. It can hold secrets that clients wrote
+	// into it, but none that it refers to.
 	Network egress.Spec `json:"network,omitzero"`
 	// Authority signs for the domains whose requests Network's rules change.
 	Authority []byte `json:"authority,omitempty"`

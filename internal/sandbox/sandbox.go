@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -28,6 +29,8 @@ type Info struct {
 	Reason string
 	// Usage is as of the last sample or change of state.
 	Usage Usage
+	// SecretsRevision is that of the secrets it holds; empty for none.
+	SecretsRevision string
 }
 
 // Identity is what makes a restored guest itself and nobody else.
@@ -52,6 +55,7 @@ type sandbox struct {
 	meter     *meter             // nil unless a VM runs
 
 	history history
+	secrets egress.Secrets
 
 	// Owned by the operation under way; untouched while the state is settled.
 	guest *guest             // nil unless a VM runs
@@ -73,6 +77,7 @@ func (s *sandbox) info() Info {
 		ID: s.id, BuildID: s.record.BuildID, State: s.record.State,
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
 		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.record.Reason, Usage: usage,
+		SecretsRevision: s.secrets.Get().Revision,
 	}
 }
 

@@ -107,6 +107,7 @@ func Run(ctx context.Context, options ...Option) (err error) {
 		{"follow events", s.followEvents},
 		{"open the job queue", s.openJobs},
 		{"build channels", s.buildChannels},
+		{"build secrets", s.buildSecrets},
 		{"start extensions", s.startExtensions},
 		{"start the job queue", s.startJobs},
 		{"listen", s.listen},

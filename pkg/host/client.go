@@ -29,6 +29,8 @@ type Sandbox struct {
 	Reason string
 	// Usage is what it took up to the last second; once it is gone, all of it.
 	Usage Usage
+	// SecretsRevision is that of the secrets it holds; empty for none.
+	SecretsRevision string
 }
 
 // Template is one build that a host can start now.
@@ -68,6 +70,7 @@ type Creation struct {
 	BuildID   string
 	Identity  Identity
 	Network   Network
+	Secrets   Secrets
 	// VolumeMounts are volumes of the host.
 	VolumeMounts []VolumeMount
 	// RequestID makes a request that is sent again succeed with what the first one
@@ -134,7 +137,7 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	response, err := c.rpc.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
 		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
-		VolumeMounts: toVolumeMounts(creation.VolumeMounts),
+		VolumeMounts: toVolumeMounts(creation.VolumeMounts), Secrets: toSecrets(creation.Secrets),
 	}))
 	if err != nil {
 		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)
@@ -223,6 +226,7 @@ func fromSandbox(s *pb.Sandbox) Sandbox {
 		ID: s.GetSandboxId(), State: states[s.GetState()], VCPUCount: int32(s.GetVcpuCount()),
 		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
 		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(), Usage: fromUsage(s.GetUsage()),
+		SecretsRevision: s.GetSecretsRevision(),
 	}
 }
 

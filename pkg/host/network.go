@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 
 	"connectrpc.com/connect"
 
@@ -20,16 +22,41 @@ type Network struct {
 	MaskRequestHost string
 }
 
-// NetworkRule changes requests to a domain. Its values can be secrets.
+// NetworkRule changes requests to a domain. Its values can be secrets, or have
+// placeholders of some.
 type NetworkRule struct {
 	Domain     string
 	SetHeaders map[string]string
 }
 
-// UpdateNetwork replaces what a running sandbox may reach.
-func (c *Client) UpdateNetwork(ctx context.Context, sandboxID string, network Network) error {
+// Secrets are what placeholders stand for, by name in lower case. Whoever has them
+// must not write them down.
+type Secrets struct {
+	Values map[string]string
+	// Revision says which they are; empty for none.
+	Revision string
+}
+
+// LogValue keeps values out of logs.
+func (s Secrets) LogValue() slog.Value { return slog.StringValue(s.Revision) }
+
+// Format keeps values out of messages.
+func (s Secrets) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "secrets %q", s.Revision) }
+
+// SetSecrets replaces all secrets that a sandbox has, in whatever state it is.
+func (c *Client) SetSecrets(ctx context.Context, sandboxID string, secrets Secrets) error {
+	_, err := c.rpc.SetSecrets(ctx, connect.NewRequest(&pb.SetSecretsRequest{SandboxId: sandboxID, Secrets: toSecrets(secrets)}))
+	return translate("hand secrets to sandbox "+sandboxID, err)
+}
+
+func toSecrets(secrets Secrets) *pb.Secrets {
+	return &pb.Secrets{Values: secrets.Values, Revision: secrets.Revision}
+}
+
+// UpdateNetwork replaces what a running sandbox may reach, and all its secrets.
+func (c *Client) UpdateNetwork(ctx context.Context, sandboxID string, network Network, secrets Secrets) error {
 	_, err := c.rpc.UpdateNetwork(ctx, connect.NewRequest(&pb.UpdateNetworkRequest{
-		SandboxId: sandboxID, Network: toNetwork(network),
+		SandboxId: sandboxID, Network: toNetwork(network), Secrets: toSecrets(secrets),
 	}))
 	return translate("change the network of sandbox "+sandboxID, err)
 }

@@ -11,6 +11,7 @@ const (
 	alphabet   = "abcdefghijklmnopqrstuvwxyz0123456789"
 	fairBelow  = 252
 	randomSize = 19
+	secretSize = 20
 )
 
 var (
@@ -34,6 +35,10 @@ func NewVolume() string { return "v" + random(randomSize) }
 
 // IsVolume says whether a text has the form of a volume ID.
 func IsVolume(text string) bool { return volumePattern.MatchString(text) }
+
+// NewSecret makes a secret ID: "sec_" and 20 random characters. No secret has a name
+// that begins so.
+func NewSecret() string { return "sec_" + random(secretSize) }
 
 // IsTemplate says whether a text could name a template, by ID or by alias.
 func IsTemplate(text string) bool { return templatePattern.MatchString(text) }

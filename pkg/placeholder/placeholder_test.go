@@ -13,10 +13,10 @@ func TestNames_FindsEachSecretOnce(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", 128)
 	for text, want := range map[string][]string{
-		"":      nil,
-		"plain": nil,
-		"${e2b.identity.tokens.aws}":                                  nil,
-		"Bearer ${e2b.secrets.key}":                                   {"key"},
+		"":                           nil,
+		"plain":                      nil,
+		"${e2b.identity.tokens.aws}": nil,
+		"Bearer ${e2b.secrets.key}":  {"key"},
 		"${e2b.secrets.B-2}:${e2b.secrets.a_1}:${e2b.secrets.b-2}":    {"a_1", "b-2"},
 		"${e2b.secrets." + long + "}":                                 {long},
 		"$${e2b.secrets.sec_abc}} and ${other} and e2b.secrets.x and": {"sec_abc"},

@@ -43,6 +43,8 @@ type NewSandbox struct {
 	// mounts are VolumeMounts as they were found, all of them on volumeHost.
 	mounts     []db.VolumeMount
 	volumeHost uuid.UUID
+	// secrets are what Network refers to.
+	secrets host.Secrets
 }
 
 func (n NewSandbox) validate() error {
@@ -78,6 +80,9 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	}
 	lifetime, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
+		return db.Sandbox{}, err
+	}
+	if wanted.secrets, err = s.secretsOf(ctx, teamID, wanted.Network); err != nil {
 		return db.Sandbox{}, err
 	}
 	build, err := s.findBuild(ctx, teamID, wanted.Template)
@@ -220,6 +225,7 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
 		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess), VolumeMounts: hostMounts(creating.VolumeMounts),
+		Secrets: wanted.secrets,
 		Identity: host.Identity{
 			AccessToken: s.Tokens.EnvdAccess(creating.ID), EnvVars: environment(creating, wanted.EnvVars),
 			LifecycleID: uuid.NewString(),

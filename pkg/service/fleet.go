@@ -98,7 +98,11 @@ func (a away) ForkSandbox(context.Context, string, []host.Fork) ([]host.ForkResu
 	return nil, a.err()
 }
 
-func (a away) UpdateNetwork(context.Context, string, host.Network) error { return a.err() }
+func (a away) UpdateNetwork(context.Context, string, host.Network, host.Secrets) error {
+	return a.err()
+}
+
+func (a away) SetSecrets(context.Context, string, host.Secrets) error { return a.err() }
 
 func (a away) GetSandbox(context.Context, string) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()

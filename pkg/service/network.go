@@ -34,12 +34,16 @@ func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandbox
 	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
 		return err
 	}
-	ctx, cancel := detach(ctx)
-	defer cancel()
-	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandboxID, hostNetwork(network, update.AllowInternetAccess)); err != nil {
+	secrets, err := s.secretsOf(ctx, teamID, network)
+	if err != nil {
 		return err
 	}
-	_, err = s.Queries.SetNetwork(ctx, db.SetNetworkParams{
+	ctx, cancel := detach(ctx)
+	defer cancel()
+	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandboxID, hostNetwork(network, update.AllowInternetAccess), secrets); err != nil {
+		return err
+	}
+	stored, err := s.Queries.SetNetwork(ctx, db.SetNetworkParams{
 		ID: sandboxID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -48,6 +52,8 @@ func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandbox
 	if err != nil {
 		return fmt.Errorf("store the network of sandbox %s: %w", sandboxID, err)
 	}
+	// Somebody may have handed it what it referred to before.
+	s.settleSecrets(ctx, stored, "")
 	s.logLine(ctx, sandboxID, "Network changed", nil)
 	return nil
 }

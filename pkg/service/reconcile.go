@@ -67,6 +67,7 @@ func (s *Sandboxes) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	for _, sandbox := range seen {
 		failures = append(failures, s.reconcileUnknown(ctx, hostID, sandbox))
 	}
+	failures = append(failures, s.reconcileSecrets(ctx, hostID, listed))
 	return errors.Join(failures...)
 }
 

@@ -39,6 +39,7 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	if resuming.WithoutMemory {
 		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
 	}
+	s.settleSecrets(ctx, resuming, "") // it has forgotten them
 	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, sandboxID, identity)
 	if err != nil {
 		after, err := s.afterFailure(ctx, resuming, err)

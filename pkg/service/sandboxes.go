@@ -40,7 +40,8 @@ type HostAgent interface {
 	SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (host.Template, error)
 	DeleteSnapshot(ctx context.Context, buildID string) error
 	ForkSandbox(ctx context.Context, sandboxID string, forks []host.Fork) ([]host.ForkResult, error)
-	UpdateNetwork(ctx context.Context, sandboxID string, network host.Network) error
+	UpdateNetwork(ctx context.Context, sandboxID string, network host.Network, secrets host.Secrets) error
+	SetSecrets(ctx context.Context, sandboxID string, secrets host.Secrets) error
 	GetSandbox(ctx context.Context, sandboxID string) (host.Sandbox, error)
 	ListSandboxes(ctx context.Context) ([]host.Sandbox, error)
 }
@@ -68,6 +69,8 @@ type Sandboxes struct {
 	CheckNetwork func(host.Network) error
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
+	// Secrets are what networks refer to; nil where nothing can be referred to.
+	Secrets SecretSource
 	// Guard may refuse what a team asks for; nil refuses nothing.
 	Guard Guard
 
@@ -173,6 +176,7 @@ func (s *Sandboxes) startRunning(ctx context.Context, sandbox db.Sandbox, seen h
 		return db.Sandbox{}, fmt.Errorf("move sandbox %s to running: %w", sandbox.ID, err)
 	}
 	s.Log.Info("sandbox changed state", "sandbox", sandbox.ID, "from", sandbox.State, "to", lifecycle.Running)
+	s.settleSecrets(ctx, moved, seen.SecretsRevision)
 	return moved, nil
 }
 

@@ -55,6 +55,8 @@ const (
 	HostAgentForkSandboxProcedure = "/hostagent.HostAgent/ForkSandbox"
 	// HostAgentUpdateNetworkProcedure is the fully-qualified name of the HostAgent's UpdateNetwork RPC.
 	HostAgentUpdateNetworkProcedure = "/hostagent.HostAgent/UpdateNetwork"
+	// HostAgentSetSecretsProcedure is the fully-qualified name of the HostAgent's SetSecrets RPC.
+	HostAgentSetSecretsProcedure = "/hostagent.HostAgent/SetSecrets"
 	// HostAgentKillSandboxProcedure is the fully-qualified name of the HostAgent's KillSandbox RPC.
 	HostAgentKillSandboxProcedure = "/hostagent.HostAgent/KillSandbox"
 	// HostAgentCreateVolumeProcedure is the fully-qualified name of the HostAgent's CreateVolume RPC.
@@ -98,6 +100,9 @@ type HostAgentClient interface {
 	// UpdateNetwork changes what a running sandbox may reach. On error the policy
 	// it had holds.
 	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
+	// SetSecrets puts others in the place of all secrets that a sandbox has, in any
+	// state. They are held in memory until its VM ends, and never written down.
+	SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	// CreateVolume makes an empty volume; one that is there stays as it is.
@@ -179,6 +184,12 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("UpdateNetwork")),
 			connect.WithClientOptions(opts...),
 		),
+		setSecrets: connect.NewClient[hostagent.SetSecretsRequest, hostagent.SetSecretsResponse](
+			httpClient,
+			baseURL+HostAgentSetSecretsProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("SetSecrets")),
+			connect.WithClientOptions(opts...),
+		),
 		killSandbox: connect.NewClient[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse](
 			httpClient,
 			baseURL+HostAgentKillSandboxProcedure,
@@ -235,6 +246,7 @@ type hostAgentClient struct {
 	deleteSnapshot  *connect.Client[hostagent.DeleteSnapshotRequest, hostagent.DeleteSnapshotResponse]
 	forkSandbox     *connect.Client[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse]
 	updateNetwork   *connect.Client[hostagent.UpdateNetworkRequest, hostagent.UpdateNetworkResponse]
+	setSecrets      *connect.Client[hostagent.SetSecretsRequest, hostagent.SetSecretsResponse]
 	killSandbox     *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
 	createVolume    *connect.Client[hostagent.CreateVolumeRequest, hostagent.CreateVolumeResponse]
 	deleteVolume    *connect.Client[hostagent.DeleteVolumeRequest, hostagent.DeleteVolumeResponse]
@@ -287,6 +299,11 @@ func (c *hostAgentClient) ForkSandbox(ctx context.Context, req *connect.Request[
 // UpdateNetwork calls hostagent.HostAgent.UpdateNetwork.
 func (c *hostAgentClient) UpdateNetwork(ctx context.Context, req *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error) {
 	return c.updateNetwork.CallUnary(ctx, req)
+}
+
+// SetSecrets calls hostagent.HostAgent.SetSecrets.
+func (c *hostAgentClient) SetSecrets(ctx context.Context, req *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error) {
+	return c.setSecrets.CallUnary(ctx, req)
 }
 
 // KillSandbox calls hostagent.HostAgent.KillSandbox.
@@ -350,6 +367,9 @@ type HostAgentHandler interface {
 	// UpdateNetwork changes what a running sandbox may reach. On error the policy
 	// it had holds.
 	UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error)
+	// SetSecrets puts others in the place of all secrets that a sandbox has, in any
+	// state. They are held in memory until its VM ends, and never written down.
+	SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	// CreateVolume makes an empty volume; one that is there stays as it is.
@@ -427,6 +447,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("UpdateNetwork")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentSetSecretsHandler := connect.NewUnaryHandler(
+		HostAgentSetSecretsProcedure,
+		svc.SetSecrets,
+		connect.WithSchema(hostAgentMethods.ByName("SetSecrets")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentKillSandboxHandler := connect.NewUnaryHandler(
 		HostAgentKillSandboxProcedure,
 		svc.KillSandbox,
@@ -489,6 +515,8 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentForkSandboxHandler.ServeHTTP(w, r)
 		case HostAgentUpdateNetworkProcedure:
 			hostAgentUpdateNetworkHandler.ServeHTTP(w, r)
+		case HostAgentSetSecretsProcedure:
+			hostAgentSetSecretsHandler.ServeHTTP(w, r)
 		case HostAgentKillSandboxProcedure:
 			hostAgentKillSandboxHandler.ServeHTTP(w, r)
 		case HostAgentCreateVolumeProcedure:
@@ -546,6 +574,10 @@ func (UnimplementedHostAgentHandler) ForkSandbox(context.Context, *connect.Reque
 
 func (UnimplementedHostAgentHandler) UpdateNetwork(context.Context, *connect.Request[hostagent.UpdateNetworkRequest]) (*connect.Response[hostagent.UpdateNetworkResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.UpdateNetwork is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.SetSecrets is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {

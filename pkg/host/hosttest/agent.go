@@ -44,6 +44,7 @@ type Agent struct {
 	pauses     map[string]*pb.PauseSandboxRequest
 	identities map[string]*pb.Identity
 	networks   map[string]*pb.NetworkPolicy
+	secrets    map[string]*pb.Secrets
 	snapshots  map[string]string // sandbox by build
 	samples    map[string]*pb.SandboxSamples
 	before     func(ctx context.Context, operation, sandboxID string) error
@@ -64,7 +65,7 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 		RPCSocket: filepath.Join(dir, "rpc.sock"), TrafficSocket: filepath.Join(dir, "traffic.sock"),
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
 		pauses: map[string]*pb.PauseSandboxRequest{}, identities: map[string]*pb.Identity{},
-		networks: map[string]*pb.NetworkPolicy{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
+		networks: map[string]*pb.NetworkPolicy{}, secrets: map[string]*pb.Secrets{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
 		watchers: map[chan *pb.Sandbox]struct{}{},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
@@ -106,7 +107,7 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 
 // Before makes hook run before each operation ("create", "pause", "resume",
 // "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
-// "update network", "samples", "create volume", "delete volume"); an error of its is the operation's.
+// "update network", "set secrets", "samples", "create volume", "delete volume"); an error of its is the operation's.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -154,8 +155,12 @@ func (a *Agent) Put(sandboxID string, state pb.SandboxState) {
 
 // put is called with the mutex held.
 func (a *Agent) put(sandboxID string, state pb.SandboxState) *pb.Sandbox {
+	if state == pb.SandboxState_SANDBOX_STATE_PAUSED || state == pb.SandboxState_SANDBOX_STATE_GONE {
+		delete(a.secrets, sandboxID)
+	}
 	sandbox := &pb.Sandbox{
-		SandboxId: sandboxID, BuildId: BuildID, State: state,
+		SecretsRevision: a.secrets[sandboxID].GetRevision(),
+		SandboxId:       sandboxID, BuildId: BuildID, State: state,
 		VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
 	}
 	a.sandboxes[sandboxID] = sandbox
@@ -223,6 +228,7 @@ func (a *Agent) CreateSandbox(ctx context.Context, request *connect.Request[pb.C
 	a.creations[sandboxID] = request.Msg
 	a.identities[sandboxID] = request.Msg.Identity
 	a.networks[sandboxID] = request.Msg.Network
+	a.secrets[sandboxID] = request.Msg.Secrets
 	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: a.put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)}), nil
 }
 

@@ -26,5 +26,6 @@ func (a *Agent) UpdateNetwork(ctx context.Context, request *connect.Request[pb.U
 		return nil, err
 	}
 	a.networks[request.Msg.SandboxId] = request.Msg.Network
+	a.setSecrets(request.Msg.SandboxId, request.Msg.Secrets)
 	return connect.NewResponse(&pb.UpdateNetworkResponse{}), nil
 }

@@ -81,6 +81,7 @@ func (a *Agent) ForkSandbox(ctx context.Context, request *connect.Request[pb.For
 		}
 		a.mutex.Lock()
 		a.identities[fork.SandboxId] = fork.Identity
+		a.secrets[fork.SandboxId] = a.secrets[request.Msg.SandboxId]
 		response.Results = append(response.Results, &pb.ForkResult{Sandbox: a.put(fork.SandboxId, pb.SandboxState_SANDBOX_STATE_RUNNING)})
 		a.mutex.Unlock()
 	}
