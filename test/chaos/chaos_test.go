@@ -49,7 +49,7 @@ func TestChaos(t *testing.T) {
 	counts, failures := map[string]int{}, make([]error, workers)
 	all := make([]*worker, workers)
 	for number := range workers {
-		w := &worker{agent: a, killer: k, number: number, random: rand.New(rand.NewPCG(seed, uint64(number)+1)), counts: map[string]int{}}
+		w := newWorker(a, k, number, seed)
 		all[number] = w
 		working.Go(func() { failures[number] = w.run(ctx, t.Context()) })
 	}

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,10 +25,7 @@ func TestFullDisk(t *testing.T) {
 	a := startAgent(t, dataDir, "0")
 	showLog(t, dataDir)
 	ctx := t.Context()
-	w := &worker{
-		agent: a, killer: &killer{agent: a, vmms: map[string]int{}}, number: workers,
-		random: rand.New(rand.NewPCG(1, 2)), counts: map[string]int{},
-	}
+	w := newWorker(a, &killer{agent: a, vmms: map[string]int{}}, workers, 1)
 	running, err := w.create(ctx, a.build)
 	require.NoError(t, err)
 	paused, err := w.create(ctx, a.build)

@@ -21,9 +21,18 @@ type worker struct {
 	number int
 	random *rand.Rand
 	made   int
+	// sandboxes and builds are what may be there because of this worker.
+	sandboxes, builds map[string]bool
 
 	mutex  sync.Mutex
 	counts map[string]int
+}
+
+func newWorker(a *agent, k *killer, number int, seed uint64) *worker {
+	return &worker{
+		agent: a, killer: k, number: number, random: rand.New(rand.NewPCG(seed, uint64(number)+1)),
+		sandboxes: map[string]bool{}, builds: map[string]bool{}, counts: map[string]int{},
+	}
 }
 
 func (w *worker) count(what string) {
@@ -38,29 +47,38 @@ func (w *worker) identity(id string) *pb.Identity {
 
 func (w *worker) newID() string {
 	w.made++
-	return fmt.Sprintf("ichaos%02dn%011d", w.number, w.made)
+	id := fmt.Sprintf("ichaos%02dn%011d", w.number, w.made)
+	w.sandboxes[id] = true
+	return id
 }
 
 // run works on one sandbox after the other until ctx ends or something is lost.
-// What it holds then is verified and killed under a context of its own.
-func (w *worker) run(ctx, finish context.Context) error {
-	for ctx.Err() == nil {
-		b, err := w.create(ctx, w.agent.build)
-		if err != nil {
-			return ignoreEnd(ctx, err)
+// What it holds then is verified under a context of its own, and everything is
+// cleared away that it was stopped in the middle of.
+func (w *worker) run(ctx, finish context.Context) (err error) {
+	for ctx.Err() == nil && err == nil {
+		var b *box
+		if b, err = w.create(ctx, w.agent.build); err != nil {
+			err = ignoreEnd(ctx, err)
+			break
 		}
-		err = w.use(ctx, b)
-		if ctx.Err() != nil {
-			err = nil // it was stopped in the middle of something
-		}
+		err = ignoreEnd(ctx, w.use(ctx, b))
 		if err == nil {
 			err = w.verify(finish, b)
 		}
-		if err = errors.Join(err, w.kill(finish, b.id)); err != nil {
-			return err
-		}
+		err = errors.Join(err, w.kill(finish, b.id))
 	}
-	return nil
+	return errors.Join(err, w.clear(finish))
+}
+
+func (w *worker) clear(ctx context.Context) (err error) {
+	for id := range w.sandboxes {
+		err = errors.Join(err, w.kill(ctx, id))
+	}
+	for build := range w.builds {
+		err = errors.Join(err, w.deleteSnapshot(ctx, build))
+	}
+	return err
 }
 
 func ignoreEnd(ctx context.Context, err error) error {
@@ -117,10 +135,11 @@ func (w *worker) create(ctx context.Context, build string) (*box, error) {
 // kill succeeds however often it is asked.
 func (w *worker) kill(ctx context.Context, id string) error {
 	_, err := call(ctx, w.agent.KillSandbox, &pb.KillSandboxRequest{SandboxId: id})
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		return nil
+	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+		return err
 	}
-	return err
+	delete(w.sandboxes, id)
+	return nil
 }
 
 // pause leaves the sandbox paused for the next step to find, if it can.
@@ -138,6 +157,7 @@ func (w *worker) snapshot(ctx context.Context, b *box) error {
 		return err
 	}
 	build := uuid.NewString()
+	w.builds[build] = true
 	if _, err := call(ctx, w.agent.SnapshotSandbox, &pb.SnapshotSandboxRequest{SandboxId: b.id, BuildId: build}); err != nil {
 		if connect.CodeOf(err) == connect.CodeAlreadyExists { // the first answer was lost with the agent
 			return w.deleteSnapshot(ctx, build)
@@ -154,10 +174,11 @@ func (w *worker) snapshot(ctx context.Context, b *box) error {
 
 func (w *worker) deleteSnapshot(ctx context.Context, build string) error {
 	_, err := call(ctx, w.agent.DeleteSnapshot, &pb.DeleteSnapshotRequest{BuildId: build})
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		return nil
+	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
+		return err
 	}
-	return err
+	delete(w.builds, build)
+	return nil
 }
 
 // fork makes two sandboxes that go on from this one.
