@@ -29,7 +29,9 @@ var shared struct {
 	sync.Once
 	before leakcheck.Snapshot
 	wrenn  *installation.Installation
-	err    error
+	// front is what stands before its replicas where there are several.
+	front *front
+	err   error
 }
 
 func TestMain(m *testing.M) {
@@ -70,6 +72,10 @@ func running(t *testing.T) *installation.Installation {
 		if shared.err != nil {
 			return
 		}
+		if shared.front, shared.err = newFront(); shared.err != nil {
+			return
+		}
+		shared.wrenn.Settings = []string{"WRENN_DOMAIN=" + shared.front.domain()}
 		fmt.Fprintf(os.Stderr, "starting Wrenn in %s; the first time on a machine makes the base image, for some minutes\n",
 			shared.wrenn.DataDir)
 		shared.err = shared.wrenn.Up(context.Background())
@@ -120,7 +126,12 @@ func (p *linePrefixer) Write(data []byte) (int, error) {
 // httpClient keeps tests apart: no connection outlives the test that made it.
 func httpClient(t *testing.T) *http.Client {
 	t.Helper()
+	return &http.Client{Transport: httpTransport(t)}
+}
+
+func httpTransport(t *testing.T) *http.Transport {
+	t.Helper()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
+	return transport
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
 const (
@@ -22,9 +24,10 @@ const (
 )
 
 // TestOfficialSDK runs each file of cases in js/src with Node and reports each
-// case as a subtest.
+// case as a subtest. Two replicas of the control plane answer in turns.
 func TestOfficialSDK(t *testing.T) {
 	wrenn := running(t)
+	environment := append(wrenn.Environment(), behindFront(t, wrenn)...)
 	directory := buildSDKCases(t)
 	files, err := filepath.Glob(filepath.Join(sdkSource, "src", "*.test.ts"))
 	require.NoError(t, err)
@@ -33,10 +36,24 @@ func TestOfficialSDK(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".test.ts")
 		t.Run(name, func(t *testing.T) {
 			command := exec.Command("node", "--test-reporter=./dist/reporter.js", filepath.Join("dist", name+".test.js"))
-			command.Dir, command.Env = directory, wrenn.Environment()
+			command.Dir, command.Env = directory, environment
 			runSDKFile(t, command)
 		})
 	}
+}
+
+// behindFront starts a second replica and says how SDKs reach the two.
+func behindFront(t *testing.T, wrenn *installation.Installation) []string {
+	t.Helper()
+	log, err := os.Create(filepath.Join(wrenn.DataDir, "logs", "replica.log"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, log.Close()) })
+	replica, err := wrenn.StartReplica(t.Context(), log)
+	require.NoError(t, err, "its log is %s", log.Name())
+	t.Cleanup(func() { require.NoError(t, replica.Stop()) })
+	shared.front.serve(t, wrenn.Address, replica.Address)
+	t.Cleanup(func() { require.Greater(t, shared.front.requests.Load(), int64(100), "requests that went by turns") })
+	return []string{"E2B_API_URL=" + shared.front.url(), "E2B_SANDBOX_URL=" + shared.front.url(), "E2B_DOMAIN=" + shared.front.domain()}
 }
 
 // buildSDKCases installs the locked packages and compiles the cases, in a

@@ -9,22 +9,14 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
-const (
-	// readyTimeout leaves room for a machine that has no base image yet.
-	readyTimeout = 10 * time.Minute
-	stopTimeout  = 2 * time.Minute
-	pollEvery    = 50 * time.Millisecond
-)
+const stopTimeout = 2 * time.Minute
 
 // Installation is one data directory and, between Up and Down, the processes
 // that serve it.
@@ -42,9 +34,7 @@ type Installation struct {
 	// Output receives what wrenn up prints.
 	Output io.Writer
 
-	command *exec.Cmd
-	exited  chan struct{} // closed when command has ended, after exitErr is set
-	exitErr error
+	child *child
 }
 
 // New makes a data directory and picks a free port; nothing runs yet.
@@ -157,79 +147,28 @@ func (i *Installation) Up(ctx context.Context) error {
 	return nil
 }
 
-// start runs wrenn up as a child that is told to stop when this process dies,
-// whatever it dies of. For the kernel the child's parent is the thread that
-// made it, so one thread is kept for it.
-func (i *Installation) start() error {
+func (i *Installation) start() (err error) {
 	command := exec.Command(i.Binary, "up", "--data-dir", i.DataDir, "--listen", i.Address)
 	command.Env = append(os.Environ(), i.Settings...)
 	command.Stdout, command.Stderr = i.Output, i.Output
-	// A terminal's Ctrl-C must not reach it past this process.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	exited := make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := command.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		i.exitErr = command.Wait()
-		close(exited)
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
-	i.command, i.exited = command, exited
-	return nil
+	i.child, err = startChild(command)
+	return err
 }
 
 func (i *Installation) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
-	for {
-		last := i.ready(ctx)
-		if last == nil {
-			return nil
+	// It tells other commands of itself last.
+	told := filepath.Join(i.DataDir, "run", "instance.json")
+	return i.child.await(ctx, func(ctx context.Context) error {
+		if _, err := os.Stat(told); err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wrenn up is not ready after %s: %w", readyTimeout, last)
-		case <-i.exited:
-			return fmt.Errorf("wrenn up ended before it was ready: %w", i.exitErr)
-		case <-poll.C:
-		}
-	}
-}
-
-// ready checks that wrenn up has told other commands of itself, which it does
-// last, and that its API answers.
-func (i *Installation) ready(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(i.DataDir, "run", "instance.json")); err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, i.URL()+"/health", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("health is %s", response.Status)
-	}
-	return nil
+		return healthy(ctx, i.URL())
+	})
 }
 
 // Down runs wrenn down and waits for wrenn up to end; it kills what does not.
 func (i *Installation) Down(ctx context.Context) error {
-	if i.command == nil {
+	if i.child == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
@@ -239,12 +178,12 @@ func (i *Installation) Down(ctx context.Context) error {
 		err = fmt.Errorf("wrenn down: %w: %s", err, output)
 	}
 	select {
-	case <-i.exited:
+	case <-i.child.exited:
 	case <-ctx.Done():
-		err = errors.Join(err, fmt.Errorf("wrenn up still runs %s after wrenn down", stopTimeout), i.command.Process.Kill())
-		<-i.exited
+		err = errors.Join(err, fmt.Errorf("wrenn up still runs %s after wrenn down", stopTimeout), i.child.command.Process.Kill())
+		<-i.child.exited
 	}
-	i.command = nil
+	i.child = nil
 	return err
 }
 
