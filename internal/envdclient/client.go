@@ -41,6 +41,15 @@ type Init struct {
 	DefaultUser string `json:"defaultUser,omitempty"`
 	// CABundle is what every program of the guest shall trust, in PEM.
 	CABundle string `json:"caBundle,omitempty"`
+	// VolumeMounts are all the host's volumes that the guest shall have; nil leaves
+	// those that it has.
+	VolumeMounts []VolumeMount `json:"volumeMounts,omitzero"`
+}
+
+// VolumeMount is a directory of an NFS server and where the guest sees it.
+type VolumeMount struct {
+	Target string `json:"nfs_target"` // server:/directory
+	Path   string `json:"path"`       // absolute
 }
 
 // Client talks to one guest's envd.

@@ -64,13 +64,10 @@ func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplate
 }
 
 func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
-	if len(request.Msg.VolumeMounts) > 0 {
-		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this host mounts no volumes yet"))
-	}
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
-		Secrets: fromSecrets(request.Msg.Secrets),
+		Secrets: fromSecrets(request.Msg.Secrets), Volumes: fromVolumeMounts(request.Msg.VolumeMounts),
 	})
 	if err != nil {
 		return nil, toConnect(err)

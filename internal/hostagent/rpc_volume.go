@@ -6,6 +6,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
 
 func (s *server) CreateVolume(_ context.Context, request *connect.Request[pb.CreateVolumeRequest]) (*connect.Response[pb.CreateVolumeResponse], error) {
@@ -20,4 +21,12 @@ func (s *server) DeleteVolume(_ context.Context, request *connect.Request[pb.Del
 		return nil, toConnect(err)
 	}
 	return connect.NewResponse(&pb.DeleteVolumeResponse{}), nil
+}
+
+func fromVolumeMounts(mounts []*pb.VolumeMount) []sandbox.VolumeMount {
+	var all []sandbox.VolumeMount
+	for _, mount := range mounts {
+		all = append(all, sandbox.VolumeMount{VolumeID: mount.VolumeId, Path: mount.Path})
+	}
+	return all
 }

@@ -173,6 +173,7 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 		Cgroups:    a.cgroups,
 		DiskLimits: a.diskLimits,
 		Admission:  a.config.Limits.admission(a.storage.Dir, a.config.DataDir),
+		Volumes:    a.volumes,
 		Drain:      func(ctx context.Context, id string) { a.traffic.Drain(ctx, id, envdclient.Port) },
 		Disconnect: a.traffic.CloseSandbox,
 		Log:        a.config.Log,

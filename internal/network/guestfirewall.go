@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/internal/nfs"
 )
 
 const (
@@ -45,6 +46,7 @@ type guestFirewall struct {
 	policy   *egress.Policy
 	hostSide netip.Addr
 	resolver netip.Addr
+	files    bool // volumes are served
 
 	reachable, forbidden *nftables.Set
 }
@@ -203,6 +205,10 @@ func (f *guestFirewall) keepNamespaceClosed() {
 	input := f.chain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
 	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
 	add(f.conn, input, rule(accept(), from(TapDevice), protocolIs(unix.IPPROTO_ICMP)))
+	if f.files {
+		add(f.conn, input, rule(accept(),
+			from(TapDevice), destinationIs(gatewayAddress), protocolIs(unix.IPPROTO_TCP), destinationPort(nfs.Port)))
+	}
 	if f.policy.Inspects() {
 		f.openGateway(input)
 	}

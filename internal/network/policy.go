@@ -55,7 +55,7 @@ func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
 		return err
 	}
 	recount := s.policy == nil || s.policy.Limits().Connections != policy.Limits().Connections
-	firewall := guestFirewall{policy: policy, hostSide: s.hostSide, resolver: s.resolver}
+	firewall := guestFirewall{policy: policy, hostSide: s.hostSide, resolver: s.resolver, files: s.files}
 	if err := firewall.apply(namespace, recount); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type Slot struct {
 	turn    chan struct{}   // held by who reads or writes what follows
 	policy  *egress.Policy  // in force, as far as this process knows
 	gateway *egress.Gateway // nil where the policy needs none
+	files   bool            // volumes are served to the guest
 	closed  bool
 }
 

@@ -24,7 +24,7 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 	if err != nil {
 		return err
 	}
-	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle()}
+	g := &guest{slot: slot, envd: envdclient.New(slot.Address()), token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle(), mounts: s.volumeMounts()}
 	if g.group, err = m.cgroups.Find(s.record.Cgroup); err == nil {
 		g.machine, err = m.driver.Adopt(ctx, s.spec(g), s.memoryPath(), s.record.Process)
 	}
@@ -35,6 +35,10 @@ func (m *Manager) adopt(ctx context.Context, s *sandbox) error {
 	}
 	s.guest = g
 	s.adoptMeter()
+	// Its calls have waited since the last agent ended.
+	if err := m.serveVolumes(ctx, s, g); err != nil {
+		s.logger(m.log).Error("serve the volumes of a sandbox again", "error", err)
+	}
 	m.restorePolicy(ctx, s)
 	s.base, _ = m.build(s.record.BuildID)
 	if s.record.Snapshot != "" {
@@ -110,6 +114,7 @@ func (m *Manager) Leave() {
 	m.tasks.Wait()
 	for _, s := range m.all() {
 		if s.guest != nil {
+			s.guest.stopServing()
 			s.guest.machine.Release()
 			s.guest.group.Release()
 		}

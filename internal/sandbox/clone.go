@@ -108,6 +108,9 @@ func (m *Manager) awaken(ctx context.Context, s *sandbox, c *clone, identity Ide
 	if err := s.applyPolicy(ctx, g.slot); err != nil {
 		return err
 	}
+	if err := m.serveVolumes(ctx, s, g); err != nil {
+		return err
+	}
 	if err := g.machine.Resume(ctx); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type CreateRequest struct {
 	Network egress.Spec
 	// Secrets are what the placeholders in Network stand for.
 	Secrets egress.SecretValues
+	Volumes []VolumeMount
 	// RequestID makes a request that is sent again find what the first one
 	// made; empty means that there is no second one.
 	RequestID string
@@ -33,6 +34,9 @@ func (m *Manager) Create(ctx context.Context, request CreateRequest) (Info, erro
 	}
 	if _, err := egress.Parse(request.Network); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := m.checkVolumes(request.Volumes); err != nil {
+		return Info{}, err
 	}
 	build, err := m.build(request.BuildID)
 	if err != nil {
@@ -58,7 +62,7 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 		cancel: cancel, settled: make(chan struct{}),
 		record: newRecord(base),
 	}
-	s.record.Network, s.record.RequestID = request.Network, request.RequestID
+	s.record.Network, s.record.RequestID, s.record.Volumes = request.Network, request.RequestID, request.Volumes
 	s.secrets.Set(request.Secrets)
 	if err := m.add(s); err != nil {
 		cancel()

@@ -50,7 +50,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 		}
 	}
 	parent.mutex.Lock()
-	buildID, policy := parent.record.BuildID, parent.record.Network
+	buildID, policy, mounts := parent.record.BuildID, parent.record.Network, parent.record.Volumes
 	parent.mutex.Unlock()
 	secrets := parent.secrets.Get()
 	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()), snapshot.TakeTransient)
@@ -64,7 +64,7 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 	group.SetLimit(min(max(runtime.NumCPU(), minForkParallelism), maxForkParallelism))
 	for i, fork := range forks {
 		group.Go(func() error {
-			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Network: policy, Secrets: secrets}
+			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Network: policy, Secrets: secrets, Volumes: mounts}
 			results[i].Info, results[i].Err = m.createFrom(ctx, request, taken)
 			return nil
 		})

@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/nfs"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -21,8 +22,11 @@ type guest struct {
 	envd    *envdclient.Client
 	token   string // what envd was told last
 
-	lifecycleID string // likewise
-	caBundle    string // likewise
+	lifecycleID string                   // likewise
+	caBundle    string                   // likewise
+	mounts      []envdclient.VolumeMount // likewise
+
+	files *nfs.Server // of its volumes; nil without any
 
 	group    *cgroup.Group // that the VM is in
 	question question      // guarded by the sandbox's mutex
@@ -52,6 +56,9 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 			err = errors.Join(err, m.stopGuest(s, g))
 		}
 	}()
+	if err := m.serveVolumes(ctx, s, g); err != nil {
+		return nil, err
+	}
 	if g.group, err = m.cgroups.Create(s.id, m.limits(s)); err != nil {
 		return nil, err
 	}
@@ -66,7 +73,7 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 
 // become gives a guest, just started, its identity.
 func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, currentToken string) error {
-	g.token, g.lifecycleID, g.caBundle = identity.AccessToken, identity.LifecycleID, s.caBundle()
+	g.token, g.lifecycleID, g.caBundle, g.mounts = identity.AccessToken, identity.LifecycleID, s.caBundle(), s.volumeMounts()
 	ctx, cancel := context.WithTimeout(ctx, initTimeout)
 	defer cancel()
 	if err := g.initialise(ctx, identity, currentToken); err != nil {
@@ -84,6 +91,8 @@ func (g *guest) initialise(ctx context.Context, identity Identity, currentToken 
 			LifecycleID: identity.LifecycleID,
 			DefaultUser: defaultUser,
 			CABundle:    g.caBundle,
+
+			VolumeMounts: g.mounts,
 		})
 	})
 }
@@ -118,6 +127,7 @@ func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	}
 	err = errors.Join(err, g.group.Remove(ctx))
 	m.disconnect(s.id)
+	g.stopServing()
 	m.network.Release(g.slot)
 	return errors.Join(err, s.removeFiles())
 }

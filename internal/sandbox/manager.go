@@ -50,6 +50,8 @@ type Config struct {
 	Cgroups    *cgroup.Root
 	DiskLimits cgroup.IOLimits
 	Admission  Admission
+	// Volumes is where the host keeps its volumes.
+	Volumes volumes
 	// Drain waits until the guest agent's clients have all that it told them and
 	// their connections have ended, or ctx ends. It is called when the agent has
 	// sent them away for a pause.
@@ -74,6 +76,7 @@ type Manager struct {
 	cgroups     *cgroup.Root
 	diskLimits  cgroup.IOLimits
 	admission   Admission
+	volumes     volumes
 	starts      reservations
 	creates     creates
 	sampler     *sampler
@@ -97,7 +100,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, cold: config.Cold, network: config.Network, templates: config.Templates,
 		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
 		sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
-		cgroups: config.Cgroups, diskLimits: config.DiskLimits, admission: config.Admission, starts: reservations{reserved: make(map[*size]struct{})},
+		cgroups: config.Cgroups, diskLimits: config.DiskLimits, admission: config.Admission, volumes: config.Volumes, starts: reservations{reserved: make(map[*size]struct{})},
 		left: make(chan struct{}),
 	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {

@@ -25,6 +25,8 @@ type record struct {
 	// Network is what the guest may reach. It can hold secrets that clients wrote
 	// into it, but none that it refers to.
 	Network egress.Spec `json:"network,omitzero"`
+	// Volumes are those that the guest mounts.
+	Volumes []VolumeMount `json:"volumes,omitempty"`
 	// Authority signs for the domains whose requests Network's rules change.
 	Authority []byte `json:"authority,omitempty"`
 	// Snapshot is the name of the sandbox's own snapshot directory; empty

@@ -133,8 +133,8 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	if request.hostService.IsValid() {
 		attempt("hyperloopIP", s.machine.SetHostService(request.hostService))
 	}
-	for _, volume := range request.VolumeMounts {
-		attempt("volumeMounts", s.machine.MountVolume(ctx, volume))
+	if request.VolumeMounts != nil {
+		attempt("volumeMounts", s.machine.MountVolumes(ctx, request.VolumeMounts))
 	}
 	s.settings.Apply(settings.Update{
 		Token: request.AccessToken, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,

@@ -31,7 +31,7 @@ type Machine interface {
 	Reseed() error
 	InstallCertificates(bundle []byte) error
 	SetHostService(address netip.Addr) error
-	MountVolume(ctx context.Context, volume host.Volume) error
+	MountVolumes(ctx context.Context, volumes []host.Volume) error
 	FreezeFilesystem() error
 	ThawFilesystem() error
 	Collapse() (host.Collapsed, error)

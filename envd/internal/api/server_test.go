@@ -70,8 +70,13 @@ func (n *notes) SetHostService(address netip.Addr) error {
 	return n.note("host service " + address.String())
 }
 
-func (n *notes) MountVolume(_ context.Context, volume host.Volume) error {
-	return n.note("mount " + volume.Path)
+func (n *notes) MountVolumes(_ context.Context, volumes []host.Volume) error {
+	for _, volume := range volumes {
+		if err := n.note("mount " + volume.Path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 func (n *notes) FreezeFilesystem() error { return n.note("freeze file system") }
 func (n *notes) ThawFilesystem() error   { return n.note("thaw file system") }

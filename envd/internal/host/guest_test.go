@@ -108,16 +108,16 @@ func TestVolumes_MountOnceWithBoundedOptions(t *testing.T) {
 	said := filepath.Join(directory, "said")
 	program := filepath.Join(directory, "mount")
 	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>"+said+"\n"), 0o755))
-	v := Volumes{program: program, table: filepath.Join(directory, "table")}
+	v := Volumes{program: program, table: filepath.Join(directory, "table"), modules: directory}
 	require.NoError(t, os.WriteFile(v.table, nil, 0o644))
 	volume := Volume{Target: "127.0.0.1:/data", Path: filepath.Join(directory, "a", "b")}
 	require.NoError(t, v.Mount(t.Context(), volume))
 	require.DirExists(t, volume.Path)
 	line, err := os.ReadFile(said)
 	require.NoError(t, err)
-	require.Equal(t, "-i -t nfs4 -o vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,addr=127.0.0.1 -- 127.0.0.1:/data "+volume.Path+"\n", string(line))
+	require.Equal(t, "-i -t nfs -o "+nfsOptions+",addr=127.0.0.1,mountaddr=127.0.0.1 -- 127.0.0.1:/data "+volume.Path+"\n", string(line))
 
-	require.NoError(t, os.WriteFile(v.table, []byte("36 35 98:0 / "+volume.Path+" rw shared:1 - nfs4 127.0.0.1:/data rw\n"), 0o644))
+	require.NoError(t, os.WriteFile(v.table, []byte("36 35 98:0 / "+volume.Path+" rw shared:1 - nfs 127.0.0.1:/data rw\n"), 0o644))
 	require.NoError(t, v.Mount(t.Context(), volume), "mounted already")
 	again, err := os.ReadFile(said)
 	require.NoError(t, err)

@@ -36,7 +36,7 @@ func (m Machine) InstallCertificates(bundle []byte) error { return m.certificate
 // SetHostService tells programs where the host's service is.
 func (m Machine) SetHostService(address netip.Addr) error { return m.names.SetHostService(address) }
 
-// MountVolume makes a directory of the host's appear.
-func (m Machine) MountVolume(ctx context.Context, volume Volume) error {
-	return m.volumes.Mount(ctx, volume)
+// MountVolumes makes these directories of the host's appear, and no others.
+func (m Machine) MountVolumes(ctx context.Context, volumes []Volume) error {
+	return m.volumes.MountAll(ctx, volumes)
 }

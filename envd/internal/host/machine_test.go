@@ -18,13 +18,13 @@ func TestMachine_DoesWhatItsPartsDo(t *testing.T) {
 		root:         mountImage(t),
 		certificates: Certificates{trusted: filepath.Join(directory, "all.crt"), own: filepath.Join(directory, "own.crt")},
 		names:        Names{path: filepath.Join(directory, "hosts")},
-		volumes:      Volumes{program: "/bin/true", table: "/proc/self/mountinfo"},
+		volumes:      Volumes{program: "/bin/true", table: "/proc/self/mountinfo", modules: directory},
 	}
 	require.NoError(t, m.InstallCertificates(authority(t, "one")))
 	require.FileExists(t, filepath.Join(directory, "all.crt"))
 	require.NoError(t, m.SetHostService(netip.MustParseAddr("192.0.2.1")))
 	require.FileExists(t, filepath.Join(directory, "hosts"))
-	require.NoError(t, m.MountVolume(t.Context(), Volume{Target: "127.0.0.1:/x", Path: filepath.Join(directory, "x")}))
+	require.NoError(t, m.MountVolumes(t.Context(), []Volume{{Target: "127.0.0.1:/x", Path: filepath.Join(directory, "x")}}))
 	require.NoError(t, m.FreezeFilesystem())
 	require.NoError(t, m.ThawFilesystem())
 	collapsed, err := m.Collapse()

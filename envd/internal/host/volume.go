@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrBadVolume is returned for a volume that cannot be meant.
@@ -37,19 +41,42 @@ func (v Volume) Check() error {
 }
 
 // Volumes mounts what the host lends. The zero value uses the machine's own
-// mount program and table.
+// mount program, table and modules.
 type Volumes struct {
-	program, table string
+	program, table, modules string
 }
 
-// mountTimeout bounds how long a server may take to answer.
-const mountTimeout = 10 * time.Second
+const (
+	// mountTimeout bounds how long a server may take to answer.
+	mountTimeout = 10 * time.Second
+	// nfsOptions are for a server that takes mounts and calls at one port and knows
+	// no locks. The mount is hard: whoever uses it waits while the host's server is
+	// away, or the guest is paused, and can be killed. What others change is seen
+	// within a second.
+	nfsOptions = "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=2049,nolock,hard,noresvport,nosuid,nodev,actimeo=1,lookupcache=positive"
+)
+
+func (v Volumes) orOwn() Volumes {
+	if v.program == "" {
+		return Volumes{program: "/bin/mount", table: "/proc/self/mountinfo", modules: "/usr/lib/wrenn/modules"}
+	}
+	return v
+}
+
+// MountAll makes these volumes appear and takes away those that the host lent to
+// the sandbox that this guest is a copy of. It goes on when one fails.
+func (v Volumes) MountAll(ctx context.Context, wanted []Volume) error {
+	v = v.orOwn()
+	failures := []error{v.unmountOthers(wanted)}
+	for _, volume := range wanted {
+		failures = append(failures, v.Mount(ctx, volume))
+	}
+	return errors.Join(failures...)
+}
 
 // Mount makes a volume appear. One that is mounted already stays as it is.
 func (v Volumes) Mount(ctx context.Context, volume Volume) error {
-	if v.program == "" {
-		v.program, v.table = "/bin/mount", "/proc/self/mountinfo"
-	}
+	v = v.orOwn()
 	path := filepath.Clean(volume.Path)
 	source, err := v.mountedAt(path)
 	if err != nil {
@@ -65,6 +92,9 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	if err := os.MkdirAll(path, directoryMode); err != nil {
 		return fmt.Errorf("mount %s: %w", path, err)
 	}
+	if err := loadModules(v.modules); err != nil {
+		return fmt.Errorf("mount %s: %w", path, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, mountTimeout)
 	defer cancel()
 	server, _, _ := strings.Cut(volume.Target, ":/")
@@ -72,30 +102,102 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	if err != nil {
 		return fmt.Errorf("mount %s: find %s: %w", path, server, err)
 	}
-	// Soft, so that a server which is gone costs an error and not a process
-	// that nothing can kill.
-	options := fmt.Sprintf("vers=4.2,proto=tcp,soft,timeo=50,retrans=2,nosuid,nodev,addr=%s", addresses[0].Unmap())
-	output, err := exec.CommandContext(ctx, v.program, "-i", "-t", "nfs4", "-o", options, "--", volume.Target, path).CombinedOutput()
+	address := addresses[0].Unmap()
+	options := fmt.Sprintf("%s,addr=%s,mountaddr=%s", nfsOptions, address, address)
+	output, err := exec.CommandContext(ctx, v.program, "-i", "-t", "nfs", "-o", options, "--", volume.Target, path).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mount %s: %w: %s", path, err, strings.TrimSpace(string(output)))
 	}
 	return nil
 }
 
-// mountedAt returns what is mounted at path, empty for nothing.
-// Source: proc_pid_mountinfo(5).
-func (v Volumes) mountedAt(path string) (source string, err error) {
+// loadModules loads the kernel's drivers in the order that a file names. Those
+// that are loaded stay; a kernel that has them built in comes without the file.
+func loadModules(directory string) error {
+	order, err := os.ReadFile(filepath.Join(directory, "order"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load drivers: %w", err)
+	}
+	for name := range strings.FieldsSeq(string(order)) {
+		if err := loadModule(filepath.Join(directory, filepath.Base(name))); err != nil {
+			return fmt.Errorf("load driver %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func loadModule(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return nil
+}
+
+// mounted is a line of the table of mounts. Source: proc_pid_mountinfo(5).
+type mounted struct{ path, kind, source string }
+
+func (v Volumes) mounts() ([]mounted, error) {
 	content, err := os.ReadFile(v.table)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	var all []mounted
 	const pathField, fieldsNeeded = 4, 5
 	for line := range strings.Lines(string(content)) {
 		place, device, found := strings.Cut(line, " - ")
 		fields, origin := strings.Fields(place), strings.Fields(device)
-		if found && len(fields) >= fieldsNeeded && len(origin) > 1 && fields[pathField] == path {
-			source = origin[1] // the last mount hides the ones before
+		if found && len(fields) >= fieldsNeeded && len(origin) > 1 {
+			all = append(all, mounted{fields[pathField], origin[0], origin[1]})
 		}
 	}
-	return source, nil
+	return all, nil
+}
+
+// mountedAt returns what is mounted at path, empty for nothing.
+func (v Volumes) mountedAt(path string) (source string, err error) {
+	all, err := v.mounts()
+	for _, mount := range all {
+		if mount.path == path {
+			source = mount.source // the last mount hides the ones before
+		}
+	}
+	return source, err
+}
+
+// unmountOthers takes away the host's volumes that are not wanted. Their server
+// may not be there any more, so nobody asks it.
+func (v Volumes) unmountOthers(wanted []Volume) error {
+	all, err := v.mounts()
+	if err != nil {
+		return fmt.Errorf("look for volumes: %w", err)
+	}
+	var failures []error
+	for _, mount := range slices.Backward(all) {
+		isWanted := slices.ContainsFunc(wanted, func(volume Volume) bool {
+			return volume.Target == mount.source && filepath.Clean(volume.Path) == mount.path
+		})
+		if mount.kind != "nfs" || !ofHost(mount.source) || isWanted {
+			continue
+		}
+		if err := unix.Unmount(mount.path, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
+			failures = append(failures, fmt.Errorf("unmount %s: %w", mount.path, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// ofHost tells the host's volumes from what the guest's user has mounted: only
+// the host has a link-local address.
+func ofHost(source string) bool {
+	server, _, _ := strings.Cut(source, ":/")
+	address, err := netip.ParseAddr(server)
+	return err == nil && address.IsLinkLocalUnicast()
 }

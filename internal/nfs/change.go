@@ -1,0 +1,265 @@
+package nfs
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// target is a place where a call makes something: a directory that the caller may
+// change and a name.
+func (s *Server) target(c *call) (*node, string, error) {
+	directory, name, err := s.place(c)
+	if err != nil {
+		return nil, "", err
+	}
+	if err = checkName(name); err == nil {
+		err = directory.mayChange(c.caller)
+	}
+	if err == nil {
+		err = directory.export.room(0)
+	}
+	if err != nil {
+		directory.close()
+		return nil, "", err
+	}
+	return directory, name, nil
+}
+
+// made finishes what was made: it belongs to the caller, and gets what else is
+// wished for.
+func (s *Server) made(c *call, w *writer, directory *node, name string, wanted wish) error {
+	n, err := directory.child(name)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if err := unix.Fchownat(n.path, "", int(c.caller.uid), int(c.caller.gid), unix.AT_EMPTY_PATH); err != nil {
+		return err
+	}
+	if err := n.look(); err != nil {
+		return err
+	}
+	if wanted.check(n, c.caller) != nil {
+		wanted.uid, wanted.gid = nil, nil // to somebody else it cannot be given
+	}
+	if err := wanted.apply(n); err != nil {
+		return err
+	}
+	return s.show(w, directory, n)
+}
+
+// show answers with what a call has made in a directory.
+func (s *Server) show(w *writer, directory, n *node) error {
+	handle, err := n.export.handleOf(n.path)
+	if err != nil {
+		return err
+	}
+	if err := n.look(); err != nil {
+		return err
+	}
+	w.bool(true)
+	w.opaque(handle)
+	w.after(n)
+	w.changed(directory)
+	return nil
+}
+
+// How a file is created that may be there already.
+const (
+	createUnchecked = 0
+	createExclusive = 2
+)
+
+func create(s *Server, c *call, w *writer) error {
+	directory, name, err := s.place(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	var wanted wish
+	how := c.arguments.uint32()
+	if how == createExclusive {
+		verifier := c.arguments.uint64()
+		wanted = markedWith(verifier)
+	} else {
+		wanted = c.arguments.wish()
+	}
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	there, err := directory.child(name)
+	if err == nil {
+		defer there.close()
+		return s.createAgain(c, w, directory, there, how, wanted)
+	}
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	if err := errors.Join(directory.mayChange(c.caller), directory.export.room(0)); err != nil {
+		return err
+	}
+	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	file, err := unix.Openat(directory.path, name, flags, 0o600)
+	if err != nil {
+		return err
+	}
+	_ = unix.Close(file)
+	return s.made(c, w, directory, name, wanted)
+}
+
+// markedWith keeps a creation's verifier in the times of the file, which the
+// client sets next: who asks again finds that it was him.
+func markedWith(verifier uint64) wish {
+	words := binary.BigEndian.AppendUint64(nil, verifier)
+	const positive = 1<<31 - 1
+	atime, mtime := binary.BigEndian.Uint32(words)&positive, binary.BigEndian.Uint32(words[4:])&positive
+	return wish{atime: unix.Timespec{Sec: int64(atime)}, mtime: unix.Timespec{Sec: int64(mtime)}}
+}
+
+// createAgain answers for a file that is there already.
+func (s *Server) createAgain(c *call, w *writer, directory, there *node, how uint32, wanted wish) error {
+	switch {
+	case how == createExclusive && there.stat.Atim.Sec == wanted.atime.Sec && there.stat.Mtim.Sec == wanted.mtime.Sec:
+		return s.show(w, directory, there)
+	case how != createUnchecked || there.kind() != unix.S_IFREG:
+		return statusExists
+	}
+	if wanted.size != nil {
+		resized := wish{size: wanted.size, atime: omitted, mtime: omitted}
+		if err := resized.check(there, c.caller); err != nil {
+			return err
+		}
+		if err := resized.apply(there); err != nil {
+			return err
+		}
+	}
+	return s.show(w, directory, there)
+}
+
+var omitted = unix.Timespec{Nsec: unix.UTIME_OMIT}
+
+func makeDirectory(s *Server, c *call, w *writer) error {
+	directory, name, err := s.target(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	wanted := c.arguments.wish()
+	wanted.size = nil
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	if err := unix.Mkdirat(directory.path, name, 0o700); err != nil {
+		return err
+	}
+	return s.made(c, w, directory, name, wanted)
+}
+
+// makeLink is SYMLINK. Where it leads is the client's own affair: nobody here
+// follows it.
+func makeLink(s *Server, c *call, w *writer) error {
+	directory, name, err := s.target(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	wanted := c.arguments.wish()
+	wanted.size = nil
+	target := string(c.arguments.opaque(unix.PathMax - 1))
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	if err := unix.Symlinkat(target, directory.path, name); err != nil {
+		return err
+	}
+	return s.made(c, w, directory, name, wanted)
+}
+
+func makeNode(*Server, *call, *writer) error { return statusPermission }
+
+func removeFile(s *Server, c *call, w *writer) error { return s.remove(c, w, 0) }
+
+func removeDirectory(s *Server, c *call, w *writer) error { return s.remove(c, w, unix.AT_REMOVEDIR) }
+
+func (s *Server) remove(c *call, w *writer, flags int) error {
+	directory, name, err := s.place(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if err := directory.mayRemove(c.caller, name); err != nil {
+		return err
+	}
+	if err := unix.Unlinkat(directory.path, name, flags); err != nil {
+		return err
+	}
+	w.changed(directory)
+	return nil
+}
+
+func rename(s *Server, c *call, w *writer) error {
+	from, oldName, err := s.place(c)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	to, newName, err := s.place(c)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	if from.export != to.export {
+		return statusOtherDevice
+	}
+	if err := errors.Join(checkName(oldName), checkName(newName)); err != nil {
+		return err
+	}
+	if err := from.mayRemove(c.caller, oldName); err != nil {
+		return err
+	}
+	if err := to.mayRemove(c.caller, newName); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	if err := unix.Renameat(from.path, oldName, to.path, newName); err != nil {
+		return err
+	}
+	w.changed(from)
+	w.changed(to)
+	return nil
+}
+
+func link(s *Server, c *call, w *writer) error {
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	directory, name, err := s.target(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	if n.export != directory.export {
+		return statusOtherDevice
+	}
+	if n.kind() == unix.S_IFDIR {
+		return statusInvalid
+	}
+	if err := unix.Linkat(n.path, "", directory.path, name, unix.AT_EMPTY_PATH); err != nil {
+		return err
+	}
+	if err := n.look(); err != nil {
+		return err
+	}
+	w.after(n)
+	w.changed(directory)
+	return nil
+}

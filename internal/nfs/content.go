@@ -1,0 +1,117 @@
+package nfs
+
+import (
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+func read(s *Server, c *call, w *writer) error {
+	handle := c.arguments.opaque(maxHandle)
+	offset, count := c.arguments.uint64(), min(c.arguments.uint32(), maxTransfer)
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	n, err := s.find(handle)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	// The owner has perhaps opened it before its mode was changed; and a program
+	// that may be run must be read for that.
+	if !n.owns(c.caller) && !n.allows(c.caller, mayRead) && !n.allows(c.caller, mayEnter) {
+		return statusAccess
+	}
+	file, err := n.openFile(unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(file)
+	content := make([]byte, count)
+	length := 0
+	if offset <= math.MaxInt64-maxTransfer {
+		if length, err = unix.Pread(file, content, int64(offset)); err != nil {
+			return err
+		}
+	}
+	w.after(n)
+	w.uint32(uint32(length))
+	w.bool(length < int(count) || offset+uint64(length) >= uint64(n.stat.Size))
+	w.opaque(content[:length])
+	return nil
+}
+
+// How durable a client wants a write to be, or was told that it is.
+const (
+	unstable   = 0
+	fileSynced = 2
+)
+
+func write(s *Server, c *call, w *writer) error {
+	handle := c.arguments.opaque(maxHandle)
+	offset, _, stable := c.arguments.uint64(), c.arguments.uint32(), c.arguments.uint32()
+	content := c.arguments.opaque(maxTransfer)
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	n, err := s.find(handle)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if !n.owns(c.caller) && !n.allows(c.caller, mayWrite) {
+		return statusAccess
+	}
+	if offset > math.MaxInt64-maxTransfer {
+		return statusTooLarge
+	}
+	if err := n.export.room(int64(len(content))); err != nil {
+		return err
+	}
+	file, err := n.openFile(unix.O_WRONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(file)
+	length, err := unix.Pwrite(file, content, int64(offset))
+	if err != nil {
+		return err
+	}
+	if stable != unstable {
+		if err := unix.Fdatasync(file); err != nil {
+			return err
+		}
+		stable = fileSynced
+	}
+	w.changed(n)
+	w.uint32(uint32(length))
+	w.uint32(stable)
+	w.buffer = append(w.buffer, s.verifier[:]...)
+	return nil
+}
+
+func (e *Export) room(bytes int64) error {
+	if e.Room == nil {
+		return nil
+	}
+	return e.Room(bytes)
+}
+
+func commit(s *Server, c *call, w *writer) error {
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	file, err := n.openFile(unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(file)
+	if err := unix.Fdatasync(file); err != nil {
+		return err
+	}
+	w.changed(n)
+	w.buffer = append(w.buffer, s.verifier[:]...)
+	return nil
+}

@@ -1,0 +1,186 @@
+package nfs
+
+import "golang.org/x/sys/unix"
+
+// node reads a handle and opens what it names.
+func (s *Server) node(c *call) (*node, error) {
+	handle := c.arguments.opaque(maxHandle)
+	if c.arguments.bad {
+		return nil, statusInvalid
+	}
+	return s.find(handle)
+}
+
+// place reads a directory's handle and a name in it.
+func (s *Server) place(c *call) (*node, string, error) {
+	handle, name := c.arguments.opaque(maxHandle), string(c.arguments.opaque(maxMountPath))
+	if c.arguments.bad {
+		return nil, "", statusInvalid
+	}
+	directory, err := s.find(handle)
+	return directory, name, err
+}
+
+func getAttributes(s *Server, c *call, w *writer) error {
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	w.attributes(n)
+	return nil
+}
+
+func setAttributes(s *Server, c *call, w *writer) error {
+	handle := c.arguments.opaque(maxHandle)
+	wanted := c.arguments.wish()
+	guarded := c.arguments.bool()
+	var seconds, nanoseconds uint32
+	if guarded {
+		seconds, nanoseconds = c.arguments.uint32(), c.arguments.uint32()
+	}
+	if c.arguments.bad {
+		return statusInvalid
+	}
+	n, err := s.find(handle)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if guarded && (seconds != uint32(n.stat.Ctim.Sec) || nanoseconds != uint32(n.stat.Ctim.Nsec)) {
+		return statusNotSynchronous
+	}
+	if err := wanted.check(n, c.caller); err != nil {
+		return err
+	}
+	if err := wanted.apply(n); err != nil {
+		return err
+	}
+	w.changed(n)
+	return nil
+}
+
+func lookUp(s *Server, c *call, w *writer) error {
+	directory, name, err := s.place(c)
+	if err != nil {
+		return err
+	}
+	defer directory.close()
+	if !directory.allows(c.caller, mayEnter) {
+		return statusAccess
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	found, err := directory.child(name)
+	if err != nil {
+		return err
+	}
+	defer found.close()
+	handle, err := found.export.handleOf(found.path)
+	if err != nil {
+		return err
+	}
+	w.opaque(handle)
+	w.after(found)
+	w.after(directory)
+	return nil
+}
+
+// access says what a caller may do, in NFS's bits.
+func access(s *Server, c *call, w *writer) error {
+	const mayRead3, mayLookUp, mayModify, mayExtend, mayDelete, mayExecute = 1, 2, 4, 8, 16, 32
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	wanted, granted := c.arguments.uint32(), uint32(0)
+	if n.allows(c.caller, mayRead) {
+		granted |= mayRead3
+	}
+	if n.allows(c.caller, mayWrite) {
+		granted |= mayModify | mayExtend | mayDelete
+	}
+	if n.allows(c.caller, mayEnter) {
+		granted |= mayLookUp | mayExecute
+	}
+	w.after(n)
+	w.uint32(wanted & granted)
+	return nil
+}
+
+func readLink(s *Server, c *call, w *writer) error {
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if n.kind() != unix.S_IFLNK {
+		return statusInvalid
+	}
+	target := make([]byte, unix.PathMax)
+	length, err := unix.Readlinkat(n.path, "", target)
+	if err != nil {
+		return err
+	}
+	w.after(n)
+	w.opaque(target[:length])
+	return nil
+}
+
+// fileSystemState is FSSTAT: how much room there is.
+func fileSystemState(s *Server, c *call, w *writer) error {
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	var stat unix.Statfs_t
+	if err := unix.Fstatfs(int(n.export.root.Fd()), &stat); err != nil {
+		return err
+	}
+	w.after(n)
+	block := uint64(stat.Bsize)
+	for _, amount := range []uint64{stat.Blocks * block, stat.Bfree * block, stat.Bavail * block, stat.Files, stat.Ffree, stat.Ffree} {
+		w.uint64(amount)
+	}
+	w.uint32(0)
+	return nil
+}
+
+// fileSystemInfo is FSINFO: how a client should ask.
+func fileSystemInfo(s *Server, c *call, w *writer) error {
+	const multiple, directoryBytes, hasLinks, hasSymlinks, isHomogeneous, setsTimes = 4096, 64 << 10, 1, 2, 8, 16
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	w.after(n)
+	for _, size := range []uint32{maxTransfer, maxTransfer, multiple, maxTransfer, maxTransfer, multiple, directoryBytes} {
+		w.uint32(size)
+	}
+	w.uint64(1<<63 - 1)
+	w.uint64(1) // times are exact to the nanosecond
+	w.uint32(hasLinks | hasSymlinks | isHomogeneous | setsTimes)
+	return nil
+}
+
+// pathInfo is PATHCONF.
+func pathInfo(s *Server, c *call, w *writer) error {
+	const maxLinks = 32000
+	n, err := s.node(c)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	w.after(n)
+	w.uint32(maxLinks)
+	w.uint32(maxName)
+	w.bool(true)  // longer names are refused
+	w.bool(true)  // only root gives files away
+	w.bool(false) // case counts
+	w.bool(true)  // and is kept
+	return nil
+}

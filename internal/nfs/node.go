@@ -1,0 +1,142 @@
+package nfs
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// node is a file, directory or link of an export while a call works on it.
+type node struct {
+	export *Export
+	handle unix.FileHandle
+	path   int // an O_PATH descriptor
+	stat   unix.Stat_t
+}
+
+func (n *node) close() { _ = unix.Close(n.path) }
+
+// look reads the node's attributes.
+func (n *node) look() error {
+	return unix.Fstatat(n.path, "", &n.stat, unix.AT_EMPTY_PATH)
+}
+
+func (n *node) kind() uint32 { return n.stat.Mode & unix.S_IFMT }
+
+// reopen opens the node by its handle. Only what is a regular file or a directory
+// is opened with any flags but O_PATH: nothing else can be in an export but links,
+// and opening something else could do anything.
+func (n *node) reopen(flags int) (int, error) {
+	file, err := unix.OpenByHandleAt(int(n.export.root.Fd()), n.handle, flags|unix.O_CLOEXEC)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+		return -1, statusStale
+	}
+	return file, err
+}
+
+// openFile opens the content of a regular file.
+func (n *node) openFile(flags int) (int, error) {
+	switch n.kind() {
+	case unix.S_IFREG:
+		return n.reopen(flags | unix.O_NOFOLLOW | unix.O_NONBLOCK)
+	case unix.S_IFDIR:
+		return -1, statusIsDirectory
+	default:
+		return -1, statusInvalid
+	}
+}
+
+func (n *node) openDirectory() (int, error) {
+	if n.kind() != unix.S_IFDIR {
+		return -1, statusNotDirectory
+	}
+	return n.reopen(unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW)
+}
+
+// child opens what has a name in a directory, links themselves included.
+func (n *node) child(name string) (*node, error) {
+	if n.kind() != unix.S_IFDIR {
+		return nil, statusNotDirectory
+	}
+	path, err := unix.Openat(n.path, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	c := &node{export: n.export, path: path}
+	if c.handle, _, err = unix.NameToHandleAt(path, "", unix.AT_EMPTY_PATH); err == nil {
+		err = c.look()
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// maxName is the longest name of a Linux file system.
+const maxName = 255
+
+// checkName lets names pass that stay in their directory.
+func checkName(name string) error {
+	switch {
+	case len(name) > maxName:
+		return statusNameTooLong
+	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
+		return statusInvalid
+	default:
+		return nil
+	}
+}
+
+// Permissions, as in the mode of a file.
+const (
+	mayRead  = 4
+	mayWrite = 2
+	mayEnter = 1
+)
+
+// allows says whether a caller has a permission, as a local kernel would.
+func (n *node) allows(who caller, wanted uint32) bool {
+	switch {
+	case who.uid == 0:
+		return wanted != mayEnter || n.kind() == unix.S_IFDIR || n.stat.Mode&0o111 != 0
+	case who.uid == n.stat.Uid:
+		return n.stat.Mode>>6&wanted == wanted
+	case who.in(n.stat.Gid):
+		return n.stat.Mode>>3&wanted == wanted
+	default:
+		return n.stat.Mode&wanted == wanted
+	}
+}
+
+func (n *node) owns(who caller) bool { return who.uid == 0 || who.uid == n.stat.Uid }
+
+// mayChange says whether a caller may make, rename and remove what is in a
+// directory.
+func (n *node) mayChange(who caller) error {
+	if n.kind() != unix.S_IFDIR {
+		return statusNotDirectory
+	}
+	if !n.allows(who, mayWrite|mayEnter) {
+		return statusAccess
+	}
+	return nil
+}
+
+// mayRemove is mayChange for a name that is there, which a sticky directory keeps
+// for its owner.
+func (n *node) mayRemove(who caller, name string) error {
+	if err := n.mayChange(who); err != nil || n.stat.Mode&unix.S_ISVTX == 0 || n.owns(who) {
+		return err
+	}
+	c, err := n.child(name)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if !c.owns(who) {
+		return statusPermission
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+// Package nfs serves directories to a guest's kernel by NFS, version 3 (RFC 1813),
+// over TCP. It is made for a client that is trusted in nothing: whatever it sends,
+// it reaches its exports, takes a bounded part of the host's memory, and cannot end
+// the process. What it is told survives pauses of the client and restarts of the
+// server.
+//
+// Mounting (RFC 1813, appendix I) is answered on the same port. There are no locks
+// (clients mount with nolock), devices, sockets or pipes, and no setuid bits.
+package nfs
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+)
+
+// Port is where NFS is served.
+const Port = 2049
+
+const (
+	// maxTransfer is how many bytes one call reads or writes at most.
+	maxTransfer = 256 << 10
+	// maxMessage is more than any call has.
+	maxMessage = maxTransfer + 4<<10
+	// maxConnections is how many connections a client has at most.
+	maxConnections = 4
+	// parallelism is how many calls of a connection are worked on at once.
+	parallelism = 8
+)
+
+// Server serves exports to one client until it is closed.
+type Server struct {
+	byName   map[string]*Export
+	byNumber map[[exportSize]byte]*Export
+	// verifier tells clients that the server has begun anew, and what it had not
+	// yet on disk may be lost.
+	verifier [8]byte
+	log      *slog.Logger
+	listener net.Listener
+
+	mutex       sync.Mutex
+	closed      bool
+	connections map[net.Conn]struct{}
+	serving     sync.WaitGroup
+}
+
+// Serve begins to serve exports, each under its name, and returns. The server
+// closes the listener.
+func Serve(listener net.Listener, exports []Export, log *slog.Logger) (*Server, error) {
+	s := &Server{
+		byName: map[string]*Export{}, byNumber: map[[exportSize]byte]*Export{},
+		log: log, listener: listener, connections: map[net.Conn]struct{}{},
+	}
+	_, _ = rand.Read(s.verifier[:]) // never fails
+	for _, export := range exports {
+		if _, twice := s.byName[export.Name]; twice {
+			continue
+		}
+		opened := &export
+		if err := opened.open(); err != nil {
+			s.closeExports()
+			return nil, errors.Join(err, listener.Close())
+		}
+		s.byName[opened.Name], s.byNumber[opened.number] = opened, opened
+	}
+	s.serving.Go(s.accept)
+	return s, nil
+}
+
+// Close ends every connection and waits for the calls under way.
+func (s *Server) Close() {
+	s.mutex.Lock()
+	s.closed = true
+	_ = s.listener.Close()
+	for conn := range s.connections {
+		_ = conn.Close()
+	}
+	s.mutex.Unlock()
+	s.serving.Wait()
+	s.closeExports()
+}
+
+func (s *Server) closeExports() {
+	for _, export := range s.byName {
+		_ = export.root.Close()
+	}
+}
+
+func (s *Server) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				s.log.Error("accept a connection for volumes", "error", err)
+			}
+			return
+		}
+		if !s.keep(conn) {
+			_ = conn.Close()
+			continue
+		}
+		s.serving.Go(func() {
+			defer s.drop(conn)
+			s.serve(conn)
+		})
+	}
+}
+
+// keep counts a connection in, unless there are enough.
+func (s *Server) keep(conn net.Conn) bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.closed || len(s.connections) >= maxConnections {
+		return false
+	}
+	s.connections[conn] = struct{}{}
+	return true
+}
+
+func (s *Server) drop(conn net.Conn) {
+	_ = conn.Close()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.connections, conn)
+}
+
+// serve answers a connection's calls, in whatever order they are done.
+func (s *Server) serve(conn net.Conn) {
+	incoming := bufio.NewReaderSize(conn, 64<<10)
+	turns := make(chan struct{}, parallelism)
+	var writing sync.Mutex
+	var working sync.WaitGroup
+	defer working.Wait()
+	for {
+		message, err := readRecord(incoming)
+		if err != nil {
+			return
+		}
+		turns <- struct{}{}
+		working.Go(func() {
+			defer func() { <-turns }()
+			answer := s.answer(message)
+			if answer == nil {
+				_ = conn.Close()
+				return
+			}
+			writing.Lock()
+			defer writing.Unlock()
+			if err := writeRecord(conn, answer); err != nil {
+				_ = conn.Close()
+			}
+		})
+	}
+}
+
+var errTooLong = errors.New("message is too long")
+
+const lastFragment = 1 << 31
+
+// readRecord reads one message (RFC 5531, section 11).
+func readRecord(from io.Reader) ([]byte, error) {
+	var message []byte
+	for {
+		var header [4]byte
+		if _, err := io.ReadFull(from, header[:]); err != nil {
+			return nil, err
+		}
+		mark := binary.BigEndian.Uint32(header[:])
+		length := int(mark &^ lastFragment)
+		if length > maxMessage-len(message) || length == 0 && mark&lastFragment == 0 {
+			return nil, errTooLong
+		}
+		message = append(message, make([]byte, length)...)
+		if _, err := io.ReadFull(from, message[len(message)-length:]); err != nil {
+			return nil, err
+		}
+		if mark&lastFragment != 0 {
+			return message, nil
+		}
+	}
+}
+
+func writeRecord(to io.Writer, answer *writer) error {
+	header := binary.BigEndian.AppendUint32(nil, lastFragment|uint32(len(answer.buffer)))
+	buffers := net.Buffers{header, answer.buffer}
+	_, err := buffers.WriteTo(to)
+	return err
+}
