@@ -258,7 +258,11 @@ func translate(doing string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, context.Canceled)
 	}
-	if known, ok := faults[connect.CodeOf(err)]; ok {
+	code := connect.CodeOf(err)
+	if code == connect.CodeCanceled && !connect.IsWireError(err) {
+		code = connect.CodeUnavailable // so connect calls a connection that the host's end reset
+	}
+	if known, ok := faults[code]; ok {
 		return fault.Wrap(known.code, fmt.Errorf("%s: %w", doing, err), "%s", known.message)
 	}
 	return fmt.Errorf("%s: %w", doing, err)

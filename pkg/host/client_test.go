@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"path/filepath"
 	"testing"
@@ -36,6 +37,7 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 		connect.CodeUnavailable:        fault.Unavailable,
 		connect.CodeAborted:            fault.Unavailable,
 		connect.CodeDeadlineExceeded:   fault.Timeout,
+		connect.CodeCanceled:           fault.Conflict,
 		connect.CodeInternal:           fault.Internal,
 		connect.CodeInvalidArgument:    fault.Internal,
 	} {
@@ -50,6 +52,31 @@ func TestClient_FindsNobodyBehindASocket(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, filepath.Join(t.TempDir(), "nobody.sock"))
 	_, err := client.Info(t.Context())
+	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+}
+
+func TestClient_TakesAHostThatDiesInTheMiddleOfACallForAway(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "dying.sock")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // the rest, unread, makes it a reset
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		listener.Close()
+		<-ended
+	})
+	err = newClient(t, socket).PauseSandbox(t.Context(), "isandbox", false)
 	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
 }
 
