@@ -138,7 +138,7 @@ func (w *worker) remember(ctx context.Context, b *box, boot string, deaths int) 
 	value := fmt.Sprintf("memory-%d", w.random.Int64())
 	b.boot = "" // until it is known which value is there
 	output, err := w.shell(ctx, b, fmt.Sprintf(
-		"pgrep -f http.server >/dev/null || (cd /tmp && nohup python3 -m http.server %d --bind 127.0.0.1 >/dev/null 2>&1 &); echo %s > /dev/shm/memory; cat %s",
+		"ss -Hltn src 127.0.0.1:%[1]d | grep -q . || (cd /tmp && nohup python3 -m http.server %[1]d --bind 127.0.0.1 >/dev/null 2>&1 &); echo %[2]s > /dev/shm/memory; cat %[3]s",
 		serverPort, value, bootID))
 	if err != nil {
 		return err

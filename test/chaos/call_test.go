@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -53,6 +54,7 @@ func call[Request, Response any](
 			return response.Msg, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case errors.Is(err, syscall.ECONNRESET) && time.Now().Before(away): // the agent was killed; connect calls it canceled
 		case !errors.As(err, &refused) || refused.Message() == "" || hung || !expected[refused.Code()]:
 			return nil, &uncleanError{err}
 		case refused.Code() != connect.CodeUnavailable:
