@@ -64,7 +64,7 @@ func TestVolumes(t *testing.T) {
 	t.Run("what one sandbox writes another reads, and clients too", func(t *testing.T) {
 		a.createWith(t, first, a.build, mount)
 		a.createWith(t, second, a.build, mount)
-		require.Equal(t, "", a.run(t, first, "echo hello > /mnt/shared/greeting"))
+		require.Empty(t, a.run(t, first, "echo hello > /mnt/shared/greeting"))
 		a.eventually(t, second, "cat /mnt/shared/greeting", "hello")
 		status, body := a.content(t, http.MethodGet, "file", "/greeting", "")
 		require.Equal(t, "200 hello\n", strconv.Itoa(status)+" "+body)

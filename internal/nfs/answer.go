@@ -26,12 +26,11 @@ type procedure struct {
 }
 
 // Without attributes, as a client is told of what could not be done.
-func nothing(*writer)                    {}
-func noAttributes(w *writer)             { w.uint32(0) }
-func noChange(w *writer)                 { w.uint64(0) }
-func noChanges(w *writer)                { w.uint64(0); w.uint64(0) }
-func noLinkChange(w *writer)             { w.uint32(0); w.uint64(0) }
-func null(*Server, *call, *writer) error { return nil }
+func nothing(*writer)        {}
+func noAttributes(w *writer) { w.uint32(0) }
+func noChange(w *writer)     { w.uint64(0) }
+func noChanges(w *writer)    { w.uint64(0); w.uint64(0) }
+func noLinkChange(w *writer) { w.uint32(0); w.uint64(0) }
 
 // procedures are NFS's, by their numbers.
 var procedures = map[uint32]procedure{
@@ -97,13 +96,13 @@ func (s *Server) answerFile(c *call) *writer {
 	}
 	w := answerTo(c.id, acceptSuccess)
 	begin := len(w.buffer)
-	w.uint32(uint32(statusOK))
+	w.uint32(uint32(errNone))
 	err := procedure.run(s, c, w)
 	if c.arguments.bad {
 		return answerTo(c.id, garbageArguments)
 	}
 	if err != nil {
-		if statusOf(err) == statusIO {
+		if statusOf(err) == errIO {
 			s.log.Warn("a call of a volume's client failed", "procedure", c.procedure, "error", err)
 		}
 		w.buffer = w.buffer[:begin]
@@ -133,9 +132,9 @@ func (s *Server) answerMount(c *call) *writer {
 
 func (s *Server) mount(w *writer, name string) {
 	begin := len(w.buffer)
-	w.uint32(uint32(statusOK))
+	w.uint32(uint32(errNone))
 	export, known := s.byName[trimSlash(name)]
-	err := error(statusNotFound)
+	err := error(errNotFound)
 	if known {
 		var handle []byte
 		if handle, err = export.handleOf(int(export.root.Fd())); err == nil {

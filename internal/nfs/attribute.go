@@ -109,17 +109,17 @@ func (w wish) check(n *node, who caller) error {
 	ownTimes := w.atime.Nsec == unix.UTIME_NOW || w.mtime.Nsec == unix.UTIME_NOW
 	switch {
 	case w.uid != nil && *w.uid != n.stat.Uid && who.uid != 0:
-		return statusPermission
+		return errPermission
 	case w.gid != nil && *w.gid != n.stat.Gid && who.uid != 0 && !(n.owns(who) && who.in(*w.gid)):
-		return statusPermission
+		return errPermission
 	case w.mode != nil && !n.owns(who):
-		return statusPermission
+		return errPermission
 	case w.setsTimes() && !n.owns(who) && !(ownTimes && n.allows(who, mayWrite)):
-		return statusPermission
+		return errPermission
 	case w.size != nil && !n.owns(who) && !n.allows(who, mayWrite):
-		return statusAccess
+		return errAccess
 	case w.size != nil && int64(*w.size) < 0:
-		return statusTooLarge
+		return errTooLarge
 	default:
 		return nil
 	}
@@ -133,7 +133,7 @@ func (w wish) apply(n *node) error {
 			return err
 		}
 		err = unix.Ftruncate(file, int64(*w.size))
-		_ = unix.Close(file)
+		release(file)
 		if err != nil {
 			return err
 		}
@@ -170,6 +170,6 @@ func (n *node) chmod(mode uint32) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
+	defer release(file)
 	return unix.Fchmod(file, mode)
 }

@@ -87,7 +87,7 @@ func create(s *Server, c *call, w *writer) error {
 		wanted = c.arguments.wish()
 	}
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	if err := checkName(name); err != nil {
 		return err
@@ -108,7 +108,7 @@ func create(s *Server, c *call, w *writer) error {
 	if err != nil {
 		return err
 	}
-	_ = unix.Close(file)
+	release(file)
 	return s.made(c, w, directory, name, wanted)
 }
 
@@ -127,7 +127,7 @@ func (s *Server) createAgain(c *call, w *writer, directory, there *node, how uin
 	case how == createExclusive && there.stat.Atim.Sec == wanted.atime.Sec && there.stat.Mtim.Sec == wanted.mtime.Sec:
 		return s.show(w, directory, there)
 	case how != createUnchecked || there.kind() != unix.S_IFREG:
-		return statusExists
+		return errExists
 	}
 	if wanted.size != nil {
 		resized := wish{size: wanted.size, atime: omitted, mtime: omitted}
@@ -152,7 +152,7 @@ func makeDirectory(s *Server, c *call, w *writer) error {
 	wanted := c.arguments.wish()
 	wanted.size = nil
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	if err := unix.Mkdirat(directory.path, name, 0o700); err != nil {
 		return err
@@ -172,7 +172,7 @@ func makeLink(s *Server, c *call, w *writer) error {
 	wanted.size = nil
 	target := string(c.arguments.opaque(unix.PathMax - 1))
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	if err := unix.Symlinkat(target, directory.path, name); err != nil {
 		return err
@@ -180,7 +180,7 @@ func makeLink(s *Server, c *call, w *writer) error {
 	return s.made(c, w, directory, name, wanted)
 }
 
-func makeNode(*Server, *call, *writer) error { return statusPermission }
+func makeNode(*Server, *call, *writer) error { return errPermission }
 
 func removeFile(s *Server, c *call, w *writer) error { return s.remove(c, w, 0) }
 
@@ -217,7 +217,7 @@ func rename(s *Server, c *call, w *writer) error {
 	}
 	defer to.close()
 	if from.export != to.export {
-		return statusOtherDevice
+		return errOtherDevice
 	}
 	if err := errors.Join(checkName(oldName), checkName(newName)); err != nil {
 		return err
@@ -248,10 +248,10 @@ func link(s *Server, c *call, w *writer) error {
 	}
 	defer directory.close()
 	if n.export != directory.export {
-		return statusOtherDevice
+		return errOtherDevice
 	}
 	if n.kind() == unix.S_IFDIR {
-		return statusInvalid
+		return errInvalid
 	}
 	if err := unix.Linkat(n.path, "", directory.path, name, unix.AT_EMPTY_PATH); err != nil {
 		return err

@@ -10,7 +10,7 @@ func read(s *Server, c *call, w *writer) error {
 	handle := c.arguments.opaque(maxHandle)
 	offset, count := c.arguments.uint64(), min(c.arguments.uint32(), maxTransfer)
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	n, err := s.find(handle)
 	if err != nil {
@@ -20,13 +20,13 @@ func read(s *Server, c *call, w *writer) error {
 	// The owner has perhaps opened it before its mode was changed; and a program
 	// that may be run must be read for that.
 	if !n.owns(c.caller) && !n.allows(c.caller, mayRead) && !n.allows(c.caller, mayEnter) {
-		return statusAccess
+		return errAccess
 	}
 	file, err := n.openFile(unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
+	defer release(file)
 	content := make([]byte, count)
 	length := 0
 	if offset <= math.MaxInt64-maxTransfer {
@@ -52,7 +52,7 @@ func write(s *Server, c *call, w *writer) error {
 	offset, _, stable := c.arguments.uint64(), c.arguments.uint32(), c.arguments.uint32()
 	content := c.arguments.opaque(maxTransfer)
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	n, err := s.find(handle)
 	if err != nil {
@@ -60,10 +60,10 @@ func write(s *Server, c *call, w *writer) error {
 	}
 	defer n.close()
 	if !n.owns(c.caller) && !n.allows(c.caller, mayWrite) {
-		return statusAccess
+		return errAccess
 	}
 	if offset > math.MaxInt64-maxTransfer {
-		return statusTooLarge
+		return errTooLarge
 	}
 	if err := n.export.room(int64(len(content))); err != nil {
 		return err
@@ -72,7 +72,7 @@ func write(s *Server, c *call, w *writer) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
+	defer release(file)
 	length, err := unix.Pwrite(file, content, int64(offset))
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func commit(s *Server, c *call, w *writer) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
+	defer release(file)
 	if err := unix.Fdatasync(file); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func readDirectoryPlus(s *Server, c *call, w *writer) error {
 // extra adds.
 func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound uint32, extra func(*writer, *node, string)) error {
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	n, err := s.find(handle)
 	if err != nil {
@@ -47,13 +47,13 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 	}
 	defer n.close()
 	if n.kind() == unix.S_IFDIR && !n.allows(c.caller, mayRead) {
-		return statusAccess
+		return errAccess
 	}
 	directory, err := n.openDirectory()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(directory)
+	defer release(directory)
 	if _, err := unix.Seek(directory, int64(cookie), unix.SEEK_SET); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 		}
 	}
 	if written == 0 && !ended {
-		return statusTooSmall
+		return errTooSmall
 	}
 	w.bool(false) // no more in this answer
 	w.bool(ended && room >= 0)

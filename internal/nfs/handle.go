@@ -77,15 +77,15 @@ func (e *Export) handleOf(file int) ([]byte, error) {
 // end: there is nothing above it.
 func (s *Server) find(handle []byte) (*node, error) {
 	if len(handle) < handleHeader || handle[0] != handleVersion {
-		return nil, statusBadHandle
+		return nil, errBadHandle
 	}
 	export, known := s.byNumber[[exportSize]byte(handle[1:])]
 	if !known {
-		return nil, statusStale
+		return nil, errStale
 	}
 	kind := int32(binary.BigEndian.Uint32(handle[handleHeader-4:]))
 	if !hmac.Equal(handle[1+exportSize:handleHeader-4], export.digest(kind, handle[handleHeader:])) {
-		return nil, statusBadHandle
+		return nil, errBadHandle
 	}
 	n := &node{export: export, handle: unix.NewFileHandle(kind, handle[handleHeader:])}
 	var err error

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 func (s *Server) node(c *call) (*node, error) {
 	handle := c.arguments.opaque(maxHandle)
 	if c.arguments.bad {
-		return nil, statusInvalid
+		return nil, errInvalid
 	}
 	return s.find(handle)
 }
@@ -15,7 +15,7 @@ func (s *Server) node(c *call) (*node, error) {
 func (s *Server) place(c *call) (*node, string, error) {
 	handle, name := c.arguments.opaque(maxHandle), string(c.arguments.opaque(maxMountPath))
 	if c.arguments.bad {
-		return nil, "", statusInvalid
+		return nil, "", errInvalid
 	}
 	directory, err := s.find(handle)
 	return directory, name, err
@@ -40,7 +40,7 @@ func setAttributes(s *Server, c *call, w *writer) error {
 		seconds, nanoseconds = c.arguments.uint32(), c.arguments.uint32()
 	}
 	if c.arguments.bad {
-		return statusInvalid
+		return errInvalid
 	}
 	n, err := s.find(handle)
 	if err != nil {
@@ -48,7 +48,7 @@ func setAttributes(s *Server, c *call, w *writer) error {
 	}
 	defer n.close()
 	if guarded && (seconds != uint32(n.stat.Ctim.Sec) || nanoseconds != uint32(n.stat.Ctim.Nsec)) {
-		return statusNotSynchronous
+		return errNotSynchronous
 	}
 	if err := wanted.check(n, c.caller); err != nil {
 		return err
@@ -67,7 +67,7 @@ func lookUp(s *Server, c *call, w *writer) error {
 	}
 	defer directory.close()
 	if !directory.allows(c.caller, mayEnter) {
-		return statusAccess
+		return errAccess
 	}
 	if err := checkName(name); err != nil {
 		return err
@@ -117,7 +117,7 @@ func readLink(s *Server, c *call, w *writer) error {
 	}
 	defer n.close()
 	if n.kind() != unix.S_IFLNK {
-		return statusInvalid
+		return errInvalid
 	}
 	target := make([]byte, unix.PathMax)
 	length, err := unix.Readlinkat(n.path, "", target)

@@ -15,7 +15,10 @@ type node struct {
 	stat   unix.Stat_t
 }
 
-func (n *node) close() { _ = unix.Close(n.path) }
+func (n *node) close() { release(n.path) }
+
+// release closes a descriptor that nothing was written to which is not on its way.
+func release(file int) { _ = unix.Close(file) }
 
 // look reads the node's attributes.
 func (n *node) look() error {
@@ -30,7 +33,7 @@ func (n *node) kind() uint32 { return n.stat.Mode & unix.S_IFMT }
 func (n *node) reopen(flags int) (int, error) {
 	file, err := unix.OpenByHandleAt(int(n.export.root.Fd()), n.handle, flags|unix.O_CLOEXEC)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
-		return -1, statusStale
+		return -1, errStale
 	}
 	return file, err
 }
@@ -41,15 +44,15 @@ func (n *node) openFile(flags int) (int, error) {
 	case unix.S_IFREG:
 		return n.reopen(flags | unix.O_NOFOLLOW | unix.O_NONBLOCK)
 	case unix.S_IFDIR:
-		return -1, statusIsDirectory
+		return -1, errIsDirectory
 	default:
-		return -1, statusInvalid
+		return -1, errInvalid
 	}
 }
 
 func (n *node) openDirectory() (int, error) {
 	if n.kind() != unix.S_IFDIR {
-		return -1, statusNotDirectory
+		return -1, errNotDirectory
 	}
 	return n.reopen(unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW)
 }
@@ -57,7 +60,7 @@ func (n *node) openDirectory() (int, error) {
 // child opens what has a name in a directory, links themselves included.
 func (n *node) child(name string) (*node, error) {
 	if n.kind() != unix.S_IFDIR {
-		return nil, statusNotDirectory
+		return nil, errNotDirectory
 	}
 	path, err := unix.Openat(n.path, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -81,9 +84,9 @@ const maxName = 255
 func checkName(name string) error {
 	switch {
 	case len(name) > maxName:
-		return statusNameTooLong
+		return errNameTooLong
 	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
-		return statusInvalid
+		return errInvalid
 	default:
 		return nil
 	}
@@ -116,10 +119,10 @@ func (n *node) owns(who caller) bool { return who.uid == 0 || who.uid == n.stat.
 // directory.
 func (n *node) mayChange(who caller) error {
 	if n.kind() != unix.S_IFDIR {
-		return statusNotDirectory
+		return errNotDirectory
 	}
 	if !n.allows(who, mayWrite|mayEnter) {
-		return statusAccess
+		return errAccess
 	}
 	return nil
 }
@@ -136,7 +139,7 @@ func (n *node) mayRemove(who caller, name string) error {
 	}
 	defer c.close()
 	if !c.owns(who) {
-		return statusPermission
+		return errPermission
 	}
 	return nil
 }

@@ -113,27 +113,27 @@ func (s *served) file(t *testing.T, who caller, number uint32, arguments func(*w
 func (s *served) mountNamed(t *testing.T, name string) []byte {
 	t.Helper()
 	r := s.call(t, one, mountProgram, numberOfMount, func(w *writer) { w.opaque([]byte("/" + name)) })
-	require.Equal(t, uint32(statusOK), r.uint32())
+	require.Equal(t, uint32(errNone), r.uint32())
 	return bytes.Clone(r.opaque(maxHandle))
 }
 
 func (s *served) lookUp(t *testing.T, who caller, directory []byte, name string) ([]byte, status) {
 	t.Helper()
 	result, r := s.file(t, who, 3, func(w *writer) { w.opaque(directory); w.opaque([]byte(name)) })
-	if result != statusOK {
+	if result != errNone {
 		return nil, result
 	}
-	return bytes.Clone(r.opaque(maxHandle)), statusOK
+	return bytes.Clone(r.opaque(maxHandle)), errNone
 }
 
 func (s *served) read(t *testing.T, who caller, handle []byte) (string, status) {
 	t.Helper()
 	result, r := s.file(t, who, 6, func(w *writer) { w.opaque(handle); w.uint64(0); w.uint32(1000) })
-	if result != statusOK {
+	if result != errNone {
 		return "", result
 	}
 	r.take(4 + 84 + 8)
-	return string(r.opaque(1000)), statusOK
+	return string(r.opaque(1000)), errNone
 }
 
 func TestServer_ServesItsExportsAndNothingBesides(t *testing.T) {
@@ -142,17 +142,17 @@ func TestServer_ServesItsExportsAndNothingBesides(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(s.directories["a"], "file"), []byte("content"), 0o644))
 	root := s.mountNamed(t, "a")
 	handle, result := s.lookUp(t, one, root, "file")
-	require.Equal(t, statusOK, result)
+	require.Equal(t, errNone, result)
 	content, result := s.read(t, one, handle)
 	require.Equal(t, "content", content, result)
 
 	for _, name := range []string{"..", ".", "", "../b/x", "/etc/passwd", "a\x00b", "file/x", strings.Repeat("x", 256)} {
 		_, result := s.lookUp(t, caller{}, root, name)
-		require.Contains(t, []status{statusInvalid, statusNameTooLong}, result, "%q", name)
+		require.Contains(t, []status{errInvalid, errNameTooLong}, result, "%q", name)
 	}
 	for _, name := range []string{"c", "", "..", "a/..", "etc"} {
 		r := s.call(t, one, mountProgram, numberOfMount, func(w *writer) { w.opaque([]byte("/" + name)) })
-		require.Equal(t, uint32(statusNotFound), r.uint32(), "%q", name)
+		require.Equal(t, uint32(errNotFound), r.uint32(), "%q", name)
 	}
 }
 
@@ -171,19 +171,19 @@ func TestServer_OpensOnlyHandlesThatItHasMade(t *testing.T) {
 		result, _ := s.file(t, caller{}, 1, func(w *writer) { w.opaque(handle) })
 		return result
 	}
-	require.Equal(t, statusOK, of(root))
-	require.Equal(t, statusBadHandle, of(forged))
+	require.Equal(t, errNone, of(root))
+	require.Equal(t, errBadHandle, of(forged))
 	for i := range root {
 		changed := bytes.Clone(root)
 		changed[i] ^= 1
-		require.NotEqual(t, statusOK, of(changed), "byte %d", i)
+		require.NotEqual(t, errNone, of(changed), "byte %d", i)
 	}
 	for length := range root {
-		require.NotEqual(t, statusOK, of(root[:length]))
+		require.NotEqual(t, errNone, of(root[:length]))
 	}
 	other := bytes.Clone(root)
 	copy(other[1:1+exportSize], s.mountNamed(t, "b")[1:])
-	require.Equal(t, statusBadHandle, of(other))
+	require.Equal(t, errBadHandle, of(other))
 }
 
 func TestServer_FollowsNoLink(t *testing.T) {
@@ -198,20 +198,20 @@ func TestServer_FollowsNoLink(t *testing.T) {
 		w.buffer = append(w.buffer, make([]byte, 24)...)
 		w.opaque([]byte(outside))
 	})
-	require.Equal(t, statusOK, result)
+	require.Equal(t, errNone, result)
 	handle, result := s.lookUp(t, one, root, "out")
-	require.Equal(t, statusOK, result)
+	require.Equal(t, errNone, result)
 	_, result = s.lookUp(t, caller{}, handle, "secret")
-	require.Equal(t, statusNotDirectory, result)
+	require.Equal(t, errNotDirectory, result)
 	_, result = s.read(t, caller{}, handle)
-	require.Equal(t, statusInvalid, result)
+	require.Equal(t, errInvalid, result)
 	result, _ = s.file(t, caller{}, 2, func(w *writer) { // chmod of what it leads to
 		w.opaque(handle)
 		w.uint32(1)
 		w.uint32(0o600)
 		w.buffer = append(w.buffer, make([]byte, 24)...)
 	})
-	require.Equal(t, statusOK, result)
+	require.Equal(t, errNone, result)
 	info, err := os.Stat(outside)
 	require.NoError(t, err)
 	require.NotEqual(t, os.FileMode(0o600), info.Mode().Perm())
@@ -244,8 +244,8 @@ func TestServer_IsNotLedOutByAChangeMeanwhile(t *testing.T) {
 	seen := map[string]int{}
 	for range 500 {
 		directory, result := s.lookUp(t, one, root, "d")
-		require.Equal(t, statusOK, result)
-		if file, result := s.lookUp(t, one, directory, "file"); result == statusOK {
+		require.Equal(t, errNone, result)
+		if file, result := s.lookUp(t, one, directory, "file"); result == errNone {
 			content, _ := s.read(t, one, file)
 			seen[content]++
 		}
@@ -268,27 +268,27 @@ func TestServer_KeepsUsersApart(t *testing.T) {
 		})
 		return result
 	}
-	require.Equal(t, statusOK, create(one, root, "mine", 0o4600))
+	require.Equal(t, errNone, create(one, root, "mine", 0o4600))
 	info, err := os.Stat(filepath.Join(s.directories["a"], "mine"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode(), "and lends nobody its owner's rights")
 	handle, _ := s.lookUp(t, one, root, "mine")
 	two := caller{uid: 1001, gid: 1001}
 	_, result := s.read(t, two, handle)
-	require.Equal(t, statusAccess, result)
+	require.Equal(t, errAccess, result)
 	for _, who := range []caller{one, {}} {
 		_, result := s.read(t, who, handle)
-		require.Equal(t, statusOK, result)
+		require.Equal(t, errNone, result)
 	}
 	require.NoError(t, os.Chmod(s.directories["a"], 0o755))
-	require.Equal(t, statusAccess, create(two, root, "x", 0o600))
+	require.Equal(t, errAccess, create(two, root, "x", 0o600))
 	result, _ = s.file(t, two, 12, func(w *writer) { w.opaque(root); w.opaque([]byte("mine")) })
-	require.Equal(t, statusAccess, result)
+	require.Equal(t, errAccess, result)
 	require.NoError(t, os.Chmod(s.directories["a"], 0o777|os.ModeSticky))
 	result, _ = s.file(t, two, 12, func(w *writer) { w.opaque(root); w.opaque([]byte("mine")) })
-	require.Equal(t, statusPermission, result)
+	require.Equal(t, errPermission, result)
 	result, _ = s.file(t, one, 12, func(w *writer) { w.opaque(root); w.opaque([]byte("mine")) })
-	require.Equal(t, statusOK, result)
+	require.Equal(t, errNone, result)
 }
 
 func TestServer_SaysWhenThereIsNoRoom(t *testing.T) {
@@ -304,7 +304,7 @@ func TestServer_SaysWhenThereIsNoRoom(t *testing.T) {
 		w.uint64(0)
 		w.opaque([]byte("x"))
 	})
-	require.Equal(t, statusNoSpace, result)
+	require.Equal(t, errNoSpace, result)
 }
 
 // A list that comes in parts is whole, whatever its size.
@@ -323,7 +323,7 @@ func TestServer_ListsDirectoriesInParts(t *testing.T) {
 		cookie, ended := uint64(0), false
 		for !ended {
 			result, r := s.file(t, one, 16, func(w *writer) { w.opaque(root); w.uint64(cookie); w.uint64(0); w.uint32(bound) })
-			require.Equal(t, statusOK, result)
+			require.Equal(t, errNone, result)
 			require.LessOrEqual(t, len(r.rest), maxList)
 			r.take(4 + 84 + 8)
 			for r.bool() {
@@ -352,7 +352,7 @@ func TestServer_OutlivesARestart(t *testing.T) {
 	require.Equal(t, "content", content, result)
 	require.NoError(t, os.Remove(filepath.Join(directory, "renamed")))
 	_, result = again.read(t, one, handle)
-	require.Equal(t, statusStale, result)
+	require.Equal(t, errStale, result)
 }
 
 // Whatever a client sends ends its connection at most.

@@ -10,44 +10,44 @@ import (
 type status uint32
 
 const (
-	statusOK             status = 0
-	statusPermission     status = 1
-	statusNotFound       status = 2
-	statusIO             status = 5
-	statusAccess         status = 13
-	statusExists         status = 17
-	statusOtherDevice    status = 18
-	statusNotDirectory   status = 20
-	statusIsDirectory    status = 21
-	statusInvalid        status = 22
-	statusTooLarge       status = 27
-	statusNoSpace        status = 28
-	statusReadOnly       status = 30
-	statusTooManyLinks   status = 31
-	statusNameTooLong    status = 63
-	statusNotEmpty       status = 66
-	statusQuota          status = 69
-	statusStale          status = 70
-	statusBadHandle      status = 10001
-	statusNotSynchronous status = 10002
-	statusNotSupported   status = 10004
-	statusTooSmall       status = 10005
+	errNone           status = 0
+	errPermission     status = 1
+	errNotFound       status = 2
+	errIO             status = 5
+	errAccess         status = 13
+	errExists         status = 17
+	errOtherDevice    status = 18
+	errNotDirectory   status = 20
+	errIsDirectory    status = 21
+	errInvalid        status = 22
+	errTooLarge       status = 27
+	errNoSpace        status = 28
+	errReadOnly       status = 30
+	errTooManyLinks   status = 31
+	errNameTooLong    status = 63
+	errNotEmpty       status = 66
+	errQuota          status = 69
+	errStale          status = 70
+	errBadHandle      status = 10001
+	errNotSynchronous status = 10002
+	errNotSupported   status = 10004
+	errTooSmall       status = 10005
 )
 
 func (s status) Error() string { return "NFS status " + unix.ErrnoName(unix.Errno(s)) }
 
 // statuses are the errors of the kernel that a client is told as they are.
 var statuses = map[unix.Errno]status{
-	unix.EPERM: statusPermission, unix.ENOENT: statusNotFound, unix.EACCES: statusAccess, unix.EEXIST: statusExists,
-	unix.EXDEV: statusOtherDevice, unix.ENOTDIR: statusNotDirectory, unix.EISDIR: statusIsDirectory,
-	unix.EINVAL: statusInvalid, unix.EFBIG: statusTooLarge, unix.ENOSPC: statusNoSpace, unix.EROFS: statusReadOnly,
-	unix.EMLINK: statusTooManyLinks, unix.ENAMETOOLONG: statusNameTooLong, unix.ENOTEMPTY: statusNotEmpty,
-	unix.EDQUOT: statusQuota, unix.ESTALE: statusStale, unix.EOPNOTSUPP: statusNotSupported,
+	unix.EPERM: errPermission, unix.ENOENT: errNotFound, unix.EACCES: errAccess, unix.EEXIST: errExists,
+	unix.EXDEV: errOtherDevice, unix.ENOTDIR: errNotDirectory, unix.EISDIR: errIsDirectory,
+	unix.EINVAL: errInvalid, unix.EFBIG: errTooLarge, unix.ENOSPC: errNoSpace, unix.EROFS: errReadOnly,
+	unix.EMLINK: errTooManyLinks, unix.ENAMETOOLONG: errNameTooLong, unix.ENOTEMPTY: errNotEmpty,
+	unix.EDQUOT: errQuota, unix.ESTALE: errStale, unix.EOPNOTSUPP: errNotSupported,
 }
 
 func statusOf(err error) status {
 	if err == nil {
-		return statusOK
+		return errNone
 	}
 	var own status
 	if errors.As(err, &own) {
@@ -59,5 +59,5 @@ func statusOf(err error) status {
 			return known
 		}
 	}
-	return statusIO
+	return errIO
 }

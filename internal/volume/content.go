@@ -52,7 +52,7 @@ func (s *Store) serve(answer handler, id string, w http.ResponseWriter, r *http.
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { err = errors.Join(err, root.Close()) }()
 	return answer(s, root, w, r)
 }
 

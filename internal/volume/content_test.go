@@ -120,11 +120,11 @@ func TestPath_IsChangedAndRemoved(t *testing.T) {
 func TestDirectory_IsMadeAndListed(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	make := func(path, more string) int { return c.ask(http.MethodPost, "dir", path, more, nil).Code }
-	require.Equal(t, http.StatusNotFound, make("/a/b/c", ""))
-	require.Equal(t, http.StatusCreated, make("/a/b/c", "&force=true&mode=448&uid=7"))
-	require.Equal(t, http.StatusConflict, make("/a", ""))
-	require.Equal(t, http.StatusCreated, make("/a", "&force=true"))
+	mkdir := func(path, more string) int { return c.ask(http.MethodPost, "dir", path, more, nil).Code }
+	require.Equal(t, http.StatusNotFound, mkdir("/a/b/c", ""))
+	require.Equal(t, http.StatusCreated, mkdir("/a/b/c", "&force=true&mode=448&uid=7"))
+	require.Equal(t, http.StatusConflict, mkdir("/a", ""))
+	require.Equal(t, http.StatusCreated, mkdir("/a", "&force=true"))
 	require.Equal(t, uint32(0o700), c.describe(t, "/a/b/c").Mode)
 	require.Equal(t, http.StatusCreated, c.put("/a/f", "", "").Code)
 	list := func(path, more string) (int, []string) {

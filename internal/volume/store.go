@@ -63,7 +63,7 @@ func OpenStore(directory string, reserveBytes int64) (*Store, error) {
 		if strings.HasPrefix(entry.Name(), deletedPrefix) || strings.HasPrefix(entry.Name(), newPrefix) {
 			err = os.RemoveAll(path)
 		} else {
-			err = clear(filepath.Join(path, incomingDirectory))
+			err = empty(filepath.Join(path, incomingDirectory))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("clear away what was left of volumes: %w", err)
@@ -72,7 +72,7 @@ func OpenStore(directory string, reserveBytes int64) (*Store, error) {
 	return store, nil
 }
 
-func clear(directory string) error {
+func empty(directory string) error {
 	entries, err := os.ReadDir(directory)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
