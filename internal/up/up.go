@@ -264,5 +264,5 @@ func howToUse(url, key string) string {
 
 // Exports are the shell commands that point E2B's SDKs at a Wrenn.
 func Exports(url, key string) string {
-	return fmt.Sprintf("export E2B_API_URL=%[1]s\nexport E2B_SANDBOX_URL=%[1]s\nexport E2B_API_KEY=%[2]s\n", url, key)
+	return fmt.Sprintf("export E2B_API_URL=%[1]s\nexport E2B_SANDBOX_URL=%[1]s\nexport E2B_VOLUME_API_URL=%[1]s\nexport E2B_API_KEY=%[2]s\n", url, key)
 }
