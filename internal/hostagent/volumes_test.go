@@ -132,7 +132,8 @@ func TestVolumes(t *testing.T) {
 		require.Equal(t, "hello", a.run(t, second, "cat /mnt/shared/greeting"))
 	})
 	t.Run("a guest that boots again has it", func(t *testing.T) {
-		a.run(t, second, "echo late > /mnt/shared/late")
+		// It is neither closed nor synced.
+		a.run(t, second, "(exec 3>/mnt/shared/late; echo late >&3; touch /tmp/written; exec sleep 1000) >/dev/null 2>&1 & until [ -e /tmp/written ]; do sleep 0.05; done")
 		_, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: second, WithoutMemory: true}))
 		require.NoError(t, err)
 		a.resume(t, second)

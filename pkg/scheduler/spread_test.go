@@ -129,3 +129,29 @@ func TestPlace_ByManyAtOncePromisesNothingTwice(t *testing.T) {
 		require.Equal(t, each, count)
 	}
 }
+
+func TestPlace_TakesTheOneHostThatIsAskedForOrNone(t *testing.T) {
+	t.Parallel()
+	for _, fleet := range []int{3, 300} {
+		s := newSpread(1)
+		var hosts []scheduler.Host
+		for n := range fleet {
+			hosts = append(hosts, hostNumber(n+1, scheduler.Resources{VCPUs: 2, MemoryMiB: 2048, DiskMiB: 65536}))
+		}
+		s.Observe(hosts)
+		request := scheduler.Request{Needs: small, Host: hosts[1].ID}
+		for range 2 {
+			placed, err := s.Place(t.Context(), request, yes)
+			require.NoError(t, err)
+			require.Equal(t, hosts[1].ID, placed)
+		}
+		var none *scheduler.NoRoomError
+		_, err := s.Place(t.Context(), request, yes)
+		require.ErrorAs(t, err, &none)
+		require.Equal(t, 1, none.Suited)
+		request.Host = uuid.New()
+		_, err = s.Place(t.Context(), request, yes)
+		require.ErrorAs(t, err, &none)
+		require.Zero(t, none.Suited)
+	}
+}

@@ -32,6 +32,7 @@ type Machine interface {
 	InstallCertificates(bundle []byte) error
 	SetHostService(address netip.Addr) error
 	MountVolumes(ctx context.Context, volumes []host.Volume) error
+	SyncVolumes(ctx context.Context) error
 	FreezeFilesystem() error
 	ThawFilesystem() error
 	Collapse() (host.Collapsed, error)

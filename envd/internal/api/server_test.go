@@ -78,6 +78,7 @@ func (n *notes) MountVolumes(_ context.Context, volumes []host.Volume) error {
 	}
 	return nil
 }
+func (n *notes) SyncVolumes(context.Context) error { return n.note("sync volumes") }
 func (n *notes) FreezeFilesystem() error { return n.note("freeze file system") }
 func (n *notes) ThawFilesystem() error   { return n.note("thaw file system") }
 func (n *notes) Collapse() (host.Collapsed, error) {
@@ -265,7 +266,7 @@ func TestPrepareSnapshot_QuietsUntilTheNextInit(t *testing.T) {
 	for range 2 {
 		require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/snapshot/prepare", "", "").status)
 	}
-	require.Equal(t, []string{"drop connections", "ports off", "drop connections", "ports off"}, g.takeAll())
+	require.Equal(t, []string{"sync volumes", "drop connections", "ports off", "sync volumes", "drop connections", "ports off"}, g.takeAll())
 	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
 	require.Equal(t, []string{"thaw file system", "thaw", "keep connections", "ports on"}, g.takeAll())
 }

@@ -22,9 +22,23 @@ func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get(keepStreams) != "true" {
 		s.endStreams(r.Context())
 	}
+	s.syncVolumes(r.Context())
 	s.quiet(true)
 	debug.FreeOSMemory()
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// syncTimeout bounds how long the host's volumes are waited for.
+const syncTimeout = 5 * time.Second
+
+// syncVolumes lets others see what this guest has written before it stands still,
+// and loses nothing where its memory is not kept.
+func (s *Server) syncVolumes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	if err := s.machine.SyncVolumes(ctx); err != nil {
+		s.log.Warn("write volumes out before a snapshot", "error", err)
+	}
 }
 
 // keepStreams is asked for by a host that lets this guest run on when it has its

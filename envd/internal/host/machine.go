@@ -36,6 +36,9 @@ func (m Machine) InstallCertificates(bundle []byte) error { return m.certificate
 // SetHostService tells programs where the host's service is.
 func (m Machine) SetHostService(address netip.Addr) error { return m.names.SetHostService(address) }
 
+// SyncVolumes writes out what was written to volumes.
+func (m Machine) SyncVolumes(ctx context.Context) error { return m.volumes.Sync(ctx) }
+
 // MountVolumes makes these directories of the host's appear, and no others.
 func (m Machine) MountVolumes(ctx context.Context, volumes []Volume) error {
 	return m.volumes.MountAll(ctx, volumes)

@@ -74,6 +74,23 @@ func (v Volumes) MountAll(ctx context.Context, wanted []Volume) error {
 	return errors.Join(failures...)
 }
 
+// Sync hands what was written to the host's volumes over to the host. A program
+// does it for each, which can be ended where the host does not answer.
+func (v Volumes) Sync(ctx context.Context) error {
+	v = v.orOwn()
+	all, err := v.mounts()
+	failures := []error{err}
+	for _, mount := range all {
+		if mount.kind != "nfs" || !ofHost(mount.source) {
+			continue
+		}
+		if output, err := exec.CommandContext(ctx, "/bin/sync", "-f", mount.path).CombinedOutput(); err != nil {
+			failures = append(failures, fmt.Errorf("sync %s: %w: %s", mount.path, err, strings.TrimSpace(string(output))))
+		}
+	}
+	return errors.Join(failures...)
+}
+
 // Mount makes a volume appear. One that is mounted already stays as it is.
 func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	v = v.orOwn()
