@@ -79,8 +79,8 @@ func (n *notes) MountVolumes(_ context.Context, volumes []host.Volume) error {
 	return nil
 }
 func (n *notes) SyncVolumes(context.Context) error { return n.note("sync volumes") }
-func (n *notes) FreezeFilesystem() error { return n.note("freeze file system") }
-func (n *notes) ThawFilesystem() error   { return n.note("thaw file system") }
+func (n *notes) FreezeFilesystem() error           { return n.note("freeze file system") }
+func (n *notes) ThawFilesystem() error             { return n.note("thaw file system") }
 func (n *notes) Collapse() (host.Collapsed, error) {
 	return host.Collapsed{Regions: 1, Chunks: 2, Collapsed: 1, Skipped: 1, ElapsedMs: 7}, n.note("collapse")
 }
