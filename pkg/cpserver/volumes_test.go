@@ -205,3 +205,24 @@ func TestVolumes_WhoseHostFailsCanBeMadeAndDeletedLater(t *testing.T) {
 	p.agent.Before(nil)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
 }
+
+func TestVolumes_KeepTheirSandboxesOnTheirHostForAnyReplica(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t)
+	requireStatus(t, http.StatusServiceUnavailable, f.next().do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
+	storage := f.join(t, "storage", echoGuest)
+	v := f.next().volume(t, "data")
+	f.join(t, "other", echoGuest)
+	for i := range 4 {
+		path := fmt.Sprintf("/file-%d", i)
+		require.Equal(t, http.StatusCreated, f.next().content(t, v, http.MethodPut, "file", path, path).status)
+		require.Equal(t, path, string(f.next().content(t, v, http.MethodGet, "file", path, "").body))
+		s := f.next().create(t, `{"templateID":"base","volumeMounts":[{"name":"data","path":"/data"}]}`)
+		require.Contains(t, storage.agent.States(), s.SandboxID)
+		requireStatus(t, http.StatusNoContent, f.next().do(t, http.MethodDelete, "/sandboxes/"+s.SandboxID, ""))
+	}
+	requireStatus(t, http.StatusConflict, f.admin(t, http.MethodDelete, "/hosts/"+storage.HostID, ""))
+	require.Equal(t, http.StatusOK, f.next().content(t, v, http.MethodGet, "dir", "/", "").status)
+	requireStatus(t, http.StatusNoContent, f.admin(t, http.MethodDelete, "/hosts/"+storage.HostID+"?force=true", ""))
+	requireStatus(t, http.StatusNotFound, f.next().do(t, http.MethodGet, "/volumes/"+v.VolumeID, ""))
+}
