@@ -12,6 +12,7 @@ import (
 var nouns = map[string]string{
 	"sandboxes": "sandbox", "deliveries": "delivery", "aliases": "alias",
 	"api-keys": "key", "nodes": "host",
+	"openapi.json": "doc", "openapi.yaml": "doc",
 	"refreshes": "", // what is done to a sandbox
 }
 

@@ -102,6 +102,7 @@ func (s *Server) Handler() http.Handler {
 	router.Group(func(router chi.Router) {
 		router.Use(s.auditRequests, s.authorize, s.afterAuth)
 		router.Get("/health", s.handle(s.health))
+		s.routeDocumentation(router)
 		s.routeAuth(router)
 		s.routeMe(router)
 		s.routeTeams(router)

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/openapi"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+func (s *Server) routeDocumentation(router chi.Router) {
+	router.Get("/docs", s.handle(s.showDocumentation))
+	router.Get("/docs/{section}", s.handle(s.showDocumentation))
+	router.Get("/openapi.json", s.handle(s.openapiJSON))
+	router.Get("/openapi.yaml", s.handle(s.openapiYAML))
+}
+
+// showDocumentation shows the first page, or that of a section.
+func (s *Server) showDocumentation(w http.ResponseWriter, r *http.Request) error {
+	pages, err := openapi.Pages()
+	if err != nil {
+		return err
+	}
+	page, there := pages[chi.URLParam(r, "section")]
+	if !there {
+		return fault.New(fault.NotFound, "the documentation has no such section")
+	}
+	header := w.Header()
+	header.Set("Content-Security-Policy", openapi.PagePolicy())
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	return writeText(w, "text/html; charset=utf-8", page)
+}
+
+func (s *Server) openapiJSON(w http.ResponseWriter, _ *http.Request) error {
+	document, err := openapi.Load()
+	if err != nil {
+		return err
+	}
+	return writeText(w, "application/json", document.JSON)
+}
+
+func (s *Server) openapiYAML(w http.ResponseWriter, _ *http.Request) error {
+	document, err := openapi.Load()
+	if err != nil {
+		return err
+	}
+	return writeText(w, "application/yaml", document.YAML)
+}
+
+func writeText(w http.ResponseWriter, contentType string, text []byte) error {
+	w.Header().Set("Content-Type", contentType)
+	if _, err := w.Write(text); err != nil {
+		return fmt.Errorf("write the documentation: %w", err)
+	}
+	return nil
+}

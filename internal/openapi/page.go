@@ -1,0 +1,140 @@
+package openapi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed page.html.tmpl
+var pageText string
+
+//go:embed page.css
+var styleText string
+
+// PagePolicy is the Content-Security-Policy of the pages: nothing is loaded from
+// anywhere, no script runs, and the one style is the page's own.
+var PagePolicy = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(styleText))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+})
+
+// Pages are the document as HTML: "" is the first page, the others are sections by
+// their slugs.
+var Pages = sync.OnceValues(renderPages)
+
+// page is what one page is rendered from.
+type page struct {
+	*Document
+	Style   template.CSS
+	Section *Section // nil on the first page
+}
+
+// part is a value with its name, for the list of its fields.
+type part struct {
+	Name     string
+	Schema   *Schema
+	Required bool
+	Depth    int
+}
+
+func renderPages() (map[string][]byte, error) {
+	document, err := Load()
+	if err != nil {
+		return nil, err
+	}
+	text, err := template.New("page").Funcs(document.functions()).Parse(pageText)
+	if err != nil {
+		return nil, fmt.Errorf("read the template of the API's pages: %w", err)
+	}
+	style := template.CSS(styleText) //nolint:gosec // ours
+	pages := map[string][]byte{}
+	render := func(slug string, section *Section) error {
+		var content bytes.Buffer
+		if err := text.Execute(&content, page{document, style, section}); err != nil {
+			return fmt.Errorf("write page %q of the API's document: %w", slug, err)
+		}
+		pages[slug] = content.Bytes()
+		return nil
+	}
+	if err := render("", nil); err != nil {
+		return nil, err
+	}
+	for i := range document.Sections {
+		if err := render(document.Sections[i].Slug, &document.Sections[i]); err != nil {
+			return nil, err
+		}
+	}
+	return pages, nil
+}
+
+func (d *Document) functions() template.FuncMap {
+	return template.FuncMap{
+		"prose": prose, "kind": d.kind, "curl": d.curl, "lower": strings.ToLower,
+		"meaning": func(s *Schema) string { return d.follow(s).Description },
+		"bounds":  d.bounds, "choices": func(s *Schema) []string { return d.follow(s).Enum },
+		"fieldsOf": d.fieldsOf, "sample": func(m Media) string { return d.sampleOf(m, false) },
+		"inSection": func(p page, s Section) bool { return p.Section != nil && p.Section.Slug == s.Slug },
+		"asPart":    func(s *Schema) part { return part{Schema: s} },
+		"places":    func() []string { return []string{"path", "query", "header"} },
+		"in": func(place string, all []Parameter) []Parameter {
+			return slices.DeleteFunc(slices.Clone(all), func(p Parameter) bool { return p.In != place })
+		},
+		"credentials": credentials,
+	}
+}
+
+// fieldsOf lists the fields of what is inside a value, nothing where it goes too
+// deep.
+func (d *Document) fieldsOf(of part) []part {
+	object := d.inner(of.Schema)
+	if object == nil || of.Depth > deepest {
+		return nil
+	}
+	var all []part
+	for _, property := range object.Properties {
+		all = append(all, part{property.Key, property.Value, slices.Contains(object.Required, property.Key), of.Depth + 1})
+	}
+	return all
+}
+
+// credentialNames are what people call the credentials.
+var credentialNames = map[string]string{
+	"apiKey": "API key", "accessToken": "access token", "session": "session", "adminToken": "admin token", "volumeToken": "volume token",
+}
+
+func credentials(o *Operation) []string {
+	var names []string
+	for _, way := range o.Security {
+		for name := range way {
+			if shown, known := credentialNames[name]; known {
+				names = append(names, shown)
+			}
+		}
+	}
+	return names
+}
+
+// prose turns text with `code` and empty lines between paragraphs into HTML.
+func prose(text string) template.HTML {
+	var html strings.Builder
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		html.WriteString("<p>")
+		for i, piece := range strings.Split(paragraph, "`") {
+			if i%2 == 1 {
+				html.WriteString("<code>" + template.HTMLEscapeString(piece) + "</code>")
+			} else {
+				html.WriteString(template.HTMLEscapeString(piece))
+			}
+		}
+		html.WriteString("</p>")
+	}
+	return template.HTML(html.String()) //nolint:gosec // escaped above
+}
