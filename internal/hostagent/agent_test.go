@@ -283,6 +283,7 @@ func TestAgent(t *testing.T) {
 		require.Equal(t, "kept", a.run(t, first, "cat /home/user/kept"))
 	})
 	t.Run("what a sandbox may reach changes while it runs", func(t *testing.T) { testNetworkPolicy(t, a, first) })
+	t.Run("secrets are in no guest and in no file", func(t *testing.T) { testSecrets(t, a, dataDir, first) })
 	t.Run("a pause without memory keeps the file system", func(t *testing.T) { testDiskOnlyPause(t, a, dataDir, first) })
 	t.Run("forks begin where their parent is, and are machines of their own", func(t *testing.T) { testForks(t, a, dataDir, first) })
 	t.Run("a snapshot of a running sandbox starts others, across a restart", func(t *testing.T) {
