@@ -64,7 +64,7 @@ test("a sandbox's rules refer to a secret that the sandbox does not see", async 
       const told = JSON.stringify((await sandbox.getInfo()).network);
       assert.ok(told.includes(Secret.fill(secret.name)));
       assert.ok(!told.includes(value));
-      const inside = await sandbox.commands.run("env; cat /proc/self/environ /run/envd/* /etc/ssl/certs/*.pem 2>/dev/null | tr -d '\\0'");
+      const inside = await sandbox.commands.run("env; cat /proc/self/environ /run/envd/* 2>/dev/null | tr -d '\\0'");
       assert.ok(!inside.stdout.includes(value));
 
       await assert.rejects(sandbox.updateNetwork({ rules: rulesWith("there-is-none") }), SandboxError);
