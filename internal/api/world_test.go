@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/openapi/openapitest"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
@@ -79,9 +80,9 @@ func newWorld(t *testing.T) *world {
 		Authenticator: auth.NewAuthenticator(w.queries, adminToken), FirstTeam: "default",
 		Healthy: w.pool.Ping, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
-	w.http = httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+	w.http = httptest.NewServer(openapitest.New(t).Wrap(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		w.server.Handler().ServeHTTP(answer, r)
-	}))
+	})))
 	t.Cleanup(w.http.Close)
 	w.server.PublicURL = w.http.URL
 	w.people = identity.New(identity.Config{
