@@ -44,6 +44,7 @@ type server struct {
 	mailer   mail.Mailer
 	output   io.Writer // for the person who starts the server
 	given    []cpextension.Extension
+	around   func(http.Handler) http.Handler // for tests: around all but the traffic to sandboxes
 
 	pool      *pgxpool.Pool
 	queries   *db.Queries

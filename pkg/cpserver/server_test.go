@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/openapi/openapitest"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
@@ -86,9 +87,10 @@ func (p *controlPlane) start(t *testing.T) {
 	require.NoError(t, err)
 	p.url = "http://" + listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended, checker := make(chan error, 1), openapitest.New(t)
 	go func() {
 		ended <- cpserver.Run(ctx, append(p.extras, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
+			cpserver.WithHandlerAround(checker.Wrap),
 			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))...)
 	}()
 	stopped := false

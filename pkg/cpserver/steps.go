@@ -173,11 +173,15 @@ func (s *server) listen(ctx context.Context) error {
 		Hosts: s.fleet, Log: s.log,
 	}
 	content := &api.VolumeContent{Volumes: s.volumes, Log: s.log}
+	handler := content.Before(s.api.Handler())
+	if s.around != nil {
+		handler = s.around(handler)
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: router.Before(content.Before(s.api.Handler())), Protocols: protocols,
+		Handler: router.Before(handler), Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 	}
 	s.onTearDown(s.closeServer)

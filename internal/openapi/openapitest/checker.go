@@ -171,7 +171,7 @@ func (c *Checker) checkSent(operation *openapi.Operation, e exchange) []string {
 	case len(body) == 0:
 		return nil
 	default:
-		return c.schemas.check(pointer("paths", operation.Path, strings.ToLower(operation.Method),
+		return c.schemas.checkRequest(pointer("paths", operation.Path, strings.ToLower(operation.Method),
 			"requestBody", "content", "application/json", "schema"), body)
 	}
 }

@@ -116,6 +116,34 @@ func (s *schemas) check(place string, text []byte) []string {
 	return s.checkValue(place, value)
 }
 
+// checkRequest checks what was sent, where a field that is null is as if it were
+// left out.
+func (s *schemas) checkRequest(place string, text []byte) []string {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return []string{fmt.Sprintf("it was sent what is not JSON: %v", err)}
+	}
+	dropNulls(value)
+	return s.checkValue(place, value)
+}
+
+func dropNulls(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, inner := range value {
+			if inner == nil {
+				delete(value, name)
+			} else {
+				dropNulls(inner)
+			}
+		}
+	case []any:
+		for _, inner := range value {
+			dropNulls(inner)
+		}
+	}
+}
+
 func (s *schemas) checkValue(place string, value any) []string {
 	schema, err := s.at(place)
 	if err != nil {

@@ -1,0 +1,8 @@
+package cpserver
+
+import "net/http"
+
+// WithHandlerAround puts something around all that the server answers itself.
+func WithHandlerAround(around func(http.Handler) http.Handler) Option {
+	return func(s *server) { s.around = around }
+}
