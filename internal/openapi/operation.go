@@ -69,8 +69,8 @@ type Body struct {
 
 // Media is content of one type.
 type Media struct {
-	Schema  *Schema `yaml:"schema"`
-	Example any     `yaml:"example"`
+	Schema  *Schema   `yaml:"schema"`
+	Example yaml.Node `yaml:"example"`
 }
 
 // Response is what an operation answers with one status.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // deepest is how far samples and lists of fields go into each other.
@@ -90,9 +92,35 @@ func plainSample(name string, schema *Schema) any {
 	}
 }
 
+// inOrder is the value of an example with its fields as they are written.
+func inOrder(node *yaml.Node) any {
+	switch node.Kind {
+	case yaml.MappingNode:
+		made := fields{}
+		for i := 0; i < len(node.Content); i += 2 {
+			made = append(made, field{node.Content[i].Value, inOrder(node.Content[i+1])})
+		}
+		return made
+	case yaml.SequenceNode:
+		made := []any{}
+		for _, item := range node.Content {
+			made = append(made, inOrder(item))
+		}
+		return made
+	default:
+		var value any
+		if node.Decode(&value) != nil {
+			return node.Value
+		}
+		return value
+	}
+}
+
 func (d *Document) sampleOf(media Media, onlyRequired bool) string {
-	value := media.Example
-	if value == nil {
+	var value any
+	if !media.Example.IsZero() {
+		value = inOrder(&media.Example)
+	} else {
 		value = d.sample("", media.Schema, onlyRequired, 0)
 	}
 	var text bytes.Buffer

@@ -73,10 +73,12 @@ func TestDocument_HasSchemasThatCompileAndExamplesThatFit(t *testing.T) {
 				}
 			}
 		}
-		if operation.RequestBody == nil || operation.RequestBody.Content[0].Value.Example == nil {
+		if operation.RequestBody == nil || operation.RequestBody.Content[0].Value.Example.IsZero() {
 			continue
 		}
 		place := pointer("paths", operation.Path, strings.ToLower(operation.Method), "requestBody", "content", "application/json", "schema")
-		require.Empty(t, c.schemas.checkValue(place, operation.RequestBody.Content[0].Value.Example), operation.ID)
+		var example any
+		require.NoError(t, operation.RequestBody.Content[0].Value.Example.Decode(&example))
+		require.Empty(t, c.schemas.checkValue(place, example), operation.ID)
 	}
 }
