@@ -21,6 +21,10 @@ const (
 	// Who tries wrong credentials from one address may do so this often.
 	failureBurst    = 100
 	failureInterval = time.Second
+	// Of all addresses with too many failures this many credentials are checked at
+	// once, and the others wait their turn this long.
+	suspectsAtOnce  = 4
+	suspectPatience = 5 * time.Second
 )
 
 // Authenticator finds the principal behind a credential. It asks the database
@@ -31,11 +35,17 @@ type Authenticator struct {
 	AdminToken string
 	// Failures counts wrong credentials by the address that they came from.
 	Failures *Limiter
+	// suspects has a place for each credential that is checked although too many
+	// wrong ones came from its address.
+	suspects chan struct{}
 }
 
 // NewAuthenticator makes an Authenticator with the usual limits.
 func NewAuthenticator(queries *db.Queries, adminToken string) *Authenticator {
-	return &Authenticator{Queries: queries, AdminToken: adminToken, Failures: NewLimiter(failureBurst, failureInterval)}
+	return &Authenticator{
+		Queries: queries, AdminToken: adminToken,
+		Failures: NewLimiter(failureBurst, failureInterval), suspects: make(chan struct{}, suspectsAtOnce),
+	}
 }
 
 // Authorize answers who makes a request, or a fault where the rule does not let
@@ -74,19 +84,44 @@ func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentia
 	if !ok {
 		return Principal{}, fault.New(fault.Unauthenticated, "%s", rule.missing())
 	}
-	if err := a.Failures.Check(Network(given.Address)); err != nil {
-		return Principal{}, err
+	source := kind.source(given.Address)
+	limited := a.Failures.Check(source)
+	principal, err := a.checkUnless(ctx, limited, kind, given)
+	if errors.Is(err, pgx.ErrNoRows) && limited != nil {
+		return Principal{}, limited
 	}
-	principal, err := a.check(ctx, kind, given)
 	if errors.Is(err, pgx.ErrNoRows) {
 		// The failure that is one too many is answered like the ones before.
-		_ = a.Failures.Take(Network(given.Address))
+		_ = a.Failures.Take(source)
 		return Principal{}, fault.New(fault.Unauthenticated, "the %s is not valid", kind.noun())
 	}
 	if err != nil && fault.CodeOf(err) == fault.Internal {
 		return Principal{}, fmt.Errorf("check %s: %w", kind.noun(), err)
 	}
 	return principal, err
+}
+
+// checkUnless checks a credential even where its address is limited: somebody
+// else's mistakes behind the same address must not lock out who makes none, and
+// what is random cannot be guessed. The admin's token is chosen by people.
+func (a *Authenticator) checkUnless(ctx context.Context, limited error, kind Kind, given Credentials) (Principal, error) {
+	if limited == nil {
+		return a.check(ctx, kind, given)
+	}
+	if kind == ByAdminToken {
+		return Principal{}, limited
+	}
+	patience := time.NewTimer(suspectPatience)
+	defer patience.Stop()
+	select {
+	case a.suspects <- struct{}{}:
+	case <-patience.C:
+		return Principal{}, limited
+	case <-ctx.Done():
+		return Principal{}, ctx.Err()
+	}
+	defer func() { <-a.suspects }()
+	return a.check(ctx, kind, given)
 }
 
 // check answers pgx.ErrNoRows for a credential that is not, or no longer, valid.

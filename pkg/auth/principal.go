@@ -32,6 +32,15 @@ func (k Kind) noun() string {
 	}
 }
 
+// source is what failures of the credential are counted by. Those of the admin's
+// token are apart, so that wrong keys do not lock the admin out.
+func (k Kind) source(address string) string {
+	if k == ByAdminToken {
+		return k.noun() + " from " + Network(address)
+	}
+	return Network(address)
+}
+
 // Principal is who makes a request. It lives as long as the request: what was
 // revoked since is found out by the next one.
 type Principal struct {

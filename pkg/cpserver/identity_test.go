@@ -101,7 +101,7 @@ func TestRevocation_TakesEffectAtOnceWhileTheKeyIsInUse(t *testing.T) {
 	}
 }
 
-func TestKeys_ThatAreTriedAreRateLimitedByAddress(t *testing.T) {
+func TestKeys_ThatAreTriedAreRateLimitedByAddressAndLockNoGoodOneOut(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	for tries := 1; ; tries++ {
@@ -110,9 +110,29 @@ func TestKeys_ThatAreTriedAreRateLimitedByAddress(t *testing.T) {
 		if got.status == http.StatusTooManyRequests {
 			require.NotEmpty(t, got.header.Get("Retry-After"))
 			require.Greater(t, tries, 50, "a few mistakes are forgiven")
-			return
+			break
 		}
 		requireStatus(t, http.StatusUnauthorized, got)
+	}
+	good := http.Header{"X-Api-Key": {p.issue(t, "default", nil)}}
+	var flood sync.WaitGroup
+	enough := make(chan struct{})
+	for range 8 {
+		flood.Go(func() {
+			for {
+				select {
+				case <-enough:
+					return
+				default:
+					p.send(t, http.MethodGet, "/v2/sandboxes", "", http.Header{"X-Api-Key": {auth.NewKey()}})
+				}
+			}
+		})
+	}
+	defer flood.Wait()
+	defer close(enough)
+	for range 20 {
+		requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/v2/sandboxes", "", good.Clone()))
 	}
 }
 
