@@ -42,6 +42,7 @@ type part struct {
 	Name     string
 	Schema   *Schema
 	Required bool
+	Answered bool // in what is answered, where what is not required may be absent
 	Depth    int
 }
 
@@ -82,7 +83,8 @@ func (d *Document) functions() template.FuncMap {
 		"bounds":  d.bounds, "choices": func(s *Schema) []string { return d.follow(s).Enum },
 		"fieldsOf": d.fieldsOf, "sample": func(m Media) string { return d.sampleOf(m, false) },
 		"inSection": func(p page, s Section) bool { return p.Section != nil && p.Section.Slug == s.Slug },
-		"asPart":    func(s *Schema) part { return part{Schema: s} },
+		"sent":      func(s *Schema) part { return part{Schema: s} },
+		"answered":  func(s *Schema) part { return part{Schema: s, Answered: true} },
 		"places":    func() []string { return []string{"path", "query", "header"} },
 		"in": func(place string, all []Parameter) []Parameter {
 			return slices.DeleteFunc(slices.Clone(all), func(p Parameter) bool { return p.In != place })
@@ -100,7 +102,8 @@ func (d *Document) fieldsOf(of part) []part {
 	}
 	var all []part
 	for _, property := range object.Properties {
-		all = append(all, part{property.Key, property.Value, slices.Contains(object.Required, property.Key), of.Depth + 1})
+		required := slices.Contains(object.Required, property.Key)
+		all = append(all, part{property.Key, property.Value, required, of.Answered, of.Depth + 1})
 	}
 	return all
 }
@@ -110,7 +113,8 @@ var credentialNames = map[string]string{
 	"apiKey": "API key", "accessToken": "access token", "session": "session", "adminToken": "admin token", "volumeToken": "volume token",
 }
 
-func credentials(o *Operation) []string {
+// credentials says what lets a request in, "" where nothing is asked for.
+func credentials(o *Operation) string {
 	var names []string
 	for _, way := range o.Security {
 		for name := range way {
@@ -119,7 +123,11 @@ func credentials(o *Operation) []string {
 			}
 		}
 	}
-	return names
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // prose turns text with `code` and empty lines between paragraphs into HTML.
