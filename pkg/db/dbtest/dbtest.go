@@ -29,6 +29,9 @@ import (
 const (
 	template    = "migrated"
 	stopTimeout = 30 * time.Second
+	// testsAtOnce wait for the database and for what they have started more than
+	// they compute; more of them would need more connections than there are.
+	testsAtOnce = "4"
 	// unprivileged is whom Debian's package makes, for tests that run as root.
 	unprivileged = "postgres"
 )
@@ -36,7 +39,7 @@ const (
 // cluster is the test binary's server, with an address for each database.
 type cluster struct {
 	server  *postgres.Server
-	dir     string
+	dir     *os.File // the server holds it open too
 	counter atomic.Int64
 }
 
@@ -53,8 +56,23 @@ func Main(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// moreAtOnce runs tests beside each other unless the command line says how many.
+func moreAtOnce() error {
+	const name = "test.parallel"
+	asked := false
+	flag.Visit(func(given *flag.Flag) { asked = asked || given.Name == name })
+	if asked {
+		return nil
+	}
+	return flag.Set(name, testsAtOnce)
+}
+
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
+	if err := moreAtOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, "dbtest:", err)
+		return 1
+	}
 	started, err := start(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dbtest:", err)
@@ -71,17 +89,18 @@ func run(m *testing.M) (code int) {
 }
 
 func start(ctx context.Context) (_ *cluster, err error) {
-	dir, err := os.MkdirTemp("", "wrenn-db-")
+	directory, err := makeDirectory()
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir}
+	dir := directory.Name()
+	c := &cluster{dir: directory}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.stop(ctx))
 		}
 	}()
-	config := postgres.Config{DataDir: filepath.Join(dir, "data"), SocketDir: filepath.Join(dir, "socket"), LogPath: filepath.Join(dir, "log")}
+	config := postgres.Config{DataDir: filepath.Join(dir, "data"), SocketDir: filepath.Join(dir, "socket"), LogPath: filepath.Join(dir, "log"), Lifeline: directory}
 	if os.Geteuid() == 0 {
 		config.User = unprivileged
 		if err := os.Chmod(dir, 0o755); err != nil {
@@ -138,7 +157,7 @@ func (c *cluster) stop(ctx context.Context) error {
 	if c.server != nil {
 		err = c.server.Stop(ctx)
 	}
-	return errors.Join(err, os.RemoveAll(c.dir))
+	return errors.Join(err, os.RemoveAll(c.dir.Name()), c.dir.Close())
 }
 
 // EmptyURL makes a database without a schema and returns its address.
