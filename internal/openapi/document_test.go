@@ -1,6 +1,8 @@
 package openapi_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -103,4 +105,17 @@ func TestPages_ShowEveryOperationAndLoadNothing(t *testing.T) {
 		require.NotContains(t, string(page), "ZgotmplZ", slug)
 	}
 	require.NotContains(t, openapi.PagePolicy(), "unsafe")
+}
+
+func TestPages_HaveTheStyleThatTheirPolicyAllows(t *testing.T) {
+	t.Parallel()
+	pages, err := openapi.Pages()
+	require.NoError(t, err)
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`)
+	for slug, page := range pages {
+		found := style.FindSubmatch(page)
+		require.Len(t, found, 2, slug)
+		sum := sha256.Sum256(found[1])
+		require.Contains(t, openapi.PagePolicy(), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'", slug)
+	}
 }

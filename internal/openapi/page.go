@@ -80,7 +80,7 @@ func (d *Document) functions() template.FuncMap {
 	return template.FuncMap{
 		"prose": prose, "kind": d.kind, "curl": d.curl, "lower": strings.ToLower,
 		"meaning": func(s *Schema) string { return d.follow(s).Description },
-		"bounds":  d.bounds, "choices": func(s *Schema) []string { return d.follow(s).Enum },
+		"bounds":  d.bounds, "choices": d.choices,
 		"fieldsOf": d.fieldsOf, "sample": func(m Media) string { return d.sampleOf(m, false) },
 		"inSection": func(p page, s Section) bool { return p.Section != nil && p.Section.Slug == s.Slug },
 		"sent":      func(s *Schema) part { return part{Schema: s} },

@@ -113,6 +113,15 @@ func (d *Document) bounds(schema *Schema) string {
 	return strings.Join(said, ", ")
 }
 
+// choices are the values that are possible, of a list those of its items.
+func (d *Document) choices(schema *Schema) []string {
+	schema = d.follow(schema)
+	if schema.Items != nil {
+		return d.choices(schema.Items)
+	}
+	return schema.Enum
+}
+
 // inner is the object inside a value whose fields are worth a list: itself, or
 // what a list or map is of.
 func (d *Document) inner(schema *Schema) *Schema {
