@@ -78,3 +78,8 @@ func TestChooseParts_KeepsTheirOrder(t *testing.T) {
 	_, err = chooseParts("api,tepid")
 	require.ErrorContains(t, err, "tepid")
 }
+
+func TestMedianRatio_IsOfTurns(t *testing.T) {
+	require.InDelta(t, 2.0, medianRatio([]time.Duration{20, 300, 40}, []time.Duration{10, 100, 40}), 1e-9)
+	require.InDelta(t, 1.5, medianRatio([]time.Duration{10, 200}, []time.Duration{10, 100}), 1e-9)
+}
