@@ -765,6 +765,13 @@ CREATE TABLE public.template_builds (
     CONSTRAINT template_builds_status_check CHECK ((status = ANY (ARRAY['building'::text, 'waiting'::text, 'ready'::text, 'error'::text])))
 );
 
+CREATE TABLE public.template_tags (
+    template_id text NOT NULL,
+    tag text NOT NULL,
+    build_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.templates (
     id text NOT NULL,
     team_id uuid,
@@ -960,6 +967,9 @@ ALTER TABLE ONLY public.template_aliases
 ALTER TABLE ONLY public.template_builds
     ADD CONSTRAINT template_builds_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.template_tags
+    ADD CONSTRAINT template_tags_pkey PRIMARY KEY (template_id, tag);
+
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_pkey PRIMARY KEY (id);
 
@@ -1070,6 +1080,8 @@ CREATE INDEX team_members_by_user ON public.team_members USING btree (user_id, c
 CREATE INDEX template_aliases_by_template ON public.template_aliases USING btree (template_id);
 
 CREATE INDEX template_builds_by_template ON public.template_builds USING btree (template_id, created_at DESC);
+
+CREATE INDEX template_tags_by_build ON public.template_tags USING btree (build_id);
 
 CREATE INDEX templates_by_team ON public.templates USING btree (team_id, created_at DESC, id DESC);
 
@@ -1209,6 +1221,12 @@ ALTER TABLE ONLY public.template_aliases
 
 ALTER TABLE ONLY public.template_builds
     ADD CONSTRAINT template_builds_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.template_tags
+    ADD CONSTRAINT template_tags_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.template_tags
+    ADD CONSTRAINT template_tags_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;

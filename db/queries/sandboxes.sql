@@ -114,3 +114,6 @@ WHERE team_id = @team_id AND state IN ('running', 'pausing')
     AND metadata @> @metadata_filter::jsonb
     AND started_at >= @started_after::timestamptz
     AND (@template::text = '' OR template_id = @template::text OR alias = @template::text);
+
+-- name: CountRunningByTeam :many
+SELECT team_id, count(*) AS running FROM sandboxes WHERE state = 'running' GROUP BY team_id;

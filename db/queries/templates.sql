@@ -15,21 +15,75 @@ ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at 
     WHERE template_builds.envd_version <> EXCLUDED.envd_version;
 
 -- name: FindStartableBuild :one
--- The newest build, by template ID or alias, that a host has and the team may
--- use. A team's own alias comes before a public one, and what can be started now
--- before what a host has that is away.
+-- A build that a host has and the team may use, by the ID of its template, an
+-- alias, or its own ID: with a tag the one that has it, else the one that was made
+-- or tagged "default" last. A team's own alias comes before a public one, and what
+-- can be started now before what a host has that is away.
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
     b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
 FROM templates t
 JOIN template_builds b ON b.template_id = t.id AND b.status = 'ready'
 LEFT JOIN template_aliases a ON a.template_id = t.id
-WHERE (t.id = @name::text OR a.alias = @name::text)
+LEFT JOIN template_tags d ON d.template_id = t.id AND d.build_id = b.id AND d.tag = 'default'
+WHERE (t.id = @name::text OR a.alias = @name::text OR b.id = sqlc.narg(build_id)::uuid)
     AND (t.team_id = @team_id::uuid OR t.public)
-    AND (a.team_id IS NULL OR a.team_id = @team_id::uuid OR t.id = @name::text)
+    AND (@team_slug::text <> '' OR a.team_id IS NULL OR a.team_id = @team_id::uuid OR t.id = @name::text OR b.id = sqlc.narg(build_id)::uuid)
+    AND (@team_slug::text = '' OR EXISTS (SELECT FROM teams s WHERE s.id = t.team_id AND s.slug = @team_slug::text))
+    AND (@tag::text = '' OR b.id = sqlc.narg(tagged_build_id)::uuid
+        OR EXISTS (SELECT FROM template_tags x WHERE x.template_id = t.id AND x.build_id = b.id AND x.tag = @tag::text))
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
 ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC,
-    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC, b.created_at DESC, b.id DESC
+    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
+    greatest(b.created_at, d.created_at) DESC, b.id DESC
 LIMIT 1;
+
+-- name: FindTemplate :one
+-- A template that a team may use, by ID or by alias; in its own namespace, or in
+-- that of the team that the slug names. The team's own comes first.
+SELECT t.*, coalesce(s.slug, '')::text AS team_slug,
+    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
+FROM templates t
+LEFT JOIN teams s ON s.id = t.team_id
+LEFT JOIN template_aliases a ON a.template_id = t.id AND a.alias = @name::text
+WHERE (t.id = @name::text OR a.alias IS NOT NULL)
+    AND (t.team_id = @team_id::uuid OR t.public)
+    AND (@team_slug::text <> '' OR t.team_id IS NULL OR t.team_id = @team_id::uuid OR t.id = @name::text)
+    AND (@team_slug::text = '' OR s.slug = @team_slug::text)
+ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC, t.id
+LIMIT 1;
+
+-- name: ListBuilds :many
+-- Newest first, after a cursor; served by the index template_builds_by_template.
+SELECT * FROM template_builds
+WHERE template_id = @template_id AND (created_at, id::text) < (@before_time::timestamptz, @before_id::text)
+ORDER BY created_at DESC, id::text DESC
+LIMIT @page_size::integer;
+
+-- name: GetBuild :one
+SELECT * FROM template_builds WHERE id = $1 AND template_id = $2;
+
+-- name: PublishTemplate :exec
+UPDATE templates SET public = @public, updated_at = now() WHERE id = @id AND public <> @public;
+
+-- name: FindTaggedBuild :one
+-- The ready build that a tag stands for; "default" is the one that was made or
+-- tagged so last.
+SELECT b.id FROM template_builds b
+LEFT JOIN template_tags d ON d.template_id = b.template_id AND d.build_id = b.id AND d.tag = @tag::text
+WHERE b.template_id = @template_id::text AND b.status = 'ready' AND (@tag::text = 'default' OR d.tag IS NOT NULL)
+ORDER BY greatest(b.created_at, d.created_at) DESC, b.id DESC
+LIMIT 1;
+
+-- name: AssignTags :exec
+INSERT INTO template_tags (template_id, tag, build_id)
+SELECT @template_id::text, unnest(@tags::text[]), @build_id::uuid
+ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now();
+
+-- name: RemoveTags :exec
+DELETE FROM template_tags WHERE template_id = $1 AND tag = ANY (@tags::text[]);
+
+-- name: ListTags :many
+SELECT * FROM template_tags WHERE template_id = $1 ORDER BY created_at DESC, tag;
 
 -- name: CountTemplateSpawn :exec
 UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHERE id = $1;
@@ -37,6 +91,7 @@ UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHER
 -- name: ListTemplates :many
 -- Newest first, after a cursor; served by the index templates_by_team.
 SELECT t.id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+    coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,
     ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases

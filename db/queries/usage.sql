@@ -26,10 +26,6 @@ UPDATE team_use SET create_allowance = @create_allowance, create_refilled_at = @
 -- waited for.
 SELECT clock_timestamp()::timestamptz;
 
--- name: CountBuildsUnderWay :one
-SELECT count(*) FROM template_builds b JOIN templates t ON t.id = b.template_id
-WHERE t.team_id = @team_id::uuid AND b.status IN ('building', 'waiting');
-
 -- name: SumUsage :one
 -- What a team used in a time: what began before it counts from its beginning on,
 -- what goes on counts until now. Served by the index usage_intervals_by_team.

@@ -17,6 +17,9 @@ import (
 var withoutBody = map[string]bool{
 	"POST /auth/logout":     true,
 	"POST /auth/totp/enrol": true,
+	// Refused whatever they ask for.
+	"POST /templates": true, "POST /v2/templates": true, "POST /v3/templates": true, "POST /templates/{templateID}": true,
+	"POST /templates/{templateID}/builds/{buildID}": true, "POST /v2/templates/{templateID}/builds/{buildID}": true,
 }
 
 // A body that is not what a route takes is refused before anything else happens:

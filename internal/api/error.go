@@ -27,6 +27,7 @@ var statuses = map[fault.Code]int{
 	fault.Unavailable:     http.StatusServiceUnavailable,
 	fault.Timeout:         http.StatusGatewayTimeout,
 	fault.Internal:        http.StatusInternalServerError,
+	fault.Unsupported:     http.StatusNotImplemented,
 }
 
 // retryAfter is what a client that meets a 503 is asked to wait.
@@ -47,7 +48,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		shown = fault.Wrap(fault.Internal, err, "internal error")
 	}
 	status := statuses[shown.Code]
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
 	if status == http.StatusServiceUnavailable || shown.RetryAfter > 0 {

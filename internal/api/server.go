@@ -41,15 +41,12 @@ type Sandboxes interface {
 	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (service.Snapshot, error)
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+	KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error)
+	RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error)
 	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]db.ListSamplesRow, error)
 	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]db.SandboxSample, error)
 	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
 	Credentials(sandbox db.Sandbox) service.Credentials
-}
-
-// Templates is the service behind the routes of templates.
-type Templates interface {
-	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
 }
 
 // Server answers the control API.
@@ -117,8 +114,8 @@ func (s *Server) Handler() http.Handler {
 		s.routeSecrets(router)
 		s.routeVolumes(router)
 		s.routeExtensions(router)
-		router.Get("/templates", s.handle(s.listTemplates))
-		router.Get("/v2/templates", s.handle(s.listTemplates))
+		s.routeTemplates(router)
+		s.routeAdmin(router)
 	})
 	s.mountExtensions(router)
 	return router
@@ -144,7 +141,6 @@ func (s *Server) routeSandboxes(router chi.Router) {
 	router.Post("/sandboxes/{sandboxID}/fork", s.handle(s.forkSandbox))
 	router.Post("/sandboxes/{sandboxID}/snapshots", s.handle(s.takeSnapshot))
 	router.Get("/snapshots", s.handle(s.listSnapshots))
-	router.Delete("/templates/{templateID}", s.handle(s.deleteSnapshot))
 	router.Get("/sandboxes/metrics", s.handle(s.listLatestMetrics))
 	router.Get("/sandboxes/{sandboxID}/metrics", s.handle(s.listSandboxMetrics))
 	router.Get("/teams/{teamID}/metrics", s.handle(s.listTeamMetrics))

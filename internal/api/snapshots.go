@@ -3,8 +3,6 @@ package api
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -54,9 +52,4 @@ func (s *Server) listSnapshots(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
-}
-
-// deleteSnapshot is where clients delete a snapshot: by the route of templates.
-func (s *Server) deleteSnapshot(w http.ResponseWriter, r *http.Request) error {
-	return noContent(w, s.Sandboxes.DeleteSnapshot(r.Context(), teamOf(r), chi.URLParam(r, "templateID")))
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // templateAnswer is a template in a list.
@@ -30,7 +32,7 @@ type templateAnswer struct {
 func templateOf(row db.ListTemplatesRow) templateAnswer {
 	return templateAnswer{
 		TemplateID: row.ID, BuildID: row.BuildID.String(), CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB,
-		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: row.Aliases,
+		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: service.TemplateNames(row.TeamSlug, row.Aliases),
 		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(), LastSpawnedAt: row.LastSpawnedAt,
 		SpawnCount: row.SpawnCount, BuildCount: row.BuildCount, EnvdVersion: row.EnvdVersion, BuildStatus: row.Status,
 	}
@@ -41,6 +43,9 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request) error {
 	size, err := pageSize(query.Get("limit"))
 	if err != nil {
 		return err
+	}
+	if team := query.Get("teamID"); team != "" && team != teamOf(r).String() {
+		return fault.New(fault.Forbidden, "teamID is not the team that the request is made for")
 	}
 	page, err := s.Templates.List(r.Context(), teamOf(r), size, query.Get("nextToken"))
 	if err != nil {

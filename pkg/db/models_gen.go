@@ -261,6 +261,26 @@ type TeamUse struct {
 	CreateRefilledAt time.Time
 }
 
+type TemplateBuild struct {
+	ID          uuid.UUID
+	TemplateID  string
+	Status      string
+	VCPUCount   int32
+	MemoryMiB   int32
+	DiskMiB     int32
+	EnvdVersion string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	FinishedAt  *time.Time
+}
+
+type TemplateTag struct {
+	TemplateID string
+	Tag        string
+	BuildID    uuid.UUID
+	CreatedAt  time.Time
+}
+
 type User struct {
 	ID              uuid.UUID
 	Email           string

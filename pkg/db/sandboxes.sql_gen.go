@@ -235,6 +235,35 @@ func (q *Queries) CountRunning(ctx context.Context, arg CountRunningParams) (int
 	return count, err
 }
 
+const countRunningByTeam = `-- name: CountRunningByTeam :many
+SELECT team_id, count(*) AS running FROM sandboxes WHERE state = 'running' GROUP BY team_id
+`
+
+type CountRunningByTeamRow struct {
+	TeamID  uuid.UUID
+	Running int64
+}
+
+func (q *Queries) CountRunningByTeam(ctx context.Context) ([]CountRunningByTeamRow, error) {
+	rows, err := q.db.Query(ctx, countRunningByTeam)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountRunningByTeamRow{}
+	for rows.Next() {
+		var i CountRunningByTeamRow
+		if err := rows.Scan(&i.TeamID, &i.Running); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const createSandbox = `-- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,

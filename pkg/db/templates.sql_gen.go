@@ -12,6 +12,23 @@ import (
 	"github.com/google/uuid"
 )
 
+const assignTags = `-- name: AssignTags :exec
+INSERT INTO template_tags (template_id, tag, build_id)
+SELECT $1::text, unnest($2::text[]), $3::uuid
+ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now()
+`
+
+type AssignTagsParams struct {
+	TemplateID string
+	Tags       []string
+	BuildID    uuid.UUID
+}
+
+func (q *Queries) AssignTags(ctx context.Context, arg AssignTagsParams) error {
+	_, err := q.db.Exec(ctx, assignTags, arg.TemplateID, arg.Tags, arg.BuildID)
+	return err
+}
+
 const countTemplateSpawn = `-- name: CountTemplateSpawn :exec
 UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHERE id = $1
 `
@@ -69,18 +86,27 @@ SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_
 FROM templates t
 JOIN template_builds b ON b.template_id = t.id AND b.status = 'ready'
 LEFT JOIN template_aliases a ON a.template_id = t.id
-WHERE (t.id = $1::text OR a.alias = $1::text)
-    AND (t.team_id = $2::uuid OR t.public)
-    AND (a.team_id IS NULL OR a.team_id = $2::uuid OR t.id = $1::text)
+LEFT JOIN template_tags d ON d.template_id = t.id AND d.build_id = b.id AND d.tag = 'default'
+WHERE (t.id = $1::text OR a.alias = $1::text OR b.id = $2::uuid)
+    AND (t.team_id = $3::uuid OR t.public)
+    AND ($4::text <> '' OR a.team_id IS NULL OR a.team_id = $3::uuid OR t.id = $1::text OR b.id = $2::uuid)
+    AND ($4::text = '' OR EXISTS (SELECT FROM teams s WHERE s.id = t.team_id AND s.slug = $4::text))
+    AND ($5::text = '' OR b.id = $6::uuid
+        OR EXISTS (SELECT FROM template_tags x WHERE x.template_id = t.id AND x.build_id = b.id AND x.tag = $5::text))
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
-ORDER BY (t.team_id IS NOT NULL AND t.team_id = $2::uuid) DESC,
-    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC, b.created_at DESC, b.id DESC
+ORDER BY (t.team_id IS NOT NULL AND t.team_id = $3::uuid) DESC,
+    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
+    greatest(b.created_at, d.created_at) DESC, b.id DESC
 LIMIT 1
 `
 
 type FindStartableBuildParams struct {
-	Name   string
-	TeamID uuid.UUID
+	Name          string
+	BuildID       *uuid.UUID
+	TeamID        uuid.UUID
+	TeamSlug      string
+	Tag           string
+	TaggedBuildID *uuid.UUID
 }
 
 type FindStartableBuildRow struct {
@@ -93,11 +119,19 @@ type FindStartableBuildRow struct {
 	EnvdVersion string
 }
 
-// The newest build, by template ID or alias, that a host has and the team may
-// use. A team's own alias comes before a public one, and what can be started now
-// before what a host has that is away.
+// A build that a host has and the team may use, by the ID of its template, an
+// alias, or its own ID: with a tag the one that has it, else the one that was made
+// or tagged "default" last. A team's own alias comes before a public one, and what
+// can be started now before what a host has that is away.
 func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuildParams) (FindStartableBuildRow, error) {
-	row := q.db.QueryRow(ctx, findStartableBuild, arg.Name, arg.TeamID)
+	row := q.db.QueryRow(ctx, findStartableBuild,
+		arg.Name,
+		arg.BuildID,
+		arg.TeamID,
+		arg.TeamSlug,
+		arg.Tag,
+		arg.TaggedBuildID,
+	)
 	var i FindStartableBuildRow
 	err := row.Scan(
 		&i.TemplateID,
@@ -111,8 +145,191 @@ func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuild
 	return i, err
 }
 
+const findTaggedBuild = `-- name: FindTaggedBuild :one
+SELECT b.id FROM template_builds b
+LEFT JOIN template_tags d ON d.template_id = b.template_id AND d.build_id = b.id AND d.tag = $1::text
+WHERE b.template_id = $2::text AND b.status = 'ready' AND ($1::text = 'default' OR d.tag IS NOT NULL)
+ORDER BY greatest(b.created_at, d.created_at) DESC, b.id DESC
+LIMIT 1
+`
+
+type FindTaggedBuildParams struct {
+	Tag        string
+	TemplateID string
+}
+
+// The ready build that a tag stands for; "default" is the one that was made or
+// tagged so last.
+func (q *Queries) FindTaggedBuild(ctx context.Context, arg FindTaggedBuildParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, findTaggedBuild, arg.Tag, arg.TemplateID)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
+}
+
+const findTemplate = `-- name: FindTemplate :one
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.snapshot_of, coalesce(s.slug, '')::text AS team_slug,
+    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
+FROM templates t
+LEFT JOIN teams s ON s.id = t.team_id
+LEFT JOIN template_aliases a ON a.template_id = t.id AND a.alias = $1::text
+WHERE (t.id = $1::text OR a.alias IS NOT NULL)
+    AND (t.team_id = $2::uuid OR t.public)
+    AND ($3::text <> '' OR t.team_id IS NULL OR t.team_id = $2::uuid OR t.id = $1::text)
+    AND ($3::text = '' OR s.slug = $3::text)
+ORDER BY (t.team_id IS NOT NULL AND t.team_id = $2::uuid) DESC, t.id
+LIMIT 1
+`
+
+type FindTemplateParams struct {
+	Name     string
+	TeamID   uuid.UUID
+	TeamSlug string
+}
+
+type FindTemplateRow struct {
+	ID            string
+	TeamID        *uuid.UUID
+	Public        bool
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	LastSpawnedAt *time.Time
+	SpawnCount    int64
+	SnapshotOf    *string
+	TeamSlug      string
+	Aliases       []string
+}
+
+// A template that a team may use, by ID or by alias; in its own namespace, or in
+// that of the team that the slug names. The team's own comes first.
+func (q *Queries) FindTemplate(ctx context.Context, arg FindTemplateParams) (FindTemplateRow, error) {
+	row := q.db.QueryRow(ctx, findTemplate, arg.Name, arg.TeamID, arg.TeamSlug)
+	var i FindTemplateRow
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.Public,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.LastSpawnedAt,
+		&i.SpawnCount,
+		&i.SnapshotOf,
+		&i.TeamSlug,
+		&i.Aliases,
+	)
+	return i, err
+}
+
+const getBuild = `-- name: GetBuild :one
+SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds WHERE id = $1 AND template_id = $2
+`
+
+type GetBuildParams struct {
+	ID         uuid.UUID
+	TemplateID string
+}
+
+func (q *Queries) GetBuild(ctx context.Context, arg GetBuildParams) (TemplateBuild, error) {
+	row := q.db.QueryRow(ctx, getBuild, arg.ID, arg.TemplateID)
+	var i TemplateBuild
+	err := row.Scan(
+		&i.ID,
+		&i.TemplateID,
+		&i.Status,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.FinishedAt,
+	)
+	return i, err
+}
+
+const listBuilds = `-- name: ListBuilds :many
+SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds
+WHERE template_id = $1 AND (created_at, id::text) < ($2::timestamptz, $3::text)
+ORDER BY created_at DESC, id::text DESC
+LIMIT $4::integer
+`
+
+type ListBuildsParams struct {
+	TemplateID string
+	BeforeTime time.Time
+	BeforeID   string
+	PageSize   int32
+}
+
+// Newest first, after a cursor; served by the index template_builds_by_template.
+func (q *Queries) ListBuilds(ctx context.Context, arg ListBuildsParams) ([]TemplateBuild, error) {
+	rows, err := q.db.Query(ctx, listBuilds,
+		arg.TemplateID,
+		arg.BeforeTime,
+		arg.BeforeID,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TemplateBuild{}
+	for rows.Next() {
+		var i TemplateBuild
+		if err := rows.Scan(
+			&i.ID,
+			&i.TemplateID,
+			&i.Status,
+			&i.VCPUCount,
+			&i.MemoryMiB,
+			&i.DiskMiB,
+			&i.EnvdVersion,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.FinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTags = `-- name: ListTags :many
+SELECT template_id, tag, build_id, created_at FROM template_tags WHERE template_id = $1 ORDER BY created_at DESC, tag
+`
+
+func (q *Queries) ListTags(ctx context.Context, templateID string) ([]TemplateTag, error) {
+	rows, err := q.db.Query(ctx, listTags, templateID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TemplateTag{}
+	for rows.Next() {
+		var i TemplateTag
+		if err := rows.Scan(
+			&i.TemplateID,
+			&i.Tag,
+			&i.BuildID,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTemplates = `-- name: ListTemplates :many
 SELECT t.id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+    coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,
     ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases
@@ -140,6 +357,7 @@ type ListTemplatesRow struct {
 	UpdatedAt     time.Time
 	LastSpawnedAt *time.Time
 	SpawnCount    int64
+	TeamSlug      string
 	BuildID       uuid.UUID
 	Status        string
 	VCPUCount     int32
@@ -172,6 +390,7 @@ func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([
 			&i.UpdatedAt,
 			&i.LastSpawnedAt,
 			&i.SpawnCount,
+			&i.TeamSlug,
 			&i.BuildID,
 			&i.Status,
 			&i.VCPUCount,
@@ -189,6 +408,34 @@ func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const publishTemplate = `-- name: PublishTemplate :exec
+UPDATE templates SET public = $1, updated_at = now() WHERE id = $2 AND public <> $1
+`
+
+type PublishTemplateParams struct {
+	Public bool
+	ID     string
+}
+
+func (q *Queries) PublishTemplate(ctx context.Context, arg PublishTemplateParams) error {
+	_, err := q.db.Exec(ctx, publishTemplate, arg.Public, arg.ID)
+	return err
+}
+
+const removeTags = `-- name: RemoveTags :exec
+DELETE FROM template_tags WHERE template_id = $1 AND tag = ANY ($2::text[])
+`
+
+type RemoveTagsParams struct {
+	TemplateID string
+	Tags       []string
+}
+
+func (q *Queries) RemoveTags(ctx context.Context, arg RemoveTagsParams) error {
+	_, err := q.db.Exec(ctx, removeTags, arg.TemplateID, arg.Tags)
+	return err
 }
 
 const upsertReadyBuild = `-- name: UpsertReadyBuild :exec

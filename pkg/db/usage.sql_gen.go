@@ -12,18 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const countBuildsUnderWay = `-- name: CountBuildsUnderWay :one
-SELECT count(*) FROM template_builds b JOIN templates t ON t.id = b.template_id
-WHERE t.team_id = $1::uuid AND b.status IN ('building', 'waiting')
-`
-
-func (q *Queries) CountBuildsUnderWay(ctx context.Context, teamID uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, countBuildsUnderWay, teamID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const getTeamLimits = `-- name: GetTeamLimits :one
 SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute FROM team_limits WHERE team_id = $1
 `

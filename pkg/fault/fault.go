@@ -26,6 +26,7 @@ const (
 	Unavailable     Code = "unavailable"  // a part of Wrenn is away; try again
 	Timeout         Code = "timeout"
 	Internal        Code = "internal"
+	Unsupported     Code = "unsupported" // Wrenn cannot do this at all
 )
 
 // Error is a fault.

@@ -24,7 +24,8 @@ const everywhere = "0.0.0.0/0"
 
 // NewSandbox is what a client asks for.
 type NewSandbox struct {
-	// Template is a template's ID or alias.
+	// Template is a template's ID or name, such as name, name:tag or team/name, or
+	// the ID of a build.
 	Template       string
 	TimeoutSeconds int32
 	// AutoPause pauses the sandbox at the end of its time instead of killing it.
@@ -51,8 +52,8 @@ func (n NewSandbox) validate() error {
 	if n.Template == "" {
 		return fault.New(fault.Invalid, "templateID is missing")
 	}
-	if !id.IsTemplate(n.Template) {
-		return fault.New(fault.Invalid, "templateID is neither a template's ID nor an alias")
+	if _, err := parseTemplateName("templateID", n.Template); err != nil {
+		return err
 	}
 	if n.AutoResume && n.AutoPauseWithoutMemory {
 		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
@@ -167,7 +168,11 @@ func (s *Sandboxes) createOn(ctx context.Context, creating db.Sandbox, wanted Ne
 }
 
 func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (db.FindStartableBuildRow, error) {
-	build, err := s.Queries.FindStartableBuild(ctx, db.FindStartableBuildParams{Name: name, TeamID: teamID})
+	wanted, err := parseTemplateName("templateID", name)
+	if err != nil {
+		return db.FindStartableBuildRow{}, err
+	}
+	build, err := s.Queries.FindStartableBuild(ctx, startable(teamID, wanted))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return build, s.templateMissing(ctx, name)
 	}
@@ -175,6 +180,21 @@ func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string
 		return build, fmt.Errorf("find template %s: %w", name, err)
 	}
 	return build, nil
+}
+
+func startable(teamID uuid.UUID, wanted templateName) db.FindStartableBuildParams {
+	params := db.FindStartableBuildParams{Name: wanted.name, TeamID: teamID, TeamSlug: wanted.team}
+	if buildID, err := uuid.Parse(wanted.name); err == nil {
+		params.BuildID = &buildID
+	}
+	if wanted.tag == newestTag {
+		return params
+	}
+	params.Tag = wanted.tag
+	if buildID, err := uuid.Parse(wanted.tag); err == nil {
+		params.TaggedBuildID = &buildID
+	}
+	return params
 }
 
 // templateMissing says that there is no such template, unless no host has yet

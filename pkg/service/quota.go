@@ -100,26 +100,3 @@ func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perM
 	}
 	return nil
 }
-
-// AdmitBuild checks whether a team may begin another build. It is called in the
-// transaction that stores the build, before which the Guard was asked.
-func AdmitBuild(ctx context.Context, queries *db.Queries, teamID uuid.UUID) error {
-	limits, err := queries.GetTeamLimits(ctx, teamID)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && limits.MaxBuilds == nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("get the limits of team %s: %w", teamID, err)
-	}
-	if _, err := queries.LockTeamUse(ctx, teamID); err != nil {
-		return fmt.Errorf("get what team %s has: %w", teamID, err)
-	}
-	underWay, err := queries.CountBuildsUnderWay(ctx, teamID)
-	if err != nil {
-		return fmt.Errorf("count the builds of team %s: %w", teamID, err)
-	}
-	if underWay >= int64(*limits.MaxBuilds) {
-		return fault.New(fault.RateLimited, "the team may have %d builds at once, and has %d of them", *limits.MaxBuilds, underWay)
-	}
-	return nil
-}

@@ -102,7 +102,7 @@ func (c *Checker) check(e exchange) []string {
 		return nil // what extensions answer is theirs
 	}
 	context := chi.NewRouteContext()
-	if !c.router.Match(context, e.request.Method, e.request.URL.Path) {
+	if !c.router.Match(context, e.request.Method, e.request.URL.EscapedPath()) {
 		return c.checkRefusal(e)
 	}
 	operation := c.operations[e.request.Method+" "+context.RoutePattern()]

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// Templates is the service behind the routes of templates.
+type Templates interface {
+	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
+	Find(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (service.Template, error)
+	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (service.BuildPage, error)
+	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (db.TemplateBuild, error)
+	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
+	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
+	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
+	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]db.TemplateTag, error)
+}
+
+func (s *Server) routeTemplates(router chi.Router) {
+	router.Get("/templates", s.handle(s.listTemplates))
+	router.Get("/v2/templates", s.handle(s.listTemplates))
+	router.Get("/templates/{templateID}", s.handle(s.getTemplate))
+	router.Patch("/templates/{templateID}", s.handle(s.updateTemplateV1))
+	router.Patch("/v2/templates/{templateID}", s.handle(s.updateTemplateV2))
+	router.Delete("/templates/{templateID}", s.handle(s.deleteTemplate))
+	router.Get("/templates/aliases/{alias}", s.handle(s.findTemplate))
+	router.Get("/templates/{templateID}/tags", s.handle(s.listTags))
+	router.Post("/templates/tags", s.handle(s.assignTags))
+	router.Delete("/templates/tags", s.handle(s.removeTags))
+	s.routeBuilds(router)
+}
+
+// templateParam is a template's name in a request's path, which may have an
+// escaped slash.
+func templateParam(r *http.Request, param string) string {
+	value := chi.URLParam(r, param)
+	if r.URL.RawPath == "" {
+		return value // unescaped already
+	}
+	plain, err := url.PathUnescape(value)
+	if err != nil {
+		return value // names nothing
+	}
+	return plain
+}
+
+// templateWithBuilds is a template and a page of its builds.
+type templateWithBuilds struct {
+	TemplateID    string        `json:"templateID"`
+	Public        bool          `json:"public"`
+	Aliases       []string      `json:"aliases"`
+	Names         []string      `json:"names"`
+	CreatedAt     time.Time     `json:"createdAt"`
+	UpdatedAt     time.Time     `json:"updatedAt"`
+	LastSpawnedAt *time.Time    `json:"lastSpawnedAt"`
+	SpawnCount    int64         `json:"spawnCount"`
+	Builds        []buildAnswer `json:"builds"`
+}
+
+func (s *Server) getTemplate(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	size, err := pageSize(query.Get("limit"))
+	if err != nil {
+		return err
+	}
+	found, err := s.Templates.Find(r.Context(), teamOf(r), templateParam(r, "templateID"))
+	if err != nil {
+		return err
+	}
+	page, err := s.Templates.Builds(r.Context(), found.ID, size, query.Get("nextToken"))
+	if err != nil {
+		return err
+	}
+	if page.NextToken != "" {
+		w.Header().Set("X-Next-Token", page.NextToken)
+	}
+	writeJSON(w, http.StatusOK, templateWithBuilds{
+		TemplateID: found.ID, Public: found.Public, Aliases: found.Aliases, Names: found.Names(),
+		CreatedAt: found.CreatedAt.UTC(), UpdatedAt: found.UpdatedAt.UTC(),
+		LastSpawnedAt: found.LastSpawnedAt, SpawnCount: found.SpawnCount, Builds: buildsOf(page.Builds),
+	})
+	return nil
+}
+
+func (s *Server) findTemplate(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.Templates.Find(r.Context(), teamOf(r), templateParam(r, "alias"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		TemplateID string `json:"templateID"`
+		Public     bool   `json:"public"`
+	}{found.ID, found.Public})
+	return nil
+}
+
+func (s *Server) updateTemplate(r *http.Request) (service.Template, error) {
+	var body struct {
+		Public *bool `json:"public"`
+	}
+	if err := decode(r, &body); err != nil {
+		return service.Template{}, err
+	}
+	return s.Templates.Publish(r.Context(), teamOf(r), templateParam(r, "templateID"), body.Public)
+}
+
+func (s *Server) updateTemplateV1(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.updateTemplate(r); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (s *Server) updateTemplateV2(w http.ResponseWriter, r *http.Request) error {
+	updated, err := s.updateTemplate(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string][]string{"names": updated.Names()})
+	return nil
+}
+
+// deleteTemplate is where clients delete snapshots, too.
+func (s *Server) deleteTemplate(w http.ResponseWriter, r *http.Request) error {
+	found, err := s.Templates.FindOwn(r.Context(), teamOf(r), templateParam(r, "templateID"))
+	if err != nil {
+		return err
+	}
+	return noContent(w, s.Sandboxes.DeleteSnapshot(r.Context(), teamOf(r), found.ID))
+}
