@@ -23,7 +23,7 @@ const (
 )
 
 // startCounter leaves a process behind that has no one to wait for it.
-const startCounter = "n=0; (while :; do n=$((n+1)); echo $n > " + counter + ".new; mv " + counter + ".new " + counter + "; sleep 0.1; done) >/dev/null 2>&1 </dev/null & echo $! > /dev/shm/pid; disown"
+const startCounter = "n=0; echo 0 > " + counter + "; (while :; do n=$((n+1)); echo $n > " + counter + ".new; mv " + counter + ".new " + counter + "; sleep 0.1; done) >/dev/null 2>&1 </dev/null & echo $! > /dev/shm/pid; disown"
 
 func (s *suite) boot(t *testing.T, g *guest, kernelPath string) (vmm.Machine, error) {
 	t.Helper()
