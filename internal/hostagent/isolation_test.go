@@ -72,7 +72,7 @@ def checksum(data):
     while total >> 16: total = (total & 0xffff) + (total >> 16)
     return ~total & 0xffff
 def forged(source, destination):
-    udp = struct.pack("!HHHH", port, port, 8 + 12, 0) + b"from a guest"
+    udp = struct.pack("!HHHH", *[port] * 2, 8 + 12, 0) + b"from a guest"
     header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton(destination))
     header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
