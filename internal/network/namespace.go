@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
@@ -51,9 +53,14 @@ func inNamespace(name string, configure func() error) error {
 	})
 }
 
-// deleteNamespace removes a named namespace; one that is not there is fine.
+// deleteNamespace removes a named namespace; one that is not there is fine, and so
+// is a name without one: whoever made or deleted it died half-way.
 func deleteNamespace(name string) error {
-	if err := netns.DeleteNamed(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := netns.DeleteNamed(name)
+	if errors.Is(err, unix.EINVAL) { // nothing is mounted there
+		err = os.Remove(filepath.Join(namespaceDirectory, name))
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("delete network namespace %s: %w", name, err)
 	}
 	return nil

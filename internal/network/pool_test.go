@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 var testRange = netip.MustParsePrefix("10.231.7.0/24")
@@ -83,6 +84,20 @@ func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 	requireGone(t, device)
 	_, err := next.Adopt(orphan.Name())
 	require.ErrorIs(t, err, ErrNoSuchSlot)
+}
+
+func TestPool_CleansUpAfterOneThatDiedWhileItMadeANamespace(t *testing.T) {
+	stateDir := t.TempDir()
+	pool := newTestPool(t, stateDir)
+	orphan := acquire(t, pool)
+	pool.Leave()
+	require.NoError(t, unix.Unmount(orphan.Namespace(), unix.MNT_DETACH))
+
+	next := newTestPool(t, stateDir)
+	defer func() { require.NoError(t, next.Close()) }()
+	require.NoError(t, next.RemoveLeftovers())
+	require.NoFileExists(t, orphan.Namespace())
+	require.NoFileExists(t, pool.record(orphan.index))
 }
 
 func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
