@@ -86,18 +86,16 @@ func TestPool_CleansUpAfterOneThatCrashed(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoSuchSlot)
 }
 
-func TestPool_CleansUpAfterOneThatDiedWhileItMadeANamespace(t *testing.T) {
-	stateDir := t.TempDir()
-	pool := newTestPool(t, stateDir)
-	orphan := acquire(t, pool)
-	pool.Leave()
-	require.NoError(t, unix.Unmount(orphan.Namespace(), unix.MNT_DETACH))
-
-	next := newTestPool(t, stateDir)
-	defer func() { require.NoError(t, next.Close()) }()
-	require.NoError(t, next.RemoveLeftovers())
-	require.NoFileExists(t, orphan.Namespace())
-	require.NoFileExists(t, pool.record(orphan.index))
+func TestDeleteNamespace_TakesANameThatNoNamespaceIsBehind(t *testing.T) {
+	requireRoot(t)
+	const name = "wrenn-half"
+	path := filepath.Join(namespaceDirectory, name)
+	require.NoError(t, inNewNamespace(name, func() error { return nil }))
+	require.NoError(t, unix.Unmount(path, unix.MNT_DETACH)) // as if somebody had died in between
+	require.FileExists(t, path)
+	require.NoError(t, deleteNamespace(name))
+	require.NoFileExists(t, path)
+	require.NoError(t, deleteNamespace(name))
 }
 
 func TestPool_AdoptsWhatAnEarlierOneHandedOut(t *testing.T) {
