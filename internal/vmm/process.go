@@ -75,3 +75,28 @@ func (p Process) End(ctx context.Context) error {
 	}
 	return nil
 }
+
+// FindProcesses returns the processes of this machine, by their numbers in /proc,
+// that a driver says are its own. One that ends meanwhile is left out.
+func FindProcesses(isOurs func(id string) bool) ([]Process, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	var found []Process
+	for _, entry := range entries {
+		id, err := strconv.Atoi(entry.Name())
+		if err != nil || !isOurs(entry.Name()) {
+			continue
+		}
+		identity, err := IdentifyProcess(id)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, identity)
+	}
+	return found, nil
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -22,26 +21,7 @@ func (d *Driver) Processes(directory string) ([]vmm.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list Firecracker processes: %w", err)
 	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var found []vmm.Process
-	for _, entry := range entries {
-		id, err := strconv.Atoi(entry.Name())
-		if err != nil || !isOurs(entry.Name(), place) {
-			continue
-		}
-		identity, err := vmm.IdentifyProcess(id)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, identity)
-	}
-	return found, nil
+	return vmm.FindProcesses(func(id string) bool { return isOurs(id, place) })
 }
 
 // isOurs says whether a process is a Firecracker with its root below a place.

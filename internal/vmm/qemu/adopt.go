@@ -3,11 +3,9 @@ package qemu
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -44,31 +42,11 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 
 // Processes finds every QEMU that has its disk below directory.
 func (d *Driver) Processes(directory string) ([]vmm.Process, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
 	sign := []byte(",filename=" + escape(filepath.Clean(directory)) + "/")
-	var found []vmm.Process
-	for _, entry := range entries {
-		id, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		arguments, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
-		if err != nil || !isOurs(arguments, sign) {
-			continue
-		}
-		identity, err := vmm.IdentifyProcess(id)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, identity)
-	}
-	return found, nil
+	return vmm.FindProcesses(func(id string) bool {
+		arguments, err := os.ReadFile(filepath.Join("/proc", id, "cmdline"))
+		return err == nil && isOurs(arguments, sign)
+	})
 }
 
 func isOurs(arguments, sign []byte) bool {
