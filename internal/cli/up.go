@@ -22,10 +22,8 @@ the next start finds it again. Needs root.
 With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			var err error
 			config.DatabaseURL = os.Getenv("DATABASE_URL")
-			config.CacheDir = environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir)
-			if config.EnvdPath, err = up.FindEnvd(); err != nil {
+			if err := findPrograms(&config); err != nil {
 				return err
 			}
 			if detach {
@@ -43,16 +41,28 @@ With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
 	return command
 }
 
+// findPrograms completes what a host agent is started with.
+func findPrograms(config *up.Config) (err error) {
+	config.CacheDir = environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir)
+	config.EnvdPath, err = up.FindEnvd()
+	return err
+}
+
 func newDown(s streams) *cobra.Command {
-	var dataDir string
+	config := up.Config{Version: version.String(), Out: s.output}
 	command := &cobra.Command{
 		Use:   "down",
 		Short: "Pause what runs and stop Wrenn",
-		Args:  cobra.NoArgs,
+		Long: `Pause what runs and stop Wrenn. Where the last one was killed, what it left
+running is paused and cleaned up.`,
+		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return up.Down(command.Context(), dataDir, s.output)
+			if err := findPrograms(&config); err != nil {
+				return err
+			}
+			return up.Down(command.Context(), config)
 		},
 	}
-	addDataDirFlag(command, &dataDir)
+	addDataDirFlag(command, &config.DataDir)
 	return command
 }

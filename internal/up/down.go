@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"time"
 
@@ -14,11 +13,11 @@ import (
 // downTimeout is for all parts together.
 const downTimeout = 3*stopTimeout + time.Minute
 
-// Down stops the Wrenn of a data directory and waits until it is gone. Where
-// none runs it says so.
-func Down(ctx context.Context, dataDir string, out io.Writer) error {
-	say := &terminal{out: out}
-	absolute, err := filepath.Abs(dataDir)
+// Down stops the Wrenn of a data directory and waits until it is gone. What one
+// that was killed has left running is paused. Where nothing runs it says so.
+func Down(ctx context.Context, config Config) error {
+	say := &terminal{out: config.Out}
+	absolute, err := filepath.Abs(config.DataDir)
 	if err != nil {
 		return err
 	}
@@ -28,8 +27,7 @@ func Down(ctx context.Context, dataDir string, out io.Writer) error {
 		return fmt.Errorf("find the running Wrenn: %w", err)
 	}
 	if pid == 0 {
-		say.Say(fmt.Sprintf("Wrenn is not running in %s", dataDir))
-		return nil
+		return config.downWithoutProcess(ctx, layout, say)
 	}
 	started := time.Now()
 	say.Say(fmt.Sprintf("stopping Wrenn (process %d): what runs is paused", pid))
@@ -43,6 +41,45 @@ func Down(ctx context.Context, dataDir string, out io.Writer) error {
 	}
 	say.Say(fmt.Sprintf("stopped after %s", time.Since(started).Round(time.Millisecond)))
 	return nil
+}
+
+// downWithoutProcess is for a data directory that no process holds.
+func (c Config) downWithoutProcess(ctx context.Context, layout Layout, say *terminal) error {
+	last, err := layout.readPID()
+	if err != nil {
+		return fmt.Errorf("find out how the last Wrenn ended: %w", err)
+	}
+	if last == 0 {
+		say.Say(fmt.Sprintf("Wrenn is not running in %s", c.DataDir))
+		return nil
+	}
+	return c.endAbandoned(ctx, say)
+}
+
+// endAbandoned ends what a Wrenn that was killed has left: its VMs run on without
+// it. A host agent finds them, and when it ends it pauses them and cleans up.
+func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
+	c, layout, err := c.openDataDir(ctx)
+	if err != nil {
+		return err
+	}
+	pidFile, err := layout.takePIDFile()
+	if errors.Is(err, errLocked) {
+		return errors.New("a wrenn up or wrenn down is at work in this data directory; try again when it has ended")
+	}
+	if err != nil {
+		return fmt.Errorf("claim the data directory: %w", err)
+	}
+	say.Say("the last Wrenn here was killed: a host agent looks for what it left running, and pauses it")
+	ctx, forced, release := interruptible(ctx)
+	defer release()
+	s := &stack{config: c, layout: layout, say: say}
+	err = s.prepare(ctx)
+	if err == nil {
+		err = s.startHostAgent(ctx)
+	}
+	err = errors.Join(err, s.stop(forced))
+	return errors.Join(err, releasePIDFile(pidFile, err == nil))
 }
 
 // awaitEnd waits until a process has let go of the data directory.

@@ -57,13 +57,34 @@ func (l Layout) takePIDFile() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Truncate(0); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	if _, err := fmt.Fprintln(file, os.Getpid()); err != nil {
+	if err := writePID(file, os.Getpid()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
+}
+
+// writePID writes over what is there, at once: others may read at any time.
+func writePID(file *os.File, pid int) error {
+	_, err := file.WriteAt(fmt.Appendf(nil, "%-10d\n", pid), 0)
+	return err
+}
+
+// readPID is the process that holds or held the data directory last; 0 when it
+// came to an orderly end.
+func (l Layout) readPID() (int, error) {
+	content, err := os.ReadFile(l.pidFile())
+	text := strings.TrimSpace(string(content))
+	if errors.Is(err, os.ErrNotExist) || err == nil && text == "" {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a process ID: %w", l.pidFile(), err)
+	}
+	return pid, nil
 }
 
 // runningPID is the process that holds the data directory; 0 when none does.
@@ -80,15 +101,17 @@ func (l Layout) runningPID() (int, error) {
 	if err != nil || !locked {
 		return 0, err
 	}
-	content, err := os.ReadFile(l.pidFile())
-	if err != nil {
-		return 0, err
+	return l.readPID()
+}
+
+// releasePIDFile lets go of the data directory. An orderly end leaves no process
+// named in it.
+func releasePIDFile(file *os.File, orderly bool) error {
+	var err error
+	if orderly {
+		err = writePID(file, 0)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
-	if err != nil {
-		return 0, fmt.Errorf("%s is not a process ID: %w", l.pidFile(), err)
-	}
-	return pid, nil
+	return errors.Join(err, file.Close())
 }
 
 // takeLifeline locks a file that every child inherits: it stays locked until

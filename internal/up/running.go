@@ -25,7 +25,7 @@ func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (
 		}
 		if build != running.Build {
 			say.Say("another build of Wrenn is running: it makes room for this one")
-			return true, Down(ctx, c.DataDir, c.Out)
+			return true, Down(ctx, c)
 		}
 	}
 	if c.Listen != "" && c.Listen != running.Listen || c.Domain != "" && c.Domain != running.Domain {

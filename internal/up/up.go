@@ -98,7 +98,8 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err != nil || pidFile == nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, pidFile.Close()) }()
+	orderly := true
+	defer func() { err = errors.Join(err, releasePIDFile(pidFile, orderly)) }()
 
 	started := time.Now()
 	say.Say(fmt.Sprintf("Wrenn %s, data in %s", config.Version, config.DataDir))
@@ -110,7 +111,10 @@ func Run(ctx context.Context, config Config) (err error) {
 	ctx, forced, release := interruptible(ctx)
 	defer release()
 	s := &stack{config: config, layout: layout, say: say}
-	defer func() { err = errors.Join(err, s.stop(forced)) }()
+	defer func() {
+		stopErr := s.stop(forced)
+		orderly, err = stopErr == nil, errors.Join(err, stopErr)
+	}()
 	if err := s.start(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // it was interrupted, not broken
@@ -178,7 +182,22 @@ type part struct {
 
 // start starts the parts one after the other, each once the one before is
 // ready to be used.
-func (s *stack) start(ctx context.Context) (err error) {
+func (s *stack) start(ctx context.Context) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	databaseURL, err := s.startDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.startHostAgent(ctx); err != nil {
+		return err
+	}
+	return s.startControlPlane(ctx, databaseURL)
+}
+
+// prepare makes what all parts need, and waits for those of an earlier Wrenn.
+func (s *stack) prepare(ctx context.Context) (err error) {
 	if s.owner, err = ensureSystemUser(ctx, s.say.Say); err != nil {
 		return err
 	}
@@ -191,14 +210,7 @@ func (s *stack) start(ctx context.Context) (err error) {
 	if s.lifeline, err = s.layout.takeLifeline(ctx, s.say.Say); err != nil {
 		return fmt.Errorf("wait for an earlier wrenn up: %w", err)
 	}
-	databaseURL, err := s.startDatabase(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.startHostAgent(ctx); err != nil {
-		return err
-	}
-	return s.startControlPlane(ctx, databaseURL)
+	return nil
 }
 
 // keep starts one part and says how long it took.

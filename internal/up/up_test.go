@@ -61,9 +61,24 @@ func TestPIDFile_IsHeldByOneAtATime(t *testing.T) {
 	pid, err = l.runningPID()
 	require.NoError(t, err)
 	require.Zero(t, pid, "the file is still there, its holder is not")
+	last, err := l.readPID()
+	require.NoError(t, err)
+	require.Equal(t, os.Getpid(), last, "it was not given back: its holder was killed")
 	again, err := l.takePIDFile()
 	require.NoError(t, err)
-	require.NoError(t, again.Close())
+	require.NoError(t, releasePIDFile(again, true))
+	last, err = l.readPID()
+	require.NoError(t, err)
+	require.Zero(t, last, "it ended in good order")
+}
+
+func TestPIDFile_ThatIsNoneIsAnError(t *testing.T) {
+	t.Parallel()
+	l := layout(t)
+	require.NoError(t, os.MkdirAll(l.run(), 0o755))
+	require.NoError(t, os.WriteFile(l.pidFile(), []byte("no number\n"), 0o644))
+	_, err := l.readPID()
+	require.ErrorContains(t, err, "is not a process ID")
 }
 
 func TestURL_IsKnownOnlyOfAnInstanceThatRuns(t *testing.T) {
@@ -158,7 +173,7 @@ func TestOpenLog_SetsABigOneAside(t *testing.T) {
 func TestDown_WithNothingRunningSaysSoAndSucceeds(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	require.NoError(t, Down(t.Context(), layout(t).DataDir, &out))
+	require.NoError(t, Down(t.Context(), Config{DataDir: layout(t).DataDir, Out: &out}))
 	require.Contains(t, out.String(), "not running")
 }
 
@@ -185,5 +200,5 @@ func TestTakePIDFile_SaysWhoItIs(t *testing.T) {
 	defer held.Close()
 	content, err := os.ReadFile(l.pidFile())
 	require.NoError(t, err)
-	require.Equal(t, strconv.Itoa(os.Getpid())+"\n", string(content))
+	require.Equal(t, strconv.Itoa(os.Getpid()), strings.TrimSpace(string(content)))
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -39,12 +40,57 @@ func TestUp_SandboxesLiveThroughTheDeathOfEachPart(t *testing.T) {
 	s.awaitAnswers(t)
 	awaitCount(t, s, count+10)
 
-	require.Equal(t, "python3", s.run(t, "cat /proc/"+processID+"/comm"), "the counting process is another one")
-	require.Equal(t, "no gap", s.run(t, "n=$(wc -l < /tmp/count); head -n $n /tmp/count | cmp - <(seq $n) && echo no gap"))
+	requireCountedOn(t, s, processID)
 
 	resumed := paused.call(t, "resume", `{"timeout":60}`)
 	require.Equal(t, http.StatusCreated, resumed.status, "body: %s", resumed.body)
 	require.Equal(t, "kept", paused.run(t, "cat /home/user/kept"))
+}
+
+// TestDown_PausesWhatAKilledWrennLeftRunning kills all of Wrenn but its VMs.
+func TestDown_PausesWhatAKilledWrennLeftRunning(t *testing.T) {
+	wrenn := running(t)
+	s := createSandbox(t)
+	processID := s.run(t, counterCommand)
+	before := awaitCount(t, s, 10)
+
+	supervisor := supervisorOf(t, wrenn)
+	// Or it would start the others again, and they would end in order with it.
+	require.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP))
+	for _, victim := range []int{
+		findPart(t, wrenn, "wrenn-agent"), findPart(t, wrenn, "wrenn-control"), postmaster(t, wrenn), supervisor,
+	} {
+		require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	}
+	require.NoError(t, wrenn.Down(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), leakPatience)
+	defer cancel()
+	left, err := shared.before.Left(ctx, nil)
+	require.NoError(t, err)
+	require.Empty(t, left, "left behind by wrenn down")
+	require.NoError(t, wrenn.Up(t.Context()))
+
+	resumed := s.call(t, "resume", `{"timeout":60}`)
+	require.Equal(t, http.StatusCreated, resumed.status, "body: %s", resumed.body)
+	awaitCount(t, s, before+10)
+	requireCountedOn(t, s, processID)
+}
+
+// requireCountedOn says that the very process counted, and left no number out.
+func requireCountedOn(t *testing.T, s *sandbox, processID string) {
+	t.Helper()
+	require.Equal(t, "python3", s.run(t, "cat /proc/"+processID+"/comm"), "the counting process is another one")
+	require.Equal(t, "no gap", s.run(t, "n=$(wc -l < /tmp/count); head -n $n /tmp/count | cmp - <(seq $n) && echo no gap"))
+}
+
+// supervisorOf is the process of wrenn up itself.
+func supervisorOf(t *testing.T, wrenn *installation.Installation) int {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(wrenn.DataDir, "run", "wrenn.pid"))
+	require.NoError(t, err)
+	id, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	require.NoError(t, err)
+	return id
 }
 
 // postmaster is the process that PostgreSQL says it has; 0 while it has none.
