@@ -48,7 +48,10 @@ func main() {
 
 func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	protect(log)
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(listenPort)))
+	var config net.ListenConfig
+	// Nobody on the host speaks MPTCP, and each connection would ask for it.
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(listenPort)))
 	if err != nil {
 		return err
 	}

@@ -124,8 +124,8 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 			failures = append(failures, fmt.Errorf("%s: %w", what, err))
 		}
 	}
-	if err := s.machine.ThawFilesystem(); err != nil {
-		s.log.Debug("thaw the file system", "error", err)
+	if s.held.Load() {
+		attempt("thaw the file system", s.letFilesystemGo())
 	}
 	if request.CABundle != "" {
 		attempt("caBundle", s.machine.InstallCertificates([]byte(request.CABundle)))

@@ -51,7 +51,7 @@ func TestInit_GivesAGuestItsIdentity(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, g.init("", string(body)))
 	require.Equal(t, []string{
-		"clock", "reseed", "thaw file system", "certificates", "host service 192.0.2.1", "mount /mnt/v",
+		"clock", "reseed", "certificates", "host service 192.0.2.1", "mount /mnt/v",
 		"thaw", "keep connections", "ports on",
 	}, g.takeAll())
 	require.True(t, now.Equal(g.clock))
@@ -128,7 +128,7 @@ func TestInit_TakesATokenTheMonitorVouchesFor(t *testing.T) {
 
 func TestInit_SaysWhatFailedAndServesAllTheSame(t *testing.T) {
 	g := newGuest(t, false)
-	for _, step := range []string{"clock", "reseed", "thaw file system"} {
+	for _, step := range []string{"clock", "reseed"} {
 		g.failures[step] = errors.New(step + " is broken")
 	}
 	body := fmt.Sprintf(`{"lifecycleID":"a","timestamp":%q}`, time.Now().Format(time.RFC3339Nano))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -84,6 +85,7 @@ type Server struct {
 	meter       host.Meter
 	log         *slog.Logger
 	init        initialiser
+	held        atomic.Bool // the file system, or half
 	watches     watches
 	router      http.Handler
 

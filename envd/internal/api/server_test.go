@@ -253,6 +253,21 @@ func TestFilesystemFreeze_TellsInabilityFromFailure(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, g.call(http.MethodPost, "/fsthaw", "", "").status)
 }
 
+func TestInit_LetsAFrozenFilesystemGo(t *testing.T) {
+	g := newGuest(t, false)
+	thaw := []string{"thaw file system", "thaw", "keep connections", "ports on"}
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/fsfreeze", "", "").status)
+	g.takeAll()
+	g.failures["thaw file system"] = errors.New("broken")
+	require.Equal(t, http.StatusInternalServerError, g.init("", `{}`), "a guest that cannot write is not well")
+	require.Equal(t, thaw, g.takeAll())
+	delete(g.failures, "thaw file system")
+	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
+	require.Equal(t, thaw, g.takeAll(), "it is tried again")
+	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
+	require.Equal(t, thaw[1:], g.takeAll(), "once is enough")
+}
+
 func TestCollapse_TellsWhatItGathered(t *testing.T) {
 	g := newGuest(t, false)
 	got := g.call(http.MethodPost, "/collapse", "", "")
@@ -268,7 +283,7 @@ func TestPrepareSnapshot_QuietsUntilTheNextInit(t *testing.T) {
 	}
 	require.Equal(t, []string{"sync volumes", "drop connections", "ports off", "sync volumes", "drop connections", "ports off"}, g.takeAll())
 	require.Equal(t, http.StatusNoContent, g.init("", `{}`))
-	require.Equal(t, []string{"thaw file system", "thaw", "keep connections", "ports on"}, g.takeAll())
+	require.Equal(t, []string{"thaw", "keep connections", "ports on"}, g.takeAll())
 }
 
 func TestInit_OfANewLifeEndsStreamsOfTheOneBefore(t *testing.T) {

@@ -124,11 +124,25 @@ func (s *Server) groupsUsable(w http.ResponseWriter) bool {
 }
 
 func (s *Server) freezeFilesystem(w http.ResponseWriter, _ *http.Request) {
-	s.answer(w, "freeze the file system", s.machine.FreezeFilesystem())
+	s.held.Store(true)
+	err := s.machine.FreezeFilesystem()
+	if errors.Is(err, host.ErrCannotFreeze) {
+		s.held.Store(false)
+	}
+	s.answer(w, "freeze the file system", err)
 }
 
 func (s *Server) thawFilesystem(w http.ResponseWriter, _ *http.Request) {
-	s.answer(w, "thaw the file system", s.machine.ThawFilesystem())
+	s.answer(w, "thaw the file system", s.letFilesystemGo())
+}
+
+// letFilesystemGo lets writes go on.
+func (s *Server) letFilesystemGo() error {
+	err := s.machine.ThawFilesystem()
+	if err == nil {
+		s.held.Store(false)
+	}
+	return err
 }
 
 func (s *Server) collapse(w http.ResponseWriter, _ *http.Request) {

@@ -45,7 +45,7 @@ type Groups struct {
 	files map[Class]*os.File // directories; empty where cgroups cannot be used
 
 	starting sync.RWMutex // held while a process starts, so that none starts half-frozen
-	frozen   bool
+	frozen   bool         // or half of it, or left so by an earlier envd
 }
 
 // Open makes the groups, moves envd into its own and ends what forwarders an
@@ -60,10 +60,11 @@ func Open(log *slog.Logger) *Groups {
 }
 
 func open(root string, log *slog.Logger) *Groups {
-	g := &Groups{log: log, files: make(map[Class]*os.File)}
+	g := &Groups{log: log, files: make(map[Class]*os.File), frozen: true}
 	if err := g.make(root); err != nil {
 		log.Warn("commands are not kept apart", "error", err)
 		g.Close()
+		g.frozen = false
 		return g
 	}
 	limit(root, log)

@@ -85,16 +85,21 @@ func awaitFrozen(ctx context.Context, directory string) (bool, error) {
 	}
 }
 
-// Thaw lets every command run on. Thawing what is not frozen does nothing.
+// Thaw lets every command run on. Thawing what is not frozen does nothing, which
+// is what most guests do that were just restored, and costs nothing.
 func (g *Groups) Thaw() error {
+	g.starting.Lock()
+	defer g.starting.Unlock()
+	if !g.frozen {
+		return nil
+	}
 	var failures []error
 	for _, class := range freezable {
 		if file, ok := g.files[class]; ok {
 			failures = append(failures, write(file.Name(), "cgroup.freeze", "0"))
 		}
 	}
-	g.starting.Lock()
-	g.frozen = false
-	g.starting.Unlock()
-	return errors.Join(failures...)
+	err := errors.Join(failures...)
+	g.frozen = err != nil
+	return err
 }

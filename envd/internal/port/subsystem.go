@@ -24,6 +24,12 @@ type Subsystem struct {
 	mutex  sync.Mutex // held for a whole Start or Stop
 	cancel context.CancelFunc
 	done   chan struct{}
+
+	// Of the goroutine between Start and Stop, and kept for the next: a guest that
+	// was just restored has better things to do than to open files again.
+	scanner *scanner
+	// busy is whether there was anything to forward to when it ended last.
+	busy bool
 }
 
 // New returns a subsystem that forwards from the guest's address. It does
@@ -75,23 +81,26 @@ func (s *Subsystem) stop() {
 	s.cancel = nil
 }
 
-// run forwards to whatever listens until ctx ends.
+// run forwards to whatever listens until ctx ends. It looks at once only for
+// what was there before.
 func (s *Subsystem) run(ctx context.Context) {
-	scanner, err := openScanner()
-	if err != nil {
-		s.log.Error("servers on loopback will not be found", "error", err)
-		return
+	if s.scanner == nil {
+		var err error
+		if s.scanner, err = openScanner(); err != nil {
+			s.log.Error("servers on loopback will not be found", "error", err)
+			return
+		}
 	}
-	defer scanner.close()
 	forwarders := newForwarders(s.outside, s.groups, s.log)
-	defer forwarders.stopAll()
+	defer func() {
+		s.busy = len(forwarders.running) > 0
+		forwarders.stopAll()
+	}()
 	tick := time.NewTicker(scanInterval)
 	defer tick.Stop()
-	for {
-		if err := scanner.scan(); err != nil {
-			s.log.Error("look for servers on loopback", "error", err)
-		} else {
-			forwarders.follow(scanner.found)
+	for look := s.busy; ; look = true {
+		if look {
+			s.look(forwarders)
 		}
 		select {
 		case <-ctx.Done():
@@ -99,4 +108,12 @@ func (s *Subsystem) run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+func (s *Subsystem) look(forwarders *forwarders) {
+	if err := s.scanner.scan(); err != nil {
+		s.log.Error("look for servers on loopback", "error", err)
+		return
+	}
+	forwarders.follow(s.scanner.found)
 }

@@ -42,6 +42,8 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 		"-sandbox", "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny",
 		"-M", "microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory,mem-merge=off,dump-guest-core=off,suppress-vmdesc=on",
 		"-global", "migration.send-configuration=off",
+		// No switch has to learn that a restored guest has moved.
+		"-global", "migration.announce-rounds=0",
 		"-accel", d.accelerator,
 		"-cpu", cpu,
 		"-smp", fmt.Sprint(spec.VCPUCount),
