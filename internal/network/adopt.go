@@ -24,6 +24,11 @@ func (p *Pool) Adopt(name string) (*Slot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoSuchSlot)
 	}
+	unlock, err := lock() // or one that is just being made could seem to be nobody's
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	slot := p.slot(index)
 	if p.isTaken(index) || absent(p.record(index)) || absent(slot.Namespace()) {
 		return nil, fmt.Errorf("%s: %w", name, ErrNoSuchSlot)
