@@ -326,6 +326,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.volume_event() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    verb text := CASE WHEN TG_OP = 'UPDATE' AND OLD.deleting THEN 'created' ELSE 'deleted' END;
+BEGIN
+    INSERT INTO events (team_id, type, resource_id, data)
+    VALUES (OLD.team_id, 'volume.' || verb, OLD.id, jsonb_build_object('name', OLD.name));
+    RETURN NULL;
+END $$;
+
 CREATE TABLE public.access_tokens (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -994,9 +1005,6 @@ ALTER TABLE ONLY public.users
 ALTER TABLE ONLY public.volumes
     ADD CONSTRAINT volumes_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.volumes
-    ADD CONSTRAINT volumes_team_id_name_key UNIQUE (team_id, name);
-
 CREATE INDEX access_tokens_by_user ON public.access_tokens USING btree (user_id, created_at DESC, id DESC);
 
 CREATE INDEX api_keys_by_creator ON public.api_keys USING btree (created_by);
@@ -1097,6 +1105,10 @@ CREATE INDEX user_sessions_by_expiry ON public.user_sessions USING btree (expire
 
 CREATE INDEX user_sessions_by_user ON public.user_sessions USING btree (user_id, expires_at);
 
+CREATE UNIQUE INDEX volumes_by_name ON public.volumes USING btree (team_id, name) WHERE (NOT deleting);
+
+CREATE INDEX volumes_unfinished ON public.volumes USING btree (host_id) WHERE deleting;
+
 CREATE TRIGGER api_keys_event AFTER INSERT OR UPDATE OF name, revoked_at ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.api_key_event();
 
 CREATE TRIGGER audit_entries_keep BEFORE DELETE OR UPDATE ON public.audit_entries FOR EACH ROW EXECUTE FUNCTION public.audit_keep();
@@ -1140,6 +1152,10 @@ CREATE TRIGGER template_builds_event AFTER UPDATE OF status ON public.template_b
 CREATE TRIGGER template_builds_event_insert AFTER INSERT ON public.template_builds FOR EACH ROW WHEN ((new.status = ANY (ARRAY['ready'::text, 'error'::text]))) EXECUTE FUNCTION public.build_event();
 
 CREATE TRIGGER templates_event AFTER INSERT OR DELETE OR UPDATE OF public ON public.templates FOR EACH ROW EXECUTE FUNCTION public.template_event();
+
+CREATE TRIGGER volumes_event AFTER UPDATE OF deleting ON public.volumes FOR EACH ROW WHEN ((old.deleting <> new.deleting)) EXECUTE FUNCTION public.volume_event();
+
+CREATE TRIGGER volumes_lost_event AFTER DELETE ON public.volumes FOR EACH ROW WHEN ((NOT old.deleting)) EXECUTE FUNCTION public.volume_event();
 
 ALTER TABLE ONLY public.access_tokens
     ADD CONSTRAINT access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -1,14 +1,26 @@
 -- name: CreateVolume :one
--- On the host with the most room that takes sandboxes. Of two that race for a name
--- one fails at the unique constraint; none is made where no host is ready.
-INSERT INTO volumes (id, team_id, host_id, name)
-SELECT @id::text, @team_id::uuid, h.id, @name::text
+-- On the host with the most room that takes sandboxes; none is made where no host
+-- is ready. Nobody may use it before FinishVolume.
+INSERT INTO volumes (id, team_id, host_id, name, deleting)
+SELECT @id::text, @team_id::uuid, h.id, @name::text, true
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY l.disk_available_bytes DESC, h.id LIMIT 1
 RETURNING *;
 
+-- name: FinishVolume :one
+-- Of two that race for a name one fails at the unique index.
+UPDATE volumes SET deleting = false WHERE id = $1 AND deleting RETURNING *;
+
+-- name: ListUnfinishedVolumes :many
+-- Those on a host that somebody left half made or half deleted. Younger ones may
+-- still be in the making.
+SELECT id FROM volumes
+WHERE host_id = @host_id AND deleting AND created_at < now() - @older_than::interval
+ORDER BY id LIMIT @most::integer;
+
 -- name: CountVolumes :one
-SELECT count(*) FROM volumes WHERE team_id = $1;
+SELECT count(*) AS volumes, count(*) FILTER (WHERE name = @name AND NOT deleting) > 0 AS named
+FROM volumes WHERE team_id = @team_id;
 
 -- name: ListVolumes :many
 SELECT * FROM volumes WHERE team_id = $1 AND NOT deleting ORDER BY created_at, id;

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 )
 
 type volume struct{ VolumeID, Name, Token, Domain string }
@@ -204,6 +208,44 @@ func TestVolumes_WhoseHostFailsCanBeMadeAndDeletedLater(t *testing.T) {
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/volumes/"+v.VolumeID, ""))
 	p.agent.Before(nil)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
+}
+
+// Whatever a control plane was at when it died, or could not end because the host
+// was away, is ended without anybody asking again.
+func TestVolumes_ThatAreHalfMadeOrHalfDeletedAreEnded(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	kept, deleted := p.volume(t, "kept"), p.volume(t, "data")
+	p.agent.Before(func(_ context.Context, operation, _ string) error {
+		if operation == "delete volume" {
+			return connect.NewError(connect.CodeUnavailable, errors.New("away"))
+		}
+		return nil
+	})
+	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodDelete, "/volumes/"+deleted.VolumeID, ""))
+	again := p.volume(t, "data")
+	require.NotEqual(t, deleted.VolumeID, again.VolumeID, "the name is free")
+	_, err := p.pool.Exec(t.Context(), `UPDATE volumes SET deleting = true WHERE id = $1`, kept.VolumeID)
+	require.NoError(t, err, "as if its maker had died")
+	_, err = p.pool.Exec(t.Context(), `UPDATE volumes SET created_at = now() - interval '1 hour' WHERE deleting`)
+	require.NoError(t, err)
+	ended := make(chan string, 10)
+	p.agent.Before(func(_ context.Context, operation, id string) error {
+		if operation == "delete volume" {
+			ended <- id
+		}
+		return nil
+	})
+	p.agent.Put("isomebodys", pb.SandboxState_SANDBOX_STATE_PAUSED) // has its host looked at
+	require.Eventually(t, func() bool {
+		var ids []string
+		require.NoError(t, p.pool.QueryRow(t.Context(), `SELECT array_agg(id) FROM volumes`).Scan(&ids))
+		return slices.Equal([]string{again.VolumeID}, ids)
+	}, 20*time.Second, 20*time.Millisecond)
+	p.agent.Before(nil)
+	require.ElementsMatch(t, []string{kept.VolumeID, deleted.VolumeID}, []string{<-ended, <-ended}, "on the host too")
+	requireStatus(t, http.StatusOK, p.do(t, http.MethodGet, "/volumes/"+again.VolumeID, ""))
 }
 
 func TestVolumes_KeepTheirSandboxesOnTheirHostForAnyReplica(t *testing.T) {

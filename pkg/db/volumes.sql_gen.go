@@ -9,17 +9,29 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	"time"
 )
 
 const countVolumes = `-- name: CountVolumes :one
-SELECT count(*) FROM volumes WHERE team_id = $1
+SELECT count(*) AS volumes, count(*) FILTER (WHERE name = $1 AND NOT deleting) > 0 AS named
+FROM volumes WHERE team_id = $2
 `
 
-func (q *Queries) CountVolumes(ctx context.Context, teamID uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, countVolumes, teamID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+type CountVolumesParams struct {
+	Name   string
+	TeamID uuid.UUID
+}
+
+type CountVolumesRow struct {
+	Volumes int64
+	Named   bool
+}
+
+func (q *Queries) CountVolumes(ctx context.Context, arg CountVolumesParams) (CountVolumesRow, error) {
+	row := q.db.QueryRow(ctx, countVolumes, arg.Name, arg.TeamID)
+	var i CountVolumesRow
+	err := row.Scan(&i.Volumes, &i.Named)
+	return i, err
 }
 
 const countVolumesOnHost = `-- name: CountVolumesOnHost :one
@@ -34,8 +46,8 @@ func (q *Queries) CountVolumesOnHost(ctx context.Context, hostID uuid.UUID) (int
 }
 
 const createVolume = `-- name: CreateVolume :one
-INSERT INTO volumes (id, team_id, host_id, name)
-SELECT $1::text, $2::uuid, h.id, $3::text
+INSERT INTO volumes (id, team_id, host_id, name, deleting)
+SELECT $1::text, $2::uuid, h.id, $3::text, true
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY l.disk_available_bytes DESC, h.id LIMIT 1
 RETURNING id, team_id, host_id, name, deleting, created_at
@@ -47,8 +59,8 @@ type CreateVolumeParams struct {
 	Name   string
 }
 
-// On the host with the most room that takes sandboxes. Of two that race for a name
-// one fails at the unique constraint; none is made where no host is ready.
+// On the host with the most room that takes sandboxes; none is made where no host
+// is ready. Nobody may use it before FinishVolume.
 func (q *Queries) CreateVolume(ctx context.Context, arg CreateVolumeParams) (Volume, error) {
 	row := q.db.QueryRow(ctx, createVolume, arg.ID, arg.TeamID, arg.Name)
 	var i Volume
@@ -117,6 +129,25 @@ func (q *Queries) FindVolumes(ctx context.Context, arg FindVolumesParams) ([]Vol
 	return items, nil
 }
 
+const finishVolume = `-- name: FinishVolume :one
+UPDATE volumes SET deleting = false WHERE id = $1 AND deleting RETURNING id, team_id, host_id, name, deleting, created_at
+`
+
+// Of two that race for a name one fails at the unique index.
+func (q *Queries) FinishVolume(ctx context.Context, id string) (Volume, error) {
+	row := q.db.QueryRow(ctx, finishVolume, id)
+	var i Volume
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.Name,
+		&i.Deleting,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const getVolume = `-- name: GetVolume :one
 SELECT id, team_id, host_id, name, deleting, created_at FROM volumes WHERE id = $1
 `
@@ -142,6 +173,40 @@ SELECT id FROM volumes WHERE id = ANY ($1::text[]) AND NOT deleting ORDER BY id 
 // Until the transaction ends, none of these is deleted.
 func (q *Queries) HoldVolumes(ctx context.Context, ids []string) ([]string, error) {
 	rows, err := q.db.Query(ctx, holdVolumes, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUnfinishedVolumes = `-- name: ListUnfinishedVolumes :many
+SELECT id FROM volumes
+WHERE host_id = $1 AND deleting AND created_at < now() - $2::interval
+ORDER BY id LIMIT $3::integer
+`
+
+type ListUnfinishedVolumesParams struct {
+	HostID    uuid.UUID
+	OlderThan time.Duration
+	Most      int32
+}
+
+// Those on a host that somebody left half made or half deleted. Younger ones may
+// still be in the making.
+func (q *Queries) ListUnfinishedVolumes(ctx context.Context, arg ListUnfinishedVolumesParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, listUnfinishedVolumes, arg.HostID, arg.OlderThan, arg.Most)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package events tells what has happened: to sandboxes, templates, keys, members,
-// channels and hosts.
+// channels, secrets, volumes and hosts.
 //
 // An event is a row that is written in the transaction of what it tells of, so
 // that there is neither an event without a change nor a change without its event.
@@ -55,6 +55,13 @@ const (
 	// ChannelTested is never stored: it is what a test of a channel sends.
 	ChannelTested Type = "channel.tested"
 
+	SecretCreated Type = "secret.created"
+	SecretUpdated Type = "secret.updated"
+	SecretDeleted Type = "secret.deleted"
+
+	VolumeCreated Type = "volume.created"
+	VolumeDeleted Type = "volume.deleted" // nobody can use it any more
+
 	HostRegistered  Type = "host.registered"
 	HostReady       Type = "host.ready"
 	HostDraining    Type = "host.draining"
@@ -71,7 +78,7 @@ type Event struct {
 	ID     int64     `json:"id"`
 	Type   Type      `json:"type"`
 	TeamID uuid.UUID `json:"teamID"`
-	// ResourceID is the sandbox, template, key, user, channel or host.
+	// ResourceID is the sandbox, template, key, user, channel, secret, volume or host.
 	ResourceID string    `json:"resourceID"`
 	At         time.Time `json:"at"`
 	// Data is a JSON object, different for each type.

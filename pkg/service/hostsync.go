@@ -40,6 +40,7 @@ type HostWatch interface {
 	Info(ctx context.Context) (host.Info, error)
 	ListTemplates(ctx context.Context) ([]host.Template, error)
 	WatchSandboxes(ctx context.Context, changed func(host.Sandbox)) error
+	DeleteVolume(ctx context.Context, volumeID string) error
 }
 
 // HostSync follows one host: what it is, which templates it can start, and what
@@ -120,8 +121,8 @@ func (h *HostSync) reconcileOnChange(ctx context.Context, changes <-chan struct{
 			wait(ctx, reconcileGap)
 		case <-tick.C:
 		}
-		if err := h.Sandboxes.Reconcile(ctx, h.HostID); err != nil && ctx.Err() == nil {
-			h.Log.Warn("reconcile a host's sandboxes", "host", h.HostID, "error", err)
+		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), h.endVolumes(ctx)); err != nil && ctx.Err() == nil {
+			h.Log.Warn("reconcile a host", "host", h.HostID, "error", err)
 		}
 	}
 }

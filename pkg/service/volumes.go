@@ -83,30 +83,74 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, name string) (db
 		return db.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	}
 	queries := db.New(v.Pool)
-	count, err := queries.CountVolumes(ctx, teamID)
+	volume, err := v.claim(ctx, queries, teamID, name)
 	if err != nil {
-		return db.Volume{}, fmt.Errorf("count volumes: %w", err)
-	}
-	if count >= maxVolumes {
-		return db.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", count)
-	}
-	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{ID: id.NewVolume(), TeamID: teamID, Name: name})
-	var refused *pgconn.PgError
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return db.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
-	case errors.As(err, &refused) && refused.Code == uniqueViolation:
-		return db.Volume{}, fault.New(fault.Conflict, "the team has a volume %q already", name)
-	case err != nil:
-		return db.Volume{}, fmt.Errorf("store volume: %w", err)
+		return db.Volume{}, err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	if err := v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID) }); err != nil {
-		return db.Volume{}, errors.Join(err, queries.DeleteVolume(ctx, volume.ID))
+	err = v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID) })
+	if err == nil {
+		volume, err = finish(ctx, queries, volume)
+	}
+	if err != nil {
+		// An error does not say that nothing was made.
+		return db.Volume{}, errors.Join(err, v.remove(ctx, volume))
 	}
 	v.Log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
 	return volume, nil
+}
+
+// claim stores a volume that nobody may use yet.
+func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UUID, name string) (db.Volume, error) {
+	has, err := queries.CountVolumes(ctx, db.CountVolumesParams{TeamID: teamID, Name: name})
+	switch {
+	case err != nil:
+		return db.Volume{}, fmt.Errorf("count volumes: %w", err)
+	case has.Named:
+		return db.Volume{}, nameTaken(name)
+	case has.Volumes >= maxVolumes:
+		return db.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", has.Volumes)
+	}
+	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{ID: id.NewVolume(), TeamID: teamID, Name: name})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
+	}
+	if err != nil {
+		return db.Volume{}, fmt.Errorf("store volume: %w", err)
+	}
+	return volume, nil
+}
+
+func nameTaken(name string) error {
+	return fault.New(fault.Conflict, "the team has a volume %q already", name)
+}
+
+// finish lets a volume be used that its host has made.
+func finish(ctx context.Context, queries *db.Queries, volume db.Volume) (db.Volume, error) {
+	usable, err := queries.FinishVolume(ctx, volume.ID)
+	var refused *pgconn.PgError
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return volume, fault.New(fault.Unavailable, "making the volume took too long; try again")
+	case errors.As(err, &refused) && refused.Code == uniqueViolation:
+		return volume, nameTaken(volume.Name)
+	case err != nil:
+		return volume, fmt.Errorf("store volume: %w", err)
+	}
+	return usable, nil
+}
+
+// remove deletes a volume that nobody may use, on its host and then here. Where
+// that fails, whoever follows the host tries again.
+func (v *Volumes) remove(ctx context.Context, volume db.Volume) error {
+	if err := v.onHost(volume, func(link *host.Link) error { return link.DeleteVolume(ctx, volume.ID) }); err != nil {
+		return err
+	}
+	if err := db.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
+		return fmt.Errorf("forget volume %s: %w", volume.ID, err)
+	}
+	return nil
 }
 
 func (v *Volumes) onHost(volume db.Volume, ask func(*host.Link) error) error {
@@ -119,7 +163,7 @@ func (v *Volumes) onHost(volume db.Volume, ask func(*host.Link) error) error {
 
 // Delete deletes a volume and all that is in it. It answers Conflict as long as a
 // sandbox mounts it, paused or not. Where the host is away the volume cannot be
-// used any more, and the next Delete goes on.
+// used any more, and is deleted when the host is back, or by the next Delete.
 func (v *Volumes) Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error {
 	if !id.IsVolume(volumeID) {
 		return volumeNotFound(volumeID)
@@ -130,11 +174,8 @@ func (v *Volumes) Delete(ctx context.Context, teamID uuid.UUID, volumeID string)
 	if err != nil {
 		return err
 	}
-	if err := v.onHost(volume, func(link *host.Link) error { return link.DeleteVolume(ctx, volume.ID) }); err != nil {
+	if err := v.remove(ctx, volume); err != nil {
 		return err
-	}
-	if err := db.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
-		return fmt.Errorf("forget volume %s: %w", volumeID, err)
 	}
 	v.Log.Info("volume deleted", "volume", volume.ID, "host", volume.HostID)
 	return nil
