@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -13,14 +14,23 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 )
 
+// finding is what a scan tells of what it finds.
+type finding int
+
+const (
+	silent  finding = iota
+	present         // it is there now
+	made            // and was not before its directory was made
+)
+
 // follow watches a directory that appeared, and tells what is in it: that may
 // have come before the watch did.
-func (w *watch) follow(ctx context.Context, parent *directory, name string) error {
+func (w *watch) follow(ctx context.Context, parent *directory, name string, tell finding) error {
 	d, err := w.attach(parent, name)
 	if d == nil || err != nil {
 		return err
 	}
-	return w.scan(ctx, d, true)
+	return w.scan(ctx, d, tell)
 }
 
 // arrive puts a directory that left its place where it went to, so that its
@@ -71,7 +81,7 @@ func (w *watch) put(d, parent *directory, name string) {
 }
 
 // scan watches all that is below a directory, and tells of it when asked to.
-func (w *watch) scan(ctx context.Context, top *directory, tell bool) error {
+func (w *watch) scan(ctx context.Context, top *directory, tell finding) error {
 	for left := []*directory{top}; len(left) > 0; {
 		d := left[len(left)-1]
 		left = left[:len(left)-1]
@@ -84,7 +94,7 @@ func (w *watch) scan(ctx context.Context, top *directory, tell bool) error {
 	return nil
 }
 
-func (w *watch) scanOne(ctx context.Context, d *directory, tell bool) (below []*directory, err error) {
+func (w *watch) scanOne(ctx context.Context, d *directory, tell finding) (below []*directory, err error) {
 	opened, err := openDirectory(filepath.Join(w.root, d.path("")))
 	if err != nil {
 		return nil, unlessOutOfReach(err)
@@ -96,10 +106,7 @@ func (w *watch) scanOne(ctx context.Context, d *directory, tell bool) (below []*
 		}
 		batch, readErr := opened.ReadDir(readAtOnce)
 		for _, entry := range batch {
-			if tell {
-				w.reported[place{d, entry.Name()}] = struct{}{}
-				w.tell(d, entry.Name(), pb.EventType_EVENT_TYPE_CREATE)
-			}
+			w.report(d, entry, tell)
 			if !entry.IsDir() {
 				continue
 			}
@@ -119,6 +126,22 @@ func (w *watch) scanOne(ctx context.Context, d *directory, tell bool) (below []*
 		case readErr != nil:
 			return nil, unlessOutOfReach(readErr)
 		}
+	}
+}
+
+// report tells of what a scan has found. What is in a file that was made was
+// written, too, maybe before anybody could see it.
+func (w *watch) report(d *directory, entry os.DirEntry, tell finding) {
+	if tell == silent {
+		return
+	}
+	w.reported[place{d, entry.Name()}] = struct{}{}
+	w.tell(d, entry.Name(), pb.EventType_EVENT_TYPE_CREATE)
+	if tell != made || !entry.Type().IsRegular() {
+		return
+	}
+	if info, err := entry.Info(); err == nil && info.Size() > 0 {
+		w.tell(d, entry.Name(), pb.EventType_EVENT_TYPE_WRITE)
 	}
 }
 

@@ -47,6 +47,28 @@ func TestWatchDir_Recursive_MissesNothingMadeBeforeItsWatch(t *testing.T) {
 	require.Equal(t, want, got, "each is told, and told once")
 }
 
+func TestWatchDir_Recursive_TellsOfEachWriteHoweverFastItFollowsItsDirectory(t *testing.T) {
+	w := newWorld(t)
+	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true})
+	const rounds = 50
+	for i := range rounds {
+		write(t, w.path(fmt.Sprintf("d%d/file", i)), "content")
+	}
+	created, written := map[string]int{}, map[string]bool{}
+	for _, change := range s.changes(t) {
+		kind, name, _ := strings.Cut(change, " ")
+		if strings.HasSuffix(name, "/file") && kind == "CREATE" {
+			created[name]++
+		}
+		written[name] = written[name] || kind == "WRITE"
+	}
+	for i := range rounds {
+		name := fmt.Sprintf("d%d/file", i)
+		require.Equal(t, 1, created[name], name)
+		require.True(t, written[name], name)
+	}
+}
+
 func TestWatchDir_Recursive_FollowsDirectoriesThatMove(t *testing.T) {
 	w := newWorld(t)
 	makeDirectory(t, w.path("a", "deep", "er"))

@@ -120,7 +120,7 @@ func (w *watch) begin(ctx context.Context) (err error) {
 	if !w.options.GetRecursive() {
 		return nil
 	}
-	return w.scan(ctx, w.tree.root, false)
+	return w.scan(ctx, w.tree.root, silent)
 }
 
 func (w *watch) refuseNetwork(path string) error {
@@ -270,7 +270,11 @@ func (w *watch) apply(ctx context.Context, c change) error {
 	}
 	const appears = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ATTRIB // the last when it becomes readable
 	if c.mask&unix.IN_ISDIR != 0 && c.mask&appears != 0 && w.options.GetRecursive() {
-		return w.follow(ctx, d, c.name)
+		tell := present
+		if c.mask&unix.IN_CREATE != 0 {
+			tell = made
+		}
+		return w.follow(ctx, d, c.name, tell)
 	}
 	return nil
 }
