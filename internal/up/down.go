@@ -14,7 +14,8 @@ import (
 const downTimeout = 3*stopTimeout + time.Minute
 
 // Down stops the Wrenn of a data directory and waits until it is gone. What one
-// that was killed has left running is paused. Where nothing runs it says so.
+// that was killed, before or meanwhile, has left running is paused. Where nothing
+// runs it says so.
 func Down(ctx context.Context, config Config) error {
 	say := &terminal{out: config.Out}
 	absolute, err := filepath.Abs(config.DataDir)
@@ -36,8 +37,12 @@ func Down(ctx context.Context, config Config) error {
 	} else if err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("stop the running Wrenn (process %d): %w", pid, err)
 	}
-	if err := layout.awaitEnd(ctx, pid); err != nil {
+	killed, err := layout.awaitEnd(ctx, pid)
+	if err != nil {
 		return err
+	}
+	if killed { // perhaps even before it was asked to stop
+		return config.endAbandoned(ctx, say)
 	}
 	say.Say(fmt.Sprintf("stopped after %s", time.Since(started).Round(time.Millisecond)))
 	return nil
@@ -70,7 +75,7 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	if err != nil {
 		return fmt.Errorf("claim the data directory: %w", err)
 	}
-	say.Say("the last Wrenn here was killed: a host agent looks for what it left running, and pauses it")
+	say.Say("the last Wrenn here did not stop in order: a host agent looks for what it left running, and pauses it")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
 	s := &stack{config: c, layout: layout, say: say}
@@ -82,20 +87,25 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	return errors.Join(err, releasePIDFile(pidFile, err == nil))
 }
 
-// awaitEnd waits until a process has let go of the data directory.
-func (l Layout) awaitEnd(ctx context.Context, pid int) error {
+// awaitEnd waits until a process has let go of the data directory, and says
+// whether it was killed before it had stopped in order.
+func (l Layout) awaitEnd(ctx context.Context, pid int) (killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
 		current, err := l.runningPID()
-		if err != nil || current != pid {
-			return err
+		if err != nil {
+			return false, err
+		}
+		if current != pid {
+			last, err := l.readPID()
+			return last == pid, err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the running Wrenn (process %d) has not stopped: %w; see %s", pid, ctx.Err(), l.logs())
+			return false, fmt.Errorf("the running Wrenn (process %d) has not stopped: %w; see %s", pid, ctx.Err(), l.logs())
 		case <-poll.C:
 		}
 	}

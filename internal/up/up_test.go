@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -175,6 +176,36 @@ func TestDown_WithNothingRunningSaysSoAndSucceeds(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Down(t.Context(), Config{DataDir: layout(t).DataDir, Out: &out}))
 	require.Contains(t, out.String(), "not running")
+}
+
+func TestAwaitEnd_TellsAnOrderlyEndFromAKill(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		end    func(held *os.File) error
+		killed bool
+	}{
+		{"it stopped in order", func(held *os.File) error { return releasePIDFile(held, true) }, false},
+		{"it was killed, which closes its files", (*os.File).Close, true},
+		{"another has the data directory by now", func(held *os.File) error { return writePID(held, 1) }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l := layout(t)
+			held, err := l.takePIDFile()
+			require.NoError(t, err)
+			defer held.Close()
+			ending := time.AfterFunc(2*pollEvery, func() {
+				if err := test.end(held); err != nil {
+					t.Errorf("let go: %v", err)
+				}
+			})
+			defer ending.Stop()
+			killed, err := l.awaitEnd(t.Context(), os.Getpid())
+			require.NoError(t, err)
+			require.Equal(t, test.killed, killed)
+		})
+	}
 }
 
 func TestArguments_RepeatOnlyWhatWasAskedFor(t *testing.T) {
