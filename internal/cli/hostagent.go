@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -49,6 +50,9 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 			return err
 		}
 		config.Log = log
+		// Go's HTTP client writes there what a guest sends unasked.
+		stdlog.SetFlags(0)
+		stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
 		config.Progress = func(line string) { fmt.Fprintln(s.output, line) }
 		if config.EnvdPath == "" {
 			if config.EnvdPath, err = up.FindEnvd(); err != nil {

@@ -287,9 +287,10 @@ func TestAgent(t *testing.T) {
 	t.Run("a pause without memory keeps the file system", func(t *testing.T) { testDiskOnlyPause(t, a, dataDir, first) })
 	t.Run("forks begin where their parent is, and are machines of their own", func(t *testing.T) { testForks(t, a, dataDir, first) })
 	t.Run("a snapshot of a running sandbox starts others, across a restart", func(t *testing.T) {
-		a = testSnapshot(t, a, first, func() *agentUnderTest {
+		testSnapshot(t, a, first, func() *agentUnderTest {
 			a.shutDown(t)
-			return startAgent(t, dataDir)
+			a = startAgent(t, dataDir)
+			return a
 		})
 		requireNoSnapshots(t, dataDir)
 		a.kill(t, first)

@@ -83,7 +83,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 }
 
 // testSnapshot keeps a build of a running sandbox across a restart of the agent.
-func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *agentUnderTest) *agentUnderTest {
+func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *agentUnderTest) {
 	build := uuid.NewString()
 	a.run(t, id, "echo snapshot > /home/user/what")
 	taken, err := a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: build}))
@@ -117,7 +117,6 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
 	a.kill(t, "isnapshot00000000000")
 	a.kill(t, "isnapshot00000000001")
-	return a
 }
 
 func requireNoSnapshots(t *testing.T, dataDir string) {

@@ -2,6 +2,8 @@ package hostagent
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"sync"
 	"testing"
@@ -9,28 +11,46 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sharedDataDir is the data directory of all agents of these tests, which run
-// one after the other: the template in it is booted once.
-var sharedDataDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "wrenn-hostagent-") })
+// shared is the data directory of all agents of these tests, which run one after
+// the other: the template in it is booted once. A test that fails keeps the one it
+// had, with what it left in it, and the next makes another.
+var shared struct {
+	sync.Mutex
+	current string
+	all     []string
+}
 
 func dataDir(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: runs real VMs in network namespaces")
 	}
-	directory, err := sharedDataDir()
-	require.NoError(t, err)
-	return directory
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.current == "" {
+		var err error
+		shared.current, err = os.MkdirTemp("", "wrenn-hostagent-")
+		require.NoError(t, err)
+		shared.all = append(shared.all, shared.current)
+	}
+	t.Cleanup(func() {
+		shared.Lock()
+		defer shared.Unlock()
+		if t.Failed() {
+			shared.current = ""
+		}
+	})
+	return shared.current
 }
 
 func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
 	code := m.Run()
-	if directory, err := sharedDataDir(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	} else if err := os.RemoveAll(directory); err != nil {
-		fmt.Fprintln(os.Stderr, "an agent left something behind:", err)
-		code = 1
+	for _, directory := range shared.all {
+		if err := os.RemoveAll(directory); err != nil {
+			fmt.Fprintln(os.Stderr, "an agent left something behind:", err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }
