@@ -54,8 +54,9 @@ type VolumeMount struct {
 
 // Client talks to one guest's envd.
 type Client struct {
-	base   string
-	client *http.Client
+	base        string
+	client      *http.Client
+	maxClockLag time.Duration
 }
 
 // New returns a client for the envd of the guest at address.
@@ -67,7 +68,8 @@ func New(address netip.Addr) *Client {
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	return &Client{
-		base: fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
+		base:        fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
+		maxClockLag: maxClockLag,
 		client: &http.Client{
 			Transport: transport,
 			// A guest shall not have its host call whom it names.
@@ -94,14 +96,37 @@ func (c *Client) AwaitHealthy(ctx context.Context) error {
 	return retry(ctx, func() error { return c.call(ctx, http.MethodGet, "/health", "", nil) })
 }
 
+const (
+	// maxClockLag is how late a guest's clock may be for the time that a message
+	// took to it, which is some milliseconds on KVM. A host that is too busy for
+	// that does not try for ever.
+	maxClockLag   = 250 * time.Millisecond
+	clockAttempts = 3
+)
+
 // Init gives the guest its identity and the time. currentToken is the one the
 // guest was told before, empty for a template's first. It is repeated until
-// the guest answers: the first packet may find it not yet listening.
+// the guest answers: the first packet may find it not yet listening. A guest
+// that took long to hear what time it was is told again.
 func (c *Client) Init(ctx context.Context, currentToken string, settings Init) error {
-	return retry(ctx, func() error {
+	sent, err := c.tell(ctx, currentToken, settings)
+	if settings.AccessToken != "" {
+		currentToken = settings.AccessToken
+	}
+	clock := Init{LifecycleID: settings.LifecycleID}
+	for attempt := 1; err == nil && time.Since(sent) > c.maxClockLag && attempt < clockAttempts; attempt++ {
+		sent, err = c.tell(ctx, currentToken, clock)
+	}
+	return err
+}
+
+// tell returns when the message was sent that the guest answered.
+func (c *Client) tell(ctx context.Context, currentToken string, settings Init) (time.Time, error) {
+	err := retry(ctx, func() error {
 		settings.Timestamp = time.Now().UTC()
 		return c.call(ctx, http.MethodPost, "/init", currentToken, settings)
 	})
+	return settings.Timestamp, err
 }
 
 // Freeze stops every command of the guest's users and waits up to maxWait until

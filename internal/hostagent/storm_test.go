@@ -19,8 +19,9 @@ const (
 	stormSandbox = "istorm00000000000001"
 	// usualRounds keeps make test short; make storm asks for a hundred.
 	usualRounds = 6
-	// clockTolerance is how far a guest's clock may be off after a resume.
-	clockTolerance = 100 * time.Millisecond
+	// clockTolerance is how far a guest's clock may be off after a resume: envdclient
+	// tells a guest the time again that took longer than a quarter of a second.
+	clockTolerance = 300 * time.Millisecond
 )
 
 // TestStorm pauses and resumes one sandbox at random moments while commands

@@ -1,0 +1,56 @@
+package envdclient
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// message is one that a guest was told, and the token that came with it.
+type message struct {
+	Init
+	token string
+}
+
+func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
+	t.Parallel()
+	const instant, eternity = -time.Nanosecond, time.Hour
+	full := Init{AccessToken: "new", EnvVars: map[string]string{"A": "1"}, LifecycleID: "life", CABundle: "bundle"}
+	for _, test := range []struct {
+		name   string
+		maxLag time.Duration
+		want   []message
+	}{
+		{"a guest that heard in time", eternity, []message{{full, "old"}}},
+		{"a guest that never hears in time", instant, []message{
+			{full, "old"}, {Init{LifecycleID: "life"}, "new"}, {Init{LifecycleID: "life"}, "new"},
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var mutex sync.Mutex
+			var told []message
+			last := time.Now()
+			client := clientOf(t, func(_ http.ResponseWriter, r *http.Request) {
+				mutex.Lock()
+				defer mutex.Unlock()
+				got := message{token: r.Header.Get("X-Access-Token")}
+				if err := json.NewDecoder(r.Body).Decode(&got.Init); err != nil {
+					t.Errorf("decode: %v", err)
+				}
+				if !got.Timestamp.After(last) {
+					t.Errorf("told %s after %s", got.Timestamp, last)
+				}
+				last, got.Timestamp = got.Timestamp, time.Time{}
+				told = append(told, got)
+			})
+			client.maxClockLag = test.maxLag
+			require.NoError(t, client.Init(t.Context(), "old", full))
+			require.Equal(t, test.want, told)
+		})
+	}
+}
