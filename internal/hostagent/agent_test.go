@@ -24,7 +24,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
-	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 )
 
@@ -222,9 +221,9 @@ func TestAgent(t *testing.T) {
 		require.Error(t, a.create(hurried, "ihurried000000000000"))
 		require.Eventually(t, func() bool { return len(a.list(t)) == 2 }, 20*time.Second, 50*time.Millisecond, "%v", a.list(t))
 	})
-	t.Run("a guest reaches neither the host nor another guest", func(t *testing.T) { testIsolation(t, a, first) })
+	t.Run("a guest reaches neither the host nor another guest", func(t *testing.T) { testIsolation(t, a, dataDir, first) })
 	t.Run("a pause keeps a running process, memory and files", func(t *testing.T) {
-		a.run(t, first, "(i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
+		a.run(t, first, "> /tmp/count; (i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
 		a.pause(t, first)
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[first])
 		a.resume(t, first)
@@ -321,8 +320,8 @@ func requireNothingLeft(t *testing.T, before leakcheck.Snapshot, dataDir string)
 
 // testIsolation tries from inside what a guest must not reach: a server on the
 // host's end of each slot's cable, and the agent in every other guest.
-func testIsolation(t *testing.T, a *agentUnderTest, id string) {
-	hosts := hostSides(t)
+func testIsolation(t *testing.T, a *agentUnderTest, dataDir, id string) {
+	hosts := hostSides(t, dataDir)
 	require.GreaterOrEqual(t, len(hosts), 2)
 	for _, host := range hosts {
 		server, err := new(net.ListenConfig).Listen(t.Context(), "tcp", netip.AddrPortFrom(host, 0).String())
@@ -343,16 +342,26 @@ func requireUnreachable(t *testing.T, a *agentUnderTest, id string, address neti
 	require.Empty(t, a.run(t, id, script), "%s port %d from inside %s", address, port, id)
 }
 
-// hostSides are the host's addresses of the slots that exist now.
-func hostSides(t *testing.T) []netip.Addr {
+// hostSides are the host's addresses of the slots that this agent has now; tests
+// of other packages make and remove slots of their own meanwhile.
+func hostSides(t *testing.T, dataDir string) []netip.Addr {
 	t.Helper()
-	addresses, err := net.InterfaceAddrs()
+	slots, err := os.ReadDir(filepath.Join(dataDir, "network"))
 	require.NoError(t, err)
 	var hosts []netip.Addr
-	for _, address := range addresses {
-		prefix, err := netip.ParsePrefix(address.String())
-		if err == nil && network.DefaultRange.Contains(prefix.Addr()) {
-			hosts = append(hosts, prefix.Addr())
+	for _, slot := range slots {
+		device, err := net.InterfaceByName("wrenn" + slot.Name())
+		if err != nil {
+			continue // it is being made
+		}
+		addresses, err := device.Addrs()
+		require.NoError(t, err)
+		for _, address := range addresses {
+			prefix, err := netip.ParsePrefix(address.String())
+			require.NoError(t, err)
+			if prefix.Addr().Is4() {
+				hosts = append(hosts, prefix.Addr())
+			}
 		}
 	}
 	return hosts[:min(len(hosts), 4)]

@@ -35,6 +35,8 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 		heard <- strings.Fields(output.String())
 	}()
 
+	a.run(t, parent, "until [ -s /dev/shm/count ]; do sleep 0.01; done") // its start is told before it does anything
+
 	ids := []string{"ifork000000000000001", "ifork000000000000002"}
 	var forks []*pb.Fork
 	for _, id := range ids {

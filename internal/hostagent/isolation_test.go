@@ -106,7 +106,7 @@ func TestIsolation(t *testing.T) {
 	t.Cleanup(func() { a.abort(t) })
 	const guest, neighbour = "iguest00000000000001", "ineighbour0000000002"
 	require.NoError(t, a.create(t.Context(), guest))
-	mine := hostSides(t)
+	mine := hostSides(t, dataDir)
 	require.NoError(t, a.create(t.Context(), neighbour))
 	a.run(t, neighbour, "nohup python3 -m http.server 8000 >/dev/null 2>&1 & echo")
 
