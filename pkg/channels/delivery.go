@@ -74,19 +74,28 @@ func (s *Service) Deliveries(ctx context.Context, teamID, channelID uuid.UUID, p
 	if page.Before != nil {
 		query.BeforeTime, query.BeforeID = page.Before.CreatedAt, page.Before.ID
 	}
-	rows, err := s.Queries.ListDeliveries(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("list deliveries: %w", err)
-	}
-	return s.withAttempts(ctx, rows)
+	// One moment for both: an attempt that is noted between them would stand
+	// beside a delivery that knows nothing of it.
+	var deliveries []Delivery
+	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, s.Pool, moment, func(tx pgx.Tx) error {
+		queries := s.Queries.WithTx(tx)
+		rows, err := queries.ListDeliveries(ctx, query)
+		if err != nil {
+			return fmt.Errorf("list deliveries: %w", err)
+		}
+		deliveries, err = withAttempts(ctx, queries, rows)
+		return err
+	})
+	return deliveries, err
 }
 
-func (s *Service) withAttempts(ctx context.Context, rows []db.ChannelDelivery) ([]Delivery, error) {
+func withAttempts(ctx context.Context, queries *db.Queries, rows []db.ChannelDelivery) ([]Delivery, error) {
 	ids := make([]uuid.UUID, 0, len(rows))
 	for _, row := range rows {
 		ids = append(ids, row.ID)
 	}
-	tried, err := s.Queries.ListAttempts(ctx, ids)
+	tried, err := queries.ListAttempts(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
@@ -158,23 +167,23 @@ func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID u
 	})
 }
 
-// enqueue stores a delivery and its job together.
+// enqueue stores a delivery and its job together, and returns it as it is then.
 func (s *Service) enqueue(ctx context.Context, store func(*db.Queries) (db.ChannelDelivery, error)) (Delivery, error) {
-	var stored db.ChannelDelivery
+	var listed []Delivery
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		var err error
-		if stored, err = store(s.Queries.WithTx(tx)); err != nil {
+		queries := s.Queries.WithTx(tx)
+		stored, err := store(queries)
+		if err != nil {
 			return err
 		}
-		_, err = s.Queue.InsertTx(ctx, tx, DeliveryJob{DeliveryID: stored.ID, Before: stored.AttemptCount}, nil)
+		if _, err := s.Queue.InsertTx(ctx, tx, DeliveryJob{DeliveryID: stored.ID, Before: stored.AttemptCount}, nil); err != nil {
+			return err
+		}
+		listed, err = withAttempts(ctx, queries, []db.ChannelDelivery{stored})
 		return err
 	})
 	if err != nil {
 		return Delivery{}, fmt.Errorf("enqueue delivery: %w", err)
-	}
-	listed, err := s.withAttempts(ctx, []db.ChannelDelivery{stored})
-	if err != nil {
-		return Delivery{}, err
 	}
 	return listed[0], nil
 }
