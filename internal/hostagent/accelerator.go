@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
@@ -90,7 +91,7 @@ func writeChoice(path string, answer choice) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	if err := disk.WriteFile(path, content, 0o600); err != nil {
 		return fmt.Errorf("remember the accelerator: %w", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
 
@@ -128,12 +129,8 @@ func (a *agent) installation() (string, error) {
 	random := make([]byte, nameBytes)
 	_, _ = rand.Read(random) // never fails
 	name = hex.EncodeToString(random)
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("write the installation's name: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return "", fmt.Errorf("write the installation's name: %w", err)
+	if err := disk.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("remember the installation's name: %w", err)
 	}
 	return name, nil
 }
