@@ -845,8 +845,8 @@ type CreateSandboxRequest struct {
 	Identity  *Identity              `protobuf:"bytes,3,opt,name=identity,proto3" json:"identity,omitempty"`
 	// deny_internet leaves the guest with no way out of its own network.
 	DenyInternet bool `protobuf:"varint,4,opt,name=deny_internet,json=denyInternet,proto3" json:"deny_internet,omitempty"`
-	// request_id makes a request that is sent again succeed with what the first
-	// one made. Empty: it is ALREADY_EXISTS.
+	// request_id makes a request that is sent again, also while the first one is
+	// under way, succeed with what that made. Empty: it is ALREADY_EXISTS.
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// network is what the guest may reach; absent, the whole internet.
 	Network *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
@@ -1318,6 +1318,8 @@ type PauseSandboxRequest struct {
 	// without_memory keeps the file system only: resuming boots the sandbox, and
 	// what ran in it is gone.
 	WithoutMemory bool `protobuf:"varint,2,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
+	// request_id makes a request that is sent again have the first one's answer.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1366,6 +1368,13 @@ func (x *PauseSandboxRequest) GetWithoutMemory() bool {
 	return false
 }
 
+func (x *PauseSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 type PauseSandboxResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sandbox       *Sandbox               `protobuf:"bytes,1,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
@@ -1411,9 +1420,11 @@ func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
 }
 
 type ResumeSandboxRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
-	Identity      *Identity              `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	Identity  *Identity              `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	// request_id makes a request that is sent again have the first one's answer.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1460,6 +1471,13 @@ func (x *ResumeSandboxRequest) GetIdentity() *Identity {
 		return x.Identity
 	}
 	return nil
+}
+
+func (x *ResumeSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type ResumeSandboxResponse struct {
@@ -1510,7 +1528,10 @@ type SnapshotSandboxRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
 	// build_id is the new build's, a UUID that is not taken.
-	BuildId       string `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	BuildId string `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	// request_id makes a request that is sent again find the build that the first
+	// one made. Empty: it is ALREADY_EXISTS.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1555,6 +1576,13 @@ func (x *SnapshotSandboxRequest) GetSandboxId() string {
 func (x *SnapshotSandboxRequest) GetBuildId() string {
 	if x != nil {
 		return x.BuildId
+	}
+	return ""
+}
+
+func (x *SnapshotSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -1687,7 +1715,10 @@ type ForkSandboxRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
 	// forks are from 1 to 100.
-	Forks         []*Fork `protobuf:"bytes,2,rep,name=forks,proto3" json:"forks,omitempty"`
+	Forks []*Fork `protobuf:"bytes,2,rep,name=forks,proto3" json:"forks,omitempty"`
+	// request_id makes a request that is sent again find the forks that the first
+	// one made.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1734,6 +1765,13 @@ func (x *ForkSandboxRequest) GetForks() []*Fork {
 		return x.Forks
 	}
 	return nil
+}
+
+func (x *ForkSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 // Fork is one sandbox to be made.
@@ -1894,7 +1932,9 @@ type UpdateNetworkRequest struct {
 	// network replaces the whole policy.
 	Network *NetworkPolicy `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
 	// secrets replace all that the sandbox has.
-	Secrets       *Secrets `protobuf:"bytes,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
+	Secrets *Secrets `protobuf:"bytes,3,opt,name=secrets,proto3" json:"secrets,omitempty"`
+	// request_id makes a request that is sent again have the first one's answer.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1948,6 +1988,13 @@ func (x *UpdateNetworkRequest) GetSecrets() *Secrets {
 		return x.Secrets
 	}
 	return nil
+}
+
+func (x *UpdateNetworkRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type UpdateNetworkResponse struct {
@@ -2075,8 +2122,11 @@ func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
 }
 
 type KillSandboxRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// request_id makes a request that is sent again have the first one's answer,
+	// and not NOT_FOUND.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2114,6 +2164,13 @@ func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
 func (x *KillSandboxRequest) GetSandboxId() string {
 	if x != nil {
 		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *KillSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -3105,32 +3162,40 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x19download_bytes_per_second\x18\x02 \x01(\x04R\x16downloadBytesPerSecond\x12 \n" +
 	"\vconnections\x18\x03 \x01(\rR\vconnections\"E\n" +
 	"\x15CreateSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"[\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"z\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
-	"\x0ewithout_memory\x18\x02 \x01(\bR\rwithoutMemory\"D\n" +
+	"\x0ewithout_memory\x18\x02 \x01(\bR\rwithoutMemory\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"D\n" +
 	"\x14PauseSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"f\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x85\x01\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
-	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\"E\n" +
+	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"E\n" +
 	"\x15ResumeSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"R\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"q\n" +
 	"\x16SnapshotSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\tR\abuildId\"J\n" +
+	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"J\n" +
 	"\x17SnapshotSandboxResponse\x12/\n" +
 	"\btemplate\x18\x01 \x01(\v2\x13.hostagent.TemplateR\btemplate\"2\n" +
 	"\x15DeleteSnapshotRequest\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\tR\abuildId\"\x18\n" +
-	"\x16DeleteSnapshotResponse\"Z\n" +
+	"\x16DeleteSnapshotResponse\"y\n" +
 	"\x12ForkSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
-	"\x05forks\x18\x02 \x03(\v2\x0f.hostagent.ForkR\x05forks\"V\n" +
+	"\x05forks\x18\x02 \x03(\v2\x0f.hostagent.ForkR\x05forks\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"V\n" +
 	"\x04Fork\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
@@ -3140,21 +3205,25 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"ForkResult\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\"\x97\x01\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"\xb6\x01\n" +
 	"\x14UpdateNetworkRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
 	"\anetwork\x18\x02 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12,\n" +
-	"\asecrets\x18\x03 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x17\n" +
+	"\asecrets\x18\x03 \x01(\v2\x12.hostagent.SecretsR\asecrets\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tR\trequestId\"\x17\n" +
 	"\x15UpdateNetworkResponse\"`\n" +
 	"\x11SetSecretsRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12,\n" +
 	"\asecrets\x18\x02 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x14\n" +
-	"\x12SetSecretsResponse\"3\n" +
+	"\x12SetSecretsResponse\"R\n" +
 	"\x12KillSandboxRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"\x15\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"\x15\n" +
 	"\x13KillSandboxResponse\"2\n" +
 	"\x13CreateVolumeRequest\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\"\x16\n" +

@@ -130,6 +130,19 @@ func TestAgentProcess(t *testing.T) {
 			requireRunsOn(t)
 		})
 	}
+	t.Run("a VM that does not answer at once is asked again, and not ended", func(t *testing.T) {
+		machines := virtualMachines(t, dataDir)
+		require.Len(t, machines, 1)
+		pid, err := strconv.Atoi(machines[0])
+		require.NoError(t, err)
+		a.end(t, syscall.SIGKILL)
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // as on a host that is short of everything
+		a = startAgentProcess(t, dataDir)
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RESUMING, a.list(t)[survivor])
+		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+		require.Eventually(t, func() bool { return a.list(t)[survivor] == pb.SandboxState_SANDBOX_STATE_RUNNING }, time.Minute, 100*time.Millisecond)
+		requireRunsOn(t)
+	})
 	t.Run("an adopted sandbox can be paused and resumed", func(t *testing.T) {
 		a.pause(t, survivor)
 		require.Empty(t, virtualMachines(t, dataDir))

@@ -38,8 +38,28 @@ func TestHostileGuests(t *testing.T) {
 			a.kill(t, hostile)
 		})
 	}
+	t.Run("a guest that keeps nobody from stopping", func(t *testing.T) {
+		require.NoError(t, a.create(t.Context(), hostile))
+		a.run(t, hostile, "echo acknowledged > /home/user/file && sync /home/user/file")
+		a.impersonate(t, hostile, "silent")
+		awaitImpostor(t, a, hostile)
+		a.shutDown(t)
+		a = startAgent(t, dataDir)
+		require.Equal(t, map[string]pb.SandboxState{
+			neighbour: pb.SandboxState_SANDBOX_STATE_PAUSED, hostile: pb.SandboxState_SANDBOX_STATE_PAUSED,
+		}, a.list(t))
+		a.resume(t, hostile)
+		require.Equal(t, "acknowledged", a.run(t, hostile, "cat /home/user/file"), "it is switched off, and its disk kept")
+		a.kill(t, hostile)
+	})
 	a.kill(t, neighbour)
 	a.shutDown(t)
+}
+
+// impersonate has something else take the place of a guest's agent.
+func (a *agentUnderTest) impersonate(t *testing.T, id, kind string) {
+	t.Helper()
+	a.run(t, id, "cat > /tmp/impostor.py <<'END'\n"+impostor+"\nEND\nsudo sh -c 'python3 /tmp/impostor.py "+kind+" 6 >/dev/null 2>&1 &'")
 }
 
 func testConsoleFlood(t *testing.T, a *agentUnderTest, dataDir, id string) {
@@ -136,7 +156,7 @@ func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 			id = fmt.Sprintf("iimpostor%011d", number)
 			require.NoError(t, a.create(t.Context(), id))
 		}
-		a.run(t, id, "cat > /tmp/impostor.py <<'END'\n"+impostor+"\nEND\nsudo sh -c 'python3 /tmp/impostor.py "+kind+" 6 >/dev/null 2>&1 &'")
+		a.impersonate(t, id, kind)
 		pauses.Go(func() {
 			awaitImpostor(t, a, id)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -141,25 +141,23 @@ func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	dir, member := o.join(t)
-	a := &agent{config: Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, services: &services{}}
+	a := &agent{config: Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, services: newServices(context.Background())}
 	named := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name+" "+r.Proto) })
 	}
-	require.NoError(t, a.listenRemote(t.Context(), named("orders"), named("traffic")))
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- a.services.serve(ctx) }()
+	listening, err := a.listenRemote(t.Context(), named("orders"), named("traffic"))
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
+		require.NoError(t, a.services.stop())
+		require.NoError(t, a.services.wait())
 	})
-	address := a.services.endpoints[0].listener.Addr().String()
+	address := listening.String()
 	link := host.NewRemoteLink(member.HostID, address, o.Client(func(context.Context, []byte) error { return nil }))
 	defer link.Close()
 	for http2, want := range map[bool]string{false: "traffic HTTP/1.1", true: "traffic HTTP/2.0"} {
 		require.Equal(t, want, getOver(t, link, http2))
 	}
-	_, err := link.Info(t.Context())
+	_, err = link.Info(t.Context())
 	require.Error(t, err, "an order reaches the orders' handler, which here is no agent")
 	anonymous := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, ServerName: authority.RPCName(member.HostID)} //nolint:gosec // who calls is what is tested
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: anonymous}}

@@ -12,29 +12,31 @@ import (
 
 // listenRemote lets the control planes of the fleet in that this machine has
 // joined, if it has: orders and traffic at one address, by TLS on both sides.
-func (a *agent) listenRemote(ctx context.Context, orders, traffic http.Handler) error {
+func (a *agent) listenRemote(ctx context.Context, orders, traffic http.Handler) (net.Addr, error) {
 	member, err := readMembership(a.config.DataDir)
 	if err != nil || member == nil {
-		return err
+		return nil, err
 	}
 	certifier, err := newCertifier(a.config.DataDir, member, a.config.Log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config, err := authority.Server(member.Authority, certifier.certificate)
 	if err != nil {
-		return fmt.Errorf("read the authority's certificate: %w", err)
+		return nil, fmt.Errorf("read the authority's certificate: %w", err)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", member.Listen)
 	if err != nil {
-		return fmt.Errorf("listen for control planes: %w", err)
+		return nil, fmt.Errorf("listen for control planes: %w", err)
 	}
-	a.onTearDown(func() error { return closeListener(listener) })
-	a.services.endpoints = append(a.services.endpoints, endpoint{
+	a.services.serve(endpoint{
 		name: "remote", listener: tls.NewListener(listener, config),
 		server: newServer(authority.Route(orders, traffic), a.config.Log),
 	})
-	a.services.certifier = certifier
+	a.services.group.Go(func() error {
+		certifier.run(a.services.ctx)
+		return nil
+	})
 	a.config.Log.Info("listening for control planes", "address", listener.Addr().String(), "host", member.HostID)
-	return nil
+	return listener.Addr(), nil
 }

@@ -24,6 +24,7 @@ type server struct {
 	version    string
 	storageDir string
 	volumes    *volume.Store
+	serving    context.Context // ends when the agent is about to stop
 }
 
 var _ hostagentconnect.HostAgentHandler = (*server)(nil)
@@ -80,7 +81,7 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 	if request.Msg.WithoutMemory {
 		pause = s.sandboxes.PauseDiskOnly
 	}
-	info, err := pause(ctx, request.Msg.SandboxId)
+	info, err := pause(ctx, request.Msg.SandboxId, request.Msg.RequestId)
 	if err != nil {
 		return nil, toConnect(err)
 	}
@@ -88,7 +89,7 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 }
 
 func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
-	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, fromIdentity(request.Msg.Identity))
+	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromIdentity(request.Msg.Identity))
 	if err != nil {
 		return nil, toConnect(err)
 	}
@@ -96,7 +97,7 @@ func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.
 }
 
 func (s *server) KillSandbox(ctx context.Context, request *connect.Request[pb.KillSandboxRequest]) (*connect.Response[pb.KillSandboxResponse], error) {
-	if err := s.sandboxes.Kill(ctx, request.Msg.SandboxId); err != nil {
+	if err := s.sandboxes.Kill(ctx, request.Msg.SandboxId, request.Msg.RequestId); err != nil {
 		return nil, toConnect(err)
 	}
 	return connect.NewResponse(&pb.KillSandboxResponse{}), nil
@@ -118,7 +119,11 @@ func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxe
 	return connect.NewResponse(response), nil
 }
 
+// WatchSandboxes ends in order when the agent does: a stream would keep it waiting.
 func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.serving, cancel)()
 	err := s.sandboxes.Watch(ctx, func(info sandbox.Info) error {
 		return stream.Send(&pb.WatchSandboxesResponse{Sandbox: toSandbox(info)})
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 func (s *server) UpdateNetwork(ctx context.Context, request *connect.Request[pb.UpdateNetworkRequest]) (*connect.Response[pb.UpdateNetworkResponse], error) {
-	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, fromNetwork(request.Msg.Network, false), fromSecrets(request.Msg.Secrets)); err != nil {
+	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromNetwork(request.Msg.Network, false), fromSecrets(request.Msg.Secrets)); err != nil {
 		return nil, toConnect(err)
 	}
 	return connect.NewResponse(&pb.UpdateNetworkResponse{}), nil

@@ -11,7 +11,7 @@ import (
 )
 
 func (s *server) SnapshotSandbox(ctx context.Context, request *connect.Request[pb.SnapshotSandboxRequest]) (*connect.Response[pb.SnapshotSandboxResponse], error) {
-	taken, err := s.sandboxes.Snapshot(ctx, request.Msg.SandboxId, request.Msg.BuildId)
+	taken, err := s.sandboxes.Snapshot(ctx, request.Msg.SandboxId, request.Msg.RequestId, request.Msg.BuildId)
 	if err != nil {
 		return nil, toConnect(err)
 	}
@@ -30,7 +30,7 @@ func (s *server) ForkSandbox(ctx context.Context, request *connect.Request[pb.Fo
 	for _, fork := range request.Msg.Forks {
 		forks = append(forks, sandbox.Fork{ID: fork.SandboxId, Identity: fromIdentity(fork.Identity)})
 	}
-	made, err := s.sandboxes.Fork(ctx, request.Msg.SandboxId, forks)
+	made, err := s.sandboxes.Fork(ctx, request.Msg.SandboxId, request.Msg.RequestId, forks)
 	if err != nil {
 		return nil, toConnect(err)
 	}

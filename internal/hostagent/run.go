@@ -36,6 +36,7 @@ type agent struct {
 	base          *snapshot.Snapshot
 	cgroups       *cgroup.Root
 	traffic       *proxy.Forwarder
+	way           *traffic // into the sandboxes
 	volumes       *volume.Store
 	sandbox       *sandbox.Manager
 	services      *services
@@ -60,18 +61,21 @@ func Run(ctx context.Context, config Config) (err error) {
 		{"build the guest image", a.buildImage},
 		{"choose a driver", a.chooseDriver},
 		{"set up networking", a.openNetwork},
-		{"make the base template", a.makeBase},
 		{"open control groups", a.openCgroups},
 		{"open volumes", a.openVolumes},
+		// What ran on without an agent is looked after first: a new template takes
+		// its time, after an upgrade.
 		{"find sandboxes", a.openSandboxes},
-		{"open sockets", a.listen},
+		{"let traffic in", a.openTraffic},
+		{"make the base template", a.makeBase},
+		{"take orders", a.takeOrders},
 	} {
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
 	config.Log.Info("host agent is ready", "driver", a.driver.Name(), "accelerator", a.driver.Accelerator(), "template", a.base.BuildID)
-	return a.services.serve(ctx)
+	return a.services.wait()
 }
 
 func (a *agent) tearDown() error {
@@ -150,6 +154,9 @@ func (a *agent) makeBase(ctx context.Context) (err error) {
 		VCPUCount: vcpus, MemoryMiB: a.config.MemoryMiB,
 		Progress: a.config.Progress, Log: a.config.Log,
 	}.Ensure(ctx)
+	if err == nil {
+		a.sandbox.Offer(a.base, template.ColdBoot(a.image))
+	}
 	return err
 }
 
@@ -168,8 +175,6 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, "sandboxes"), SnapshotDir: filepath.Join(a.storage.Dir, "snapshots"), Driver: a.driver, Network: a.network,
 		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),
-		Cold:       template.ColdBoot(a.image),
-		Templates:  map[string]*snapshot.Snapshot{a.base.BuildID: a.base},
 		Cgroups:    a.cgroups,
 		DiskLimits: a.diskLimits,
 		Admission:  a.config.Limits.admission(a.storage.Dir, a.config.DataDir),

@@ -16,11 +16,18 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
-// services are the agent's HTTP servers, each on a socket of its own.
+// services are the agent's HTTP servers, each on a socket of its own. Each answers
+// from when it is opened.
 type services struct {
-	endpoints []endpoint
-	// certifier is nil where this machine has joined no fleet.
-	certifier *certifier
+	group  *errgroup.Group
+	ctx    context.Context // ends when they are about to stop
+	cancel context.CancelFunc
+}
+
+func newServices(ctx context.Context) *services {
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	return &services{group: group, ctx: ctx, cancel: cancel}
 }
 
 type endpoint struct {
@@ -32,33 +39,37 @@ type endpoint struct {
 // shutdownTimeout is how long requests under way may take to end.
 const shutdownTimeout = 10 * time.Second
 
-// listen opens both sockets, and the address of a host that has joined a fleet.
-// Until here nobody can reach the agent.
-func (a *agent) listen(ctx context.Context) error {
+// openTraffic opens the way into the sandboxes that run.
+func (a *agent) openTraffic(ctx context.Context) error {
+	a.services = newServices(ctx)
+	a.onTearDown(a.services.stop)
+	a.way = &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}
+	return a.openSocket(ctx, "traffic", a.config.TrafficSocket, a.way)
+}
+
+// takeOrders opens the way for control planes: on this machine, and from the fleet
+// that it has joined. It comes last, when all that they may ask for can be done.
+func (a *agent) takeOrders(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir, volumes: a.volumes,
+		serving: a.services.ctx,
 	}))
 	mux.Handle(host.VolumePrefix, a.volumes)
-	traffic := &traffic{sandboxes: a.sandbox, forwarder: a.traffic, log: a.config.Log}
-	a.services = &services{}
-	for _, open := range []struct {
-		name, path string
-		handler    http.Handler
-	}{
-		{"rpc", a.config.RPCSocket, mux},
-		{"traffic", a.config.TrafficSocket, traffic},
-	} {
-		listener, err := listenUnix(ctx, open.path, a.config.SocketGID)
-		if err != nil {
-			return err
-		}
-		a.onTearDown(func() error { return closeListener(listener) })
-		a.services.endpoints = append(a.services.endpoints, endpoint{
-			name: open.name, listener: listener, server: newServer(open.handler, a.config.Log),
-		})
+	if err := a.openSocket(ctx, "rpc", a.config.RPCSocket, mux); err != nil {
+		return err
 	}
-	return a.listenRemote(ctx, mux, traffic)
+	_, err := a.listenRemote(ctx, mux, a.way)
+	return err
+}
+
+func (a *agent) openSocket(ctx context.Context, name, path string, handler http.Handler) error {
+	listener, err := listenUnix(ctx, path, a.config.SocketGID)
+	if err != nil {
+		return err
+	}
+	a.services.serve(endpoint{name: name, listener: listener, server: newServer(handler, a.config.Log)})
+	return nil
 }
 
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
@@ -74,33 +85,35 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serve answers until ctx ends, then lets requests under way finish.
-func (s *services) serve(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	if s.certifier != nil {
-		group.Go(func() error {
-			s.certifier.run(ctx)
-			return nil
-		})
-	}
-	for _, e := range s.endpoints {
-		group.Go(func() error {
-			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve %s: %w", e.name, err)
-			}
-			return nil
-		})
-		group.Go(func() error {
-			<-ctx.Done()
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-			defer cancel()
-			if err := e.server.Shutdown(drain); err != nil {
-				return e.server.Close() // streams do not end on their own
-			}
-			return nil
-		})
-	}
-	return group.Wait()
+// serve answers at an endpoint until the services stop, then lets requests under
+// way finish.
+func (s *services) serve(e endpoint) {
+	s.group.Go(func() error {
+		if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", e.name, err)
+		}
+		return nil
+	})
+	s.group.Go(func() error {
+		<-s.ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), shutdownTimeout)
+		defer cancel()
+		if err := e.server.Shutdown(drain); err != nil {
+			return e.server.Close() // streams do not end on their own
+		}
+		return nil
+	})
+}
+
+// wait returns when the services have stopped: because they were told to, or one
+// of them cannot go on.
+func (s *services) wait() error { return s.group.Wait() }
+
+// stop has them stop, and says nothing that wait has not said.
+func (s *services) stop() error {
+	s.cancel()
+	_ = s.wait()
+	return nil
 }
 
 // listenUnix makes a socket that only root and one group can use. A socket
@@ -117,11 +130,4 @@ func listenUnix(ctx context.Context, path string, gid int) (net.Listener, error)
 		return nil, errors.Join(fmt.Errorf("protect socket: %w", err), listener.Close())
 	}
 	return listener, nil
-}
-
-func closeListener(listener net.Listener) error {
-	if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
 }

@@ -34,7 +34,9 @@ func (m *Manager) boot(ctx context.Context, s *sandbox, g *guest) error {
 }
 
 func (m *Manager) bootOnce(ctx context.Context, s *sandbox, g *guest) (err error) {
+	m.mutex.Lock()
 	how := m.cold
+	m.mutex.Unlock()
 	how.MemoryPath = s.memoryPath()
 	if g.machine, err = m.driver.Boot(ctx, s.spec(g), how); err != nil {
 		return err

@@ -118,5 +118,5 @@ func (m *Manager) awaken(ctx context.Context, s *sandbox, c *clone, identity Ide
 		return err
 	}
 	s.guest = g
-	return m.saveRunning(s)
+	return m.noteRunning(s, s.record.StartedAt)
 }

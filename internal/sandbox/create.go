@@ -28,29 +28,44 @@ type CreateRequest struct {
 
 // Create restores a template under a new identity. When it fails, or ctx ends
 // first, nothing of the sandbox is left.
-func (m *Manager) Create(ctx context.Context, request CreateRequest) (Info, error) {
-	if !idPattern.MatchString(request.ID) {
-		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", request.ID, ErrInvalid)
+func (m *Manager) Create(ctx context.Context, wanted CreateRequest) (Info, error) {
+	if !idPattern.MatchString(wanted.ID) {
+		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", wanted.ID, ErrInvalid)
 	}
-	if _, err := egress.Parse(request.Network); err != nil {
+	if _, err := egress.Parse(wanted.Network); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := m.checkVolumes(request.Volumes); err != nil {
+	if err := m.checkVolumes(wanted.Volumes); err != nil {
 		return Info{}, err
 	}
-	build, err := m.build(request.BuildID)
+	build, err := m.build(wanted.BuildID)
 	if err != nil {
 		return Info{}, err
 	}
-	return m.createFrom(ctx, request, build)
+	return m.createFrom(ctx, wanted, build)
 }
 
-// createFrom is Create from any snapshot.
-func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *snapshot.Snapshot) (_ Info, err error) {
-	if info, found, err := m.findRequest(ctx, request); found {
+// createFrom is Create from any snapshot. A request that made its sandbox under
+// an earlier agent finds it.
+func (m *Manager) createFrom(ctx context.Context, wanted CreateRequest, base *snapshot.Snapshot) (Info, error) {
+	return joined(ctx, &m.requests, request{"create", wanted.ID, wanted.RequestID}, func() (Info, error) {
+		if made, err := m.find(wanted.ID); err == nil && wanted.RequestID != "" && made.madeBy() == wanted.RequestID {
+			return made.info(), nil
+		}
+		info, err := m.createNew(ctx, wanted, base)
+		m.creates.count(err)
 		return info, err
-	}
-	defer func() { m.creates.count(err) }()
+	})
+}
+
+// madeBy is the ID of the request that made the sandbox.
+func (s *sandbox) madeBy() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.record.RequestID
+}
+
+func (m *Manager) createNew(ctx context.Context, wanted CreateRequest, base *snapshot.Snapshot) (Info, error) {
 	release, err := m.admitOrGiveBack(sizeOf(base))
 	if err != nil {
 		return Info{}, err
@@ -58,28 +73,25 @@ func (m *Manager) createFrom(ctx context.Context, request CreateRequest, base *s
 	defer release()
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sandbox{
-		id: request.ID, dir: m.sandboxDir(request.ID), base: base,
+		id: wanted.ID, dir: m.sandboxDir(wanted.ID), base: base,
 		cancel: cancel, settled: make(chan struct{}),
 		record: newRecord(base),
 	}
-	s.record.Network, s.record.RequestID, s.record.Volumes = request.Network, request.RequestID, request.Volumes
-	s.secrets.Set(request.Secrets)
+	s.record.Network, s.record.RequestID, s.record.Volumes = wanted.Network, wanted.RequestID, wanted.Volumes
+	s.secrets.Set(wanted.Secrets)
 	if err := m.add(s); err != nil {
 		cancel()
 		return Info{}, err
 	}
 	op := &operation{sandbox: s, cancel: cancel}
 	m.announce(s)
-	if err := m.create(ctx, s, request.Identity); err != nil {
+	if err := m.create(ctx, s, wanted.Identity); err != nil {
 		op.step(Killing, err.Error())
 		err = errors.Join(fmt.Errorf("create sandbox %s: %w", s.id, err), m.forget(s))
-		op.step(Gone, err.Error())
-		m.announce(s)
+		m.publish(op, Gone, err.Error())
 		return Info{}, err
 	}
-	op.step(Running, "")
-	m.watchGuest(s)
-	m.announce(s)
+	m.publish(op, Running, "")
 	s.logger(m.log).Info("sandbox created", "build", s.record.BuildID, "took", time.Since(s.record.StartedAt))
 	return s.info(), nil
 }
@@ -102,7 +114,7 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 	if err := s.journal(); err != nil {
 		return err
 	}
-	return m.run(ctx, s, identity, s.base.AccessToken)
+	return m.run(ctx, s, identity, s.base.AccessToken, s.record.StartedAt)
 }
 
 // newRecord is what is known of a sandbox that is to be made of a snapshot.
@@ -114,55 +126,26 @@ func newRecord(base *snapshot.Snapshot) record {
 	}
 }
 
-// findRequest answers for a request that came before: with what it made, or
-// once that is known.
-func (m *Manager) findRequest(ctx context.Context, request CreateRequest) (info Info, found bool, err error) {
-	s, err := m.find(request.ID)
-	if err != nil || request.RequestID == "" {
-		return Info{}, false, nil
-	}
-	s.mutex.Lock()
-	same, settled := s.record.RequestID == request.RequestID, s.settled
-	s.mutex.Unlock()
-	if !same {
-		return Info{}, false, nil
-	}
-	select {
-	case <-settled:
-	case <-ctx.Done():
-		return Info{}, true, fmt.Errorf("wait for the first request to create sandbox %s: %w", request.ID, ctx.Err())
-	}
-	if info := s.info(); info.State != Gone {
-		return info, true, nil
-	}
-	return Info{}, true, fmt.Errorf("create sandbox %s: %w: %s", request.ID, ErrNotFound, s.info().Reason)
-}
-
-// run starts the sandbox's VM and records that it runs, or undoes both.
+// run starts the sandbox's VM and writes down that it runs, or undoes both.
 // currentToken is the token the snapshot knows.
-func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, currentToken string) error {
+func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, currentToken string, began time.Time) error {
 	g, err := m.startGuest(ctx, s, identity, currentToken)
 	if err != nil {
 		return err
 	}
 	s.guest = g
-	if err := m.saveRunning(s); err != nil {
+	if err := m.noteRunning(s, began); err != nil {
 		s.guest = nil
 		return errors.Join(err, m.stopGuest(s, g))
 	}
 	return nil
 }
 
-// saveRunning records that a VM runs, and how the next agent finds it.
-func (m *Manager) saveRunning(s *sandbox) error {
+// noteRunning writes down that a VM runs, and begins to count for it.
+func (m *Manager) noteRunning(s *sandbox, began time.Time) error {
 	m.startMeter(s)
 	s.mutex.Lock()
-	s.record.running = running{
-		Process: s.guest.machine.Process(), Slot: s.guest.slot.Name(), Token: s.guest.token, LifecycleID: s.guest.lifecycleID,
-		Cgroup: s.guest.group.Name(), Meter: s.meter.start,
-	}
-	kept := s.record
+	s.record.StartedAt = began.UTC()
 	s.mutex.Unlock()
-	kept.State = Running
-	return kept.save(s.dir)
+	return s.note(Running, "")
 }

@@ -6,48 +6,95 @@ import (
 	"fmt"
 	"os"
 
-	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
+
+// watchGuest notices when a sandbox's VM ends on its own, whoever works on the
+// sandbox meanwhile.
+func (m *Manager) watchGuest(s *sandbox, machine vmm.Machine) {
+	m.tasks.Go(func() {
+		select {
+		case <-machine.Done():
+		case <-m.left:
+			return
+		}
+		for {
+			ctx, op, wait := s.beginAfterDeath(machine)
+			switch {
+			case op != nil:
+				m.keepAfterDeath(ctx, op, s.guest.deathReason())
+				return
+			case wait == nil:
+				return // somebody else has stopped it
+			}
+			select {
+			case <-wait:
+			case <-m.left:
+				return
+			}
+		}
+	})
+}
 
 // keepAfterDeath puts a sandbox away whose VM ended on its own, killed by the
 // kernel or by the guest itself: its disk is as after a loss of power, and is
-// kept like that of a pause without memory. Where it cannot be kept, the
-// sandbox is gone.
-func (m *Manager) keepAfterDeath(ctx context.Context, op *operation) {
+// kept like that of a pause without memory. Where it cannot be, for want of room
+// perhaps, the sandbox has failed and its disk stays where it is for the tender,
+// or the next agent, to try again.
+func (m *Manager) keepAfterDeath(ctx context.Context, op *operation, reason string) {
 	s := op.sandbox
 	m.announce(s)
-	reason := s.guest.deathReason()
-	old := s.base
-	taken, err := s.keepDisk(ctx)
-	if err != nil {
-		s.logger(m.log).Error("keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
-		op.step(Killing, reason)
-		if err := m.finishKill(op, reason); err != nil {
-			s.logger(m.log).Error("clear away a sandbox whose VM ended", "error", err)
-		}
+	earlier := s.record.Snapshot
+	taken, err := s.keepDisk(ctx, reason)
+	if err == nil {
+		s.salvage = ""
+		m.keepPaused(op, taken, earlier, reason)
+		s.logger(m.log).Warn("a sandbox's VM ended; its disk is kept", "reason", reason)
 		return
 	}
-	s.base = taken
-	if err := m.stopGuest(s, s.guest); err != nil {
-		s.logger(m.log).Error("free what a sandbox held whose VM ended", "error", err)
+	s.logger(m.log).Error("keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
+	if s.guest != nil {
+		if err := m.freeGuest(s, s.guest); err != nil {
+			s.logger(m.log).Error("free what a sandbox held whose VM ended", "error", err)
+		}
 	}
-	s.guest = nil
-	s.secrets.Set(egress.SecretValues{})
-	m.removeOwned(s, old)
-	op.step(Paused, reason)
-	if err := s.journal(); err != nil {
-		s.logger(m.log).Error("note why a sandbox's VM ended", "error", err)
-	}
-	m.announce(s)
-	s.logger(m.log).Warn("a sandbox's VM ended; its disk is kept", "reason", reason)
+	s.guest, s.salvage = nil, reason
+	s.salvages.failed()
+	m.publish(op, Failed, fmt.Sprintf("%s; its disk could not be put away yet: %v", reason, err))
 }
 
 // keepDisk makes a snapshot of the live disk of a VM that has ended.
-func (s *sandbox) keepDisk(ctx context.Context) (*snapshot.Snapshot, error) {
+func (s *sandbox) keepDisk(ctx context.Context, reason string) (*snapshot.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, pauseTimeout)
 	defer cancel()
-	return s.writeDown(ctx, snapshot.Source{DiskPath: s.diskPath()}, true)
+	return s.writeDown(ctx, snapshot.Source{DiskPath: s.diskPath()}, true, reason)
+}
+
+// salvageDisk tries again what keepAfterDeath could not do.
+func (m *Manager) salvageDisk(s *sandbox) {
+	ctx, op, err := s.begin(context.Background(), Pausing, "be put away")
+	if err != nil {
+		return // somebody kills it
+	}
+	m.keepAfterDeath(ctx, op, s.salvage)
+}
+
+// powerOff ends the VM of a running sandbox as a loss of power does, and keeps its
+// disk.
+func (m *Manager) powerOff(s *sandbox, reason string) error {
+	ctx, op, err := s.begin(context.Background(), Pausing, "be put away")
+	if err != nil {
+		return err
+	}
+	stop, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if err := s.guest.machine.Pause(stop); err != nil { // which would settle its disk
+		s.logger(m.log).Warn("settle the disk of a sandbox that is put away", "error", err)
+	}
+	err = s.guest.machine.Kill(stop)
+	m.keepAfterDeath(ctx, op, reason)
+	return err
 }
 
 // keepFound is keepAfterDeath for a VM that ended while no agent was there. It
@@ -58,15 +105,19 @@ func (m *Manager) keepFound(ctx context.Context, s *sandbox, cause error) error 
 	if err := s.record.Process.End(ctx); err != nil {
 		return err
 	}
+	s.record.running = running{}
 	earlier := s.record.Snapshot
-	if _, err := s.keepDisk(ctx); errors.Is(err, os.ErrNotExist) && earlier == "" {
+	_, err := s.keepDisk(ctx, cause.Error())
+	switch {
+	case errors.Is(err, os.ErrNotExist) && earlier == "":
 		s.logger(m.log).Warn("sandbox did not live through the host agent's absence and is gone", "error", cause)
 		return os.RemoveAll(s.dir)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.addFailed(s, fmt.Errorf("keep its disk after its VM ended: %w", err))
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		s.salvage = cause.Error()
+		m.keepFailed(s, fmt.Errorf("%w; its disk could not be put away yet: %w", cause, err))
 		return nil
 	}
 	s.logger(m.log).Warn("a sandbox's VM ended while no host agent was there; its disk is kept", "error", cause)
-	s.record.Reason = cause.Error()
-	return m.takePaused(s)
+	m.takePaused(s)
+	return nil
 }

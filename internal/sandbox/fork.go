@@ -35,25 +35,51 @@ type ForkResult struct {
 
 // Fork makes sandboxes that begin where a running one is, each under its own
 // identity, with memory and disk shared until one of them writes. The running
-// one runs on. Results are in the order of forks.
-func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkResult, err error) {
+// one runs on. Results are in the order of forks. When ctx ends first, none of
+// the forks is left.
+func (m *Manager) Fork(ctx context.Context, id, requestID string, forks []Fork) ([]ForkResult, error) {
 	if len(forks) == 0 || len(forks) > maxForks {
 		return nil, fmt.Errorf("%d forks were asked for; from 1 to %d are possible: %w", len(forks), maxForks, ErrInvalid)
-	}
-	parent, err := m.find(id)
-	if err != nil {
-		return nil, err
 	}
 	for _, fork := range forks {
 		if !idPattern.MatchString(fork.ID) {
 			return nil, fmt.Errorf("sandbox ID %q: %w", fork.ID, ErrInvalid)
 		}
 	}
+	parent, err := m.findOpen(id)
+	if err != nil {
+		return nil, err
+	}
+	return joined(ctx, &m.requests, request{"fork", id, requestID}, func() ([]ForkResult, error) {
+		if made := m.findForks(requestID, forks); made != nil {
+			return made, nil
+		}
+		return m.fork(ctx, parent, requestID, forks)
+	})
+}
+
+// findForks finds what a request has made that came before; nil if any is
+// missing.
+func (m *Manager) findForks(requestID string, forks []Fork) []ForkResult {
+	found := make([]ForkResult, 0, len(forks))
+	for _, fork := range forks {
+		s, err := m.find(fork.ID)
+		if err != nil || requestID == "" || s.madeBy() != requestID {
+			return nil
+		}
+		found = append(found, ForkResult{Info: s.info()})
+	}
+	return found
+}
+
+func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, forks []Fork) (_ []ForkResult, err error) {
 	parent.mutex.Lock()
-	buildID, policy, mounts := parent.record.BuildID, parent.record.Network, parent.record.Volumes
+	common := CreateRequest{Network: parent.record.Network, Volumes: parent.record.Volumes, RequestID: requestID}
+	buildID := parent.record.BuildID
 	parent.mutex.Unlock()
-	secrets := parent.secrets.Get()
-	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, forkPrefix+rand.Text()), snapshot.TakeTransient)
+	common.Secrets = parent.secrets.Get()
+	directory := filepath.Join(m.snapshotDir, forkPrefix+rand.Text())
+	taken, err := m.capture(ctx, parent, naming{buildID: buildID}, directory, snapshot.TakeTransient)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +90,26 @@ func (m *Manager) Fork(ctx context.Context, id string, forks []Fork) (_ []ForkRe
 	group.SetLimit(min(max(runtime.NumCPU(), minForkParallelism), maxForkParallelism))
 	for i, fork := range forks {
 		group.Go(func() error {
-			request := CreateRequest{ID: fork.ID, Identity: fork.Identity, Network: policy, Secrets: secrets, Volumes: mounts}
-			results[i].Info, results[i].Err = m.createFrom(ctx, request, taken)
+			wanted := common
+			wanted.ID, wanted.Identity = fork.ID, fork.Identity
+			results[i].Info, results[i].Err = m.createFrom(ctx, wanted, taken)
 			return nil
 		})
 	}
-	return results, group.Wait()
+	_ = group.Wait() // each result has its own error
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(fmt.Errorf("fork sandbox %s: %w", parent.id, err), m.killForks(ctx, results))
+	}
+	return results, nil
+}
+
+// killForks ends what was made for somebody who has gone.
+func (m *Manager) killForks(ctx context.Context, results []ForkResult) error {
+	var failures []error
+	for _, result := range results {
+		if result.Err == nil {
+			failures = append(failures, m.Kill(ctx, result.Info.ID, ""))
+		}
+	}
+	return errors.Join(failures...)
 }

@@ -28,6 +28,10 @@ type guest struct {
 
 	files *nfs.Server // of its volumes; nil without any
 
+	// wake tells its agent what it has not heard yet; nil for nothing.
+	wake  func(context.Context) error
+	wakes attempts
+
 	group    *cgroup.Group // that the VM is in
 	question question      // guarded by the sandbox's mutex
 }
@@ -118,6 +122,11 @@ func (g *guest) unlessDead(ctx context.Context, call func(context.Context) error
 // stopGuest ends a VM and frees what it held, its live disk included. It does
 // not take a context: half-stopped is not a state.
 func (m *Manager) stopGuest(s *sandbox, g *guest) error {
+	return errors.Join(m.freeGuest(s, g), s.removeFiles())
+}
+
+// freeGuest is stopGuest but for the sandbox's files.
+func (m *Manager) freeGuest(s *sandbox, g *guest) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	s.endMeter()
@@ -128,8 +137,10 @@ func (m *Manager) stopGuest(s *sandbox, g *guest) error {
 	err = errors.Join(err, g.group.Remove(ctx))
 	m.disconnect(s.id)
 	g.stopServing()
-	m.network.Release(g.slot)
-	return errors.Join(err, s.removeFiles())
+	if g.slot != nil {
+		m.network.Release(g.slot)
+	}
+	return err
 }
 
 func (s *sandbox) spec(g *guest) vmm.Spec {

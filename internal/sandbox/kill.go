@@ -4,11 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
+// killTimeout bounds how long whatever a sandbox is doing may take to stop.
+const killTimeout = time.Minute
+
 // Kill ends a sandbox whatever it is doing and deletes everything it had.
-// Killing one that is being killed waits for the end.
-func (m *Manager) Kill(ctx context.Context, id string) error {
+// Killing one that is being killed waits for the end. A caller that goes away
+// does not stop it: what was interrupted is not to be left half-way.
+func (m *Manager) Kill(ctx context.Context, id, requestID string) error {
+	_, err := once(ctx, &m.requests, request{"kill", id, requestID}, func() (struct{}, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
+		defer cancel()
+		return struct{}{}, m.kill(ctx, id)
+	})
+	return err
+}
+
+func (m *Manager) kill(ctx context.Context, id string) error {
 	s, err := m.find(id)
 	if err != nil {
 		return err
@@ -20,7 +34,7 @@ func (m *Manager) Kill(ctx context.Context, id string) error {
 		if s.info().State == Gone {
 			return nil // a create was interrupted, or another kill was faster
 		}
-		_, op, err := s.begin(context.WithoutCancel(ctx), Killing, "be killed")
+		_, op, err := s.begin(ctx, Killing, "be killed")
 		var conflict *ConflictError
 		if errors.As(err, &conflict) {
 			continue // another operation was quicker to begin: interrupt that one
@@ -45,8 +59,7 @@ func (m *Manager) finishKill(op *operation, reason string) error {
 	}
 	s.guest = nil
 	forgetErr := m.forget(s)
-	op.step(Gone, reason)
-	m.announce(s)
+	m.publish(op, Gone, reason)
 	s.logger(m.log).Info("sandbox gone", "reason", reason)
 	switch {
 	case stopErr != nil:
@@ -56,19 +69,4 @@ func (m *Manager) finishKill(op *operation, reason string) error {
 	default:
 		return nil
 	}
-}
-
-// watchGuest notices when a running sandbox's VM ends on its own.
-func (m *Manager) watchGuest(s *sandbox) {
-	machine := s.guest.machine
-	m.tasks.Go(func() {
-		select {
-		case <-machine.Done():
-		case <-m.left:
-			return
-		}
-		if ctx, op := s.beginAfterDeath(machine); op != nil {
-			m.keepAfterDeath(ctx, op)
-		}
-	})
 }

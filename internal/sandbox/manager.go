@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,16 +38,11 @@ type Config struct {
 	Dir     string
 	Driver  vmm.Driver
 	Network slots
-	// Cold is how sandboxes are booted of which only the disk was kept; its
-	// memory is the manager's own matter.
-	Cold vmm.Boot
 	// SnapshotDir is where snapshots of sandboxes are kept, on the same file system.
 	SnapshotDir string
 	// WarmBytes is the host's memory that guests may take which are held ready
 	// for sandboxes to come; zero means that there are none.
 	WarmBytes int64
-	// Templates are the snapshots sandboxes start from, by build ID.
-	Templates map[string]*snapshot.Snapshot
 	// Cgroups is where VMs get their control groups; DiskLimits are theirs.
 	Cgroups    *cgroup.Root
 	DiskLimits cgroup.IOLimits
@@ -67,9 +64,7 @@ type Manager struct {
 	dir         string
 	snapshotDir string
 	driver      vmm.Driver
-	cold        vmm.Boot
 	network     slots
-	templates   map[string]*snapshot.Snapshot
 	drain       func(ctx context.Context, sandboxID string)
 	disconnect  func(sandboxID string)
 	warm        *warmPool
@@ -79,15 +74,20 @@ type Manager struct {
 	volumes     volumes
 	starts      reservations
 	creates     creates
+	requests    requests
 	sampler     *sampler
 	tender      *tender
 	log         *slog.Logger
 
 	mutex     sync.Mutex
+	cold      vmm.Boot // of sandboxes of which only the disk was kept, but for its memory
+	templates map[string]*snapshot.Snapshot
 	sandboxes map[string]*sandbox
 	snapshots map[string]*snapshot.Snapshot // of sandboxes, by build ID
 	watchers  map[*watcher]struct{}
 	closed    bool
+
+	closing atomic.Bool // what runs is being put away
 
 	tasks sync.WaitGroup // one for each VM: who notices that it died
 	left  chan struct{}  // closed by Leave
@@ -97,9 +97,9 @@ type Manager struct {
 // adopted, what is paused is kept, whatever else there was is cleared away.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	m := &Manager{
-		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, cold: config.Cold, network: config.Network, templates: config.Templates,
+		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, network: config.Network,
 		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
-		sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
+		templates: make(map[string]*snapshot.Snapshot), sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
 		cgroups: config.Cgroups, diskLimits: config.DiskLimits, admission: config.Admission, volumes: config.Volumes, starts: reservations{reserved: make(map[*size]struct{})},
 		left: make(chan struct{}),
 	}
@@ -115,14 +115,30 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	return m, nil
 }
 
+// Offer has sandboxes started from a template, and those of which only the disk
+// was kept booted as it was; of cold, the memory is the manager's own matter.
+// Until then what was found runs, and nothing new does.
+func (m *Manager) Offer(template *snapshot.Snapshot, cold vmm.Boot) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.templates[template.BuildID], m.cold = template, cold
+}
+
 // Templates lists the template builds that can be started, by build ID.
 func (m *Manager) Templates() []*snapshot.Snapshot {
-	var all []*snapshot.Snapshot
-	for _, template := range m.templates {
-		all = append(all, template)
-	}
+	m.mutex.Lock()
+	all := slices.Collect(maps.Values(m.templates))
+	m.mutex.Unlock()
 	slices.SortFunc(all, func(a, b *snapshot.Snapshot) int { return strings.Compare(a.BuildID, b.BuildID) })
 	return all
+}
+
+// isTemplate says whether a snapshot is a template's, and not one of a sandbox
+// that descends from its build.
+func (m *Manager) isTemplate(base *snapshot.Snapshot) bool {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.templates[base.BuildID] == base
 }
 
 // ReadyCount is how many guests are held ready for sandboxes to come.
@@ -174,6 +190,7 @@ func (m *Manager) Close() error {
 	m.mutex.Lock()
 	m.closed = true
 	m.mutex.Unlock()
+	m.closing.Store(true)
 	m.sampler.close()
 	m.tender.close()
 	warmErr := m.warm.close()
@@ -190,22 +207,45 @@ func (m *Manager) Close() error {
 // closeParallelism bounds how many sandboxes are written to disk at once.
 const closeParallelism = 4
 
-// putAway leaves a sandbox paused or gone.
+// closePatience is how long what is under way may take to come to its end by
+// itself when everything is put away.
+const closePatience = 30 * time.Second
+
+// putAway leaves no VM of a sandbox. One that cannot be paused, by its guest's
+// doing perhaps, is switched off: its disk is kept, and nothing that was
+// acknowledged is lost.
 func (m *Manager) putAway(id string) error {
 	s, err := m.find(id)
 	if err != nil {
 		return nil // gone meanwhile
 	}
-	if err := s.interrupt(context.Background()); err != nil {
-		return err
+	patience, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	if s.awaitSettled(patience) != nil {
+		if err := s.interrupt(context.Background()); err != nil {
+			return err
+		}
 	}
 	if state := s.info().State; state != Running {
 		return nil
 	}
-	if _, err := m.Pause(context.Background(), id); err != nil {
-		return errors.Join(err, m.Kill(context.Background(), id))
+	_, err = m.pauseSandbox(context.Background(), s, false)
+	if err == nil || s.info().State != Running {
+		return nil // or its VM ended, and it is put away
 	}
-	return nil
+	s.logger(m.log).Warn("a sandbox cannot be paused and is switched off; its disk is kept", "error", err)
+	return m.powerOff(s, fmt.Sprintf("it could not be paused when the host agent stopped (%v); its disk was kept", err))
+}
+
+// findOpen is find for what changes a sandbox: nothing does once the manager ends.
+func (m *Manager) findOpen(id string) (*sandbox, error) {
+	m.mutex.Lock()
+	closed := m.closed
+	m.mutex.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	return m.find(id)
 }
 
 func (m *Manager) find(id string) (*sandbox, error) {

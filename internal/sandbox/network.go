@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
@@ -39,30 +41,34 @@ func (s *sandbox) applyPolicy(ctx context.Context, slot *network.Slot) error {
 // UpdateNetwork puts another policy in force in a running sandbox: the kernel
 // changes from one to the other between two packets, and what the new one denies
 // ends. On error the old one holds, with the secrets it had.
-func (m *Manager) UpdateNetwork(ctx context.Context, id string, spec egress.Spec, secrets egress.SecretValues) error {
+func (m *Manager) UpdateNetwork(ctx context.Context, id, requestID string, spec egress.Spec, secrets egress.SecretValues) error {
 	if _, err := egress.Parse(spec); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	s, err := m.find(id)
+	s, err := m.findOpen(id)
 	if err != nil {
 		return err
 	}
+	_, err = once(ctx, &m.requests, request{"change the network of", id, requestID}, func() (struct{}, error) {
+		return struct{}{}, m.updateNetwork(ctx, s, spec, secrets)
+	})
+	return err
+}
+
+func (m *Manager) updateNetwork(ctx context.Context, s *sandbox, spec egress.Spec, secrets egress.SecretValues) error {
 	ctx, op, err := s.begin(ctx, Updating, "change its network")
 	if err != nil {
 		return err
 	}
 	before, had := s.record.Network, s.secrets.Get()
 	s.secrets.Set(secrets)
-	err = m.changeNetwork(ctx, s, spec)
-	if err != nil {
-		s.setNetwork(before)
+	if err = m.changeNetwork(ctx, s, spec); err != nil {
 		s.secrets.Set(had)
+		err = errors.Join(err, m.restoreNetwork(ctx, s, before))
 	}
-	op.step(Running, "")
-	m.watchGuest(s) // its end may have come meanwhile
-	m.announce(s)
+	m.publish(op, Running, "")
 	if err != nil {
-		return fmt.Errorf("change the network of sandbox %s: %w", id, err)
+		return fmt.Errorf("change the network of sandbox %s: %w", s.id, err)
 	}
 	return nil
 }
@@ -79,22 +85,58 @@ func (m *Manager) SetSecrets(id string, secrets egress.SecretValues) error {
 	return nil
 }
 
+// trustTimeout is how long a guest may take to hear of an authority: who changes
+// its policy waits for that.
+const trustTimeout = 10 * time.Second
+
+// changeNetwork writes the policy down and puts it in force, in this order: what
+// a crash leaves in force is what the record says, or becomes so. The guest, which
+// may be slow to answer or never do, is told last.
 func (m *Manager) changeNetwork(ctx context.Context, s *sandbox, spec egress.Spec) error {
 	s.setNetwork(spec)
 	policy, err := s.policy()
 	if err != nil {
 		return err
 	}
-	if bundle := s.caBundle(); bundle != s.guest.caBundle {
-		s.guest.caBundle = bundle
-		if err := s.guest.initialise(ctx, Identity{AccessToken: s.guest.token, LifecycleID: s.guest.lifecycleID}, s.guest.token); err != nil {
-			return fmt.Errorf("let the guest trust the authority: %w", err)
-		}
+	if err := s.note(Running, ""); err != nil {
+		return err
 	}
 	if err := s.guest.slot.Apply(ctx, policy); err != nil {
 		return err
 	}
-	return m.saveRunning(s)
+	if err := s.guest.trust(ctx, s.caBundle()); err != nil {
+		s.logger(m.log).Warn("a guest does not trust the authority of its sandbox's rules yet", "error", err)
+	}
+	return nil
+}
+
+// trust lets the guest believe the authority that signs for what rules change. One
+// that does not answer is told by the tender.
+func (g *guest) trust(ctx context.Context, caBundle string) error {
+	if caBundle == g.caBundle {
+		return nil
+	}
+	g.caBundle = caBundle
+	g.wake = g.goOnAgent
+	ctx, cancel := context.WithTimeout(ctx, trustTimeout)
+	defer cancel()
+	return g.wake(ctx)
+}
+
+// restoreNetwork puts the policy in force again that was before a change which
+// failed. Whoever asked for the change may be gone.
+func (m *Manager) restoreNetwork(ctx context.Context, s *sandbox, before egress.Spec) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTimeout)
+	defer cancel()
+	s.setNetwork(before)
+	policy, err := s.policy()
+	if err == nil {
+		err = errors.Join(s.note(Running, ""), s.guest.slot.Apply(ctx, policy))
+	}
+	if err != nil {
+		return fmt.Errorf("go back to the policy before: %w", err)
+	}
+	return nil
 }
 
 func (s *sandbox) setNetwork(spec egress.Spec) {

@@ -93,10 +93,10 @@ func runProcess(t *testing.T, m *Manager, id string, limits cgroup.Limits, scrip
 	require.NoError(t, err)
 	slot := &network.Slot{}
 	s.guest = &guest{slot: slot, group: group, envd: envdclient.New(slot.Address()), machine: startProcess(t, group, script)}
-	require.NoError(t, m.saveRunning(s))
+	require.NoError(t, m.noteRunning(s, time.Now()))
 	require.NoError(t, m.add(s))
-	m.watchGuest(s)
-	t.Cleanup(func() { _ = m.Kill(context.Background(), id) }) // most tests did
+	m.watchGuest(s, s.guest.machine)
+	t.Cleanup(func() { _ = m.Kill(context.Background(), id, "") }) // most tests did
 	return s
 }
 
@@ -132,7 +132,7 @@ func TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce(t *testing.T) {
 	info, err := m.Get("waiting000")
 	require.NoError(t, err)
 	require.Equal(t, Running, info.State, "what runs, runs on")
-	require.NoError(t, m.Kill(t.Context(), "waiting000"))
+	require.NoError(t, m.Kill(t.Context(), "waiting000", ""))
 }
 
 func TestWatchGuest_SaysThatAVMRanOutOfMemory(t *testing.T) {
@@ -141,11 +141,11 @@ func TestWatchGuest_SaysThatAVMRanOutOfMemory(t *testing.T) {
 	limits := cgroup.Limits{MemoryHighBytes: most, MemoryMaxBytes: most}
 	neighbour := runProcess(t, m, "neighbour0", limits, "while :; do sleep 1; done")
 	hog := runProcess(t, m, "hog0000000", limits, `x=0123456789abcdef; while :; do x=$x$x; done`)
-	require.Eventually(t, func() bool { return hog.info().State == Gone }, 30*time.Second, 10*time.Millisecond)
-	require.Equal(t, "out of memory (VMM ended: signal: killed)", hog.info().Reason)
+	require.Eventually(t, func() bool { return hog.info().State == Failed }, 30*time.Second, 10*time.Millisecond)
+	require.Contains(t, hog.info().Reason, "out of memory (VMM ended: signal: killed); its disk could not be put away", "it had none")
 	require.Positive(t, hog.info().Usage.CPU, "its total outlives it")
 	require.NoDirExists(t, filepath.Join(m.cgroups.Path(), "hog0000000"))
 	require.Equal(t, Running, neighbour.info().State)
-	require.NoError(t, m.Kill(t.Context(), "neighbour0"))
+	require.NoError(t, m.Kill(t.Context(), "neighbour0", ""))
 	require.Equal(t, "killed", neighbour.info().Reason)
 }

@@ -16,6 +16,8 @@ const (
 	// prepareTimeout bounds how long a guest may take to fall quiet. Hostile
 	// code may never let it: then the pause fails and the guest runs on.
 	prepareTimeout = 15 * time.Second
+	// hastyTimeout is prepareTimeout for who puts all sandboxes away.
+	hastyTimeout = 5 * time.Second
 	// wakeTimeout is how long a guest's agent may take to answer after a pause
 	// that failed.
 	wakeTimeout = 20 * time.Second
@@ -28,24 +30,33 @@ const (
 	pauseTimeout = 5 * time.Minute
 )
 
+// snapshotPrefix starts the names of a sandbox's own snapshots, in its directory.
+const snapshotPrefix = "snapshot-"
+
 // Pause writes a sandbox down and ends its VM. It answers when memory, devices
 // and disk are durable. If it fails the guest runs on as before. A caller that
 // goes away does not stop it: half-paused is worse than paused.
-func (m *Manager) Pause(ctx context.Context, id string) (Info, error) {
-	return m.pause(ctx, id, false)
+func (m *Manager) Pause(ctx context.Context, id, requestID string) (Info, error) {
+	return m.pause(ctx, id, requestID, false)
 }
 
 // PauseDiskOnly is Pause without the memory: what runs in the sandbox ends, and
 // a resume boots it.
-func (m *Manager) PauseDiskOnly(ctx context.Context, id string) (Info, error) {
-	return m.pause(ctx, id, true)
+func (m *Manager) PauseDiskOnly(ctx context.Context, id, requestID string) (Info, error) {
+	return m.pause(ctx, id, requestID, true)
 }
 
-func (m *Manager) pause(ctx context.Context, id string, diskOnly bool) (Info, error) {
-	s, err := m.find(id)
+func (m *Manager) pause(ctx context.Context, id, requestID string, diskOnly bool) (Info, error) {
+	s, err := m.findOpen(id)
 	if err != nil {
 		return Info{}, err
 	}
+	return once(ctx, &m.requests, request{"pause", id, requestID}, func() (Info, error) {
+		return m.pauseSandbox(ctx, s, diskOnly)
+	})
+}
+
+func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, diskOnly bool) (Info, error) {
 	if info := s.info(); info.State == Paused {
 		return info, nil
 	}
@@ -57,22 +68,33 @@ func (m *Manager) pause(ctx context.Context, id string, diskOnly bool) (Info, er
 	}
 	m.announce(s)
 	began := time.Now()
-	old := s.base
+	earlier := s.record.Snapshot
 	taken, err := m.takeOwnSnapshot(ctx, s, diskOnly)
 	if err != nil {
-		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", id, err))
+		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", s.id, err), s.guest.wakeAgent)
 	}
-	s.base = taken
-	if err := m.stopGuest(s, s.guest); err != nil {
-		s.logger(m.log).Error("free what a paused sandbox held", "error", err)
-	}
-	s.guest = nil
-	s.secrets.Set(egress.SecretValues{})
-	m.removeOwned(s, old)
-	op.step(Paused, "")
-	m.announce(s)
+	m.keepPaused(op, taken, earlier, "")
 	s.logger(m.log).Info("sandbox paused", "diskOnly", diskOnly, "took", time.Since(began))
 	return s.info(), nil
+}
+
+// keepPaused frees what a sandbox's VM held: a snapshot of its own, which its
+// record names, has taken the place of the earlier one.
+func (m *Manager) keepPaused(op *operation, taken *snapshot.Snapshot, earlier, reason string) {
+	s := op.sandbox
+	s.base = taken
+	if s.guest != nil {
+		if err := m.freeGuest(s, s.guest); err != nil {
+			s.logger(m.log).Error("free what a paused sandbox held", "error", err)
+		}
+	}
+	s.guest = nil
+	if err := s.removeFiles(); err != nil {
+		s.logger(m.log).Error("remove the files of a VM that has ended", "error", err)
+	}
+	s.secrets.Set(egress.SecretValues{})
+	m.removeReplaced(s, earlier)
+	m.publish(op, Paused, reason)
 }
 
 // takeOwnSnapshot quiets the guest, hangs up on it, stops it and writes the next
@@ -82,7 +104,11 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
-	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
+	patience := prepareTimeout
+	if m.closing.Load() {
+		patience = hastyTimeout
+	}
+	quiet, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := s.guest.quiet(quiet, false); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
@@ -96,13 +122,13 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
-	return s.writeDown(ctx, s.source(), diskOnly)
+	return s.writeDown(ctx, s.source(), diskOnly, "")
 }
 
 // writeDown makes the next snapshot of the sandbox's own, and the record that
-// says it is paused there.
-func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnly bool) (*snapshot.Snapshot, error) {
-	name := fmt.Sprintf("snapshot-%d", time.Now().UnixNano())
+// says it is paused there, and why if nobody asked for it.
+func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnly bool, reason string) (*snapshot.Snapshot, error) {
+	name := fmt.Sprintf("%s%d", snapshotPrefix, time.Now().UnixNano())
 	manifest := s.manifest()
 	manifest.DiskOnly = diskOnly
 	taken, err := snapshot.Take(ctx, source, manifest, filepath.Join(s.dir, name))
@@ -112,11 +138,11 @@ func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnl
 	s.mutex.Lock()
 	paused := s.record
 	s.mutex.Unlock()
-	paused.State, paused.Snapshot, paused.running = Paused, name, running{}
+	paused.State, paused.Reason, paused.Snapshot, paused.running = Paused, reason, name, running{}
 	if s.meter != nil { // nobody measured a VM that ended without an agent
 		paused.Usage = s.meter.measure()
 	}
-	if err := paused.saveDurably(s.dir); err != nil {
+	if err := paused.save(s.dir); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
 	s.mutex.Lock()
@@ -139,42 +165,45 @@ func (m *Manager) hangUp(ctx context.Context, id string) {
 // clients' streams included unless the guest is to run on.
 func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
 	g.stopAsking()
-	if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
-		return err
-	}
-	return g.envd.PrepareSnapshot(ctx, g.token, keepStreams)
+	return g.unlessDead(ctx, func(ctx context.Context) error {
+		if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
+			return err
+		}
+		return g.envd.PrepareSnapshot(ctx, g.token, keepStreams)
+	})
 }
 
-// abandonPause lets the guest run on after a pause that failed, its agent's
-// answer or not; where its machine cannot, its disk is kept. When ctx was
-// cancelled, somebody else is about to stop the guest and shall not wait.
-func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error) error {
+// abandonPause lets the guest run on after a pause or a snapshot that failed, its
+// agent woken or not: the tender goes on waking one that did not answer. Where
+// its machine cannot run on, its disk is kept. Where somebody else is about to stop
+// the guest, ctx being cancelled or the manager closing, it is not waited for.
+func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error, wake func(context.Context) error) error {
 	s := op.sandbox
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTimeout)
 	defer cancel()
 	if err := s.guest.machine.Resume(undo); err != nil {
 		err = errors.Join(vmm.ErrNotRunning, cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))
-		m.keepAfterDeath(context.WithoutCancel(ctx), op)
+		m.keepAfterDeath(context.WithoutCancel(ctx), op, s.guest.deathReason())
 		return err
 	}
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		if err := s.guest.wakeAgent(undo); err != nil {
+	s.guest.wake = wake
+	if !errors.Is(ctx.Err(), context.Canceled) && !m.closing.Load() {
+		if err := wake(undo); err != nil {
 			cause = errors.Join(cause, fmt.Errorf("let it run on: %w", err))
 		}
 	}
-	op.step(Running, "")
-	m.watchGuest(s) // it may have ended meanwhile
-	m.announce(s)
-	return errors.Join(cause, s.journal())
+	m.settle(op, Running, "")
+	return cause
 }
 
-// removeOwned deletes a snapshot that a newer one has replaced, unless it is a
-// template's.
-func (m *Manager) removeOwned(s *sandbox, old *snapshot.Snapshot) {
-	if old == nil || filepath.Dir(old.Dir) != s.dir {
+// removeReplaced deletes a snapshot of the sandbox's own, by its name, that a
+// newer one has replaced; empty means that there was none.
+func (m *Manager) removeReplaced(s *sandbox, name string) {
+	if name == "" {
 		return
 	}
-	if err := old.Remove(); err != nil {
+	replaced := &snapshot.Snapshot{Dir: filepath.Join(s.dir, name)}
+	if err := replaced.Remove(); err != nil {
 		s.logger(m.log).Error("remove replaced snapshot", "error", err)
 	}
 }

@@ -54,36 +54,14 @@ type running struct {
 
 const recordFile = "sandbox.json"
 
-// save writes the record so that a crash of this process leaves the old one or
-// the new one. It does not wait for the disk: no VM outlives a crash of the
-// whole machine, so nothing is lost with a record that says one ran.
-func (r record) save(directory string) error { return r.write(directory, false) }
-
-// saveDurably is save that a crash of the machine cannot undo either.
-func (r record) saveDurably(directory string) error { return r.write(directory, true) }
-
-func (r record) write(directory string, durable bool) error {
+// save writes the record so that a crash, of this process or of the machine,
+// leaves the old one or the new one, and the new one once save has returned.
+func (r record) save(directory string) error {
 	content, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode sandbox record: %w", err)
 	}
-	path := filepath.Join(directory, recordFile)
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return fmt.Errorf("write sandbox record: %w", err)
-	}
-	if durable {
-		if err := disk.SyncFile(temporary); err != nil {
-			return err
-		}
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write sandbox record: %w", err)
-	}
-	if durable {
-		return disk.SyncFile(directory)
-	}
-	return nil
+	return disk.WriteFile(filepath.Join(directory, recordFile), content, 0o600)
 }
 
 func loadRecord(directory string) (record, error) {
@@ -105,4 +83,30 @@ func (s *sandbox) journal() error {
 	entered := s.record
 	s.mutex.Unlock()
 	return entered.save(s.dir)
+}
+
+// note writes down a state before the sandbox is in it: with a VM that runs, how
+// the next agent finds it. A guest that is not awake again is in its pause still,
+// for an agent that knows no more of it.
+func (s *sandbox) note(next State, reason string) error {
+	s.mutex.Lock()
+	s.record.running = running{}
+	if next == Running {
+		s.record.running = s.guest.running(s.meter)
+	}
+	noted := s.record
+	s.mutex.Unlock()
+	noted.State, noted.Reason = next, reason
+	if next == Running && s.guest.wake != nil {
+		noted.State = Pausing
+	}
+	return noted.save(s.dir)
+}
+
+// running is called when the guest runs and is counted for.
+func (g *guest) running(counted *meter) running {
+	return running{
+		Process: g.machine.Process(), Slot: g.slot.Name(), Token: g.token, LifecycleID: g.lifecycleID,
+		Cgroup: g.group.Name(), Meter: counted.start,
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 // recover makes sense of what the last agent left: what runs is adopted, what
 // was under way is rolled back, paused sandboxes are kept, rubbish is removed.
+// What goes wrong with one sandbox is that sandbox's alone.
 func (m *Manager) recover(ctx context.Context) error {
 	found, err := m.readRecords()
 	if err != nil {
@@ -22,19 +23,28 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err := m.endOrphans(ctx, found); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(m.warmDir()); err != nil {
-		return fmt.Errorf("clear away clones that were held ready: %w", err)
-	}
 	for id, kept := range found {
-		if err := ctx.Err(); err != nil {
-			return err
+		s := &sandbox{id: id, dir: m.sandboxDir(id), record: kept.record, settled: closedChannel()}
+		err := m.recoverSandbox(ctx, s, kept.err)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if err := m.recoverSandbox(ctx, id, kept); err != nil {
-			return fmt.Errorf("recover sandbox %s: %w", id, err)
+		if err != nil {
+			m.keepFailed(s, err)
 		}
 	}
-	if err := errors.Join(m.removeOrphanGroups(ctx), m.network.RemoveLeftovers(), m.openSnapshots()); err != nil {
-		return err
+	for _, step := range []struct {
+		what string
+		err  error
+	}{
+		{"clear away clones that were held ready", os.RemoveAll(m.warmDir())},
+		{"end what runs in control groups that nobody claims", m.removeOrphanGroups(ctx)},
+		{"remove networks that nobody uses", m.network.RemoveLeftovers()},
+		{"find snapshots", m.openSnapshots()},
+	} {
+		if step.err != nil {
+			m.log.Error(step.what, "error", step.err)
+		}
 	}
 	m.reportRecovery()
 	return nil
@@ -75,74 +85,98 @@ func (m *Manager) endOrphans(ctx context.Context, found map[string]keptRecord) e
 	}
 	var claimed []vmm.Process
 	for _, kept := range found {
-		if kept.claimsProcess() {
+		if kept.err == nil && kept.State.hasMachine() {
 			claimed = append(claimed, kept.Process)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-	defer cancel()
 	for _, process := range running {
 		if slices.Contains(claimed, process) {
 			continue
 		}
 		m.log.Warn("ending a VM that belongs to no running sandbox", "pid", process.ID)
-		if err := process.End(ctx); err != nil {
-			return err
+		if err := m.endOrphan(ctx, process); err != nil {
+			m.log.Error("end a VM that belongs to no running sandbox", "pid", process.ID, "error", err)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
-// claimsProcess: a sandbox of which a snapshot was being taken still runs,
-// stopped perhaps.
-func (k keptRecord) claimsProcess() bool {
-	return k.err == nil && (k.State == Running || k.State == Pausing || k.State == Snapshotting)
+func (m *Manager) endOrphan(ctx context.Context, process vmm.Process) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	return process.End(ctx)
 }
 
-func (m *Manager) recoverSandbox(ctx context.Context, id string, kept keptRecord) error {
-	s := &sandbox{id: id, dir: m.sandboxDir(id), record: kept.record, settled: closedChannel()}
-	switch {
-	case errors.Is(kept.err, os.ErrNotExist):
-		return os.RemoveAll(s.dir) // its creation was never acknowledged
-	case kept.err != nil:
-		m.addFailed(s, kept.err)
+// hasMachine says whether a record with this state claims a VM: one of which a
+// pause or a snapshot was being taken still runs, stopped perhaps.
+func (s State) hasMachine() bool {
+	return s == Running || s == Pausing || s == Snapshotting || s == Updating
+}
+
+func (m *Manager) recoverSandbox(ctx context.Context, s *sandbox, readErr error) error {
+	switch state := s.record.State; {
+	case errors.Is(readErr, os.ErrNotExist):
+		return m.removeUnrecorded(s)
+	case readErr != nil:
+		return readErr
+	case state.hasMachine():
+		return m.adopt(ctx, s)
+	case state == Paused, state == Resuming:
+		m.takePaused(s)
 		return nil
-	}
-	switch kept.State {
-	case Running, Pausing, Snapshotting:
-		if err := m.adopt(ctx, s); err != nil {
-			return m.keepFound(ctx, s, err)
-		}
-		return nil
-	case Paused, Resuming:
-		return m.takePaused(s)
-	default:
-		s.logger(m.log).Info("clearing away a sandbox that was never finished, or already being killed", "state", kept.State)
+	case state == Creating, state == Killing:
+		s.logger(m.log).Info("clearing away a sandbox that was never finished, or already being killed", "state", state)
 		return os.RemoveAll(s.dir)
+	default:
+		return fmt.Errorf("its record says that it is %q, which this host agent does not know", state)
 	}
 }
 
-// takePaused keeps a sandbox as its last pause left it. A resume that was
-// under way never happened.
-func (m *Manager) takePaused(s *sandbox) error {
-	s.record.State, s.record.running = Paused, running{}
-	if err := s.removeAllBut(recordFile, s.record.Snapshot); err != nil {
+// removeUnrecorded removes a sandbox whose creation was never acknowledged. One
+// that has a snapshot of its own was.
+func (m *Manager) removeUnrecorded(s *sandbox) error {
+	snapshots, err := filepath.Glob(filepath.Join(s.dir, snapshotPrefix+"*"))
+	if err != nil {
 		return err
 	}
-	var err error
-	if s.base, err = snapshot.Open(filepath.Join(s.dir, s.record.Snapshot)); err != nil {
-		m.addFailed(s, err)
-		return nil
+	if len(snapshots) > 0 {
+		return errors.New("its record is missing")
 	}
-	m.sandboxes[s.id] = s
-	return s.journal()
+	return os.RemoveAll(s.dir)
 }
 
-// addFailed keeps a sandbox that cannot be used, with the reason, until its
-// owner has seen it and kills it.
-func (m *Manager) addFailed(s *sandbox, reason error) {
+// takePaused keeps a sandbox as its last pause left it. A resume that was under
+// way never happened.
+func (m *Manager) takePaused(s *sandbox) {
+	changed := s.record.State != Paused || s.record.running != running{}
+	s.record.State, s.record.running = Paused, running{}
+	var err error
+	if s.base, err = snapshot.Open(filepath.Join(s.dir, s.record.Snapshot)); err != nil {
+		m.keepFailed(s, err)
+		return
+	}
+	err = s.removeAllBut(recordFile, s.record.Snapshot)
+	if changed {
+		err = errors.Join(err, s.journal())
+	}
+	if err != nil { // the next agent does it
+		s.logger(m.log).Error("clear away what a paused sandbox does not need", "error", err)
+	}
+	m.keep(s)
+}
+
+// keepFailed keeps a sandbox that cannot be used, with the reason, until its
+// owner has seen it and kills it, or the next agent finds it mended.
+func (m *Manager) keepFailed(s *sandbox, reason error) {
 	s.record.State, s.record.Reason = Failed, reason.Error()
-	s.logger(m.log).Error("sandbox cannot be read", "error", reason)
+	s.logger(m.log).Error("sandbox cannot be used", "error", reason)
+	m.keep(s)
+}
+
+// keep makes a sandbox known that was found.
+func (m *Manager) keep(s *sandbox) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
 	m.sandboxes[s.id] = s
 }
 

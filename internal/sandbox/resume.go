@@ -2,22 +2,28 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
 
 // Resume brings a paused sandbox back under the identity it had. If it fails
 // the sandbox is still paused, as it was.
-func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Info, error) {
-	s, err := m.find(id)
+func (m *Manager) Resume(ctx context.Context, id, requestID string, identity Identity) (Info, error) {
+	s, err := m.findOpen(id)
 	if err != nil {
 		return Info{}, err
 	}
-	if info := s.info(); info.State == Running {
-		return info, nil
+	return once(ctx, &m.requests, request{"resume", id, requestID}, func() (Info, error) {
+		return m.resume(ctx, s, identity)
+	})
+}
+
+func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) (Info, error) {
+	before := s.info()
+	if before.State == Running {
+		return before, nil
 	}
-	release, err := m.admitOrGiveBack(s.info().size())
+	release, err := m.admitOrGiveBack(before.size())
 	if err != nil {
 		return Info{}, err
 	}
@@ -30,20 +36,13 @@ func (m *Manager) Resume(ctx context.Context, id string, identity Identity) (Inf
 	began := time.Now()
 	err = s.journal()
 	if err == nil {
-		err = m.run(ctx, s, identity, identity.AccessToken)
+		err = m.run(ctx, s, identity, identity.AccessToken, began)
 	}
 	if err != nil {
-		op.step(Paused, "")
-		err = errors.Join(err, s.journal())
-		m.announce(s)
-		return Info{}, fmt.Errorf("resume sandbox %s: %w", id, err)
+		m.settle(op, Paused, before.Reason)
+		return Info{}, fmt.Errorf("resume sandbox %s: %w", s.id, err)
 	}
-	s.mutex.Lock()
-	s.record.StartedAt = began.UTC()
-	s.mutex.Unlock()
-	op.step(Running, "")
-	m.watchGuest(s)
-	m.announce(s)
+	m.publish(op, Running, "")
 	s.logger(m.log).Info("sandbox resumed", "took", time.Since(began))
 	return s.info(), nil
 }

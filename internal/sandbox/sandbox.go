@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -41,8 +40,8 @@ type Identity struct {
 }
 
 // sandbox is one machine of this host. Its state is changed only through step,
-// and whoever moved it into an unsettled state owns guest and base until the
-// next step.
+// and whoever moved it into an unsettled state owns its record and guest until
+// the state is settled again.
 type sandbox struct {
 	id  string
 	dir string
@@ -58,8 +57,11 @@ type sandbox struct {
 	secrets egress.Secrets
 
 	// Owned by the operation under way; untouched while the state is settled.
-	guest *guest             // nil unless a VM runs
-	base  *snapshot.Snapshot // what the VM was started from, or will be
+	guest    *guest             // nil unless a VM runs
+	base     *snapshot.Snapshot // what the VM was started from, or will be
+	watched  vmm.Machine        // whose end somebody waits for
+	salvage  string             // why its VM ended whose disk is yet to be put away
+	salvages attempts
 }
 
 // idPattern is what a sandbox ID may look like: it becomes a directory, a host
@@ -78,83 +80,6 @@ func (s *sandbox) info() Info {
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
 		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.record.Reason, Usage: usage,
 		SecretsRevision: s.secrets.Get().Revision,
-	}
-}
-
-// operation is the right to change a sandbox, held by one goroutine.
-type operation struct {
-	sandbox *sandbox
-	cancel  context.CancelFunc
-}
-
-// begin moves a settled sandbox into the first state of an operation. The
-// returned context ends early if the sandbox is killed meanwhile.
-func (s *sandbox) begin(ctx context.Context, first State, wanted string) (context.Context, *operation, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if !s.record.State.settled() || !s.record.State.canBecome(first) {
-		return nil, nil, &ConflictError{ID: s.id, State: s.record.State, Wanted: wanted}
-	}
-	ctx, op := s.enter(ctx, first)
-	return ctx, op, nil
-}
-
-// beginAfterDeath starts to put away a sandbox whose VM ended on its own. It
-// answers nil where somebody else stopped that VM, or is about to find out.
-func (s *sandbox) beginAfterDeath(machine vmm.Machine) (context.Context, *operation) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if s.record.State != Running || s.guest == nil || s.guest.machine != machine {
-		return nil, nil
-	}
-	return s.enter(context.Background(), Pausing)
-}
-
-// enter is called with the mutex held.
-func (s *sandbox) enter(ctx context.Context, first State) (context.Context, *operation) {
-	ctx, cancel := context.WithCancel(ctx)
-	s.record.State, s.cancel, s.settled = first, cancel, make(chan struct{})
-	if first != Snapshotting && first != Updating { // then whoever calls the guest waits a moment
-		s.guestAddr = netip.Addr{}
-	}
-	return ctx, &operation{sandbox: s, cancel: cancel}
-}
-
-// step moves a sandbox that is in the middle of an operation one state on. A
-// settled state ends the operation.
-func (o *operation) step(next State, reason string) {
-	s := o.sandbox
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if !s.record.State.canBecome(next) {
-		// The table and the code disagree: a fault of ours, never of a caller's.
-		panic(fmt.Sprintf("sandbox %s: no transition from %s to %s", s.id, s.record.State, next))
-	}
-	s.record.State, s.record.Reason = next, reason
-	s.guestAddr = netip.Addr{}
-	if next == Running {
-		s.guestAddr = s.guest.slot.Address()
-	}
-	if next.settled() {
-		o.cancel()
-		close(s.settled)
-	}
-}
-
-// interrupt cancels the operation under way and waits for its end.
-func (s *sandbox) interrupt(ctx context.Context) error {
-	s.mutex.Lock()
-	state, cancel, settled := s.record.State, s.cancel, s.settled
-	s.mutex.Unlock()
-	if state.settled() {
-		return nil
-	}
-	cancel()
-	select {
-	case <-settled:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for sandbox %s to stop %s: %w", s.id, state, ctx.Err())
 	}
 }
 

@@ -19,14 +19,27 @@ const forkPrefix = "fork-"
 
 // Snapshot writes a running sandbox down under a build ID, a UUID, from which
 // others can be created; the sandbox runs on, and its clients hardly notice.
-func (m *Manager) Snapshot(ctx context.Context, id, buildID string) (*snapshot.Snapshot, error) {
+func (m *Manager) Snapshot(ctx context.Context, id, requestID, buildID string) (*snapshot.Snapshot, error) {
 	if parsed, err := uuid.Parse(buildID); err != nil || parsed.String() != buildID {
 		return nil, fmt.Errorf("build ID %q is not a UUID: %w", buildID, ErrInvalid)
 	}
-	if _, err := m.build(buildID); err == nil {
+	s, err := m.findOpen(id)
+	if err != nil {
+		return nil, err
+	}
+	return joined(ctx, &m.requests, request{"snapshot", id, requestID}, func() (*snapshot.Snapshot, error) {
+		return m.snapshotOnce(ctx, s, requestID, buildID)
+	})
+}
+
+func (m *Manager) snapshotOnce(ctx context.Context, s *sandbox, requestID, buildID string) (*snapshot.Snapshot, error) {
+	if made, err := m.build(buildID); err == nil {
+		if requestID != "" && made.RequestID == requestID {
+			return made, nil
+		}
 		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
 	}
-	taken, err := m.capture(ctx, id, buildID, filepath.Join(m.snapshotDir, buildID), snapshot.Take)
+	taken, err := m.capture(ctx, s, naming{buildID, requestID}, filepath.Join(m.snapshotDir, buildID), snapshot.Take)
 	if err != nil {
 		return nil, err
 	}
@@ -51,26 +64,28 @@ func (m *Manager) DeleteSnapshot(buildID string) error {
 // build finds what sandboxes can be started from: a template's build or a
 // sandbox's snapshot.
 func (m *Manager) build(buildID string) (*snapshot.Snapshot, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
 	if template, ok := m.templates[buildID]; ok {
 		return template, nil
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
 	if taken, ok := m.snapshots[buildID]; ok {
 		return taken, nil
 	}
 	return nil, fmt.Errorf("%s: %w", buildID, ErrTemplateNotFound)
 }
 
+// naming is by what a snapshot is found again.
+type naming struct {
+	buildID   string
+	requestID string // of who asked for it
+}
+
 // take is snapshot.Take or its like.
 type take func(context.Context, snapshot.Source, snapshot.Manifest, string) (*snapshot.Snapshot, error)
 
 // capture takes a snapshot of a running sandbox into a directory.
-func (m *Manager) capture(ctx context.Context, id, buildID, directory string, take take) (*snapshot.Snapshot, error) {
-	s, err := m.find(id)
-	if err != nil {
-		return nil, err
-	}
+func (m *Manager) capture(ctx context.Context, s *sandbox, name naming, directory string, take take) (*snapshot.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
 	ctx, op, err := s.begin(ctx, Snapshotting, "be snapshotted")
@@ -79,7 +94,7 @@ func (m *Manager) capture(ctx context.Context, id, buildID, directory string, ta
 	}
 	m.announce(s)
 	began := time.Now()
-	taken, err := m.takeRunning(ctx, s, buildID, directory, take)
+	taken, err := m.takeRunning(ctx, s, name, directory, take)
 	if err == nil {
 		err = s.guest.goOn(ctx)
 	}
@@ -87,16 +102,15 @@ func (m *Manager) capture(ctx context.Context, id, buildID, directory string, ta
 		if taken != nil {
 			err = errors.Join(err, taken.Remove())
 		}
-		return nil, m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", id, err))
+		return nil, m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", s.id, err), s.guest.goOnAgent)
 	}
-	op.step(Running, "")
-	m.announce(s)
-	s.logger(m.log).Info("snapshot taken", "build", buildID, "took", time.Since(began))
-	return taken, s.journal()
+	m.settle(op, Running, "")
+	s.logger(m.log).Info("snapshot taken", "build", name.buildID, "took", time.Since(began))
+	return taken, nil
 }
 
 // takeRunning stops the guest and writes it down, and leaves it stopped.
-func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, directory string, take take) (*snapshot.Snapshot, error) {
+func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, directory string, take take) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
@@ -109,7 +123,7 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, buildID, director
 		return nil, err
 	}
 	manifest := s.manifest()
-	manifest.BuildID, manifest.AccessToken = buildID, s.guest.token
+	manifest.BuildID, manifest.RequestID, manifest.AccessToken = name.buildID, name.requestID, s.guest.token
 	return take(ctx, s.source(), manifest, directory)
 }
 
@@ -118,10 +132,17 @@ func (g *guest) goOn(ctx context.Context) error {
 	if err := g.machine.Resume(ctx); err != nil {
 		return err
 	}
-	if err := g.envd.Unfreeze(ctx, g.token); err != nil {
+	return g.goOnAgent(ctx)
+}
+
+// goOnAgent undoes what quieted a guest that keeps its clients.
+func (g *guest) goOnAgent(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, wakeTimeout)
+	defer cancel()
+	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.Unfreeze(ctx, g.token) }); err != nil {
 		return err
 	}
-	return g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: g.lifecycleID}, g.token)
+	return g.wakeAs(ctx, g.lifecycleID)
 }
 
 // openSnapshots finds the snapshots of sandboxes, and removes those that were
@@ -134,19 +155,19 @@ func (m *Manager) openSnapshots() error {
 	if err != nil {
 		return fmt.Errorf("read snapshot directory: %w", err)
 	}
+	var failures []error
 	for _, entry := range entries {
 		path := filepath.Join(m.snapshotDir, entry.Name())
+		unfinished := strings.HasPrefix(entry.Name(), forkPrefix) || filepath.Ext(entry.Name()) == snapshot.UnfinishedSuffix
 		taken, err := snapshot.Open(path)
 		switch {
-		case strings.HasPrefix(entry.Name(), forkPrefix), errors.Is(err, os.ErrNotExist):
-			if err := os.RemoveAll(path); err != nil {
-				return fmt.Errorf("remove unfinished snapshot: %w", err)
-			}
+		case unfinished, errors.Is(err, os.ErrNotExist):
+			failures = append(failures, os.RemoveAll(path))
 		case err != nil:
 			m.log.Error("snapshot cannot be read", "name", entry.Name(), "error", err)
 		default:
 			m.snapshots[taken.BuildID] = taken
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }

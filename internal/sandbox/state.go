@@ -11,8 +11,9 @@ import (
 // State is where a sandbox is in its life.
 type State string
 
-// The states of a sandbox. Gone is never stored, only announced. Failed is what
-// a start of the host agent makes of a paused sandbox it cannot read.
+// The states of a sandbox. Gone is never stored, only announced. Failed is not
+// stored either: it is a sandbox that cannot be used as it is, with the reason,
+// and what its record says stays for the next agent to try again.
 const (
 	Creating     State = "creating"
 	Running      State = "running"
@@ -30,12 +31,12 @@ const (
 var transitions = map[State][]State{
 	Creating:     {Running, Killing},
 	Running:      {Pausing, Snapshotting, Updating, Killing},
-	Pausing:      {Paused, Running, Killing},
+	Pausing:      {Paused, Running, Failed},
 	Paused:       {Resuming, Killing},
-	Resuming:     {Running, Paused},
-	Snapshotting: {Running, Paused, Killing},
+	Resuming:     {Running, Paused, Failed},
+	Snapshotting: {Running, Paused, Failed},
 	Updating:     {Running},
-	Failed:       {Killing},
+	Failed:       {Pausing, Killing},
 	Killing:      {Gone},
 }
 

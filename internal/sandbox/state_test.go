@@ -14,12 +14,12 @@ func TestTransitions_AreTheseAndNoOthers(t *testing.T) {
 	allowed := map[[2]State]bool{
 		{Creating, Running}: true, {Creating, Killing}: true,
 		{Running, Pausing}: true, {Running, Killing}: true,
-		{Pausing, Paused}: true, {Pausing, Running}: true, {Pausing, Killing}: true,
+		{Pausing, Paused}: true, {Pausing, Running}: true, {Pausing, Failed}: true,
 		{Paused, Resuming}: true, {Paused, Killing}: true,
-		{Resuming, Running}: true, {Resuming, Paused}: true,
-		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Paused}: true, {Snapshotting, Killing}: true,
+		{Resuming, Running}: true, {Resuming, Paused}: true, {Resuming, Failed}: true,
+		{Running, Snapshotting}: true, {Snapshotting, Running}: true, {Snapshotting, Paused}: true, {Snapshotting, Failed}: true,
 		{Running, Updating}: true, {Updating, Running}: true,
-		{Failed, Killing}: true, {Killing, Gone}: true,
+		{Failed, Pausing}: true, {Failed, Killing}: true, {Killing, Gone}: true,
 	}
 	for _, from := range all {
 		for _, to := range all {

@@ -14,7 +14,9 @@ type staller interface {
 	Stalled(ctx context.Context) (bool, error)
 }
 
-// tender lets guests go on that stand still for want of room.
+// tender tries again, for as long as it takes, what could not be done: it lets
+// guests go on that stand still for want of room, wakes guests that did not
+// answer, and puts disks away that there was no room for.
 type tender struct {
 	manager *Manager
 	cancel  context.CancelFunc
@@ -24,10 +26,26 @@ type tender struct {
 const (
 	// tendEvery is how long a guest waits at most when there is room again.
 	tendEvery = 2 * time.Second
-	// stalledTimeout bounds the answer of a VMM: one that does not give it is not
-	// asked again.
-	stalledTimeout = 30 * time.Second
+	// stalledTimeout bounds the answer of a VMM.
+	stalledTimeout = 5 * time.Second
+	// rewakeTimeout bounds the answer of a guest that did not give one before.
+	rewakeTimeout = 2 * time.Second
+	// longestTendRest is how far attempts are apart that have failed often.
+	longestTendRest = time.Minute
 )
+
+// attempts spaces out what fails again and again. The zero value is due.
+type attempts struct {
+	next time.Time
+	rest time.Duration
+}
+
+func (a *attempts) due() bool { return !time.Now().Before(a.next) }
+
+func (a *attempts) failed() {
+	a.rest = min(max(tendEvery, 2*a.rest), longestTendRest)
+	a.next = time.Now().Add(a.rest)
+}
 
 func newTender(m *Manager) *tender {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -52,31 +70,69 @@ func (d *tender) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, s := range d.manager.all() {
-			if machine := s.runningMachine(); machine != nil && ctx.Err() == nil {
-				d.tend(s, machine)
+			if ctx.Err() != nil {
+				return
 			}
+			d.tend(ctx, s)
 		}
 	}
 }
 
-// runningMachine is nil unless the sandbox runs and nobody works on it.
-func (s *sandbox) runningMachine() vmm.Machine {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if s.record.State != Running || s.guest == nil {
-		return nil
+func (d *tender) tend(ctx context.Context, s *sandbox) {
+	switch needs := s.needs(); {
+	case needs.salvage:
+		d.manager.salvageDisk(s)
+	case needs.waking:
+		d.wake(ctx, s)
+	case needs.machine != nil:
+		d.letGoOn(ctx, s, needs.machine)
 	}
-	return s.guest.machine
 }
 
-func (d *tender) tend(s *sandbox, machine vmm.Machine) {
+// needs is what a sandbox may want of the tender.
+type needs struct {
+	salvage bool
+	waking  bool
+	machine vmm.Machine // of one that runs
+}
+
+// needs is nothing while somebody works on the sandbox.
+func (s *sandbox) needs() needs {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	switch s.record.State {
+	case Failed:
+		return needs{salvage: s.salvage != "" && s.salvages.due()}
+	case Running:
+		return needs{waking: s.guest.wake != nil && s.guest.wakes.due(), machine: s.guest.machine}
+	default:
+		return needs{}
+	}
+}
+
+// wake tells a guest what it has not heard.
+func (d *tender) wake(ctx context.Context, s *sandbox) {
+	ctx, op, err := s.begin(ctx, Updating, "be woken")
+	if err != nil {
+		return // somebody works on it now
+	}
+	answer, cancel := context.WithTimeout(ctx, rewakeTimeout)
+	defer cancel()
+	if err := s.guest.wake(answer); err != nil {
+		s.guest.wakes.failed()
+	} else {
+		s.logger(d.manager.log).Info("a guest that did not answer is awake again")
+	}
+	d.manager.settle(op, Running, "")
+}
+
+// letGoOn lets a guest go on that stands still for want of room.
+func (d *tender) letGoOn(ctx context.Context, s *sandbox, machine vmm.Machine) {
 	asked, able := machine.(staller)
 	if !able {
 		return
 	}
-	// Not the tender's own context: a VMM that is left in the middle of an answer
-	// cannot be asked anything any more.
-	ctx, cancel := context.WithTimeout(context.Background(), stalledTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stalledTimeout)
 	defer cancel()
 	if stalled, err := asked.Stalled(ctx); err != nil || !stalled {
 		return // it has ended, or somebody will notice
@@ -86,7 +142,6 @@ func (d *tender) tend(s *sandbox, machine vmm.Machine) {
 		return // somebody works on it now
 	}
 	err = machine.Resume(ctx)
-	op.step(Running, "")
-	d.manager.watchGuest(s) // its end may have come meanwhile
+	d.manager.publish(op, Running, "")
 	s.logger(d.manager.log).Warn("a sandbox stood still: the host has no room for what it writes", "letGoOn", err == nil)
 }

@@ -70,7 +70,7 @@ func (p *warmPool) begin(base *snapshot.Snapshot) (taken *clone, done func()) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.starting++
-	if p.manager.templates[base.BuildID] != base { // a fork's snapshot descends from the same build
+	if !p.manager.isTemplate(base) {
 		return nil, p.done
 	}
 	p.demands[base.BuildID] = p.demands[base.BuildID].plusOne(time.Now())

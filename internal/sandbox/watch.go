@@ -45,11 +45,12 @@ func (m *Manager) Watch(ctx context.Context, receive func(Info) error) error {
 	}
 }
 
-// announce tells every watcher how a sandbox is now.
+// announce tells every watcher how a sandbox is now: looked at in turn, so that
+// nobody is told last what was before.
 func (m *Manager) announce(s *sandbox) {
-	info := s.info()
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
+	info := s.info()
 	for w := range m.watchers {
 		w.changed[info.ID] = info
 		select {

@@ -16,6 +16,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
+// UnfinishedSuffix ends the name of the directory that a snapshot is made in.
+const UnfinishedSuffix = ".new"
+
 // formatVersion changes when old snapshots can no longer be read.
 const formatVersion = 1
 
@@ -34,6 +37,8 @@ type Manifest struct {
 	// AccessToken is what the guest agent in the memory knows; empty for a
 	// template's, which was never told one.
 	AccessToken string `json:"accessToken,omitempty"`
+	// RequestID is that of the request that asked for it, if it had one.
+	RequestID string `json:"requestId,omitempty"`
 	// DiskOnly: there is no memory, and the machine has to be booted.
 	DiskOnly bool `json:"diskOnly,omitempty"`
 }
@@ -85,7 +90,7 @@ func TakeTransient(ctx context.Context, source Source, manifest Manifest, direct
 }
 
 func take(ctx context.Context, source Source, manifest Manifest, directory string, durable bool) (_ *Snapshot, err error) {
-	temporary := directory + ".new"
+	temporary := directory + UnfinishedSuffix
 	if err := os.RemoveAll(temporary); err != nil {
 		return nil, fmt.Errorf("remove unfinished snapshot: %w", err)
 	}
