@@ -30,6 +30,7 @@ func addLimitFlags(flags *pflag.FlagSet, limits *hostagent.Limits) {
 	}{
 		{&limits.CPUOvercommit, "cpu-overcommit", "WRENN_CPU_OVERCOMMIT", 0, "how many times the CPUs may be promised to running sandboxes, 0 for no bound"},
 		{&limits.MemoryOvercommit, "memory-overcommit", "WRENN_MEMORY_OVERCOMMIT", defaultMemoryOvercommit, "how many times the memory may be promised to running sandboxes, 0 for no bound"},
+		{&limits.DiskOvercommit, "disk-overcommit", "WRENN_DISK_OVERCOMMIT", 0, "how many times the disk may be promised to sandboxes, paused ones too, 0 for no bound"},
 		{&limits.MemoryPressurePercent, "memory-pressure-percent", "WRENN_MEMORY_PRESSURE_PERCENT", defaultMemoryPressurePercent, "share of ten seconds spent waiting for memory above which no sandbox is taken, 0 for no bound"},
 	} {
 		flags.Float64Var(flag.value, flag.name, environmentFraction(flag.environment, flag.otherwise), flag.usage+" ("+flag.environment+")")
@@ -41,7 +42,7 @@ func addLimitFlags(flags *pflag.FlagSet, limits *hostagent.Limits) {
 		usage             string
 	}{
 		{&limits.MemoryReserveMiB, "memory-reserve-mib", "WRENN_MEMORY_RESERVE_MIB", defaultMemoryReserveMiB, "memory that stays free, in MiB"},
-		{&limits.DiskReserveMiB, "disk-reserve-mib", "WRENN_DISK_RESERVE_MIB", defaultDiskReserveMiB, "disk space that stays free, in MiB"},
+		{&limits.DiskReserveMiB, "disk-reserve-mib", "WRENN_DISK_RESERVE_MIB", defaultDiskReserveMiB, "disk space that stays free, in MiB; sandboxes that write stand still when half of it is taken"},
 		{&limits.DiskWeight, "sandbox-disk-weight", "WRENN_SANDBOX_DISK_WEIGHT", 0, "each sandbox's share of a disk that all want, 1 to 10000, 0 for the kernel's default"},
 	} {
 		flags.IntVar(flag.value, flag.name, environmentNumber(flag.environment, flag.otherwise), flag.usage+" ("+flag.environment+")")

@@ -22,10 +22,13 @@ type Limits struct {
 	// "wrenn" at the top of the hierarchy, "off" makes none.
 	CgroupRoot string
 	// CPUOvercommit and MemoryOvercommit are how many times the host's CPUs and
-	// memory may be promised to sandboxes that run.
+	// memory may be promised to sandboxes that run, DiskOvercommit how many times
+	// the disk to all.
 	CPUOvercommit    float64
 	MemoryOvercommit float64
-	// MemoryReserveMiB and DiskReserveMiB always stay free.
+	DiskOvercommit   float64
+	// MemoryReserveMiB and DiskReserveMiB always stay free. Sandboxes that run and
+	// write stand still when half of what is reserved of the disk is taken.
 	MemoryReserveMiB int
 	DiskReserveMiB   int
 	// MemoryPressurePercent is how much of ten seconds something on the host may
@@ -48,6 +51,7 @@ func (l Limits) validate() error {
 	}{
 		{"CPUOvercommit", l.CPUOvercommit},
 		{"MemoryOvercommit", l.MemoryOvercommit},
+		{"DiskOvercommit", l.DiskOvercommit},
 		{"MemoryReserveMiB", float64(l.MemoryReserveMiB)},
 		{"DiskReserveMiB", float64(l.DiskReserveMiB)},
 		{"MemoryPressurePercent", l.MemoryPressurePercent},
@@ -70,7 +74,7 @@ func (l Limits) validate() error {
 func (l Limits) admission(directories ...string) sandbox.Admission {
 	const mebibyte = 1 << 20
 	return sandbox.Admission{
-		CPURatio: l.CPUOvercommit, MemoryRatio: l.MemoryOvercommit, PressurePercent: l.MemoryPressurePercent,
+		CPURatio: l.CPUOvercommit, MemoryRatio: l.MemoryOvercommit, DiskRatio: l.DiskOvercommit, PressurePercent: l.MemoryPressurePercent,
 		MemoryReserveBytes: uint64(l.MemoryReserveMiB) * mebibyte, DiskReserveBytes: uint64(l.DiskReserveMiB) * mebibyte,
 		Directories: directories,
 	}

@@ -238,7 +238,7 @@ func TestConfig_RefusesLimitsThatMakeNoSense(t *testing.T) {
 	require.NoError(t, Limits{}.validate())
 	require.NoError(t, Limits{CPUOvercommit: 0.5, DiskWeight: 10_000}.validate())
 	for field, limits := range map[string]Limits{
-		"CPUOvercommit": {CPUOvercommit: -1}, "MemoryOvercommit": {MemoryOvercommit: -0.1}, "MemoryPressurePercent": {MemoryPressurePercent: -1},
+		"CPUOvercommit": {CPUOvercommit: -1}, "MemoryOvercommit": {MemoryOvercommit: -0.1}, "DiskOvercommit": {DiskOvercommit: -1}, "MemoryPressurePercent": {MemoryPressurePercent: -1},
 		"MemoryReserveMiB": {MemoryReserveMiB: -1}, "DiskReserveMiB": {DiskReserveMiB: -1}, "DiskWeight": {DiskWeight: 10_001},
 		"ReadBytesPerSecond": {ReadBytesPerSecond: -1}, "WriteBytesPerSecond": {WriteBytesPerSecond: -1},
 		"ReadRequestsPerSecond": {ReadRequestsPerSecond: -1}, "WriteRequestsPerSecond": {WriteRequestsPerSecond: -1},

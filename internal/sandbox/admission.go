@@ -14,9 +14,10 @@ import (
 // zero does not bound.
 type Admission struct {
 	// CPURatio and MemoryRatio are how many times the host's CPUs and memory may
-	// be promised to sandboxes that run.
+	// be promised to sandboxes that run, DiskRatio how many times the disk to all.
 	CPURatio    float64
 	MemoryRatio float64
+	DiskRatio   float64
 	// MemoryReserveBytes and DiskReserveBytes are what always stays free.
 	MemoryReserveBytes uint64
 	DiskReserveBytes   uint64
@@ -62,21 +63,26 @@ const (
 	promisedMemory = "memory that may be promised"
 	promisedCPUs   = "CPUs that may be promised"
 	freeDisk       = "free disk space"
+	promisedDisk   = "disk space that may be promised"
 )
 
 // size is what a sandbox that wants to start was promised.
 type size struct {
 	vcpuCount int
 	memoryMiB int
+	diskMiB   int // zero for one that has its disk already
 }
 
 func (s size) plus(more size) size {
-	return size{s.vcpuCount + more.vcpuCount, s.memoryMiB + more.memoryMiB}
+	return size{s.vcpuCount + more.vcpuCount, s.memoryMiB + more.memoryMiB, s.diskMiB + more.diskMiB}
 }
 
-func sizeOf(base *snapshot.Snapshot) size { return size{base.VCPUCount, base.MemoryMiB} }
+func sizeOf(base *snapshot.Snapshot) size {
+	return size{base.VCPUCount, base.MemoryMiB, base.DiskMiB}
+}
 
-func (i Info) size() size { return size{i.VCPUCount, i.MemoryMiB} }
+// size is without the disk, which it keeps while it is paused.
+func (i Info) size() size { return size{vcpuCount: i.VCPUCount, memoryMiB: i.MemoryMiB} }
 
 // reservations are for starts under way, whose pages are not taken yet.
 type reservations struct {
@@ -116,6 +122,7 @@ func (m *Manager) admit(wanted size) (release func(), err error) {
 		have.promisedMiB -= int64(started.memoryMiB)
 		have.memoryMiB -= int64(started.memoryMiB / startingPart)
 		have.diskMiB -= int64(started.memoryMiB)
+		have.promisedDiskMiB -= int64(started.diskMiB)
 	}
 	if err := m.admission.fits(wanted, have); err != nil {
 		return nil, err
@@ -152,6 +159,7 @@ type room struct {
 	promisedMiB     int64
 	memoryMiB       int64
 	diskMiB         int64
+	promisedDiskMiB int64
 	pressurePercent float64
 }
 
@@ -170,26 +178,32 @@ func (m *Manager) measureRoom() (room, error) {
 		promisedMiB:     int64(float64(total>>20)*m.admission.MemoryRatio) - int64(promised.memoryMiB),
 		memoryMiB:       int64(available >> 20),
 		diskMiB:         1 << 40,
+		promisedDiskMiB: 1 << 40,
 		pressurePercent: MemoryPressure(),
 	}
 	for _, directory := range m.admission.Directories {
-		_, free, err := disk.Usage(directory)
+		size, free, err := disk.Usage(directory)
 		if err != nil {
 			return room{}, err
 		}
 		left.diskMiB = min(left.diskMiB, int64(free>>20))
+		left.promisedDiskMiB = min(left.promisedDiskMiB, int64(float64(size>>20)*m.admission.DiskRatio)-int64(promised.diskMiB))
 	}
 	return left, nil
 }
 
-// promised is what the sandboxes were promised that run. Those that start have
-// reservations.
+// promised is what the sandboxes were promised that run, and the disks of all.
+// Those that start have reservations.
 func (m *Manager) promised() size {
 	var sum size
 	for _, info := range m.List() {
 		switch info.State {
 		case Running, Pausing, Snapshotting, Updating:
 			sum = sum.plus(info.size())
+			sum.diskMiB += info.DiskMiB
+		case Paused, Resuming, Failed:
+			sum.diskMiB += info.DiskMiB
+		default:
 		}
 	}
 	return sum
@@ -206,6 +220,7 @@ func (a Admission) fits(wanted size, have room) error {
 	}{
 		{a.CPURatio > 0, ShortageError{promisedCPUs, "CPUs", have.cpus, int64(wanted.vcpuCount)}},
 		{a.MemoryRatio > 0, ShortageError{promisedMemory, "MiB", have.promisedMiB, int64(wanted.memoryMiB)}},
+		{a.DiskRatio > 0 && wanted.diskMiB > 0, ShortageError{promisedDisk, "MiB", have.promisedDiskMiB, int64(wanted.diskMiB)}},
 		{true, ShortageError{freeMemory, "MiB", have.memoryMiB - int64(a.MemoryReserveBytes>>20), int64(wanted.memoryMiB / expectedPart)}},
 		// A pause writes down its memory, at most all of it.
 		{len(a.Directories) > 0, ShortageError{freeDisk, "MiB", have.diskMiB - int64(a.DiskReserveBytes>>20), int64(wanted.memoryMiB)}},

@@ -12,11 +12,11 @@ import (
 func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
 	t.Parallel()
 	bounds := Admission{
-		CPURatio: 1, MemoryRatio: 1, MemoryReserveBytes: 512 << 20, DiskReserveBytes: 1 << 30,
+		CPURatio: 1, MemoryRatio: 1, DiskRatio: 1, MemoryReserveBytes: 512 << 20, DiskReserveBytes: 1 << 30,
 		PressurePercent: 20, Directories: []string{"/"},
 	}
-	enough := room{cpus: 2, promisedMiB: 1024, memoryMiB: 1024, diskMiB: 2048, pressurePercent: 20, scarce: true}
-	wanted := size{vcpuCount: 2, memoryMiB: 1024}
+	enough := room{cpus: 2, promisedMiB: 1024, memoryMiB: 1024, diskMiB: 2048, promisedDiskMiB: 4096, pressurePercent: 20, scarce: true}
+	wanted := size{vcpuCount: 2, memoryMiB: 1024, diskMiB: 4096}
 	require.NoError(t, bounds.fits(wanted, enough))
 	for name, test := range map[string]struct {
 		lacking func(*room)
@@ -26,6 +26,7 @@ func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
 		"promises": {func(r *room) { r.promisedMiB = 1000 }, "memory that may be promised: 1000 MiB are left, 1024 MiB are needed, 24 too few"},
 		"memory":   {func(r *room) { r.memoryMiB = 1023 }, "free memory: 511 MiB are left, 512 MiB are needed, 1 too few"},
 		"disk":     {func(r *room) { r.diskMiB = 2000 }, "free disk space: 976 MiB are left, 1024 MiB are needed, 48 too few"},
+		"disks":    {func(r *room) { r.promisedDiskMiB = 4000 }, "disk space that may be promised: 4000 MiB are left, 4096 MiB are needed, 96 too few"},
 		"pressure": {func(r *room) { r.pressurePercent = 33 }, "memory pressure: for 33 % of the last ten seconds something on this host waited for memory, 13 too much"},
 	} {
 		have := enough
@@ -34,6 +35,9 @@ func TestFits_SaysWhatIsShortAndByHowMuch(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoRoom, name)
 		require.EqualError(t, err, test.message)
 	}
+	resumed, full := wanted, enough
+	resumed.diskMiB, full.promisedDiskMiB = 0, 0
+	require.NoError(t, bounds.fits(resumed, full), "one that is resumed has its disk already")
 	waiting := enough
 	waiting.scarce, waiting.pressurePercent = false, 100
 	require.NoError(t, bounds.fits(wanted, waiting), "what waits at its own limit keeps nobody out")
@@ -60,7 +64,7 @@ func TestAdmit_ReservesForStartsUnderWay(t *testing.T) {
 	_, err = m.admit(wanted)
 	var short *ShortageError
 	require.ErrorAs(t, err, &short)
-	require.Equal(t, size{2, 2 * half}, m.starts.sum())
+	require.Equal(t, size{2, 2 * half, 0}, m.starts.sum())
 	first()
 	first() // twice is once
 	third, err := m.admit(wanted)
@@ -72,25 +76,26 @@ func TestAdmit_ReservesForStartsUnderWay(t *testing.T) {
 
 func TestAdmit_LooksAtWhatRunsAndWhatIsFree(t *testing.T) {
 	t.Parallel()
-	running := &sandbox{id: "running", record: record{State: Running, VCPUCount: 3, MemoryMiB: 64}}
-	paused := &sandbox{id: "paused", record: record{State: Paused, VCPUCount: 300, MemoryMiB: 1 << 30}}
+	running := &sandbox{id: "running", record: record{State: Running, VCPUCount: 3, MemoryMiB: 64, DiskMiB: 8}}
+	paused := &sandbox{id: "paused", record: record{State: Paused, VCPUCount: 300, MemoryMiB: 1 << 30, DiskMiB: 16}}
 	m := hostWith(Admission{})
 	m.sandboxes = map[string]*sandbox{"running": running, "paused": paused}
-	require.Equal(t, size{3, 64}, m.promised())
+	require.Equal(t, size{3, 64, 24}, m.promised())
 	for resource, bounds := range map[string]Admission{
 		promisedCPUs: {CPURatio: 1e-9},
 		freeMemory:   {MemoryReserveBytes: math.MaxInt64},
 		freeDisk:     {DiskReserveBytes: math.MaxInt64, Directories: []string{t.TempDir()}},
+		promisedDisk: {DiskRatio: 1e-9, Directories: []string{t.TempDir()}},
 	} {
 		m.admission = bounds
-		_, err := m.admit(size{1, 64})
+		_, err := m.admit(size{1, 64, 1})
 		var short *ShortageError
 		require.ErrorAs(t, err, &short, resource)
 		require.Equal(t, resource, short.Resource)
 		require.Less(t, short.Left, short.Needed)
 	}
 	m.admission = Admission{Directories: []string{"/nowhere/at/all"}}
-	_, err := m.admit(size{1, 64})
+	_, err := m.admit(size{1, 64, 0})
 	require.Error(t, err)
 	require.NotErrorIs(t, err, ErrNoRoom, "what cannot be measured is a fault of the host's")
 }

@@ -72,6 +72,9 @@ func (m *Manager) takeOver(ctx context.Context, s *sandbox) (err error) {
 		g.machine = nil
 		return err
 	}
+	if err := g.machine.Resume(ctx); err != nil { // it may stand still: for a pause, or for want of room
+		return err
+	}
 	s.adoptMeter()
 	// Its calls have waited since the last agent ended.
 	if err := m.serveVolumes(ctx, s, g); err != nil {

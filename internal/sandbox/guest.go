@@ -28,6 +28,7 @@ type guest struct {
 
 	files *nfs.Server // of its volumes; nil without any
 
+	held bool // it stands still while the host's disk is nearly full
 	// wake tells its agent what it has not heard yet; nil for nothing.
 	wake  func(context.Context) error
 	wakes attempts

@@ -109,7 +109,7 @@ func TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce(t *testing.T) {
 	runProcess(t, m, "waiting000", limits, `x=0123456789abcdef; while [ ${#x} -lt 30000000 ]; do x=$x$x; done; while :; do y=$x; y=; done`)
 	const patience = 40 * time.Second
 	require.Eventually(t, func() bool { return MemoryPressure() > 2 }, patience, 100*time.Millisecond)
-	release, err := m.admit(size{1, 32})
+	release, err := m.admit(size{1, 32, 0})
 	require.NoError(t, err, "what waits at its own limit keeps nobody out")
 	release()
 
@@ -122,7 +122,7 @@ func TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, unix.Munmap(filler)) })
 	var pressed *PressureError
 	require.Eventually(t, func() bool {
-		release, err := m.admit(size{1, 32})
+		release, err := m.admit(size{1, 32, 0})
 		if err == nil {
 			release()
 		}

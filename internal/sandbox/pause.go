@@ -104,6 +104,9 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
+	if err := s.guest.unhold(ctx); err != nil { // it has to answer
+		return nil, err
+	}
 	patience := prepareTimeout
 	if m.closing.Load() {
 		patience = hastyTimeout

@@ -114,6 +114,9 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, dire
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
+	if err := s.guest.unhold(ctx); err != nil { // it has to answer
+		return nil, err
+	}
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	if err := s.guest.quiet(quiet, true); err != nil {

@@ -16,7 +16,8 @@ type staller interface {
 
 // tender tries again, for as long as it takes, what could not be done: it lets
 // guests go on that stand still for want of room, wakes guests that did not
-// answer, and puts disks away that there was no room for.
+// answer, and puts disks away that there was no room for. It also looks after the
+// room that is left.
 type tender struct {
 	manager *Manager
 	cancel  context.CancelFunc
@@ -61,12 +62,17 @@ func (d *tender) close() {
 
 func (d *tender) run(ctx context.Context) {
 	defer close(d.ended)
-	tick := time.NewTicker(tendEvery)
+	tick, look := time.NewTicker(tendEvery), time.NewTicker(guardEvery)
 	defer tick.Stop()
+	defer look.Stop()
+	room := guard{d.manager}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			room.look(ctx)
+			continue
 		case <-tick.C:
 		}
 		for _, s := range d.manager.all() {
@@ -104,6 +110,9 @@ func (s *sandbox) needs() needs {
 	case Failed:
 		return needs{salvage: s.salvage != "" && s.salvages.due()}
 	case Running:
+		if s.guest.held {
+			return needs{}
+		}
 		return needs{waking: s.guest.wake != nil && s.guest.wakes.due(), machine: s.guest.machine}
 	default:
 		return needs{}

@@ -1,0 +1,82 @@
+package hostagent
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+)
+
+// TestGuard has one guest write while little of the disk is left, beside one that
+// does not.
+func TestGuard(t *testing.T) {
+	dataDir := dataDir(t)
+	const reserveMiB, leftMiB = 1024, 400
+	a := startAgent(t, dataDir, func(c *Config) { c.Limits.DiskReserveMiB = reserveMiB })
+	t.Cleanup(func() { a.abort(t) })
+	const writer, calm = "iwriter0000000000001", "icalm000000000000002"
+	for _, id := range []string{writer, calm} {
+		require.NoError(t, a.create(t.Context(), id))
+	}
+	a.run(t, writer, "nohup sh -c 'while :; do head -c 8M /dev/urandom > /home/user/big; sync; echo $((n=n+1)) > /home/user/count; done' >/dev/null 2>&1 & echo")
+	storage := filepath.Join(dataDir, "storage")
+
+	filler := takeAllBut(t, storage, leftMiB)
+	require.Eventually(t, func() bool { return !a.answers(writer) && !a.answers(writer) }, 30*time.Second, 100*time.Millisecond, "a guest writes on though there is little room")
+	require.Equal(t, "calm", a.run(t, calm, "echo calm"))
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[writer])
+	require.NoError(t, os.Remove(filler))
+	require.Eventually(t, func() bool { return a.answers(writer) }, 30*time.Second, 100*time.Millisecond)
+	before := a.run(t, writer, "cat /home/user/count")
+	require.Eventually(t, func() bool { return a.run(t, writer, "cat /home/user/count") != before }, 30*time.Second, 100*time.Millisecond)
+
+	filler = takeAllBut(t, storage, leftMiB)
+	require.Eventually(t, func() bool { return !a.answers(writer) && !a.answers(writer) }, 30*time.Second, 100*time.Millisecond)
+	a.pause(t, writer) // what stands still can be paused
+	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: writer, Identity: &pb.Identity{AccessToken: token, LifecycleId: "no"}}))
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
+	require.NoError(t, os.Remove(filler))
+	require.Eventually(t, func() bool { // what was deleted becomes free a moment later
+		_, free, err := disk.Usage(storage)
+		return err == nil && free > 2*reserveMiB<<20
+	}, 30*time.Second, 10*time.Millisecond)
+	a.resume(t, writer)
+	require.Equal(t, "goes on", a.run(t, writer, "echo goes on"))
+	for _, id := range []string{writer, calm} {
+		a.kill(t, id)
+	}
+	a.shutDown(t)
+}
+
+// answers says whether a guest's agent answers within a second.
+func (a *agentUnderTest) answers(id string) bool {
+	client := &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}, Timeout: time.Second}
+	response, err := client.Get("http://guest/health")
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusNoContent
+}
+
+// takeAllBut makes a file that takes all but so much of the room there is.
+func takeAllBut(t *testing.T, directory string, leftMiB uint64) (path string) {
+	t.Helper()
+	path = filepath.Join(directory, "filler")
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	defer file.Close()
+	t.Cleanup(func() { _ = os.Remove(path) })
+	_, free, err := disk.Usage(directory)
+	require.NoError(t, err)
+	require.NoError(t, unix.Fallocate(int(file.Fd()), 0, 0, int64(free-leftMiB<<20)))
+	return path
+}
