@@ -37,7 +37,9 @@ func (w *worker) settled(ctx context.Context, id string) (pb.SandboxState, error
 		case pb.SandboxState_SANDBOX_STATE_RUNNING, pb.SandboxState_SANDBOX_STATE_PAUSED:
 			return state, nil
 		case pb.SandboxState_SANDBOX_STATE_FAILED:
-			return 0, fmt.Errorf("sandbox %s failed: %s", id, got.GetSandbox().GetReason())
+			if !w.killer.fills { // else it waits for room
+				return 0, fmt.Errorf("sandbox %s failed: %s", id, got.GetSandbox().GetReason())
+			}
 		}
 		<-time.After(50 * time.Millisecond)
 	}
@@ -57,7 +59,7 @@ func (w *worker) awake(ctx context.Context, b *box) error {
 		if state == pb.SandboxState_SANDBOX_STATE_RUNNING {
 			return nil
 		}
-		_, err = call(ctx, w.agent.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: b.id, Identity: w.identity(b.id)})
+		_, err = call(ctx, w.agent.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: b.id, Identity: w.identity(b.id), RequestId: w.newRequest()})
 		if err := w.tolerate(err); err != nil {
 			return fmt.Errorf("resume %s: %w", b.id, err)
 		}

@@ -35,7 +35,7 @@ func (e *uncleanError) Error() string { return "unclean: " + e.cause.Error() }
 // expected are the codes by which an agent may refuse or give up.
 var expected = map[connect.Code]bool{
 	connect.CodeUnavailable: true, connect.CodeAborted: true, connect.CodeFailedPrecondition: true,
-	connect.CodeResourceExhausted: true, connect.CodeDeadlineExceeded: true, connect.CodeNotFound: true, connect.CodeAlreadyExists: true,
+	connect.CodeResourceExhausted: true, connect.CodeDeadlineExceeded: true, connect.CodeNotFound: true,
 }
 
 // call makes one call of the agent, again as long as nobody is there.

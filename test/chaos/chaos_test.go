@@ -27,7 +27,13 @@ const (
 
 // TestChaos kills the agent, its VMMs and the guests' socats at random moments
 // under clients that do whatever clients do. Longer: make chaos CHAOS_TIME=1h.
-func TestChaos(t *testing.T) {
+func TestChaos(t *testing.T) { runChaos(t, false) }
+
+// TestChaos_OnADiskThatIsFullNowAndThen is the same while all room on the disk is
+// taken at random moments, and given back.
+func TestChaos_OnADiskThatIsFullNowAndThen(t *testing.T) { runChaos(t, true) }
+
+func runChaos(t *testing.T, fills bool) {
 	duration := defaultDuration
 	if text := os.Getenv("WRENN_CHAOS_TIME"); text != "" {
 		var err error
@@ -40,13 +46,14 @@ func TestChaos(t *testing.T) {
 	a := startAgent(t, dataDir, "1")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	k := &killer{agent: a, random: rand.New(rand.NewPCG(seed, 0)), vmms: map[string]int{}}
+	k := &killer{agent: a, random: rand.New(rand.NewPCG(seed, 0)), fills: fills, vmms: map[string]int{}}
 
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
-	var killing, working sync.WaitGroup
-	killing.Go(func() { k.run(ctx) })
-	counts, failures := map[string]int{}, make([]error, workers)
+	var working sync.WaitGroup
+	failures := make([]error, workers+1)
+	var killing sync.WaitGroup
+	killing.Go(func() { failures[workers] = k.run(ctx) })
 	all := make([]*worker, workers)
 	for number := range workers {
 		w := newWorker(a, k, number, seed)
@@ -56,7 +63,19 @@ func TestChaos(t *testing.T) {
 	working.Wait()
 	cancel()
 	killing.Wait()
-	for _, w := range all {
+	report(t, k, all)
+	showLog(t, dataDir)
+	for _, err := range failures {
+		require.NoError(t, err)
+	}
+	requireNothingLeft(t, a, before)
+}
+
+// report tells what was done, and what came of it.
+func report(t *testing.T, k *killer, workers []*worker) {
+	t.Helper()
+	counts := map[string]int{}
+	for _, w := range workers {
 		for what, count := range w.counts {
 			counts[what] += count
 		}
@@ -65,15 +84,11 @@ func TestChaos(t *testing.T) {
 	for _, count := range k.vmms {
 		vmms += count
 	}
-	t.Logf("killed: %d agents, %d VMMs, socat %d times; the agent was started %d times", k.agents, vmms, k.socats, a.starts)
+	t.Logf("killed: %d agents, %d VMMs, socat %d times; %d agents told to stop, the disk filled %d times; the agent was started %d times",
+		k.agents, vmms, k.socats, k.stopped, k.filled, k.agent.starts)
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%6d %s", counts[what], what)
 	}
-	showLog(t, dataDir)
-	for _, err := range failures {
-		require.NoError(t, err)
-	}
-	requireNothingLeft(t, a, before)
 }
 
 func newDataDir(t *testing.T) string {

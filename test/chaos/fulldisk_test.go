@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,14 +34,18 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	unlucky, err := w.create(ctx, a.build)
 	require.NoError(t, err)
-	all := []*box{running, paused, unlucky}
+	dead, err := w.create(ctx, a.build)
+	require.NoError(t, err)
+	all := []*box{running, paused, unlucky, dead}
 	for _, b := range all {
 		require.NoError(t, w.write(ctx, b))
 		require.NoError(t, w.verify(ctx, b))
 	}
 	require.NoError(t, w.pause(ctx, paused))
 
-	filler := fill(t, filepath.Join(dataDir, "storage"))
+	filler, err := newFiller(filepath.Join(dataDir, "storage"))
+	require.NoError(t, err)
+	t.Cleanup(filler.giveBack)
 	// A pause is refused and the sandbox runs on, unless the file system had
 	// some blocks in reserve: then it counts, as will be seen.
 	_, err = call(ctx, a.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: unlucky.id})
@@ -61,7 +67,16 @@ func TestFullDisk(t *testing.T) {
 	_, err = a.shell(ctx, running.id, "cd /home/user && nohup sh -c 'head -c 100M /dev/urandom > big && sync big && sha256sum big > sum' >/dev/null 2>&1 & echo begun")
 	require.NoError(t, err)
 	filler.untilStill(t, dataDir)
+	// A VM that ends now leaves a disk for which there is no room, unless the file
+	// system had some in reserve.
+	require.NoError(t, w.killer.killOf(dead.id))
+	requireState(t, a, dead.id, pb.SandboxState_SANDBOX_STATE_FAILED, pb.SandboxState_SANDBOX_STATE_PAUSED)
+	// An agent starts all the same.
+	a.signal(syscall.SIGKILL)
+	requireState(t, a, dead.id, pb.SandboxState_SANDBOX_STATE_FAILED, pb.SandboxState_SANDBOX_STATE_PAUSED)
+	requireState(t, a, paused.id, pb.SandboxState_SANDBOX_STATE_PAUSED)
 	filler.giveBack()
+	requireState(t, a, dead.id, pb.SandboxState_SANDBOX_STATE_PAUSED)
 	output, err := w.shell(ctx, running, "cd /home/user; until [ -s sum ]; do sleep 0.1; done; sha256sum -c sum")
 	require.NoError(t, err)
 	require.Equal(t, "big: OK", output)
@@ -76,6 +91,17 @@ func TestFullDisk(t *testing.T) {
 	requireNothingLeft(t, a, before)
 }
 
+// requireState waits until a sandbox is in one of some states.
+func requireState(t *testing.T, a *agent, id string, wanted ...pb.SandboxState) {
+	t.Helper()
+	var got pb.SandboxState
+	require.Eventually(t, func() bool {
+		answer, err := call(t.Context(), a.GetSandbox, &pb.GetSandboxRequest{SandboxId: id})
+		got = answer.GetSandbox().GetState()
+		return err == nil && slices.Contains(wanted, got)
+	}, 2*time.Minute, 50*time.Millisecond, "%s is %s", id, &got)
+}
+
 // filler is a file that takes all room there is, until it is removed.
 type filler struct {
 	path string
@@ -83,41 +109,50 @@ type filler struct {
 	size int64
 }
 
-func fill(t *testing.T, directory string) *filler {
-	t.Helper()
+// newFiller takes what is free, and what was deleted lately and becomes free a
+// moment later.
+func newFiller(directory string) (*filler, error) {
 	path := filepath.Join(directory, "filler")
 	file, err := os.Create(path)
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	f := &filler{path: path, file: file}
-	t.Cleanup(f.giveBack)
-	// What was deleted lately becomes free a moment later.
 	const enough = 5
 	for barren := 0; barren < enough; <-time.After(100 * time.Millisecond) {
 		barren++
-		if f.take(t) {
+		took, err := f.take()
+		if err != nil {
+			f.giveBack()
+			return nil, err
+		}
+		if took {
 			barren = 0
 		}
 	}
-	return f
+	return f, nil
 }
 
 // take takes what is free, and says whether anything was.
-func (f *filler) take(t *testing.T) (took bool) {
-	t.Helper()
+func (f *filler) take() (took bool, err error) {
 	const smallest = 4096
 	var status unix.Statfs_t
-	require.NoError(t, unix.Fstatfs(int(f.file.Fd()), &status))
+	if err := unix.Fstatfs(int(f.file.Fd()), &status); err != nil {
+		return false, err
+	}
 	for step := max(smallest, int64(status.Bavail)*status.Bsize); step >= smallest; {
 		err := unix.Fallocate(int(f.file.Fd()), 0, f.size, step)
 		if errors.Is(err, unix.ENOSPC) {
 			step /= 2
 			continue
 		}
-		require.NoError(t, err)
+		if err != nil {
+			return took, err
+		}
 		f.size += step
 		took = true
 	}
-	return took
+	return took, nil
 }
 
 func (f *filler) giveBack() {
@@ -129,7 +164,8 @@ func (f *filler) giveBack() {
 func (f *filler) untilStill(t *testing.T, dataDir string) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); ; <-time.After(50 * time.Millisecond) {
-		f.take(t)
+		_, err := f.take()
+		require.NoError(t, err)
 		log, err := os.ReadFile(filepath.Join(dataDir, "agent.log"))
 		require.NoError(t, err)
 		if strings.Contains(string(log), "a sandbox stood still") {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
@@ -101,6 +102,7 @@ func (w *worker) use(ctx context.Context, b *box) error {
 		{"servers reached", w.reach},
 		{"pauses", w.pause},
 		{"pauses", w.pause},
+		{"pauses without memory", w.pauseDiskOnly},
 		{"snapshots", w.snapshot},
 		{"forks", w.fork},
 	}
@@ -124,17 +126,22 @@ func (w *worker) create(ctx context.Context, build string) (*box, error) {
 			w.count("creates")
 			return b, nil
 		}
-		if code := connect.CodeOf(err); code != connect.CodeAborted && code != connect.CodeNotFound {
+		switch code := connect.CodeOf(err); {
+		case code == connect.CodeAborted, code == connect.CodeNotFound:
+			w.count("creates cut") // its VMM was killed, or its agent: the answer is that there is none
+		case code == connect.CodeResourceExhausted && w.killer.fills:
+			w.count("creates refused")
+			<-time.After(100 * time.Millisecond)
+		default:
 			return nil, fmt.Errorf("create: %w", err)
 		}
-		w.count("creates cut") // its VMM was killed, or its agent: the answer is that there is none
 	}
 	return nil, ctx.Err()
 }
 
 // kill succeeds however often it is asked.
 func (w *worker) kill(ctx context.Context, id string) error {
-	_, err := call(ctx, w.agent.KillSandbox, &pb.KillSandboxRequest{SandboxId: id})
+	_, err := call(ctx, w.agent.KillSandbox, &pb.KillSandboxRequest{SandboxId: id, RequestId: w.newRequest()})
 	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
 		return err
 	}
@@ -142,12 +149,26 @@ func (w *worker) kill(ctx context.Context, id string) error {
 	return nil
 }
 
+// newRequest names a call that is made again when its answer was lost.
+func (w *worker) newRequest() string { return fmt.Sprintf("%d-%d", w.number, w.random.Int64()) }
+
 // pause leaves the sandbox paused for the next step to find, if it can.
 func (w *worker) pause(ctx context.Context, b *box) error {
+	return w.pauseAs(ctx, b, &pb.PauseSandboxRequest{})
+}
+
+// pauseDiskOnly gives the sandbox's memory up.
+func (w *worker) pauseDiskOnly(ctx context.Context, b *box) error {
+	b.boot = ""
+	return w.pauseAs(ctx, b, &pb.PauseSandboxRequest{WithoutMemory: true})
+}
+
+func (w *worker) pauseAs(ctx context.Context, b *box, request *pb.PauseSandboxRequest) error {
 	if err := w.awake(ctx, b); err != nil {
 		return err
 	}
-	_, err := call(ctx, w.agent.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: b.id})
+	request.SandboxId, request.RequestId = b.id, w.newRequest()
+	_, err := call(ctx, w.agent.PauseSandbox, request)
 	return w.tolerate(err)
 }
 
@@ -158,10 +179,8 @@ func (w *worker) snapshot(ctx context.Context, b *box) error {
 	}
 	build := uuid.NewString()
 	w.builds[build] = true
-	if _, err := call(ctx, w.agent.SnapshotSandbox, &pb.SnapshotSandboxRequest{SandboxId: b.id, BuildId: build}); err != nil {
-		if connect.CodeOf(err) == connect.CodeAlreadyExists { // the first answer was lost with the agent
-			return w.deleteSnapshot(ctx, build)
-		}
+	_, err := call(ctx, w.agent.SnapshotSandbox, &pb.SnapshotSandboxRequest{SandboxId: b.id, BuildId: build, RequestId: w.newRequest()})
+	if err != nil {
 		return errors.Join(w.tolerate(err), w.deleteSnapshot(ctx, build))
 	}
 	copied, err := w.create(ctx, build)
@@ -191,7 +210,7 @@ func (w *worker) fork(ctx context.Context, b *box) error {
 		id := w.newID()
 		forks = append(forks, &pb.Fork{SandboxId: id, Identity: w.identity(id)})
 	}
-	made, err := call(ctx, w.agent.ForkSandbox, &pb.ForkSandboxRequest{SandboxId: b.id, Forks: forks})
+	made, err := call(ctx, w.agent.ForkSandbox, &pb.ForkSandboxRequest{SandboxId: b.id, Forks: forks, RequestId: w.newRequest()})
 	err = w.tolerate(err)
 	for i, fork := range forks {
 		if err == nil && made != nil && made.GetResults()[i].GetError() == "" {
