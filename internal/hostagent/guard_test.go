@@ -30,7 +30,7 @@ func TestGuard(t *testing.T) {
 	storage := filepath.Join(dataDir, "storage")
 
 	filler := takeAllBut(t, storage, leftMiB)
-	require.Eventually(t, func() bool { return !a.answers(writer) && !a.answers(writer) }, 30*time.Second, 100*time.Millisecond, "a guest writes on though there is little room")
+	require.Eventually(t, func() bool { return a.standsStill(writer) }, 30*time.Second, 100*time.Millisecond, "a guest writes on though there is little room")
 	require.Equal(t, "calm", a.run(t, calm, "echo calm"))
 	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[writer])
 	require.NoError(t, os.Remove(filler))
@@ -39,7 +39,7 @@ func TestGuard(t *testing.T) {
 	require.Eventually(t, func() bool { return a.run(t, writer, "cat /home/user/count") != before }, 30*time.Second, 100*time.Millisecond)
 
 	filler = takeAllBut(t, storage, leftMiB)
-	require.Eventually(t, func() bool { return !a.answers(writer) && !a.answers(writer) }, 30*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return a.standsStill(writer) }, 30*time.Second, 100*time.Millisecond)
 	a.pause(t, writer) // what stands still can be paused
 	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: writer, Identity: &pb.Identity{AccessToken: token, LifecycleId: "no"}}))
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
@@ -65,6 +65,17 @@ func (a *agentUnderTest) answers(id string) bool {
 	}
 	defer response.Body.Close()
 	return response.StatusCode == http.StatusNoContent
+}
+
+// standsStill says whether it does not for longer than a busy host explains.
+func (a *agentUnderTest) standsStill(id string) bool {
+	const times = 2
+	for range times {
+		if a.answers(id) {
+			return false
+		}
+	}
+	return true
 }
 
 // takeAllBut makes a file that takes all but so much of the room there is.
