@@ -6,6 +6,7 @@ package envdclient
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ type Init struct {
 	Timestamp time.Time `json:"timestamp"`
 	// LifecycleID is new with every start.
 	LifecycleID string `json:"lifecycleID,omitempty"`
+	// RandomSeed is what the guest's random numbers differ by from those of all
+	// others of its snapshot. It is secret, and Client.Init's to fill in.
+	RandomSeed []byte `json:"randomSeed,omitempty"`
 	// DefaultUser runs commands whose caller names nobody.
 	DefaultUser string `json:"defaultUser,omitempty"`
 	// CABundle is what every program of the guest shall trust, in PEM.
@@ -104,11 +108,18 @@ const (
 	clockAttempts = 3
 )
 
-// Init gives the guest its identity and the time. currentToken is the one the
+// seedBytes is how long envd wants a seed.
+const seedBytes = 32
+
+// Init gives the guest its identity, the time and random numbers of its own. currentToken is the one the
 // guest was told before, empty for a template's first. It is repeated until
 // the guest answers: the first packet may find it not yet listening. A guest
 // that took long to hear what time it was is told again.
 func (c *Client) Init(ctx context.Context, currentToken string, settings Init) error {
+	settings.RandomSeed = make([]byte, seedBytes)
+	if _, err := rand.Read(settings.RandomSeed); err != nil {
+		return fmt.Errorf("draw a seed for the guest: %w", err)
+	}
 	sent, err := c.tell(ctx, currentToken, settings)
 	if settings.AccessToken != "" {
 		currentToken = settings.AccessToken

@@ -46,6 +46,10 @@ func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 					t.Errorf("told %s after %s", got.Timestamp, last)
 				}
 				last, got.Timestamp = got.Timestamp, time.Time{}
+				if full := got.AccessToken != ""; full != (len(got.RandomSeed) == seedBytes) {
+					t.Errorf("told a seed of %d bytes", len(got.RandomSeed))
+				}
+				got.RandomSeed = nil
 				told = append(told, got)
 			})
 			client.maxClockLag = test.maxLag
@@ -53,4 +57,25 @@ func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 			require.Equal(t, test.want, told)
 		})
 	}
+}
+
+func TestInit_GivesEachLifeItsOwnSeed(t *testing.T) {
+	t.Parallel()
+	const lives = 20
+	seeds := map[string]bool{}
+	client := clientOf(t, func(_ http.ResponseWriter, r *http.Request) {
+		var got Init
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Errorf("decode: %v", err)
+		}
+		if len(got.RandomSeed) != seedBytes {
+			t.Errorf("told a seed of %d bytes", len(got.RandomSeed))
+		}
+		seeds[string(got.RandomSeed)] = true
+	})
+	client.maxClockLag = time.Hour
+	for range lives {
+		require.NoError(t, client.Init(t.Context(), "", Init{LifecycleID: "the same, by a mistake"}))
+	}
+	require.Len(t, seeds, lives)
 }

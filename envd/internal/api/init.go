@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
@@ -104,7 +105,7 @@ func (s *Server) readMetadata(ctx context.Context) mmds.Metadata {
 func (i *initialiser) isNews(request initRequest) bool {
 	seen := slices.Contains(i.lifecycles, request.LifecycleID)
 	switch {
-	case request.LifecycleID != "" && !seen:
+	case i.begins(request.LifecycleID):
 		return true
 	case seen && request.LifecycleID != i.lifecycles[len(i.lifecycles)-1]:
 		return false
@@ -113,11 +114,21 @@ func (i *initialiser) isNews(request initRequest) bool {
 	}
 }
 
+// begins tells whether a life begins.
+func (i *initialiser) begins(life string) bool {
+	return life != "" && !slices.Contains(i.lifecycles, life)
+}
+
 // apply does what the request says, in the order in which one thing needs the
 // other, and goes on when one fails: a guest that lacks something shall still
-// run, and its owner be told.
+// run, and its owner be told. But where the random numbers would be another
+// guest's, so would the keys made of them: then nothing runs.
 func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.Metadata) error {
 	s.applyTime(request)
+	if err := s.applySeed(request); err != nil {
+		return err
+	}
+	s.beginLife(request.LifecycleID)
 	var failures []error
 	attempt := func(what string, err error) {
 		if err != nil {
@@ -146,27 +157,41 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	return errors.Join(failures...)
 }
 
-// applyTime sets the clock and draws new random numbers. A guest that cannot
-// do either still serves; it says so in its log.
+// applyTime sets the clock. A guest that cannot still serves; it says so in
+// its log.
 func (s *Server) applyTime(request initRequest) {
-	if !request.Timestamp.IsZero() {
-		s.init.timestamp = request.Timestamp
-		if err := s.machine.SetClock(request.Timestamp); err != nil {
-			s.log.Error("set the clock", "error", err)
-		}
+	if request.Timestamp.IsZero() {
+		return
 	}
-	if request.LifecycleID == "" || slices.Contains(s.init.lifecycles, request.LifecycleID) {
+	s.init.timestamp = request.Timestamp
+	if err := s.machine.SetClock(request.Timestamp); err != nil {
+		s.log.Error("set the clock", "error", err)
+	}
+}
+
+// applySeed draws new random numbers, each time that it is given a seed: a
+// second one does no harm.
+func (s *Server) applySeed(request initRequest) error {
+	if request.RandomSeed == nil {
+		if s.init.begins(request.LifecycleID) {
+			s.log.Warn("random numbers may repeat those of the snapshot: the host gave none")
+		}
+		return nil
+	}
+	return s.machine.Reseed(host.Seed(request.RandomSeed), request.LifecycleID)
+}
+
+// beginLife ends what belongs to an earlier life.
+func (s *Server) beginLife(life string) {
+	if !s.init.begins(life) {
 		return
 	}
 	// Clients of an earlier life are not at the other end of any connection.
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.endStreams(gone)
-	s.init.lifecycles = append(s.init.lifecycles, request.LifecycleID)
+	s.init.lifecycles = append(s.init.lifecycles, life)
 	s.init.lifecycles = s.init.lifecycles[max(0, len(s.init.lifecycles)-maxLifecycles):]
-	if err := s.machine.Reseed(); err != nil {
-		s.log.Warn("random numbers may repeat those of the snapshot", "error", err)
-	}
 }
 
 // variables are the request's, and those by which programs know where they are.

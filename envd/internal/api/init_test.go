@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
 )
@@ -29,6 +31,8 @@ func countDials(count *int) func(context.Context, string, string) (net.Conn, err
 		return new(net.Dialer).DialContext(ctx, protocol, address)
 	}
 }
+
+func seed(fill byte) []byte { return bytes.Repeat([]byte{fill}, host.SeedBytes) }
 
 func bundle(t *testing.T) string {
 	t.Helper()
@@ -45,16 +49,17 @@ func TestInit_GivesAGuestItsIdentity(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	body, err := json.Marshal(map[string]any{
 		"accessToken": "secret", "timestamp": now, "lifecycleID": "life-1", "defaultUser": currentUser(t),
-		"defaultWorkdir": "/tmp", "envVars": map[string]string{"A": "1", "B": "2"}, "caBundle": bundle(t),
+		"defaultWorkdir": "/tmp", "envVars": map[string]string{"A": "1", "B": "2"}, "caBundle": bundle(t), "randomSeed": seed('x'),
 		"hyperloopIP": "192.0.2.1", "volumeMounts": []map[string]string{{"nfs_target": "192.0.2.1:/v", "path": "/mnt/v"}},
 	})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, g.init("", string(body)))
 	require.Equal(t, []string{
-		"clock", "reseed", "certificates", "host service 192.0.2.1", "mount /mnt/v",
+		"clock", "reseed life-1", "certificates", "host service 192.0.2.1", "mount /mnt/v",
 		"thaw", "keep connections", "ports on",
 	}, g.takeAll())
 	require.True(t, now.Equal(g.clock))
+	require.Equal(t, seed('x'), g.seed[:])
 	require.JSONEq(t, `{"A":"1","B":"2"}`, g.call(http.MethodGet, "/envs", "secret", "").body)
 }
 
@@ -70,14 +75,11 @@ func TestInit_TwiceLateOrOutOfOrderIsHarmless(t *testing.T) {
 	}
 	value := func() string { return g.call(http.MethodGet, "/envs", "secret", "").body }
 
-	require.Contains(t, send("one", 0, "first"), "reseed")
-	again := send("one", 0, "first")
-	require.Contains(t, again, "clock")
-	require.NotContains(t, again, "reseed", "the numbers are this life's already")
-
+	require.Contains(t, send("one", 0, "first"), "clock")
+	require.Contains(t, send("one", 0, "first"), "clock")
 	require.Empty(t, send("one", -time.Second, "older"))
 	require.JSONEq(t, `{"V":"first"}`, value())
-	require.Contains(t, send("two", time.Minute, "second"), "reseed")
+	require.Contains(t, send("two", time.Minute, "second"), "clock")
 	require.Empty(t, send("one", 2*time.Minute, "from an earlier life"))
 	require.JSONEq(t, `{"V":"second"}`, value())
 	require.Contains(t, send("three", -time.Hour, "the host's clock was set back"), "clock")
@@ -128,9 +130,7 @@ func TestInit_TakesATokenTheMonitorVouchesFor(t *testing.T) {
 
 func TestInit_SaysWhatFailedAndServesAllTheSame(t *testing.T) {
 	g := newGuest(t, false)
-	for _, step := range []string{"clock", "reseed"} {
-		g.failures[step] = errors.New(step + " is broken")
-	}
+	g.failures["clock"] = errors.New("the clock is broken")
 	body := fmt.Sprintf(`{"lifecycleID":"a","timestamp":%q}`, time.Now().Format(time.RFC3339Nano))
 	require.Equal(t, http.StatusNoContent, g.init("", body), "a guest with the wrong time is better than none")
 
@@ -149,6 +149,27 @@ func TestInit_SaysWhatFailedAndServesAllTheSame(t *testing.T) {
 	require.JSONEq(t, `{"A":"1"}`, g.call(http.MethodGet, "/envs", "", "").body)
 }
 
+func TestInit_LetsNothingRunWithAnotherGuestsRandomNumbers(t *testing.T) {
+	g := newGuest(t, false)
+	body, err := json.Marshal(map[string]any{"accessToken": "secret", "lifecycleID": "a", "randomSeed": seed('x')})
+	require.NoError(t, err)
+	g.failures["reseed a"] = errors.New("the pool is broken")
+	got := g.call(http.MethodPost, "/init", "", string(body))
+	require.Equal(t, http.StatusInternalServerError, got.status)
+	require.Contains(t, got.body, "the pool is broken")
+	require.Equal(t, []string{"reseed a"}, g.takeAll(), "nothing thaws")
+
+	delete(g.failures, "reseed a")
+	require.Equal(t, http.StatusNoContent, g.init("", string(body)), "the life has not begun: asked again, it begins")
+	require.Equal(t, []string{"reseed a", "thaw", "keep connections", "ports on"}, g.takeAll())
+}
+
+func TestInit_WithoutASeedReseedsNothing(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"a"}`))
+	require.Equal(t, []string{"thaw", "keep connections", "ports on"}, g.takeAll())
+}
+
 func TestInit_RefusesBadInputAndChangesNothing(t *testing.T) {
 	g := newGuest(t, false)
 	for name, body := range map[string]string{
@@ -162,6 +183,9 @@ func TestInit_RefusesBadInputAndChangesNothing(t *testing.T) {
 		"relative workdir":    `{"defaultWorkdir":"home"}`,
 		"NUL in workdir":      `{"defaultWorkdir":"/a\u0000"}`,
 		"long lifecycle":      `{"lifecycleID":"` + strings.Repeat("x", maxLifecycleBytes+1) + `"}`,
+		"seed not in base64":  `{"randomSeed":"?"}`,
+		"empty seed":          `{"randomSeed":""}`,
+		"short seed":          `{"randomSeed":"AAAA"}`,
 		"no certificate":      `{"caBundle":"hello"}`,
 		"no address":          `{"hyperloopIP":"here"}`,
 		"volume without path": `{"volumeMounts":[{"nfs_target":"h:/v"}]}`,

@@ -23,6 +23,7 @@ type initRequest struct {
 	CABundle       string            `json:"caBundle"`
 	HyperloopIP    string            `json:"hyperloopIP"`
 	VolumeMounts   []host.Volume     `json:"volumeMounts"`
+	RandomSeed     []byte            `json:"randomSeed"` // Wrenn's own; secret
 
 	hostService netip.Addr // HyperloopIP, read
 }
@@ -53,6 +54,9 @@ func (r *initRequest) check() error {
 	}
 	if len(r.LifecycleID) > maxLifecycleBytes {
 		return fmt.Errorf("lifecycleID is longer than %d bytes", maxLifecycleBytes)
+	}
+	if r.RandomSeed != nil && len(r.RandomSeed) != host.SeedBytes {
+		return fmt.Errorf("randomSeed is not %d bytes", host.SeedBytes)
 	}
 	if r.CABundle != "" {
 		if err := host.CheckCertificates([]byte(r.CABundle)); err != nil {

@@ -29,7 +29,7 @@ import (
 // machine they must not touch give one that only takes notes.
 type Machine interface {
 	SetClock(now time.Time) error
-	Reseed() error
+	Reseed(seed host.Seed, life string) error
 	InstallCertificates(bundle []byte) error
 	SetHostService(address netip.Addr) error
 	MountVolumes(ctx context.Context, volumes []host.Volume) error

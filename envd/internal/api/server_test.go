@@ -40,6 +40,7 @@ type notes struct {
 	taken    []string
 	failures map[string]error
 	clock    time.Time
+	seed     host.Seed
 	unusable bool
 	metadata mmds.Metadata
 }
@@ -61,7 +62,12 @@ func (n *notes) takeAll() []string {
 }
 
 func (n *notes) SetClock(now time.Time) error { n.clock = now; return n.note("clock") }
-func (n *notes) Reseed() error                { return n.note("reseed") }
+
+func (n *notes) Reseed(seed host.Seed, life string) error {
+	n.seed = seed
+	return n.note("reseed " + life)
+}
+
 func (n *notes) InstallCertificates([]byte) error {
 	return n.note("certificates")
 }

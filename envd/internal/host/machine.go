@@ -18,8 +18,8 @@ type Machine struct {
 // SetClock sets the time of day.
 func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 
-// Reseed makes the kernel's random numbers this machine's own.
-func (Machine) Reseed() error { return Reseed() }
+// Reseed makes the kernel's random numbers this life's own.
+func (Machine) Reseed(seed Seed, life string) error { return Reseed(seed, life) }
 
 // FreezeFilesystem holds every write to the root file system.
 func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }

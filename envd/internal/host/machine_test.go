@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // What would change this machine is tried on files and file systems of the
@@ -33,13 +35,31 @@ func TestMachine_DoesWhatItsPartsDo(t *testing.T) {
 	require.Error(t, m.SetClock(time.Unix(-1, 0)), "the kernel knows no time before 1970")
 }
 
-func TestReseed_TakesTheGeneratorsNumbers(t *testing.T) {
+// That the numbers differ is seen to in real guests: what a kernel would have
+// drawn without the seed cannot be seen.
+func TestReseed_GivesTheKernelEntropy(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: adds to the kernel's entropy")
 	}
-	require.NoError(t, reseedFrom("/dev/urandom"))
-	require.ErrorContains(t, reseedFrom("/dev/null"), "read hardware generator")
-	require.ErrorIs(t, reseedFrom(filepath.Join(t.TempDir(), "none")), os.ErrNotExist)
+	require.NoError(t, Reseed(Seed{1, 2, 3}, "life"))
+	require.NoError(t, Reseed(Seed{}, ""), "a template has no life yet")
+}
+
+func TestReseed_FailsWhereTheKernelTakesNone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: gives up the right to add entropy")
+	}
+	failed := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread is thrown away
+		const keep, nobody = ^uintptr(0), 65534
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, keep, nobody, keep); errno != 0 {
+			failed <- errno
+			return
+		}
+		failed <- Reseed(Seed{}, "life")
+	}()
+	require.ErrorIs(t, <-failed, unix.EPERM)
 }
 
 func TestReplaceFile_LeavesNothingHalfDone(t *testing.T) {
