@@ -209,9 +209,9 @@ BEGIN
     ELSE
         kind := CASE
             WHEN NEW.state = 'running' AND OLD.state = 'creating' THEN 'sandbox.started'
-            WHEN NEW.state = 'running' AND OLD.state IN ('resuming', 'paused') THEN 'sandbox.resumed'
-            WHEN NEW.state = 'paused' AND OLD.state IN ('running', 'pausing') THEN 'sandbox.paused'
-            WHEN NEW.state = 'failed' OR NEW.state = 'killed' AND NEW.reason = 'not created' THEN 'sandbox.failed'
+            WHEN NEW.state = 'running' AND OLD.state IN ('resuming', 'paused', 'broken') THEN 'sandbox.resumed'
+            WHEN NEW.state = 'paused' AND OLD.state IN ('running', 'pausing', 'broken') THEN 'sandbox.paused'
+            WHEN NEW.state IN ('broken', 'failed') OR NEW.state = 'killed' AND NEW.reason = 'not created' THEN 'sandbox.failed'
             WHEN NEW.state = 'killed' AND 'its time was over' IN (NEW.reason, OLD.reason) THEN 'sandbox.expired'
             WHEN NEW.state = 'killed' THEN 'sandbox.killed'
         END;
@@ -268,9 +268,10 @@ BEGIN
             line := CASE OLD.state WHEN 'creating' THEN 'Sandbox started' WHEN 'pausing' THEN 'Sandbox runs on: it was not paused' ELSE 'Sandbox resumed' END;
             IF OLD.state = 'pausing' THEN severity := 'warn'; END IF;
         WHEN 'paused' THEN
-            line := CASE OLD.state WHEN 'resuming' THEN 'Sandbox stays paused: it was not resumed' ELSE 'Sandbox paused' END;
+            line := CASE OLD.state WHEN 'resuming' THEN 'Sandbox stays paused: it was not resumed' WHEN 'broken' THEN 'Sandbox can be used again' ELSE 'Sandbox paused' END;
             IF OLD.state = 'resuming' THEN severity := 'warn'; END IF;
         WHEN 'killed' THEN line := 'Sandbox ended';
+        WHEN 'broken' THEN line := 'Sandbox failed: it can only be killed'; severity := 'error';
         WHEN 'failed' THEN line := 'Sandbox was not created'; severity := 'error';
         ELSE RETURN NULL;
     END CASE;
@@ -685,7 +686,7 @@ CREATE TABLE public.sandboxes (
     secret_names text[] GENERATED ALWAYS AS (public.secret_names(network)) STORED NOT NULL,
     volume_mounts jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
-    CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
+    CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
 
 CREATE TABLE public.secrets (

@@ -74,14 +74,16 @@ SELECT * FROM hosts WHERE state <> 'retired' ORDER BY name;
 -- name: GetHostLoad :one
 SELECT sqlc.embed(h), sqlc.embed(l),
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
-    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'broken')::integer AS failed_count
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.id = $1 AND h.state <> 'retired';
 
 -- name: ListHostLoads :many
 SELECT sqlc.embed(h), sqlc.embed(l),
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
-    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'broken')::integer AS failed_count
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state <> 'retired' ORDER BY h.name;
 

@@ -128,6 +128,7 @@ type hostAnswer struct {
 	DiskMB         int64               `json:"diskMB"`
 	SandboxCount   int32               `json:"sandboxCount"`
 	PausedCount    int32               `json:"pausedCount"`
+	FailedCount    int32               `json:"failedCount"`
 	Allocated      resources           `json:"allocated"`
 	Capacity       resources           `json:"capacity"`
 }
@@ -146,7 +147,7 @@ func hostOf(row db.GetHostLoadRow) hostAnswer {
 		HostID: h.ID, Name: h.Name, Address: h.Address, Tags: h.Tags, State: h.State, StateChangedAt: h.StateChangedAt.UTC(),
 		LastSeenAt: h.LastSeenAt, Version: h.Version, Driver: h.Driver, Accelerator: h.Accelerator,
 		CPUCount: h.CPUCount, MemoryMB: h.MemoryTotalBytes / mebibyte, DiskMB: h.DiskTotalBytes / mebibyte,
-		SandboxCount: load.SandboxCount, PausedCount: row.PausedCount,
+		SandboxCount: load.SandboxCount, PausedCount: row.PausedCount, FailedCount: row.FailedCount,
 		Allocated: resources{load.VCPUAllocated, load.MemoryMiBAllocated, load.DiskMiBAllocated},
 		Capacity:  resources{load.VCPUCapacity, load.MemoryMiBCapacity, load.DiskMiBCapacity},
 	}

@@ -39,6 +39,8 @@ type listedSandbox struct {
 	Metadata    map[string]string `json:"metadata"`
 	State       lifecycle.State   `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
+	// Failure is why the sandbox can only be killed.
+	Failure string `json:"failure,omitempty"`
 
 	VolumeMounts []service.VolumeMount `json:"volumeMounts,omitempty"`
 }
@@ -71,13 +73,17 @@ func (s *Server) answerOf(sandbox db.Sandbox) sandboxAnswer {
 }
 
 func listed(sandbox db.Sandbox) listedSandbox {
-	return listedSandbox{
+	answer := listedSandbox{
 		TemplateID: sandbox.TemplateID, Alias: sandbox.Alias, SandboxID: sandbox.ID, ClientID: clientID,
 		StartedAt: sandbox.StartedAt.UTC(), EndAt: sandbox.EndAt.UTC(),
 		CPUCount: sandbox.VCPUCount, MemoryMB: sandbox.MemoryMiB, DiskSizeMB: sandbox.DiskMiB,
 		Metadata: sandbox.Metadata, State: shownState(sandbox.State), EnvdVersion: sandbox.EnvdVersion,
 		VolumeMounts: mountsOf(sandbox),
 	}
+	if sandbox.State == lifecycle.Broken {
+		answer.Failure = sandbox.Reason
+	}
+	return answer
 }
 
 func mountsOf(sandbox db.Sandbox) []service.VolumeMount {
@@ -88,12 +94,13 @@ func mountsOf(sandbox db.Sandbox) []service.VolumeMount {
 	return mounts
 }
 
-// shownState is what clients see: an operation that is not over has not happened.
+// shownState is what clients see, who know of two states only: an operation that is
+// not over has not happened, and what is broken does not run.
 func shownState(state lifecycle.State) lifecycle.State {
 	switch state {
 	case lifecycle.Pausing:
 		return lifecycle.Running
-	case lifecycle.Resuming:
+	case lifecycle.Resuming, lifecycle.Broken:
 		return lifecycle.Paused
 	default:
 		return state

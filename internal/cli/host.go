@@ -115,6 +115,7 @@ type hostInfo struct {
 	MemoryMB     int        `json:"memoryMB"`
 	SandboxCount int        `json:"sandboxCount"`
 	PausedCount  int        `json:"pausedCount"`
+	FailedCount  int        `json:"failedCount"`
 }
 
 func (c *hostCommand) newList() *cobra.Command {
@@ -145,7 +146,7 @@ func (c *hostCommand) newList() *cobra.Command {
 
 func (c *hostCommand) printTable(hosts []hostInfo) error {
 	table := tabwriter.NewWriter(c.output, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tCPU\tMEMORY\tRUNNING\tPAUSED\tSEEN")
+	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tCPU\tMEMORY\tRUNNING\tPAUSED\tFAILED\tSEEN")
 	for _, h := range hosts {
 		seen := "never"
 		if h.LastSeenAt != nil {
@@ -155,7 +156,8 @@ func (c *hostCommand) printTable(hosts []hostInfo) error {
 		if address == "" {
 			address = "this control plane's"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d MiB\t%d\t%d\t%s\n", h.Name, h.State, address, h.CPUCount, h.MemoryMB, h.SandboxCount, h.PausedCount, seen)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d MiB\t%d\t%d\t%d\t%s\n",
+			h.Name, h.State, address, h.CPUCount, h.MemoryMB, h.SandboxCount, h.PausedCount, h.FailedCount, seen)
 	}
 	return table.Flush()
 }

@@ -118,6 +118,8 @@ func whyNotRunning(state lifecycle.State) string {
 	switch state {
 	case lifecycle.Pausing, lifecycle.Paused, lifecycle.Resuming:
 		return "The sandbox is paused"
+	case lifecycle.Broken:
+		return "The sandbox has failed"
 	case lifecycle.Creating:
 		return "The sandbox is not running yet"
 	default:

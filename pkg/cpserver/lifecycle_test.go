@@ -2,6 +2,9 @@ package cpserver_test
 
 import (
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +19,7 @@ const (
 	running = pb.SandboxState_SANDBOX_STATE_RUNNING
 	paused  = pb.SandboxState_SANDBOX_STATE_PAUSED
 	gone    = pb.SandboxState_SANDBOX_STATE_GONE
+	failed  = pb.SandboxState_SANDBOX_STATE_FAILED
 )
 
 func TestSandbox_LivesFromCreateToKill(t *testing.T) {
@@ -110,6 +114,33 @@ func TestHost_IsBelievedAboutItsSandboxes(t *testing.T) {
 	eventually(t, "the end is noticed", func() bool {
 		return p.do(t, http.MethodGet, "/sandboxes/"+died.SandboxID, "").status == http.StatusNotFound
 	})
+}
+
+func TestHost_SaysWhyASandboxHasFailed(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
+	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.start(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	path := "/sandboxes/" + s.SandboxID
+	p.agent.Put(s.SandboxID, failed)
+	eventually(t, "the failure is shown", func() bool { return p.get(t, s.SandboxID).Failure == hosttest.FailureReason })
+	require.Equal(t, "paused", p.get(t, s.SandboxID).State, "clients know of no other state")
+	listed, _ := p.list(t, url.Values{"state": {"paused"}})
+	require.Equal(t, []string{s.SandboxID}, listed)
+
+	refused := p.do(t, http.MethodPost, "/v2"+path+"/connect", "")
+	requireStatus(t, http.StatusConflict, refused)
+	require.Contains(t, string(refused.body), hosttest.FailureReason)
+	worst := p.logs(t, s.SandboxID, "level=error")
+	require.Equal(t, []string{"Sandbox failed: it can only be killed"}, messages(worst))
+	require.Equal(t, hosttest.FailureReason, worst[0].Fields["reason"])
+	var hosts []struct{ FailedCount int }
+	p.send(t, http.MethodGet, "/hosts", "", http.Header{"X-Admin-Token": {adminToken}}).decode(t, &hosts)
+	require.Equal(t, 1, hosts[0].FailedCount)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, path, ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, path, ""))
 }
 
 func TestShutdown_PausesWhatRunsAndTheNextStartFindsIt(t *testing.T) {

@@ -165,6 +165,7 @@ type sandbox struct {
 	State              string
 	EndAt, StartedAt   time.Time
 	Metadata           map[string]string
+	Failure            string
 }
 
 func (p *controlPlane) create(t *testing.T, body string) sandbox {

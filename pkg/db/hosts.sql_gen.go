@@ -257,7 +257,8 @@ func (q *Queries) GetHost(ctx context.Context, id uuid.UUID) (Host, error) {
 const getHostLoad = `-- name: GetHostLoad :one
 SELECT h.id, h.name, h.version, h.driver, h.accelerator, h.cpu_count, h.memory_total_bytes, h.disk_total_bytes, h.created_at, h.last_seen_at, h.state, h.state_changed_at, h.drain_wanted, h.address, h.tags, h.follower, h.vcpu_overcommit, h.memory_overcommit, h.disk_overcommit, l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures,
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
-    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'broken')::integer AS failed_count
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.id = $1 AND h.state <> 'retired'
 `
@@ -267,6 +268,7 @@ type GetHostLoadRow struct {
 	HostLoad      HostLoad
 	StartingCount int32
 	PausedCount   int32
+	FailedCount   int32
 }
 
 func (q *Queries) GetHostLoad(ctx context.Context, id uuid.UUID) (GetHostLoadRow, error) {
@@ -306,6 +308,7 @@ func (q *Queries) GetHostLoad(ctx context.Context, id uuid.UUID) (GetHostLoadRow
 		&i.HostLoad.CreateFailures,
 		&i.StartingCount,
 		&i.PausedCount,
+		&i.FailedCount,
 	)
 	return i, err
 }
@@ -395,7 +398,8 @@ func (q *Queries) JoinHost(ctx context.Context, arg JoinHostParams) (Host, error
 const listHostLoads = `-- name: ListHostLoads :many
 SELECT h.id, h.name, h.version, h.driver, h.accelerator, h.cpu_count, h.memory_total_bytes, h.disk_total_bytes, h.created_at, h.last_seen_at, h.state, h.state_changed_at, h.drain_wanted, h.address, h.tags, h.follower, h.vcpu_overcommit, h.memory_overcommit, h.disk_overcommit, l.host_id, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity, l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated, l.sandbox_count, l.memory_available_bytes, l.disk_available_bytes, l.create_successes, l.create_failures,
     (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'creating')::integer AS starting_count,
-    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'paused')::integer AS paused_count,
+    (SELECT count(*) FROM sandboxes s WHERE s.host_id = h.id AND s.state = 'broken')::integer AS failed_count
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state <> 'retired' ORDER BY h.name
 `
@@ -405,6 +409,7 @@ type ListHostLoadsRow struct {
 	HostLoad      HostLoad
 	StartingCount int32
 	PausedCount   int32
+	FailedCount   int32
 }
 
 func (q *Queries) ListHostLoads(ctx context.Context) ([]ListHostLoadsRow, error) {
@@ -450,6 +455,7 @@ func (q *Queries) ListHostLoads(ctx context.Context) ([]ListHostLoadsRow, error)
 			&i.HostLoad.CreateFailures,
 			&i.StartingCount,
 			&i.PausedCount,
+			&i.FailedCount,
 		); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,7 @@ const (
 	SandboxUpdated     Type = "sandbox.updated" // its end, metadata or network
 	SandboxKilled      Type = "sandbox.killed"
 	SandboxExpired     Type = "sandbox.expired" // killed because its time was over
-	SandboxFailed      Type = "sandbox.failed"  // never ran
+	SandboxFailed      Type = "sandbox.failed"  // never ran, or its host cannot use it any more
 
 	TemplateCreated     Type = "template.created"
 	TemplateUpdated     Type = "template.updated"

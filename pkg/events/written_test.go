@@ -54,6 +54,8 @@ func TestEvents_AreWrittenForEachStepOfASandbox(t *testing.T) {
 		"its time is over":      {[]string{"running", "killing", "killed/its time was over"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
 		"somebody else ends it": {[]string{"running", "killing/its time was over", "killed"}, []events.Type{events.SandboxStarted, events.SandboxExpired}},
 		"never ran":             {[]string{"failed/not created"}, []events.Type{events.SandboxFailed}},
+		"breaks":                {[]string{"running", "paused", "broken/no disk"}, []events.Type{events.SandboxStarted, events.SandboxPaused, events.SandboxFailed}},
+		"breaks and mends":      {[]string{"running", "broken/no disk", "paused", "broken", "running"}, []events.Type{events.SandboxStarted, events.SandboxFailed, events.SandboxPaused, events.SandboxFailed, events.SandboxResumed}},
 		"given up":              {[]string{"killing/not created", "killed/not created"}, []events.Type{events.SandboxFailed}},
 		"a pause that failed":   {[]string{"running", "pausing", "running"}, []events.Type{events.SandboxStarted}},
 		"a resume that failed":  {[]string{"running", "paused", "resuming", "paused"}, []events.Type{events.SandboxStarted, events.SandboxPaused}},

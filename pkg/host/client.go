@@ -218,7 +218,7 @@ var states = map[pb.SandboxState]lifecycle.State{
 	pb.SandboxState_SANDBOX_STATE_RESUMING:     lifecycle.Resuming,
 	pb.SandboxState_SANDBOX_STATE_KILLING:      lifecycle.Killing,
 	pb.SandboxState_SANDBOX_STATE_GONE:         lifecycle.Killed,
-	pb.SandboxState_SANDBOX_STATE_FAILED:       lifecycle.Failed,
+	pb.SandboxState_SANDBOX_STATE_FAILED:       lifecycle.Broken,
 }
 
 func fromSandbox(s *pb.Sandbox) Sandbox {

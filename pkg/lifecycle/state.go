@@ -8,30 +8,33 @@ import "slices"
 type State string
 
 // The states of a sandbox. Killed and Failed are final: a failed sandbox is one
-// that never ran.
+// that never ran. A broken one is kept by a host that cannot use it, because what
+// it was paused to cannot be read, and waits for its team to see why and kill it.
 const (
 	Creating State = "creating"
 	Running  State = "running"
 	Pausing  State = "pausing"
 	Paused   State = "paused"
 	Resuming State = "resuming"
+	Broken   State = "broken"
 	Killing  State = "killing"
 	Killed   State = "killed"
 	Failed   State = "failed"
 )
 
 // States are all states, in the order of a life.
-var States = []State{Creating, Running, Pausing, Paused, Resuming, Killing, Killed, Failed}
+var States = []State{Creating, Running, Pausing, Paused, Resuming, Broken, Killing, Killed, Failed}
 
 // transitions lists every step a sandbox can take. A step from one settled state
-// to another is what its host reports: a pause, a resume or an end that the
-// control plane did not see.
+// to another is what its host reports: a pause, a resume, a failure or an end that
+// the control plane did not see, and that what was broken can be used again.
 var transitions = map[State][]State{
 	Creating: {Running, Killing, Failed},
-	Running:  {Pausing, Killing, Paused, Killed},
-	Pausing:  {Paused, Running, Killing, Killed},
-	Paused:   {Resuming, Killing, Running, Killed},
-	Resuming: {Running, Paused, Killing, Killed},
+	Running:  {Pausing, Killing, Paused, Killed, Broken},
+	Pausing:  {Paused, Running, Killing, Killed, Broken},
+	Paused:   {Resuming, Killing, Running, Killed, Broken},
+	Resuming: {Running, Paused, Killing, Killed, Broken},
+	Broken:   {Killing, Running, Paused, Killed},
 	Killing:  {Killed},
 }
 
@@ -55,7 +58,7 @@ func From(next State) []State {
 // something else. The others belong to an operation under way.
 func (s State) Settled() bool {
 	switch s {
-	case Running, Paused, Killed, Failed:
+	case Running, Paused, Broken, Killed, Failed:
 		return true
 	default:
 		return false
@@ -69,7 +72,7 @@ func (s State) Over() bool { return s == Killed || s == Failed }
 // not there yet, and one that is being killed is not there any more.
 func (s State) Visible() bool {
 	switch s {
-	case Running, Pausing, Paused, Resuming:
+	case Running, Pausing, Paused, Resuming, Broken:
 		return true
 	default:
 		return false

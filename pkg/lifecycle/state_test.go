@@ -13,10 +13,11 @@ func TestCanBecome_AllowsTheseStepsAndNoOthers(t *testing.T) {
 	t.Parallel()
 	allowed := map[lifecycle.State][]lifecycle.State{
 		lifecycle.Creating: {lifecycle.Running, lifecycle.Killing, lifecycle.Failed},
-		lifecycle.Running:  {lifecycle.Pausing, lifecycle.Paused, lifecycle.Killing, lifecycle.Killed},
-		lifecycle.Pausing:  {lifecycle.Running, lifecycle.Paused, lifecycle.Killing, lifecycle.Killed},
-		lifecycle.Paused:   {lifecycle.Running, lifecycle.Resuming, lifecycle.Killing, lifecycle.Killed},
-		lifecycle.Resuming: {lifecycle.Running, lifecycle.Paused, lifecycle.Killing, lifecycle.Killed},
+		lifecycle.Running:  {lifecycle.Pausing, lifecycle.Paused, lifecycle.Broken, lifecycle.Killing, lifecycle.Killed},
+		lifecycle.Pausing:  {lifecycle.Running, lifecycle.Paused, lifecycle.Broken, lifecycle.Killing, lifecycle.Killed},
+		lifecycle.Paused:   {lifecycle.Running, lifecycle.Resuming, lifecycle.Broken, lifecycle.Killing, lifecycle.Killed},
+		lifecycle.Resuming: {lifecycle.Running, lifecycle.Paused, lifecycle.Broken, lifecycle.Killing, lifecycle.Killed},
+		lifecycle.Broken:   {lifecycle.Running, lifecycle.Paused, lifecycle.Killing, lifecycle.Killed},
 		lifecycle.Killing:  {lifecycle.Killed},
 		lifecycle.Killed:   {},
 		lifecycle.Failed:   {},
@@ -37,6 +38,7 @@ func TestStates_AreWhatTheirNamesSay(t *testing.T) {
 		lifecycle.Pausing:  {visible: true},
 		lifecycle.Paused:   {settled: true, visible: true},
 		lifecycle.Resuming: {visible: true},
+		lifecycle.Broken:   {settled: true, visible: true},
 		lifecycle.Killing:  {},
 		lifecycle.Killed:   {settled: true, over: true},
 		lifecycle.Failed:   {settled: true, over: true},

@@ -49,7 +49,7 @@ func (s *Sandboxes) resumeForTraffic(ctx context.Context, sandboxID string) (db.
 			return sandbox, err
 		}
 		if !sandbox.Resumable() {
-			return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+			return db.Sandbox{}, wrongState(sandbox)
 		}
 		lifetime := min(max(sandbox.Lifetime, leastResumedLifetime), s.MaxTimeout)
 		sandbox, err = s.Resume(ctx, sandbox.TeamID, sandboxID, int32(lifetime.Seconds()), nil)

@@ -97,7 +97,7 @@ func (h *HostSync) follow(ctx context.Context) (bool, error) {
 	})
 	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
 		switch changed.State {
-		case lifecycle.Paused, lifecycle.Killed, lifecycle.Failed:
+		case lifecycle.Paused, lifecycle.Killed, lifecycle.Broken:
 			select {
 			case changes <- struct{}{}:
 			default: // one is waiting already

@@ -20,7 +20,7 @@ import (
 type Filter struct {
 	Metadata map[string]string
 	// States are Running, Paused or both; a sandbox on its way from one to the
-	// other counts as where it comes from. None means both.
+	// other counts as where it comes from, and a broken one as paused. None means both.
 	States       []lifecycle.State
 	OldestFirst  bool
 	StartedAfter time.Time
@@ -93,7 +93,7 @@ func widen(states []lifecycle.State) []lifecycle.State {
 		case lifecycle.Running:
 			all = append(all, lifecycle.Pausing)
 		case lifecycle.Paused:
-			all = append(all, lifecycle.Resuming)
+			all = append(all, lifecycle.Resuming, lifecycle.Broken)
 		}
 	}
 	return all

@@ -65,7 +65,7 @@ func (s *Sandboxes) getRunning(ctx context.Context, teamID uuid.UUID, sandboxID 
 		return db.Sandbox{}, err
 	}
 	if sandbox.State != lifecycle.Running {
-		return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+		return db.Sandbox{}, wrongState(sandbox)
 	}
 	return sandbox, nil
 }

@@ -26,7 +26,7 @@ func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failur
 	switch {
 	case fault.Is(err, fault.NotFound):
 		seen = host.Sandbox{State: lifecycle.Killed, Reason: "ended on its host"}
-	case err != nil || (seen.State != lifecycle.Running && seen.State != lifecycle.Paused):
+	case err != nil || !seen.State.Settled():
 		s.Log.Warn("outcome of an operation is not known yet", "sandbox", sandbox.ID, "state", sandbox.State, "error", failure)
 		s.release(ctx, sandbox)
 		if _, gone := s.Get(ctx, sandbox.TeamID, sandbox.ID); fault.Is(gone, fault.NotFound) {
@@ -38,17 +38,24 @@ func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failur
 	if err != nil {
 		return db.Sandbox{}, s.overtaken(ctx, sandbox, err)
 	}
-	if now.State.Over() {
+	switch {
+	case now.State.Over():
 		return now, notFound(sandbox.ID)
+	case now.State == lifecycle.Broken:
+		return now, wrongState(now)
+	default:
+		return now, failure
 	}
-	return now, failure
 }
 
 // accept records what a host says about a sandbox.
 func (s *Sandboxes) accept(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox) (db.Sandbox, error) {
-	asleep := sandbox.State == lifecycle.Resuming || sandbox.State == lifecycle.Paused
-	if seen.State == lifecycle.Running && asleep {
-		return s.startRunning(ctx, sandbox, seen, unaskedLifetime)
+	if seen.State == lifecycle.Running {
+		switch sandbox.State {
+		case lifecycle.Resuming, lifecycle.Paused, lifecycle.Broken:
+			return s.startRunning(ctx, sandbox, seen, unaskedLifetime)
+		default:
+		}
 	}
 	return s.transition(ctx, sandbox, seen.State, seen.Reason)
 }
@@ -63,5 +70,5 @@ func (s *Sandboxes) overtaken(ctx context.Context, sandbox db.Sandbox, err error
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.Conflict, "sandbox %s is %s", sandbox.ID, now.State)
+	return wrongState(now)
 }

@@ -34,11 +34,10 @@ func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) rem
 	switch seen {
 	case stored:
 		return leave
-	case "", lifecycle.Running, lifecycle.Paused:
+	case "", lifecycle.Running, lifecycle.Paused, lifecycle.Broken:
 		return accept
 	default:
-		// The host is busy with it, or holds it but cannot read it: that may mend.
-		return leave
+		return leave // the host is busy with it
 	}
 }
 

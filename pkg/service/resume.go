@@ -77,12 +77,16 @@ func (s *Sandboxes) Connect(ctx context.Context, teamID uuid.UUID, sandboxID str
 		if err != nil {
 			return db.Sandbox{}, false, err
 		}
-		if sandbox.State == lifecycle.Paused {
+		switch sandbox.State {
+		case lifecycle.Broken:
+			return db.Sandbox{}, false, wrongState(sandbox)
+		case lifecycle.Paused:
 			sandbox, err = s.Resume(ctx, teamID, sandboxID, timeoutSeconds, nil)
 			if fault.Is(err, fault.Conflict) {
 				continue // somebody else was faster
 			}
 			return sandbox, true, err
+		default:
 		}
 		sandbox, err = s.extend(ctx, sandbox, lifetime)
 		if !fault.Is(err, fault.NotFound) {

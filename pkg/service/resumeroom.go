@@ -42,7 +42,7 @@ func (s *Sandboxes) resumeWithRoom(ctx context.Context, queries *db.Queries, tea
 		return db.Sandbox{}, notFound(sandboxID)
 	}
 	if !paused.State.CanBecome(lifecycle.Resuming) {
-		return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, paused.State)
+		return db.Sandbox{}, wrongState(paused)
 	}
 	needs := scheduler.Resources{VCPUs: int64(paused.VCPUCount), MemoryMiB: int64(paused.MemoryMiB)}
 	if err := Admit(ctx, queries, teamID, Demand{Sandboxes: 1, Needs: needs}); err != nil {

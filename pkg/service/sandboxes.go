@@ -139,7 +139,7 @@ func (s *Sandboxes) begin(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if err != nil {
 		return db.Sandbox{}, err
 	}
-	return db.Sandbox{}, fault.New(fault.Conflict, "sandbox %s is %s", sandboxID, sandbox.State)
+	return db.Sandbox{}, wrongState(sandbox)
 }
 
 // errOvertaken says that a sandbox was changed by somebody else meanwhile.
@@ -199,6 +199,14 @@ func notFound(sandboxID string) error {
 		sandboxID = sandboxID[:longest] + "…"
 	}
 	return fault.New(fault.NotFound, "sandbox %q was not found", sandboxID)
+}
+
+// wrongState says that a sandbox is in no state for what was asked.
+func wrongState(sandbox db.Sandbox) error {
+	if sandbox.State == lifecycle.Broken {
+		return fault.New(fault.Conflict, "sandbox %s has failed and can only be killed: %s", sandbox.ID, sandbox.Reason)
+	}
+	return fault.New(fault.Conflict, "sandbox %s is %s", sandbox.ID, sandbox.State)
 }
 
 func texts(states []lifecycle.State) []string {

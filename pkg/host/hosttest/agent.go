@@ -28,6 +28,9 @@ import (
 // BuildID is the one template build that the agent has, named "base".
 const BuildID = "6f0a3f0c-6a5c-4d0e-9f5b-2f4d3a1b0c9d"
 
+// FailureReason is why the agent cannot use a sandbox that is FAILED.
+const FailureReason = "its memory file is truncated"
+
 // EnvdVersion is what the agent's guests say they are.
 const EnvdVersion = "0.6.4"
 
@@ -162,6 +165,9 @@ func (a *Agent) put(sandboxID string, state pb.SandboxState) *pb.Sandbox {
 		SecretsRevision: a.secrets[sandboxID].GetRevision(),
 		SandboxId:       sandboxID, BuildId: BuildID, State: state,
 		VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+	}
+	if state == pb.SandboxState_SANDBOX_STATE_FAILED {
+		sandbox.Reason = FailureReason
 	}
 	a.sandboxes[sandboxID] = sandbox
 	if state == pb.SandboxState_SANDBOX_STATE_GONE {
