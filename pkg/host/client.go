@@ -134,11 +134,11 @@ func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 
 // CreateSandbox starts a sandbox and answers when it runs.
 func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox, error) {
-	response, err := c.rpc.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
+	response, err := repeat(ctx, c.rpc.CreateSandbox, &pb.CreateSandboxRequest{
 		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
 		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
 		VolumeMounts: toVolumeMounts(creation.VolumeMounts), Secrets: toSecrets(creation.Secrets),
-	}))
+	})
 	if err != nil {
 		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)
 	}
@@ -148,15 +148,15 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 // PauseSandbox pauses a sandbox and answers when that is durable. Without memory
 // only its file system is kept, and resuming boots it.
 func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error {
-	_, err := c.rpc.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: sandboxID, WithoutMemory: withoutMemory}))
+	_, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: sandboxID, WithoutMemory: withoutMemory})
 	return translate("pause sandbox "+sandboxID, err)
 }
 
 // ResumeSandbox brings a paused sandbox back.
 func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity) (Sandbox, error) {
-	response, err := c.rpc.ResumeSandbox(ctx, connect.NewRequest(&pb.ResumeSandboxRequest{
+	response, err := repeat(ctx, c.rpc.ResumeSandbox, &pb.ResumeSandboxRequest{
 		SandboxId: sandboxID, Identity: toIdentity(identity),
-	}))
+	})
 	if err != nil {
 		return Sandbox{}, translate("resume sandbox "+sandboxID, err)
 	}

@@ -25,9 +25,9 @@ type ForkResult struct {
 // SnapshotSandbox writes a running sandbox down as a build, and answers when that
 // is durable. The sandbox runs on.
 func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (Template, error) {
-	response, err := c.rpc.SnapshotSandbox(ctx, connect.NewRequest(&pb.SnapshotSandboxRequest{
+	response, err := repeat(ctx, c.rpc.SnapshotSandbox, &pb.SnapshotSandboxRequest{
 		SandboxId: sandboxID, BuildId: buildID,
-	}))
+	})
 	if err != nil {
 		return Template{}, translate("take a snapshot of sandbox "+sandboxID, err)
 	}
@@ -51,7 +51,7 @@ func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork
 	for _, fork := range forks {
 		request.Forks = append(request.Forks, &pb.Fork{SandboxId: fork.SandboxID, Identity: toIdentity(fork.Identity)})
 	}
-	response, err := c.rpc.ForkSandbox(ctx, connect.NewRequest(request))
+	response, err := repeat(ctx, c.rpc.ForkSandbox, request)
 	if err != nil {
 		return nil, translate("fork sandbox "+sandboxID, err)
 	}

@@ -1,0 +1,40 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	// repeatFor is how long after the first loss an answer is asked for again: an
+	// agent that restarts is back by then.
+	repeatFor = 2 * time.Second
+	// firstRepeat is doubled each time.
+	firstRepeat = 50 * time.Millisecond
+)
+
+// repeat calls a host again whose answer was lost, because a connection broke or
+// its agent went away: with the same request, by whose ID the host knows what it has
+// done already.
+func repeat[Q, A any](
+	ctx context.Context, call func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), message *Q,
+) (*connect.Response[A], error) {
+	response, err := call(ctx, connect.NewRequest(message))
+	for lost, delay := time.Now(), firstRepeat; answerLost(ctx, err) && time.Since(lost)+delay < repeatFor; delay *= 2 {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(delay):
+		}
+		response, err = call(ctx, connect.NewRequest(message))
+	}
+	return response, err
+}
+
+// answerLost says that the host has not answered, or only that it is going away.
+// Whoever called has not given up.
+func answerLost(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && (!connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeUnavailable)
+}

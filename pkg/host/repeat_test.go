@@ -1,0 +1,112 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+)
+
+// forgetful is a host that does what it is asked, and of which the first answers
+// are lost on the way.
+type forgetful struct {
+	hostagentconnect.UnimplementedHostAgentHandler
+
+	mutex  sync.Mutex
+	losses int
+	asked  []string // request IDs
+	refuse error
+}
+
+func (f *forgetful) CreateSandbox(_ context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.asked = append(f.asked, request.Msg.RequestId)
+	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: &pb.Sandbox{SandboxId: request.Msg.SandboxId}}), f.refuse
+}
+
+func (f *forgetful) lose() bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.losses--
+	return f.losses >= 0
+}
+
+// start serves on a Unix socket until the test ends.
+func (f *forgetful) start(t *testing.T) *host.Client {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "rpc.sock")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	_, handler := hostagentconnect.NewHostAgentHandler(f)
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !f.lose() {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		panic(http.ErrAbortHandler)
+	})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-ended
+	})
+	return newClient(t, socket)
+}
+
+func TestRepeat_SendsTheSameRequestUntilItHasTheAnswer(t *testing.T) {
+	t.Parallel()
+	f := &forgetful{losses: 3}
+	created, err := f.start(t).CreateSandbox(t.Context(), host.Creation{SandboxID: "isandbox", RequestID: "one"})
+	require.NoError(t, err)
+	require.Equal(t, "isandbox", created.ID)
+	require.Equal(t, []string{"one", "one", "one", "one"}, f.asked)
+}
+
+func TestRepeat_TakesARefusalForAnAnswer(t *testing.T) {
+	t.Parallel()
+	f := &forgetful{refuse: connect.NewError(connect.CodeFailedPrecondition, errors.New("no"))}
+	_, err := f.start(t).CreateSandbox(t.Context(), host.Creation{RequestID: "one"})
+	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
+	require.Len(t, f.asked, 1)
+}
+
+func TestRepeat_WaitsForAnAgentThatIsGoingAwayAndNotForLong(t *testing.T) {
+	t.Parallel()
+	f := &forgetful{refuse: connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))}
+	began := time.Now()
+	_, err := f.start(t).CreateSandbox(t.Context(), host.Creation{RequestID: "one"})
+	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+	require.Greater(t, len(f.asked), 3)
+	require.Less(t, time.Since(began), 10*time.Second)
+}
+
+func TestRepeat_EndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	client := newClient(t, filepath.Join(t.TempDir(), "nobody.sock"))
+	require.Error(t, client.PauseSandbox(ctx, "isandbox", false))
+	require.Less(t, time.Since(began), time.Second)
+}
