@@ -195,7 +195,8 @@ func (c *Client) ListSandboxes(ctx context.Context) ([]Sandbox, error) {
 }
 
 // WatchSandboxes calls changed for every sandbox the host has and then for each
-// that changes, until ctx ends or the host goes away.
+// that changes, until ctx ends or the host goes away. One that is told to end says
+// so by ending the stream, which is no error.
 func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) error {
 	stream, err := c.rpc.WatchSandboxes(ctx, connect.NewRequest(&pb.WatchSandboxesRequest{}))
 	if err != nil {
@@ -205,7 +206,10 @@ func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) erro
 	for stream.Receive() {
 		changed(fromSandbox(stream.Msg().Sandbox))
 	}
-	return translate("watch a host's sandboxes", stream.Err())
+	if err := stream.Err(); ctx.Err() != nil || connect.CodeOf(err) != connect.CodeCanceled {
+		return translate("watch a host's sandboxes", err)
+	}
+	return nil
 }
 
 var states = map[pb.SandboxState]lifecycle.State{

@@ -66,13 +66,14 @@ func (h *HostSync) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if followed {
+		switch {
+		case followed: // whether it is away, the next try tells
 			away, seen = false, time.Now()
-		}
-		if !away {
+			h.Log.Info("a host's stream of changes has ended, following it again", "host", h.HostID, "error", err)
+		case !away:
+			away = true
 			h.Log.Warn("the host is away, trying again", "host", h.HostID, "error", err)
 		}
-		away = true
 		if time.Since(seen) >= cmp.Or(h.UnreachableAfter, unreachableAfter) {
 			h.giveUp(ctx)
 		}

@@ -156,6 +156,23 @@ func (a *Agent) Put(sandboxID string, state pb.SandboxState) {
 	a.put(sandboxID, state)
 }
 
+// EndStreams ends what watches sandboxes, as an agent does that shuts down.
+func (a *Agent) EndStreams() {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	for watcher := range a.watchers {
+		close(watcher)
+	}
+	clear(a.watchers)
+}
+
+// Watched says how many streams are open.
+func (a *Agent) Watched() int {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return len(a.watchers)
+}
+
 // put is called with the mutex held.
 func (a *Agent) put(sandboxID string, state pb.SandboxState) *pb.Sandbox {
 	if state == pb.SandboxState_SANDBOX_STATE_PAUSED || state == pb.SandboxState_SANDBOX_STATE_GONE {
@@ -320,7 +337,10 @@ func (a *Agent) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchS
 			return nil
 		case <-a.stopped.Done():
 			return nil
-		case sandbox := <-changes:
+		case sandbox, open := <-changes:
+			if !open {
+				return connect.NewError(connect.CodeCanceled, errors.New("the host agent is shutting down"))
+			}
 			if err := stream.Send(&pb.WatchSandboxesResponse{Sandbox: sandbox}); err != nil {
 				return err
 			}
