@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,8 @@ const (
 	createsAtOnce = 4
 )
 
-// measureForks forks a sandbox that has run something.
+// measureForks forks a sandbox that has run something, in turns with a create: the
+// machine may be slower by then than it was for the creates before.
 func measureForks(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
 	s, err := createSandbox(ctx, wrenn)
 	if err != nil {
@@ -27,9 +29,18 @@ func measureForks(ctx context.Context, wrenn *installation.Installation, rounds 
 	if err := firstCommand(ctx, s.agent()); err != nil {
 		return err
 	}
-	for range rounds {
-		if err := measureFork(ctx, s, into); err != nil {
-			return err
+	for round := range rounds {
+		sides := []func() error{
+			func() error { return measureCreate(ctx, wrenn, &into.forkCreates) },
+			func() error { return measureFork(ctx, s, into) },
+		}
+		if round%2 == 1 {
+			slices.Reverse(sides) // as in measureTurns
+		}
+		for _, measureSide := range sides {
+			if err := measureSide(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -35,25 +35,11 @@ func measureWarm(ctx context.Context, wrenn *installation.Installation, rounds i
 		if err := hand.measure(ctx, byHand); err != nil {
 			return err
 		}
-		if err := measureWarmCreate(ctx, wrenn, into); err != nil {
+		if err := measureCreate(ctx, wrenn, &into.createWarm); err != nil {
 			return err
 		}
 	}
 	into.warmByHand = byHand.createByHand
-	return nil
-}
-
-func measureWarmCreate(ctx context.Context, wrenn *installation.Installation, into *measurements) (err error) {
-	began := time.Now()
-	s, err := createSandbox(ctx, wrenn)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.kill(ctx)) }()
-	if err := firstCommand(ctx, s.agent()); err != nil {
-		return err
-	}
-	into.createWarm = append(into.createWarm, time.Since(began))
 	return nil
 }
 

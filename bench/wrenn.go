@@ -118,6 +118,21 @@ func measureWrenn(ctx context.Context, wrenn *installation.Installation, command
 	return nil
 }
 
+// measureCreate is one create through the API up to its first output.
+func measureCreate(ctx context.Context, wrenn *installation.Installation, into *[]time.Duration) (err error) {
+	began := time.Now()
+	s, err := createSandbox(ctx, wrenn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.kill(ctx)) }()
+	if err := firstCommand(ctx, s.agent()); err != nil {
+		return err
+	}
+	*into = append(*into, time.Since(began))
+	return nil
+}
+
 func firstCommand(ctx context.Context, agent *guest.Agent) error {
 	result, err := agent.Run(ctx, command)
 	if err != nil {
