@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import { NotFoundError, Sandbox, SandboxError, type SnapshotInfo } from "e2b";
-import { eventually, withSandbox } from "./support.js";
+import { eventually, fetchHost, withSandbox } from "./support.js";
 
 /** A counter in memory only, which answers with its number and its sandbox. */
 const counter = `
@@ -111,5 +111,64 @@ test("forks begin where their sandbox is and go their own ways", async () => {
     }
     await sandbox.kill();
     await assert.rejects(sandbox.fork(), NotFoundError);
+  });
+});
+
+/** Draws random numbers all the time, each with when it was asked for before it. */
+const drawing = `
+import os, time
+while True:
+    print(time.time_ns(), os.urandom(16).hex(), flush=True)
+    time.sleep(0.2)
+`;
+
+/** tokenOf is what opens the agent in a sandbox; the SDK keeps it to itself. */
+function tokenOf(sandbox: Sandbox): string {
+  const token = sandbox["envdAccessToken"];
+  assert.ok(token);
+  return token;
+}
+
+test("ten forks made at once share no identity, no token and no random number", async () => {
+  await withSandbox({}, async (sandbox) => {
+    await sandbox.files.write("/tmp/drawing.py", drawing);
+    await sandbox.commands.run("python3 /tmp/drawing.py > /tmp/drawn", { background: true, timeoutMs: 0 });
+    await eventually("the first number", async () => {
+      const { stdout } = await sandbox.commands.run("cat /tmp/drawn || true");
+      return stdout ? true : undefined;
+    });
+    const made = await sandbox.fork({ count: 10, timeoutMs: 120_000 });
+    const forks = made.filter((fork): fork is Sandbox => fork instanceof Sandbox);
+    try {
+      assert.equal(forks.length, 10, String(made.find((fork) => !(fork instanceof Sandbox))));
+      const family = [sandbox, ...forks];
+      assert.equal(new Set(family.map((one) => one.sandboxId)).size, family.length);
+      assert.equal(new Set(family.map(tokenOf)).size, family.length);
+      let neighbour = sandbox;
+      for (const fork of forks) {
+        const open = (token: string) => fetchHost(fork, 49983, "/envs", { headers: { "X-Access-Token": token } });
+        const answer = await open(tokenOf(fork));
+        assert.equal(answer.status, 200);
+        assert.equal((JSON.parse(String(answer.body)) as Record<string, string>)["E2B_SANDBOX_ID"], fork.sandboxId);
+        assert.equal((await open(tokenOf(neighbour))).status, 401);
+        neighbour = fork;
+      }
+
+      // What was drawn before the fork all have, with the same time before it. What
+      // was drawn after it, by a loop that never stopped, only one may have.
+      const askedAt = new Map<string, string>();
+      for (const one of family) {
+        const { stdout } = await one.commands.run("cat /tmp/drawn; echo $E2B_SANDBOX_ID $(cat /proc/sys/kernel/random/uuid)");
+        for (const line of stdout.trim().split("\n")) {
+          const [time, number] = line.split(" ");
+          assert.ok(time && number, line);
+          assert.equal(askedAt.get(number) ?? time, time, `${number} was drawn twice`);
+          askedAt.set(number, time);
+        }
+      }
+      assert.ok(askedAt.size > 3 * family.length, `each has drawn some of its own, ${askedAt.size} in all`);
+    } finally {
+      await Promise.all(forks.map((fork) => fork.kill()));
+    }
   });
 });
