@@ -271,7 +271,7 @@ BEGIN
             line := CASE OLD.state WHEN 'resuming' THEN 'Sandbox stays paused: it was not resumed' WHEN 'broken' THEN 'Sandbox can be used again' ELSE 'Sandbox paused' END;
             IF OLD.state = 'resuming' THEN severity := 'warn'; END IF;
         WHEN 'killed' THEN line := 'Sandbox ended';
-        WHEN 'broken' THEN line := 'Sandbox failed: it can only be killed'; severity := 'error';
+        WHEN 'broken' THEN line := 'Sandbox failed: it cannot be used'; severity := 'error';
         WHEN 'failed' THEN line := 'Sandbox was not created'; severity := 'error';
         ELSE RETURN NULL;
     END CASE;

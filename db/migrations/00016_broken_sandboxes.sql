@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- A broken sandbox is one whose host has it and cannot use it; reason says why.
--- It may be read again one day: until then it can only be killed.
+-- It may be read again one day: until then it cannot be used.
 ALTER TABLE sandboxes DROP CONSTRAINT sandboxes_state_check;
 ALTER TABLE sandboxes ADD CONSTRAINT sandboxes_state_check CHECK (state IN
     ('creating', 'running', 'pausing', 'paused', 'resuming', 'broken', 'killing', 'killed', 'failed'));
@@ -49,7 +49,7 @@ BEGIN
             line := CASE OLD.state WHEN 'resuming' THEN 'Sandbox stays paused: it was not resumed' WHEN 'broken' THEN 'Sandbox can be used again' ELSE 'Sandbox paused' END;
             IF OLD.state = 'resuming' THEN severity := 'warn'; END IF;
         WHEN 'killed' THEN line := 'Sandbox ended';
-        WHEN 'broken' THEN line := 'Sandbox failed: it can only be killed'; severity := 'error';
+        WHEN 'broken' THEN line := 'Sandbox failed: it cannot be used'; severity := 'error';
         WHEN 'failed' THEN line := 'Sandbox was not created'; severity := 'error';
         ELSE RETURN NULL;
     END CASE;

@@ -39,7 +39,7 @@ type listedSandbox struct {
 	Metadata    map[string]string `json:"metadata"`
 	State       lifecycle.State   `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
-	// Failure is why the sandbox can only be killed.
+	// Failure is why the sandbox cannot be used.
 	Failure string `json:"failure,omitempty"`
 
 	VolumeMounts []service.VolumeMount `json:"volumeMounts,omitempty"`

@@ -134,7 +134,7 @@ func TestHost_SaysWhyASandboxHasFailed(t *testing.T) {
 	requireStatus(t, http.StatusConflict, refused)
 	require.Contains(t, string(refused.body), hosttest.FailureReason)
 	worst := p.logs(t, s.SandboxID, "level=error")
-	require.Equal(t, []string{"Sandbox failed: it can only be killed"}, messages(worst))
+	require.Equal(t, []string{"Sandbox failed: it cannot be used"}, messages(worst))
 	require.Equal(t, hosttest.FailureReason, worst[0].Fields["reason"])
 	var hosts []struct{ FailedCount int }
 	p.send(t, http.MethodGet, "/hosts", "", http.Header{"X-Admin-Token": {adminToken}}).decode(t, &hosts)

@@ -148,14 +148,16 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 // PauseSandbox pauses a sandbox and answers when that is durable. Without memory
 // only its file system is kept, and resuming boots it.
 func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error {
-	_, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: sandboxID, WithoutMemory: withoutMemory})
+	_, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{
+		SandboxId: sandboxID, WithoutMemory: withoutMemory, RequestId: newRequestID(),
+	})
 	return translate("pause sandbox "+sandboxID, err)
 }
 
 // ResumeSandbox brings a paused sandbox back.
 func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.ResumeSandbox, &pb.ResumeSandboxRequest{
-		SandboxId: sandboxID, Identity: toIdentity(identity),
+		SandboxId: sandboxID, Identity: toIdentity(identity), RequestId: newRequestID(),
 	})
 	if err != nil {
 		return Sandbox{}, translate("resume sandbox "+sandboxID, err)
@@ -165,7 +167,7 @@ func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity I
 
 // KillSandbox ends a sandbox. One that the host does not have is killed already.
 func (c *Client) KillSandbox(ctx context.Context, sandboxID string) error {
-	_, err := c.rpc.KillSandbox(ctx, connect.NewRequest(&pb.KillSandboxRequest{SandboxId: sandboxID}))
+	_, err := repeat(ctx, c.rpc.KillSandbox, &pb.KillSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()})
 	if connect.CodeOf(err) == connect.CodeNotFound {
 		return nil
 	}

@@ -55,9 +55,9 @@ func toSecrets(secrets Secrets) *pb.Secrets {
 
 // UpdateNetwork replaces what a running sandbox may reach, and all its secrets.
 func (c *Client) UpdateNetwork(ctx context.Context, sandboxID string, network Network, secrets Secrets) error {
-	_, err := c.rpc.UpdateNetwork(ctx, connect.NewRequest(&pb.UpdateNetworkRequest{
-		SandboxId: sandboxID, Network: toNetwork(network), Secrets: toSecrets(secrets),
-	}))
+	_, err := repeat(ctx, c.rpc.UpdateNetwork, &pb.UpdateNetworkRequest{
+		SandboxId: sandboxID, Network: toNetwork(network), Secrets: toSecrets(secrets), RequestId: newRequestID(),
+	})
 	return translate("change the network of sandbox "+sandboxID, err)
 }
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"connectrpc.com/connect"
@@ -32,6 +33,9 @@ func repeat[Q, A any](
 	}
 	return response, err
 }
+
+// newRequestID names a call for the host, however often it is repeated.
+func newRequestID() string { return rand.Text() }
 
 // answerLost says that the host has not answered, or only that it is going away.
 // Whoever called has not given up.

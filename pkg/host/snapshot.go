@@ -26,7 +26,7 @@ type ForkResult struct {
 // is durable. The sandbox runs on.
 func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (Template, error) {
 	response, err := repeat(ctx, c.rpc.SnapshotSandbox, &pb.SnapshotSandboxRequest{
-		SandboxId: sandboxID, BuildId: buildID,
+		SandboxId: sandboxID, BuildId: buildID, RequestId: newRequestID(),
 	})
 	if err != nil {
 		return Template{}, translate("take a snapshot of sandbox "+sandboxID, err)
@@ -47,7 +47,7 @@ func (c *Client) DeleteSnapshot(ctx context.Context, buildID string) error {
 // ForkSandbox makes sandboxes that begin where a running one is. The results are
 // in the order of forks.
 func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork) ([]ForkResult, error) {
-	request := &pb.ForkSandboxRequest{SandboxId: sandboxID}
+	request := &pb.ForkSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()}
 	for _, fork := range forks {
 		request.Forks = append(request.Forks, &pb.Fork{SandboxId: fork.SandboxID, Identity: toIdentity(fork.Identity)})
 	}

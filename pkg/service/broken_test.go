@@ -33,7 +33,7 @@ func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 		err := attempt()
 		require.True(t, fault.Is(err, fault.Conflict), "%s: %v", name, err)
 		require.ErrorContains(t, err, hosttest.FailureReason, name)
-		require.ErrorContains(t, err, "can only be killed", name)
+		require.ErrorContains(t, err, "cannot be used", name)
 	}
 	var held, open int
 	require.NoError(t, f.pool.QueryRow(t.Context(), `SELECT u.sandbox_count + u.vcpu_count + u.memory_mib,

@@ -204,7 +204,7 @@ func notFound(sandboxID string) error {
 // wrongState says that a sandbox is in no state for what was asked.
 func wrongState(sandbox db.Sandbox) error {
 	if sandbox.State == lifecycle.Broken {
-		return fault.New(fault.Conflict, "sandbox %s has failed and can only be killed: %s", sandbox.ID, sandbox.Reason)
+		return fault.New(fault.Conflict, "sandbox %s has failed and cannot be used: %s", sandbox.ID, sandbox.Reason)
 	}
 	return fault.New(fault.Conflict, "sandbox %s is %s", sandbox.ID, sandbox.State)
 }
