@@ -46,15 +46,6 @@ func listen(config *egress.GatewayConfig) (err error) {
 	return nil
 }
 
-// dial connects from the slot's own address, under its firewall and limits.
-func (s *Slot) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
-	err = inNamespace(s.namespaceName(), func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
-		return err
-	})
-	return conn, err
-}
-
 // originalDestination asks the kernel where a connection was going before it
 // was redirected.
 func originalDestination(conn *net.TCPConn) (netip.AddrPort, error) {

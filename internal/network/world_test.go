@@ -35,6 +35,8 @@ const (
 	evilServer  = "198.51.100.66"
 	// A router on the way, with an address of its own, says that nobody is there.
 	nobody = "203.0.113.99"
+	// What is sent here is lost.
+	silent = "203.0.113.98"
 	// The host's own name server is in a private range, as most are.
 	nameServer = "10.99.0.53"
 	echoPort   = "7000"
@@ -76,7 +78,7 @@ func joinWorld(t *testing.T, addresses []string) {
 	require.NoError(t, netlink.LinkAdd(pair))
 	t.Cleanup(func() { require.NoError(t, deleteLink("world")) })
 	require.NoError(t, bringUp("world", netip.MustParseAddr("192.0.2.1"), 30))
-	for _, address := range append(addresses, nobody) {
+	for _, address := range append(addresses, nobody, silent) {
 		destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
 		require.NoError(t, netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: net.ParseIP("192.0.2.2")}))
 	}
@@ -92,8 +94,13 @@ func joinWorld(t *testing.T, addresses []string) {
 		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
 			return err
 		}
-		destination := &net.IPNet{IP: net.ParseIP(nobody), Mask: net.CIDRMask(32, 32)}
-		return netlink.RouteAdd(&netlink.Route{Dst: destination, Type: unix.RTN_UNREACHABLE})
+		for address, kind := range map[string]int{nobody: unix.RTN_UNREACHABLE, silent: unix.RTN_BLACKHOLE} {
+			destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
+			if err := netlink.RouteAdd(&netlink.Route{Dst: destination, Type: kind}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}))
 }
 

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/h2c"
 )
 
 // Headers by which the control plane names a guest to the host agent, and says
@@ -172,12 +174,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	if _, ok := r.In.Header["User-Agent"]; !ok {
 		r.Out.Header.Set("User-Agent", "") // keeps Go from naming itself
 	}
-	// A connection upgraded to HTTP/2 would carry requests that nobody checked.
-	if strings.EqualFold(r.Out.Header.Get("Upgrade"), "h2c") {
-		r.Out.Header.Del("Upgrade")
-		r.Out.Header.Del("Connection")
-	}
-	r.Out.Header.Del("Http2-Settings")
+	h2c.Refuse(r.Out.Header)
 	if r.In.ProtoMajor == 2 && strings.HasPrefix(r.In.Header.Get("Content-Type"), "application/grpc") {
 		r.Out = r.Out.WithContext(context.WithValue(r.Out.Context(), grpcOverHTTP2{}, true))
 	}

@@ -28,6 +28,9 @@ var ErrNoAuthority = errors.New("network policy: rules need an authority that th
 // ErrDenied is returned for a connection that the policy does not allow.
 var ErrDenied = errors.New("denied by the sandbox's network policy")
 
+// ErrBusy is returned for what is beyond what one sandbox may have at a time.
+var ErrBusy = errors.New("the sandbox asks for too much at once")
+
 // ErrNoSecret is returned for a request that needs a secret which is not there.
 var ErrNoSecret = errors.New("a secret that this request needs is not available")
 

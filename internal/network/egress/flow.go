@@ -9,11 +9,16 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 const (
 	dialTimeout  = 10 * time.Second
 	dialAttempts = 3
+	// maxConnecting bounds the connections of one guest that are on their way, each
+	// with its question for the name: where nobody answers, they stay for long.
+	maxConnecting = 256
 )
 
 // flows are the connections that a Gateway has open to the outside, and the
@@ -21,6 +26,8 @@ const (
 type flows struct {
 	dial     Dial
 	resolver *resolver
+	turns    chan struct{} // held while connecting
+	notices  *notice.Notices
 
 	mutex  sync.Mutex
 	policy *Policy
@@ -97,6 +104,13 @@ func (s *flows) destination(name string, original netip.Addr) (host string, err 
 // addresses of a name are ours to find: what the guest believes them to be only
 // chooses among them.
 func (s *flows) connect(ctx context.Context, host string, original netip.AddrPort) (*flow, error) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	default:
+		s.notices.Warn("the guest has too many connections under way")
+		return nil, fmt.Errorf("connect to %s: %w", host, ErrBusy)
+	}
 	addresses, err := s.addresses(ctx, host, original.Addr())
 	if err != nil {
 		return nil, err

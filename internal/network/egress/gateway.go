@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 // GatewayConfig is a Gateway's way in and out. The gateway closes the sockets.
@@ -38,12 +40,16 @@ type Gateway struct {
 // StartGateway serves a Complete policy until Close.
 func StartGateway(config GatewayConfig, policy *Policy) *Gateway {
 	resolver := newResolver(config.NameServer, config.Dial)
-	flows := &flows{dial: config.Dial, resolver: resolver, policy: policy, open: map[*flow]struct{}{}}
-	names := newNameServer(flows.current, resolver, config.Log)
+	notices := notice.New(config.Log)
+	flows := &flows{
+		dial: config.Dial, resolver: resolver, turns: make(chan struct{}, maxConnecting), notices: notices,
+		policy: policy, open: map[*flow]struct{}{},
+	}
+	names := newNameServer(flows.current, resolver, config.Log, notices)
 	proxy := &proxy{
-		flows: flows, original: config.Original, patience: openingTimeout, log: config.Log,
+		flows: flows, original: config.Original, patience: openingTimeout, log: config.Log, notices: notices,
 		turns:    make(chan struct{}, maxConnections),
-		requests: &requests{flows: flows, roots: config.Roots, log: config.Log, incoming: newHandover()},
+		requests: newRequests(flows, config.Roots, config.Log, notices),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	gateway := &Gateway{flows: flows, cancel: cancel}

@@ -142,6 +142,20 @@ func TestGateway_DistrustsAnImpostor(t *testing.T) {
 	require.Empty(t, header.Get("X-Got-Rule"))
 }
 
+func TestGateway_LetsNoConnectionBecomeHTTP2(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	w.name("good.example", "203.0.113.1")
+	w.http("203.0.113.1:80", "good", false)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://good.example/", nil)
+	require.NoError(t, err)
+	request.Header = http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"h2c"}, "Http2-Settings": {"AAMAAABk"}}
+	response, err := w.guest("203.0.113.1:80", nil).Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, "good", response.Header.Get("X-Server"))
+	require.Equal(t, "[]", response.Header.Get("X-Got-Offer"))
+}
+
 // tunnel opens a TLS connection through the gateway and proves it with a request.
 func tunnel(t *testing.T, w *world) *tls.Conn {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,12 +14,15 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 // clientHello is what a real client begins with.
@@ -101,7 +105,7 @@ func TestGateway_RefusesAHeadWithoutEnd(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
-	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: good.example\r\nX: "+strings.Repeat("x", 2*maxRequestHead))
+	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: good.example\r\nX: "+strings.Repeat("x", 2*maxHead))
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
@@ -133,6 +137,62 @@ func TestGateway_HoldsOnlySoManyConnections(t *testing.T) {
 	}, 5*time.Second, time.Millisecond, "there is room again")
 }
 
+func TestGateway_PassesNoHeadWithoutEndToTheGuest(t *testing.T) {
+	w := newWorld(t, onlyDomains("good.example"))
+	w.name("good.example", "203.0.113.1")
+	w.http("203.0.113.1:80", "good", false)
+	status, header := get(t, w.guest("203.0.113.1:80", nil), "http://good.example/head")
+	require.Equal(t, http.StatusBadGateway, status)
+	require.Empty(t, header.Get("X-Much"))
+}
+
+// TestGateway_CarriesOnlySoManyRequests has a guest ask for more on six connections
+// than it may.
+func TestGateway_CarriesOnlySoManyRequests(t *testing.T) {
+	w := newWorld(t, Spec{Rules: map[string][]Rule{"api.example": secretRule()}})
+	w.name("api.example", "203.0.113.1")
+	w.http("203.0.113.1:443", "api.example", true)
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(w.authority.Certificate()))
+	ctx, leave := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	t.Cleanup(asking.Wait)
+	t.Cleanup(leave)
+	statuses := make(chan int, maxRequests+maxStreams)
+	for range maxRequests/maxStreams + 1 {
+		client := w.guest("203.0.113.1:443", trusted)
+		_, header := get(t, client, "https://api.example/")
+		require.Equal(t, "secret", header.Get("X-Got-Rule"))
+		for range maxStreams {
+			asking.Go(func() {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.example/wait", nil)
+				if err != nil {
+					return
+				}
+				if response, err := client.Do(request); err == nil {
+					response.Body.Close()
+					statuses <- response.StatusCode
+				}
+			})
+		}
+	}
+	for range (maxRequests/maxStreams+1)*maxStreams - maxRequests {
+		select {
+		case status := <-statuses:
+			require.Equal(t, http.StatusServiceUnavailable, status)
+		case <-time.After(10 * time.Second):
+			t.Fatal("more requests are carried than may be")
+		}
+	}
+	leave()
+	asking.Wait()
+	client := w.guest("203.0.113.1:443", trusted)
+	require.Eventually(t, func() bool {
+		status, _ := get(t, client, "https://api.example/")
+		return status == http.StatusOK
+	}, 5*time.Second, time.Millisecond, "there is room again")
+}
+
 func FuzzReadServerName(f *testing.F) {
 	f.Add(clientHello(f, "good.example"))
 	f.Add(clientHello(f, ""))
@@ -148,7 +208,7 @@ func fuzzServer(upstream func(question []byte) []byte) *nameServer {
 	policy := mustParse(Spec{DenyInternet: true, AllowOut: []string{"good.example", "*.wild.example"}})
 	dial := func(context.Context, string, string) (net.Conn, error) { return &cannedConn{answer: upstream}, nil }
 	return newNameServer(func() *Policy { return policy }, newResolver(netip.MustParseAddrPort("203.0.113.53:53"), dial),
-		slog.New(slog.DiscardHandler))
+		slog.New(slog.DiscardHandler), notice.New(slog.New(slog.DiscardHandler)))
 }
 
 // cannedConn looks like UDP: what is written is answered once.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/netutil"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 const (
@@ -22,11 +24,12 @@ type nameServer struct {
 	policy   func() *Policy
 	resolver *resolver
 	log      *slog.Logger
+	notices  *notice.Notices
 	turns    chan struct{}
 }
 
-func newNameServer(policy func() *Policy, resolver *resolver, log *slog.Logger) *nameServer {
-	return &nameServer{policy: policy, resolver: resolver, log: log, turns: make(chan struct{}, maxQueries)}
+func newNameServer(policy func() *Policy, resolver *resolver, log *slog.Logger, notices *notice.Notices) *nameServer {
+	return &nameServer{policy: policy, resolver: resolver, log: log, notices: notices, turns: make(chan struct{}, maxQueries)}
 }
 
 // serve answers on both sockets until ctx ends, and closes them.
@@ -61,6 +64,7 @@ func (s *nameServer) handle(ctx context.Context, writer dns.ResponseWriter, quer
 	case s.turns <- struct{}{}:
 		defer func() { <-s.turns }()
 	default:
+		s.notices.Warn("the guest has too many questions for names under way")
 		return
 	}
 	reply := s.answer(ctx, query)

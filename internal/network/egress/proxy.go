@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 const (
@@ -25,6 +27,7 @@ type proxy struct {
 	requests *requests
 	patience time.Duration
 	log      *slog.Logger
+	notices  *notice.Notices
 	turns    chan struct{}
 }
 
@@ -60,7 +63,7 @@ func (p *proxy) admit(conn *net.TCPConn) (opened *opening, room bool) {
 		opened.done = sync.OnceFunc(func() { <-p.turns })
 		return opened, true
 	default:
-		p.log.Debug("the guest has too many connections")
+		p.notices.Warn("the guest has too many connections to its gateway")
 		opened.refuse()
 		return nil, false
 	}

@@ -15,10 +15,17 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/h2c"
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 const (
-	maxRequestHead   = 64 << 10
+	maxHead = 64 << 10 // of a request, and of its answer
+	// maxRequests bounds what one guest may ask at a time, over all its connections.
+	maxRequests = maxConnections
+	// maxPerServer bounds the connections to each server, those on their way too.
+	maxPerServer     = 128
 	maxStreams       = 100
 	maxUnread        = 256 << 10 // of a guest's HTTP/2 connection, in our memory
 	guestIdle        = 2 * time.Minute
@@ -33,9 +40,18 @@ type requests struct {
 	flows    *flows
 	roots    *x509.CertPool // nil for the system's
 	log      *slog.Logger
+	notices  *notice.Notices
 	incoming *handover
+	turns    chan struct{}  // held by each request
 	serving  sync.WaitGroup // connections and requests
 	proxy    *httputil.ReverseProxy
+}
+
+func newRequests(flows *flows, roots *x509.CertPool, log *slog.Logger, notices *notice.Notices) *requests {
+	return &requests{
+		flows: flows, roots: roots, log: log, notices: notices,
+		incoming: newHandover(), turns: make(chan struct{}, maxRequests),
+	}
 }
 
 // take hands over a guest's connection; whoever calls serve closes it.
@@ -57,7 +73,7 @@ func (r *requests) serve(ctx context.Context) {
 		Handler:           r,
 		ReadHeaderTimeout: openingTimeout,
 		IdleTimeout:       guestIdle,
-		MaxHeaderBytes:    maxRequestHead,
+		MaxHeaderBytes:    maxHead,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread,
 		},
@@ -88,13 +104,15 @@ func (r *requests) transport(ctx context.Context) *http.Transport {
 		return r.flows.connect(request, host, netip.AddrPortFrom(netip.Addr{}, port))
 	}
 	return &http.Transport{
-		DialContext:         dial,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
-		TLSHandshakeTimeout: handshakeTimeout,
-		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // the body is the guest's to decode
-		MaxIdleConns:        maxIdleUpstream,
-		IdleConnTimeout:     upstreamIdle,
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // the body is the guest's to decode
+		MaxIdleConns:           maxIdleUpstream,
+		MaxConnsPerHost:        maxPerServer,
+		MaxResponseHeaderBytes: maxHead,
+		IdleConnTimeout:        upstreamIdle,
 	}
 }
 
@@ -109,10 +127,22 @@ func (r *requests) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// ServeHTTP decides about one request.
+// ServeHTTP takes one request, unless there are enough.
 func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	r.serving.Add(1)
 	defer r.serving.Done()
+	select {
+	case r.turns <- struct{}{}:
+		defer func() { <-r.turns }()
+		r.carry(writer, request)
+	default:
+		r.notices.Warn("the guest has too many requests under way")
+		r.failed(writer, request, ErrBusy)
+	}
+}
+
+// carry decides about one request.
+func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	name := hostName(request.Host)
 	policy := r.flows.current()
 	change, ruled := policy.transformFor(name)
@@ -164,6 +194,7 @@ func rewrite(request *httputil.ProxyRequest) {
 			request.Out.Header[name] = values
 		}
 	}
+	h2c.Refuse(request.Out.Header)
 	route.transform.apply(request.Out.Header)
 }
 
@@ -172,6 +203,10 @@ func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err
 	r.log.Debug("carry the guest's request", "host", hostName(request.Host), "error", err)
 	if errors.Is(err, ErrDenied) {
 		http.Error(writer, "wrenn: "+ErrDenied.Error(), http.StatusForbidden)
+		return
+	}
+	if errors.Is(err, ErrBusy) {
+		http.Error(writer, "wrenn: "+ErrBusy.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	if errors.Is(err, ErrNoSecret) {

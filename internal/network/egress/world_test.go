@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -135,14 +136,21 @@ func (w *world) name(name string, addresses ...string) {
 func (w *world) http(address, name string, secure bool) {
 	w.t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		if request.URL.Path == "/socket" {
+		switch request.URL.Path {
+		case "/socket":
 			echoMessages(writer, request)
 			return
+		case "/wait":
+			<-request.Context().Done()
+			return
+		case "/head":
+			writer.Header().Set("X-Much", strings.Repeat("x", 2*maxHead))
 		}
 		writer.Header().Set("X-Server", name)
 		writer.Header().Set("X-Got-Host", request.Host)
 		writer.Header().Set("X-Got-Rule", strings.Join(request.Header.Values("X-Rule"), ","))
 		writer.Header().Set("X-Got-Path", request.RequestURI)
+		writer.Header().Set("X-Got-Offer", fmt.Sprint(append(request.Header["Upgrade"], request.Header["Http2-Settings"]...)))
 	}))
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	if secure {

@@ -1,0 +1,79 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dial connects from the slot's own address, under its firewall and limits. Only
+// to make the socket takes a thread inside the namespace: while nobody answers,
+// what waits is a socket. A process may have few threads, and ends for want of one.
+func (s *Slot) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	destination, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %q: %w", address, err)
+	}
+	kind := unix.SOCK_STREAM
+	if strings.HasPrefix(network, "udp") {
+		kind = unix.SOCK_DGRAM
+	}
+	var descriptor int
+	err = inNamespace(s.namespaceName(), func() (err error) {
+		descriptor, err = unix.Socket(unix.AF_INET, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make a socket for %s: %w", address, err)
+	}
+	socket, err := connect(ctx, descriptor, destination)
+	defer socket.Close() // what is returned has a copy
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	return net.FileConn(socket)
+}
+
+// connect takes over a socket and returns when it is connected or cannot be.
+func connect(ctx context.Context, descriptor int, destination netip.AddrPort) (*os.File, error) {
+	// The poller would take a socket that has not begun to connect for a broken one.
+	begun := unix.Connect(descriptor, &unix.SockaddrInet4{Port: int(destination.Port()), Addr: destination.Addr().As4()})
+	socket := os.NewFile(uintptr(descriptor), destination.String())
+	if begun != nil && !errors.Is(begun, unix.EINPROGRESS) {
+		return socket, begun
+	}
+	defer context.AfterFunc(ctx, func() { _ = socket.SetWriteDeadline(time.Now()) })()
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return socket, err
+	}
+	var failure error
+	err = raw.Write(func(uintptr) (ended bool) {
+		ended, failure = connected(descriptor)
+		return ended
+	})
+	if ctx.Err() != nil {
+		return socket, ctx.Err()
+	}
+	return socket, errors.Join(err, failure)
+}
+
+// connected tells whether an attempt to connect has ended, and how.
+func connected(descriptor int) (ended bool, err error) {
+	code, err := unix.GetsockoptInt(descriptor, unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		return true, err
+	case code != 0:
+		return true, unix.Errno(code)
+	}
+	_, err = unix.Getpeername(descriptor)
+	return !errors.Is(err, unix.ENOTCONN), nil
+}
