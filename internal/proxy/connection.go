@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -14,30 +15,69 @@ type connections struct {
 	open  map[string]map[*connection]struct{} // by sandbox ID
 }
 
-// connection is one connection to a sandbox, forgotten when it is closed.
+// connection is one connection to a sandbox, from when it is dialled until it is
+// closed.
 type connection struct {
-	net.Conn
+	net.Conn  // nil until it was dialled
 	sandboxID string
 	port      uint16
 	owner     *connections
+	cancel    context.CancelFunc // ends the dial
 }
 
 // dialContext is called by the transports. The target travels in the context,
 // because the transports know only a name for it.
 func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	target := targetOf(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn := &connection{sandboxID: target.SandboxID, port: target.Port, owner: c, cancel: cancel}
+	c.remember(conn)
 	raw, err := target.dial(ctx)
+	if !c.keep(conn, raw) {
+		if err == nil {
+			_ = raw.Close()
+		}
+		err = errStopped
+	}
 	if err != nil {
+		c.forget(conn)
 		return nil, &dialError{cause: err}
 	}
-	conn := &connection{Conn: raw, sandboxID: target.SandboxID, port: target.Port, owner: c}
+	return conn, nil
+}
+
+// errStopped ends a dial in the middle of which its sandbox stopped. Whoever has
+// the address by now may be another.
+var errStopped = errors.New("the sandbox has stopped")
+
+func (c *connections) remember(conn *connection) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if c.open[target.SandboxID] == nil {
-		c.open[target.SandboxID] = map[*connection]struct{}{}
+	if c.open[conn.sandboxID] == nil {
+		c.open[conn.sandboxID] = map[*connection]struct{}{}
 	}
-	c.open[target.SandboxID][conn] = struct{}{}
-	return conn, nil
+	c.open[conn.sandboxID][conn] = struct{}{}
+}
+
+// keep makes a connection of what was dialled, unless all were closed meanwhile.
+func (c *connections) keep(conn *connection, raw net.Conn) bool {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	_, remembered := c.open[conn.sandboxID][conn]
+	conn.Conn = raw
+	return remembered
+}
+
+func (c *connections) forget(conn *connection) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if conns := c.open[conn.sandboxID]; conns != nil {
+		delete(conns, conn)
+		if len(conns) == 0 {
+			delete(c.open, conn.sandboxID)
+		}
+	}
 }
 
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
@@ -51,9 +91,16 @@ func (c *connections) closeAll(sandboxID string) {
 	c.mutex.Lock()
 	conns := c.open[sandboxID]
 	delete(c.open, sandboxID)
-	c.mutex.Unlock()
+	var dialled []net.Conn
 	for conn := range conns {
-		_ = conn.Conn.Close()
+		conn.cancel()
+		if conn.Conn != nil {
+			dialled = append(dialled, conn.Conn)
+		}
+	}
+	c.mutex.Unlock()
+	for _, conn := range dialled {
+		_ = conn.Close()
 	}
 }
 
@@ -84,14 +131,7 @@ func (c *connections) isOpen(sandboxID string, port uint16) bool {
 
 // Close closes the connection and forgets it.
 func (c *connection) Close() error {
-	c.owner.mutex.Lock()
-	if conns := c.owner.open[c.sandboxID]; conns != nil {
-		delete(conns, c)
-		if len(conns) == 0 {
-			delete(c.owner.open, c.sandboxID)
-		}
-	}
-	c.owner.mutex.Unlock()
+	c.owner.forget(c)
 	return c.Conn.Close()
 }
 

@@ -9,6 +9,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -68,6 +69,11 @@ const (
 	idleTimeout = 4 * time.Second
 	// maxIdlePerTarget lets a browser's burst of requests reuse its connections.
 	maxIdlePerTarget = 32
+	// maxRequests is what one sandbox is asked at a time, streams and WebSockets
+	// among them: each costs the host memory as long as it lasts.
+	maxRequests = 1024
+	// maxAnswerHead is what is read of an answer before its body.
+	maxAnswerHead = 64 << 10
 	// dialTimeout bounds only the start of a connection, on this machine's networks.
 	dialTimeout = 5 * time.Second
 )
@@ -77,6 +83,7 @@ const (
 // target, but HTTP/2 where gRPC came in over HTTP/2.
 type Forwarder struct {
 	connections connections
+	turns       turns
 	proxy       *httputil.ReverseProxy
 	http1       *http.Transport
 	http2       *http.Transport
@@ -84,7 +91,10 @@ type Forwarder struct {
 
 // NewForwarder makes a Forwarder. Close ends its pooled connections.
 func NewForwarder(log *slog.Logger) *Forwarder {
-	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
+	f := &Forwarder{
+		connections: connections{open: map[string]map[*connection]struct{}{}},
+		turns:       turns{taken: map[string]int{}},
+	}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
 	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP2(true) })
 	f.proxy = &httputil.ReverseProxy{
@@ -101,6 +111,12 @@ func NewForwarder(log *slog.Logger) *Forwarder {
 // Forward sends the request to the target and the target's answer to the client.
 // Where the target cannot answer the client gets a JSON error instead.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
+	if !f.turns.take(target.SandboxID) {
+		WriteError(w, http.StatusServiceUnavailable, target.SandboxID, target.Port,
+			fmt.Sprintf("The sandbox is asked too much at once: %d requests are under way", maxRequests))
+		return
+	}
+	defer f.turns.giveBack(target.SandboxID)
 	if r.ProtoMajor == 1 {
 		// Without this the server swallows what is left of the request body when
 		// the answer begins, and a target that answers while it reads loses input.
@@ -139,12 +155,13 @@ func (f *Forwarder) transport(choose func(*http.Protocols)) *http.Transport {
 	protocols := new(http.Protocols)
 	choose(protocols)
 	return &http.Transport{
-		Protocols:           protocols,
-		DialContext:         f.connections.dialContext,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as Target.TLS says
-		DisableCompression:  true,
-		IdleConnTimeout:     idleTimeout,
-		MaxIdleConnsPerHost: maxIdlePerTarget,
+		Protocols:              protocols,
+		DialContext:            f.connections.dialContext,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as Target.TLS says
+		DisableCompression:     true,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConnsPerHost:    maxIdlePerTarget,
+		MaxResponseHeaderBytes: maxAnswerHead,
 	}
 }
 

@@ -359,3 +359,19 @@ func TestForward_NeverLetsAClientUpgradeToHTTP2(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `"" "" ""`, string(body))
 }
+
+func TestForward_PassesNoHeadWithoutEnd(t *testing.T) {
+	t.Parallel()
+	front, _ := forwardTo(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Much", strings.Repeat("x", 128<<10))
+	}))
+	for contentType, client := range map[string]*http.Client{"application/json": front.Client(), "application/grpc": h2cClient(t)} {
+		request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, front.URL, nil)
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", contentType)
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusBadGateway, response.StatusCode, contentType)
+	}
+}
