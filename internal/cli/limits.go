@@ -16,6 +16,10 @@ const (
 	defaultMemoryReserveMiB      = 512
 	defaultDiskReserveMiB        = 1024
 	defaultMemoryPressurePercent = 20
+	// defaultConnections is more than a browser or a build opens, and a fraction of
+	// what the host has for all: its kernel tracks some 260,000 connections and has
+	// 28,000 ports for each server that many sandboxes connect to.
+	defaultConnections = 4096
 )
 
 // addLimitFlags adds what sandboxes may take of a host. CPUs are not bounded
@@ -43,6 +47,7 @@ func addLimitFlags(flags *pflag.FlagSet, limits *hostagent.Limits) {
 	}{
 		{&limits.MemoryReserveMiB, "memory-reserve-mib", "WRENN_MEMORY_RESERVE_MIB", defaultMemoryReserveMiB, "memory that stays free, in MiB"},
 		{&limits.DiskReserveMiB, "disk-reserve-mib", "WRENN_DISK_RESERVE_MIB", defaultDiskReserveMiB, "disk space that stays free, in MiB; sandboxes that write stand still when half of it is taken"},
+		{&limits.Connections, "sandbox-connections", "WRENN_SANDBOX_CONNECTIONS", defaultConnections, "connections that each sandbox may have open at a time, 0 for no bound"},
 		{&limits.DiskWeight, "sandbox-disk-weight", "WRENN_SANDBOX_DISK_WEIGHT", 0, "each sandbox's share of a disk that all want, 1 to 10000, 0 for the kernel's default"},
 	} {
 		flags.IntVar(flag.value, flag.name, environmentNumber(flag.environment, flag.otherwise), flag.usage+" ("+flag.environment+")")
@@ -55,6 +60,8 @@ func addLimitFlags(flags *pflag.FlagSet, limits *hostagent.Limits) {
 		{&limits.WriteBytesPerSecond, "sandbox-write-bytes", "WRENN_SANDBOX_WRITE_BYTES", "what each sandbox may write to disk, in bytes a second"},
 		{&limits.ReadRequestsPerSecond, "sandbox-read-requests", "WRENN_SANDBOX_READ_REQUESTS", "how often each sandbox may read from disk, a second"},
 		{&limits.WriteRequestsPerSecond, "sandbox-write-requests", "WRENN_SANDBOX_WRITE_REQUESTS", "how often each sandbox may write to disk, a second"},
+		{&limits.UploadBytesPerSecond, "sandbox-upload-bytes", "WRENN_SANDBOX_UPLOAD_BYTES", "what each sandbox may send to the internet, in bytes a second"},
+		{&limits.DownloadBytesPerSecond, "sandbox-download-bytes", "WRENN_SANDBOX_DOWNLOAD_BYTES", "what each sandbox may get from the internet, in bytes a second"},
 	} {
 		flags.Int64Var(flag.value, flag.name, int64(environmentNumber(flag.environment, 0)), flag.usage+", 0 for no limit ("+flag.environment+")")
 	}

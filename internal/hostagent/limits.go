@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
 
@@ -41,6 +43,11 @@ type Limits struct {
 	WriteRequestsPerSecond int64
 	// DiskWeight, from 1 to 10000, is its share of a disk that all want.
 	DiskWeight int
+	// Of each sandbox, on the network, where its own policy is not tighter:
+	UploadBytesPerSecond   int64
+	DownloadBytesPerSecond int64
+	// Connections are those that a sandbox has open at a time.
+	Connections int
 }
 
 func (l Limits) validate() error {
@@ -60,6 +67,9 @@ func (l Limits) validate() error {
 		{"ReadRequestsPerSecond", float64(l.ReadRequestsPerSecond)},
 		{"WriteRequestsPerSecond", float64(l.WriteRequestsPerSecond)},
 		{"DiskWeight", float64(l.DiskWeight)},
+		{"UploadBytesPerSecond", float64(l.UploadBytesPerSecond)},
+		{"DownloadBytesPerSecond", float64(l.DownloadBytesPerSecond)},
+		{"Connections", float64(l.Connections)},
 	} {
 		if bound.value < 0 {
 			return fmt.Errorf("host agent configuration: %s is %g and cannot be negative", bound.name, bound.value)
@@ -68,7 +78,21 @@ func (l Limits) validate() error {
 	if l.DiskWeight > mostWeight {
 		return fmt.Errorf("host agent configuration: DiskWeight is %d and cannot be above %d", l.DiskWeight, mostWeight)
 	}
+	if l.Connections > math.MaxUint32 {
+		return fmt.Errorf("host agent configuration: Connections is %d and cannot be above %d", l.Connections, uint32(math.MaxUint32))
+	}
+	if err := l.network().Check(); err != nil {
+		return fmt.Errorf("host agent configuration: %w", err)
+	}
 	return nil
+}
+
+// network are the limits of each sandbox's slot.
+func (l Limits) network() egress.Limits {
+	return egress.Limits{
+		UploadBytesPerSecond: uint64(l.UploadBytesPerSecond), DownloadBytesPerSecond: uint64(l.DownloadBytesPerSecond),
+		Connections: uint32(l.Connections),
+	}
 }
 
 func (l Limits) admission(directories ...string) sandbox.Admission {

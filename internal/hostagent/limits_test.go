@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 // TestLimits follows one VM through the life of its control group and of what is
@@ -242,9 +243,12 @@ func TestConfig_RefusesLimitsThatMakeNoSense(t *testing.T) {
 		"MemoryReserveMiB": {MemoryReserveMiB: -1}, "DiskReserveMiB": {DiskReserveMiB: -1}, "DiskWeight": {DiskWeight: 10_001},
 		"ReadBytesPerSecond": {ReadBytesPerSecond: -1}, "WriteBytesPerSecond": {WriteBytesPerSecond: -1},
 		"ReadRequestsPerSecond": {ReadRequestsPerSecond: -1}, "WriteRequestsPerSecond": {WriteRequestsPerSecond: -1},
+		"UploadBytesPerSecond": {UploadBytesPerSecond: -1}, "DownloadBytesPerSecond": {DownloadBytesPerSecond: -1},
+		"Connections": {Connections: -1}, "cannot be above 4294967295": {Connections: 1 << 32},
 	} {
 		require.ErrorContains(t, limits.validate(), field)
 	}
+	require.ErrorIs(t, Limits{DownloadBytesPerSecond: 1000}.validate(), egress.ErrRateTooLow)
 }
 
 func TestInstallation_IsTheSameAtEveryStart(t *testing.T) {

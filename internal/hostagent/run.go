@@ -135,6 +135,7 @@ func (a *agent) chooseDriver(ctx context.Context) (err error) {
 func (a *agent) openNetwork(ctx context.Context) (err error) {
 	a.network, err = network.NewPool(ctx, network.Config{
 		StateDir: filepath.Join(a.config.DataDir, "network"),
+		Limits:   a.config.Limits.network(),
 		Log:      a.config.Log,
 	})
 	if err == nil {

@@ -63,15 +63,20 @@ func TestSlot_SpeaksNoIPv6(t *testing.T) {
 // newPlace is a pool in a world, and a guest in one of its slots.
 func newPlace(t *testing.T) (*world, *Pool, *guest) {
 	t.Helper()
-	requireRoot(t)
 	w := newWorld(t)
-	pool, err := NewPool(t.Context(), Config{
-		StateDir: t.TempDir(), Range: testRange, Log: slog.New(slog.DiscardHandler),
-		Resolver: netip.MustParseAddr(nameServer), Roots: w.roots,
-	})
-	require.NoError(t, err)
+	pool := newPoolIn(t, w, t.TempDir(), egress.Limits{})
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	return w, pool, newTenant(t, w, pool)
+}
+
+func newPoolIn(t *testing.T, w *world, stateDir string, limits egress.Limits) *Pool {
+	t.Helper()
+	pool, err := NewPool(t.Context(), Config{
+		StateDir: stateDir, Range: testRange, Log: slog.New(slog.DiscardHandler),
+		Resolver: netip.MustParseAddr(nameServer), Roots: w.roots, Limits: limits,
+	})
+	require.NoError(t, err)
+	return pool
 }
 
 func newTenant(t *testing.T, w *world, pool *Pool) *guest {

@@ -87,6 +87,51 @@ func TestApply_LimitsConnections(t *testing.T) {
 	require.Eventually(t, func() bool { return guest.echo(webServer, impatience) == nil }, patience, time.Millisecond)
 }
 
+// TestPool_LimitsEverySlot follows the host's limits through the life of a slot.
+func TestPool_LimitsEverySlot(t *testing.T) {
+	w, stateDir := newWorld(t), t.TempDir()
+	limits := egress.Limits{UploadBytesPerSecond: bytesPerSecond, DownloadBytesPerSecond: bytesPerSecond, Connections: 2}
+	pool := newPoolIn(t, w, stateDir, limits)
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+	guest := newGuest(t, acquire(t, pool), w.roots)
+	t.Cleanup(func() { pool.Release(guest.slot) })
+	// limited holds the guest to so many connections at a time and to the rate.
+	limited := func(when string, connections int) {
+		t.Helper()
+		var open []net.Conn
+		for range connections {
+			var conn net.Conn
+			require.Eventually(t, func() (opened bool) { // what was open before ends in a moment
+				var err error
+				conn, err = guest.dial(t.Context(), "tcp4", net.JoinHostPort(webServer, echoPort))
+				return err == nil
+			}, patience, time.Millisecond, when)
+			open = append(open, conn)
+		}
+		require.Error(t, guest.echo(webServer, impatience), when)
+		require.Greater(t, transfer(t, open[0]), limitedTime, when)
+		for _, conn := range open {
+			require.NoError(t, conn.Close())
+		}
+	}
+	limited("under the default policy", 2)
+	guest.apply(egress.Spec{DenyOut: []string{evilServer}})
+	limited("under a policy without limits", 2)
+	guest.apply(egress.Spec{Limits: egress.Limits{Connections: 100, UploadBytesPerSecond: 100 * bytesPerSecond}})
+	limited("under a looser policy", 2)
+	guest.apply(egress.Spec{Limits: egress.Limits{Connections: 1}})
+	limited("under a tighter policy", 1)
+
+	pool.Leave()
+	limits.Connections = 3
+	pool = newPoolIn(t, w, stateDir, limits)
+	var err error
+	guest.slot, err = pool.Adopt(guest.slot.Name())
+	require.NoError(t, err)
+	guest.apply(egress.Spec{})
+	limited("taken over by a host with other limits", 3)
+}
+
 func TestApply_BoundsTheWorkThatAGuestMakes(t *testing.T) {
 	_, _, guest := newPlace(t)
 	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}})

@@ -48,6 +48,7 @@ func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 // after the gateway that it sends connections to; until then some of what may be
 // reached is still the old policy's, and never more than the two together allow.
 func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
+	policy = policy.Within(s.limits)
 	if err := s.prepareGateway(policy); err != nil {
 		return err
 	}

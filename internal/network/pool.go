@@ -42,6 +42,8 @@ type Config struct {
 	Range netip.Prefix
 	// Resolver answers guests' questions; the zero value means the host's own.
 	Resolver netip.Addr
+	// Limits are those of each slot, whatever its policy says; its own may be tighter.
+	Limits egress.Limits
 	// Roots are whom requests that a rule changes believe; nil means the system's.
 	Roots *x509.CertPool
 	Log   *slog.Logger
@@ -206,7 +208,7 @@ func (p *Pool) slot(index int) *Slot {
 	}
 	return &Slot{
 		index: index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1),
-		resolver: p.config.Resolver, roots: p.config.Roots, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
+		resolver: p.config.Resolver, roots: p.config.Roots, limits: p.config.Limits, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
 	}
 }
 

@@ -25,6 +25,7 @@ type Slot struct {
 	address  netip.Addr
 	resolver netip.Addr
 	roots    *x509.CertPool // whom the gateway believes; nil for the system's
+	limits   egress.Limits  // of whatever policy
 	log      *slog.Logger
 
 	turn    chan struct{}   // held by who reads or writes what follows

@@ -60,6 +60,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	requireRoot(t)
 	w := &world{roots: x509.NewCertPool(), names: map[string][]string{}}
 	addresses := append([]string{webServer, otherServer, evilServer}, insideServers...)
 	require.NoError(t, inNewNamespace(worldNamespace, func() error { return nil }))

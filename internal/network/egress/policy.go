@@ -12,9 +12,6 @@ import (
 // maxDestinations bounds AllowOut and DenyOut, each.
 const maxDestinations = 1000
 
-// lowestRate is a packet of full size ten times a second.
-const lowestRate = 15_000
-
 // Policy is a Spec that was found sound. It never changes; a nil Policy denies
 // everything.
 type Policy struct {
@@ -74,10 +71,8 @@ func Parse(spec Spec) (*Policy, error) {
 	if !validMask(spec.MaskRequestHost) {
 		return nil, &SpecError{Field: "maskRequestHost", Value: spec.MaskRequestHost, Err: ErrMalformedHost}
 	}
-	for _, rate := range []uint64{spec.Limits.UploadBytesPerSecond, spec.Limits.DownloadBytesPerSecond} {
-		if rate > 0 && rate < lowestRate {
-			return nil, &SpecError{Field: "limits", Value: fmt.Sprint(rate), Err: ErrRateTooLow}
-		}
+	if err := spec.Limits.Check(); err != nil {
+		return nil, err
 	}
 	var reachable netipx.IPSetBuilder
 	reachable.AddPrefix(everything)

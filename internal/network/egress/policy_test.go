@@ -145,6 +145,20 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestWithin_TakesTheTighterLimit(t *testing.T) {
+	host := Limits{UploadBytesPerSecond: 1_000_000, Connections: 100}
+	for _, test := range []struct{ own, want Limits }{
+		{Limits{}, host},
+		{Limits{UploadBytesPerSecond: 20_000, DownloadBytesPerSecond: 30_000, Connections: 200}, Limits{20_000, 30_000, 100}},
+		{Limits{UploadBytesPerSecond: 2_000_000, Connections: 1}, Limits{1_000_000, 0, 1}},
+	} {
+		policy := parse(t, Spec{Limits: test.own, DenyOut: []string{"203.0.113.0/24"}}).Within(host)
+		require.Equal(t, test.want, policy.Limits())
+		require.Equal(t, test.want, policy.Within(host).Limits())
+		require.False(t, policy.AllowsAddress(netip.MustParseAddr("203.0.113.9")), "what it decides is the same")
+	}
+}
+
 func TestParse_CarriesTheMask(t *testing.T) {
 	require.Equal(t, "localhost:${PORT}", parse(t, Spec{MaskRequestHost: "localhost:${PORT}"}).MaskRequestHost())
 }

@@ -31,12 +31,3 @@ type Rule struct {
 	SetHeaders    map[string]string `json:"setHeaders,omitempty"`
 	RemoveHeaders []string          `json:"removeHeaders,omitempty"`
 }
-
-// Limits bound what a sandbox may use of the network. Zero means no limit.
-// What the host itself sends to the guest agent and hears from it is not counted.
-type Limits struct {
-	UploadBytesPerSecond   uint64 `json:"uploadBytesPerSecond,omitempty"`
-	DownloadBytesPerSecond uint64 `json:"downloadBytesPerSecond,omitempty"`
-	// Connections bounds the flows that the guest has open at a time.
-	Connections uint32 `json:"connections,omitempty"`
-}
