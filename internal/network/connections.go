@@ -26,6 +26,26 @@ func forgetDenied(namespace netns.NsHandle, policy *egress.Policy) error {
 	return nil
 }
 
+// forgetAll deletes what the host's kernel remembers of connections from and to a
+// slot's address: the next that has it shall find none, and the ports that the
+// host lent them are free at once.
+func forgetAll(address netip.Addr) error {
+	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, ofAddress(address)); err != nil {
+		return fmt.Errorf("forget the connections of %s: %w", address, err)
+	}
+	return nil
+}
+
+// ofAddress matches connections that an address takes part in.
+type ofAddress netip.Addr
+
+// MatchConntrackFlow tells whether a connection is to be forgotten.
+func (a ofAddress) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
+	source, _ := netip.AddrFromSlice(flow.Forward.SrcIP)
+	destination, _ := netip.AddrFromSlice(flow.Forward.DstIP)
+	return source.Unmap() == netip.Addr(a) || destination.Unmap() == netip.Addr(a)
+}
+
 // denied matches connections that the guest opened and may not have.
 type denied struct{ policy *egress.Policy }
 

@@ -21,8 +21,8 @@ const (
 	domainPort   = 53
 	// proxyPort is where connections are redirected to that have to be looked into.
 	proxyPort = 10080
-	// maxAsks is how many names, and how many connections, a guest may ask its
-	// gateway for in a second.
+	// maxAsks is how many names a guest may ask for in a second, and how many
+	// connections of its gateway.
 	maxAsks = 200
 	// maxElements keeps a message to the kernel under its 64 KiB.
 	maxElements = 1000
@@ -119,11 +119,14 @@ func (f *guestFirewall) guard() {
 	add(f.conn, guard, rule(drop(), from(TapDevice), stateIs(expr.CtStateBitINVALID)))
 }
 
+// limitConnections counts what the guest opens, questions for names too: the host
+// tracks each. Those to its volumes have a bound of their own.
 func (f *guestFirewall) limitConnections() {
 	limit := f.early("limit", nftables.ChainHookPrerouting)
+	add(f.conn, limit, rule(accept(),
+		from(TapDevice), destinationIs(gatewayAddress), protocolIs(unix.IPPROTO_TCP), destinationPort(nfs.Port)))
 	if count := f.policy.Limits().Connections; count > 0 {
-		add(f.conn, limit, rule(jumpTo(refusedChain),
-			from(TapDevice), destinationIsNot(gatewayAddress), stateIs(expr.CtStateBitNEW), moreThan(count)))
+		add(f.conn, limit, rule(jumpTo(refusedChain), from(TapDevice), stateIs(expr.CtStateBitNEW), moreThan(count)))
 	}
 }
 
@@ -181,6 +184,7 @@ func (f *guestFirewall) keepToPolicy() {
 
 	add(f.conn, outgoing, rule(accept(), destinationIs(f.hostSide), replying(), answering()))
 	if f.resolvesInKernel() {
+		f.slowDown(outgoing, slices.Concat(destinationIs(f.resolver), destinationPort(domainPort)))
 		for _, protocol := range datagramsAndStreams {
 			add(f.conn, forward, rule(accept(), from(uplinkDevice), to(TapDevice),
 				replying(), sourceIs(f.resolver), protocolIs(protocol), sourcePort(domainPort)))
@@ -223,18 +227,22 @@ func (f *guestFirewall) keepNamespaceClosed() {
 	add(f.conn, output, rule(drop(), to(uplinkDevice), stateIs(expr.CtStateBitNEW), destinationInSet(f.forbidden)))
 }
 
-// openGateway lets the guest ask the gateway, no faster than is any use: the work
-// it makes is the host's.
+// openGateway lets the guest ask the gateway, but not fast: the work it makes is the
+// host's.
 func (f *guestFirewall) openGateway(input *nftables.Chain) {
-	add(f.conn, input, rule(drop(), from(TapDevice), protocolIs(unix.IPPROTO_UDP), faster(maxAsks)))
-	add(f.conn, input, rule(drop(),
-		from(TapDevice), protocolIs(unix.IPPROTO_TCP), stateIs(expr.CtStateBitNEW), faster(maxAsks)))
+	f.slowDown(input, from(TapDevice))
 	for _, protocol := range datagramsAndStreams {
 		add(f.conn, input, rule(accept(),
 			from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
 	}
 	add(f.conn, input, rule(accept(),
 		from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
+}
+
+// slowDown drops datagrams, and new connections, that come faster than is any use.
+func (f *guestFirewall) slowDown(chain *nftables.Chain, which match) {
+	add(f.conn, chain, rule(drop(), which, protocolIs(unix.IPPROTO_UDP), faster(maxAsks)))
+	add(f.conn, chain, rule(drop(), which, protocolIs(unix.IPPROTO_TCP), stateIs(expr.CtStateBitNEW), faster(maxAsks)))
 }
 
 // shape puts what is not between host and guest into the class that is limited.

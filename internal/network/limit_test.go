@@ -4,11 +4,13 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
@@ -77,7 +79,7 @@ func TestApply_LimitsConnections(t *testing.T) {
 	open := []net.Conn{guest.open(webServer), guest.open(otherServer), guest.open(evilServer)}
 	guest.cannotReach(webServer)
 	_, err := guest.resolve("good.example")
-	require.NoError(t, err, "names are not counted")
+	require.Error(t, err, "a question is counted too")
 	limited.DenyOut = []string{"192.0.2.128/25"}
 	guest.apply(limited)
 	guest.cannotReach(otherServer) // the count has outlived the change
@@ -132,30 +134,41 @@ func TestPool_LimitsEverySlot(t *testing.T) {
 	limited("taken over by a host with other limits", 3)
 }
 
-func TestApply_BoundsTheWorkThatAGuestMakes(t *testing.T) {
+func TestApply_BoundsTheQuestionsThatAGuestAsks(t *testing.T) {
 	_, _, guest := newPlace(t)
-	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}})
-	question, err := new(dns.Msg).SetQuestion("evil.example.", dns.TypeA).Pack() // answered without asking anybody
-	require.NoError(t, err)
-	conn, err := guest.dial(t.Context(), "udp4", net.JoinHostPort(GatewayIP, "53"))
-	require.NoError(t, err)
+	for name, spec := range map[string]egress.Spec{
+		"its gateway":            {DenyInternet: true, AllowOut: []string{"good.example"}},
+		"the host's name server": {},
+	} {
+		guest.apply(spec)
+		answers, asked := guest.flood("evil.example.")
+		require.Greater(t, answers, 2*maxAsks-1, name)
+		require.Less(t, answers, asked/3, name)
+	}
+}
+
+// flood asks for a name as fast as it goes, and counts the answers.
+func (g *guest) flood(name string) (answers, asked int) {
+	g.t.Helper()
+	question, err := new(dns.Msg).SetQuestion(name, dns.TypeA).Pack()
+	require.NoError(g.t, err)
+	conn, err := g.dial(g.t.Context(), "udp4", net.JoinHostPort(GatewayIP, "53"))
+	require.NoError(g.t, err)
 	defer conn.Close()
 	const rounds, burst = 500, 10
-	answers := 0
 	answer := make([]byte, 512)
 	for range rounds {
 		for range burst {
 			_, err := conn.Write(question)
-			require.NoError(t, err)
+			require.NoError(g.t, err)
 		}
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		require.NoError(g.t, conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		for err = nil; err == nil; answers++ {
 			_, err = conn.Read(answer)
 		}
 		answers--
 	}
-	require.Greater(t, answers, 2*maxAsks-1)
-	require.Less(t, answers, rounds*burst/3)
+	return answers, rounds * burst
 }
 
 func TestApply_LimitsConnectionsThroughTheGateway(t *testing.T) {
@@ -171,4 +184,29 @@ func TestApply_LimitsConnectionsThroughTheGateway(t *testing.T) {
 	defer cancel()
 	_, err := guest.dial(ctx, "tcp4", net.JoinHostPort(webServer, "80"))
 	require.Error(t, err)
+}
+
+func TestRelease_ForgetsTheConnectionsOfTheSlot(t *testing.T) {
+	_, pool, guest := newPlace(t)
+	slot := acquire(t, pool)
+	tenant := newGuest(t, slot, guest.roots)
+	serveEcho(t, tenant.namespace)
+	requireHostReaches(t, slot.Address().String())
+	tenant.open(webServer)
+	_, _ = tenant.resolve("good.example")
+	guest.open(webServer)
+	known := func(address netip.Addr) int {
+		return flows(t, "", func(flow *netlink.ConntrackFlow) bool {
+			return flow.Forward.SrcIP.String() == address.String() || flow.Forward.DstIP.String() == address.String()
+		})
+	}
+	require.Equal(t, 3, known(slot.Address()))
+	others := known(guest.slot.Address())
+	device := device(t, slot)
+	pool.Release(slot)
+	require.Eventually(t, func() bool {
+		_, err := netlink.LinkByIndex(device)
+		return err != nil && known(slot.Address()) == 0
+	}, patience, time.Millisecond)
+	require.Equal(t, others, known(guest.slot.Address()))
 }
