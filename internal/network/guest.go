@@ -2,6 +2,8 @@
 // host by a veth pair and to its VM by a TAP device.
 package network
 
+import "net"
+
 // Inside its own namespace every guest has the same addresses, so that a
 // snapshot restores into any slot of any host without telling the guest.
 const (
@@ -16,3 +18,18 @@ const (
 	GuestMAC   = "02:57:52:00:00:02"
 	GatewayMAC = "02:57:52:00:00:01"
 )
+
+// Those of the veth pair are the same in every slot, as two are never on one
+// cable. Udev leaves alone what somebody has chosen.
+var (
+	hostSideMAC = mustParseMAC("02:57:52:00:01:01")
+	uplinkMAC   = mustParseMAC("02:57:52:00:01:02")
+)
+
+func mustParseMAC(address string) net.HardwareAddr {
+	parsed, err := net.ParseMAC(address)
+	if err != nil {
+		panic(err)
+	}
+	return parsed
+}

@@ -31,6 +31,7 @@ const (
 var (
 	guestAddress   = netip.MustParseAddr(GuestIP)
 	gatewayAddress = netip.MustParseAddr(GatewayIP)
+	guestMAC       = mustParseMAC(GuestMAC)
 	// datagramsAndStreams are the transports of DNS.
 	datagramsAndStreams = []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP}
 )
@@ -62,6 +63,7 @@ func (f *guestFirewall) apply(namespace netns.NsHandle, recount bool) (err error
 	if err := f.fillSets(); err != nil {
 		return err
 	}
+	f.keepToOwnFrames()
 	f.refusal()
 	f.guard()
 	if recount {

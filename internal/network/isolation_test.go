@@ -53,11 +53,12 @@ func TestSlot_TellsTheGuestWhatRoutersSay(t *testing.T) {
 
 func TestSlot_SpeaksNoIPv6(t *testing.T) {
 	_, _, guest := newPlace(t)
-	require.NoError(t, inNamespace(guest.slot.namespaceName(), func() error {
-		addresses, err := netlink.AddrList(nil, netlink.FAMILY_V6)
-		require.Empty(t, addresses)
+	var addresses []netlink.Addr
+	require.NoError(t, inNamespace(guest.slot.namespaceName(), func() (err error) {
+		addresses, err = netlink.AddrList(nil, netlink.FAMILY_V6)
 		return err
 	}))
+	require.Empty(t, addresses)
 }
 
 // newPlace is a pool in a world, and a guest in one of its slots.

@@ -97,10 +97,7 @@ func configureGuestSide() error {
 			return err
 		}
 	}
-	mac, err := net.ParseMAC(GatewayMAC)
-	if err != nil {
-		return err
-	}
+	mac := mustParseMAC(GatewayMAC)
 	tap := &netlink.Tuntap{
 		LinkAttrs: netlink.LinkAttrs{Name: TapDevice, HardwareAddr: mac},
 		Mode:      netlink.TUNTAP_MODE_TAP,
@@ -115,23 +112,24 @@ func configureGuestSide() error {
 	if err := bringUp(TapDevice, netip.MustParseAddr(GatewayIP), GuestPrefixLength); err != nil {
 		return err
 	}
-	return addGuestNeighbour(tap)
+	return addNeighbour(TapDevice, guestAddress, guestMAC)
 }
 
-// addGuestNeighbour spares the first packet to a restored guest an ARP request.
-func addGuestNeighbour(tap netlink.Link) error {
-	mac, err := net.ParseMAC(GuestMAC)
+// addNeighbour spares the first packet to a neighbour an ARP request, and its entry
+// the bound that all neighbours of a host and its namespaces share.
+func addNeighbour(device string, address netip.Addr, mac net.HardwareAddr) error {
+	link, err := netlink.LinkByName(device)
 	if err != nil {
-		return err
+		return fmt.Errorf("find %s: %w", device, err)
 	}
 	err = netlink.NeighSet(&netlink.Neigh{
-		LinkIndex:    tap.Attrs().Index,
+		LinkIndex:    link.Attrs().Index,
 		State:        netlink.NUD_PERMANENT,
-		IP:           net.ParseIP(GuestIP),
+		IP:           address.AsSlice(),
 		HardwareAddr: mac,
 	})
 	if err != nil {
-		return fmt.Errorf("name the guest's hardware address: %w", err)
+		return fmt.Errorf("name the hardware address of %s: %w", address, err)
 	}
 	return nil
 }
@@ -139,9 +137,10 @@ func addGuestNeighbour(tap netlink.Link) error {
 // createPair makes the veth pair with one end in the namespace.
 func (s *Slot) createPair(namespace netns.NsHandle) error {
 	pair := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: s.hostDevice()},
-		PeerName:      uplinkDevice,
-		PeerNamespace: netlink.NsFd(int(namespace)),
+		LinkAttrs:        netlink.LinkAttrs{Name: s.hostDevice(), HardwareAddr: hostSideMAC},
+		PeerName:         uplinkDevice,
+		PeerHardwareAddr: uplinkMAC,
+		PeerNamespace:    netlink.NsFd(int(namespace)),
 	}
 	if err := netlink.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make veth pair %s: %w", s.hostDevice(), err)
@@ -149,12 +148,18 @@ func (s *Slot) createPair(namespace netns.NsHandle) error {
 	if err := writeSysctl("net/ipv6/conf/"+s.hostDevice()+"/disable_ipv6", "1"); err != nil {
 		return err
 	}
-	return bringUp(s.hostDevice(), s.hostSide, pairPrefixLength)
+	if err := bringUp(s.hostDevice(), s.hostSide, pairPrefixLength); err != nil {
+		return err
+	}
+	return addNeighbour(s.hostDevice(), s.address, uplinkMAC)
 }
 
 // configureUplink runs inside the namespace: the veth end and the way out.
 func (s *Slot) configureUplink() error {
 	if err := bringUp(uplinkDevice, s.address, pairPrefixLength); err != nil {
+		return err
+	}
+	if err := addNeighbour(uplinkDevice, s.hostSide, hostSideMAC); err != nil {
 		return err
 	}
 	if err := netlink.RouteAdd(&netlink.Route{Gw: s.hostSide.AsSlice()}); err != nil {
