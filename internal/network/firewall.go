@@ -6,37 +6,74 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// installHostFirewall sets the host's own rules for all slots: no guest opens a
-// connection to the host or to another guest, and what leaves the host leaves
-// under the host's address.
-func installHostFirewall(name string, slots netip.Prefix) error {
-	conn, err := nftables.New()
-	if err != nil {
+// hostFirewall writes the host's own rules for all slots: no guest opens a
+// connection to the host, to what the host publishes for others, or to another
+// guest, and what leaves the host leaves under the host's address. It stands behind
+// each slot's own firewall, for addresses that only the host knows to be its own.
+type hostFirewall struct {
+	conn     *nftables.Conn
+	table    *nftables.Table
+	slots    netip.Prefix
+	resolver netip.Addr
+
+	forbidden *nftables.Set
+}
+
+func (f *hostFirewall) install(name string) (err error) {
+	if f.conn, err = nftables.New(); err != nil {
 		return fmt.Errorf("open nftables: %w", err)
 	}
 	family := nftables.TableFamilyIPv4
-	conn.AddTable(&nftables.Table{Name: name, Family: family}) // so that deleting cannot fail
-	conn.DelTable(&nftables.Table{Name: name, Family: family})
-	table := conn.AddTable(&nftables.Table{Name: name, Family: family})
-
-	input := conn.AddChain(filterChain(table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
-	add(conn, input, rule(accept(), fromAny(hostDevicePrefix), answering()))
-	add(conn, input, rule(drop(), fromAny(hostDevicePrefix)))
-	forward := conn.AddChain(filterChain(table, "forward", nftables.ChainHookForward, nftables.ChainPolicyAccept))
-	add(conn, forward, rule(drop(), fromAny(hostDevicePrefix), toAny(hostDevicePrefix)))
-	add(conn, forward, rule(accept(), toAny(hostDevicePrefix), answering()))
-	add(conn, forward, rule(drop(), toAny(hostDevicePrefix)))
-	postrouting := conn.AddChain(&nftables.Chain{
-		Name: "postrouting", Table: table, Type: nftables.ChainTypeNAT,
+	f.conn.AddTable(&nftables.Table{Name: name, Family: family}) // so that deleting cannot fail
+	f.conn.DelTable(&nftables.Table{Name: name, Family: family})
+	f.table = f.conn.AddTable(&nftables.Table{Name: name, Family: family})
+	f.forbidden = &nftables.Set{ID: 1, Table: f.table, Name: "forbidden", KeyType: nftables.TypeIPAddr, Interval: true}
+	if err := f.conn.AddSet(f.forbidden, intervals(egress.Forbidden.Ranges())); err != nil {
+		return fmt.Errorf("make set %s: %w", f.forbidden.Name, err)
+	}
+	f.keepHostClosed()
+	f.forward()
+	postrouting := f.conn.AddChain(&nftables.Chain{
+		Name: "postrouting", Table: f.table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	add(conn, postrouting, rule(masquerade(), sourceIn(slots), toNone(hostDevicePrefix)))
-	if err := conn.Flush(); err != nil {
+	add(f.conn, postrouting, rule(masquerade(), sourceIn(f.slots), toNone(hostDevicePrefix)))
+	if err := f.conn.Flush(); err != nil {
 		return fmt.Errorf("install the host's firewall: %w", err)
 	}
 	return nil
+}
+
+// keepHostClosed drops what is meant for the host before others' rules can make
+// something else of it: a published port of a container, for one, is the host's
+// address until it is rewritten.
+func (f *hostFirewall) keepHostClosed() {
+	early := filterChain(f.table, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPolicyAccept)
+	early.Priority = nftables.ChainPriorityMangle // before destinations are rewritten
+	f.conn.AddChain(early)
+	add(f.conn, early, rule(accept(), fromAny(hostDevicePrefix), answering()))
+	add(f.conn, early, rule(drop(), fromAny(hostDevicePrefix), destinationIsLocal()))
+	input := f.conn.AddChain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
+	add(f.conn, input, rule(accept(), fromAny(hostDevicePrefix), answering()))
+	add(f.conn, input, rule(drop(), fromAny(hostDevicePrefix)))
+}
+
+// forward keeps guests apart, and to the internet also where a rule of somebody
+// else's sends them elsewhere.
+func (f *hostFirewall) forward() {
+	forward := f.conn.AddChain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyAccept))
+	add(f.conn, forward, rule(drop(), fromAny(hostDevicePrefix), toAny(hostDevicePrefix)))
+	for _, protocol := range datagramsAndStreams {
+		add(f.conn, forward, rule(accept(),
+			fromAny(hostDevicePrefix), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
+	}
+	add(f.conn, forward, rule(drop(), fromAny(hostDevicePrefix), destinationInSet(f.forbidden)))
+	add(f.conn, forward, rule(accept(), toAny(hostDevicePrefix), answering()))
+	add(f.conn, forward, rule(drop(), toAny(hostDevicePrefix)))
 }
 
 func removeHostFirewall(name string) error {

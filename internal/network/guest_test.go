@@ -118,6 +118,13 @@ func pump(from io.Reader, to io.Writer) {
 	}
 }
 
+func timeout(t *testing.T, after time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), after)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func openNamespace(t *testing.T, name string) netns.NsHandle {
 	t.Helper()
 	namespace, err := netns.GetFromName(name)

@@ -91,7 +91,8 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 		return nil, err
 	}
 	p.restore = restore
-	if err := installHostFirewall(p.table, config.Range); err != nil {
+	firewall := hostFirewall{slots: config.Range, resolver: config.Resolver}
+	if err := firewall.install(p.table); err != nil {
 		return nil, errors.Join(err, restore())
 	}
 	refill, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -166,6 +166,14 @@ func addressIs(offset uint32, op expr.CmpOp, address netip.Addr) match {
 	}
 }
 
+// destinationIsLocal matches packets to whatever address the host has.
+func destinationIsLocal() match {
+	return match{
+		&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+	}
+}
+
 func sourceInSet(set *nftables.Set) match { return addressInSet(sourceOffset, set, false) }
 
 func destinationInSet(set *nftables.Set) match { return addressInSet(destinationOffset, set, false) }
