@@ -15,7 +15,8 @@ var ErrReleased = errors.New("network slot was released")
 
 // Apply puts a policy in force, on a running guest too: the kernel changes from
 // the old one to the new one between two packets, and what the new one denies
-// ends. On error the old policy is still in force. Calls are made one at a time.
+// ends. On error the old policy is in force, and where it was an earlier process's,
+// what the kernel holds of it. Calls are made one at a time.
 func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	if err := policy.Complete(); err != nil {
 		return err
@@ -36,12 +37,22 @@ func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	defer namespace.Close()
 	previous := s.policy
 	if err := s.enforce(namespace, policy); err != nil {
-		if previous != nil {
-			err = errors.Join(err, s.enforce(namespace, previous))
-		}
-		return err
+		return errors.Join(err, s.revert(namespace, previous))
 	}
-	return forgetDenied(namespace, policy)
+	// The firewall stops what is denied whether it is forgotten or not.
+	if err := forgetDenied(namespace, policy); err != nil {
+		s.log.Error("a network policy is in force, but the kernel remembers connections that it denies", "error", err)
+	}
+	return nil
+}
+
+// revert brings back the policy that was in force before one that could not be.
+func (s *Slot) revert(namespace netns.NsHandle, previous *egress.Policy) error {
+	if previous == nil { // no gateway of this process's was part of it
+		s.closeGateway()
+		return nil
+	}
+	return s.enforce(namespace, previous)
 }
 
 // enforce brings gateway, queues and firewall under a policy. The firewall comes

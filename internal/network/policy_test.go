@@ -210,6 +210,45 @@ func TestAdopt_LeavesTheGuestToItsPolicy(t *testing.T) {
 	require.NoError(t, say(kept, patience))
 }
 
+// TestApply_LeavesTheOldPolicyWhereTheNewOneFails has a queue in the way of a limit,
+// in a slot of this process's and in one that was taken over.
+func TestApply_LeavesTheOldPolicyWhereTheNewOneFails(t *testing.T) {
+	w, pool, guest := newPlace(t)
+	w.name("good.example", webServer)
+	guest.apply(egress.Spec{DenyOut: []string{otherServer}})
+	policy, err := egress.Parse(egress.Spec{
+		DenyInternet: true, AllowOut: []string{"good.example"}, Limits: egress.Limits{UploadBytesPerSecond: bytesPerSecond},
+	})
+	require.NoError(t, err)
+	inTheWay := &netlink.GenericQdisc{QdiscType: "pfifo"}
+	onUplink := func(do func(netlink.Qdisc) error) {
+		require.NoError(t, inNamespace(guest.slot.namespaceName(), func() error {
+			link, err := netlink.LinkByName(uplinkDevice)
+			if err != nil {
+				return err
+			}
+			inTheWay.QdiscAttrs = netlink.QdiscAttrs{
+				LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT,
+			}
+			return do(inTheWay)
+		}))
+	}
+	onUplink(netlink.QdiscAdd)
+	for _, when := range []string{"of this process", "taken over"} {
+		require.Error(t, guest.slot.Apply(t.Context(), policy), when)
+		require.Nil(t, guest.slot.gateway, when)
+		guest.reaches(webServer)
+		guest.cannotReach(otherServer)
+		pool.Leave()
+		guest.slot, err = pool.Adopt(guest.slot.Name())
+		require.NoError(t, err)
+	}
+	onUplink(netlink.QdiscDel)
+	require.NoError(t, guest.slot.Apply(t.Context(), policy))
+	_, err = guest.get("http://good.example/", "")
+	require.NoError(t, err)
+}
+
 // TestApply_NeverOpensInBetween changes between policies that all deny the same
 // server, while the guest tries without end to reach it.
 func TestApply_NeverOpensInBetween(t *testing.T) {
