@@ -24,6 +24,8 @@ const (
 	// maxAsks is how many names a guest may ask for in a second, and how many
 	// connections of its gateway.
 	maxAsks = 200
+	// maxMounts is how many connections to its volumes a guest may open in a second.
+	maxMounts = 10
 	// maxElements keeps a message to the kernel under its 64 KiB.
 	maxElements = 1000
 )
@@ -212,6 +214,8 @@ func (f *guestFirewall) keepNamespaceClosed() {
 	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
 	add(f.conn, input, rule(accept(), from(TapDevice), protocolIs(unix.IPPROTO_ICMP)))
 	if f.files {
+		add(f.conn, input, rule(drop(),
+			from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(nfs.Port), stateIs(expr.CtStateBitNEW), faster(maxMounts)))
 		add(f.conn, input, rule(accept(),
 			from(TapDevice), destinationIs(gatewayAddress), protocolIs(unix.IPPROTO_TCP), destinationPort(nfs.Port)))
 	}

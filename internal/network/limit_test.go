@@ -210,3 +210,33 @@ func TestRelease_ForgetsTheConnectionsOfTheSlot(t *testing.T) {
 	}, patience, time.Millisecond)
 	require.Equal(t, others, known(guest.slot.Address()))
 }
+
+func TestListenForFiles_TakesFewNewConnections(t *testing.T) {
+	_, _, guest := newPlace(t)
+	listener, err := guest.slot.ListenForFiles(t.Context())
+	require.NoError(t, err)
+	accepted := make(chan int)
+	go func() {
+		count := 0
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				accepted <- count
+				return
+			}
+			conn.Close()
+			count++
+		}
+	}()
+	const tries = 100
+	for range tries {
+		conn, err := guest.dial(timeout(t, 20*time.Millisecond), "tcp4", net.JoinHostPort(GatewayIP, "2049"))
+		if err == nil {
+			conn.Close()
+		}
+	}
+	require.NoError(t, listener.Close())
+	count := <-accepted
+	require.GreaterOrEqual(t, count, 2*maxMounts)
+	require.Less(t, count, tries/2)
+}

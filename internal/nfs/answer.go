@@ -99,11 +99,12 @@ func (s *Server) answerFile(c *call) *writer {
 	w.uint32(uint32(errNone))
 	err := procedure.run(s, c, w)
 	if c.arguments.bad {
+		s.notices.Warn("the guest sends to its volumes calls that make no sense", "procedure", c.procedure)
 		return answerTo(c.id, garbageArguments)
 	}
 	if err != nil {
 		if statusOf(err) == errIO {
-			s.log.Warn("a call of a volume's client failed", "procedure", c.procedure, "error", err)
+			s.notices.Warn("a call of a volume's client failed", "procedure", c.procedure, "error", err)
 		}
 		w.buffer = w.buffer[:begin]
 		w.uint32(uint32(statusOf(err)))

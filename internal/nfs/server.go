@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 // Port is where NFS is served.
@@ -29,7 +31,8 @@ const (
 	maxMessage = maxTransfer + 4<<10
 	// maxConnections is how many connections a client has at most.
 	maxConnections = 4
-	// parallelism is how many calls of a connection are worked on at once.
+	// parallelism is how many calls of a connection are taken at once, and how many
+	// of all a client's connections are worked on.
 	parallelism = 8
 )
 
@@ -41,7 +44,9 @@ type Server struct {
 	// yet on disk may be lost.
 	verifier [8]byte
 	log      *slog.Logger
+	notices  *notice.Notices
 	listener net.Listener
+	work     chan struct{} // held while a call is worked on, not while it is answered
 
 	mutex       sync.Mutex
 	closed      bool
@@ -54,7 +59,7 @@ type Server struct {
 func Serve(listener net.Listener, exports []Export, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		byName: map[string]*Export{}, byNumber: map[[exportSize]byte]*Export{},
-		log: log, listener: listener, connections: map[net.Conn]struct{}{},
+		log: log, notices: notice.New(log), listener: listener, work: make(chan struct{}, parallelism), connections: map[net.Conn]struct{}{},
 	}
 	_, _ = rand.Read(s.verifier[:]) // never fails
 	for _, export := range exports {
@@ -101,6 +106,7 @@ func (s *Server) accept() {
 			return
 		}
 		if !s.keep(conn) {
+			s.notices.Warn("the guest has too many connections to its volumes")
 			_ = conn.Close()
 			continue
 		}
@@ -138,14 +144,20 @@ func (s *Server) serve(conn net.Conn) {
 	defer working.Wait()
 	for {
 		message, err := readRecord(incoming)
+		if errors.Is(err, errTooLong) {
+			s.notices.Warn("the guest sends to its volumes what is too long for a call")
+		}
 		if err != nil {
 			return
 		}
 		turns <- struct{}{}
 		working.Go(func() {
 			defer func() { <-turns }()
+			s.work <- struct{}{}
 			answer := s.answer(message)
+			<-s.work
 			if answer == nil {
+				s.notices.Warn("the guest sends to its volumes what is no call")
 				_ = conn.Close()
 				return
 			}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
 // served is a server over real directories, and a client's connection to it.
@@ -27,6 +30,26 @@ type served struct {
 	directories map[string]string
 	conn        net.Conn
 	full        *atomic.Bool // no room
+	said        *lines
+}
+
+// lines are those of a log.
+type lines struct {
+	mutex sync.Mutex
+	all   []string
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.all = append(l.all, string(line))
+	return len(line), nil
+}
+
+func (l *lines) get() []string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return slices.Clone(l.all)
 }
 
 func serve(t *testing.T, directories map[string]string) *served {
@@ -36,7 +59,7 @@ func serve(t *testing.T, directories map[string]string) *served {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	full := new(atomic.Bool)
+	full, said := new(atomic.Bool), new(lines)
 	room := func(int64) error {
 		if full.Load() {
 			return fmt.Errorf("full: %w", unix.ENOSPC)
@@ -48,10 +71,10 @@ func serve(t *testing.T, directories map[string]string) *served {
 		require.NoError(t, os.Chmod(directory, 0o777))
 		exports = append(exports, Export{Name: name, Directory: directory, Key: bytes.Repeat([]byte(name[:1]), 32), Room: room})
 	}
-	s, err := Serve(listener, exports, slog.New(slog.DiscardHandler))
+	s, err := Serve(listener, exports, slog.New(slog.NewTextHandler(said, nil)))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	client := &served{Server: s, address: listener.Addr().String(), directories: directories, full: full}
+	client := &served{Server: s, address: listener.Addr().String(), directories: directories, full: full, said: said}
 	client.dial(t)
 	return client
 }
@@ -388,6 +411,25 @@ func TestServer_BearsNonsense(t *testing.T) {
 	}
 	s.dial(t)
 	require.Equal(t, root, s.mountNamed(t, "a"))
+	said := s.said.get()
+	require.NotEmpty(t, said, "the operator is told")
+	require.Less(t, len(said), 5, "but once of each kind: %s", said)
+}
+
+func TestServer_WorksOnSoManyCallsOfAllConnections(t *testing.T) {
+	t.Parallel()
+	s := serve(t, map[string]string{"a": t.TempDir()})
+	for range parallelism {
+		s.work <- struct{}{}
+	}
+	const busy = 50 * time.Millisecond
+	began := time.Now()
+	time.AfterFunc(busy, func() { <-s.work })
+	require.NotEmpty(t, s.mountNamed(t, "a"))
+	require.GreaterOrEqual(t, time.Since(began), busy)
+	for range parallelism - 1 {
+		<-s.work
+	}
 }
 
 func TestServer_HasABoundedNumberOfConnections(t *testing.T) {
@@ -425,6 +467,6 @@ func FuzzAnswer(f *testing.F) {
 		w.uint32(word)
 	}
 	f.Add(w.buffer)
-	s := &Server{byName: map[string]*Export{}, byNumber: map[[exportSize]byte]*Export{}, log: slog.New(slog.DiscardHandler)}
+	s := &Server{byName: map[string]*Export{}, byNumber: map[[exportSize]byte]*Export{}, notices: notice.New(slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
 	f.Fuzz(func(_ *testing.T, message []byte) { s.answer(message) })
 }
