@@ -46,6 +46,7 @@ const (
 // the public ones.
 var insideServers = []string{
 	nameServer, "10.99.0.9", "172.16.99.9", "192.168.99.9", "100.64.99.9", "169.254.169.254", "198.18.0.9", "192.0.0.9",
+	"168.63.129.16",
 }
 
 // world is everything outside the host, in a namespace joined to the host's.
