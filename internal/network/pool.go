@@ -26,10 +26,6 @@ var ErrNoSlots = errors.New("no network slot is free on this host")
 // part of 10.0.0.0/8, room for 32,768 sandboxes.
 var DefaultRange = netip.MustParsePrefix("10.213.0.0/16")
 
-// readySlots is how many slots are kept made ahead: making one takes tens of
-// milliseconds, which no create should wait for.
-const readySlots = 8
-
 // lockPath keeps two pools of one machine from taking the same address.
 const lockPath = "/run/wrenn-network.lock"
 
@@ -55,9 +51,10 @@ type Pool struct {
 	table   string
 	restore func() error
 
-	ready  chan *Slot
+	ready  *ready
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // refill, and every slot on its way out
+	next   int            // where refill looks for the next free index
 
 	mutex sync.Mutex
 	taken map[int]*Slot // what this pool made or adopted, by index
@@ -84,7 +81,7 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	}
 	p := &Pool{
 		config: config, table: tableName(config.StateDir),
-		ready: make(chan *Slot, readySlots), taken: make(map[int]*Slot),
+		ready: newReady(), taken: make(map[int]*Slot),
 	}
 	restore, err := enableForwarding(config.StateDir)
 	if err != nil {
@@ -105,14 +102,9 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 // internet the guest reaches nothing outside its namespace, name servers
 // included. Apply puts any other policy in force.
 func (p *Pool) Acquire(ctx context.Context, internet bool) (*Slot, error) {
-	var slot *Slot
-	select {
-	case slot = <-p.ready:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a network slot: %w", ctx.Err())
-	}
-	if slot == nil {
-		return nil, ErrNoSlots
+	slot, err := p.ready.take(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if internet {
 		return slot, nil
@@ -135,34 +127,6 @@ func (p *Pool) Release(slot *Slot) {
 func (p *Pool) Close() error {
 	p.Leave()
 	return errors.Join(removeHostFirewall(p.table), p.restore())
-}
-
-// refill keeps the channel full until ctx ends, then empties it. A nil slot
-// tells one caller of Acquire that the attempt made for it failed.
-func (p *Pool) refill(ctx context.Context) {
-	for ctx.Err() == nil {
-		slot, err := p.make()
-		if err != nil {
-			p.config.Log.Error("make network slot", "error", err)
-		}
-		select {
-		case p.ready <- slot:
-		case <-ctx.Done():
-			if slot != nil {
-				p.discard(slot)
-			}
-		}
-	}
-	for {
-		select {
-		case slot := <-p.ready:
-			if slot != nil {
-				p.discard(slot)
-			}
-		default:
-			return
-		}
-	}
 }
 
 // make takes a free index and builds its slot.
@@ -217,8 +181,10 @@ func (p *Pool) record(index int) string {
 	return filepath.Join(p.config.StateDir, strconv.Itoa(index))
 }
 
-// freeIndex finds the lowest index whose names and addresses nobody uses, nor
-// may still be used by a slot on its way out or one that waits to be adopted.
+// freeIndex finds an index whose names and addresses nobody uses, nor may still be
+// used by a slot on its way out or one that waits to be adopted. It goes on behind
+// the last: an address rests before it is another's, so that what was under way to
+// the one who had it comes to nobody.
 func (p *Pool) freeIndex() (int, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -232,12 +198,15 @@ func (p *Pool) freeIndex() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("list addresses: %w", err)
 	}
-	for index := range 1 << (31 - p.config.Range.Bits()) {
+	count := 1 << (31 - p.config.Range.Bits())
+	for offset := range count {
+		index := (p.next + offset) % count
 		slot := p.slot(index)
 		if names[slot.hostDevice()] || overlaps(addresses, slot.hostSide) || p.isTaken(index) {
 			continue
 		}
 		if absent(slot.Namespace()) && absent(p.record(index)) {
+			p.next = index + 1
 			return index, nil
 		}
 	}

@@ -136,7 +136,7 @@ func TestPool_RemovesNoSlotThatIsBeingMade(t *testing.T) {
 		}
 		cleaned <- err
 	}()
-	for range 2 * readySlots {
+	for range 2 * fewestReady {
 		slot := acquire(t, pool)
 		require.FileExists(t, slot.Namespace())
 		pool.Release(slot)

@@ -1,0 +1,167 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	// fewestReady and mostReady bound how many slots are kept made ahead: making one
+	// takes tens of milliseconds, which no create should wait for.
+	fewestReady = 8
+	mostReady   = 64
+	// demandMemory is how long ago a slot was taken when it counts for a third.
+	demandMemory = 30 * time.Second
+	// tidyEvery is how often demand is looked at when nobody takes a slot.
+	tidyEvery = 10 * time.Second
+
+	// After a failure the next attempt waits, longer each time.
+	shortestRest = 10 * time.Millisecond
+	longestRest  = 5 * time.Second
+	// failurePatience is how long attempts have to fail before whoever waits for a
+	// slot is told: while links come and go, listing them fails now and then.
+	failurePatience = time.Second
+)
+
+// ready are the slots that nobody has yet.
+type ready struct {
+	slots  chan *Slot // room for mostReady, and one goroutine sends
+	failed chan error // why none can be made, while that is so
+	wake   chan struct{}
+
+	mutex  sync.Mutex
+	weight float64 // of the slots that were taken, at the time of the last
+	at     time.Time
+}
+
+func newReady() *ready {
+	return &ready{slots: make(chan *Slot, mostReady), failed: make(chan error), wake: make(chan struct{}, 1)}
+}
+
+// take waits for a slot, or for the reason why there is none.
+func (r *ready) take(ctx context.Context) (*Slot, error) {
+	r.count(time.Now())
+	defer func() {
+		select {
+		case r.wake <- struct{}{}:
+		default: // it is awake
+		}
+	}()
+	select {
+	case slot := <-r.slots:
+		return slot, nil
+	default:
+	}
+	select {
+	case slot := <-r.slots:
+		return slot, nil
+	case err := <-r.failed:
+		if errors.Is(err, ErrNoSlots) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNoSlots, err)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a network slot: %w", ctx.Err())
+	}
+}
+
+func (r *ready) count(now time.Time) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.weight, r.at = r.recent(now)+1, now
+}
+
+func (r *ready) recent(now time.Time) float64 {
+	return r.weight * math.Exp(-now.Sub(r.at).Seconds()/demandMemory.Seconds())
+}
+
+// wanted is how many slots should be ready: as many as were taken lately.
+func (r *ready) wanted(now time.Time) int {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return min(max(int(r.recent(now)), fewestReady), mostReady)
+}
+
+// surplus takes a slot that demand no longer asks for; nil where there is none.
+// Some more than needed are kept: demand comes in waves.
+func (r *ready) surplus(now time.Time) *Slot {
+	if len(r.slots) <= 2*r.wanted(now) {
+		return nil
+	}
+	return r.any()
+}
+
+// any takes a slot if there is one.
+func (r *ready) any() *Slot {
+	select {
+	case slot := <-r.slots:
+		return slot
+	default:
+		return nil
+	}
+}
+
+// refill keeps as many slots ready as are wanted until ctx ends, then destroys them.
+func (p *Pool) refill(ctx context.Context) {
+	var failing time.Time // since when
+	rest := shortestRest
+	for ctx.Err() == nil {
+		if slot := p.ready.surplus(time.Now()); slot != nil {
+			p.discard(slot)
+			continue
+		}
+		if len(p.ready.slots) >= p.ready.wanted(time.Now()) {
+			p.ready.idle(ctx)
+			continue
+		}
+		slot, err := p.make()
+		if err == nil {
+			p.ready.slots <- slot
+			failing, rest = time.Time{}, shortestRest
+			continue
+		}
+		if failing.IsZero() {
+			failing = time.Now()
+		}
+		p.config.Log.Error("make network slot", "error", err, "retryIn", rest)
+		p.ready.fail(ctx, err, time.Since(failing) >= failurePatience, rest)
+		rest = min(2*rest, longestRest)
+	}
+	for slot := p.ready.any(); slot != nil; slot = p.ready.any() {
+		p.discard(slot)
+	}
+}
+
+// idle returns when a slot was taken, or after a while.
+func (r *ready) idle(ctx context.Context) {
+	timer := time.NewTimer(tidyEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-r.wake:
+	}
+}
+
+// fail rests, and meanwhile tells whoever waits for a slot what went wrong.
+func (r *ready) fail(ctx context.Context, err error, tell bool, rest time.Duration) {
+	failed := r.failed
+	if !tell {
+		failed = nil
+	}
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	for {
+		select {
+		case failed <- err:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
