@@ -208,7 +208,9 @@ func (f *guestFirewall) refusal() {
 }
 
 // keepNamespaceClosed keeps the guest from the namespace's own kernel, ping and
-// the gateway apart, and the gateway from what no guest may reach.
+// the gateway apart, and the gateway from what no guest may reach. The gateway is
+// root's; a VMM, which is not, has no business on the network, even if the guest has
+// broken into it.
 func (f *guestFirewall) keepNamespaceClosed() {
 	input := f.chain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
 	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
@@ -226,6 +228,7 @@ func (f *guestFirewall) keepNamespaceClosed() {
 
 	output := f.chain(filterChain(f.table, "output", nftables.ChainHookOutput, nftables.ChainPolicyAccept))
 	add(f.conn, output, rule(accept(), to(uplinkDevice), replying()))
+	add(f.conn, output, rule(drop(), to(uplinkDevice), notRoots()))
 	for _, protocol := range datagramsAndStreams {
 		add(f.conn, output, rule(accept(),
 			to(uplinkDevice), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))

@@ -149,3 +149,31 @@ func TestSlot_LetsTheHostReachTheGuest(t *testing.T) {
 		requireHostReaches(t, guest.slot.Address().String())
 	}
 }
+
+// TestSlot_LetsNobodyButTheAgentOut has whoever is not root speak from inside a
+// slot's namespace, where a VMM is, too.
+func TestSlot_LetsNobodyButTheAgentOut(t *testing.T) {
+	w, _, guest := newPlace(t)
+	as := func(user int, network, say string) error {
+		return inNamespace(guest.slot.namespaceName(), func() error {
+			// Of this thread only, which ends with it.
+			if _, _, failure := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user), uintptr(user), uintptr(user)); failure != 0 {
+				return failure
+			}
+			conn, err := net.DialTimeout(network, net.JoinHostPort(webServer, echoPort), impatience)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = io.WriteString(conn, say)
+			return err
+		})
+	}
+	const nobody = 65534
+	for _, network := range []string{"udp4", "tcp4"} {
+		require.Error(t, as(nobody, network, "as a VMM"), network)
+		require.NoError(t, as(0, network, "as the agent"), network)
+	}
+	require.Eventually(t, func() bool { return w.hasHeard("as the agent") }, patience, time.Millisecond)
+	require.False(t, w.hasHeard("as a VMM"))
+}

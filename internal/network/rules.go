@@ -110,6 +110,15 @@ func connectionHas(key expr.CtKey, bits uint32) match {
 	}
 }
 
+// notRoots matches packets from sockets of anybody but root. The kernel's own have
+// no socket and do not match.
+func notRoots() match {
+	return match{
+		&expr.Meta{Key: expr.MetaKeySKUID, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
 // replying matches packets from the end of a connection that did not open it.
 func replying() match {
 	return match{
