@@ -60,6 +60,13 @@ func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr) bool) {
 	}
 }
 
+// awaitRead sends frames and returns when the slot has read them, and all before.
+func (g *guest) awaitRead(frames ...[]byte) {
+	g.t.Helper()
+	heard := g.frames(append(frames, arp(guestMAC, guestAddress, gatewayAddress))...)
+	require.True(g.t, heard(gatewayAddress), "the gateway answers")
+}
+
 // TestSlot_LearnsNoNeighboursFromTheGuest has a guest ask for its gateway in the
 // name of many others, and under other hardware addresses.
 func TestSlot_LearnsNoNeighboursFromTheGuest(t *testing.T) {
@@ -73,8 +80,7 @@ func TestSlot_LearnsNoNeighboursFromTheGuest(t *testing.T) {
 	for number := range 200 {
 		claims = append(claims, arp(guestMAC, netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", number)), gatewayAddress))
 	}
-	heard := guest.frames(append(claims, arp(guestMAC, guestAddress, gatewayAddress))...)
-	require.True(t, heard(gatewayAddress), "its own question is answered, and so the others were read")
+	guest.awaitRead(claims...)
 	hardware := map[string]string{}
 	require.NoError(t, inNamespace(guest.slot.namespaceName(), func() error {
 		known, err := netlink.NeighList(0, netlink.FAMILY_V4)

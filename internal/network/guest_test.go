@@ -83,6 +83,9 @@ func configureGuest() error {
 	if err := bringUp("eth0", guestAddress, GuestPrefixLength); err != nil {
 		return err
 	}
+	if err := addNeighbour("eth0", gatewayAddress, mustParseMAC(GatewayMAC)); err != nil {
+		return err // as in an image: what ARP there is, a test sends
+	}
 	return netlink.RouteAdd(&netlink.Route{Gw: gatewayAddress.AsSlice()})
 }
 
