@@ -192,8 +192,15 @@ func (g *guest) cannotReach(hosts ...string) {
 // get fetches a URL, from an address of the guest's choice if one is given, and
 // returns what the server told.
 func (g *guest) get(url, address string) (string, error) {
+	said, _, err := g.fetch(url, address, false)
+	return said, err
+}
+
+// fetch does the same and tells the protocols that guest and server saw.
+func (g *guest) fetch(url, address string, http2 bool) (said string, protocols [2]string, err error) {
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: g.roots, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: http2,
+		TLSClientConfig:   &tls.Config{RootCAs: g.roots, MinVersion: tls.VersionTLS12},
 		DialContext: func(ctx context.Context, _, host string) (net.Conn, error) {
 			name, port, err := net.SplitHostPort(host)
 			if err != nil {
@@ -212,31 +219,33 @@ func (g *guest) get(url, address string) (string, error) {
 	client := &http.Client{Transport: transport, Timeout: patience}
 	request, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return "", protocols, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return "", protocols, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("status %d: %s", response.StatusCode, body)
 	}
-	return string(body), err
+	return string(body), [2]string{response.Proto, response.Header.Get("X-Protocol")}, err
 }
 
 // resolve asks the gateway for a name's first address.
-func (g *guest) resolve(name string) (string, error) {
+func (g *guest) resolve(name string) (string, error) { return g.resolveBy("udp", name) }
+
+func (g *guest) resolveBy(network, name string) (string, error) {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return name, nil
 	}
-	conn, err := g.dial(g.t.Context(), "udp4", GatewayIP+":53")
+	conn, err := g.dial(timeout(g.t, impatience), network+"4", GatewayIP+":53")
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close()
-	client := &dns.Client{Timeout: impatience}
+	client := &dns.Client{Net: network, Timeout: impatience}
 	reply, _, err := client.ExchangeWithConnContext(g.t.Context(), new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), &dns.Conn{Conn: conn})
 	if err != nil {
 		return "", err

@@ -113,14 +113,20 @@ func (w *world) serve(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	started := make(chan struct{})
-	names := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(w.answer), NotifyStartedFunc: func() { close(started) }}
+	streams, err := net.Listen("tcp4", nameServer+":53")
+	if err != nil {
+		return err
+	}
 	ctx := t.Context() // it ends before the clean-up begins
 	var serving sync.WaitGroup
 	t.Cleanup(serving.Wait)
-	serving.Go(func() { _ = names.ActivateAndServe() })
-	<-started
-	t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	for _, names := range []*dns.Server{{PacketConn: packets}, {Listener: streams}} {
+		started := make(chan struct{})
+		names.Handler, names.NotifyStartedFunc = dns.HandlerFunc(w.answer), func() { close(started) }
+		serving.Go(func() { _ = names.ActivateAndServe() })
+		<-started
+		t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	}
 	datagrams, err := net.ListenPacket("udp4", webServer+":"+echoPort)
 	if err != nil {
 		return err
@@ -136,9 +142,10 @@ func (w *world) serve(t *testing.T) error {
 	}
 	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	web := &http.Server{Handler: http.HandlerFunc(tell), ReadHeaderTimeout: time.Minute, ErrorLog: quiet}
-	t.Cleanup(func() { web.Close() })
+	secured := &http.Server{Handler: web.Handler, ReadHeaderTimeout: time.Minute, ErrorLog: quiet, TLSConfig: w.certificates(t)}
+	t.Cleanup(func() { web.Close(); secured.Close() })
 	serving.Go(func() { _ = web.Serve(listeners["80"]) })
-	serving.Go(func() { _ = web.Serve(tls.NewListener(listeners["443"], w.certificates(t))) })
+	serving.Go(func() { _ = secured.ServeTLS(listeners["443"], "", "") })
 	serving.Go(func() { echo(ctx, &serving, listeners[echoPort]) })
 	return nil
 }
@@ -147,6 +154,7 @@ func (w *world) serve(t *testing.T) error {
 func tell(writer http.ResponseWriter, request *http.Request) {
 	local, _ := request.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	server, _, _ := net.SplitHostPort(local.String())
+	writer.Header().Set("X-Protocol", request.Proto)
 	fmt.Fprintf(writer, "%s host=%s rule=%s", server, request.Host, request.Header.Get("X-Rule"))
 }
 
