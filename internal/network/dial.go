@@ -34,25 +34,32 @@ func (s *Slot) dial(ctx context.Context, network, address string) (net.Conn, err
 		return nil, fmt.Errorf("make a socket for %s: %w", address, err)
 	}
 	socket, err := connect(ctx, descriptor, destination)
-	defer socket.Close() // what is returned has a copy
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
+	defer socket.Close() // what is returned has a copy
 	return net.FileConn(socket)
 }
 
-// connect takes over a socket and returns when it is connected or cannot be.
+// connect takes over a socket and returns it connected, or closes it.
 func connect(ctx context.Context, descriptor int, destination netip.AddrPort) (*os.File, error) {
 	// The poller would take a socket that has not begun to connect for a broken one.
-	begun := unix.Connect(descriptor, &unix.SockaddrInet4{Port: int(destination.Port()), Addr: destination.Addr().As4()})
+	err := unix.Connect(descriptor, &unix.SockaddrInet4{Port: int(destination.Port()), Addr: destination.Addr().As4()})
 	socket := os.NewFile(uintptr(descriptor), destination.String())
-	if begun != nil && !errors.Is(begun, unix.EINPROGRESS) {
-		return socket, begun
+	if errors.Is(err, unix.EINPROGRESS) {
+		err = awaitConnected(ctx, socket, descriptor)
 	}
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return socket, nil
+}
+
+func awaitConnected(ctx context.Context, socket *os.File, descriptor int) error {
 	defer context.AfterFunc(ctx, func() { _ = socket.SetWriteDeadline(time.Now()) })()
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return socket, err
+		return err
 	}
 	var failure error
 	err = raw.Write(func(uintptr) (ended bool) {
@@ -60,9 +67,9 @@ func connect(ctx context.Context, descriptor int, destination netip.AddrPort) (*
 		return ended
 	})
 	if ctx.Err() != nil {
-		return socket, ctx.Err()
+		return ctx.Err()
 	}
-	return socket, errors.Join(err, failure)
+	return errors.Join(err, failure)
 }
 
 // connected tells whether an attempt to connect has ended, and how.

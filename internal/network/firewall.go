@@ -41,7 +41,7 @@ func (f *hostFirewall) install(name string) (err error) {
 		Name: "postrouting", Table: f.table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	add(f.conn, postrouting, rule(masquerade(), sourceIn(f.slots), toNone(hostDevicePrefix)))
+	add(f.conn, postrouting, rule(masquerade(), sourceIn(f.slots), toOthers()))
 	if err := f.conn.Flush(); err != nil {
 		return fmt.Errorf("install the host's firewall: %w", err)
 	}
@@ -55,25 +55,25 @@ func (f *hostFirewall) keepHostClosed() {
 	early := filterChain(f.table, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPolicyAccept)
 	early.Priority = nftables.ChainPriorityMangle // before destinations are rewritten
 	f.conn.AddChain(early)
-	add(f.conn, early, rule(accept(), fromAny(hostDevicePrefix), answering()))
-	add(f.conn, early, rule(drop(), fromAny(hostDevicePrefix), destinationIsLocal()))
+	add(f.conn, early, rule(accept(), fromSlots(), answering()))
+	add(f.conn, early, rule(drop(), fromSlots(), destinationIsLocal()))
 	input := f.conn.AddChain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
-	add(f.conn, input, rule(accept(), fromAny(hostDevicePrefix), answering()))
-	add(f.conn, input, rule(drop(), fromAny(hostDevicePrefix)))
+	add(f.conn, input, rule(accept(), fromSlots(), answering()))
+	add(f.conn, input, rule(drop(), fromSlots()))
 }
 
 // forward keeps guests apart, and to the internet also where a rule of somebody
 // else's sends them elsewhere.
 func (f *hostFirewall) forward() {
 	forward := f.conn.AddChain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyAccept))
-	add(f.conn, forward, rule(drop(), fromAny(hostDevicePrefix), toAny(hostDevicePrefix)))
+	add(f.conn, forward, rule(drop(), fromSlots(), toSlots()))
 	for _, protocol := range datagramsAndStreams {
 		add(f.conn, forward, rule(accept(),
-			fromAny(hostDevicePrefix), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
+			fromSlots(), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
 	}
-	add(f.conn, forward, rule(drop(), fromAny(hostDevicePrefix), destinationInSet(f.forbidden)))
-	add(f.conn, forward, rule(accept(), toAny(hostDevicePrefix), answering()))
-	add(f.conn, forward, rule(drop(), toAny(hostDevicePrefix)))
+	add(f.conn, forward, rule(drop(), fromSlots(), destinationInSet(f.forbidden)))
+	add(f.conn, forward, rule(accept(), toSlots(), answering()))
+	add(f.conn, forward, rule(drop(), toSlots()))
 }
 
 func removeHostFirewall(name string) error {

@@ -73,12 +73,12 @@ func from(device string) match { return deviceIs(expr.MetaKeyIIFNAME, expr.CmpOp
 // to matches the device a packet leaves by.
 func to(device string) match { return deviceIs(expr.MetaKeyOIFNAME, expr.CmpOpEq, device+"\x00") }
 
-// fromAny and toAny match devices by how their names begin.
-func fromAny(prefix string) match { return deviceIs(expr.MetaKeyIIFNAME, expr.CmpOpEq, prefix) }
+// fromSlots and toSlots match the host's ends of all slots, by how their names begin.
+func fromSlots() match { return deviceIs(expr.MetaKeyIIFNAME, expr.CmpOpEq, hostDevicePrefix) }
 
-func toAny(prefix string) match { return deviceIs(expr.MetaKeyOIFNAME, expr.CmpOpEq, prefix) }
+func toSlots() match { return deviceIs(expr.MetaKeyOIFNAME, expr.CmpOpEq, hostDevicePrefix) }
 
-func toNone(prefix string) match { return deviceIs(expr.MetaKeyOIFNAME, expr.CmpOpNeq, prefix) }
+func toOthers() match { return deviceIs(expr.MetaKeyOIFNAME, expr.CmpOpNeq, hostDevicePrefix) }
 
 func deviceIs(key expr.MetaKey, op expr.CmpOp, name string) match {
 	return match{

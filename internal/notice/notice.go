@@ -25,7 +25,7 @@ func New(log *slog.Logger) *Notices { return &Notices{log: log, told: map[string
 // Warn logs a message, which is constant, unless it did so within Every.
 func (n *Notices) Warn(message string, attributes ...any) {
 	if n.due(message, time.Now()) {
-		n.log.Warn(message, attributes...)
+		n.log.Warn(message, attributes...) //nolint:sloglint // it is a constant of whoever calls
 	}
 }
 

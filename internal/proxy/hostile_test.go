@@ -19,7 +19,7 @@ func TestForward_CarriesOnlySoManyRequestsToASandbox(t *testing.T) {
 	t.Parallel()
 	const most = 1024
 	started := make(chan struct{}, most)
-	front, forwarder := forwardTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	front, forwarder := forwardTo(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/wait" {
 			started <- struct{}{}
 			<-r.Context().Done()
