@@ -55,6 +55,8 @@ type Pool struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // refill, and every slot on its way out
 	next   int            // where refill looks for the next free index
+	// forgetting is held by who reads the host's table of connections: it can be large.
+	forgetting chan struct{}
 
 	mutex sync.Mutex
 	taken map[int]*Slot // what this pool made or adopted, by index
@@ -81,7 +83,7 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	}
 	p := &Pool{
 		config: config, table: tableName(config.StateDir),
-		ready: newReady(), taken: make(map[int]*Slot),
+		ready: newReady(), taken: make(map[int]*Slot), forgetting: make(chan struct{}, 1),
 	}
 	restore, err := enableForwarding(config.StateDir)
 	if err != nil {
@@ -159,6 +161,12 @@ func (p *Pool) discard(slot *Slot) {
 	if err := slot.destroy(); err != nil {
 		p.config.Log.Error("destroy network slot", "slot", slot.index, "error", err)
 		return // its record stays, so the next start tries again
+	}
+	p.forgetting <- struct{}{}
+	err := forgetAll(slot.address)
+	<-p.forgetting
+	if err != nil {
+		p.config.Log.Error("forget the connections of a network slot", "slot", slot.index, "error", err)
 	}
 	if err := os.Remove(p.record(slot.index)); err != nil {
 		p.config.Log.Error("forget network slot", "slot", slot.index, "error", err)

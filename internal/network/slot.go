@@ -84,7 +84,7 @@ func (s *Slot) create() (err error) {
 
 // destroy removes what create made, as far as it is there.
 func (s *Slot) destroy() error {
-	return errors.Join(deleteLink(s.hostDevice()), forgetAll(s.address), deleteNamespace(s.namespaceName()))
+	return errors.Join(deleteLink(s.hostDevice()), deleteNamespace(s.namespaceName()))
 }
 
 // configureGuestSide runs inside the namespace: the TAP and its addresses.
