@@ -61,7 +61,7 @@ func (m *Manager) keepAfterDeath(ctx context.Context, op *operation, reason stri
 	}
 	s.guest, s.salvage = nil, reason
 	s.salvages.failed()
-	m.publish(op, Failed, fmt.Sprintf("%s; its disk could not be put away yet: %v", reason, err))
+	m.publish(op, Failed, m.withoutPaths(fmt.Sprintf("%s; its disk could not be put away yet: %v", reason, err)))
 }
 
 // keepDisk makes a snapshot of the live disk of a VM that has ended.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -168,9 +169,15 @@ func (m *Manager) takePaused(s *sandbox) {
 // keepFailed keeps a sandbox that cannot be used, with the reason, until its
 // owner has seen it and kills it, or the next agent finds it mended.
 func (m *Manager) keepFailed(s *sandbox, reason error) {
-	s.record.State, s.record.Reason = Failed, reason.Error()
+	s.record.State, s.record.Reason = Failed, m.withoutPaths(reason.Error())
 	s.logger(m.log).Error("sandbox cannot be used", "error", reason)
 	m.keep(s)
+}
+
+// withoutPaths takes out of a text what its reader, whose sandbox it is about, need
+// not know: where this host keeps its data.
+func (m *Manager) withoutPaths(text string) string {
+	return strings.ReplaceAll(text, filepath.Dir(m.dir)+string(filepath.Separator), "")
 }
 
 // keep makes a sandbox known that was found.

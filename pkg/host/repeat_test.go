@@ -31,11 +31,40 @@ type forgetful struct {
 	refuse error
 }
 
-func (f *forgetful) CreateSandbox(_ context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+func (f *forgetful) note(requestID string) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	f.asked = append(f.asked, request.Msg.RequestId)
-	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: &pb.Sandbox{SandboxId: request.Msg.SandboxId}}), f.refuse
+	f.asked = append(f.asked, requestID)
+	return f.refuse
+}
+
+func (f *forgetful) CreateSandbox(_ context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	sandbox := &pb.Sandbox{SandboxId: request.Msg.SandboxId}
+	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: sandbox}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) PauseSandbox(_ context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
+	return connect.NewResponse(&pb.PauseSandboxResponse{}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) ResumeSandbox(_ context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
+	return connect.NewResponse(&pb.ResumeSandboxResponse{}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) SnapshotSandbox(_ context.Context, request *connect.Request[pb.SnapshotSandboxRequest]) (*connect.Response[pb.SnapshotSandboxResponse], error) {
+	return connect.NewResponse(&pb.SnapshotSandboxResponse{}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) ForkSandbox(_ context.Context, request *connect.Request[pb.ForkSandboxRequest]) (*connect.Response[pb.ForkSandboxResponse], error) {
+	return connect.NewResponse(&pb.ForkSandboxResponse{}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) KillSandbox(_ context.Context, request *connect.Request[pb.KillSandboxRequest]) (*connect.Response[pb.KillSandboxResponse], error) {
+	return connect.NewResponse(&pb.KillSandboxResponse{}), f.note(request.Msg.RequestId)
+}
+
+func (f *forgetful) UpdateNetwork(_ context.Context, request *connect.Request[pb.UpdateNetworkRequest]) (*connect.Response[pb.UpdateNetworkResponse], error) {
+	return connect.NewResponse(&pb.UpdateNetworkResponse{}), f.note(request.Msg.RequestId)
 }
 
 func (f *forgetful) lose() bool {
@@ -81,6 +110,41 @@ func TestRepeat_SendsTheSameRequestUntilItHasTheAnswer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "isandbox", created.ID)
 	require.Equal(t, []string{"one", "one", "one", "one"}, f.asked)
+}
+
+func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
+	t.Parallel()
+	for name, order := range map[string]func(context.Context, *host.Client) error{
+		"pause": func(ctx context.Context, c *host.Client) error { return c.PauseSandbox(ctx, "isandbox", false) },
+		"resume": func(ctx context.Context, c *host.Client) error {
+			_, err := c.ResumeSandbox(ctx, "isandbox", host.Identity{})
+			return err
+		},
+		"snapshot": func(ctx context.Context, c *host.Client) error {
+			_, err := c.SnapshotSandbox(ctx, "isandbox", "build")
+			return err
+		},
+		"fork": func(ctx context.Context, c *host.Client) error {
+			_, err := c.ForkSandbox(ctx, "isandbox", nil)
+			return err
+		},
+		"kill": func(ctx context.Context, c *host.Client) error { return c.KillSandbox(ctx, "isandbox") },
+		"network": func(ctx context.Context, c *host.Client) error {
+			return c.UpdateNetwork(ctx, "isandbox", host.Network{}, host.Secrets{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &forgetful{losses: 1}
+			client := f.start(t)
+			require.NoError(t, order(t.Context(), client))
+			require.NoError(t, order(t.Context(), client))
+			require.Len(t, f.asked, 3)
+			require.NotEmpty(t, f.asked[0])
+			require.Equal(t, f.asked[0], f.asked[1])
+			require.NotEqual(t, f.asked[1], f.asked[2])
+		})
+	}
 }
 
 func TestRepeat_TakesARefusalForAnAnswer(t *testing.T) {
