@@ -34,9 +34,10 @@ func (d *Driver) confinement(spec vmm.Spec, files ...string) confinement {
 	}
 }
 
-// start starts command from a thread of its own that gave up gaining privileges
-// and is in the namespaces: the child inherits all of it.
-func (c confinement) start(command *exec.Cmd) error {
+// start starts command from a thread of its own that gave up gaining privileges,
+// is in the namespaces and has its opening of files watched: the child inherits
+// all of it.
+func (c confinement) start(command *exec.Cmd, memory *lender) error {
 	return thread.Run(func() error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("give up gaining privileges: %w", err)
@@ -46,6 +47,9 @@ func (c confinement) start(command *exec.Cmd) error {
 		}
 		if err := c.enterMounts(); err != nil {
 			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		if err := memory.watch(); err != nil {
+			return err
 		}
 		return command.Start()
 	})

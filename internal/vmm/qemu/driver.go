@@ -4,6 +4,7 @@ package qemu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -112,11 +113,21 @@ type launch struct {
 }
 
 func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Machine, error) {
-	m, err := d.spawn(spec, how)
+	lender, err := newLender(how.files[0])
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, err)
 	}
-	if err := m.awaitRunning(ctx, filepath.Join(spec.RunDir, monitorSocket)); err != nil {
+	m, err := d.spawn(spec, how, lender)
+	if err != nil {
+		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, errors.Join(err, lender.close()))
+	}
+	err = m.awaitRunning(ctx, filepath.Join(spec.RunDir, monitorSocket))
+	if err == nil {
+		err = lender.end()
+	} else {
+		err = errors.Join(err, lender.close())
+	}
+	if err != nil {
 		reason := m.consoleOrLog()
 		killErr := m.Kill(context.WithoutCancel(ctx))
 		if killErr != nil {

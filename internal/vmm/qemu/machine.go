@@ -35,7 +35,7 @@ type machine struct {
 var _ vmm.Machine = (*machine)(nil)
 
 // spawn starts the process and the goroutine that waits for it.
-func (d *Driver) spawn(spec vmm.Spec, how launch) (*machine, error) {
+func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, error) {
 	memory, err := vmm.IdentifyMemory(how.files[0], spec.MemoryMiB)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (d *Driver) spawn(spec vmm.Spec, how launch) (*machine, error) {
 	if spec.Cgroup != nil {
 		command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(spec.Cgroup.Fd())
 	}
-	if err := d.confinement(spec, how.files...).start(command); err != nil {
+	if err := d.confinement(spec, how.files...).start(command, lender); err != nil {
 		return nil, err
 	}
 	identity, err := vmm.IdentifyProcess(command.Process.Pid)

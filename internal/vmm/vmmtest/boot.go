@@ -46,6 +46,7 @@ func (s *suite) testBoot(t *testing.T) {
 	defer cancel()
 	require.NoError(t, g.envd.AwaitHealthy(ctx), "wait for the guest agent")
 	g.init(t)
+	g.requireMemoryIsReadOnly(t)
 	require.Equal(t, "1", g.run(t, "nproc"))
 	require.Equal(t, "Linux", g.run(t, "uname"))
 	g.run(t, "echo booted | tee "+memorySign+" > "+diskSign+"; sync; "+startCounter)

@@ -54,6 +54,7 @@ func (s *suite) testRestore(t *testing.T) {
 func (s *suite) testSnapshotUnchanged(t *testing.T) {
 	before := hashes(t, s.base)
 	g := s.restore(t, s.base)
+	g.requireMemoryIsReadOnly(t)
 	g.run(t, "head -c 20000000 /dev/urandom > /dev/shm/noise; cp /dev/shm/noise /root/noise; sync")
 	g.pause(t)
 	g.end(t)

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) vmm.Driver) {
 		{"Restore_RefusesWhatIsNotThereOrBroken", s.testRestoreRefusals},
 		{"Restore_GivesUpWithItsContext", s.testRestoreCancelled},
 		{"Restore_StartsTheMachineInItsControlGroup", s.testCgroup},
+		{"Restore_LeavesTheVMMNothingOfTheHost", s.testConfinement},
 		{"Snapshot_OfARestoredMachineHoldsItsChanges", s.testSnapshotOfRestored},
 		{"Snapshot_IsWholeEachTime", s.testSnapshotAgain},
 		{"Snapshot_FailsAndTheGuestRunsOn", s.testSnapshotFails},

@@ -1,0 +1,100 @@
+package vmmtest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// requireMemoryIsReadOnly looks through what the VMM has open: the file of its
+// guest's memory is that of every clone, which must not be written to by what
+// breaks out of one.
+func (g *guest) requireMemoryIsReadOnly(t *testing.T) {
+	t.Helper()
+	memory, err := os.Stat(g.memoryPath)
+	require.NoError(t, err)
+	process := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID))
+	entries, err := os.ReadDir(filepath.Join(process, "fd"))
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, entry := range entries {
+		opened, err := os.Stat(filepath.Join(process, "fd", entry.Name()))
+		require.NoError(t, err)
+		if !os.SameFile(memory, opened) {
+			continue
+		}
+		flags, err := strconv.ParseUint(field(t, filepath.Join(process, "fdinfo", entry.Name()), "flags")[0], 8, 32)
+		require.NoError(t, err)
+		require.EqualValues(t, unix.O_RDONLY, flags&unix.O_ACCMODE, "descriptor %s is the guest's memory and can be written to", entry.Name())
+	}
+}
+
+// field reads "name: value ..." from one of a process's files in /proc.
+func field(t *testing.T, path, name string) []string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(content)) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strings.Fields(value)
+		}
+	}
+	require.Fail(t, "no such field", "%s has no %s", path, name)
+	return nil
+}
+
+// testConfinement looks at a running VMM as the kernel sees it: it is nobody,
+// can become nobody else, and sees nothing of the host.
+func (s *suite) testConfinement(t *testing.T) {
+	g := s.restore(t, s.base)
+	process := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID))
+	threads, err := filepath.Glob(filepath.Join(process, "task", "*", "status"))
+	require.NoError(t, err)
+	require.NotEmpty(t, threads)
+	for _, status := range threads {
+		for _, name := range []string{"Uid", "Gid"} {
+			ids := field(t, status, name)
+			require.NotContains(t, ids, "0", "%s of %s", name, status)
+			require.Equal(t, []string{ids[0], ids[0], ids[0], ids[0]}, ids, "%s of %s can be changed back", name, status)
+		}
+		require.NotContains(t, field(t, status, "Groups"), "0", status)
+		for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+			require.Equal(t, fmt.Sprintf("%016x", 0), field(t, status, name)[0], "%s of %s", name, status)
+		}
+		require.Equal(t, "1", field(t, status, "NoNewPrivs")[0], status)
+		require.Equal(t, strconv.Itoa(unix.SECCOMP_MODE_FILTER), field(t, status, "Seccomp")[0], status)
+	}
+	for _, namespace := range []string{"ipc", "mnt", "net", "pid", "uts"} {
+		ours, err := os.Readlink(filepath.Join("/proc/self/ns", namespace))
+		require.NoError(t, err)
+		its, err := os.Readlink(filepath.Join(process, "ns", namespace))
+		require.NoError(t, err)
+		require.NotEqual(t, ours, its, namespace)
+	}
+	network, err := os.Stat(g.spec.NetworkNamespace)
+	require.NoError(t, err)
+	its, err := os.Stat(filepath.Join(process, "ns/net"))
+	require.NoError(t, err)
+	require.True(t, os.SameFile(network, its), "it is in another network namespace")
+	requireEmptyRoot(t, filepath.Join(process, "root"))
+}
+
+// requireEmptyRoot wants a process to see no file, but for devices and sockets
+// that were put there for it.
+func requireEmptyRoot(t *testing.T, root string) {
+	t.Helper()
+	var seen []string
+	require.NoError(t, filepath.WalkDir(root+"/", func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			seen = append(seen, path)
+		}
+		return err
+	}))
+	require.Empty(t, seen)
+}
