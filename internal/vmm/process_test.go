@@ -1,6 +1,7 @@
 package vmm
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
@@ -48,4 +49,35 @@ func TestProcess_EndWaitsUntilItIsGone(t *testing.T) {
 		return err != nil
 	}, 5*time.Second, time.Millisecond)
 	require.NoError(t, process.End(t.Context()), "ending it again is fine")
+}
+
+func TestWatched_CanBeKilledTwice(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("sleep", "300")
+	require.NoError(t, command.Start())
+	watched, err := WatchCommand(command, "sleep")
+	require.NoError(t, err)
+	require.NoError(t, watched.Kill(t.Context()))
+	require.NoError(t, watched.Kill(t.Context()), "one that has ended is fine")
+	require.Equal(t, "sleep ended: signal: killed", watched.Reason())
+}
+
+func TestWatchCommand_TellsHowOneEndedThatEndedAtOnce(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("false")
+	require.NoError(t, command.Start())
+	require.Eventually(t, func() bool {
+		_, err := IdentifyProcess(command.Process.Pid)
+		return errors.Is(err, os.ErrNotExist)
+	}, 5*time.Second, time.Millisecond)
+	_, err := WatchCommand(command, "false")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "exit status 1")
+}
+
+func TestEndCommand_DoesNotWaitForOneThatRunsOn(t *testing.T) {
+	t.Parallel()
+	command := exec.Command("sleep", "300")
+	require.NoError(t, command.Start())
+	require.ErrorContains(t, endCommand(command), "signal: killed")
 }

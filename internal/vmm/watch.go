@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +59,38 @@ func Watch(identity Process, program string) (*Watched, error) {
 	return w, nil
 }
 
+// WatchCommand follows a process that was just started; if it cannot, it ends it.
+func WatchCommand(command *exec.Cmd, program string) (*Watched, error) {
+	watched, err := watchStarted(command.Process.Pid, program)
+	if err != nil {
+		// Without the kill, waiting could take as long as the machine runs.
+		return nil, errors.Join(err, endCommand(command))
+	}
+	// From here on it is watched by its pidfd, as it would be had another
+	// process started it.
+	if err := command.Process.Release(); err != nil {
+		return nil, errors.Join(err, watched.Kill(context.Background()))
+	}
+	return watched, nil
+}
+
+func watchStarted(id int, program string) (*Watched, error) {
+	identity, err := IdentifyProcess(id)
+	if err != nil {
+		return nil, err
+	}
+	return Watch(identity, program)
+}
+
+// endCommand also tells how the command ended by itself, if it did.
+func endCommand(command *exec.Cmd) error {
+	err := command.Process.Kill()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	return errors.Join(err, command.Wait())
+}
+
 // isReadable says whether the process of a pidfd has ended.
 // Source: pidfd_open(2).
 func isReadable(descriptor uintptr) bool {
@@ -99,6 +132,12 @@ func (w *Watched) Reason() string {
 
 // Kill ends the process and waits for it. One that has ended is fine.
 func (w *Watched) Kill(ctx context.Context) error {
+	select {
+	case <-w.done:
+		w.Release()
+		return nil
+	default:
+	}
 	connection, err := w.handle.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("kill process %d: %w", w.ID, err)

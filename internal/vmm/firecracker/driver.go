@@ -127,7 +127,7 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 		err = m.jail.strip(filepath.Base(d.binary))
 	}
 	if err != nil {
-		said := lastWords(m.words)
+		said := vmm.LastWords(m.words)
 		if killErr := m.Kill(context.WithoutCancel(ctx)); killErr != nil {
 			d.log.Error("kill a Firecracker that did not start", "sandbox", spec.Name, "error", killErr)
 		}

@@ -39,7 +39,7 @@ func (d *Driver) spawn(ctx context.Context, spec vmm.Spec, how launch) (_ *machi
 	if err := lendTap(spec.NetworkNamespace, spec.TapDevice, m.jail.user); err != nil {
 		return nil, err
 	}
-	if m.words, err = openWords(); err != nil {
+	if m.words, err = vmm.OpenWords(); err != nil {
 		return nil, err
 	}
 	if m.process, err = d.run(spec, m.words); err != nil {
@@ -68,20 +68,7 @@ func (d *Driver) run(spec vmm.Spec, words *os.File) (*vmm.Watched, error) {
 	if err := confined(filepath.Join(spec.RunDir, jailDirectory), command.Start); err != nil {
 		return nil, err
 	}
-	identity, err := vmm.IdentifyProcess(command.Process.Pid)
-	if err != nil {
-		return nil, errors.Join(err, command.Wait())
-	}
-	watched, err := vmm.Watch(identity, "Firecracker")
-	if err != nil {
-		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
-	}
-	// From here on it is watched by its pidfd, as it would be had another
-	// process started it.
-	if err := command.Process.Release(); err != nil {
-		return nil, errors.Join(err, watched.Kill(context.Background()))
-	}
-	return watched, nil
+	return vmm.WatchCommand(command, "Firecracker")
 }
 
 func (d *Driver) arguments(spec vmm.Spec) []string {
