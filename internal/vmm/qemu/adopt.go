@@ -31,10 +31,13 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 		watched.Release()
 		return nil, vmm.ErrNotRunning
 	}
-	m := &machine{name: spec.Name, process: watched, logPath: filepath.Join(spec.RunDir, logFile), memory: memory}
-	m.monitor, err = dialMonitor(ctx, filepath.Join(spec.RunDir, monitorSocket), watched.Done())
-	if err != nil {
+	m := &machine{name: spec.Name, process: watched, memory: memory}
+	if m.monitor, err = openMonitor(filepath.Join(spec.RunDir, monitorSocket), watched.Done()); err != nil {
 		watched.Release()
+		return nil, err
+	}
+	if _, err := m.status(ctx); err != nil {
+		m.Release()
 		return nil, err
 	}
 	return m, nil

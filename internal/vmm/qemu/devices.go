@@ -15,7 +15,7 @@ func (m *machine) saveDevices(ctx context.Context, path string) error {
 	defer file.Close()
 	const set, setPath = 1, "/dev/fdset/1"
 	identity := map[string]any{"fdset-id": set}
-	if err := m.monitor.executeWithFile(ctx, "add-fd", identity, file); err != nil {
+	if err := m.monitor.executeWithFile(ctx, "add-fd", identity, file, nil); err != nil {
 		return err
 	}
 	saveErr := m.execute(ctx, "xen-save-devices-state", map[string]any{"filename": setPath, "live": false})

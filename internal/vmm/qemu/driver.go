@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -121,19 +120,19 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, errors.Join(err, lender.close()))
 	}
-	err = m.awaitRunning(ctx, filepath.Join(spec.RunDir, monitorSocket))
+	err = m.awaitRunning(ctx)
 	if err == nil {
 		err = lender.end()
 	} else {
 		err = errors.Join(err, lender.close())
 	}
 	if err != nil {
-		reason := m.consoleOrLog()
+		said := vmm.LastWords(m.words)
 		killErr := m.Kill(context.WithoutCancel(ctx))
 		if killErr != nil {
 			d.log.Error("kill a QEMU that did not start", "sandbox", spec.Name, "error", killErr)
 		}
-		return nil, fmt.Errorf("start QEMU for %s: %w%s", spec.Name, err, reason)
+		return nil, fmt.Errorf("start QEMU for %s: %w (QEMU said: %s)", spec.Name, err, said)
 	}
 	return m, nil
 }

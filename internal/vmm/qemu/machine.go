@@ -1,11 +1,9 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,7 +16,6 @@ import (
 
 const (
 	monitorSocket = "monitor.sock"
-	logFile       = "qemu.log"
 	// emptyDirectory is all that a running QEMU sees of the file system.
 	emptyDirectory = "empty"
 )
@@ -27,8 +24,8 @@ const (
 type machine struct {
 	name    string
 	process *vmm.Watched
-	logPath string
-	monitor *monitor
+	words   *os.File // what QEMU said; nil for one that was adopted
+	monitor *monitor // nil while it is started
 	memory  vmm.MemoryFile
 }
 
@@ -40,22 +37,32 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, err
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listenMonitor(filepath.Join(spec.RunDir, monitorSocket))
+	socket := filepath.Join(spec.RunDir, monitorSocket)
+	listener, err := listenMonitor(socket)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.Close()
-	logPath := filepath.Join(spec.RunDir, logFile)
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	words, err := vmm.OpenWords()
 	if err != nil {
-		return nil, fmt.Errorf("open QEMU's log: %w", err)
+		return nil, err
 	}
-	defer log.Close()
+	m := &machine{name: spec.Name, memory: memory, words: words}
+	if m.process, err = d.run(spec, how, listener, words, lender); err != nil {
+		return nil, errors.Join(err, words.Close())
+	}
+	if m.monitor, err = openMonitor(socket, m.process.Done()); err != nil {
+		return nil, errors.Join(err, m.Kill(context.Background()))
+	}
+	return m, nil
+}
 
+// run starts the process and whoever watches it.
+func (d *Driver) run(spec vmm.Spec, how launch, listener, words *os.File, lender *lender) (*vmm.Watched, error) {
 	command := exec.Command(d.binary, how.arguments...)
 	command.Env = []string{"PATH=/usr/bin:/bin"}
 	command.Dir = "/"
-	command.Stdout, command.Stderr = log, log
+	command.Stdout, command.Stderr = words, words
 	command.ExtraFiles = []*os.File{listener}
 	if how.devices != nil {
 		command.ExtraFiles = append(command.ExtraFiles, how.devices)
@@ -74,20 +81,7 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, err
 	if err := d.confinement(spec, how.files...).start(command, lender); err != nil {
 		return nil, err
 	}
-	identity, err := vmm.IdentifyProcess(command.Process.Pid)
-	if err != nil {
-		return nil, errors.Join(err, command.Wait())
-	}
-	watched, err := vmm.Watch(identity, "QEMU")
-	if err != nil {
-		return nil, errors.Join(err, command.Process.Kill(), command.Wait())
-	}
-	// From here on it is watched by its pidfd, as it would be had another
-	// process started it.
-	if err := command.Process.Release(); err != nil {
-		return nil, errors.Join(err, watched.Kill(context.Background()))
-	}
-	return &machine{name: spec.Name, process: watched, logPath: logPath, memory: memory}, nil
+	return vmm.WatchCommand(command, "QEMU")
 }
 
 // listenMonitor opens the monitor's socket before QEMU runs, so that a client
@@ -108,13 +102,8 @@ func listenMonitor(path string) (*os.File, error) {
 	return listener.File()
 }
 
-// awaitRunning connects the monitor and returns once the guest executes.
-func (m *machine) awaitRunning(ctx context.Context, socket string) error {
-	connected, err := dialMonitor(ctx, socket, m.process.Done())
-	if err != nil {
-		return err
-	}
-	m.monitor = connected
+// awaitRunning returns once the guest executes.
+func (m *machine) awaitRunning(ctx context.Context) error {
 	const pollEvery = time.Millisecond
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
@@ -172,16 +161,23 @@ func (m *machine) Kill(ctx context.Context) error {
 	if err := m.process.Kill(ctx); err != nil {
 		return fmt.Errorf("end QEMU of %s: %w", m.name, err)
 	}
-	if m.monitor != nil {
-		m.monitor.close()
-	}
+	m.letGo()
 	return nil
 }
 
 // Release lets go of the machine, which runs on.
 func (m *machine) Release() {
 	m.process.Release()
-	m.monitor.close()
+	m.letGo()
+}
+
+func (m *machine) letGo() {
+	if m.monitor != nil {
+		m.monitor.close()
+	}
+	if m.words != nil {
+		m.words.Close()
+	}
 }
 
 // Process is QEMU's.
@@ -192,24 +188,6 @@ func (m *machine) Done() <-chan struct{} { return m.process.Done() }
 
 // ExitReason says how QEMU ended.
 func (m *machine) ExitReason() string { return m.process.Reason() }
-
-// consoleOrLog returns the end of what QEMU printed, for an error message.
-func (m *machine) consoleOrLog() string {
-	const tailBytes = 2048
-	file, err := os.Open(m.logPath)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	if size, err := file.Seek(0, io.SeekEnd); err == nil {
-		_, _ = file.Seek(max(0, size-tailBytes), io.SeekStart)
-	}
-	tail, _ := io.ReadAll(io.LimitReader(file, tailBytes))
-	if tail = bytes.TrimSpace(tail); len(tail) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (QEMU said: %s)", tail)
-}
 
 // Console returns the last of what the guest wrote to its serial console.
 func (m *machine) Console(ctx context.Context) (string, error) {

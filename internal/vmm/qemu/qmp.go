@@ -17,18 +17,18 @@ import (
 )
 
 // monitor speaks QMP, QEMU's JSON control protocol, over a Unix socket.
-// One command is under way at a time; events are read and dropped, since the
-// machine's state is asked for where it matters.
+// One command is under way at a time. After one whose answer nobody waited for
+// the connection is left, so that the late answer is not taken for the next
+// one's, and the next command makes a new one: QEMU takes a new client when the
+// last is gone.
 // Source: QEMU's docs/interop/qmp-spec.
 type monitor struct {
-	mutex   sync.Mutex // held for a whole command: QMP answers in order
-	conn    net.Conn
-	decoder *json.Decoder
-	file    *os.File // goes with the next command
-}
+	socket *os.File        // only a handle: its directory may be renamed
+	exited <-chan struct{} // closed when QEMU has ended
 
-// maxMessageBytes bounds one QMP message: QEMU is trusted less than we are.
-const maxMessageBytes = 1 << 20
+	mutex sync.Mutex // held for a whole command: QMP answers in order
+	link  *link      // nil until the next command
+}
 
 // commandError is QEMU's refusal of a command.
 type commandError struct {
@@ -38,105 +38,142 @@ type commandError struct {
 
 func (e *commandError) Error() string { return e.Description }
 
-// dialMonitor connects to a starting QEMU's socket and leaves the greeting
-// behind. exited is closed if QEMU dies first.
-func dialMonitor(ctx context.Context, path string, exited <-chan struct{}) (*monitor, error) {
+// openMonitor finds the socket of a QEMU, which exists already.
+func openMonitor(path string, exited <-chan struct{}) (*monitor, error) {
+	socket, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open QEMU's monitor: %w", err)
+	}
+	return &monitor{socket: socket, exited: exited}, nil
+}
+
+// execute runs one command and decodes what it returns into result, unless
+// that is nil. A command whose ctx ends may have been carried out.
+func (m *monitor) execute(ctx context.Context, command string, arguments, result any) error {
+	return m.executeWithFile(ctx, command, arguments, nil, result)
+}
+
+// executeWithFile is execute with a file for QEMU to use.
+func (m *monitor) executeWithFile(ctx context.Context, command string, arguments any, file *os.File, result any) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	err := m.connect(ctx)
+	if err == nil {
+		err = m.link.during(ctx, func() error { return m.link.run(command, arguments, file, result) })
+	}
+	var refusal *commandError
+	if m.link != nil && (m.link.interrupted || err != nil && !errors.As(err, &refusal)) {
+		m.drop()
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", command, ctx.Err())
+	}
+	return err
+}
+
+// connect makes a connection, unless there is one, and leaves the greeting behind.
+func (m *monitor) connect(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || m.link != nil {
+		return err
+	}
+	conn, err := m.dial(ctx)
+	if err != nil {
+		return err
+	}
+	input := &limitedReader{reader: conn}
+	m.link = &link{conn: conn, input: input, decoder: json.NewDecoder(input)}
+	return m.link.during(ctx, m.link.greet)
+}
+
+func (m *monitor) dial(ctx context.Context) (*net.UnixConn, error) {
 	const retryEvery = 2 * time.Millisecond
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-		if err == nil {
-			return greet(ctx, conn)
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", m.socket.Fd()))
+		if connected, ok := conn.(*net.UnixConn); err == nil && ok {
+			return connected, nil
+		}
+		// Only QEMU listens there; it is gone or has too many clients waiting.
+		if errors.Is(err, unix.ECONNREFUSED) {
+			return nil, fmt.Errorf("connect to QEMU's monitor: %w: %w", vmm.ErrNotRunning, err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connect to QEMU's monitor: %w (last: %w)", ctx.Err(), err)
-		case <-exited:
+		case <-m.exited:
 			return nil, fmt.Errorf("QEMU ended before it answered: %w", vmm.ErrNotRunning)
 		case <-retry.C:
 		}
 	}
 }
 
-func greet(ctx context.Context, conn net.Conn) (*monitor, error) {
-	m := &monitor{conn: conn, decoder: json.NewDecoder(&messageReader{reader: conn})}
-	stop := m.interruptOn(ctx)
-	defer stop()
-	var greeting struct {
-		QMP json.RawMessage `json:"QMP"`
-	}
-	if err := m.decode(&greeting); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("read QMP greeting: %w", err)
-	}
-	if err := m.run("qmp_capabilities", nil, nil); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return m, nil
+func (m *monitor) drop() {
+	m.link.conn.Close()
+	m.link = nil
 }
 
-// execute runs one command and decodes what it returns into result, unless
-// that is nil. When ctx ends first the connection is unusable and is closed.
-func (m *monitor) execute(ctx context.Context, command string, arguments, result any) error {
+// close is for a machine that nobody will command any more.
+func (m *monitor) close() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
+	if m.link != nil {
+		m.drop()
 	}
-	stop := m.interruptOn(ctx)
-	defer stop()
-	err := m.run(command, arguments, result)
-	if ctx.Err() != nil && err != nil {
-		m.conn.Close()
-		return fmt.Errorf("%s: %w", command, ctx.Err())
+	m.socket.Close()
+}
+
+// link is one connection to a monitor.
+type link struct {
+	conn        *net.UnixConn
+	input       *limitedReader
+	decoder     *json.Decoder
+	interrupted bool // no more can be read or written
+}
+
+// during has work's reading and writing fail once ctx ends.
+func (l *link) during(ctx context.Context, work func() error) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
+	err := work()
+	if !stop() {
+		l.interrupted = true
 	}
 	return err
 }
 
-// executeWithFile is execute with a file for QEMU to use.
-func (m *monitor) executeWithFile(ctx context.Context, command string, arguments any, file *os.File) error {
-	m.mutex.Lock()
-	m.file = file
-	m.mutex.Unlock()
-	return m.execute(ctx, command, arguments, nil)
+func (l *link) greet() error {
+	var greeting struct {
+		QMP json.RawMessage `json:"QMP"`
+	}
+	if err := l.decode(&greeting); err != nil {
+		return fmt.Errorf("read QMP greeting: %w", err)
+	}
+	return l.run("qmp_capabilities", nil, nil, nil)
 }
 
 // send writes one request, with the file that goes with it.
-func (m *monitor) send(request any) error {
+func (l *link) send(request any, file *os.File) error {
 	content, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
 	content = append(content, '\n')
-	if m.file == nil {
-		_, err = m.conn.Write(content)
-		return err
+	var rights []byte
+	if file != nil {
+		rights = unix.UnixRights(int(file.Fd()))
 	}
-	file := m.file
-	m.file = nil
-	connection, ok := m.conn.(*net.UnixConn)
-	if !ok {
-		return errors.New("files can only be passed over a Unix socket")
-	}
-	_, _, err = connection.WriteMsgUnix(content, unix.UnixRights(int(file.Fd())), nil)
+	_, _, err = l.conn.WriteMsgUnix(content, rights, nil)
 	return err
 }
 
-// interruptOn makes reads and writes fail once ctx ends.
-func (m *monitor) interruptOn(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		_ = m.conn.SetDeadline(time.Unix(1, 0))
-	})
-}
-
-func (m *monitor) run(command string, arguments, result any) error {
+// run sends one command and waits for its answer. Events are dropped: the
+// machine's state is asked for where it matters.
+func (l *link) run(command string, arguments any, file *os.File, result any) error {
 	request := struct {
 		Execute   string `json:"execute"`
 		Arguments any    `json:"arguments,omitempty"`
 	}{command, arguments}
-	if err := m.send(request); err != nil {
+	if err := l.send(request, file); err != nil {
 		return fmt.Errorf("send %s: %w", command, err)
 	}
 	for {
@@ -145,7 +182,7 @@ func (m *monitor) run(command string, arguments, result any) error {
 			Error  *commandError   `json:"error"`
 			Event  string          `json:"event"`
 		}
-		if err := m.decode(&answer); err != nil {
+		if err := l.decode(&answer); err != nil {
 			return fmt.Errorf("read answer to %s: %w", command, err)
 		}
 		switch {
@@ -163,34 +200,29 @@ func (m *monitor) run(command string, arguments, result any) error {
 	}
 }
 
-func (m *monitor) decode(into any) error {
-	if err := m.decoder.Decode(into); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("QEMU closed its monitor: %w", vmm.ErrNotRunning)
-		}
-		return err
+func (l *link) decode(into any) error {
+	l.input.left = maxMessageBytes
+	err := l.decoder.Decode(into)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("QEMU closed its monitor: %w", vmm.ErrNotRunning)
 	}
-	return nil
+	return err
 }
 
-func (m *monitor) close() { m.conn.Close() }
+// maxMessageBytes bounds one QMP message: QEMU is trusted less than we are.
+const maxMessageBytes = 1 << 20
 
-// messageReader fails a stream that goes on and on without a line end.
-type messageReader struct {
+// limitedReader fails when more is read than was left to it.
+type limitedReader struct {
 	reader io.Reader
-	length int
+	left   int
 }
 
-func (r *messageReader) Read(buffer []byte) (int, error) {
-	n, err := r.reader.Read(buffer)
-	for _, b := range buffer[:n] {
-		r.length++
-		if b == '\n' {
-			r.length = 0
-		}
-	}
-	if r.length > maxMessageBytes {
+func (r *limitedReader) Read(buffer []byte) (int, error) {
+	if r.left <= 0 {
 		return 0, fmt.Errorf("QMP message is longer than %d bytes", maxMessageBytes)
 	}
+	n, err := r.reader.Read(buffer[:min(len(buffer), r.left)])
+	r.left -= n
 	return n, err
 }
