@@ -42,6 +42,19 @@ func Clone(source, target string) (err error) {
 	return nil
 }
 
+// Renew makes path a file that nobody has open: a clone of the one it was, which
+// whoever has that open goes on writing to.
+func Renew(path string) error {
+	temporary := path + ".new"
+	if err := Clone(path, temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return errors.Join(fmt.Errorf("renew %s: %w", path, err), os.Remove(temporary))
+	}
+	return nil
+}
+
 // CanClone says whether files in directory can be cloned, by doing it.
 func CanClone(directory string) (can bool, err error) {
 	probe, err := os.MkdirTemp(directory, ".reflink-")

@@ -42,6 +42,22 @@ func TestStorage_ClonesShareUntilWritten(t *testing.T) {
 	require.Equal(t, byte('b'), changed[0])
 }
 
+func TestRenew_TakesAFileFromWhoHasItOpen(t *testing.T) {
+	storage := openTestStorage(t)
+	path := filepath.Join(storage.Dir, "file")
+	require.NoError(t, os.WriteFile(path, []byte("written"), 0o644))
+	holder, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer holder.Close()
+	require.NoError(t, Renew(path))
+	_, err = holder.WriteAt([]byte("changed"), 0)
+	require.NoError(t, err)
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "written", string(content))
+	require.NoFileExists(t, path+".new")
+}
+
 func TestStorage_FindsItsImageAgain(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: mounts a loop device")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -27,6 +28,25 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 			err = fmt.Errorf("snapshot %s: %w", m.name, err)
 		}
 	}()
+	kind, again := changedMemory, m.recorded
+	if again && !m.restored {
+		kind = wholeMemory
+	}
+	if err := m.write(ctx, kind, into); err != nil {
+		return err
+	}
+	// Firecracker may have kept open what it wrote to.
+	if err := disk.Renew(into.MemoryPath); err != nil {
+		return err
+	}
+	if again && m.restored {
+		return m.memory.WriteChanges(ctx, m.process.ID, into.MemoryPath)
+	}
+	return nil
+}
+
+// write has Firecracker write into files that are lent to it.
+func (m *machine) write(ctx context.Context, kind string, into vmm.State) (err error) {
 	if err := m.jail.remove(jailMemoryTarget, jailDevicesTarget); err != nil {
 		return err
 	}
@@ -36,20 +56,10 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 	defer func() {
 		err = errors.Join(err, m.jail.takeBack(into.MemoryPath, jailMemoryTarget), m.jail.remove(jailDevicesTarget))
 	}()
-	kind, again := changedMemory, m.recorded
-	if again && !m.restored {
-		kind = wholeMemory
-	}
 	m.recorded = true
 	err = m.call(ctx, http.MethodPut, "/snapshot/create", snapshotToCreate{Type: kind, DevicesPath: jailDevicesTarget, MemoryPath: jailMemoryTarget})
 	if err != nil {
 		return err
 	}
-	if err := m.jail.copyOut(jailDevicesTarget, into.DevicesPath); err != nil {
-		return err
-	}
-	if again && m.restored {
-		return m.memory.WriteChanges(ctx, m.process.ID, into.MemoryPath)
-	}
-	return nil
+	return m.jail.copyOut(jailDevicesTarget, into.DevicesPath)
 }

@@ -26,6 +26,7 @@ type machine struct {
 	process *vmm.Watched
 	words   *os.File // what QEMU said; nil for one that was adopted
 	monitor *monitor // nil while it is started
+	record  *record  // nil until the first snapshot
 	memory  vmm.MemoryFile
 }
 
@@ -177,6 +178,9 @@ func (m *machine) letGo() {
 	}
 	if m.words != nil {
 		m.words.Close()
+	}
+	if m.record != nil {
+		m.record.close()
 	}
 }
 

@@ -19,20 +19,42 @@ func (g *guest) requireMemoryIsReadOnly(t *testing.T) {
 	t.Helper()
 	memory, err := os.Stat(g.memoryPath)
 	require.NoError(t, err)
-	process := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID))
-	entries, err := os.ReadDir(filepath.Join(process, "fd"))
-	require.NoError(t, err)
-	require.NotEmpty(t, entries)
-	for _, entry := range entries {
-		opened, err := os.Stat(filepath.Join(process, "fd", entry.Name()))
-		require.NoError(t, err)
+	for number, opened := range g.descriptors(t) {
 		if !os.SameFile(memory, opened) {
 			continue
 		}
-		flags, err := strconv.ParseUint(field(t, filepath.Join(process, "fdinfo", entry.Name()), "flags")[0], 8, 32)
+		info := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "fdinfo", number)
+		flags, err := strconv.ParseUint(field(t, info, "flags")[0], 8, 32)
 		require.NoError(t, err)
-		require.EqualValues(t, unix.O_RDONLY, flags&unix.O_ACCMODE, "descriptor %s is the guest's memory and can be written to", entry.Name())
+		require.EqualValues(t, unix.O_RDONLY, flags&unix.O_ACCMODE, "descriptor %s is the guest's memory and can be written to", number)
 	}
+}
+
+// requireHasNoneOf wants the VMM to have no way to change a snapshot that it wrote.
+func (g *guest) requireHasNoneOf(t *testing.T, taken rest) {
+	t.Helper()
+	for _, path := range []string{taken.MemoryPath, taken.DevicesPath, taken.diskPath} {
+		file, err := os.Stat(path)
+		require.NoError(t, err)
+		for number, opened := range g.descriptors(t) {
+			require.False(t, os.SameFile(file, opened), "descriptor %s is %s", number, path)
+		}
+	}
+}
+
+// descriptors are the files that the VMM has open, by number.
+func (g *guest) descriptors(t *testing.T) map[string]os.FileInfo {
+	t.Helper()
+	directory := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "fd")
+	entries, err := os.ReadDir(directory)
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	found := make(map[string]os.FileInfo)
+	for _, entry := range entries {
+		found[entry.Name()], err = os.Stat(filepath.Join(directory, entry.Name()))
+		require.NoError(t, err)
+	}
+	return found
 }
 
 // field reads "name: value ..." from one of a process's files in /proc.

@@ -152,6 +152,7 @@ func (g *guest) snapshotInto(t *testing.T, into rest) {
 	require.NoError(t, disk.Clone(g.memoryPath, into.MemoryPath))
 	require.NoError(t, disk.Clone(g.spec.DiskPath, into.diskPath))
 	require.NoError(t, g.machine.Snapshot(t.Context(), into.State))
+	g.requireHasNoneOf(t, into)
 }
 
 // run runs a shell command in the guest and returns what it printed.

@@ -47,11 +47,13 @@ func (s *suite) testSnapshotAgain(t *testing.T) {
 	first := g.run(t, makeNoise)
 	g.pause(t)
 	early := s.snapshot(t, g)
+	opened := len(g.descriptors(t))
 	g.resume(t)
 	require.Equal(t, first, g.run(t, sumNoise))
 	g.run(t, "echo later > /dev/shm/later; sync")
 	g.pause(t)
 	late := s.snapshot(t, g)
+	require.Len(t, g.descriptors(t), opened, "each snapshot leaves the VMM with another file open")
 	g.end(t)
 
 	g = s.restore(t, early)
