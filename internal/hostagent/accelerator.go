@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,8 @@ type choice struct {
 	Machine     string `json:"machine"`
 	Accelerator string `json:"accelerator"`
 	Reason      string `json:"reason,omitempty"`
+	// BootID is set where the answer is good for this boot of the machine only.
+	BootID string `json:"bootId,omitempty"`
 	// Driver is what this data directory's snapshots were made by; empty, as in
 	// older files, is QEMU.
 	Driver string `json:"driver,omitempty"`
@@ -33,13 +36,17 @@ func chooseAccelerator(ctx context.Context, config Config, image template.Image,
 	if err != nil {
 		return choice{}, err
 	}
-	if known.Machine == machine {
+	boot, err := bootID()
+	if err != nil {
+		return choice{}, err
+	}
+	if known.holds(machine, boot) {
 		return known, nil
 	}
 	config.Progress("probing for KVM by booting a guest on it")
 	answer := choice{Machine: machine, Accelerator: qemu.KVM, Driver: known.Driver}
-	boot := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
-	err = qemu.Probe(ctx, boot)
+	guest := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
+	err = qemu.Probe(ctx, guest)
 	var refusal *qemu.ProbeError
 	switch {
 	case err == nil:
@@ -48,12 +55,33 @@ func chooseAccelerator(ctx context.Context, config Config, image template.Image,
 		return choice{}, ctx.Err()
 	case errors.As(err, &refusal):
 		answer.Accelerator, answer.Reason = qemu.TCG, refusal.Error()
+		if refusal.TimedOut {
+			answer.BootID = boot
+		}
 		config.Progress("using software emulation, which is slower: " + refusal.Summary)
 		config.Log.Warn("KVM is not used", "reason", refusal.Error())
 	default:
 		return choice{}, err
 	}
 	return answer, nil
+}
+
+// holds says whether a remembered answer is one to today's question. That a guest
+// was not heard of in time may have been chance: it is asked again after the
+// machine's next boot. Not before, since where KVM hangs each probe takes long,
+// and what was paused under emulation resumes only there.
+func (c choice) holds(machine, boot string) bool {
+	return c.Machine == machine && (c.BootID == "" || c.BootID == boot)
+}
+
+// bootID names the time since this machine was booted.
+// Source: proc_sys_kernel(5).
+func bootID() (string, error) {
+	content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("identify the machine's boot: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
 }
 
 // describeMachine names what the answer depends on.

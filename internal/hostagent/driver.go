@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -13,18 +15,22 @@ import (
 )
 
 // openDriver returns the driver that the configuration asks for, or that suits
-// the machine, and what its VMM calls itself.
-func openDriver(ctx context.Context, config Config, image template.Image) (vmm.Driver, string, error) {
+// the machine, and what its VMM calls itself. storageDir is where its VMs are.
+func openDriver(ctx context.Context, config Config, storageDir string, image template.Image) (vmm.Driver, string, error) {
 	path := filepath.Join(config.DataDir, "accelerator.json")
 	known, err := readChoice(path)
 	if err != nil {
+		if used, usedErr := isUsed(storageDir); used || usedErr != nil {
+			return nil, "", errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
+				`what is paused there restores with no other: write {"driver":%q} or {"driver":%q} into that file`, err, DriverQEMU, DriverFirecracker))
+		}
 		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
 	}
 	answer, err := chooseAccelerator(ctx, config, image, known)
 	if err != nil {
 		return nil, "", err
 	}
-	_, installErr := firecracker.New(config.Log)
+	installErr := firecracker.CheckInstalled()
 	if installErr != nil && !errors.Is(installErr, firecracker.ErrNotInstalled) {
 		return nil, "", installErr
 	}
@@ -40,6 +46,22 @@ func openDriver(ctx context.Context, config Config, image template.Image) (vmm.D
 		return openFirecracker(ctx, config)
 	}
 	return openQEMU(ctx, config, answer.Accelerator)
+}
+
+// isUsed says whether there is anything that one VMM made and another cannot use.
+func isUsed(storageDir string) (bool, error) {
+	for _, name := range []string{sandboxDirectory, snapshotDirectory} {
+		entries, err := os.ReadDir(filepath.Join(storageDir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false, err
+		}
+		for _, entry := range entries {
+			if !strings.HasPrefix(entry.Name(), ".") { // nobody misses a guest held ready
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // chooseDriver decides by what is asked for, what this data directory has been
@@ -67,19 +89,17 @@ func chooseDriver(wanted string, known choice, accelerator string, installErr er
 }
 
 func openFirecracker(ctx context.Context, config Config) (vmm.Driver, string, error) {
-	version, err := firecracker.Version(ctx)
+	driver, err := firecracker.New(ctx, config.Log)
 	if err != nil {
 		return nil, "", err
 	}
-	driver, err := firecracker.New(config.Log)
-	return driver, version, err
+	return driver, driver.Maker().Version, nil
 }
 
 func openQEMU(ctx context.Context, config Config, accelerator string) (vmm.Driver, string, error) {
-	version, err := qemu.Version(ctx)
+	driver, err := qemu.New(ctx, accelerator, config.Log)
 	if err != nil {
 		return nil, "", err
 	}
-	driver, err := qemu.New(accelerator, config.Log)
-	return driver, version, err
+	return driver, driver.Maker().Version, nil
 }

@@ -1,10 +1,13 @@
 package hostagent
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
@@ -41,4 +44,43 @@ func TestConfig_RefusesADriverThatThereIsNot(t *testing.T) {
 	t.Parallel()
 	config := Config{DataDir: "d", CacheDir: "c", EnvdPath: "e", RPCSocket: "r", TrafficSocket: "t", Driver: "xen"}
 	require.ErrorContains(t, config.validate(), "xen")
+}
+
+func TestOpenDriver_DoesNotGuessWhatAUsedDataDirectoryIsUsedWith(t *testing.T) {
+	t.Parallel()
+	config := Config{DataDir: t.TempDir()}
+	path := filepath.Join(config.DataDir, "accelerator.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"machine":"half-writ`), 0o600))
+	storage := filepath.Join(config.DataDir, "storage")
+	require.NoError(t, os.MkdirAll(filepath.Join(storage, sandboxDirectory, ".warm"), 0o700))
+	used, err := isUsed(storage)
+	require.NoError(t, err)
+	require.False(t, used)
+
+	require.NoError(t, os.MkdirAll(filepath.Join(storage, snapshotDirectory, "taken"), 0o700))
+	_, _, err = openDriver(t.Context(), config, storage, template.Image{})
+	require.ErrorContains(t, err, path)
+	require.ErrorContains(t, err, `write {"driver":"qemu"}`)
+}
+
+func TestChoice_OfAProbeThatTimedOutHoldsForOneBoot(t *testing.T) {
+	t.Parallel()
+	certain, chance := choice{Machine: "m"}, choice{Machine: "m", BootID: "first"}
+	require.True(t, certain.holds("m", "second"))
+	require.False(t, certain.holds("other", "second"))
+	require.True(t, chance.holds("m", "first"))
+	require.False(t, chance.holds("m", "second"))
+	now, err := bootID()
+	require.NoError(t, err)
+	require.Len(t, now, 36)
+}
+
+func TestChoice_IsRememberedAsItWas(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "accelerator.json")
+	written := choice{Machine: "m", Accelerator: qemu.TCG, Reason: "r", BootID: "b", Driver: DriverQEMU}
+	require.NoError(t, writeChoice(path, written))
+	read, err := readChoice(path)
+	require.NoError(t, err)
+	require.Equal(t, written, read)
 }

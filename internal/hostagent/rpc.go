@@ -164,6 +164,7 @@ func fromIdentity(identity *pb.Identity) sandbox.Identity {
 // toConnect is the one place that gives the agent's errors their codes.
 func toConnect(err error) error {
 	var conflict *sandbox.ConflictError
+	var incompatible *vmm.IncompatibleError
 	code := connect.CodeInternal
 	switch {
 	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrTemplateNotFound), errors.Is(err, volume.ErrNotFound):
@@ -176,7 +177,7 @@ func toConnect(err error) error {
 		code = connect.CodeResourceExhausted
 	case errors.Is(err, sandbox.ErrClosed):
 		code = connect.CodeUnavailable
-	case errors.As(err, &conflict):
+	case errors.As(err, &conflict), errors.As(err, &incompatible):
 		code = connect.CodeFailedPrecondition
 	case errors.Is(err, vmm.ErrNotRunning):
 		code = connect.CodeAborted

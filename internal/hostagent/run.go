@@ -44,6 +44,12 @@ type agent struct {
 	diskLimits cgroup.IOLimits
 }
 
+// Directories of the storage.
+const (
+	sandboxDirectory  = "sandboxes"
+	snapshotDirectory = "snapshots"
+)
+
 // Run starts the host agent and serves until ctx ends; then it pauses what runs,
 // unless that shall be kept running. It needs root.
 func Run(ctx context.Context, config Config) (err error) {
@@ -128,7 +134,7 @@ func (a *agent) buildImage(ctx context.Context) (err error) {
 }
 
 func (a *agent) chooseDriver(ctx context.Context) (err error) {
-	a.driver, a.driverVersion, err = openDriver(ctx, a.config, a.image)
+	a.driver, a.driverVersion, err = openDriver(ctx, a.config, a.storage.Dir, a.image)
 	return err
 }
 
@@ -174,7 +180,7 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 	}
 	a.traffic = proxy.NewForwarder(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
-		Dir: filepath.Join(a.storage.Dir, "sandboxes"), SnapshotDir: filepath.Join(a.storage.Dir, "snapshots"), Driver: a.driver, Network: a.network,
+		Dir: filepath.Join(a.storage.Dir, sandboxDirectory), SnapshotDir: filepath.Join(a.storage.Dir, snapshotDirectory), Driver: a.driver, Network: a.network,
 		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),
 		Cgroups:    a.cgroups,
 		DiskLimits: a.diskLimits,

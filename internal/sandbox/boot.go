@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
-	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 const (
@@ -92,7 +91,8 @@ func (m *Manager) start(ctx context.Context, s *sandbox, g *guest) (err error) {
 	if s.base.DiskOnly {
 		return m.boot(ctx, s, g)
 	}
-	from := vmm.State{MemoryPath: s.memoryPath(), DevicesPath: s.base.State().DevicesPath}
+	from := s.base.State()
+	from.MemoryPath = s.memoryPath()
 	g.machine, err = m.driver.Restore(ctx, s.spec(g), from)
 	return err
 }

@@ -41,6 +41,8 @@ type Manifest struct {
 	RequestID string `json:"requestId,omitempty"`
 	// DiskOnly: there is no memory, and the machine has to be booted.
 	DiskOnly bool `json:"diskOnly,omitempty"`
+	// MadeBy is what the memory and devices restore with.
+	MadeBy vmm.Maker `json:"madeBy,omitzero"`
 }
 
 // Snapshot is a complete one on disk. Its files are never written to again.
@@ -51,7 +53,9 @@ type Snapshot struct {
 
 // State names the files a VMM restores from.
 func (s *Snapshot) State() vmm.State {
-	return vmm.State{MemoryPath: filepath.Join(s.Dir, memoryFile), DevicesPath: filepath.Join(s.Dir, devicesFile)}
+	return vmm.State{
+		MemoryPath: filepath.Join(s.Dir, memoryFile), DevicesPath: filepath.Join(s.Dir, devicesFile), MadeBy: s.MadeBy,
+	}
 }
 
 // DiskPath is the disk as it was; clone it, never start from it.
@@ -103,6 +107,9 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 		}
 	}()
 	manifest.FormatVersion, manifest.CreatedAt = formatVersion, time.Now().UTC()
+	if !manifest.DiskOnly {
+		manifest.MadeBy = source.Machine.Maker()
+	}
 	unfinished := &Snapshot{Manifest: manifest, Dir: temporary}
 	if err := unfinished.write(ctx, source); err != nil {
 		return nil, err

@@ -25,7 +25,8 @@ type Driver interface {
 	// Boot starts a kernel in fresh memory. The machine runs on return.
 	Boot(ctx context.Context, spec Spec, boot Boot) (Machine, error)
 	// Restore starts a machine from a snapshot's memory and devices. The
-	// machine runs on return; neither file is ever written to.
+	// machine runs on return; neither file is ever written to. What another
+	// driver or accelerator made is an *IncompatibleError.
 	Restore(ctx context.Context, spec Spec, from State) (Machine, error)
 	// Adopt takes over a machine that runs already: spec and memoryPath are
 	// those it was started with, process is what it told then. It may be paused.
@@ -84,6 +85,8 @@ type State struct {
 	MemoryPath string
 	// DevicesPath holds the VMM's own record of CPUs and devices.
 	DevicesPath string
+	// MadeBy is what wrote them. Snapshot does not look at it.
+	MadeBy Maker
 }
 
 // Machine is one running virtual machine. Its methods are called by one owner
@@ -102,6 +105,8 @@ type Machine interface {
 	// Release lets go of a machine that shall run on without its owner, who
 	// may Adopt it later; no other method may be called any more.
 	Release()
+	// Maker is what its snapshots are made by.
+	Maker() Maker
 	// Process is the VMM's process.
 	Process() Process
 	// Done is closed when the VMM's process has ended, for whatever reason.

@@ -14,7 +14,10 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 			err = fmt.Errorf("adopt Firecracker of %s: %w", spec.Name, err)
 		}
 	}()
-	m := &machine{name: spec.Name, recorded: true} // whether it was is not known
+	m := &machine{
+		name: spec.Name, recorded: true, // whether it was is not known
+		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator()}, // maybe of another version
+	}
 	if m.memory, err = vmm.IdentifyMemory(memoryPath, spec.MemoryMiB); err != nil {
 		return nil, err
 	}

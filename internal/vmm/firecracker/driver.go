@@ -26,32 +26,46 @@ var ErrNotInstalled = errors.New("it is not installed")
 
 // Driver starts Firecracker processes. Make one with New.
 type Driver struct {
-	binary string
-	jailer string
-	log    *slog.Logger
+	binary  string
+	jailer  string
+	version string // what Firecracker calls itself
+	log     *slog.Logger
 }
 
 var _ vmm.Driver = (*Driver)(nil)
 
 // New returns a driver that uses the programs on PATH. ErrNotInstalled says
 // that one of them is not there.
-func New(log *slog.Logger) (*Driver, error) {
+func New(ctx context.Context, log *slog.Logger) (*Driver, error) {
 	d := &Driver{log: log}
+	if err := d.find(); err != nil {
+		return nil, err
+	}
+	var err error
+	d.version, err = version(ctx)
+	return d, err
+}
+
+// CheckInstalled returns ErrNotInstalled where New would.
+func CheckInstalled() error { return new(Driver).find() }
+
+// find finds the programs.
+func (d *Driver) find() error {
 	for name, path := range map[string]*string{Binary: &d.binary, Jailer: &d.jailer} {
 		found, err := exec.LookPath(name)
 		if err != nil {
-			return nil, fmt.Errorf("find %s: %w: %w", name, ErrNotInstalled, err)
+			return fmt.Errorf("find %s: %w: %w", name, ErrNotInstalled, err)
 		}
 		// The jailer follows links too, and names its directories after what it finds.
 		if *path, err = filepath.EvalSymlinks(found); err != nil {
-			return nil, fmt.Errorf("find %s: %w", name, err)
+			return fmt.Errorf("find %s: %w", name, err)
 		}
 	}
-	return d, nil
+	return nil
 }
 
-// Version returns what Firecracker calls itself: snapshots belong to one version.
-func Version(ctx context.Context) (string, error) {
+// version is what Firecracker calls itself: snapshots belong to one version.
+func version(ctx context.Context) (string, error) {
 	output, err := exec.CommandContext(ctx, Binary, "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("ask Firecracker for its version: %w", err)
@@ -65,6 +79,11 @@ func (d *Driver) Name() string { return "firecracker" }
 
 // Accelerator is "kvm": there is no other.
 func (d *Driver) Accelerator() string { return "kvm" }
+
+// Maker is what snapshots of this driver's are made by.
+func (d *Driver) Maker() vmm.Maker {
+	return vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator(), Version: d.version}
+}
 
 // Capabilities are what Firecracker does by itself.
 func (d *Driver) Capabilities() vmm.Capabilities {
@@ -89,6 +108,9 @@ func commandLine(line string) string {
 
 // Restore starts a machine from a snapshot.
 func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vmm.Machine, error) {
+	if err := d.Maker().Restores(from.MadeBy); err != nil {
+		return nil, err
+	}
 	return d.start(ctx, spec, launch{
 		memoryPath: from.MemoryPath, restored: true,
 		furnish: func(j *jail) error {

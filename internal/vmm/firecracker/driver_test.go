@@ -20,7 +20,7 @@ func TestDriver(t *testing.T) {
 		t.Skip("Firecracker needs KVM that is known to work: run make lab-test")
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	driver, err := firecracker.New(log)
+	driver, err := firecracker.New(t.Context(), log)
 	if err != nil {
 		require.ErrorIs(t, err, firecracker.ErrNotInstalled)
 		t.Skipf("Firecracker is not tested: %v", err)

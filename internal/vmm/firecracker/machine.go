@@ -14,6 +14,7 @@ import (
 // machine is one virtual machine in a Firecracker process.
 type machine struct {
 	name    string
+	maker   vmm.Maker
 	process *vmm.Watched
 	jail    *jail
 	api     *api
@@ -85,6 +86,9 @@ func (m *machine) letGo() {
 		m.words.Close()
 	}
 }
+
+// Maker is Firecracker, as it was found when the machine was started.
+func (m *machine) Maker() vmm.Maker { return m.maker }
 
 // Process is Firecracker's.
 func (m *machine) Process() vmm.Process { return m.process.Process }

@@ -21,7 +21,7 @@ func (d *Driver) spawn(ctx context.Context, spec vmm.Spec, how launch) (_ *machi
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m := &machine{name: spec.Name, restored: how.restored}
+	m := &machine{name: spec.Name, maker: d.Maker(), restored: how.restored}
 	if m.memory, err = vmm.IdentifyMemory(how.memoryPath, spec.MemoryMiB); err != nil {
 		return nil, err
 	}

@@ -31,7 +31,10 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 		watched.Release()
 		return nil, vmm.ErrNotRunning
 	}
-	m := &machine{name: spec.Name, process: watched, memory: memory}
+	m := &machine{
+		name: spec.Name, process: watched, memory: memory,
+		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.accelerator}, // maybe of another version
+	}
 	if m.monitor, err = openMonitor(filepath.Join(spec.RunDir, monitorSocket), watched.Done()); err != nil {
 		watched.Release()
 		return nil, err

@@ -28,7 +28,8 @@ const (
 type Driver struct {
 	binary      string
 	accelerator string
-	user        int // and group: whom a running QEMU is
+	version     string // what QEMU calls itself
+	user        int    // and group: whom a running QEMU is
 	log         *slog.Logger
 }
 
@@ -41,7 +42,7 @@ var _ vmm.Driver = (*Driver)(nil)
 
 // New returns a driver that uses the given accelerator, "kvm" or "tcg".
 // Probe tells which one works on this machine.
-func New(accelerator string, log *slog.Logger) (*Driver, error) {
+func New(ctx context.Context, accelerator string, log *slog.Logger) (*Driver, error) {
 	if accelerator != KVM && accelerator != TCG {
 		return nil, fmt.Errorf("unknown QEMU accelerator %q", accelerator)
 	}
@@ -54,7 +55,11 @@ func New(accelerator string, log *slog.Logger) (*Driver, error) {
 			return nil, err
 		}
 	}
-	return &Driver{binary: binary, accelerator: accelerator, user: vmUser, log: log}, nil
+	version, err := Version(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{binary: binary, accelerator: accelerator, version: version, user: vmUser, log: log}, nil
 }
 
 // forgoHugePages is for this process and all that it starts. An emulating QEMU
@@ -73,6 +78,11 @@ func (d *Driver) Name() string { return "qemu" }
 
 // Accelerator is "kvm" or "tcg".
 func (d *Driver) Accelerator() string { return d.accelerator }
+
+// Maker is what snapshots of this driver's are made by.
+func (d *Driver) Maker() vmm.Maker {
+	return vmm.Maker{Driver: d.Name(), Accelerator: d.accelerator, Version: d.version}
+}
 
 // Boot starts a kernel in fresh memory.
 func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Machine, error) {
@@ -93,6 +103,9 @@ func (d *Driver) commandLine(line string) string {
 
 // Restore starts a machine from a snapshot.
 func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vmm.Machine, error) {
+	if err := d.Maker().Restores(from.MadeBy); err != nil {
+		return nil, err
+	}
 	devices, err := os.Open(from.DevicesPath)
 	if err != nil {
 		return nil, fmt.Errorf("open device state: %w", err)

@@ -21,7 +21,7 @@ func TestDriver(t *testing.T) {
 	accelerator := cmp.Or(os.Getenv("WRENN_TEST_ACCELERATOR"), qemu.TCG)
 	vmmtest.Run(t, func(t *testing.T) vmm.Driver {
 		t.Helper()
-		driver, err := qemu.New(accelerator, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		driver, err := qemu.New(t.Context(), accelerator, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 		require.NoError(t, err)
 		return driver
 	})

@@ -23,6 +23,7 @@ const (
 // machine is one virtual machine in a QEMU process.
 type machine struct {
 	name    string
+	maker   vmm.Maker
 	process *vmm.Watched
 	words   *os.File // what QEMU said; nil for one that was adopted
 	monitor *monitor // nil while it is started
@@ -48,7 +49,7 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, err
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{name: spec.Name, memory: memory, words: words}
+	m := &machine{name: spec.Name, maker: d.Maker(), memory: memory, words: words}
 	if m.process, err = d.run(spec, how, listener, words, lender); err != nil {
 		return nil, errors.Join(err, words.Close())
 	}
@@ -183,6 +184,9 @@ func (m *machine) letGo() {
 		m.record.close()
 	}
 }
+
+// Maker is QEMU, as it was found when the machine was started.
+func (m *machine) Maker() vmm.Maker { return m.maker }
 
 // Process is QEMU's.
 func (m *machine) Process() vmm.Process { return m.process.Process }

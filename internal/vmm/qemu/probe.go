@@ -26,6 +26,8 @@ const probeTimeout = 20 * time.Second
 type ProbeError struct {
 	Summary string
 	Detail  string
+	// TimedOut: it was not seen to fail; the machine may only have been busy.
+	TimedOut bool
 }
 
 func (e *ProbeError) Error() string { return e.Summary + ": " + e.Detail }
@@ -62,7 +64,7 @@ func Probe(ctx context.Context, boot vmm.Boot) error {
 	case strings.Contains(output.String(), ProbeMarker):
 		return nil
 	case ctx.Err() != nil:
-		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("nothing was heard of it for %s", probeTimeout)}
+		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("nothing was heard of it for %s", probeTimeout), TimedOut: true}
 	case err != nil:
 		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("%v: %s", err, lastLine(output.String()))}
 	default:

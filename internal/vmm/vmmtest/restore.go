@@ -119,6 +119,8 @@ func (s *suite) testRestoreRefusals(t *testing.T) {
 			require.NoError(t, os.Remove(g.spec.DiskPath))
 		}},
 		{"MissingNetworkNamespace", func(_ *testing.T, g *guest, _ *vmm.State) { g.spec.NetworkNamespace += "-missing" }},
+		{"OtherDriver", func(_ *testing.T, _ *guest, from *vmm.State) { from.MadeBy.Driver = "another" }},
+		{"OtherAccelerator", func(_ *testing.T, _ *guest, from *vmm.State) { from.MadeBy.Accelerator = "another" }},
 		{"OtherMemorySize", func(_ *testing.T, g *guest, _ *vmm.State) { g.spec.MemoryMiB *= 2 }},
 	} {
 		t.Run(refused.name, func(t *testing.T) {
