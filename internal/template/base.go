@@ -58,6 +58,9 @@ func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
 	if err := os.MkdirAll(b.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make template directory: %w", err)
 	}
+	if err := b.endBoots(ctx); err != nil {
+		return nil, err
+	}
 	id := b.buildID()
 	if err := b.removeOthers(id); err != nil {
 		return nil, err
@@ -74,6 +77,22 @@ func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
 		return nil, fmt.Errorf("remove unreadable template: %w", err)
 	}
 	return b.make(ctx, id, directory)
+}
+
+// endBoots ends the machines of an agent that was killed while it made a
+// template: nobody else looks for them.
+func (b Base) endBoots(ctx context.Context) error {
+	left, err := b.Driver.Processes(b.Dir)
+	if err != nil {
+		return fmt.Errorf("find boots that were left: %w", err)
+	}
+	for _, process := range left {
+		b.Log.Warn("boot of a template that was left is ended", "process", process.ID)
+		if err := process.End(ctx); err != nil {
+			return fmt.Errorf("end a boot that was left: %w", err)
+		}
+	}
+	return nil
 }
 
 func (b Base) buildID() string {

@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/thread"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -36,8 +38,7 @@ const doesNotBoot = "a guest does not boot under this machine's KVM"
 
 // Probe says whether a guest really boots under KVM on this machine. The
 // presence of /dev/kvm proves nothing: on some machines it is there and stock
-// kernels hang on it. A
-// *ProbeError says why not.
+// kernels hang on it. A *ProbeError says why not.
 func Probe(ctx context.Context, boot vmm.Boot) error {
 	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
@@ -51,15 +52,9 @@ func Probe(ctx context.Context, boot vmm.Boot) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var output bytes.Buffer
-	command := exec.CommandContext(ctx, binary,
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-M", "microvm,acpi=on,rtc=on,isa-serial=on",
-		"-accel", KVM, "-cpu", "host", "-smp", "1", "-m", "256M",
-		"-kernel", boot.KernelPath, "-initrd", boot.InitramfsPath,
-		"-append", boot.CommandLine+" "+ProbeOption,
-		"-serial", "stdio")
+	command := probeCommand(ctx, binary, boot)
 	command.Stdout, command.Stderr = &output, &output
-	err = command.Run()
+	err = thread.Run(command.Run) // it would die with another's thread
 	switch {
 	case strings.Contains(output.String(), ProbeMarker):
 		return nil
@@ -70,6 +65,20 @@ func Probe(ctx context.Context, boot vmm.Boot) error {
 	default:
 		return &ProbeError{Summary: doesNotBoot, Detail: "it ended without a word"}
 	}
+}
+
+// probeCommand dies with the thread that starts it, and so with this process,
+// however that ends: a guest that hangs would never end by itself.
+func probeCommand(ctx context.Context, binary string, boot vmm.Boot) *exec.Cmd {
+	command := exec.CommandContext(ctx, binary,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-M", "microvm,acpi=on,rtc=on,isa-serial=on",
+		"-accel", KVM, "-cpu", "host", "-smp", "1", "-m", "256M",
+		"-kernel", boot.KernelPath, "-initrd", boot.InitramfsPath,
+		"-append", boot.CommandLine+" "+ProbeOption,
+		"-serial", "stdio")
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return command
 }
 
 // Version returns what QEMU calls itself: snapshots belong to one version.
