@@ -55,15 +55,20 @@ func Renew(path string) error {
 	return nil
 }
 
-// CanClone says whether files in directory can be cloned, by doing it.
+// probePrefix starts the names of what CanClone leaves behind where it is killed.
+const probePrefix = ".reflink-"
+
+// CanClone says whether files in directory can be cloned, by doing it with one
+// that takes up no room: the disk may be full.
 func CanClone(directory string) (can bool, err error) {
-	probe, err := os.MkdirTemp(directory, ".reflink-")
+	probe, err := os.MkdirTemp(directory, probePrefix)
 	if err != nil {
 		return false, fmt.Errorf("probe for reflink: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(probe)) }()
 	source := probe + "/source"
-	if err := os.WriteFile(source, make([]byte, 1<<16), 0o600); err != nil {
+	const probeBytes = 1 << 16
+	if err := CreateSparse(source, probeBytes); err != nil {
 		return false, fmt.Errorf("probe for reflink: %w", err)
 	}
 	err = Clone(source, probe+"/clone")

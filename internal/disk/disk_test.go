@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,6 +106,57 @@ func TestStorage_OpensWhileAnotherNamespaceStillHasItMounted(t *testing.T) {
 	require.NoError(t, again.Close())
 	require.NoError(t, holder.Process.Kill())
 	require.Error(t, holder.Wait())
+}
+
+// mountSmall mounts a small file system with reflinks.
+func mountSmall(t *testing.T, directory string) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, CreateSparse(image, 320<<20))
+	output, err := exec.Command("mkfs.xfs", "-q", "-m", "reflink=1", image).CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.NoError(t, mountLoop(image, directory))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(directory, 0)) })
+}
+
+// fill leaves no room in a directory's file system, not even for a name.
+func fill(t *testing.T, directory string) {
+	t.Helper()
+	for _, piece := range []int{1 << 20, 4096} {
+		file, err := os.Create(filepath.Join(directory, "filler-"+strconv.Itoa(piece)))
+		require.NoError(t, err)
+		for err == nil {
+			if _, err = file.Write(make([]byte, piece)); err == nil {
+				err = file.Sync()
+			}
+		}
+		require.ErrorIs(t, err, unix.ENOSPC)
+		require.NoError(t, file.Close())
+	}
+	var err error
+	for i := 0; err == nil; i++ {
+		err = os.Mkdir(filepath.Join(directory, strconv.Itoa(i)), 0o700)
+	}
+	require.ErrorIs(t, err, unix.ENOSPC)
+}
+
+func TestStorage_OpensOnAFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: mounts a loop device")
+	}
+	dataDir := t.TempDir()
+	mountSmall(t, dataDir)
+	templates, left := filepath.Join(dataDir, storageDirectory, "templates"), filepath.Join(dataDir, storageDirectory, probePrefix+"left")
+	require.NoError(t, os.MkdirAll(templates, 0o700))
+	require.NoError(t, os.Mkdir(left, 0o700))
+	fill(t, templates)
+
+	storage, err := OpenStorage(t.Context(), dataDir, func(string) {})
+	require.NoError(t, err)
+	require.False(t, storage.Loop)
+	entries, err := os.ReadDir(storage.Dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "what an earlier probe left is gone: %v", entries)
 }
 
 func TestClone_RefusesToOverwrite(t *testing.T) {

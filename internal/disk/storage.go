@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,7 @@ func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*S
 	if err := os.MkdirAll(s.Dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make storage directory: %w", err)
 	}
-	clones, err := CanClone(s.Dir)
+	clones, err := s.canClone()
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +61,28 @@ func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*S
 		return nil, err
 	}
 	return s, nil
+}
+
+// canClone also knows of a disk that is so full that not even an empty file can
+// be made: what is in use already was found to clone.
+func (s *Storage) canClone() (bool, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if err != nil {
+		return false, fmt.Errorf("read storage directory: %w", err)
+	}
+	isUsed := false
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), probePrefix) {
+			isUsed = true
+		} else if err := os.RemoveAll(filepath.Join(s.Dir, entry.Name())); err != nil {
+			return false, fmt.Errorf("clear away an unfinished probe: %w", err)
+		}
+	}
+	clones, err := CanClone(s.Dir)
+	if isUsed && errors.Is(err, unix.ENOSPC) {
+		return true, nil
+	}
+	return clones, err
 }
 
 // Close unmounts the loop image, if there is one.
