@@ -110,7 +110,7 @@ func TestRecover_ClearsAwayWhatWasNeverAcknowledged(t *testing.T) {
 		require.NoError(t, record{State: state}.save(filepath.Join(directory, id)))
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(directory, "iunrecorded00"), 0o700))
-	unfinished := filepath.Join(filepath.Dir(directory), "snapshots", "0b5c1a52-6a86-4f8e-a2d3-6d3d3b7e2f11"+snapshot.UnfinishedSuffix)
+	unfinished := filepath.Join(filepath.Dir(directory), "snapshots", "0b5c1a52-6a86-4f8e-a2d3-6d3d3b7e2f11.new")
 	require.NoError(t, os.MkdirAll(unfinished, 0o700))
 	m := found(t, directory)
 	require.Empty(t, m.List())

@@ -161,7 +161,7 @@ func (m *Manager) openSnapshots() error {
 	var failures []error
 	for _, entry := range entries {
 		path := filepath.Join(m.snapshotDir, entry.Name())
-		unfinished := strings.HasPrefix(entry.Name(), forkPrefix) || filepath.Ext(entry.Name()) == snapshot.UnfinishedSuffix
+		unfinished := strings.HasPrefix(entry.Name(), forkPrefix) || snapshot.IsUnfinished(entry.Name())
 		taken, err := snapshot.Open(path)
 		switch {
 		case unfinished, errors.Is(err, os.ErrNotExist):

@@ -10,14 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
-
-// UnfinishedSuffix ends the name of the directory that a snapshot is made in.
-const UnfinishedSuffix = ".new"
 
 // formatVersion changes when old snapshots can no longer be read.
 const formatVersion = 1
@@ -93,8 +91,15 @@ func TakeTransient(ctx context.Context, source Source, manifest Manifest, direct
 	return take(ctx, source, manifest, directory, false)
 }
 
+// unfinishedSuffix ends the names of directories that snapshots are made in.
+const unfinishedSuffix = ".new"
+
+// IsUnfinished says whether a directory of that name is what is left of a
+// snapshot that was never published, however whole it looks.
+func IsUnfinished(name string) bool { return strings.HasSuffix(name, unfinishedSuffix) }
+
 func take(ctx context.Context, source Source, manifest Manifest, directory string, durable bool) (_ *Snapshot, err error) {
-	temporary := directory + UnfinishedSuffix
+	temporary := directory + unfinishedSuffix
 	if err := os.RemoveAll(temporary); err != nil {
 		return nil, fmt.Errorf("remove unfinished snapshot: %w", err)
 	}
@@ -126,7 +131,10 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 	if !durable {
 		return made, nil
 	}
-	return made, disk.SyncFile(filepath.Dir(directory))
+	if err := disk.SyncFile(filepath.Dir(directory)); err != nil {
+		return nil, errors.Join(fmt.Errorf("publish snapshot: %w", err), made.Remove())
+	}
+	return made, nil
 }
 
 // write makes all files of a snapshot.
