@@ -33,19 +33,26 @@ func (s *suite) boot(t *testing.T, g *guest, kernelPath string) (vmm.Machine, er
 	})
 }
 
-// testBoot boots the machine that everything else is restored from.
-func (s *suite) testBoot(t *testing.T) {
-	t.Logf("driver %s, accelerator %s, capabilities %+v", s.driver.Name(), s.driver.Accelerator(), vmm.CapabilitiesOf(s.driver))
+// bootGuest boots a machine and waits until its agent answers.
+func (s *suite) bootGuest(t *testing.T) *guest {
+	t.Helper()
 	g := s.prepare(t, s.rootfs)
 	require.NoError(t, disk.CreateSparse(g.memoryPath, memoryMiB<<20))
 	machine, err := s.boot(t, g, s.image.KernelPath)
 	g.owns(t, machine, err)
-	require.True(t, machine.Process().Runs())
-	require.Empty(t, machine.ExitReason())
 	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
 	defer cancel()
 	require.NoError(t, g.envd.AwaitHealthy(ctx), "wait for the guest agent")
 	g.init(t)
+	return g
+}
+
+// testBoot boots the machine that everything else is restored from.
+func (s *suite) testBoot(t *testing.T) {
+	t.Logf("driver %s, accelerator %s, capabilities %+v", s.driver.Name(), s.driver.Accelerator(), vmm.CapabilitiesOf(s.driver))
+	g := s.bootGuest(t)
+	require.True(t, g.machine.Process().Runs())
+	require.Empty(t, g.machine.ExitReason())
 	g.requireMemoryIsReadOnly(t)
 	require.Equal(t, "1", g.run(t, "nproc"))
 	require.Equal(t, "Linux", g.run(t, "uname"))

@@ -108,7 +108,14 @@ func (g *guest) end(t *testing.T) {
 // restore starts a machine from a rest and waits until its agent answers.
 func (s *suite) restore(t *testing.T, from rest) *guest {
 	t.Helper()
+	return s.restoreAs(t, from, func(*vmm.Spec) {})
+}
+
+// restoreAs is restore of a machine that is told apart from others.
+func (s *suite) restoreAs(t *testing.T, from rest, change func(*vmm.Spec)) *guest {
+	t.Helper()
 	g := s.prepare(t, from.diskPath)
+	change(&g.spec)
 	require.NoError(t, os.Link(from.MemoryPath, g.memoryPath))
 	machine, err := s.driver.Restore(t.Context(), g.spec, vmm.State{MemoryPath: g.memoryPath, DevicesPath: from.DevicesPath})
 	g.owns(t, machine, err)

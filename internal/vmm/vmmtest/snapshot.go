@@ -65,6 +65,23 @@ func (s *suite) testSnapshotAgain(t *testing.T) {
 	require.Equal(t, "later", g.run(t, "cat /dev/shm/later"))
 }
 
+// testSnapshotOfBootedAgain is the same of a machine whose memory may be no file's.
+func (s *suite) testSnapshotOfBootedAgain(t *testing.T) {
+	g := s.bootGuest(t)
+	sum := g.run(t, makeNoise)
+	g.pause(t)
+	_ = s.snapshot(t, g)
+	g.resume(t)
+	g.run(t, "echo later > /dev/shm/later; sync")
+	g.pause(t)
+	late := s.snapshot(t, g)
+	g.end(t)
+
+	g = s.restore(t, late)
+	require.Equal(t, sum, g.run(t, sumNoise), "the first snapshot's memory is not in the second")
+	require.Equal(t, "later", g.run(t, "cat /dev/shm/later"))
+}
+
 func (s *suite) testSnapshotFails(t *testing.T) {
 	g := s.restore(t, s.base)
 	sum := g.run(t, makeNoise)

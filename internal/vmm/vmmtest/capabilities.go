@@ -1,0 +1,122 @@
+package vmmtest
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+)
+
+// readMetadata asks for a token first, and fails if it gets anything without one.
+const readMetadata = `python3 - <<'END'
+import urllib.error, urllib.request
+service = "http://169.254.169.254"
+def ask(path, method="GET", **headers):
+    request = urllib.request.Request(service + path, method=method, headers={"Accept": "application/json", **headers})
+    return urllib.request.urlopen(request, timeout=10).read().decode()
+try:
+    ask("/")
+    raise SystemExit("metadata without a token")
+except urllib.error.HTTPError as refusal:
+    assert refusal.code == 401, refusal
+token = ask("/latest/api/token", "PUT", **{"X-metadata-token-ttl-seconds": "60"})
+print(ask("/", **{"X-metadata-token": token}))
+END`
+
+// testMetadata: each machine has its own, whatever it was restored from.
+func (s *suite) testMetadata(t *testing.T) {
+	if !vmm.CapabilitiesOf(s.driver).Metadata {
+		t.Skip("the driver serves no metadata")
+	}
+	for _, want := range []map[string]string{{"sandbox": "one", "build": "b"}, {"sandbox": "two"}} {
+		g := s.restoreAs(t, s.base, func(spec *vmm.Spec) { spec.Metadata = want })
+		var got map[string]string
+		require.NoError(t, json.Unmarshal([]byte(g.run(t, readMetadata)), &got))
+		require.Equal(t, want, got)
+		g.end(t)
+	}
+}
+
+// Of the server in the guest that sends or takes a number of bytes, as it is told
+// by the first one of a connection.
+const (
+	transferPort  = 7000
+	transferBytes = 4 << 20
+	serveTransfer = `cat > /dev/shm/serve.py <<'END'
+import socket
+listener = socket.create_server(("", 7000))
+while True:
+    connection, _ = listener.accept()
+    if connection.recv(1) == b"s":
+        connection.sendall(bytes(4 << 20))
+    else:
+        left = 4 << 20
+        while left:
+            left -= len(connection.recv(left))
+        connection.sendall(b"!")
+    connection.close()
+END
+python3 /dev/shm/serve.py >/dev/null 2>&1 </dev/null & disown`
+)
+
+// testNetworkLimit measures both directions, with a bound and without: what takes
+// its time without one shows nothing.
+func (s *suite) testNetworkLimit(t *testing.T) {
+	if !vmm.CapabilitiesOf(s.driver).NetworkLimit {
+		t.Skip("the driver keeps to no limit of the network")
+	}
+	const bytesPerSecond = transferBytes / 4
+	const atLeast = 3 * time.Second // something may be sent at once
+	limited := s.restoreAs(t, s.base, func(spec *vmm.Spec) { spec.NetworkBytesPerSecond = bytesPerSecond })
+	limited.run(t, serveTransfer)
+	require.Greater(t, limited.transfer(t, sending), atLeast, "what the guest sends")
+	require.Greater(t, limited.transfer(t, receiving), atLeast, "what the guest receives")
+	limited.pause(t)
+	taken := s.snapshot(t, limited)
+	limited.end(t)
+
+	free := s.restore(t, taken)
+	require.Less(t, free.transfer(t, sending), atLeast, "the limit is the snapshot's, not the machine's")
+	require.Less(t, free.transfer(t, receiving), atLeast, "the limit is the snapshot's, not the machine's")
+}
+
+// What the guest is asked to do.
+const (
+	sending   = "s"
+	receiving = "r"
+)
+
+// transfer measures one transfer to or from the guest.
+func (g *guest) transfer(t *testing.T, direction string) time.Duration {
+	t.Helper()
+	deadline := time.Now().Add(answerTimeout)
+	address := net.TCPAddrFromAddrPort(netip.AddrPortFrom(g.slot.Address(), transferPort))
+	connection, err := net.DialTCP("tcp", nil, address)
+	for err != nil {
+		require.Less(t, time.Now(), deadline, "the guest's server does not listen: %v", err)
+		connection, err = net.DialTCP("tcp", nil, address)
+	}
+	defer connection.Close()
+	require.NoError(t, connection.SetDeadline(deadline))
+	began := time.Now()
+	_, err = io.WriteString(connection, direction)
+	require.NoError(t, err)
+	want := int64(transferBytes)
+	if direction == receiving {
+		_, err = connection.Write(make([]byte, transferBytes))
+		require.NoError(t, err)
+		want = 1
+	}
+	got, err := io.Copy(io.Discard, connection)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	took := time.Since(began)
+	t.Logf("%d bytes took %s", transferBytes, took)
+	return took
+}
