@@ -1,8 +1,10 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 )
@@ -14,7 +16,8 @@ type Limits struct {
 	// CPUWeight, from 1 to 10000, is its share of CPUs that all want.
 	CPUWeight int
 	// MemoryHighBytes is where its memory is reclaimed and it slowed down, and
-	// MemoryMaxBytes where it is ended as a whole.
+	// MemoryMaxBytes where it is ended as a whole. What of it is swapped out does
+	// not count there and is bounded to as much.
 	MemoryHighBytes int64
 	MemoryMaxBytes  int64
 	// Tasks is how many processes and threads it may have.
@@ -38,6 +41,7 @@ type IOLimits struct {
 const (
 	minWeight, maxWeight = 1, 10_000
 	cpuPeriod            = 100_000 // microseconds
+	swapLimit            = "memory.swap.max"
 )
 
 // setting is one file to write to.
@@ -51,7 +55,11 @@ func (l Limits) set(directory string, controllers []string) error {
 		if !slices.Contains(controllers, s.controller) {
 			continue
 		}
-		if err := write(directory, s.file, s.value); err != nil {
+		err := write(directory, s.file, s.value)
+		if s.file == swapLimit && errors.Is(err, os.ErrNotExist) {
+			continue // a kernel without swap
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -70,6 +78,8 @@ func (l Limits) settings() []setting {
 	add(l.CPUWeight > 0, "cpu", "cpu.weight", fmt.Sprint(clampWeight(l.CPUWeight)))
 	add(l.MemoryHighBytes > 0, "memory", "memory.high", fmt.Sprint(l.MemoryHighBytes))
 	add(l.MemoryMaxBytes > 0, "memory", "memory.max", fmt.Sprint(l.MemoryMaxBytes))
+	// Idle guests may be swapped out whole, but none fills the host's swap.
+	add(l.MemoryMaxBytes > 0, "memory", swapLimit, fmt.Sprint(l.MemoryMaxBytes))
 	// A VMM without one of its threads is of no use to anybody.
 	add(l.MemoryMaxBytes > 0, "memory", "memory.oom.group", "1")
 	add(l.Tasks > 0, "pids", "pids.max", fmt.Sprint(l.Tasks))

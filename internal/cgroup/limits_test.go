@@ -18,6 +18,7 @@ func TestSettings_WriteOnlyWhatIsBounded(t *testing.T) {
 		{"cpu", "cpu.weight", "10000"},
 		{"memory", "memory.high", "1000"},
 		{"memory", "memory.max", "2000"},
+		{"memory", "memory.swap.max", "2000"},
 		{"memory", "memory.oom.group", "1"},
 		{"pids", "pids.max", "64"},
 		{"io", "io.max", "8:0 rbps=100 wiops=7"},
@@ -57,6 +58,9 @@ func TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy(t *testing.T) {
 	require.Eventually(t, func() bool { return read(t, group, "cgroup.procs") == "" }, patience, time.Millisecond, "the group dies as a whole")
 	require.LessOrEqual(t, usage(t, group).MemoryPeakBytes, uint64(most))
 
+	if _, err := os.Stat(filepath.Join(neighbour.Path(), swapLimit)); err == nil {
+		require.Equal(t, fmt.Sprint(most), strings.TrimSpace(read(t, neighbour, swapLimit)))
+	}
 	require.False(t, neighbour.OutOfMemory())
 	requireAlive(t, other)
 	require.NotEmpty(t, read(t, neighbour, "cgroup.procs"))
