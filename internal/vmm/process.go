@@ -61,19 +61,23 @@ func (p Process) Runs() bool {
 // number is another's now, is left alone.
 func (p Process) End(ctx context.Context) error {
 	const pollEvery = 2 * time.Millisecond
-	handle, err := unix.PidfdOpen(p.ID, 0)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) && p.ID <= 0 {
+	if !p.Runs() {
+		return nil
+	}
+	descriptor, err := unix.PidfdOpen(p.ID, 0)
+	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("kill process %d: %w", p.ID, err)
 	}
-	defer unix.Close(handle)
+	handle := os.NewFile(uintptr(descriptor), "pidfd")
+	defer handle.Close()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	// Whoever has the number now, the handle means it for good.
 	for p.Runs() {
-		if err := unix.PidfdSendSignal(handle, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := unix.PidfdSendSignal(descriptor, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill process %d: %w", p.ID, err)
 		}
 		select {
