@@ -26,6 +26,8 @@ const (
 	jailInitramfs      = "/initramfs"
 	jailMemoryTarget   = "/snapshot-memory"
 	jailDevicesTarget  = "/snapshot-devices"
+	jailDeviceNodes    = "dev" // the jailer makes these two
+	jailSocketsPlace   = "run"
 	jailPIDFileSuffix  = ".pid"
 	jailDirectory      = "jail" // in the machine's run directory
 	jailRootPermission = 0o755  // the directories above it are root's alone
@@ -204,7 +206,21 @@ func (j *jail) openSocket() (*os.File, error) {
 // strip removes what was needed for the start only: Firecracker has open what
 // it goes on using, and what breaks out of a guest finds nothing.
 func (j *jail) strip(program string) error {
-	return j.remove(jailDisk, jailMemory, jailDevices, jailKernel, jailInitramfs, "/"+program, "/"+program+jailPIDFileSuffix)
+	return errors.Join(
+		j.remove(jailDisk, jailMemory, jailDevices, jailKernel, jailInitramfs, "/"+program, "/"+program+jailPIDFileSuffix),
+		j.removeTree(jailDeviceNodes), j.removeTree(jailSocketsPlace))
+}
+
+// removeTree removes a directory that the jailer made, wherever links in it lead.
+func (j *jail) removeTree(name string) error {
+	root, err := os.OpenRoot(j.path("/"))
+	if err != nil {
+		return fmt.Errorf("empty jail: %w", err)
+	}
+	if err := errors.Join(root.RemoveAll(name), root.Close()); err != nil {
+		return fmt.Errorf("empty jail: %w", err)
+	}
+	return nil
 }
 
 // remove removes files; those that are not there are fine.

@@ -92,6 +92,14 @@ func TestJail_FollowsNoLinkThatFirecrackerLeft(t *testing.T) {
 
 	require.NoError(t, j.remove(jailDevicesTarget, jailSocket, jailMemoryTarget))
 	require.FileExists(t, secret)
+	for _, link := range []string{"/" + jailDeviceNodes, "/" + jailDeviceNodes + "/net"} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(j.path(link)), 0o700))
+		require.NoError(t, os.Symlink(filepath.Dir(secret), j.path(link)))
+		require.NoError(t, j.removeTree(jailDeviceNodes))
+		require.FileExists(t, secret)
+		require.NoFileExists(t, j.path("/"+jailDeviceNodes))
+	}
+	require.NoError(t, j.removeTree(jailDeviceNodes), "one that is not there is fine")
 	require.NoError(t, unix.Mkfifo(j.path(jailDevicesTarget), 0o600))
 	require.Error(t, j.copyOut(jailDevicesTarget, target), "a pipe that nobody writes to")
 }
