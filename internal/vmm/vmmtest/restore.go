@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -39,6 +40,24 @@ func (s *suite) testPause(t *testing.T) {
 	require.False(t, g.answers(t.Context()), "a paused guest answers")
 	g.resume(t)
 	g.requireCounting(t, g.count(t))
+}
+
+// testPauseAbandoned: a caller whose time is up leaves a machine behind that can
+// still be commanded, whatever became of the command.
+func (s *suite) testPauseAbandoned(t *testing.T) {
+	g := s.restore(t, s.base)
+	process := g.machine.Process().ID
+	require.NoError(t, unix.Kill(process, unix.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, g.machine.Pause(ctx), context.DeadlineExceeded)
+	require.NoError(t, unix.Kill(process, unix.SIGCONT))
+	g.resume(t)
+	g.requireCounting(t, g.count(t))
+	g.pause(t)
+	taken := s.snapshot(t, g)
+	g.end(t)
+	require.Equal(t, "booted", s.restore(t, taken).run(t, "cat "+memorySign))
 }
 
 func (s *suite) testRestore(t *testing.T) {

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) vmm.Driver) {
 	}{
 		{"Boot_RefusesWhatIsNotThere", s.testBootRefusals},
 		{"Pause_StopsTheGuestUntilItIsResumed", s.testPause},
+		{"Pause_ThatNobodyWaitedForCanBeTakenBack", s.testPauseAbandoned},
 		{"Restore_GoesOnWithMemoryProcessesAndDisk", s.testRestore},
 		{"Restore_LeavesTheSnapshotAsItWas", s.testSnapshotUnchanged},
 		{"Restore_GivesEachCloneMemoryAndDiskOfItsOwn", s.testClones},
