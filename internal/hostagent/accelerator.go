@@ -29,10 +29,14 @@ type choice struct {
 	Driver string `json:"driver,omitempty"`
 }
 
+// imageSource makes the guest's image where it is not there yet, which can take long.
+type imageSource func(context.Context) (template.Image, error)
+
 // chooseAccelerator boots a guest under KVM, once for each machine, kernel and
-// QEMU, and falls back to software emulation where that does not work.
-func chooseAccelerator(ctx context.Context, config Config, image template.Image, known choice) (choice, error) {
-	machine, err := describeMachine(ctx, image)
+// QEMU, and falls back to software emulation where that does not work. Only then
+// does it need the image.
+func chooseAccelerator(ctx context.Context, config Config, images imageSource, known choice) (choice, error) {
+	machine, err := describeMachine(ctx)
 	if err != nil {
 		return choice{}, err
 	}
@@ -42,6 +46,10 @@ func chooseAccelerator(ctx context.Context, config Config, image template.Image,
 	}
 	if known.holds(machine, boot) {
 		return known, nil
+	}
+	image, err := images(ctx)
+	if err != nil {
+		return choice{}, err
 	}
 	config.Progress("probing for KVM by booting a guest on it")
 	answer := choice{Machine: machine, Accelerator: qemu.KVM, Driver: known.Driver}
@@ -85,7 +93,7 @@ func bootID() (string, error) {
 }
 
 // describeMachine names what the answer depends on.
-func describeMachine(ctx context.Context, image template.Image) (string, error) {
+func describeMachine(ctx context.Context) (string, error) {
 	var system unix.Utsname
 	if err := unix.Uname(&system); err != nil {
 		return "", fmt.Errorf("ask for the kernel's version: %w", err)
@@ -95,7 +103,7 @@ func describeMachine(ctx context.Context, image template.Image) (string, error) 
 		return "", err
 	}
 	_, deviceErr := os.Stat("/dev/kvm")
-	inputs := fmt.Sprintf("%s|%s|%s|%s|%t", system.Release[:], system.Version[:], version, image.KernelPath, deviceErr == nil)
+	inputs := fmt.Sprintf("%s|%s|%s|%t", system.Release[:], system.Version[:], version, deviceErr == nil)
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(inputs))), nil
 }
 

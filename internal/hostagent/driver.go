@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
@@ -16,7 +15,7 @@ import (
 
 // openDriver returns the driver that the configuration asks for, or that suits
 // the machine, and what its VMM calls itself. storageDir is where its VMs are.
-func openDriver(ctx context.Context, config Config, storageDir string, image template.Image) (vmm.Driver, string, error) {
+func openDriver(ctx context.Context, config Config, storageDir string, images imageSource) (vmm.Driver, string, error) {
 	path := filepath.Join(config.DataDir, "accelerator.json")
 	known, err := readChoice(path)
 	if err != nil {
@@ -26,7 +25,7 @@ func openDriver(ctx context.Context, config Config, storageDir string, image tem
 		}
 		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
 	}
-	answer, err := chooseAccelerator(ctx, config, image, known)
+	answer, err := chooseAccelerator(ctx, config, images, known)
 	if err != nil {
 		return nil, "", err
 	}

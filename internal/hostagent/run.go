@@ -64,15 +64,15 @@ func Run(ctx context.Context, config Config) (err error) {
 	}{
 		{"take the data directory", a.takeDataDir},
 		{"open storage", a.openStorage},
-		{"build the guest image", a.buildImage},
 		{"choose a driver", a.chooseDriver},
 		{"set up networking", a.openNetwork},
 		{"open control groups", a.openCgroups},
 		{"open volumes", a.openVolumes},
-		// What ran on without an agent is looked after first: a new template takes
-		// its time, after an upgrade.
+		// What ran on without an agent is looked after first: a new image and template
+		// take their time, after an upgrade.
 		{"find sandboxes", a.openSandboxes},
 		{"let traffic in", a.openTraffic},
+		{"build the guest image", a.buildImage},
 		{"make the base template", a.makeBase},
 		{"take orders", a.takeOrders},
 	} {
@@ -122,7 +122,19 @@ func (a *agent) openStorage(ctx context.Context) (err error) {
 	return err
 }
 
+func (a *agent) chooseDriver(ctx context.Context) (err error) {
+	a.driver, a.driverVersion, err = openDriver(ctx, a.config, a.storage.Dir, func(ctx context.Context) (template.Image, error) {
+		err := a.buildImage(ctx)
+		return a.image, err
+	})
+	return err
+}
+
+// buildImage does nothing where it was done before.
 func (a *agent) buildImage(ctx context.Context) (err error) {
+	if a.image != (template.Image{}) {
+		return nil
+	}
 	a.image, err = template.BuildImage(ctx, template.ImageOptions{
 		CacheDir: a.config.CacheDir,
 		EnvdPath: a.config.EnvdPath,
@@ -130,11 +142,6 @@ func (a *agent) buildImage(ctx context.Context) (err error) {
 		Progress: a.config.Progress,
 		Log:      a.config.Log,
 	})
-	return err
-}
-
-func (a *agent) chooseDriver(ctx context.Context) (err error) {
-	a.driver, a.driverVersion, err = openDriver(ctx, a.config, a.storage.Dir, a.image)
 	return err
 }
 
