@@ -2,6 +2,7 @@ package hostagent
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -139,7 +140,7 @@ func (a *agentUnderTest) pause(t *testing.T, id string) {
 func (a *agentUnderTest) resume(t *testing.T, id string) {
 	t.Helper()
 	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{
-		SandboxId: id, Identity: &pb.Identity{AccessToken: token, LifecycleId: id + "-again"},
+		SandboxId: id, Identity: &pb.Identity{AccessToken: token, LifecycleId: rand.Text()}, // each life has its own
 	}))
 	require.NoError(t, err)
 }
@@ -281,6 +282,7 @@ func TestAgent(t *testing.T) {
 		a.resume(t, first)
 		require.Equal(t, "kept", a.run(t, first, "cat /home/user/kept"))
 	})
+	t.Run("a pause that fails lets the guest run on", func(t *testing.T) { testFailedPause(t, a, dataDir, first) })
 	t.Run("a request that comes again is done once", func(t *testing.T) { testRequests(t, a, first) })
 	t.Run("what a sandbox may reach changes while it runs", func(t *testing.T) { testNetworkPolicy(t, a, first) })
 	t.Run("secrets are in no guest and in no file", func(t *testing.T) { testSecrets(t, a, dataDir, first) })

@@ -3,7 +3,10 @@ package hostagent
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,9 +123,13 @@ func TestAgentProcess(t *testing.T) {
 		require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond)
 	}
 
+	a.run(t, survivor, "nohup python3 -c '"+echoServer+"' >/dev/null 2>&1 & until ss -Hltn src 0.0.0.0:8001 | grep -q .; do sleep 0.05; done")
+	requireEchoes := connectToEcho(t, slotAddress(t, dataDir, survivor))
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "restarted": syscall.SIGTERM} {
 		t.Run("a running sandbox is adopted when the agent is "+name, func(t *testing.T) {
 			machines := virtualMachines(t, dataDir)
+			requireEchoes(t)
+			defer requireEchoes(t) // the same connection
 			a.end(t, signal)
 			require.Equal(t, machines, virtualMachines(t, dataDir), "the VM runs on without the agent")
 			a = startAgentProcess(t, dataDir)
@@ -199,6 +206,34 @@ func TestAgentProcess(t *testing.T) {
 	cleanUp := startAgent(t, dataDir)
 	cleanUp.shutDown(t)
 	requireNothingLeft(t, before, dataDir)
+}
+
+// echoServer says again what one client says.
+const echoServer = `import socket
+listener = socket.create_server(("0.0.0.0", 8001))
+conn, _ = listener.accept()
+while True: conn.sendall(conn.recv(100))`
+
+// connectToEcho opens one connection to a guest, past the agent, and returns what
+// finds out whether it lives.
+func connectToEcho(t *testing.T, guest netip.Addr) func(*testing.T) {
+	t.Helper()
+	conn, err := net.Dial("tcp", netip.AddrPortFrom(guest, 8001).String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	said := 0
+	return func(t *testing.T) {
+		t.Helper()
+		said++
+		want := fmt.Sprintf("%08d", said)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+		_, err := conn.Write([]byte(want))
+		require.NoError(t, err)
+		got := make([]byte, len(want))
+		_, err = io.ReadFull(conn, got)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
 }
 
 // testKilledAtAnyMoment kills the agent at random points of a sandbox's

@@ -1,0 +1,55 @@
+package hostagent
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+)
+
+// testFailedPause has pauses of every kind fail when the guest stands still
+// already: what its memory has to be compared with is not there.
+func testFailedPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
+	a.run(t, id, "cd /tmp && nohup python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 & "+
+		"(i=0; while :; do i=$((i+1)); echo $i >> /tmp/ticks; sleep 0.02; done) >/dev/null 2>&1 & echo $! > /tmp/ticker")
+	served := func() bool {
+		client := &http.Client{Transport: toGuest{id, 8000, a.traffic.Transport}, Timeout: 5 * time.Second}
+		response, err := client.Get("http://guest/")
+		if err != nil {
+			return false
+		}
+		defer response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}
+	const patience, often = 30 * time.Second, 50 * time.Millisecond
+	require.Eventually(t, served, patience, often)
+	memory := filepath.Join(dataDir, "storage", "sandboxes", id, "memory")
+	require.NoError(t, os.Rename(memory, memory+".away"))
+	for name, pause := range map[string]func() error{
+		"pause": func() error {
+			_, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
+			return err
+		},
+		"snapshot": func() error {
+			_, err := a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: "8d6c2f0e-51f4-4f4e-9f0f-6d2a3f2f8a10"}))
+			return err
+		},
+	} {
+		require.Error(t, pause(), name)
+		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[id], name)
+		ticks := a.run(t, id, "wc -l < /tmp/ticks")
+		require.Eventually(t, func() bool { return a.run(t, id, "wc -l < /tmp/ticks") != ticks }, patience, often, "%s: what ran is not thawed", name)
+		require.Eventually(t, served, patience, often, "%s: ports are not forwarded again", name)
+	}
+	require.NoError(t, os.Rename(memory+".away", memory))
+	a.pause(t, id)
+	a.resume(t, id)
+	a.run(t, id, "kill $(cat /tmp/ticker); pkill -f http.server")
+	requireNoSnapshots(t, dataDir)
+}
