@@ -93,7 +93,7 @@ func (t *tree) layOut() {
 func (t *tree) programs(ctx context.Context, busybox string) {
 	t.copy(busybox, "/bin/busybox")
 	for _, name := range []string{
-		"awk", "cat", "env", "ip", "ln", "mkdir", "modprobe", "mount", "nproc", "sh", "sleep", "uname",
+		"awk", "cat", "dd", "env", "ip", "ln", "mkdir", "modprobe", "mount", "nproc", "sh", "sleep", "true", "uname",
 	} {
 		t.do(func() error { return os.Symlink("busybox", t.path("bin/"+name)) })
 	}
