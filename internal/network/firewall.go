@@ -63,13 +63,14 @@ func (f *hostFirewall) keepHostClosed() {
 }
 
 // forward keeps guests apart, and to the internet also where a rule of somebody
-// else's sends them elsewhere.
+// else's sends them elsewhere. Questions for names go where the name server is, even
+// if that is elsewhere: a cluster's has an address that is only ever rewritten.
 func (f *hostFirewall) forward() {
 	forward := f.conn.AddChain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyAccept))
 	add(f.conn, forward, rule(drop(), fromSlots(), toSlots()))
 	for _, protocol := range datagramsAndStreams {
 		add(f.conn, forward, rule(accept(),
-			fromSlots(), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
+			fromSlots(), protocolIs(protocol), openedTo(f.resolver), openedToPort(domainPort)))
 	}
 	add(f.conn, forward, rule(drop(), fromSlots(), destinationInSet(f.forbidden)))
 	add(f.conn, forward, rule(accept(), toSlots(), answering()))

@@ -63,6 +63,25 @@ func TestHostFirewall_KeepsGuestsFromWhatTheHostPublishes(t *testing.T) {
 	require.NoError(t, err, "the host's name server is in a private range, too")
 }
 
+func TestHostFirewall_LetsTheNameServerBeElsewhere(t *testing.T) {
+	w, _, guest := newPlace(t)
+	w.name("good.example", webServer)
+	rewrite(t,
+		rule(toAddress(hiddenNameServer, domainPort), destinationIs(netip.MustParseAddr(nameServer)), protocolIs(unix.IPPROTO_UDP)),
+		rule(toAddress(hiddenNameServer, domainPort), destinationIs(netip.MustParseAddr(nameServer)), protocolIs(unix.IPPROTO_TCP)))
+	for name, spec := range map[string]egress.Spec{
+		"in the kernel": {}, "by the gateway": {DenyInternet: true, AllowOut: []string{"good.example"}},
+	} {
+		guest.apply(spec)
+		for _, network := range []string{"udp", "tcp"} {
+			address, err := guest.resolveBy(network, "good.example")
+			require.NoError(t, err, "%s over %s", name, network)
+			require.Equal(t, webServer, address)
+		}
+		guest.cannotReach(hiddenNameServer)
+	}
+}
+
 // startContainer puts an echo server into a namespace beside the host.
 func startContainer(t *testing.T) {
 	t.Helper()
@@ -83,8 +102,19 @@ func startContainer(t *testing.T) {
 	serveEcho(t, namespace)
 }
 
-// publish rewrites what comes to the host's port, and to the mirrored address.
+// publish rewrites what comes to the host's ports, and to the mirrored address.
 func publish(t *testing.T) {
+	t.Helper()
+	const echoes = 7000
+	host, tcp := destinationIs(netip.MustParseAddr(hostAddress)), protocolIs(unix.IPPROTO_TCP)
+	rewrite(t,
+		rule(toAddress(container, echoes), host, tcp, destinationPort(publishedPort)),
+		rule(toAddress(evilServer, echoes), host, tcp, destinationPort(relayPort)),
+		rule(toAddress(container, echoes), destinationIs(netip.MustParseAddr(mirrored)), tcp))
+}
+
+// rewrite has the host change destinations until the test ends.
+func rewrite(t *testing.T, rules ...[]expr.Any) {
 	t.Helper()
 	conn, err := nftables.New()
 	require.NoError(t, err)
@@ -93,20 +123,20 @@ func publish(t *testing.T) {
 		Name: "prerouting", Table: table, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest,
 	})
-	rewriteTo := func(address string) []expr.Any {
-		return []expr.Any{
-			&expr.Immediate{Register: 1, Data: netip.MustParseAddr(address).AsSlice()},
-			&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(7000)},
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
-		}
+	for _, each := range rules {
+		add(conn, prerouting, each)
 	}
-	host, tcp := destinationIs(netip.MustParseAddr(hostAddress)), protocolIs(unix.IPPROTO_TCP)
-	add(conn, prerouting, rule(rewriteTo(container), host, tcp, destinationPort(publishedPort)))
-	add(conn, prerouting, rule(rewriteTo(evilServer), host, tcp, destinationPort(relayPort)))
-	add(conn, prerouting, rule(rewriteTo(container), destinationIs(netip.MustParseAddr(mirrored)), tcp))
 	require.NoError(t, conn.Flush())
 	t.Cleanup(func() {
 		conn.DelTable(table)
 		require.NoError(t, conn.Flush())
 	})
+}
+
+func toAddress(address string, port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: netip.MustParseAddr(address).AsSlice()},
+		&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(port)},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, RegProtoMin: 2},
+	}
 }

@@ -127,6 +127,22 @@ func replying() match {
 	}
 }
 
+// openedTo and openedToPort match packets of connections by where they were meant to
+// go, before anybody rewrote that; the port belongs behind protocolIs.
+func openedTo(address netip.Addr) match { return openedWith(expr.CtKeyDST, address.AsSlice()) }
+
+func openedToPort(port uint16) match {
+	return openedWith(expr.CtKeyPROTODST, binaryutil.BigEndian.PutUint16(port))
+}
+
+func openedWith(key expr.CtKey, value []byte) match {
+	const original = 0 // IP_CT_DIR_ORIGINAL
+	return match{
+		&expr.Ct{Register: 1, Key: key, Direction: original},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: value},
+	}
+}
+
 // moreThan matches the packet that opens one connection more than count; it
 // belongs behind a match for new connections, which are then counted.
 func moreThan(count uint32) match {

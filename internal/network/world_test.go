@@ -39,13 +39,15 @@ const (
 	silent = "203.0.113.98"
 	// The host's own name server is in a private range, as most are.
 	nameServer = "10.99.0.53"
-	echoPort   = "7000"
+	// Another one, which nobody is told of.
+	hiddenNameServer = "10.99.0.54"
+	echoPort         = "7000"
 )
 
 // insideServers are in ranges that no guest may reach, each with servers like
 // the public ones.
 var insideServers = []string{
-	nameServer, "10.99.0.9", "172.16.99.9", "192.168.99.9", "100.64.99.9", "169.254.169.254", "198.18.0.9", "192.0.0.9",
+	nameServer, hiddenNameServer, "10.99.0.9", "172.16.99.9", "192.168.99.9", "100.64.99.9", "169.254.169.254", "198.18.0.9", "192.0.0.9",
 	"168.63.129.16",
 }
 
@@ -109,23 +111,13 @@ func joinWorld(t *testing.T, addresses []string) {
 // serve starts the same servers on every address: HTTP, HTTPS, and a plain echo.
 func (w *world) serve(t *testing.T) error {
 	t.Helper()
-	packets, err := net.ListenPacket("udp4", nameServer+":53")
-	if err != nil {
-		return err
-	}
-	streams, err := net.Listen("tcp4", nameServer+":53")
-	if err != nil {
-		return err
-	}
 	ctx := t.Context() // it ends before the clean-up begins
 	var serving sync.WaitGroup
 	t.Cleanup(serving.Wait)
-	for _, names := range []*dns.Server{{PacketConn: packets}, {Listener: streams}} {
-		started := make(chan struct{})
-		names.Handler, names.NotifyStartedFunc = dns.HandlerFunc(w.answer), func() { close(started) }
-		serving.Go(func() { _ = names.ActivateAndServe() })
-		<-started
-		t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	for _, address := range []string{nameServer, hiddenNameServer} {
+		if err := w.serveNames(t, &serving, address+":53"); err != nil {
+			return err
+		}
 	}
 	datagrams, err := net.ListenPacket("udp4", webServer+":"+echoPort)
 	if err != nil {
@@ -147,6 +139,26 @@ func (w *world) serve(t *testing.T) error {
 	serving.Go(func() { _ = web.Serve(listeners["80"]) })
 	serving.Go(func() { _ = secured.ServeTLS(listeners["443"], "", "") })
 	serving.Go(func() { echo(ctx, &serving, listeners[echoPort]) })
+	return nil
+}
+
+func (w *world) serveNames(t *testing.T, serving *sync.WaitGroup, address string) error {
+	t.Helper()
+	packets, err := net.ListenPacket("udp4", address)
+	if err != nil {
+		return err
+	}
+	streams, err := net.Listen("tcp4", address)
+	if err != nil {
+		return errors.Join(err, packets.Close())
+	}
+	for _, names := range []*dns.Server{{PacketConn: packets}, {Listener: streams}} {
+		started := make(chan struct{})
+		names.Handler, names.NotifyStartedFunc = dns.HandlerFunc(w.answer), func() { close(started) }
+		serving.Go(func() { _ = names.ActivateAndServe() })
+		<-started
+		t.Cleanup(func() { require.NoError(t, names.Shutdown()) })
+	}
 	return nil
 }
 
