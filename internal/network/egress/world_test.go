@@ -39,6 +39,23 @@ type world struct {
 	dialled   []string
 	onDial    func() // called in the middle of a dial, if set
 	roots     *x509.CertPool
+	warnings  []string
+}
+
+// Write keeps what an operator would be told.
+func (w *world) Write(line []byte) (int, error) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.warnings = append(w.warnings, string(line))
+	return len(line), nil
+}
+
+func (w *world) requireWarned(about string) {
+	w.t.Helper()
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	require.Len(w.t, w.warnings, 1, "once, however often")
+	require.Contains(w.t, w.warnings[0], about)
 }
 
 func newWorld(t *testing.T, spec Spec) *world {
@@ -58,7 +75,7 @@ func newWorld(t *testing.T, spec Spec) *world {
 		Packets: packets, Streams: streams, Connections: connections,
 		Original:   func(*net.TCPConn) (netip.AddrPort, error) { return w.destination(), nil },
 		Dial:       w.dial,
-		NameServer: upstream, Roots: w.roots, Log: slog.New(slog.DiscardHandler),
+		NameServer: upstream, Roots: w.roots, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, parse(t, spec).WithAuthority(w.authority))
 	t.Cleanup(w.gateway.Close)
 	return w
