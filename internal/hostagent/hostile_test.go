@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ import (
 // must not notice.
 func TestHostileGuests(t *testing.T) {
 	dataDir := dataDir(t)
-	a := startAgent(t, dataDir)
+	a := startAgent(t, dataDir, func(config *Config) { config.Limits.Connections = mostConnections })
 	t.Cleanup(func() { a.abort(t) })
 	const neighbour, hostile = "ineighbour0000000001", "ihostile000000000001"
 	require.NoError(t, a.create(t.Context(), neighbour))
@@ -30,6 +31,7 @@ func TestHostileGuests(t *testing.T) {
 		"fills its disk":       testFullGuestDisk,
 		"forks without end":    testForkBomb,
 		"is not its agent any": testImpostors,
+		"connects without end": testConnections,
 	} {
 		t.Run("a guest that "+name, func(t *testing.T) {
 			require.NoError(t, a.create(t.Context(), hostile))
@@ -104,6 +106,36 @@ func testForkBomb(t *testing.T, a *agentUnderTest, _, id string) {
 	_, err = a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
 	require.NoError(t, ctx.Err())
 	t.Logf("pausing a fork bomb took %s: %v", time.Since(began).Round(time.Millisecond), err)
+}
+
+// mostConnections is a host's limit for each sandbox.
+const mostConnections = 20
+
+func testConnections(t *testing.T, a *agentUnderTest, _, id string) {
+	startInternet(t)
+	const attack = `
+import socket
+held = []
+for _ in range(100):
+    s = socket.socket()
+    s.settimeout(1)
+    try:
+        s.connect(("203.0.113.2", 8080))
+        held.append(s)
+    except OSError:
+        pass
+print(len(held))
+`
+	requireLimited := func(when string) {
+		held, err := strconv.Atoi(a.run(t, id, "python3 - <<'END'\n"+attack+"\nEND"))
+		require.NoError(t, err)
+		require.LessOrEqual(t, held, mostConnections, when)
+		require.Greater(t, held, mostConnections-5, when) // a few may be the guest's own
+	}
+	requireLimited("under the default policy")
+	_, err := a.UpdateNetwork(t.Context(), connect.NewRequest(&pb.UpdateNetworkRequest{SandboxId: id, Network: &pb.NetworkPolicy{DenyOut: []string{"198.51.100.0/24"}}}))
+	require.NoError(t, err)
+	requireLimited("under a policy of its own")
 }
 
 // impostor takes the place of the guest's agent. Root in the guest can do that.

@@ -1,13 +1,16 @@
 package hostagent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,19 +20,18 @@ import (
 )
 
 // tried is what root in a guest does to reach what is not its own. It prints
-// what it reached, and "done". {…} are the host's and the neighbour's addresses.
+// what it reached, and "done". What is only sent is heard where it comes to.
 const tried = `
 import errno, fcntl, glob, os, socket, struct
-host, neighbour, port = %q, %q, %d
+host, host6, neighbour, port = %q, %q, %q, %d
 def attempt(name, what):
     try:
         if what() is not False: print("reached:", name)
     except (OSError, ValueError):
         pass
-def connect(address, port, family=socket.AF_INET, source=None):
+def connect(address, port, family=socket.AF_INET):
     s = socket.socket(family)
     s.settimeout(1)
-    if source: s.bind((source, 0))
     s.connect((address, port))
 def datagram(address, port, payload=b"from a guest", broadcast=False):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -48,7 +50,7 @@ for address in host.split() + ["169.254.7.1"]:
 # The neighbour: its agent, its server, its cable.
 for number in [49983, 8000, 22]:
     attempt(f"neighbour {neighbour}:{number}", lambda: connect(neighbour, number))
-    attempt(f"neighbour as the host {number}", lambda: connect(neighbour, number, source=host.split()[0]))
+attempt("neighbour by datagram", lambda: datagram(neighbour, port))
 
 # Metadata services, link-local and private ranges, shared and special addresses.
 for address in ["169.254.169.254", "169.254.170.2", "169.254.1.1", "10.0.0.1", "10.213.0.0", "10.213.0.1", "172.16.0.1",
@@ -88,7 +90,22 @@ def claim(address):
 for address in host.split():
     for source in [neighbour, address, "127.0.0.1", "192.0.2.7"]:
         attempt(f"a packet to {address} as {source}", lambda: forged(source, address))
-attempt("a packet to the neighbour as the host", lambda: forged(host.split()[0], neighbour))
+for source in host.split() + [neighbour, "169.254.7.1", "169.254.7.2", "127.0.0.1", "192.0.2.7"]:
+    attempt(f"a packet to the neighbour as {source}", lambda: forged(source, neighbour))
+
+# IPv6 as frames, whatever this guest's kernel thinks of it.
+def frame6(destination):
+    udp = struct.pack("!HHHH", *[port] * 2, 8 + 12, 0) + b"from a guest"
+    source, destination = socket.inet_pton(socket.AF_INET6, "fd00::2"), socket.inet_pton(socket.AF_INET6, destination)
+    sum = checksum(source + destination + struct.pack("!II", len(udp), 17) + udp)
+    udp = udp[:6] + struct.pack("!H", sum) + udp[8:]
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    s.bind(("eth0", 0))
+    for hardware in [bytes.fromhex("025752000001"), b"\xff" * 6, b"\x33\x33\x00\x00\x00\x01"]:
+        s.send(hardware + bytes.fromhex("025752000002") + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + source + destination + udp)
+    return False
+for address in host6.split() + ["::1", "ff02::1"]:
+    attempt(f"a packet to {address}", lambda: frame6(address))
 for address in [neighbour, host.split()[0], "169.254.7.1"]:
     attempt(f"claiming {address}", lambda: claim(address))
 
@@ -108,18 +125,14 @@ func TestIsolation(t *testing.T) {
 	require.NoError(t, a.create(t.Context(), guest))
 	mine := hostSides(t, dataDir)
 	require.NoError(t, a.create(t.Context(), neighbour))
-	a.run(t, neighbour, "nohup python3 -m http.server 8000 >/dev/null 2>&1 & echo")
-
 	port, heard := listenEverywhere(t)
-	var addresses []string
-	for _, side := range append(mine, hostAddresses(t)...) {
-		addresses = append(addresses, side.String())
-	}
 	target := slotAddress(t, dataDir, neighbour)
-	script := fmt.Sprintf(tried, strings.Join(addresses, " "), target, port)
+	listenInGuest(t, a, neighbour, target, port)
+	four, six := hostAddresses(t)
+	script := fmt.Sprintf(tried, joined(append(mine, four...)), joined(six), target, port)
 	require.Equal(t, "done", a.run(t, guest, "sudo python3 - <<'END'\n"+script+"\nEND"))
 	require.Empty(t, heard(), "the host heard it")
-	require.Equal(t, "calm", a.run(t, neighbour, "echo calm"))
+	require.Equal(t, fromHost, a.run(t, neighbour, "cat /tmp/heard"), "the neighbour heard it")
 	a.kill(t, guest)
 	a.kill(t, neighbour)
 	a.shutDown(t)
@@ -137,74 +150,167 @@ func slotAddress(t *testing.T, dataDir, id string) netip.Addr {
 	return address
 }
 
+func joined(addresses []netip.Addr) string {
+	var all []string
+	for _, address := range addresses {
+		all = append(all, address.String())
+	}
+	return strings.Join(all, " ")
+}
+
 // hostAddresses are those the host has beside its ends of cables.
-func hostAddresses(t *testing.T) []netip.Addr {
+func hostAddresses(t *testing.T) (four, six []netip.Addr) {
 	t.Helper()
 	all, err := net.InterfaceAddrs()
 	require.NoError(t, err)
-	var found []netip.Addr
 	for _, address := range all {
 		prefix, err := netip.ParsePrefix(address.String())
-		if err == nil && prefix.Addr().Is4() && !prefix.Addr().IsLoopback() && !strings.HasPrefix(prefix.Addr().String(), "10.213.") {
-			found = append(found, prefix.Addr())
+		switch {
+		case err != nil || prefix.Addr().IsLoopback() || strings.HasPrefix(prefix.Addr().String(), "10.213."):
+		case prefix.Addr().Is4():
+			four = append(four, prefix.Addr())
+		default:
+			six = append(six, prefix.Addr())
 		}
 	}
-	return found
+	return four, six
 }
 
-// listenEverywhere opens the same port of all the host's addresses, in both
-// protocols, and tells what came in.
-func listenEverywhere(t *testing.T) (port int, heard func() []string) {
+const fromHost = "from the host"
+
+// listenInGuest has a guest serve the ports that another one tries, and keep the
+// datagrams that come. The host's own is one, so it would keep another guest's.
+func listenInGuest(t *testing.T, a *agentUnderTest, id string, address netip.Addr, port int) {
 	t.Helper()
-	stream, err := net.Listen("tcp", "0.0.0.0:0")
-	require.NoError(t, err)
-	port = stream.Addr().(*net.TCPAddr).Port
-	datagrams, err := net.ListenPacket("udp", fmt.Sprintf("0.0.0.0:%d", port))
-	require.NoError(t, err)
-	var mutex sync.Mutex
-	var all []string
-	note := func(what string) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		all = append(all, what)
-	}
-	var listening sync.WaitGroup
-	listening.Go(func() {
-		for {
-			conn, err := stream.Accept()
-			if err != nil {
-				return
-			}
-			note("a connection from " + conn.RemoteAddr().String())
-			conn.Close()
+	const listener = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", %d))
+while True:
+    said = s.recv(100)
+    with open("/tmp/heard", "ab") as f: f.write(said)
+`
+	a.run(t, id, "nohup python3 -m http.server 8000 >/dev/null 2>&1 & echo")
+	a.run(t, id, "cat > /tmp/listen.py <<'END'\n"+fmt.Sprintf(listener, port)+"\nEND\nnohup python3 /tmp/listen.py >/dev/null 2>&1 & echo")
+	require.Eventually(t, func() bool {
+		if a.run(t, id, "cat /tmp/heard 2>/dev/null; true") == fromHost {
+			return true
 		}
-	})
-	listening.Go(func() {
-		buffer := make([]byte, 1500)
-		for {
-			n, from, err := datagrams.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			note(fmt.Sprintf("%q from %s", buffer[:n], from))
-		}
-	})
-	t.Cleanup(func() {
-		_ = stream.Close()
-		_ = datagrams.Close()
-		listening.Wait()
-	})
-	// It hears the host itself, so it would hear a guest.
-	conn, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		a.run(t, id, "rm -f /tmp/heard")
+		say(t, netip.AddrPortFrom(address, uint16(port)).String())
+		return false
+	}, time.Minute, time.Second, "the neighbour does not hear the host")
+	require.Eventually(t, func() bool {
+		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(address, 8000).String(), time.Second)
+		return err == nil && conn.Close() == nil
+	}, time.Minute, 100*time.Millisecond, "the neighbour serves nothing")
+}
+
+// say sends a datagram from the host.
+func say(t *testing.T, address string) {
+	t.Helper()
+	conn, err := net.Dial("udp", address)
 	require.NoError(t, err)
-	_, err = io.WriteString(conn, "from the host")
+	_, err = io.WriteString(conn, fromHost)
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	told := func() []string {
-		mutex.Lock()
-		defer mutex.Unlock()
-		return all
+}
+
+// ears are what listens on the host, and what it heard.
+type ears struct {
+	listening sync.WaitGroup
+	mutex     sync.Mutex
+	all       []string
+}
+
+func (e *ears) note(what string) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.all = append(e.all, what)
+}
+
+func (e *ears) heard() []string {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return slices.Clone(e.all)
+}
+
+func (e *ears) accept(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+		if err != nil || network.DefaultRange.Contains(from.Addr().Unmap()) { // not from others on this machine
+			e.note(fmt.Sprintf("a connection from %s to %s", from, conn.LocalAddr()))
+		}
+		conn.Close()
 	}
-	require.Eventually(t, func() bool { return len(told()) == 1 }, 10*time.Second, time.Millisecond)
-	return port, func() []string { return told()[1:] }
+}
+
+func (e *ears) receive(conn net.PacketConn) {
+	buffer := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		e.note(fmt.Sprintf("%q from %s", buffer[:n], from))
+	}
+}
+
+// listen opens a port, or none where it is somebody's.
+func (e *ears) listen(t *testing.T, family string, port int) (opened int) {
+	t.Helper()
+	stream, err := net.Listen("tcp"+family, fmt.Sprintf(":%d", port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return 0
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = stream.Close() })
+	e.listening.Go(func() { e.accept(stream) })
+	return stream.Addr().(*net.TCPAddr).Port
+}
+
+// wellKnown are the ports of what a host has for itself: logins, databases, agents.
+var wellKnown = []int{22, 80, 111, 443, 2049, 3000, 5432, 49983}
+
+// listenEverywhere opens a port of all the host's addresses, of both families, and
+// those well-known ones that nobody has: who has one would be reached. It tells what
+// came in.
+func listenEverywhere(t *testing.T) (port int, heard func() []string) {
+	t.Helper()
+	e := new(ears)
+	t.Cleanup(e.listening.Wait)
+	// Each family by itself: what Go knows of this host's it may have learnt in a
+	// guest's namespace.
+	own, families := []string{"127.0.0.1"}, []string{"4"}
+	if probe, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+		require.NoError(t, probe.Close())
+		own, families = append(own, "::1"), append(families, "6")
+	}
+	port = e.listen(t, "4", 0)
+	for _, family := range families {
+		for _, number := range wellKnown {
+			e.listen(t, family, number)
+		}
+		if family != "4" {
+			require.Equal(t, port, e.listen(t, family, port))
+		}
+		datagrams, err := net.ListenPacket("udp"+family, fmt.Sprintf(":%d", port))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = datagrams.Close() })
+		e.listening.Go(func() { e.receive(datagrams) })
+	}
+	// It hears the host itself, so it would hear a guest.
+	isOwn := func(heard string) bool { return strings.Contains(heard, fromHost) }
+	for _, address := range own {
+		fromItself := "from " + strings.TrimSuffix(net.JoinHostPort(address, ""), ":")
+		require.Eventually(t, func() bool {
+			say(t, net.JoinHostPort(address, strconv.Itoa(port)))
+			return slices.ContainsFunc(e.heard(), func(heard string) bool { return isOwn(heard) && strings.Contains(heard, fromItself) })
+		}, 10*time.Second, 20*time.Millisecond, "nothing comes to %s port %d", address, port)
+	}
+	return port, func() []string { return slices.DeleteFunc(e.heard(), isOwn) }
 }
