@@ -58,9 +58,9 @@ type VolumeMount struct {
 
 // Client talks to one guest's envd.
 type Client struct {
-	base        string
-	client      *http.Client
-	maxClockLag time.Duration
+	base            string
+	client          *http.Client
+	longestClockLag time.Duration
 }
 
 // New returns a client for the envd of the guest at address.
@@ -72,8 +72,8 @@ func New(address netip.Addr) *Client {
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 	return &Client{
-		base:        fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
-		maxClockLag: maxClockLag,
+		base:            fmt.Sprintf("http://%s", netip.AddrPortFrom(address, Port)),
+		longestClockLag: longestClockLag,
 		client: &http.Client{
 			Transport: transport,
 			// A guest shall not have its host call whom it names.
@@ -101,11 +101,15 @@ func (c *Client) AwaitHealthy(ctx context.Context) error {
 }
 
 const (
-	// maxClockLag is how late a guest's clock may be for the time that a message
-	// took to it, which is some milliseconds on KVM. A host that is too busy for
-	// that does not try for ever.
-	maxClockLag   = 250 * time.Millisecond
-	clockAttempts = 3
+	// MaxClockLag is how late a guest's clock may be for the time that a message
+	// took to it, which is some milliseconds on KVM. Above it the guest should be
+	// told the time again.
+	MaxClockLag = 250 * time.Millisecond
+	// longestClockLag is what nobody should find a clock late by: whoever waits for
+	// the guest waits until it is better. A host that is too busy for that does not
+	// try for ever.
+	longestClockLag = time.Second
+	clockAttempts   = 3
 )
 
 // seedBytes is how long envd wants a seed.
@@ -114,30 +118,36 @@ const seedBytes = 32
 // Init gives the guest its identity, the time and random numbers of its own. currentToken is the one the
 // guest was told before, empty for a template's first. It is repeated until
 // the guest answers: the first packet may find it not yet listening. A guest
-// that took long to hear what time it was is told again.
-func (c *Client) Init(ctx context.Context, currentToken string, settings Init) error {
+// that took very long to hear what time it was is told again. It returns by how
+// much the guest's clock may be late.
+func (c *Client) Init(ctx context.Context, currentToken string, settings Init) (lag time.Duration, err error) {
 	settings.RandomSeed = make([]byte, seedBytes)
 	if _, err := rand.Read(settings.RandomSeed); err != nil {
-		return fmt.Errorf("draw a seed for the guest: %w", err)
+		return 0, fmt.Errorf("draw a seed for the guest: %w", err)
 	}
-	sent, err := c.tell(ctx, currentToken, settings)
+	lag, err = c.tell(ctx, currentToken, settings)
 	if settings.AccessToken != "" {
 		currentToken = settings.AccessToken
 	}
-	clock := Init{LifecycleID: settings.LifecycleID}
-	for attempt := 1; err == nil && time.Since(sent) > c.maxClockLag && attempt < clockAttempts; attempt++ {
-		sent, err = c.tell(ctx, currentToken, clock)
+	for attempt := 1; err == nil && lag > c.longestClockLag && attempt < clockAttempts; attempt++ {
+		lag, err = c.TellTime(ctx, currentToken, settings.LifecycleID)
 	}
-	return err
+	return lag, err
 }
 
-// tell returns when the message was sent that the guest answered.
-func (c *Client) tell(ctx context.Context, currentToken string, settings Init) (time.Time, error) {
+// TellTime tells a guest what time it is, in the life that it has. It returns by
+// how much the guest's clock may be late.
+func (c *Client) TellTime(ctx context.Context, token, lifecycleID string) (lag time.Duration, err error) {
+	return c.tell(ctx, token, Init{LifecycleID: lifecycleID})
+}
+
+// tell returns how long ago the message was sent that the guest answered.
+func (c *Client) tell(ctx context.Context, currentToken string, settings Init) (time.Duration, error) {
 	err := retry(ctx, func() error {
 		settings.Timestamp = time.Now().UTC()
 		return c.call(ctx, http.MethodPost, "/init", currentToken, settings)
 	})
-	return settings.Timestamp, err
+	return time.Since(settings.Timestamp), err
 }
 
 // Freeze stops every command of the guest's users and waits up to maxWait until

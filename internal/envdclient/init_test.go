@@ -52,8 +52,12 @@ func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 				got.RandomSeed = nil
 				told = append(told, got)
 			})
-			client.maxClockLag = test.maxLag
-			require.NoError(t, client.Init(t.Context(), "old", full))
+			client.longestClockLag = test.maxLag
+			began := time.Now()
+			lag, err := client.Init(t.Context(), "old", full)
+			require.NoError(t, err)
+			require.Positive(t, lag)
+			require.Less(t, lag, time.Since(began))
 			require.Equal(t, test.want, told)
 		})
 	}
@@ -73,9 +77,10 @@ func TestInit_GivesEachLifeItsOwnSeed(t *testing.T) {
 		}
 		seeds[string(got.RandomSeed)] = true
 	})
-	client.maxClockLag = time.Hour
+	client.longestClockLag = time.Hour
 	for range lives {
-		require.NoError(t, client.Init(t.Context(), "", Init{LifecycleID: "the same, by a mistake"}))
+		_, err := client.Init(t.Context(), "", Init{LifecycleID: "the same, by a mistake"})
+		require.NoError(t, err)
 	}
 	require.Len(t, seeds, lives)
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
@@ -119,6 +121,7 @@ print("done")
 // TestIsolation has root in a guest try whatever it can think of.
 func TestIsolation(t *testing.T) {
 	dataDir := dataDir(t)
+	giveHostAddresses(t)
 	a := startAgent(t, dataDir)
 	t.Cleanup(func() { a.abort(t) })
 	const guest, neighbour = "iguest00000000000001", "ineighbour0000000002"
@@ -156,6 +159,22 @@ func joined(addresses []netip.Addr) string {
 		all = append(all, address.String())
 	}
 	return strings.Join(all, " ")
+}
+
+// giveHostAddresses gives the host of these tests, which has no network, addresses
+// that a guest may try: as a machine in a data centre has them.
+func giveHostAddresses(t *testing.T) {
+	t.Helper()
+	card := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "card0"}}
+	require.NoError(t, netlink.LinkAdd(card))
+	t.Cleanup(func() { require.NoError(t, netlink.LinkDel(card)) })
+	for _, text := range []string{"198.51.100.7/24", "172.31.7.7/20", "2001:db8:7::7/64"} {
+		address, err := netlink.ParseAddr(text)
+		require.NoError(t, err)
+		address.Flags = unix.IFA_F_NODAD // its own at once
+		require.NoError(t, netlink.AddrAdd(card, address))
+	}
+	require.NoError(t, netlink.LinkSetUp(card))
 }
 
 // hostAddresses are those the host has beside its ends of cables.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 )
 
 // shared is the data directory of all agents of these tests, which run one after
@@ -43,14 +45,23 @@ func dataDir(t *testing.T) string {
 	return shared.current
 }
 
-func TestMain(m *testing.M) {
-	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
-	code := m.Run()
+// agents are the tests, which leave no data behind.
+type agents struct{ *testing.M }
+
+func (a agents) Run() int {
+	code := a.M.Run()
 	for _, directory := range shared.all {
 		if err := os.RemoveAll(directory); err != nil {
 			fmt.Fprintln(os.Stderr, "an agent left something behind:", err)
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
+}
+
+// TestMain gives the agents a host of their own: what listens on all its addresses
+// is heard by nobody else.
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
+	os.Exit(vmmtest.Main(agents{m}))
 }

@@ -18,6 +18,9 @@ const (
 	demandMemory = 30 * time.Second
 	// tidyEvery is how often demand is looked at when nobody takes a slot.
 	tidyEvery = 10 * time.Second
+	// calm is how long after one was taken the machine is left to whoever took it,
+	// unless slots are running out.
+	calm = 200 * time.Millisecond
 
 	// After a failure the next attempt waits, longer each time.
 	shortestRest = 10 * time.Millisecond
@@ -86,6 +89,23 @@ func (r *ready) wanted(now time.Time) int {
 	return min(max(int(r.recent(now)), fewestReady), mostReady)
 }
 
+// suffices says whether so many slots are enough for now, and when to look again.
+func (r *ready) suffices(count int, now time.Time) (enough bool, again time.Duration) {
+	const part = 2 // of what is wanted is enough while a slot has just been taken
+	wanted := r.wanted(now)
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	left := calm - now.Sub(r.at)
+	switch {
+	case count >= wanted:
+		return true, tidyEvery
+	case left > 0 && count >= wanted/part:
+		return true, left
+	default:
+		return false, 0
+	}
+}
+
 // surplus takes a slot that demand no longer asks for; nil where there is none.
 // Some more than needed are kept: demand comes in waves.
 func (r *ready) surplus(now time.Time) *Slot {
@@ -114,8 +134,8 @@ func (p *Pool) refill(ctx context.Context) {
 			p.discard(slot)
 			continue
 		}
-		if len(p.ready.slots) >= p.ready.wanted(time.Now()) {
-			p.ready.idle(ctx)
+		if enough, again := p.ready.suffices(len(p.ready.slots), time.Now()); enough {
+			p.ready.idle(ctx, again)
 			continue
 		}
 		slot, err := p.make()
@@ -137,8 +157,8 @@ func (p *Pool) refill(ctx context.Context) {
 }
 
 // idle returns when a slot was taken, or after a while.
-func (r *ready) idle(ctx context.Context) {
-	timer := time.NewTimer(tidyEvery)
+func (r *ready) idle(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

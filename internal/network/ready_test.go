@@ -84,3 +84,25 @@ func TestPool_RecoversFromAFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestReady_LeavesTheMachineToWhoHasJustTakenASlot(t *testing.T) {
+	t.Parallel()
+	ready, now := newReady(), time.Now()
+	ready.count(now)
+	for _, test := range []struct {
+		count  int
+		after  time.Duration
+		enough bool
+		again  time.Duration
+	}{
+		{fewestReady, 0, true, tidyEvery},
+		{fewestReady - 1, 0, true, calm},
+		{fewestReady / 2, calm / 2, true, calm / 2},
+		{fewestReady/2 - 1, 0, false, 0},
+		{fewestReady - 1, calm, false, 0},
+	} {
+		enough, again := ready.suffices(test.count, now.Add(test.after))
+		require.Equal(t, test.enough, enough, "%d slots after %s", test.count, test.after)
+		require.Equal(t, test.again, again)
+	}
+}

@@ -53,9 +53,14 @@ func (p *sampler) askGuest(ctx context.Context, s *sandbox) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	done, token, record := make(chan struct{}), g.token, s.record
+	lifecycleID := g.lifecycleID
 	if !p.asking.TryGo(func() error {
 		defer close(done)
 		defer cancel()
+		if g.clockIsLate.Load() {
+			lag, err := g.envd.TellTime(ctx, token, lifecycleID)
+			g.clockIsLate.Store(err != nil || lag > envdclient.MaxClockLag)
+		}
 		if said, err := g.envd.Metrics(ctx, token); err == nil { // the next time, perhaps
 			s.history.setGuest(believable(said, record))
 		}

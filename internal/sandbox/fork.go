@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,9 +17,9 @@ import (
 const (
 	// maxForks is how many sandboxes one call makes at most.
 	maxForks = 100
-	// minForkParallelism and maxForkParallelism bound how many are started at
-	// once: one for each of the host's CPUs, which a start keeps busy.
-	minForkParallelism, maxForkParallelism = 2, 16
+	// maxForkParallelism bounds how many are started at once: one for each of the
+	// host's CPUs, which a start keeps busy, and one more for when it waits.
+	maxForkParallelism = 16
 )
 
 // Fork is a sandbox to be made from another.
@@ -79,15 +80,30 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 	parent.mutex.Unlock()
 	common.Secrets = parent.secrets.Get()
 	directory := filepath.Join(m.snapshotDir, forkPrefix+rand.Text())
-	taken, err := m.capture(ctx, parent, naming{buildID: buildID}, directory, snapshot.TakeTransient)
-	if err != nil {
-		return nil, err
-	}
-	// Each fork has a name of its own for the memory: the snapshot can go.
-	defer func() { err = errors.Join(err, taken.Remove()) }()
 	results := make([]ForkResult, len(forks))
+	var starting sync.WaitGroup
+	taken, err := m.capture(ctx, parent, naming{buildID: buildID}, directory, snapshot.TakeTransient, func(taken *snapshot.Snapshot) {
+		// The forks need not wait until their parent runs on.
+		starting.Go(func() { m.startForks(ctx, forks, common, taken, results) })
+	})
+	starting.Wait()
+	if taken != nil {
+		// Each fork has a name of its own for the memory: the snapshot can go.
+		defer func() { err = errors.Join(err, taken.Remove()) }()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("fork sandbox %s: %w", parent.id, err), m.killForks(ctx, results))
+	}
+	return results, nil
+}
+
+// startForks makes sandboxes of a snapshot, a few at a time.
+func (m *Manager) startForks(ctx context.Context, forks []Fork, common CreateRequest, taken *snapshot.Snapshot, results []ForkResult) {
 	var group errgroup.Group
-	group.SetLimit(min(max(runtime.NumCPU(), minForkParallelism), maxForkParallelism))
+	group.SetLimit(min(runtime.NumCPU()+1, maxForkParallelism))
 	for i, fork := range forks {
 		group.Go(func() error {
 			wanted := common
@@ -97,17 +113,13 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 		})
 	}
 	_ = group.Wait() // each result has its own error
-	if err := ctx.Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("fork sandbox %s: %w", parent.id, err), m.killForks(ctx, results))
-	}
-	return results, nil
 }
 
 // killForks ends what was made for somebody who has gone.
 func (m *Manager) killForks(ctx context.Context, results []ForkResult) error {
 	var failures []error
 	for _, result := range results {
-		if result.Err == nil {
+		if result.Err == nil && result.Info.ID != "" {
 			failures = append(failures, m.Kill(ctx, result.Info.ID, ""))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
@@ -33,8 +34,9 @@ type guest struct {
 	wake  func(context.Context) error
 	wakes attempts
 
-	group    *cgroup.Group // that the VM is in
-	question question      // guarded by the sandbox's mutex
+	group       *cgroup.Group // that the VM is in
+	question    question      // guarded by the sandbox's mutex
+	clockIsLate atomic.Bool   // it is told the time when it is asked next
 }
 
 const (
@@ -87,10 +89,11 @@ func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, curre
 	return nil
 }
 
-// initialise calls /init.
+// initialise calls /init. A guest whose clock is late by it is told the time again
+// when it is asked how it is: nobody shall wait for that.
 func (g *guest) initialise(ctx context.Context, identity Identity, currentToken string) error {
 	return g.unlessDead(ctx, func(ctx context.Context) error {
-		return g.envd.Init(ctx, currentToken, envdclient.Init{
+		lag, err := g.envd.Init(ctx, currentToken, envdclient.Init{
 			AccessToken: identity.AccessToken,
 			EnvVars:     identity.EnvVars,
 			LifecycleID: identity.LifecycleID,
@@ -99,6 +102,8 @@ func (g *guest) initialise(ctx context.Context, identity Identity, currentToken 
 
 			VolumeMounts: g.mounts,
 		})
+		g.clockIsLate.Store(lag > envdclient.MaxClockLag)
+		return err
 	})
 }
 

@@ -39,7 +39,7 @@ func (m *Manager) snapshotOnce(ctx context.Context, s *sandbox, requestID, build
 		}
 		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
 	}
-	taken, err := m.capture(ctx, s, naming{buildID, requestID}, filepath.Join(m.snapshotDir, buildID), snapshot.Take)
+	taken, err := m.capture(ctx, s, naming{buildID, requestID}, filepath.Join(m.snapshotDir, buildID), snapshot.Take, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,13 @@ type naming struct {
 // take is snapshot.Take or its like.
 type take func(context.Context, snapshot.Source, snapshot.Manifest, string) (*snapshot.Snapshot, error)
 
-// capture takes a snapshot of a running sandbox into a directory.
-func (m *Manager) capture(ctx context.Context, s *sandbox, name naming, directory string, take take) (*snapshot.Snapshot, error) {
+// capture takes a snapshot of a running sandbox into a directory, and calls use,
+// if there is any, as soon as it can be used. When the sandbox does not run on as
+// before, the snapshot is removed unless it is in use: then it is returned with the
+// error.
+func (m *Manager) capture(
+	ctx context.Context, s *sandbox, name naming, directory string, take take, use func(*snapshot.Snapshot),
+) (*snapshot.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
 	ctx, op, err := s.begin(ctx, Snapshotting, "be snapshotted")
@@ -96,13 +101,17 @@ func (m *Manager) capture(ctx context.Context, s *sandbox, name naming, director
 	began := time.Now()
 	taken, err := m.takeRunning(ctx, s, name, directory, take)
 	if err == nil {
+		if use != nil {
+			use(taken)
+		}
 		err = s.guest.goOn(ctx)
 	}
 	if err != nil {
-		if taken != nil {
-			err = errors.Join(err, taken.Remove())
+		err = m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", s.id, err), s.guest.goOnAgent)
+		if taken != nil && use == nil {
+			return nil, errors.Join(err, taken.Remove())
 		}
-		return nil, m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", s.id, err), s.guest.goOnAgent)
+		return taken, err
 	}
 	m.settle(op, Running, "")
 	s.logger(m.log).Info("snapshot taken", "build", name.buildID, "took", time.Since(began))

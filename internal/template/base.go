@@ -198,7 +198,7 @@ func (b Base) settle(ctx context.Context, slot *network.Slot) error {
 	if err := envd.AwaitHealthy(boot); err != nil {
 		return fmt.Errorf("wait for the guest agent: %w", err)
 	}
-	if err := envd.Init(boot, "", envdclient.Init{DefaultUser: "user"}); err != nil {
+	if _, err := envd.Init(boot, "", envdclient.Init{DefaultUser: "user"}); err != nil {
 		return fmt.Errorf("initialise the guest agent: %w", err)
 	}
 	b.Progress("warming the template up")

@@ -20,6 +20,10 @@ type initialiser struct {
 	turn       chan struct{} // holds one token while nobody initialises
 	timestamp  time.Time     // the newest the host has sent
 	lifecycles []string      // those seen, the current one last
+	knownUser  string        // that was found
+	// hasNoVolumes is set once it was looked for those of earlier lives: most guests
+	// never have any, and need not look again.
+	hasNoVolumes bool
 }
 
 // maxLifecycles bounds what is remembered of a guest's earlier lives.
@@ -43,16 +47,14 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if request.DefaultUser != "" {
-		if _, err := s.settings.User(request.DefaultUser); err != nil {
-			writeError(w, http.StatusBadRequest, "defaultUser: "+err.Error())
-			return
-		}
-	}
 	select {
 	case <-s.init.turn:
 		defer func() { s.init.turn <- struct{}{} }()
 	case <-r.Context().Done():
+		return
+	}
+	if err := s.checkUser(request.DefaultUser); err != nil {
+		writeError(w, http.StatusBadRequest, "defaultUser: "+err.Error())
 		return
 	}
 	metadata := s.readMetadata(r.Context())
@@ -70,6 +72,18 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// checkUser looks for a user once: each life brings the same one.
+func (s *Server) checkUser(name string) error {
+	if name == "" || name == s.init.knownUser {
+		return nil
+	}
+	if _, err := s.settings.User(name); err != nil {
+		return err
+	}
+	s.init.knownUser = name
+	return nil
 }
 
 // authoriseInit: authenticate let /init through without the header. Then the
@@ -144,8 +158,10 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	if request.hostService.IsValid() {
 		attempt("hyperloopIP", s.machine.SetHostService(request.hostService))
 	}
-	if request.VolumeMounts != nil {
-		attempt("volumeMounts", s.machine.MountVolumes(ctx, request.VolumeMounts))
+	if len(request.VolumeMounts) > 0 || request.VolumeMounts != nil && !s.init.hasNoVolumes {
+		err := s.machine.MountVolumes(ctx, request.VolumeMounts)
+		s.init.hasNoVolumes = err == nil && len(request.VolumeMounts) == 0
+		attempt("volumeMounts", err)
 	}
 	s.settings.Apply(settings.Update{
 		Token: request.AccessToken, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,

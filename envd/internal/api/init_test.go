@@ -170,6 +170,39 @@ func TestInit_WithoutASeedReseedsNothing(t *testing.T) {
 	require.Equal(t, []string{"thaw", "keep connections", "ports on"}, g.takeAll())
 }
 
+func TestInit_LooksForVolumesOfEarlierLivesWhereThereMayBeAny(t *testing.T) {
+	g := newGuest(t, false)
+	const none, one = `[]`, `[{"nfs_target": "192.0.2.1:/v", "path": "/mnt/v"}]`
+	const looked, mounted = "no volumes", "mount /mnt/v"
+	g.failures = map[string]error{}
+	for i, step := range []struct {
+		volumes string
+		fails   bool
+		want    []string
+	}{
+		{none, true, []string{looked}},
+		{none, false, []string{looked}},
+		{none, false, nil},
+		{one, false, []string{mounted}},
+		{one, false, []string{mounted}},
+		{none, false, []string{looked}},
+		{none, false, nil},
+	} {
+		g.failures[looked] = nil
+		if step.fails {
+			g.failures[looked] = errors.New("no table")
+		}
+		g.init("", fmt.Sprintf(`{"lifecycleID": "life-%d", "volumeMounts": %s}`, i, step.volumes))
+		var done []string
+		for _, note := range g.takeAll() {
+			if note == looked || note == mounted {
+				done = append(done, note)
+			}
+		}
+		require.Equal(t, step.want, done, "step %d", i)
+	}
+}
+
 func TestInit_RefusesBadInputAndChangesNothing(t *testing.T) {
 	g := newGuest(t, false)
 	for name, body := range map[string]string{

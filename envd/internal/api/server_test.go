@@ -77,6 +77,9 @@ func (n *notes) SetHostService(address netip.Addr) error {
 }
 
 func (n *notes) MountVolumes(_ context.Context, volumes []host.Volume) error {
+	if len(volumes) == 0 {
+		return n.note("no volumes")
+	}
 	for _, volume := range volumes {
 		if err := n.note("mount " + volume.Path); err != nil {
 			return err

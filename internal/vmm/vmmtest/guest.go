@@ -128,7 +128,8 @@ func (g *guest) init(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
 	defer cancel()
-	require.NoError(t, g.envd.Init(ctx, "", envdclient.Init{DefaultUser: "root"}))
+	_, err := g.envd.Init(ctx, "", envdclient.Init{DefaultUser: "root"})
+	require.NoError(t, err)
 }
 
 // pause quiets the agent and pauses the machine.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,10 +14,13 @@ import (
 // inside tells the test binary that it runs in a host of its own.
 const inside = "WRENN_TEST_HOST"
 
+// Tests are a package's: a *testing.M, or what wraps one.
+type Tests interface{ Run() int }
+
 // Main runs a package's tests in a host of their own: network, mounts and
 // processes are seen by nobody else, and nothing of them outlives the tests,
 // however those end. Without root it only runs those that need none.
-func Main(m *testing.M) int {
+func Main(m Tests) int {
 	if os.Geteuid() != 0 {
 		return m.Run()
 	}
