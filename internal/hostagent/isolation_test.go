@@ -165,7 +165,7 @@ func joined(addresses []netip.Addr) string {
 // that a guest may try: as a machine in a data centre has them.
 func giveHostAddresses(t *testing.T) {
 	t.Helper()
-	card := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "card0"}}
+	card := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "card0"}, PeerName: "wall0"}
 	require.NoError(t, netlink.LinkAdd(card))
 	t.Cleanup(func() { require.NoError(t, netlink.LinkDel(card)) })
 	for _, text := range []string{"198.51.100.7/24", "172.31.7.7/20", "2001:db8:7::7/64"} {
