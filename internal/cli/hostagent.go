@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	stdlog "log"
+	stdlog "log" //nolint:depguard // where Go's HTTP client writes
 	"log/slog"
 	"os"
 	"os/signal"

@@ -3,7 +3,7 @@ package hostagent
 import (
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // where Go's HTTP client writes
 	"os"
 	"sync"
 	"testing"
@@ -31,7 +31,7 @@ func dataDir(t *testing.T) string {
 	defer shared.Unlock()
 	if shared.current == "" {
 		var err error
-		shared.current, err = os.MkdirTemp("", "wrenn-hostagent-")
+		shared.current, err = os.MkdirTemp("", "wrenn-hostagent-") //nolint:usetesting // several tests share it
 		require.NoError(t, err)
 		shared.all = append(shared.all, shared.current)
 	}

@@ -24,7 +24,7 @@ type server struct {
 	version    string
 	storageDir string
 	volumes    *volume.Store
-	serving    context.Context // ends when the agent is about to stop
+	stopping   <-chan struct{} // closed when the agent is about to stop
 }
 
 var _ hostagentconnect.HostAgentHandler = (*server)(nil)
@@ -122,8 +122,19 @@ func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxe
 // WatchSandboxes ends in order when the agent does: a stream would keep it waiting.
 func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.serving, cancel)()
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer func() {
+		cancel()
+		<-watching
+	}()
 	err := s.sandboxes.Watch(ctx, func(info sandbox.Info) error {
 		return stream.Send(&pb.WatchSandboxesResponse{Sandbox: toSandbox(info)})
 	})

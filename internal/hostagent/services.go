@@ -20,7 +20,7 @@ import (
 // from when it is opened.
 type services struct {
 	group  *errgroup.Group
-	ctx    context.Context // ends when they are about to stop
+	ctx    context.Context //nolint:containedctx // their own life: it ends when they are about to stop
 	cancel context.CancelFunc
 }
 
@@ -53,7 +53,7 @@ func (a *agent) takeOrders(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir, volumes: a.volumes,
-		serving: a.services.ctx,
+		stopping: a.services.ctx.Done(),
 	}))
 	mux.Handle(host.VolumePrefix, a.volumes)
 	if err := a.openSocket(ctx, "rpc", a.config.RPCSocket, mux); err != nil {

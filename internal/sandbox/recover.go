@@ -44,7 +44,7 @@ func (m *Manager) recover(ctx context.Context) error {
 		{"find snapshots", m.openSnapshots()},
 	} {
 		if step.err != nil {
-			m.log.Error(step.what, "error", step.err)
+			m.log.Error("tidy up after the last host agent", "step", step.what, "error", step.err)
 		}
 	}
 	m.reportRecovery()
