@@ -35,11 +35,14 @@ func OpenWords() (*os.File, error) {
 	return file, nil
 }
 
-// LastWords returns the end of what was said, for people.
+// LastWords returns the end of what was said, for people; "nothing" for that.
 func LastWords(words io.ReaderAt) string {
 	const lastBytes = 1024
 	content := make([]byte, wordsBytes)
 	n, _ := words.ReadAt(content, 0)
 	said := bytes.TrimSpace(bytes.TrimRight(content[:n], "\x00"))
+	if len(said) == 0 {
+		return "nothing"
+	}
 	return strings.ToValidUTF8(string(said[max(0, len(said)-lastBytes):]), "?")
 }

@@ -17,6 +17,7 @@ func TestWords_KeepWhatWasSaidFirstAndNoMore(t *testing.T) {
 		command.Stdout, command.Stderr = words, words
 		return command.Run()
 	}
+	require.Equal(t, "nothing", LastWords(words))
 	require.NoError(t, say("echo out; echo error >&2"))
 	require.Equal(t, "out\nerror", LastWords(words))
 	require.Error(t, say("yes more and"), "it says more than is kept")
