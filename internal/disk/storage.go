@@ -111,7 +111,7 @@ func makeImage(ctx context.Context, path string, progress func(string)) error {
 	}
 	progress(fmt.Sprintf("the data directory's file system cannot clone files: keeping images in an XFS file of up to %d GiB", size>>30))
 	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := RemoveIfThere(temporary); err != nil {
 		return fmt.Errorf("remove unfinished storage image: %w", err)
 	}
 	if err := CreateSparse(temporary, size); err != nil {

@@ -14,17 +14,17 @@ import (
 func WriteFile(path string, content []byte, mode os.FileMode) error {
 	temporary := path + ".new"
 	if err := writeNew(temporary, content, mode); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(temporary))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), RemoveIfThere(temporary))
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), removeIfThere(temporary))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), RemoveIfThere(temporary))
 	}
 	return SyncFile(filepath.Dir(path))
 }
 
 // writeNew writes a file that nobody else has open and makes it durable.
 func writeNew(path string, content []byte, mode os.FileMode) (err error) {
-	if err := removeIfThere(path); err != nil {
+	if err := RemoveIfThere(path); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
@@ -38,7 +38,8 @@ func writeNew(path string, content []byte, mode os.FileMode) (err error) {
 	return file.Sync()
 }
 
-func removeIfThere(path string) error {
+// RemoveIfThere removes a file; that there is none is fine.
+func RemoveIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

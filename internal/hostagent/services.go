@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
@@ -119,7 +120,7 @@ func (s *services) stop() error {
 // listenUnix makes a socket that only root and one group can use. A socket
 // left by a crash is replaced: the data directory's lock proves nobody uses it.
 func listenUnix(ctx context.Context, path string, gid int) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := disk.RemoveIfThere(path); err != nil {
 		return nil, fmt.Errorf("remove old socket: %w", err)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)

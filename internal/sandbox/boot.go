@@ -83,7 +83,7 @@ func (s *sandbox) shareFiles() error {
 
 // removeFiles is the undoing of shareFiles.
 func (s *sandbox) removeFiles() error {
-	return errors.Join(removeIfThere(s.diskPath()), removeIfThere(s.memoryPath()), os.RemoveAll(s.runDir()))
+	return errors.Join(disk.RemoveIfThere(s.diskPath()), disk.RemoveIfThere(s.memoryPath()), os.RemoveAll(s.runDir()))
 }
 
 // start gives the guest a machine: restored, or booted where there is no memory.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -166,11 +165,4 @@ func (s *sandbox) spec(g *guest) vmm.Spec {
 // source is what a snapshot of the running guest is taken of.
 func (s *sandbox) source() snapshot.Source {
 	return snapshot.Source{Machine: s.guest.machine, MemoryPath: s.memoryPath(), DiskPath: s.diskPath()}
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -89,7 +90,7 @@ func (d *Driver) run(spec vmm.Spec, how launch, listener, words *os.File, lender
 // listenMonitor opens the monitor's socket before QEMU runs, so that a client
 // can connect at once and never has to try again.
 func listenMonitor(path string) (*os.File, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := disk.RemoveIfThere(path); err != nil {
 		return nil, fmt.Errorf("remove old monitor socket: %w", err)
 	}
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
