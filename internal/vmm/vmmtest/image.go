@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,8 +46,9 @@ func findImage(t *testing.T) template.Image {
 // BuildImage builds the image of the suite, or finds it in the cache.
 func BuildImage(t *testing.T) (template.Image, error) {
 	t.Helper()
-	_, source, _, _ := runtime.Caller(0)
-	agent := filepath.Join(filepath.Dir(source), "..", "..", "..", "bin", "envd")
+	// A driver's tests run in its own directory, internal/vmm/<driver>.
+	agent, err := filepath.Abs("../../../bin/envd")
+	require.NoError(t, err)
 	require.FileExists(t, agent, "run: make build")
 	return template.BuildImage(t.Context(), ImageOptions(agent, func(line string) { t.Log(line) },
 		slog.New(slog.NewTextHandler(os.Stderr, nil))))
