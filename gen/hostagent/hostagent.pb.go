@@ -948,7 +948,9 @@ type VolumeMount struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
 	// path is absolute.
-	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// max_bytes is how much the volume may hold; zero leaves its limit as it is.
+	MaxBytes      uint64 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -995,6 +997,13 @@ func (x *VolumeMount) GetPath() string {
 		return x.Path
 	}
 	return ""
+}
+
+func (x *VolumeMount) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
 }
 
 // NetworkPolicy is what a sandbox may reach, and how fast. Whatever it allows,
@@ -2212,8 +2221,11 @@ func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
 }
 
 type CreateVolumeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	VolumeId      string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	VolumeId string                 `protobuf:"bytes,1,opt,name=volume_id,json=volumeId,proto3" json:"volume_id,omitempty"`
+	// max_bytes is how much the volume may hold; zero is no limit. Sent for a volume
+	// that is there, it takes the place of the limit that the volume had.
+	MaxBytes      uint64 `protobuf:"varint,2,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2253,6 +2265,13 @@ func (x *CreateVolumeRequest) GetVolumeId() string {
 		return x.VolumeId
 	}
 	return ""
+}
+
+func (x *CreateVolumeRequest) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
 }
 
 type CreateVolumeResponse struct {
@@ -3132,10 +3151,11 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
 	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12;\n" +
 	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\x12,\n" +
-	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\">\n" +
+	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\"[\n" +
 	"\vVolumeMount\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\"\xf8\x01\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"\xf8\x01\n" +
 	"\rNetworkPolicy\x12#\n" +
 	"\rdeny_internet\x18\x01 \x01(\bR\fdenyInternet\x12\x1b\n" +
 	"\tallow_out\x18\x02 \x03(\tR\ballowOut\x12\x19\n" +
@@ -3224,9 +3244,10 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\"\x15\n" +
-	"\x13KillSandboxResponse\"2\n" +
+	"\x13KillSandboxResponse\"O\n" +
 	"\x13CreateVolumeRequest\x12\x1b\n" +
-	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\"\x16\n" +
+	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x1b\n" +
+	"\tmax_bytes\x18\x02 \x01(\x04R\bmaxBytes\"\x16\n" +
 	"\x14CreateVolumeResponse\"2\n" +
 	"\x13DeleteVolumeRequest\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\"\x16\n" +
