@@ -13,6 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/internet"
 )
 
 func TestWebhook_GetsSignedEventsThatItWants(t *testing.T) {
@@ -110,7 +111,7 @@ func TestDelivery_NeverGoesToAPrivateAddress(t *testing.T) {
 	_, err := w.service.Test(t.Context(), w.team, channel.ID)
 	require.NoError(t, err)
 	tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
-	require.Equal(t, channels.ErrForbiddenAddress.Error(), tried.Attempts[0].Error)
+	require.Equal(t, internet.ErrForbiddenAddress.Error(), tried.Attempts[0].Error)
 	require.Empty(t, receiver.requests)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -15,9 +14,6 @@ func (w *Worker) SetDelay(delay func(attempt int32) time.Duration) { w.delay = d
 
 // BackOff is the time that follows an attempt.
 func BackOff(attempt int32) time.Duration { return backOff(attempt) }
-
-// IsPublic says whether messages go to an address.
-func IsPublic(address netip.Addr) bool { return isPublic(address) }
 
 // Attempts is how many a delivery has.
 const Attempts = maxAttempts

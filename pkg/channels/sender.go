@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/internet"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
@@ -77,7 +78,7 @@ func answered(response *http.Response) outcome {
 // withoutURL takes the address out of an error: it can hold what opens a channel,
 // and where a private name leads is nobody's business.
 func withoutURL(err error) error {
-	for _, refusal := range []error{ErrForbiddenAddress, ErrPlainHTTP} {
+	for _, refusal := range []error{internet.ErrForbiddenAddress, ErrPlainHTTP} {
 		if errors.Is(err, refusal) {
 			return refusal
 		}
