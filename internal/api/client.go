@@ -32,6 +32,13 @@ func (c Clients) Address(r *http.Request) string {
 	return peer
 }
 
+// BehindProxy says whether a request comes from a proxy that is trusted, so that
+// what it says about its client is believed.
+func (c Clients) BehindProxy(r *http.Request) bool {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && c.trusts(peer)
+}
+
 func (c Clients) trusts(peer string) bool {
 	address, err := netip.ParseAddr(peer)
 	if err != nil {

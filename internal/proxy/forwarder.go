@@ -11,9 +11,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -43,6 +46,17 @@ type Target struct {
 	// Dial, where it is set, opens the connections instead, for HTTP/2 or HTTP/1.1.
 	// Address then only tells places apart.
 	Dial func(ctx context.Context, http2 bool) (net.Conn, error)
+	// Header is set on the request in place of the client's own, after the headers
+	// that the client's Connection names have gone.
+	Header http.Header
+	// Answer, where it is set, changes the head of what comes back.
+	Answer func(http.Header)
+}
+
+func (t Target) clean(answer http.Header) {
+	if t.Answer != nil {
+		t.Answer(answer)
+	}
 }
 
 func (t Target) scheme() string {
@@ -103,7 +117,11 @@ func NewForwarder(log *slog.Logger) *Forwarder {
 		FlushInterval: -1,
 		BufferPool:    newBufferPool(),
 		ErrorHandler:  failures{log}.handle,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ModifyResponse: func(r *http.Response) error {
+			targetOf(r.Request.Context()).clean(r.Header)
+			return nil
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return f
 }
@@ -145,6 +163,14 @@ func (f *Forwarder) Close() {
 
 // RoundTrip picks the protocol towards the target.
 func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
+	target := targetOf(r.Context())
+	// The reverse proxy hands informational answers on without ModifyResponse.
+	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
+			target.clean(http.Header(header))
+			return nil
+		},
+	}))
 	if isGRPC(r) {
 		return f.http2.RoundTrip(r)
 	}
@@ -192,6 +218,7 @@ func rewrite(r *httputil.ProxyRequest) {
 		r.Out.Header.Set("User-Agent", "") // keeps Go from naming itself
 	}
 	h2c.Refuse(r.Out.Header)
+	maps.Copy(r.Out.Header, target.Header)
 	if r.In.ProtoMajor == 2 && strings.HasPrefix(r.In.Header.Get("Content-Type"), "application/grpc") {
 		r.Out = r.Out.WithContext(context.WithValue(r.Out.Context(), grpcOverHTTP2{}, true))
 	}

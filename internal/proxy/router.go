@@ -34,6 +34,11 @@ type Hosts interface {
 	Link(hostID uuid.UUID) *host.Link
 }
 
+// Clients knows which clients are proxies in front that are trusted.
+type Clients interface {
+	BehindProxy(r *http.Request) bool
+}
+
 // Router sends the requests that name a sandbox to its host, and leaves all
 // others to the control API.
 type Router struct {
@@ -42,7 +47,11 @@ type Router struct {
 	Tokens    Tokens
 	Forwarder *Forwarder
 	Hosts     Hosts
-	Log       *slog.Logger
+	Clients   Clients
+	// AdminToken is the control API's, which no guest may see; empty where there is
+	// none.
+	AdminToken string
+	Log        *slog.Logger
 }
 
 // Before returns a handler that routes requests to sandboxes and hands those that
@@ -84,13 +93,17 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	if sandbox.State != lifecycle.Running && !t.resume(w, r, to) {
 		return
 	}
-	prepare(r, to, sandbox.Network)
 	link := t.Hosts.Link(sandbox.HostID)
 	if link == nil {
 		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The host of the sandbox cannot be reached at the moment")
 		return
 	}
-	t.Forwarder.Forward(w, r, Target{SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic})
+	asked := hostName(r.Host)
+	t.Forwarder.Forward(w, r, Target{
+		SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic,
+		Header: t.prepare(r, to, sandbox.Network),
+		Answer: func(answer http.Header) { cleanAnswer(answer, asked) },
+	})
 }
 
 // resume brings a sandbox back for a request, or answers why it cannot.
@@ -127,36 +140,56 @@ func whyNotRunning(state lifecycle.State) string {
 	}
 }
 
-// prepare names the guest to the host agent and the client to the guest, whose
-// own servers see another Host where the network says so.
-func prepare(r *http.Request, to destination, network db.Network) {
-	for name := range r.Header {
-		if strings.HasPrefix(name, "Wrenn-") {
-			r.Header.Del(name)
-		}
-	}
+// prepare takes out of a request what is not for the guest, and gives it the Host
+// that the guest's servers see where the network says so. It answers the headers
+// that name the guest to the host agent.
+func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
+	removePrivate(r.Header, t.AdminToken)
 	r.Header.Del(trafficTokenHeader)
-	r.Header.Set(SandboxHeader, to.sandboxID)
-	r.Header.Set(PortHeader, strconv.Itoa(int(to.port)))
+	head := http.Header{}
+	head.Set(SandboxHeader, to.sandboxID)
+	head.Set(PortHeader, strconv.Itoa(int(to.port)))
+	t.nameClient(r)
 	if to.port == AgentPort {
 		// The guest agent speaks nothing that a connection is upgraded to.
 		r.Header.Del("Upgrade")
-	}
-	client, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err == nil {
-		r.Header.Add("X-Forwarded-For", client)
-	}
-	setDefault(r.Header, "X-Forwarded-Host", r.Host)
-	setDefault(r.Header, "X-Forwarded-Proto", "http")
-	if to.port == AgentPort {
-		return
+		return head
 	}
 	if network.SpeaksTLS(to.port) {
-		r.Header.Set(TLSHeader, "true")
+		head.Set(TLSHeader, "true")
 	}
 	if network.MaskRequestHost != "" {
 		r.Host = strings.ReplaceAll(network.MaskRequestHost, "${PORT}", strconv.Itoa(int(to.port)))
 	}
+	return head
+}
+
+// forwardingHeaders say for whom a proxy asks.
+var forwardingHeaders = []string{
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip",
+}
+
+// nameClient tells the guest who asks. What the request says of it already is kept
+// only where a trusted proxy has said it.
+func (t *Router) nameClient(r *http.Request) {
+	if t.Clients == nil || !t.Clients.BehindProxy(r) {
+		for _, name := range forwardingHeaders {
+			r.Header.Del(name)
+		}
+	}
+	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		r.Header.Add("X-Forwarded-For", client)
+	}
+	setDefault(r.Header, "X-Forwarded-Host", r.Host)
+	setDefault(r.Header, "X-Forwarded-Proto", "http")
+}
+
+// hostName is a Host header without its port.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
 }
 
 // setDefault keeps what a proxy in front has said.

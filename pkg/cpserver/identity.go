@@ -68,6 +68,7 @@ func (s *server) buildIdentity(context.Context) error {
 	s.identity = identity.New(identity.Config{
 		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Providers: providers, Log: s.log,
 	})
+	s.adminToken = adminToken
 	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
 	s.api.PublicURL, s.api.Clients = strings.TrimRight(settings.PublicURL, "/"), api.Clients{TrustedProxies: settings.TrustedProxies}

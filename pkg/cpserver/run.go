@@ -46,29 +46,31 @@ type server struct {
 	given    []cpextension.Extension
 	around   func(http.Handler) http.Handler // for tests: around all but the traffic to sandboxes
 
-	pool      *pgxpool.Pool
-	queries   *db.Queries
-	claimant  *db.Claimant
-	tokens    *auth.Tokens
-	keyring   *seal.Keyring
-	identity  *identity.Service
-	events    *events.Bus
-	channels  *channels.Service
-	workers   *river.Workers
-	jobs      *river.Client[pgx.Tx]
-	host      *host.Link
-	hostID    uuid.UUID
-	fleet     *service.Fleet
-	scheduler scheduler.Scheduler
-	placement *service.Placement
-	sandboxes *service.Sandboxes
-	volumes   *service.Volumes
-	hostSync  *service.HostSync
-	hosts     *service.HostRegistry
-	followers *service.Followers
-	forwarder *proxy.Forwarder
-	api       *api.Server
-	http      *http.Server
+	pool     *pgxpool.Pool
+	queries  *db.Queries
+	claimant *db.Claimant
+	tokens   *auth.Tokens
+	// adminToken opens everything; empty where there is none.
+	adminToken string
+	keyring    *seal.Keyring
+	identity   *identity.Service
+	events     *events.Bus
+	channels   *channels.Service
+	workers    *river.Workers
+	jobs       *river.Client[pgx.Tx]
+	host       *host.Link
+	hostID     uuid.UUID
+	fleet      *service.Fleet
+	scheduler  scheduler.Scheduler
+	placement  *service.Placement
+	sandboxes  *service.Sandboxes
+	volumes    *service.Volumes
+	hostSync   *service.HostSync
+	hosts      *service.HostRegistry
+	followers  *service.Followers
+	forwarder  *proxy.Forwarder
+	api        *api.Server
+	http       *http.Server
 
 	extensions *extension.Set // nil where there are none
 

@@ -170,7 +170,7 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	router := &proxy.Router{
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
-		Hosts: s.fleet, Log: s.log,
+		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
 	}
 	content := &api.VolumeContent{Volumes: s.volumes, Log: s.log}
 	handler := content.Before(s.api.Handler())

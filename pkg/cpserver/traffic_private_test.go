@@ -1,0 +1,135 @@
+package cpserver_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
+	t.Parallel()
+	const adminToken, session = "an-admin-token-of-some-length", "c2Vzc2lvbi1vZi1zb21lYm9keS13aG8taXMtaGVyZQ"
+	p := setUp(t, echoGuest)
+	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin")
+	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken+"\n"), 0o600))
+	p.start(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	token := auth.NewAccessToken()
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+p.key))
+	for _, port := range []int{8080, proxy.AgentPort} {
+		header := at(s.SandboxID, port)
+		header.Set("X-Access-Token", s.EnvdAccessToken)
+		for name, value := range map[string]string{
+			"X-API-Key": p.key, "X-Admin-Token": adminToken, "X-CSRF-Token": auth.CSRFToken(session), "X-Team-ID": "team",
+			"Authorization": "bearer " + token, "X-Other": "see " + p.key, "X-Admin": adminToken, "Referer": "http://x/?key=" + token,
+			"X-Session": session, "X-Basic": basic,
+			"Cookie": "a=1; wrenn_session=" + session + "; __Host-wrenn_session=" + session + "; b=2; key=" + p.key + "; __host-WRENN_x=1",
+		} {
+			header.Set(name, value)
+		}
+		header.Add("X-Other", "innocent")
+		got := p.send(t, http.MethodGet, "/", "", header)
+		requireStatus(t, http.StatusOK, got)
+		for _, secret := range []string{p.key, token, adminToken, session, auth.CSRFToken(session), basic} {
+			require.NotContains(t, string(got.body), secret)
+		}
+		var seen echo
+		got.decode(t, &seen)
+		for _, name := range []string{"X-Api-Key", "X-Admin-Token", "X-Csrf-Token", "X-Team-Id", "Authorization", "X-Admin", "Referer"} {
+			require.NotContains(t, seen.Header, name)
+		}
+		require.Equal(t, "a=1; b=2", seen.Header.Get("Cookie"))
+		require.Equal(t, []string{"innocent"}, seen.Header.Values("X-Other"))
+	}
+	own := at(s.SandboxID, 8080)
+	own.Set("Authorization", "Bearer the-guests-own")
+	own.Set("Cookie", `session="quoted; wrenn=1; not_wrenn_=2`)
+	var seen echo
+	p.send(t, http.MethodGet, "/", "", own).decode(t, &seen)
+	require.Equal(t, "Bearer the-guests-own", seen.Header.Get("Authorization"))
+	require.Equal(t, `session="quoted; wrenn=1; not_wrenn_=2`, seen.Header.Get("Cookie"))
+}
+
+func TestTraffic_LetsAGuestSetCookiesForItselfOnly(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		host, _, _ := strings.Cut(r.Host, ":")
+		for _, cookie := range []string{
+			"wrenn_session=x", "__Host-wrenn_session=x; Path=/; Secure", "__host-WRENN_oidc=x", " =wrenn_session=x", "__Host-Http-wrenn_a=1",
+			"a=1; Path=/; HttpOnly", "b=2; Domain=localhost; Path=/", "c=3; domain = .LOCALHOST", "d=4; Domain=" + host + "; Secure", "e=5; Domain=example.com;Domain=",
+		} {
+			header.Add("Set-Cookie", cookie)
+		}
+		header.Set("Clear-Site-Data", `"cookies"`)
+		header.Set("Wrenn-Sandbox-Id", "forged")
+		header.Set("Connection", "X-Content-Type-Options")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusOK)
+	}))
+	s := p.create(t, `{"templateID":"base"}`)
+	got := p.send(t, http.MethodGet, "/", "", http.Header{"Host": {"8080-" + s.SandboxID + ".localhost:3000"}})
+	requireStatus(t, http.StatusOK, got)
+	require.Equal(t, []string{
+		"a=1; Path=/; HttpOnly", "b=2; Path=/", "c=3", "d=4; Domain=8080-" + s.SandboxID + ".localhost; Secure", "e=5",
+	}, got.header.Values("Set-Cookie"))
+	require.Empty(t, got.header.Get("Clear-Site-Data"))
+	require.Empty(t, got.header.Get("Wrenn-Sandbox-Id"))
+}
+
+func TestTraffic_NamesTheGuestWhateverAClientsConnectionHeaderNames(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base"}`)
+	header := with(at(s.SandboxID, 8080), "Connection", "Wrenn-Sandbox-Id, Wrenn-Sandbox-Port, X-Hop")
+	header.Set("X-Hop", "by hop")
+	var seen echo
+	p.send(t, http.MethodGet, "/", "", header).decode(t, &seen)
+	require.Equal(t, []string{s.SandboxID}, seen.Sandbox)
+	require.Equal(t, "8080", seen.Port)
+	require.Empty(t, seen.Header.Get("X-Hop"))
+}
+
+func TestTraffic_BelievesOnlyTrustedProxiesAboutTheClient(t *testing.T) {
+	t.Parallel()
+	said := http.Header{
+		"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
+		"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"},
+	}
+	for trusted, want := range map[bool]http.Header{
+		true: {
+			"X-Forwarded-For": {"203.0.113.9", "127.0.0.1"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
+			"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"},
+		},
+		false: {"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}},
+	} {
+		p := setUp(t, echoGuest)
+		if trusted {
+			p.config.Identity.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		}
+		p.start(t)
+		s := p.create(t, `{"templateID":"base"}`)
+		header := at(s.SandboxID, 8080)
+		for name, values := range said {
+			header[name] = values
+		}
+		var seen echo
+		p.send(t, http.MethodGet, "/", "", header).decode(t, &seen)
+		for name := range said {
+			if name == "X-Forwarded-Host" && !trusted {
+				require.Equal(t, strings.TrimPrefix(p.url, "http://"), seen.Header.Get(name))
+				continue
+			}
+			require.Equal(t, want[name], seen.Header[name], "%s, trusted: %t", name, trusted)
+		}
+	}
+}
