@@ -81,8 +81,8 @@ func TestAddresses_WithTextThatCannotBeStoredAreRefused(t *testing.T) {
 			requireAnswer(http.StatusBadRequest, r.method, path+"?"+query)
 		}
 		if strings.Contains(r.pattern, "{") {
-			requireAnswer(http.StatusNotFound, r.method, strings.Replace(path, "-", "%00", 1))
-			requireAnswer(http.StatusNotFound, r.method, strings.Replace(path, "-", "%ff", 1))
+			requireAnswer(http.StatusBadRequest, r.method, strings.Replace(path, "-", "%00", 1))
+			requireAnswer(http.StatusBadRequest, r.method, strings.Replace(path, "-", "%ff", 1))
 		}
 	}
 }

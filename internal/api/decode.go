@@ -28,7 +28,7 @@ func (s *Server) refuseUnstorable(next http.Handler) http.Handler {
 		query, err := url.QueryUnescape(r.URL.RawQuery)
 		switch {
 		case !storable(r.URL.Path):
-			s.fail(w, r, fault.New(fault.NotFound, "nothing has this address"))
+			s.fail(w, r, fault.New(fault.Invalid, "the path must be UTF-8 without a zero byte"))
 		case err != nil:
 			s.fail(w, r, fault.New(fault.Invalid, "the query is not well escaped"))
 		case !storable(query):

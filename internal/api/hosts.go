@@ -183,7 +183,7 @@ func (s *Server) getHost(w http.ResponseWriter, r *http.Request) error {
 func hostParam(r *http.Request, name string) (uuid.UUID, error) {
 	hostID, err := uuid.Parse(chi.URLParam(r, name))
 	if err != nil {
-		return uuid.Nil, fault.New(fault.NotFound, "%s is not the ID of a host", name)
+		return uuid.Nil, fault.New(fault.Invalid, "%s is not a UUID", name)
 	}
 	return hostID, nil
 }

@@ -28,12 +28,11 @@ type invitationAnswer struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
-// idOf reads an ID in a request's path. One that has not the form of an ID names
-// nothing.
+// idOf reads a UUID in a request's path.
 func idOf(r *http.Request, parameter, what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(chi.URLParam(r, parameter))
 	if err != nil {
-		return uuid.Nil, fault.New(fault.NotFound, "there is no such %s", what)
+		return uuid.Nil, fault.New(fault.Invalid, "the ID of the %s is not a UUID", what)
 	}
 	return id, nil
 }

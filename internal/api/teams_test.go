@@ -96,7 +96,7 @@ func TestMembers_AreChangedByTheRulesOfTheTable(t *testing.T) {
 		require.Equal(t, test.status, got.status, "%s makes %s %s: %s", test.by, test.whom, test.role, got.body)
 	}
 	owner.must(t, http.StatusNotFound, http.MethodPatch, path+uuid.NewString(), fields{"role": "viewer"}, nil)
-	owner.must(t, http.StatusNotFound, http.MethodPatch, path+"x", fields{"role": "viewer"}, nil)
+	owner.must(t, http.StatusBadRequest, http.MethodPatch, path+"x", fields{"role": "viewer"}, nil)
 }
 
 func TestMembers_WhoAreRemovedAreOutAtOnce(t *testing.T) {

@@ -45,7 +45,7 @@ func (s *Server) listTemplates(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if team := query.Get("teamID"); team != "" && team != teamOf(r).String() {
-		return fault.New(fault.Forbidden, "teamID is not the team that the request is made for")
+		return fault.New(fault.Invalid, "teamID is not the team that the request is made for")
 	}
 	page, err := s.Templates.List(r.Context(), teamOf(r), size, query.Get("nextToken"))
 	if err != nil {

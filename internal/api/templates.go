@@ -17,6 +17,7 @@ import (
 type Templates interface {
 	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
 	Find(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	FindTagged(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
 	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
 	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (service.Template, error)
 	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (service.BuildPage, error)
@@ -94,7 +95,7 @@ func (s *Server) getTemplate(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) findTemplate(w http.ResponseWriter, r *http.Request) error {
-	found, err := s.Templates.Find(r.Context(), teamOf(r), templateParam(r, "alias"))
+	found, err := s.Templates.FindTagged(r.Context(), teamOf(r), templateParam(r, "alias"))
 	if err != nil {
 		return err
 	}

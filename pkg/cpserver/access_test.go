@@ -137,12 +137,12 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 	p := startControlPlane(t)
 	for _, field := range []string{
 		`"mcp":{"github":{}}`, `"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
-		`"autoPauseMemory":false,"autoResume":{"enabled":true}`,
+		`"autoPauseMemory":false`, `"autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true}`,
 		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
 		`"network":{"rules":{"a.com":[{"transform":{"headers":{"Host":"b"}}}]}}`, `"network":{"rules":{"a.com":{}}}`,
 		`"network":{"httpsPorts":[0]}`, `"network":{"httpsPorts":[49983]}`, `"network":{"httpsPorts":[65536]}`, `"network":{"allowOut":["10.0.0.1"]}`, `"network":{"allowOut":["a.com"]}`,
 		`"network":{"denyOut":["example.com"]}`, `"network":{"denyOut":["1.2.3.4/40"]}`,
-		`"timeout":-1`, `"timeout":86401`, `"timeout":1.5`, `"timeout":"long"`, `"timeout":99999999999`,
+		`"timeout":0`, `"timeout":-1`, `"timeout":86401`, `"timeout":1.5`, `"timeout":"long"`, `"timeout":99999999999`,
 		`"metadata":{"a":1}`, `"metadata":["a"]`, `"metadata":{"a":"\u0000"}`, `"metadata":{"":"a"}`,
 		`"envVars":{"A=B":"c"}`, `"envVars":{"":"c"}`, `"envVars":{"A":"\u0000"}`, `"autoPause":"yes"`,
 	} {
@@ -153,9 +153,12 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 	}
 	for _, body := range []string{
 		``, `{`, `null`, `[]`, `"base"`, `{} {}`, `{"templateID":""}`, `{"templateID":7}`,
-		`{"templateID":"../../etc/passwd"}`, `{"templateID":"no-such-template"}`,
+		`{"templateID":"../../etc/passwd"}`, `{"templateID":"a:b:c"}`,
 	} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", body))
+	}
+	for _, name := range []string{"no-such-template", "base:no-such-tag", "nobody/base"} {
+		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, name)))
 	}
 	huge := `{"templateID":"base","metadata":{"a":"` + strings.Repeat("x", 2<<20) + `"}}`
 	requireStatus(t, http.StatusRequestEntityTooLarge, p.do(t, http.MethodPost, "/sandboxes", huge))
@@ -199,15 +202,32 @@ func TestCreate_DeniesTheInternetWhenAsked(t *testing.T) {
 	}
 }
 
-func TestSandboxID_ThatIsMalformedIsNotFound(t *testing.T) {
+func TestSandboxID_IsNotFoundOrMalformed(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
-	for _, id := range []string{"i0123456789abcdefghi", "i0", "I0123456789ABCDEFGHI", "i'%20OR%201=1--", "..%2F..%2Fetc", "i%00", "%FF%FE", strings.Repeat("a", 5000)} {
+	for id, want := range map[string]int{
+		"i0123456789abcdefghi": http.StatusNotFound, "i0": http.StatusNotFound, "not-a-sandbox": http.StatusNotFound,
+		"I0123456789ABCDEFGHI": http.StatusNotFound, strings.Repeat("a", 5000): http.StatusNotFound,
+		"i'%20OR%201=1--": http.StatusBadRequest, "..%2F..%2Fetc": http.StatusBadRequest, "i%00": http.StatusBadRequest,
+		"%FF%FE": http.StatusBadRequest, "-": http.StatusBadRequest, "i.0": http.StatusBadRequest,
+	} {
 		for _, r := range routesOf(id) {
 			if strings.Contains(r.path, id) {
-				requireStatus(t, http.StatusNotFound, p.do(t, r.method, r.path, r.body))
+				got := p.do(t, r.method, r.path, r.body)
+				require.Equal(t, want, got.status, "%s %.64s: %s", r.method, r.path, got.body)
 			}
 		}
+	}
+}
+
+func TestIDs_ThatAreMalformedAreRefused(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, path := range []string{
+		"/templates/base/builds/x/status", "/templates/base/builds/x/logs", "/volumes/a.b", "/templates/aliases/a:b:c",
+		"/snapshots?sandboxID=.", "/sandboxes/metrics?sandbox_ids=.", "/teams/x/metrics", "/templates?teamID=x",
+	} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, path, ""))
 	}
 }
 

@@ -119,7 +119,7 @@ func TestPause_WithoutMemoryIsAskedOfTheHostAndBootsWithItsNames(t *testing.T) {
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
 	require.False(t, p.agent.Pause(s.SandboxID).WithoutMemory)
 
-	expiring := p.create(t, `{"templateID":"base","timeout":0,"autoPause":true,"autoPauseMemory":false}`)
+	expiring := p.create(t, `{"templateID":"base","timeout":1,"autoPause":true,"autoPauseMemory":false}`)
 	eventually(t, "the sandbox pauses", func() bool { return p.get(t, expiring.SandboxID).State == "paused" })
 	require.True(t, p.agent.Pause(expiring.SandboxID).WithoutMemory)
 }

@@ -66,7 +66,7 @@ func TestChannels_TellAReceiverOfASandbox(t *testing.T) {
 	require.NotContains(t, string(p.do(t, http.MethodGet, "/channels", "").body), channel.Secret)
 	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/channels", `{"kind": "fax"}`))
 	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, path+"/deliveries?nextToken=x", ""))
-	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/channels/x", ""))
+	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/channels/x", ""))
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, path, ""))
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, path, ""))
 	require.NotEmpty(t, p.audit(t, "?action=channel.*&resource="+channel.ID))

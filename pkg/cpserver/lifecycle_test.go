@@ -80,7 +80,7 @@ func TestTimeout_EndsASandboxAndAutoPauseKeepsIt(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	killed := p.create(t, `{"templateID":"base","timeout":600}`)
-	kept := p.create(t, `{"templateID":"base","timeout":0,"autoPause":true}`)
+	kept := p.create(t, `{"templateID":"base","timeout":1,"autoPause":true}`)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+killed.SandboxID+"/timeout", `{"timeout":0}`))
 	eventually(t, "one sandbox is killed and the other paused", func() bool {
 		states := p.agent.States()

@@ -70,7 +70,7 @@ func TestSnapshot_IsCreatedFromListedAndDeleted(t *testing.T) {
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
 	require.Len(t, p.agent.Builds(), 1)
-	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"before-lunch"}`))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"before-lunch"}`))
 	require.Equal(t, "running", p.get(t, s.SandboxID).State)
 	var templates []struct{ TemplateID string }
 	p.do(t, http.MethodGet, "/templates", "").decode(t, &templates)
@@ -122,7 +122,7 @@ func TestSnapshot_IsItsTeamsOnly(t *testing.T) {
 	taken := p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
 	other := http.Header{"X-Api-Key": {p.anotherTeam(t)}}
 	for _, name := range []string{taken.SnapshotID, "mine"} {
-		requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, name), other.Clone()))
+		requireStatus(t, http.StatusNotFound, p.send(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, name), other.Clone()))
 		requireStatus(t, http.StatusNotFound, p.send(t, http.MethodDelete, "/templates/"+name, "", other.Clone()))
 	}
 	require.JSONEq(t, "[]", string(p.send(t, http.MethodGet, "/snapshots", "", other.Clone()).body))

@@ -75,7 +75,7 @@ func TestTemplates_ShowTheBaseTemplateAndSnapshotsTruly(t *testing.T) {
 	for _, wrong := range []string{"/status?limit=101", "/status?logsOffset=-1", "/logs?direction=up", "/logs?source=x", "/logs?level=x", "/logs?cursor=x"} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, build+wrong, ""))
 	}
-	for _, missing := range []string{"/templates/none", "/templates/none/tags", "/templates/aliases/none", "/templates/base/builds/" + first.Builds[0].BuildID + "/status", "/templates/base/builds/x/logs"} {
+	for _, missing := range []string{"/templates/none", "/templates/none/tags", "/templates/aliases/none", "/templates/base/builds/" + first.Builds[0].BuildID + "/status", "/templates/base/builds/" + uuid.NewString() + "/logs"} {
 		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, missing, ""))
 	}
 }
@@ -104,8 +104,17 @@ func TestTemplates_AreCreatedFromByEveryNameAndTag(t *testing.T) {
 	} {
 		require.Equal(t, want, p.buildOf(t, name), name)
 	}
-	for _, wrong := range []string{"mine:v2", "other/mine", "default/base", uuid.NewString(), "base:" + old, "a/b/c", "mine:"} {
-		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, wrong)))
+	for _, wrong := range []string{"mine:v2", "other/mine", "default/base", uuid.NewString(), "base:" + old} {
+		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, wrong)))
+	}
+	for _, malformed := range []string{"a/b/c", "mine:"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":%q}`, malformed)))
+	}
+	for name, want := range map[string]int{
+		"mine": http.StatusOK, "mine:v1": http.StatusOK, "default%2Fmine:stable": http.StatusOK, "mine:default": http.StatusOK, "base:default": http.StatusOK,
+		"mine:v2": http.StatusNotFound, "base:v1": http.StatusNotFound, "mine:" + uuid.NewString(): http.StatusNotFound,
+	} {
+		require.Equal(t, want, p.do(t, http.MethodGet, "/templates/aliases/"+name, "").status, name)
 	}
 
 	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/templates/tags", `{"target":"mine:v1","tags":["default"]}`))
@@ -140,20 +149,20 @@ func TestTemplates_OfOthersAreUsedWherePublicAndNeverChanged(t *testing.T) {
 	for _, path := range []string{"/templates/" + taken.SnapshotID, "/templates/aliases/mine", "/templates/default%2Fmine/tags"} {
 		require.Equal(t, http.StatusNotFound, as(http.MethodGet, path, ""), path)
 	}
-	require.Equal(t, http.StatusBadRequest, as(http.MethodPost, "/sandboxes", body))
+	require.Equal(t, http.StatusNotFound, as(http.MethodPost, "/sandboxes", body))
 
 	got := p.do(t, http.MethodPatch, "/v2/templates/mine", `{"public":true}`)
 	requireStatus(t, http.StatusOK, got)
 	require.JSONEq(t, `{"names":["default/mine"]}`, string(got.body))
 	changes(http.StatusForbidden)
 	require.Equal(t, http.StatusCreated, as(http.MethodPost, "/sandboxes", body))
-	require.Equal(t, http.StatusBadRequest, as(http.MethodPost, "/sandboxes", `{"templateID":"mine"}`), "a name of another team's is no name of this one's")
+	require.Equal(t, http.StatusNotFound, as(http.MethodPost, "/sandboxes", `{"templateID":"mine"}`), "a name of another team's is no name of this one's")
 	require.Equal(t, http.StatusOK, as(http.MethodGet, "/templates/aliases/default%2Fmine", ""))
 	require.Equal(t, http.StatusForbidden, p.do(t, http.MethodDelete, "/templates/base", "").status, "the installation's is no team's")
 
 	requireStatus(t, http.StatusOK, p.do(t, http.MethodPatch, "/templates/mine", `{"public":false}`))
 	changes(http.StatusNotFound)
-	require.Equal(t, http.StatusForbidden, p.do(t, http.MethodGet, "/templates?teamID="+uuid.NewString(), "").status)
+	require.Equal(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/templates?teamID="+uuid.NewString(), "").status)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/templates/mine", ""))
 	require.Empty(t, p.agent.Builds())
 }

@@ -54,7 +54,7 @@ func TestVolumes_AreMadeListedAndDeleted(t *testing.T) {
 	p.do(t, http.MethodGet, "/volumes/"+first.VolumeID, "").decode(t, &again)
 	require.Equal(t, first, again)
 
-	requireStatus(t, http.StatusConflict, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
+	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
 	for _, wrong := range []string{`{}`, `{"name":""}`, `{"name":"a b"}`, `{"name":"../x"}`, `{"name":7}`, `{"name":"x","size":1}`, `{"name":"` + strings.Repeat("x", 129) + `"}`} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/volumes", wrong))
 	}

@@ -15,9 +15,10 @@ const (
 )
 
 var (
-	sandboxPattern  = regexp.MustCompile(`^i[a-z0-9]{19}$`)
-	volumePattern   = regexp.MustCompile(`^v[a-z0-9]{19}$`)
-	templatePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
+	sandboxPattern   = regexp.MustCompile(`^i[a-z0-9]{19}$`)
+	volumePattern    = regexp.MustCompile(`^v[a-z0-9]{19}$`)
+	plausiblePattern = regexp.MustCompile(`^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$`)
+	templatePattern  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
 )
 
 // NewSandbox makes a sandbox ID: "i" and 19 random characters. It is a DNS
@@ -35,6 +36,10 @@ func NewVolume() string { return "v" + random(randomSize) }
 
 // IsVolume says whether a text has the form of a volume ID.
 func IsVolume(text string) bool { return volumePattern.MatchString(text) }
+
+// IsPlausible says whether a text could be an ID of this or of another server's: it
+// then names nothing here, while any other text is malformed.
+func IsPlausible(text string) bool { return plausiblePattern.MatchString(text) }
 
 // NewSecret makes a secret ID: "sec_" and 20 random characters. No secret has a name
 // that begins so.

@@ -55,6 +55,9 @@ func (n NewSandbox) validate() error {
 	if _, err := parseTemplateName("templateID", n.Template); err != nil {
 		return err
 	}
+	if n.AutoPauseWithoutMemory && !n.AutoPause {
+		return fault.New(fault.Invalid, "autoPauseMemory: false is only possible with autoPause: true")
+	}
 	if n.AutoResume && n.AutoPauseWithoutMemory {
 		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
 	}
@@ -79,7 +82,7 @@ func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
 		return db.Sandbox{}, err
 	}
-	lifetime, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
 		return db.Sandbox{}, err
 	}
@@ -207,7 +210,7 @@ func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
 	if !seen {
 		return fault.New(fault.Unavailable, "no host is ready yet")
 	}
-	return fault.New(fault.Invalid, "template %q was not found", name)
+	return templateNotFound(name)
 }
 
 // place finds a host and stores the sandbox on it, where it now holds its room.

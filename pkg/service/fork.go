@@ -33,7 +33,7 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 	if count < 1 || count > maxForks {
 		return nil, fault.New(fault.Invalid, "count must be from 1 to %d", maxForks)
 	}
-	lifetime, err := validate.Timeout("timeout", timeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", timeoutSeconds, s.MaxTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -143,7 +143,7 @@ func TestCreate_LeavesNothingWhenTheHostRefuses(t *testing.T) {
 			}
 			return nil
 		})
-		_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base"})
+		_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})
 		require.Equal(t, want, fault.CodeOf(err), "%v", err)
 		f.requireNothing(t)
 	}

@@ -19,7 +19,7 @@ const settlePoll = 20 * time.Millisecond
 // Resume brings a paused sandbox back for a time. A nil autoPause leaves what
 // happens at its end as it was.
 func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32, autoPause *bool) (db.Sandbox, error) {
-	lifetime, err := validate.Timeout("timeout", timeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", timeoutSeconds, s.MaxTimeout)
 	if err != nil {
 		return db.Sandbox{}, err
 	}

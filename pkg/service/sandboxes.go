@@ -194,11 +194,19 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func notFound(sandboxID string) error {
-	const longest = 64
-	if len(sandboxID) > longest {
-		sandboxID = sandboxID[:longest] + "…"
+	if !id.IsPlausible(sandboxID) {
+		return fault.New(fault.Invalid, "sandboxID is malformed")
 	}
-	return fault.New(fault.NotFound, "sandbox %q was not found", sandboxID)
+	return fault.New(fault.NotFound, "sandbox %q was not found", shortened(sandboxID))
+}
+
+// shortened keeps a message small whatever a client takes for an ID.
+func shortened(text string) string {
+	const longest = 64
+	if len(text) > longest {
+		return text[:longest] + "…"
+	}
+	return text
 }
 
 // wrongState says that a sandbox is in no state for what was asked.

@@ -16,6 +16,8 @@ type templateName struct {
 	team, name string
 	// tag is newestTag where the client names none; it may be a build's ID.
 	tag string
+	// tagged says that the client named one.
+	tagged bool
 }
 
 // parseTemplateName answers Invalid where field has no such form.
@@ -31,5 +33,5 @@ func parseTemplateName(field, text string) (templateName, error) {
 	if !id.IsTemplate(name) || !id.IsTemplate(tag) || ofTeam && !id.IsTemplate(team) {
 		return templateName{}, fault.New(fault.Invalid, "%s is neither a template's ID nor a name such as name, name:tag or team/name", field)
 	}
-	return templateName{team: team, name: name, tag: tag}, nil
+	return templateName{team: team, name: name, tag: tag, tagged: tagged}, nil
 }

@@ -12,11 +12,11 @@ import (
 func TestParseTemplateName_TakesWhatClientsNameTemplatesBy(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]templateName{
-		"base":            {"", "base", "default"},
-		"base:v1.2":       {"", "base", "v1.2"},
-		"acme/base":       {"acme", "base", "default"},
+		"base":            {name: "base", tag: "default"},
+		"base:v1.2":       {name: "base", tag: "v1.2", tagged: true},
+		"acme/base":       {team: "acme", name: "base", tag: "default"},
 		"acme/base:_dev":  {},
-		"acme/base:dev_1": {"acme", "base", "dev_1"},
+		"acme/base:dev_1": {team: "acme", name: "base", tag: "dev_1", tagged: true},
 		"":                {}, "/base": {}, "acme/": {}, "a/b/c": {}, "base:": {}, ":v1": {}, "base:a:b": {}, "base:a/b": {},
 		"../base": {}, "ba se": {}, strings.Repeat("a", 129): {},
 	} {

@@ -42,18 +42,17 @@ func (t *Templates) Builds(ctx context.Context, templateID string, pageSize int,
 
 // Build returns a build of a template that a team may use.
 func (t *Templates) Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (db.TemplateBuild, error) {
-	missing := fault.New(fault.NotFound, "build %.64q was not found", buildID)
+	parsed, err := uuid.Parse(buildID)
+	if err != nil {
+		return db.TemplateBuild{}, fault.New(fault.Invalid, "buildID is not a UUID")
+	}
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
 		return db.TemplateBuild{}, err
 	}
-	parsed, err := uuid.Parse(buildID)
-	if err != nil {
-		return db.TemplateBuild{}, missing
-	}
 	build, err := t.Queries.GetBuild(ctx, db.GetBuildParams{ID: parsed, TemplateID: template.ID})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.TemplateBuild{}, missing
+		return db.TemplateBuild{}, fault.New(fault.NotFound, "build %s was not found", parsed)
 	}
 	if err != nil {
 		return db.TemplateBuild{}, fmt.Errorf("get build %s: %w", buildID, err)

@@ -41,6 +41,21 @@ func (t *Templates) Find(ctx context.Context, teamID uuid.UUID, name string) (Te
 	return t.find(ctx, teamID, parsed)
 }
 
+// FindTagged is Find for a name that may have a tag: then a build that is ready must
+// have that tag.
+func (t *Templates) FindTagged(ctx context.Context, teamID uuid.UUID, name string) (Template, error) {
+	wanted, err := parseTemplateName("alias", name)
+	if err != nil {
+		return Template{}, err
+	}
+	template, err := t.find(ctx, teamID, wanted)
+	if err != nil || !wanted.tagged {
+		return template, err
+	}
+	_, err = t.taggedBuild(ctx, template, wanted.tag)
+	return template, err
+}
+
 func (t *Templates) find(ctx context.Context, teamID uuid.UUID, wanted templateName) (Template, error) {
 	row, err := t.Queries.FindTemplate(ctx, db.FindTemplateParams{TeamID: teamID, TeamSlug: wanted.team, Name: wanted.name})
 	if errors.Is(err, pgx.ErrNoRows) {

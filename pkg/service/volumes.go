@@ -123,7 +123,7 @@ func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UU
 }
 
 func nameTaken(name string) error {
-	return fault.New(fault.Conflict, "the team has a volume %q already", name)
+	return fault.New(fault.Invalid, "the team has a volume %q already", name)
 }
 
 // finish lets a volume be used that its host has made.
@@ -247,9 +247,8 @@ func retireVolumes(ctx context.Context, queries *db.Queries, row db.Host, force 
 }
 
 func volumeNotFound(volumeID string) error {
-	const longest = 64
-	if len(volumeID) > longest {
-		volumeID = volumeID[:longest] + "…"
+	if !id.IsPlausible(volumeID) {
+		return fault.New(fault.Invalid, "volumeID is malformed")
 	}
-	return fault.New(fault.NotFound, "volume %q was not found", volumeID)
+	return fault.New(fault.NotFound, "volume %q was not found", shortened(volumeID))
 }

@@ -10,7 +10,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Timeout checks a sandbox's time to live in seconds.
+// Lifetime checks how many seconds a sandbox that starts is to run: at least one.
+func Lifetime(field string, seconds int32, most time.Duration) (time.Duration, error) {
+	if seconds == 0 {
+		return 0, fault.New(fault.Invalid, "%s must be at least 1 second", field)
+	}
+	return Timeout(field, seconds, most)
+}
+
+// Timeout checks after how many seconds from now a sandbox that runs is to end; zero
+// is at once.
 func Timeout(field string, seconds int32, most time.Duration) (time.Duration, error) {
 	if seconds < 0 {
 		return 0, fault.New(fault.Invalid, "%s must not be negative", field)

@@ -153,17 +153,21 @@ func TestAPI_RefusesHugeBody(t *testing.T) {
 }
 
 func TestAPI_DoesNotFindUnknownSandboxes(t *testing.T) {
-	ids := map[string]string{
-		"well-formed":      "i0123456789abcdefghi",
-		"too short":        "i0",
-		"upper case":       "I0123456789ABCDEFGHI",
-		"with a quote":     "i'%20OR%201=1--",
-		"with a path":      "..%2F..%2Fetc%2Fpasswd",
-		"with a zero byte": "i%00",
-		"not UTF-8":        "%FF%FE",
-		"very long":        "i" + strings.Repeat("a", 5_000),
+	ids := map[string]struct {
+		id     string
+		status int
+	}{
+		"well-formed":      {"i0123456789abcdefghi", http.StatusNotFound},
+		"too short":        {"i0", http.StatusNotFound},
+		"upper case":       {"I0123456789ABCDEFGHI", http.StatusNotFound},
+		"very long":        {"i" + strings.Repeat("a", 5_000), http.StatusNotFound},
+		"with a quote":     {"i'%20OR%201=1--", http.StatusBadRequest},
+		"with a path":      {"..%2F..%2Fetc%2Fpasswd", http.StatusBadRequest},
+		"with a zero byte": {"i%00", http.StatusBadRequest},
+		"not UTF-8":        {"%FF%FE", http.StatusBadRequest},
 	}
-	for name, id := range ids {
+	for name, unknown := range ids {
+		id := unknown.id
 		t.Run(name, func(t *testing.T) {
 			for _, r := range []request{
 				{method: http.MethodGet, path: "/sandboxes/" + id},
@@ -177,7 +181,7 @@ func TestAPI_DoesNotFindUnknownSandboxes(t *testing.T) {
 				{method: http.MethodPost, path: "/sandboxes/" + id + "/refreshes", body: `{"duration":10}`},
 			} {
 				r.key = validKey
-				requireError(t, send(t, r), http.StatusNotFound)
+				requireError(t, send(t, r), unknown.status)
 			}
 		})
 	}
