@@ -53,7 +53,7 @@ func bareHandler(queries *db.Queries, tokens *auth.Tokens) http.Handler {
 			return
 		}
 		detail := bareDetail{
-			bareSandbox: bareOf(row), EnvdAccessToken: tokens.EnvdAccess(row.ID),
+			bareSandbox: bareOf(row), EnvdAccessToken: tokens.EnvdAccess(row.ID, auth.Epochs{}),
 			AllowInternetAccess: row.AllowInternetAccess, Domain: apiDomain, Network: row.Network,
 		}
 		detail.Lifecycle.OnTimeout = "kill"

@@ -685,6 +685,7 @@ CREATE TABLE public.sandboxes (
     forked_from text DEFAULT ''::text NOT NULL,
     secret_names text[] GENERATED ALWAYS AS (public.secret_names(network)) STORED NOT NULL,
     volume_mounts jsonb DEFAULT '[]'::jsonb NOT NULL,
+    token_epoch bigint DEFAULT 0 NOT NULL,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
@@ -754,7 +755,8 @@ CREATE TABLE public.teams (
     id uuid NOT NULL,
     slug text NOT NULL,
     name text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    token_epoch bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.template_aliases (

@@ -8,6 +8,11 @@ RETURNING *;
 -- name: GetSandbox :one
 SELECT * FROM sandboxes WHERE id = $1;
 
+-- name: GetSandboxWithEpoch :one
+-- With what its tokens are derived from besides itself.
+SELECT sqlc.embed(s), t.token_epoch AS team_epoch
+FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1;
+
 -- name: BeginTransition :one
 -- Claims a sandbox by compare and set on its state. The row lock lasts for this
 -- statement only.

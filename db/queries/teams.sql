@@ -9,6 +9,9 @@ INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING *;
 -- name: GetTeam :one
 SELECT * FROM teams WHERE id = $1;
 
+-- name: GetTokenEpoch :one
+SELECT token_epoch FROM teams WHERE id = $1;
+
 -- name: FindTeamBySlug :one
 SELECT * FROM teams WHERE slug = $1;
 

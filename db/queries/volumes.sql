@@ -28,6 +28,11 @@ SELECT * FROM volumes WHERE team_id = $1 AND NOT deleting ORDER BY created_at, i
 -- name: GetVolume :one
 SELECT * FROM volumes WHERE id = $1;
 
+-- name: GetVolumeWithEpoch :one
+-- With what its token is derived from besides itself.
+SELECT sqlc.embed(v), t.token_epoch AS team_epoch
+FROM volumes v JOIN teams t ON t.id = v.team_id WHERE v.id = $1;
+
 -- name: FindVolumes :many
 SELECT * FROM volumes WHERE team_id = @team_id AND name = ANY (@names::text[]) AND NOT deleting;
 

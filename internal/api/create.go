@@ -103,8 +103,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 		return err
 	}
 	audit.SetResource(r.Context(), sandbox.ID)
-	writeJSON(w, http.StatusCreated, s.answerOf(sandbox))
-	return nil
+	return s.answerSandbox(w, r, http.StatusCreated, sandbox)
 }
 
 func orDefault[T any](value *T, byDefault T) T {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -34,18 +35,21 @@ func (s *Server) forkSandbox(w http.ResponseWriter, r *http.Request) error {
 	}
 	answers := make([]forkAnswer, 0, len(results))
 	for _, result := range results {
-		answers = append(answers, s.forkOf(result))
+		answers = append(answers, s.forkOf(r.Context(), result))
 	}
 	writeJSON(w, http.StatusCreated, answers)
 	return nil
 }
 
-func (s *Server) forkOf(result service.ForkResult) forkAnswer {
-	if result.Err == nil {
-		answer := s.answerOf(result.Sandbox)
-		return forkAnswer{Sandbox: &answer}
+func (s *Server) forkOf(ctx context.Context, result service.ForkResult) forkAnswer {
+	err := result.Err
+	if err == nil {
+		var answer sandboxAnswer
+		if answer, err = s.answerOf(ctx, result.Sandbox); err == nil {
+			return forkAnswer{Sandbox: &answer}
+		}
 	}
 	shown := fault.New(fault.Internal, "internal error")
-	_ = errors.As(result.Err, &shown)
+	_ = errors.As(err, &shown)
 	return forkAnswer{Error: &forkError{Code: statuses[shown.Code], Message: shown.Message}}
 }

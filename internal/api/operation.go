@@ -44,8 +44,7 @@ func (s *Server) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusCreated, s.answerOf(sandbox))
-	return nil
+	return s.answerSandbox(w, r, http.StatusCreated, sandbox)
 }
 
 func (s *Server) connectSandboxV1(w http.ResponseWriter, r *http.Request) error {
@@ -79,8 +78,7 @@ func (s *Server) connectSandbox(w http.ResponseWriter, r *http.Request, needsTim
 	if resumed {
 		status = http.StatusCreated
 	}
-	writeJSON(w, status, s.answerOf(sandbox))
-	return nil
+	return s.answerSandbox(w, r, status, sandbox)
 }
 
 func (s *Server) setTimeout(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -60,8 +61,11 @@ type lifecycleSetting struct {
 	OnTimeout  string `json:"onTimeout"`
 }
 
-func (s *Server) answerOf(sandbox db.Sandbox) sandboxAnswer {
-	credentials := s.Sandboxes.Credentials(sandbox)
+func (s *Server) answerOf(ctx context.Context, sandbox db.Sandbox) (sandboxAnswer, error) {
+	credentials, err := s.Sandboxes.Credentials(ctx, sandbox)
+	if err != nil {
+		return sandboxAnswer{}, err
+	}
 	answer := sandboxAnswer{
 		TemplateID: sandbox.TemplateID, SandboxID: sandbox.ID, Alias: sandbox.Alias, ClientID: clientID,
 		EnvdVersion: sandbox.EnvdVersion, EnvdAccessToken: credentials.EnvdAccess, Domain: s.Domain,
@@ -69,7 +73,16 @@ func (s *Server) answerOf(sandbox db.Sandbox) sandboxAnswer {
 	if credentials.TrafficAccess != "" {
 		answer.TrafficAccessToken = &credentials.TrafficAccess
 	}
-	return answer
+	return answer, nil
+}
+
+func (s *Server) answerSandbox(w http.ResponseWriter, r *http.Request, status int, sandbox db.Sandbox) error {
+	answer, err := s.answerOf(r.Context(), sandbox)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, answer)
+	return nil
 }
 
 func listed(sandbox db.Sandbox) listedSandbox {
@@ -123,7 +136,11 @@ func (s *Server) getSandbox(w http.ResponseWriter, r *http.Request) error {
 	// Who may only read must not learn what opens the sandbox, or what it sends
 	// along to others.
 	if auth.PrincipalOf(r.Context()).May(auth.SandboxWrite) {
-		detail.EnvdAccessToken = s.Sandboxes.Credentials(sandbox).EnvdAccess
+		credentials, err := s.Sandboxes.Credentials(r.Context(), sandbox)
+		if err != nil {
+			return err
+		}
+		detail.EnvdAccessToken = credentials.EnvdAccess
 	} else {
 		detail.Network.Rules = nil
 	}

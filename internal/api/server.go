@@ -46,7 +46,7 @@ type Sandboxes interface {
 	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]db.ListSamplesRow, error)
 	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]db.SandboxSample, error)
 	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
-	Credentials(sandbox db.Sandbox) service.Credentials
+	Credentials(ctx context.Context, sandbox db.Sandbox) (service.Credentials, error)
 }
 
 // Server answers the control API.

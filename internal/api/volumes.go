@@ -17,7 +17,7 @@ type Volumes interface {
 	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error)
 	Create(ctx context.Context, teamID uuid.UUID, name string) (db.Volume, error)
 	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
-	Token(volume db.Volume) string
+	Token(ctx context.Context, volume db.Volume) (string, error)
 }
 
 func (s *Server) routeVolumes(router chi.Router) {
@@ -40,8 +40,13 @@ type openVolume struct {
 	Domain string `json:"domain"`
 }
 
-func (s *Server) openVolumeOf(volume db.Volume) openVolume {
-	return openVolume{volumeAnswer: volumeAnswer{volume.ID, volume.Name}, Token: s.Volumes.Token(volume), Domain: s.Domain}
+func (s *Server) answerVolume(w http.ResponseWriter, r *http.Request, status int, volume db.Volume) error {
+	token, err := s.Volumes.Token(r.Context(), volume)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, openVolume{volumeAnswer: volumeAnswer{volume.ID, volume.Name}, Token: token, Domain: s.Domain})
+	return nil
 }
 
 func (s *Server) listVolumes(w http.ResponseWriter, r *http.Request) error {
@@ -67,8 +72,7 @@ func (s *Server) createVolume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	audit.SetResource(r.Context(), volume.ID)
-	writeJSON(w, http.StatusCreated, s.openVolumeOf(volume))
-	return nil
+	return s.answerVolume(w, r, http.StatusCreated, volume)
 }
 
 func (s *Server) getVolume(w http.ResponseWriter, r *http.Request) error {
@@ -76,8 +80,7 @@ func (s *Server) getVolume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, s.openVolumeOf(volume))
-	return nil
+	return s.answerVolume(w, r, http.StatusOK, volume)
 }
 
 func (s *Server) deleteVolume(w http.ResponseWriter, r *http.Request) error {

@@ -24,8 +24,13 @@ var hostRoutes = map[string]bool{
 
 // Tokens derives the credentials of a sandbox.
 type Tokens interface {
-	EnvdAccess(sandboxID string) string
-	TrafficAccess(sandboxID string) string
+	EnvdAccess(sandboxID string, epochs auth.Epochs) string
+	TrafficAccess(sandboxID string, epochs auth.Epochs) string
+}
+
+// epochsOf returns what a sandbox's tokens are derived from besides its ID.
+func epochsOf(found db.GetSandboxWithEpochRow) auth.Epochs {
+	return auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
 }
 
 // refusal says why a request may not pass.
@@ -35,14 +40,15 @@ type refusal struct {
 }
 
 // refuse decides whether a request may go to a port of a sandbox.
-func refuse(r *http.Request, sandbox db.Sandbox, port uint16, tokens Tokens) *refusal {
+func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
+	sandbox, epochs := found.Sandbox, epochsOf(found)
 	if port == AgentPort {
-		return refuseAgent(r, tokens.EnvdAccess(sandbox.ID))
+		return refuseAgent(r, tokens.EnvdAccess(sandbox.ID, epochs))
 	}
-	if sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), tokens.TrafficAccess(sandbox.ID)) {
+	if sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), tokens.TrafficAccess(sandbox.ID, epochs)) {
 		return nil
 	}
 	return &refusal{http.StatusForbidden, "The sandbox's ports need its traffic access token in the header e2b-traffic-access-token"}
@@ -84,9 +90,10 @@ func isOpen(r *http.Request) bool {
 // mayResume says whether a request may bring back a sandbox that does not run:
 // one that refuse lets pass, and not only because it is open to everybody. A
 // health check asks whether a sandbox runs, which must not make it run.
-func mayResume(r *http.Request, sandbox db.Sandbox, to destination, tokens Tokens) bool {
-	if !sandbox.Resumable() {
+func mayResume(r *http.Request, found db.GetSandboxWithEpochRow, to destination, tokens Tokens) bool {
+	if !found.Sandbox.Resumable() {
 		return false
 	}
-	return to.port != AgentPort || auth.Equal(r.Header.Get(envdTokenHeader), tokens.EnvdAccess(sandbox.ID)) && r.URL.Path != "/health"
+	token := tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
+	return to.port != AgentPort || auth.Equal(r.Header.Get(envdTokenHeader), token) && r.URL.Path != "/health"
 }

@@ -21,7 +21,7 @@ import (
 // Directory finds sandboxes. The router asks it for every request and remembers
 // nothing, so that a kill or a pause takes effect at once.
 type Directory interface {
-	GetSandbox(ctx context.Context, sandboxID string) (db.Sandbox, error)
+	GetSandboxWithEpoch(ctx context.Context, sandboxID string) (db.GetSandboxWithEpochRow, error)
 }
 
 // Resumer brings back a sandbox that traffic may resume.
@@ -71,7 +71,8 @@ func (t *Router) Before(next http.Handler) http.Handler {
 }
 
 func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
-	sandbox, err := t.Directory.GetSandbox(r.Context(), to.sandboxID)
+	found, err := t.Directory.GetSandboxWithEpoch(r.Context(), to.sandboxID)
+	sandbox := found.Sandbox
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox was not found")
@@ -82,11 +83,11 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		}
 		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
 		return
-	case sandbox.State != lifecycle.Running && !mayResume(r, sandbox, to, t.Tokens):
+	case sandbox.State != lifecycle.Running && !mayResume(r, found, to, t.Tokens):
 		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, whyNotRunning(sandbox.State))
 		return
 	}
-	if why := refuse(r, sandbox, to.port, t.Tokens); why != nil {
+	if why := refuse(r, found, to.port, t.Tokens); why != nil {
 		WriteError(w, why.status, to.sandboxID, to.port, why.message)
 		return
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	goldenEnvd    = "123864263f3e03db8140316cad741a74c21377764afde803e34ef19fc8e69d52"
-	goldenTraffic = "e91d32b123523c56c86788b3c29c6031afd6e7b87c5f977c1b87cedad2b5adbd"
+	goldenEnvd    = "8e122619f1001ab44f8e3407a873521056c256d952f48c1c8f444e527471b695"
+	goldenTraffic = "a65fecc0d3419e55abc46aaade402a18b030a3dfbff89d7ab859d153b75cc1ab"
 )
 
 func TestNewKey_HasTheFormThatClientsCheck(t *testing.T) {
@@ -41,9 +41,24 @@ func TestTokens_StayTheSame(t *testing.T) {
 	require.NoError(t, err)
 	tokens, err := auth.NewTokens(key)
 	require.NoError(t, err)
-	require.Equal(t, goldenEnvd, tokens.EnvdAccess("i0123456789abcdefghi"))
-	require.Equal(t, goldenTraffic, tokens.TrafficAccess("i0123456789abcdefghi"))
-	require.NotEqual(t, tokens.EnvdAccess("ia"), tokens.EnvdAccess("ib"))
+	require.Equal(t, goldenEnvd, tokens.EnvdAccess("i0123456789abcdefghi", auth.Epochs{}))
+	require.Equal(t, goldenTraffic, tokens.TrafficAccess("i0123456789abcdefghi", auth.Epochs{}))
+	require.NotEqual(t, tokens.EnvdAccess("ia", auth.Epochs{}), tokens.EnvdAccess("ib", auth.Epochs{}))
+}
+
+func TestTokens_DependOnEveryEpoch(t *testing.T) {
+	t.Parallel()
+	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
+	require.NoError(t, err)
+	made := map[string]bool{}
+	for _, epochs := range []auth.Epochs{{}, {Team: 1}, {Sandbox: 1}, {Team: 1, Sandbox: 1}, {Team: 11}, {Sandbox: 11}} {
+		made[tokens.EnvdAccess("ia", epochs)] = true
+		made[tokens.TrafficAccess("ia", epochs)] = true
+	}
+	for epoch := range int64(3) {
+		made[tokens.VolumeAccess("ia", epoch)] = true
+	}
+	require.Len(t, made, 15)
 }
 
 func TestReadTokens_WantsAWholeKey(t *testing.T) {

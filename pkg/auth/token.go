@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strconv"
 )
 
 // SecretKeySize is the size of the key that tokens are derived from.
@@ -37,21 +38,37 @@ func ReadTokens(path string) (*Tokens, error) {
 	return tokens, nil
 }
 
-// EnvdAccess is the token that a sandbox's guest agent asks for.
-func (t *Tokens) EnvdAccess(sandboxID string) string { return t.derive("envd-access:" + sandboxID) }
-
-// TrafficAccess is the token that a sandbox's ports ask for when they are not
-// public.
-func (t *Tokens) TrafficAccess(sandboxID string) string {
-	return t.derive("traffic-access:" + sandboxID)
+// Epochs are numbers in the database that a sandbox's tokens are derived from,
+// besides its ID. Raising one of them revokes the tokens.
+type Epochs struct {
+	// Team is the epoch of the team that the sandbox belongs to.
+	Team int64
+	// Sandbox is the sandbox's own.
+	Sandbox int64
 }
 
-// VolumeAccess is the token that opens the content of one volume.
-func (t *Tokens) VolumeAccess(volumeID string) string { return t.derive("volume-access:" + volumeID) }
+// EnvdAccess is the token that opens a sandbox's guest agent.
+func (t *Tokens) EnvdAccess(sandboxID string, epochs Epochs) string {
+	return t.derive("envd-access", sandboxID, epochs.Team, epochs.Sandbox)
+}
 
-func (t *Tokens) derive(purpose string) string {
+// TrafficAccess is the token that opens a sandbox's ports when they are not public.
+func (t *Tokens) TrafficAccess(sandboxID string, epochs Epochs) string {
+	return t.derive("traffic-access", sandboxID, epochs.Team, epochs.Sandbox)
+}
+
+// VolumeAccess is the token that opens the content of one volume, in the epoch of
+// its team.
+func (t *Tokens) VolumeAccess(volumeID string, teamEpoch int64) string {
+	return t.derive("volume-access", volumeID, teamEpoch)
+}
+
+func (t *Tokens) derive(purpose, id string, epochs ...int64) string {
 	mac := hmac.New(sha256.New, t.key)
-	mac.Write([]byte(purpose))
+	mac.Write([]byte(purpose + ":" + id))
+	for _, epoch := range epochs {
+		mac.Write(strconv.AppendInt([]byte(":"), epoch, 10))
+	}
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

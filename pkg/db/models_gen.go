@@ -189,6 +189,7 @@ type Sandbox struct {
 	ForkedFrom          string
 	SecretNames         []string
 	VolumeMounts        []VolumeMount
+	TokenEpoch          int64
 }
 
 type SandboxLog struct {
@@ -224,10 +225,11 @@ type Secret struct {
 }
 
 type Team struct {
-	ID        uuid.UUID
-	Slug      string
-	Name      string
-	CreatedAt time.Time
+	ID         uuid.UUID
+	Slug       string
+	Name       string
+	CreatedAt  time.Time
+	TokenEpoch int64
 }
 
 type TeamInvitation struct {

@@ -16,7 +16,7 @@ import (
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type BeginTransitionParams struct {
@@ -70,6 +70,7 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -82,7 +83,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type ClaimExpiredParams struct {
@@ -133,6 +134,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.ForkedFrom,
 			&i.SecretNames,
 			&i.VolumeMounts,
+			&i.TokenEpoch,
 		); err != nil {
 			return nil, err
 		}
@@ -147,7 +149,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type ClaimRunningParams struct {
@@ -197,6 +199,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.ForkedFrom,
 			&i.SecretNames,
 			&i.VolumeMounts,
+			&i.TokenEpoch,
 		); err != nil {
 			return nil, err
 		}
@@ -269,7 +272,7 @@ INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
     forked_from)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type CreateSandboxParams struct {
@@ -351,6 +354,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -358,7 +362,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type ExtendEndParams struct {
@@ -402,12 +406,13 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -445,6 +450,59 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
+	)
+	return i, err
+}
+
+const getSandboxWithEpoch = `-- name: GetSandboxWithEpoch :one
+SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, t.token_epoch AS team_epoch
+FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1
+`
+
+type GetSandboxWithEpochRow struct {
+	Sandbox   Sandbox
+	TeamEpoch int64
+}
+
+// With what its tokens are derived from besides itself.
+func (q *Queries) GetSandboxWithEpoch(ctx context.Context, id string) (GetSandboxWithEpochRow, error) {
+	row := q.db.QueryRow(ctx, getSandboxWithEpoch, id)
+	var i GetSandboxWithEpochRow
+	err := row.Scan(
+		&i.Sandbox.ID,
+		&i.Sandbox.TeamID,
+		&i.Sandbox.HostID,
+		&i.Sandbox.TemplateID,
+		&i.Sandbox.Alias,
+		&i.Sandbox.BuildID,
+		&i.Sandbox.State,
+		&i.Sandbox.Version,
+		&i.Sandbox.Claimant,
+		&i.Sandbox.StateChangedAt,
+		&i.Sandbox.Reason,
+		&i.Sandbox.StartedAt,
+		&i.Sandbox.EndAt,
+		&i.Sandbox.EndedAt,
+		&i.Sandbox.AutoPause,
+		&i.Sandbox.AllowInternetAccess,
+		&i.Sandbox.Network,
+		&i.Sandbox.Metadata,
+		&i.Sandbox.VCPUCount,
+		&i.Sandbox.MemoryMiB,
+		&i.Sandbox.DiskMiB,
+		&i.Sandbox.EnvdVersion,
+		&i.Sandbox.Occupies,
+		&i.Sandbox.PlacementGroup,
+		&i.Sandbox.Lifetime,
+		&i.Sandbox.AutoPauseMemory,
+		&i.Sandbox.AutoResume,
+		&i.Sandbox.WithoutMemory,
+		&i.Sandbox.ForkedFrom,
+		&i.Sandbox.SecretNames,
+		&i.Sandbox.VolumeMounts,
+		&i.Sandbox.TokenEpoch,
+		&i.TeamEpoch,
 	)
 	return i, err
 }
@@ -498,7 +556,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -570,6 +628,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.ForkedFrom,
 			&i.SecretNames,
 			&i.VolumeMounts,
+			&i.TokenEpoch,
 		); err != nil {
 			return nil, err
 		}
@@ -582,7 +641,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -654,6 +713,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.ForkedFrom,
 			&i.SecretNames,
 			&i.VolumeMounts,
+			&i.TokenEpoch,
 		); err != nil {
 			return nil, err
 		}
@@ -697,7 +757,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type SetEndParams struct {
@@ -741,6 +801,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -748,7 +809,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 const setNetwork = `-- name: SetNetwork :one
 UPDATE sandboxes SET network = $1, allow_internet_access = $2
 WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type SetNetworkParams struct {
@@ -792,6 +853,7 @@ func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -819,7 +881,7 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type StartRunningParams struct {
@@ -878,6 +940,7 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -886,7 +949,7 @@ const transition = `-- name: Transition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $3 AND version = $4
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch
 `
 
 type TransitionParams struct {
@@ -937,6 +1000,7 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.ForkedFrom,
 		&i.SecretNames,
 		&i.VolumeMounts,
+		&i.TokenEpoch,
 	)
 	return i, err
 }

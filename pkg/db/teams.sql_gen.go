@@ -44,7 +44,7 @@ func (q *Queries) CountOwners(ctx context.Context, teamID uuid.UUID) (int64, err
 }
 
 const createTeam = `-- name: CreateTeam :one
-INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING id, slug, name, created_at
+INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING id, slug, name, created_at, token_epoch
 `
 
 type CreateTeamParams struct {
@@ -61,6 +61,7 @@ func (q *Queries) CreateTeam(ctx context.Context, arg CreateTeamParams) (Team, e
 		&i.Slug,
 		&i.Name,
 		&i.CreatedAt,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -68,7 +69,7 @@ func (q *Queries) CreateTeam(ctx context.Context, arg CreateTeamParams) (Team, e
 const ensureTeam = `-- name: EnsureTeam :one
 INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3)
 ON CONFLICT (slug) DO UPDATE SET slug = EXCLUDED.slug
-RETURNING id, slug, name, created_at
+RETURNING id, slug, name, created_at, token_epoch
 `
 
 type EnsureTeamParams struct {
@@ -85,6 +86,7 @@ func (q *Queries) EnsureTeam(ctx context.Context, arg EnsureTeamParams) (Team, e
 		&i.Slug,
 		&i.Name,
 		&i.CreatedAt,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
@@ -114,7 +116,7 @@ func (q *Queries) FindMembership(ctx context.Context, arg FindMembershipParams) 
 }
 
 const findTeamBySlug = `-- name: FindTeamBySlug :one
-SELECT id, slug, name, created_at FROM teams WHERE slug = $1
+SELECT id, slug, name, created_at, token_epoch FROM teams WHERE slug = $1
 `
 
 func (q *Queries) FindTeamBySlug(ctx context.Context, slug string) (Team, error) {
@@ -125,12 +127,13 @@ func (q *Queries) FindTeamBySlug(ctx context.Context, slug string) (Team, error)
 		&i.Slug,
 		&i.Name,
 		&i.CreatedAt,
+		&i.TokenEpoch,
 	)
 	return i, err
 }
 
 const getTeam = `-- name: GetTeam :one
-SELECT id, slug, name, created_at FROM teams WHERE id = $1
+SELECT id, slug, name, created_at, token_epoch FROM teams WHERE id = $1
 `
 
 func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
@@ -141,8 +144,20 @@ func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
 		&i.Slug,
 		&i.Name,
 		&i.CreatedAt,
+		&i.TokenEpoch,
 	)
 	return i, err
+}
+
+const getTokenEpoch = `-- name: GetTokenEpoch :one
+SELECT token_epoch FROM teams WHERE id = $1
+`
+
+func (q *Queries) GetTokenEpoch(ctx context.Context, id uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, getTokenEpoch, id)
+	var token_epoch int64
+	err := row.Scan(&token_epoch)
+	return token_epoch, err
 }
 
 const listMembers = `-- name: ListMembers :many
@@ -256,7 +271,7 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int
 }
 
 const renameTeam = `-- name: RenameTeam :one
-UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at, token_epoch
 `
 
 type RenameTeamParams struct {
@@ -272,6 +287,7 @@ func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, e
 		&i.Slug,
 		&i.Name,
 		&i.CreatedAt,
+		&i.TokenEpoch,
 	)
 	return i, err
 }

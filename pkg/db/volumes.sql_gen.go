@@ -166,6 +166,32 @@ func (q *Queries) GetVolume(ctx context.Context, id string) (Volume, error) {
 	return i, err
 }
 
+const getVolumeWithEpoch = `-- name: GetVolumeWithEpoch :one
+SELECT v.id, v.team_id, v.host_id, v.name, v.deleting, v.created_at, t.token_epoch AS team_epoch
+FROM volumes v JOIN teams t ON t.id = v.team_id WHERE v.id = $1
+`
+
+type GetVolumeWithEpochRow struct {
+	Volume    Volume
+	TeamEpoch int64
+}
+
+// With what its token is derived from besides itself.
+func (q *Queries) GetVolumeWithEpoch(ctx context.Context, id string) (GetVolumeWithEpochRow, error) {
+	row := q.db.QueryRow(ctx, getVolumeWithEpoch, id)
+	var i GetVolumeWithEpochRow
+	err := row.Scan(
+		&i.Volume.ID,
+		&i.Volume.TeamID,
+		&i.Volume.HostID,
+		&i.Volume.Name,
+		&i.Volume.Deleting,
+		&i.Volume.CreatedAt,
+		&i.TeamEpoch,
+	)
+	return i, err
+}
+
 const holdVolumes = `-- name: HoldVolumes :many
 SELECT id FROM volumes WHERE id = ANY ($1::text[]) AND NOT deleting ORDER BY id FOR SHARE
 `

@@ -35,7 +35,12 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	identity := host.Identity{AccessToken: s.Tokens.EnvdAccess(sandboxID), LifecycleID: uuid.NewString()}
+	credentials, err := s.Credentials(ctx, resuming)
+	if err != nil {
+		s.release(ctx, resuming)
+		return db.Sandbox{}, err
+	}
+	identity := host.Identity{AccessToken: credentials.EnvdAccess, LifecycleID: uuid.NewString()}
 	if resuming.WithoutMemory {
 		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
 	}

@@ -84,13 +84,18 @@ type Credentials struct {
 	TrafficAccess string
 }
 
-// Credentials derives a sandbox's credentials.
-func (s *Sandboxes) Credentials(sandbox db.Sandbox) Credentials {
-	credentials := Credentials{EnvdAccess: s.Tokens.EnvdAccess(sandbox.ID)}
-	if !sandbox.Network.Public() {
-		credentials.TrafficAccess = s.Tokens.TrafficAccess(sandbox.ID)
+// Credentials derives a sandbox's credentials as they are now.
+func (s *Sandboxes) Credentials(ctx context.Context, sandbox db.Sandbox) (Credentials, error) {
+	found, err := s.Queries.GetSandboxWithEpoch(ctx, sandbox.ID)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("get the token epochs of sandbox %s: %w", sandbox.ID, err)
 	}
-	return credentials
+	epochs := auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
+	credentials := Credentials{EnvdAccess: s.Tokens.EnvdAccess(sandbox.ID, epochs)}
+	if !sandbox.Network.Public() {
+		credentials.TrafficAccess = s.Tokens.TrafficAccess(sandbox.ID, epochs)
+	}
+	return credentials, nil
 }
 
 // Get returns a team's sandbox.

@@ -213,18 +213,32 @@ func naming(sandboxes []string) string {
 }
 
 // Token opens the content of a volume, and of no other.
-func (v *Volumes) Token(volume db.Volume) string { return v.Tokens.VolumeAccess(volume.ID) }
+func (v *Volumes) Token(ctx context.Context, volume db.Volume) (string, error) {
+	epoch, err := db.New(v.Pool).GetTokenEpoch(ctx, volume.TeamID)
+	if err != nil {
+		return "", fmt.Errorf("get the token epoch of volume %s: %w", volume.ID, err)
+	}
+	return v.Tokens.VolumeAccess(volume.ID, epoch), nil
+}
 
 // Open finds the way to a volume's content for whoever has its token.
 func (v *Volumes) Open(ctx context.Context, volumeID, token string) (*host.Link, error) {
-	if !id.IsVolume(volumeID) || !auth.Equal(token, v.Tokens.VolumeAccess(volumeID)) {
-		return nil, fault.New(fault.Unauthenticated, "the volume's token is not valid")
+	wrongToken := fault.New(fault.Unauthenticated, "the volume's token is not valid")
+	if !id.IsVolume(volumeID) || token == "" {
+		return nil, wrongToken
 	}
-	volume, err := v.find(ctx, volumeID)
-	if err != nil {
-		return nil, err
+	found, err := db.New(v.Pool).GetVolumeWithEpoch(ctx, volumeID)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, volumeNotFound(volumeID)
+	case err != nil:
+		return nil, fmt.Errorf("get volume %s: %w", volumeID, err)
+	case !auth.Equal(token, v.Tokens.VolumeAccess(volumeID, found.TeamEpoch)):
+		return nil, wrongToken
+	case found.Volume.Deleting:
+		return nil, volumeNotFound(volumeID)
 	}
-	link := v.Hosts.Link(volume.HostID)
+	link := v.Hosts.Link(found.Volume.HostID)
 	if link == nil {
 		return nil, away{}.err()
 	}
