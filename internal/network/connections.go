@@ -59,8 +59,5 @@ func (d denied) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 		return false // the gateway ends its own
 	}
 	destination, _ := netip.AddrFromSlice(flow.Forward.DstIP)
-	if destination.Unmap() == gatewayAddress { // a question to the host's name server
-		return !d.policy.ResolvesAnything() || d.policy.Inspects()
-	}
 	return !d.policy.AllowsAddress(destination.Unmap())
 }

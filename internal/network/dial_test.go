@@ -54,7 +54,7 @@ func TestDial_WaitsWithoutThreads(t *testing.T) {
 	require.Less(t, threads(t), before+few)
 	_, err := guest.get("http://good.example/", webServer)
 	require.Error(t, err, "there is no room for more")
-	guest.apply(egress.Spec{})
+	guest.apply(egress.Spec{DenyInternet: true})
 	guest.apply(policy) // a gateway that is new
 	_, err = guest.get("http://good.example/", webServer)
 	require.NoError(t, err)

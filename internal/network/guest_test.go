@@ -240,13 +240,7 @@ func (g *guest) resolveBy(network, name string) (string, error) {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return name, nil
 	}
-	conn, err := g.dial(timeout(g.t, impatience), network+"4", GatewayIP+":53")
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	client := &dns.Client{Net: network, Timeout: impatience}
-	reply, _, err := client.ExchangeWithConnContext(g.t.Context(), new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA), &dns.Conn{Conn: conn})
+	reply, err := g.ask(network, name, dns.TypeA)
 	if err != nil {
 		return "", err
 	}
@@ -256,4 +250,17 @@ func (g *guest) resolveBy(network, name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("resolve %s: %s", name, strings.ToLower(dns.RcodeToString[reply.Rcode]))
+}
+
+// ask sends the guest's name server a question.
+func (g *guest) ask(network, name string, kind uint16) (*dns.Msg, error) {
+	conn, err := g.dial(timeout(g.t, impatience), network+"4", GatewayIP+":53")
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	client := &dns.Client{Net: network, Timeout: impatience}
+	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), kind)
+	reply, _, err := client.ExchangeWithConnContext(g.t.Context(), question, &dns.Conn{Conn: conn})
+	return reply, err
 }

@@ -142,12 +142,6 @@ func (f *guestFirewall) translate() {
 	// Only the host opens connections to the guest: what is left of a connection
 	// that was cut must not come back as a new one.
 	add(f.conn, prerouting, rule(forwardTo(guestAddress), from(uplinkDevice), sourceIs(f.hostSide)))
-	if f.resolvesInKernel() {
-		for _, protocol := range datagramsAndStreams {
-			add(f.conn, prerouting, rule(forwardTo(f.resolver),
-				from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
-		}
-	}
 	f.redirect(prerouting)
 	postrouting := f.chain(&nftables.Chain{
 		Name: "postrouting", Type: nftables.ChainTypeNAT,
@@ -171,12 +165,6 @@ func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
 	}
 }
 
-// resolvesInKernel tells whether questions go to the host's name server as
-// they are.
-func (f *guestFirewall) resolvesInKernel() bool {
-	return f.policy.ResolvesAnything() && !f.policy.Inspects()
-}
-
 // keepToPolicy lets packets through between the guest and the outside.
 func (f *guestFirewall) keepToPolicy() {
 	forward := f.chain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyDrop))
@@ -187,14 +175,6 @@ func (f *guestFirewall) keepToPolicy() {
 	add(f.conn, forward, rule(jumpTo(egressChain), from(TapDevice)))
 
 	add(f.conn, outgoing, rule(accept(), destinationIs(f.hostSide), replying(), answering()))
-	if f.resolvesInKernel() {
-		f.slowDown(outgoing, slices.Concat(destinationIs(f.resolver), destinationPort(domainPort)))
-		for _, protocol := range datagramsAndStreams {
-			add(f.conn, forward, rule(accept(), from(uplinkDevice), to(TapDevice),
-				replying(), sourceIs(f.resolver), protocolIs(protocol), sourcePort(domainPort)))
-			add(f.conn, outgoing, rule(accept(), destinationIs(f.resolver), protocolIs(protocol), destinationPort(domainPort)))
-		}
-	}
 	add(f.conn, outgoing, rule(accept(), to(uplinkDevice), destinationInSet(f.reachable)))
 	add(f.conn, outgoing, rule(jumpTo(refusedChain)))
 }
@@ -221,7 +201,7 @@ func (f *guestFirewall) keepNamespaceClosed() {
 		add(f.conn, input, rule(accept(),
 			from(TapDevice), destinationIs(gatewayAddress), protocolIs(unix.IPPROTO_TCP), destinationPort(nfs.Port)))
 	}
-	if f.policy.Inspects() {
+	if f.policy.NeedsGateway() {
 		f.openGateway(input)
 	}
 	add(f.conn, input, rule(jumpTo(refusedChain), from(TapDevice)))
@@ -244,8 +224,10 @@ func (f *guestFirewall) openGateway(input *nftables.Chain) {
 		add(f.conn, input, rule(accept(),
 			from(TapDevice), destinationIs(gatewayAddress), protocolIs(protocol), destinationPort(domainPort)))
 	}
-	add(f.conn, input, rule(accept(),
-		from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
+	if f.policy.Inspects() {
+		add(f.conn, input, rule(accept(),
+			from(TapDevice), protocolIs(unix.IPPROTO_TCP), destinationPort(proxyPort), redirected()))
+	}
 }
 
 // slowDown drops datagrams, and new connections, that come faster than is any use.

@@ -2,8 +2,10 @@ package network
 
 import (
 	"crypto/x509"
+	"slices"
 	"testing"
 
+	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
@@ -14,7 +16,7 @@ func TestApply_AnswersQuestionsOverBothTransports(t *testing.T) {
 	w.name("good.example", webServer)
 	w.name("evil.example", evilServer)
 	for name, spec := range map[string]egress.Spec{
-		"in the kernel": {}, "by the gateway": {DenyInternet: true, AllowOut: []string{"good.example"}},
+		"under the default policy": {}, "by the gateway": {DenyInternet: true, AllowOut: []string{"good.example"}},
 	} {
 		guest.apply(spec)
 		for _, network := range []string{"udp", "tcp"} {
@@ -29,6 +31,37 @@ func TestApply_AnswersQuestionsOverBothTransports(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		_, err := guest.resolveBy(network, "good.example")
 		require.Error(t, err, network)
+	}
+}
+
+func TestSlot_AnswersNoAddressThatTheGuestMayNotReach(t *testing.T) {
+	w, _, guest := newPlace(t)
+	w.name("rebind.example", append([]string{webServer}, insideServers...)...)
+	for name, spec := range map[string]egress.Spec{
+		"under the default policy": {}, "by the gateway": {DenyInternet: true, AllowOut: []string{"*"}},
+	} {
+		guest.apply(spec)
+		for _, network := range []string{"udp", "tcp"} {
+			for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeMX} {
+				reply, err := guest.ask(network, "rebind.example", kind)
+				require.NoError(t, err, "%s over %s", name, network)
+				require.Equal(t, dns.RcodeSuccess, reply.Rcode)
+				var told []string
+				for _, record := range slices.Concat(reply.Answer, reply.Ns, reply.Extra) {
+					switch record := record.(type) {
+					case *dns.A:
+						told = append(told, record.A.String())
+					default:
+						require.IsType(t, &dns.MX{}, record)
+					}
+				}
+				if kind == dns.TypeA {
+					require.Equal(t, []string{webServer}, told, "%s over %s", name, network)
+				} else {
+					require.Empty(t, told, "%s over %s: %s", name, network, dns.TypeToString[kind])
+				}
+			}
+		}
 	}
 }
 

@@ -72,7 +72,7 @@ func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
 		return err
 	}
 	s.policy = policy
-	if !policy.Inspects() {
+	if !policy.NeedsGateway() {
 		s.closeGateway()
 	}
 	return nil
@@ -84,7 +84,7 @@ func (s *Slot) prepareGateway(policy *egress.Policy) (err error) {
 	switch {
 	case s.gateway != nil:
 		s.gateway.Update(policy)
-	case policy.Inspects():
+	case policy.NeedsGateway():
 		s.gateway, err = s.startGateway(policy)
 	}
 	return err

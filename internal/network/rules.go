@@ -220,13 +220,9 @@ func protocolIs(number byte) match {
 	}
 }
 
-// sourcePort and destinationPort match a TCP or UDP port; they belong behind
-// protocolIs.
-func sourcePort(port uint16) match { return portIs(0, port) }
-
-func destinationPort(port uint16) match { return portIs(2, port) }
-
-func portIs(offset uint32, port uint16) match {
+// destinationPort matches a TCP or UDP port; it belongs behind protocolIs.
+func destinationPort(port uint16) match {
+	const offset = 2
 	return match{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},

@@ -62,6 +62,7 @@ const pairPrefixLength = 31
 func (s *Slot) create() (err error) {
 	defer func() {
 		if err != nil {
+			s.closeGateway()
 			err = errors.Join(err, s.destroy())
 		}
 	}()

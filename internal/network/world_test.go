@@ -256,8 +256,31 @@ func (w *world) answer(writer dns.ResponseWriter, query *dns.Msg) {
 	w.asked = append(w.asked, question.Name)
 	reply := new(dns.Msg).SetReply(query)
 	for _, address := range w.names[question.Name] {
-		header := dns.RR_Header{Name: question.Name, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 60}
-		reply.Answer = append(reply.Answer, &dns.A{Hdr: header, A: net.ParseIP(address)})
+		reply.Answer = append(reply.Answer, records(question, net.ParseIP(address))...)
+		if question.Qtype == dns.TypeMX {
+			reply.Extra = append(reply.Extra, records(dns.Question{Name: question.Name, Qtype: dns.TypeA}, net.ParseIP(address))...)
+		}
 	}
 	_ = writer.WriteMsg(reply)
+}
+
+// records tell of an address in all ways that a question of a kind can be answered.
+func records(question dns.Question, address net.IP) []dns.RR {
+	header := dns.RR_Header{Name: question.Name, Rrtype: question.Qtype, Class: dns.ClassINET, Ttl: 60}
+	service := dns.SVCB{Hdr: header, Priority: 1, Target: ".", Value: []dns.SVCBKeyValue{&dns.SVCBIPv4Hint{Hint: []net.IP{address}}}}
+	switch question.Qtype {
+	case dns.TypeA:
+		return []dns.RR{&dns.A{Hdr: header, A: address}}
+	case dns.TypeAAAA:
+		translated := append(net.ParseIP("64:ff9b::")[:12:12], address.To4()...)
+		return []dns.RR{&dns.AAAA{Hdr: header, AAAA: address.To16()}, &dns.AAAA{Hdr: header, AAAA: translated}}
+	case dns.TypeSVCB:
+		return []dns.RR{&service}
+	case dns.TypeHTTPS:
+		return []dns.RR{&dns.HTTPS{SVCB: service}}
+	case dns.TypeMX:
+		return []dns.RR{&dns.MX{Hdr: header, Mx: question.Name}}
+	default:
+		return nil
+	}
 }

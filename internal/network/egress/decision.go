@@ -62,6 +62,10 @@ func (p *Policy) fill(change transform) (transform, error) {
 // Gateway: by domain, by rule, or both.
 func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() }
 
+// NeedsGateway tells whether the policy takes a Gateway: for connections, or for
+// the names that the guest may ask for.
+func (p *Policy) NeedsGateway() bool { return p.Inspects() || p.ResolvesAnything() }
+
 // AllowsDomains tells whether any domain is on the allow list.
 func (p *Policy) AllowsDomains() bool { return p != nil && len(p.domains) > 0 }
 

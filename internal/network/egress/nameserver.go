@@ -68,6 +68,9 @@ func (s *nameServer) handle(ctx context.Context, writer dns.ResponseWriter, quer
 		return
 	}
 	reply := s.answer(ctx, query)
+	if query.IsEdns0() != nil {
+		reply.SetEdns0(udpSize, false)
+	}
 	if _, datagram := writer.LocalAddr().(*net.UDPAddr); datagram {
 		size := dns.MinMsgSize
 		if options := query.IsEdns0(); options != nil {
@@ -88,7 +91,7 @@ func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 	}
 	question := query.Question[0]
 	name, ok := normaliseDomain(question.Name)
-	if !ok || !s.policy().Resolves(name) {
+	if isRoot := question.Name == "."; !ok && !isRoot || !s.policy().Resolves(name) {
 		return reply.SetRcode(query, dns.RcodeNameError)
 	}
 	switch question.Qtype {
@@ -103,7 +106,7 @@ func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 		s.log.Debug("resolve for the guest", "name", name, "error", err)
 		return reply.SetRcode(query, dns.RcodeServerFailure)
 	}
-	if question.Qtype == dns.TypeA {
+	if question.Qtype == dns.TypeA && s.policy().Inspects() {
 		s.resolver.pin(name, upstream, time.Now())
 	}
 	reply.SetRcode(query, upstream.Rcode)
