@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
 )
 
 // draft is a file that is not whole yet. Whoever makes, places or discards it
@@ -108,7 +109,9 @@ func (d *draft) place(metadata map[string]string) error {
 // the content is touched, which may be another's by now.
 func (d *draft) announce() {
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
-	_ = unix.UtimesNanoAt(int(d.file.Fd()), "", times, unix.AT_EMPTY_PATH) // the file is there either way
+	_ = descriptor.With(d.file, func(opened int) error { // the file is there either way
+		return unix.UtimesNanoAt(opened, "", times, unix.AT_EMPTY_PATH)
+	})
 }
 
 func attach(path string, metadata map[string]string) error {
@@ -161,7 +164,9 @@ func reserve(file *os.File, before, after int64) error {
 	if after == 0 {
 		return nil
 	}
-	err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, after)
+	err := descriptor.With(file, func(opened int) error {
+		return unix.Fallocate(opened, unix.FALLOC_FL_KEEP_SIZE, 0, after)
+	})
 	if err == nil || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
 	}

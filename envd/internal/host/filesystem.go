@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
 )
 
 // ErrCannotFreeze is returned for a file system that knows no freezing.
@@ -40,7 +42,7 @@ func askFilesystem(path string, request uint) error {
 		return fmt.Errorf("freeze or thaw: %w", err)
 	}
 	defer directory.Close()
-	err = unix.IoctlSetInt(int(directory.Fd()), request, 0)
+	err = descriptor.With(directory, func(opened int) error { return unix.IoctlSetInt(opened, request, 0) })
 	switch {
 	case err == nil:
 		return nil

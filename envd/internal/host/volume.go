@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
 )
 
 // ErrBadVolume is returned for a volume that cannot be meant.
@@ -152,7 +154,8 @@ func loadModule(path string) error {
 		return err
 	}
 	defer file.Close()
-	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+	err = descriptor.With(file, func(opened int) error { return unix.FinitModule(opened, "", 0) })
+	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil

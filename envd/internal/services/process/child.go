@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
@@ -23,6 +22,7 @@ var (
 	errNoPTY       = errors.New("the process has no terminal")
 	errHasPTY      = errors.New("the process has a terminal: send it end of file (Ctrl-D) instead")
 	errEnded       = errors.New("the process has ended")
+	errNoInput     = errors.New("the input is neither stdin nor pty")
 )
 
 // child is one command that was started, its terminal or its pipes, and the
@@ -35,25 +35,13 @@ type child struct {
 	output *output
 
 	command  *exec.Cmd
-	terminal *os.File // nil without a PTY
-
-	inputMutex sync.Mutex // one writer at a time; also guards closing
-	stdin      *os.File   // nil without stdin, or when closed
-	stdinOpen  bool       // whether the process was started with stdin
+	terminal *os.File // nil without a PTY; its reader closes it
+	input    *input   // nil without stdin and PTY
 
 	signalMutex sync.Mutex // held while signalling and while reaping
 	reaped      bool
 	done        chan struct{} // closed when the end was published
 }
-
-const (
-	readBytes = 32 << 10 // read at once
-	pipeBytes = 64 << 10 // read at most after the exit, unless more was in the pipe
-	// drainIdle is how long a pipe must be silent, after the process that
-	// wrote it exited, to be taken for drained. A background child of it may
-	// hold the pipe open for ever.
-	drainIdle = 50 * time.Millisecond
-)
 
 // Groups puts a process into the control group of its class.
 type Groups interface {
@@ -87,14 +75,20 @@ func (l launcher) start(command *exec.Cmd, request *pb.StartRequest) (*child, *s
 }
 
 func (c *child) startInTerminal(size *pb.PTY_Size) error {
-	attributes := c.command.SysProcAttr
-	attributes.Setsid, attributes.Setctty = true, true
-	terminal, err := pty.StartWithAttrs(c.command, windowSize(size), attributes)
+	master, slave, err := openTerminal(size)
 	if err != nil {
 		return err
 	}
-	c.terminal = terminal
-	go c.run(c.reader(terminal, func(data []byte) *pb.ProcessEvent_DataEvent {
+	defer slave.Close()
+	attributes := c.command.SysProcAttr
+	attributes.Setsid, attributes.Setctty = true, true
+	c.command.Stdin, c.command.Stdout, c.command.Stderr = slave, slave, slave
+	if err := c.command.Start(); err != nil {
+		return errors.Join(err, master.Close())
+	}
+	c.terminal = master
+	c.input = newInput(master, func() error { return master.SetWriteDeadline(time.Unix(1, 0)) })
+	go c.run(c.reader(master, func(data []byte) *pb.ProcessEvent_DataEvent {
 		return &pb.ProcessEvent_DataEvent{Output: &pb.ProcessEvent_DataEvent_Pty{Pty: data}}
 	}))
 	return nil
@@ -125,11 +119,11 @@ func (c *child) startWithPipes(withStdin bool) error {
 			return errors.Join(err, stdout.Close(), stderr.Close())
 		}
 		theirs = append(theirs, stdinReader)
-		c.command.Stdin, c.stdin, c.stdinOpen = stdinReader, stdin, true
+		c.command.Stdin, c.input = stdinReader, newInput(stdin, stdin.Close)
 	}
 	if err := c.command.Start(); err != nil {
-		if c.stdin != nil {
-			err = errors.Join(err, c.stdin.Close())
+		if c.input != nil {
+			err = errors.Join(err, c.input.close())
 		}
 		return errors.Join(err, stdout.Close(), stderr.Close())
 	}
@@ -156,7 +150,9 @@ func (c *child) run(readers ...*reader) {
 	for _, r := range readers {
 		<-r.drained
 	}
-	c.closeInput()
+	if c.input != nil {
+		_ = c.input.close() // what waits to be written reaches nobody any more
+	}
 	c.output.finish(endEvent(state, err))
 }
 
@@ -176,7 +172,9 @@ func (c *child) reap() (*os.ProcessState, error) {
 	return c.command.ProcessState, err
 }
 
-// signal reaches the whole process group. A terminal's child leads one too.
+// signal reaches the whole process group, of which the process is the leader.
+// SIGKILL in a terminal ends the whole session: a shell gives each of its jobs a
+// group of its own.
 func (c *child) signal(signal syscall.Signal) error {
 	c.signalMutex.Lock()
 	defer c.signalMutex.Unlock()
@@ -184,6 +182,9 @@ func (c *child) signal(signal syscall.Signal) error {
 		return errEnded
 	}
 	err := unix.Kill(-c.pid, signal)
+	if err == nil && signal == unix.SIGKILL && c.terminal != nil {
+		err = killSession(c.pid)
+	}
 	if errors.Is(err, unix.ESRCH) {
 		return errEnded
 	}
@@ -192,89 +193,41 @@ func (c *child) signal(signal syscall.Signal) error {
 
 // write feeds stdin or the terminal; it waits while the process does not read,
 // until ctx ends.
-func (c *child) write(ctx context.Context, input *pb.ProcessInput) error {
-	c.inputMutex.Lock()
-	defer c.inputMutex.Unlock()
-	var target *os.File
-	var data []byte
-	switch kind := input.GetInput().(type) {
+func (c *child) write(ctx context.Context, request *pb.ProcessInput) error {
+	switch kind := request.GetInput().(type) {
 	case *pb.ProcessInput_Stdin:
-		if c.stdin == nil {
-			if c.stdinOpen {
-				return errStdinClosed
-			}
+		if c.input == nil || c.terminal != nil {
 			return errNoStdin
 		}
-		target, data = c.stdin, kind.Stdin
+		return c.input.write(ctx, kind.Stdin)
 	case *pb.ProcessInput_Pty:
 		if c.terminal == nil {
 			return errNoPTY
 		}
-		target, data = c.terminal, kind.Pty
+		return c.input.write(ctx, kind.Pty)
 	default:
-		return errors.New("the input is neither stdin nor pty")
+		return errNoInput
 	}
-	return writeFile(ctx, target, data)
 }
 
-func writeFile(ctx context.Context, target *os.File, data []byte) error {
-	stop := context.AfterFunc(ctx, func() { _ = target.SetWriteDeadline(time.Unix(1, 0)) })
-	_, err := target.Write(data)
-	if !stop() {
-		_ = target.SetWriteDeadline(time.Time{}) // it fired: the next writer starts afresh
-	}
+// closeStdin tells the process that there is no more input, after what waits to
+// be written. Twice is fine.
+func (c *child) closeStdin(ctx context.Context) error {
 	switch {
-	case err != nil && ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.EIO), errors.Is(err, os.ErrClosed):
-		return errStdinClosed
-	default:
-		return err
-	}
-}
-
-// closeStdin tells the process that there is no more input. Twice is fine.
-func (c *child) closeStdin() error {
-	if c.terminal != nil {
+	case c.terminal != nil:
 		return errHasPTY
-	}
-	c.inputMutex.Lock()
-	defer c.inputMutex.Unlock()
-	if !c.stdinOpen {
+	case c.input == nil:
 		return errNoStdin
+	default:
+		return c.input.finish(ctx)
 	}
-	if c.stdin == nil {
-		return nil
-	}
-	err := c.stdin.Close()
-	c.stdin = nil
-	return err
-}
-
-// closeInput gives back what a process that has ended was written to by. A
-// terminal stays with its reader.
-func (c *child) closeInput() {
-	c.inputMutex.Lock()
-	defer c.inputMutex.Unlock()
-	if c.stdin != nil {
-		c.stdin.Close()
-		c.stdin = nil
-	}
-	c.terminal = nil
 }
 
 func (c *child) resize(size *pb.PTY_Size) error {
-	c.inputMutex.Lock()
-	defer c.inputMutex.Unlock()
 	if c.terminal == nil {
 		return errNoPTY
 	}
-	return pty.Setsize(c.terminal, windowSize(size))
-}
-
-func windowSize(size *pb.PTY_Size) *pty.Winsize {
-	clamp := func(value uint32) uint16 { return uint16(min(max(value, 1), 1<<16-1)) }
-	return &pty.Winsize{Cols: clamp(size.GetCols()), Rows: clamp(size.GetRows())}
+	return resizeTerminal(c.terminal, size)
 }
 
 func endEvent(state *os.ProcessState, err error) *pb.ProcessEvent {

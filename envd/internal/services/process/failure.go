@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"os"
 
 	"connectrpc.com/connect"
 
@@ -20,6 +21,10 @@ func inputError(err error) error {
 	switch {
 	case errors.Is(err, errNoStdin), errors.Is(err, errStdinClosed), errors.Is(err, errNoPTY), errors.Is(err, errHasPTY):
 		return connect.NewError(connect.CodeFailedPrecondition, err)
+	case errors.Is(err, errNoInput):
+		return connect.NewError(connect.CodeInvalidArgument, err)
+	case errors.Is(err, os.ErrClosed): // the terminal, which ended meanwhile
+		return connect.NewError(connect.CodeNotFound, errEnded)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	default:

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
 )
 
 // reader carries one pipe or terminal of a child to its subscribers. It ends
@@ -34,7 +35,7 @@ func (r *reader) run() {
 		defer close(watched)
 		select {
 		case <-r.exited:
-			_ = r.file.SetReadDeadline(time.Now().Add(drainIdle))
+			r.wakeBy(time.Now())
 		case <-stop:
 		}
 	}()
@@ -47,39 +48,75 @@ func (r *reader) run() {
 	}
 }
 
+const (
+	readBytes = 32 << 10 // read at once
+	// drainIdle is how long a pipe must be silent, after the process that wrote
+	// it exited, to be taken for drained. drainLimit is how long it may be waited
+	// for altogether, and drainBytes how much it may bring beyond what was in it:
+	// a background child may hold the pipe open, and write, for ever. What was
+	// written to a terminal can reach its reader a little later.
+	drainIdle  = 50 * time.Millisecond
+	drainLimit = 80 * time.Millisecond
+	drainBytes = 64 << 10
+)
+
+// drain says how far a pipe is read whose process has exited.
+type drain struct {
+	own  int           // bytes that were in the pipe at the exit and are still to be read
+	more int           // bytes that may be read, those included
+	wait time.Duration // how long they may be waited for
+}
+
+func (d *drain) done() bool { return d.own <= 0 && (d.more <= 0 || d.wait <= 0) }
+
+// patience is how long the next bytes may be waited for.
+func (d *drain) patience() time.Duration {
+	if d.own > 0 {
+		return drainIdle
+	}
+	return min(d.wait, drainIdle)
+}
+
 // publishUntilDrained reports whether the pipe is still open. A pipe is drained
-// when it ends, when all that was in it at the exit was read, or when it stays
-// empty for a while: a background child may hold it open and write for ever.
+// when it ends; or when all that was in it at the exit was read and no more is
+// to be waited for. Subscribers may take their time.
 func (r *reader) publishUntilDrained() (open bool) {
-	const unknown = -1
-	left := unknown // of what was in the pipe when the exit was seen
+	var after *drain // nil before the exit
 	for {
-		if left == unknown && r.hasExited() {
-			left = max(r.waiting(), pipeBytes)
+		if after == nil && r.hasExited() {
+			waiting := r.waiting()
+			after = &drain{own: waiting, more: waiting + drainBytes, wait: drainLimit}
+		}
+		began, patience := time.Now(), time.Duration(0)
+		if after != nil {
+			if after.done() {
+				return true
+			}
+			patience = after.patience()
+			r.wakeBy(began.Add(patience))
 		}
 		buffer := make([]byte, readBytes)
 		n, err := r.file.Read(buffer)
+		waited := time.Since(began)
 		if n > 0 {
 			r.output.publish(&pb.ProcessEvent{Event: &pb.ProcessEvent_Data{Data: r.wrap(buffer[:n])}}, n)
 		}
+		if after != nil {
+			after.own, after.more, after.wait = after.own-n, after.more-n, after.wait-waited
+		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			// The deadline may have passed before the read began.
-			if r.waiting() == 0 {
+			// Only the read's own deadline means silence; run sets one, too.
+			if after != nil && waited >= patience && r.waiting() == 0 {
 				return true
 			}
 		case err != nil:
 			return false // end of file; EIO is a terminal's
-		case left != unknown:
-			if left -= n; left <= 0 {
-				return true
-			}
-		}
-		if r.hasExited() {
-			_ = r.file.SetReadDeadline(time.Now().Add(drainIdle))
 		}
 	}
 }
+
+func (r *reader) wakeBy(deadline time.Time) { _ = r.file.SetReadDeadline(deadline) }
 
 func (r *reader) hasExited() bool {
 	select {
@@ -92,21 +129,18 @@ func (r *reader) hasExited() bool {
 
 // waiting is how many bytes are in the pipe.
 func (r *reader) waiting() (n int) {
-	connection, err := r.file.SyscallConn()
-	if err != nil {
-		return 0 // closed
-	}
-	_ = connection.Control(func(descriptor uintptr) {
-		n, err = unix.IoctlGetInt(int(descriptor), unix.TIOCINQ)
+	err := descriptor.With(r.file, func(descriptor int) (err error) {
+		n, err = unix.IoctlGetInt(descriptor, unix.TIOCINQ)
+		return err
 	})
 	if err != nil {
-		return 0
+		return 0 // closed
 	}
 	return n
 }
 
 func (r *reader) discard() {
-	_ = r.file.SetReadDeadline(time.Time{})
+	r.wakeBy(time.Time{})
 	buffer := make([]byte, readBytes)
 	for {
 		if _, err := r.file.Read(buffer); err != nil {

@@ -222,12 +222,12 @@ func (s *Service) SendSignal(_ context.Context, request *connect.Request[pb.Send
 }
 
 // CloseStdin sends end of file.
-func (s *Service) CloseStdin(_ context.Context, request *connect.Request[pb.CloseStdinRequest]) (*connect.Response[pb.CloseStdinResponse], error) {
+func (s *Service) CloseStdin(ctx context.Context, request *connect.Request[pb.CloseStdinRequest]) (*connect.Response[pb.CloseStdinResponse], error) {
 	c, err := s.find(request.Msg.GetProcess())
 	if err != nil {
 		return nil, err
 	}
-	if err := c.closeStdin(); err != nil {
+	if err := c.closeStdin(ctx); err != nil {
 		return nil, inputError(err)
 	}
 	return connect.NewResponse(&pb.CloseStdinResponse{}), nil

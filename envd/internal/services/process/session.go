@@ -1,0 +1,66 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSessionSweeps bounds the looks at /proc that killSession takes: what was
+// not found yet can fork before it is.
+const maxSessionSweeps = 100
+
+// killSession ends every process of a session. One that began a session of its
+// own has left the terminal on purpose and is spared. The caller keeps the
+// session's leader from being reaped, so that its number is nobody else's.
+func killSession(session int) error {
+	killed := make(map[int]struct{})
+	for range maxSessionSweeps {
+		before := len(killed)
+		if err := sweepSession(session, killed); err != nil {
+			return err
+		}
+		if len(killed) == before {
+			return nil
+		}
+	}
+	return fmt.Errorf("processes of session %d start faster than they end", session)
+}
+
+// sweepSession kills every process of the session that is not among the killed
+// yet, and adds it to them.
+func sweepSession(session int, killed map[int]struct{}) error {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return fmt.Errorf("look for processes: %w", err)
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if _, done := killed[pid]; !done && killMember(pid, session) {
+			killed[pid] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// killMember reports whether the process is one of the session. It holds on to
+// the process before it looks, because numbers pass to others.
+func killMember(pid, session int) bool {
+	if of, err := unix.Getsid(pid); err != nil || of != session {
+		return false
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(process) }()
+	if of, err := unix.Getsid(pid); err != nil || of != session {
+		return false
+	}
+	return unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0) == nil
+}
