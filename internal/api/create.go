@@ -21,12 +21,11 @@ const (
 // newSandbox is the body of a create. Fields of another server's features are
 // read only to refuse what asks for them.
 type newSandbox struct {
-	TemplateID      string   `json:"templateID"`
-	Timeout         *int32   `json:"timeout"`
-	AutoPause       bool     `json:"autoPause"`
-	AutoPauseMemory *bool    `json:"autoPauseMemory"`
-	AutoResume      *enabled `json:"autoResume"`
-	// Secure is always on, whatever a client says.
+	TemplateID          string            `json:"templateID"`
+	Timeout             *int32            `json:"timeout"`
+	AutoPause           bool              `json:"autoPause"`
+	AutoPauseMemory     *bool             `json:"autoPauseMemory"`
+	AutoResume          *enabled          `json:"autoResume"`
 	Secure              *bool             `json:"secure"`
 	AllowInternetAccess *bool             `json:"allow_internet_access"`
 	Network             newNetwork        `json:"network"`
@@ -95,6 +94,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	sandbox, err := s.Sandboxes.Create(r.Context(), teamOf(r), service.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
+		Insecure:            !orDefault(body.Secure, true),
 		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network.Network,
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
 		VolumeMounts: body.VolumeMounts,

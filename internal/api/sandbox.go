@@ -21,7 +21,7 @@ type sandboxAnswer struct {
 	Alias              string  `json:"alias,omitempty"`
 	ClientID           string  `json:"clientID"`
 	EnvdVersion        string  `json:"envdVersion"`
-	EnvdAccessToken    string  `json:"envdAccessToken"`
+	EnvdAccessToken    string  `json:"envdAccessToken,omitempty"`
 	TrafficAccessToken *string `json:"trafficAccessToken"`
 	Domain             string  `json:"domain"`
 }

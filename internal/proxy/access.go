@@ -44,21 +44,26 @@ func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, token
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
-	sandbox, epochs := found.Sandbox, epochsOf(found)
 	if port == AgentPort {
-		return refuseAgent(r, tokens.EnvdAccess(sandbox.ID, epochs))
+		return refuseAgent(r, opensAgent(r, found, tokens))
 	}
-	if sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), tokens.TrafficAccess(sandbox.ID, epochs)) {
+	token := tokens.TrafficAccess(found.Sandbox.ID, epochsOf(found))
+	if found.Sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), token) {
 		return nil
 	}
 	return &refusal{http.StatusForbidden, "The sandbox's ports need its traffic access token in the header e2b-traffic-access-token"}
 }
 
-func refuseAgent(r *http.Request, token string) *refusal {
+// opensAgent says whether a request shows what the guest agent of a sandbox asks for.
+func opensAgent(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) bool {
+	return !found.Sandbox.Secure || auth.Equal(r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found)))
+}
+
+func refuseAgent(r *http.Request, trusted bool) *refusal {
 	if isHostRoute(r.URL.Path) {
 		return &refusal{http.StatusForbidden, "This route is only for the sandbox's host"}
 	}
-	if isOpen(r) || auth.Equal(r.Header.Get(envdTokenHeader), token) {
+	if isOpen(r) || trusted {
 		return nil
 	}
 	return &refusal{http.StatusUnauthorized, "The guest agent needs the sandbox's access token in the header X-Access-Token"}
@@ -94,6 +99,5 @@ func mayResume(r *http.Request, found db.GetSandboxWithEpochRow, to destination,
 	if !found.Sandbox.Resumable() {
 		return false
 	}
-	token := tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
-	return to.port != AgentPort || auth.Equal(r.Header.Get(envdTokenHeader), token) && r.URL.Path != "/health"
+	return to.port != AgentPort || opensAgent(r, found, tokens) && r.URL.Path != "/health"
 }

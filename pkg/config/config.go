@@ -31,6 +31,8 @@ type Config struct {
 	BootstrapAPIKeyFile string
 	// PauseOnShutdown pauses all sandboxes before the control plane ends.
 	PauseOnShutdown bool
+	// AllowInsecureSandboxes lets clients create sandboxes with "secure": false.
+	AllowInsecureSandboxes bool
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
 	LogLevel   slog.Level
@@ -68,22 +70,23 @@ const (
 func FromEnvironment(getenv func(string) string) (Config, error) {
 	r := reader{getenv: getenv}
 	config := Config{
-		Listen:              r.text("WRENN_LISTEN", defaultListen),
-		DatabaseURL:         r.required("DATABASE_URL"),
-		HostAgentSocket:     r.text("WRENN_HOST_AGENT_SOCKET", ""),
-		HostTrafficSocket:   r.text("WRENN_HOST_TRAFFIC_SOCKET", ""),
-		SecretKeyFile:       r.required("WRENN_SECRET_KEY_FILE"),
-		BootstrapAPIKeyFile: r.text("WRENN_BOOTSTRAP_API_KEY_FILE", ""),
-		PauseOnShutdown:     r.boolean("WRENN_PAUSE_ON_SHUTDOWN"),
-		MaxTimeout:          r.duration("WRENN_MAX_TIMEOUT", defaultMaxTimeout),
-		LogLevel:            r.level("WRENN_LOG_LEVEL"),
-		LogFormat:           r.choice("WRENN_LOG_FORMAT", "text", "json"),
-		Mail:                r.mail(),
-		Identity:            r.identity(),
-		OldSecretKeyFiles:   r.list("WRENN_OLD_SECRET_KEY_FILES"),
-		ChannelNetworks:     r.networks("WRENN_CHANNEL_NETWORKS"),
-		EventRetention:      r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
-		AuditRetention:      r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),
+		Listen:                 r.text("WRENN_LISTEN", defaultListen),
+		DatabaseURL:            r.required("DATABASE_URL"),
+		HostAgentSocket:        r.text("WRENN_HOST_AGENT_SOCKET", ""),
+		HostTrafficSocket:      r.text("WRENN_HOST_TRAFFIC_SOCKET", ""),
+		SecretKeyFile:          r.required("WRENN_SECRET_KEY_FILE"),
+		BootstrapAPIKeyFile:    r.text("WRENN_BOOTSTRAP_API_KEY_FILE", ""),
+		PauseOnShutdown:        r.boolean("WRENN_PAUSE_ON_SHUTDOWN"),
+		AllowInsecureSandboxes: r.boolean("WRENN_ALLOW_INSECURE_SANDBOXES"),
+		MaxTimeout:             r.duration("WRENN_MAX_TIMEOUT", defaultMaxTimeout),
+		LogLevel:               r.level("WRENN_LOG_LEVEL"),
+		LogFormat:              r.choice("WRENN_LOG_FORMAT", "text", "json"),
+		Mail:                   r.mail(),
+		Identity:               r.identity(),
+		OldSecretKeyFiles:      r.list("WRENN_OLD_SECRET_KEY_FILES"),
+		ChannelNetworks:        r.networks("WRENN_CHANNEL_NETWORKS"),
+		EventRetention:         r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
+		AuditRetention:         r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),
 	}
 	if config.HostAgentSocket != "" || config.HostTrafficSocket != "" {
 		r.required("WRENN_HOST_AGENT_SOCKET")

@@ -105,6 +105,7 @@ func (s *server) buildServices(context.Context) error {
 	s.sandboxes = &service.Sandboxes{
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
+		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
 	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log}
 	if s.host != nil {

@@ -190,6 +190,7 @@ type Sandbox struct {
 	SecretNames         []string
 	VolumeMounts        []VolumeMount
 	TokenEpoch          int64
+	Secure              bool
 }
 
 type SandboxLog struct {

@@ -35,11 +35,14 @@ type NewSandbox struct {
 	// AutoResume lets traffic bring the sandbox back when it is paused.
 	AutoResume          bool
 	AllowInternetAccess *bool
-	Network             db.Network
-	Metadata            map[string]string
-	EnvVars             map[string]string
-	Affinity            Affinity
-	VolumeMounts        []VolumeMount
+	// Insecure lets anyone who knows the sandbox's ID use its guest agent, without a
+	// token.
+	Insecure     bool
+	Network      db.Network
+	Metadata     map[string]string
+	EnvVars      map[string]string
+	Affinity     Affinity
+	VolumeMounts []VolumeMount
 
 	// mounts are VolumeMounts as they were found, all of them on volumeHost.
 	mounts     []db.VolumeMount
@@ -47,6 +50,9 @@ type NewSandbox struct {
 	// secrets are what Network refers to.
 	secrets host.Secrets
 }
+
+var errInsecure = fault.New(fault.Invalid,
+	"secure: false is not allowed on this server: its operator has not set WRENN_ALLOW_INSECURE_SANDBOXES")
 
 func (n NewSandbox) validate() error {
 	if n.Template == "" {
@@ -78,6 +84,9 @@ func (n NewSandbox) validate() error {
 func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
 	if err := wanted.validate(); err != nil {
 		return db.Sandbox{}, err
+	}
+	if wanted.Insecure && !s.AllowInsecure {
+		return db.Sandbox{}, errInsecure
 	}
 	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
 		return db.Sandbox{}, err
@@ -233,7 +242,7 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
 		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network.WithoutValues(), Metadata: metadata,
 		VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
-		AutoPauseMemory: !wanted.AutoPauseWithoutMemory, AutoResume: wanted.AutoResume,
+		AutoPauseMemory: !wanted.AutoPauseWithoutMemory, AutoResume: wanted.AutoResume, Secure: !wanted.Insecure,
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)

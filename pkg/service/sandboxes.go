@@ -69,6 +69,8 @@ type Sandboxes struct {
 	CheckNetwork func(host.Network) error
 	// MaxTimeout is the longest time to live that a client may ask for.
 	MaxTimeout time.Duration
+	// AllowInsecure lets clients create sandboxes whose guest agent asks for no token.
+	AllowInsecure bool
 	// Secrets are what networks refer to; nil where nothing can be referred to.
 	Secrets SecretSource
 	// Guard may refuse what a team asks for; nil refuses nothing.
@@ -79,6 +81,7 @@ type Sandboxes struct {
 
 // Credentials open one sandbox.
 type Credentials struct {
+	// EnvdAccess is empty where the sandbox's guest agent asks for no token.
 	EnvdAccess string
 	// TrafficAccess is empty where the sandbox's ports are public.
 	TrafficAccess string
@@ -91,7 +94,10 @@ func (s *Sandboxes) Credentials(ctx context.Context, sandbox db.Sandbox) (Creden
 		return Credentials{}, fmt.Errorf("get the token epochs of sandbox %s: %w", sandbox.ID, err)
 	}
 	epochs := auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
-	credentials := Credentials{EnvdAccess: s.Tokens.EnvdAccess(sandbox.ID, epochs)}
+	var credentials Credentials
+	if sandbox.Secure {
+		credentials.EnvdAccess = s.Tokens.EnvdAccess(sandbox.ID, epochs)
+	}
 	if !sandbox.Network.Public() {
 		credentials.TrafficAccess = s.Tokens.TrafficAccess(sandbox.ID, epochs)
 	}
