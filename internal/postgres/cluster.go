@@ -36,8 +36,9 @@ lc_messages = 'C'
 include_if_exists 'local.conf'
 `
 
-// accessRules let the cluster's own user in, and root, by what the kernel says
-// of the process at the socket's other end: there is no password.
+// accessRules let the cluster's own user in as Role, and who started it as everyone,
+// by what the kernel says of the process at the socket's other end: there is no
+// password.
 const accessRules = "local all all peer map=wrenn\n"
 
 // account is the system user that a cluster belongs to.
@@ -123,7 +124,7 @@ func (c Config) initialize(ctx context.Context, owner account, installation Inst
 		return fmt.Errorf("remove unfinished database: %w", err)
 	}
 	initdb := owner.command(ctx, c.DataDir, filepath.Join(installation.Bin, "initdb"),
-		"--pgdata="+unfinished, "--username="+Role, "--encoding=UTF8", "--locale=C.UTF-8",
+		"--pgdata="+unfinished, "--username="+adminRole, "--encoding=UTF8", "--locale=C.UTF-8",
 		"--auth-local=peer", "--auth-host=reject", "--data-checksums", "--no-instructions")
 	if output, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("make the database: initdb: %w: %s", err, lastLine(output))
@@ -137,8 +138,10 @@ func (c Config) initialize(ctx context.Context, owner account, installation Inst
 // configure writes the cluster's configuration.
 func (c Config) configure(owner account) error {
 	users := fmt.Sprintf("wrenn %s %s\n", owner.name, Role)
-	if current, err := user.Current(); err == nil && current.Username != owner.name {
-		users += fmt.Sprintf("wrenn %s %s\n", current.Username, Role)
+	if current, err := user.Current(); err == nil {
+		for _, role := range []string{Role, adminRole, upgradeRole} {
+			users += fmt.Sprintf("wrenn %s %s\n", current.Username, role)
+		}
 	}
 	quotedSocketDir := "'" + strings.ReplaceAll(c.SocketDir, "'", "''") + "'"
 	return errors.Join(

@@ -11,14 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
 const (
-	// Role is a cluster's database user.
-	Role = "wrenn"
 	// Database is a cluster's one database.
 	Database = "wrenn"
 
@@ -47,12 +43,12 @@ type Config struct {
 
 func (c Config) clusterDir() string { return filepath.Join(c.DataDir, "cluster") }
 
-// URL is how the cluster's user, and whoever started it, connects.
-func (c Config) URL() string { return c.databaseURL(Database) }
+// URL is how the cluster's user, and who started it, connects as Role.
+func (c Config) URL() string { return c.databaseURL(Role, Database) }
 
-func (c Config) databaseURL(database string) string {
+func (c Config) databaseURL(role, database string) string {
 	address := url.URL{
-		Scheme: "postgres", User: url.User(Role), Path: "/" + database,
+		Scheme: "postgres", User: url.User(role), Path: "/" + database,
 		RawQuery: url.Values{"host": {c.SocketDir}}.Encode(),
 	}
 	return address.String()
@@ -127,8 +123,12 @@ func (c Config) launch(ctx context.Context, owner account, installation Installa
 	return server, nil
 }
 
-// URL is how the cluster's user, and whoever started it, connects.
+// URL is how the cluster's user, and who started it, connects as Role.
 func (s *Server) URL() string { return s.config.URL() }
+
+// AdminURL is how root, or who runs the cluster without being root, connects as its
+// superuser.
+func (s *Server) AdminURL() string { return s.config.databaseURL(adminRole, "postgres") }
 
 // awaitReady returns once the server answers and its database is there.
 func (s *Server) awaitReady(ctx context.Context) error {
@@ -137,7 +137,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {
-		last := s.ensureDatabase(ctx)
+		last := s.config.ensureDatabase(ctx)
 		if last == nil {
 			return nil
 		}
@@ -164,20 +164,4 @@ func (c Config) lastComplaint() string {
 		}
 	}
 	return string(lastLine(log))
-}
-
-// ensureDatabase makes the database if the cluster has none yet.
-func (s *Server) ensureDatabase(ctx context.Context) (err error) {
-	connection, err := pgx.Connect(ctx, s.config.databaseURL("postgres"))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, connection.Close(context.WithoutCancel(ctx))) }()
-	var exists bool
-	const query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
-	if err := connection.QueryRow(ctx, query, Database).Scan(&exists); err != nil || exists {
-		return err
-	}
-	_, err = connection.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{Database}.Sanitize())
-	return err
 }

@@ -118,7 +118,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 	for _, statement := range []string{
 		"ALTER SYSTEM SET fsync = off", // what is lost in a crash is thrown away anyway
 		"SELECT pg_reload_conf()",
-		"CREATE DATABASE " + template,
+		"CREATE DATABASE " + template + " OWNER " + postgres.Role,
 	} {
 		if err := c.execute(ctx, statement); err != nil {
 			return err
@@ -133,7 +133,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 }
 
 func (c *cluster) execute(ctx context.Context, statement string) error {
-	conn, err := pgx.Connect(ctx, c.url("postgres"))
+	conn, err := pgx.Connect(ctx, c.server.AdminURL())
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func create(t testing.TB, from string) string {
 	t.Helper()
 	require.NotNil(t, running, "TestMain must call dbtest.Main")
 	name := fmt.Sprintf("test_%d", running.counter.Add(1))
-	require.NoError(t, running.execute(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+from))
+	require.NoError(t, running.execute(t.Context(), "CREATE DATABASE "+name+" OWNER "+postgres.Role+" TEMPLATE "+from))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
