@@ -31,6 +31,7 @@ func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T
 	owner := w.firstAdmin(t).session(t)
 	handler := w.server.Handler()
 	checked := 0
+	const unknownField = `{"nonsense":1}`
 	for _, r := range routes(t, w) {
 		if r.method == http.MethodGet || r.method == http.MethodDelete && r.pattern != "/templates/tags" || withoutBody[r.name()] {
 			continue
@@ -40,7 +41,7 @@ func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T
 			body, message string
 			status        int
 		}{
-			{`{"nonsense":1}`, "nonsense", http.StatusBadRequest},
+			{unknownField, "nonsense: there is no such field", http.StatusBadRequest},
 			{`{"nonsense":1,"nonsense":2}`, "nonsense", http.StatusBadRequest},
 			{`{"a":` + strings.Repeat(`{"a":`, 10_000) + `1` + strings.Repeat(`}`, 10_001), "nested deeper", http.StatusBadRequest},
 			{`{"a":"` + strings.Repeat("a", 2<<20) + `"}`, "bytes", http.StatusRequestEntityTooLarge},
@@ -50,6 +51,9 @@ func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T
 			{`{"a":`, "not valid JSON", http.StatusBadRequest},
 			{"\x00\xff", "not valid JSON", http.StatusBadRequest},
 		} {
+			if wrong.body == unknownField && api.E2BRoutes.MatchString(r.pattern) {
+				continue // left out there
+			}
 			request := httptest.NewRequest(r.method, r.path(w.team.ID), strings.NewReader(wrong.body))
 			request.Header = owner.Clone()
 			if api.Rules[r.name()] == auth.ByAdmin() {

@@ -2,11 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -34,6 +36,7 @@ func TestDecode_RefusesWhatIsNotOneObjectOfKnownFieldsAndNamesTheField(t *testin
 	for body, message := range map[string]string{
 		`{"name":"a","title":"b"}`:                "title: there is no such field",
 		`{"inner":{"size":1,"colour":2}}`:         "colour: there is no such field",
+		`{"NAME":"a"}`:                            "NAME: there is no such field",
 		`{"name":"a","name":"b"}`:                 "name: the field comes twice",
 		`{"tags":{"x":"1","y":"2","x":"3"}}`:      "x: the field comes twice",
 		`{"any":[{"p":1},{"q":[{"r":1,"r":2}]}]}`: "r: the field comes twice",
@@ -41,7 +44,7 @@ func TestDecode_RefusesWhatIsNotOneObjectOfKnownFieldsAndNamesTheField(t *testin
 		`{"inner":{"size":"big"}}`:                "inner.size must not be a JSON string",
 		`{"inner":[]}`:                            "inner must not be a JSON array",
 		`{"name":"a\u0000"}`:                      "name must not contain a zero byte",
-		`{"any":{"list":["a","\u0000"]}}`:         "list must not contain a zero byte",
+		`{"any":{"list":["a","\u0000"]}}`:         "any.list must not contain a zero byte",
 		`{"tags":{"a\u0000":"b"}}`:                "name of a field must not contain a zero byte",
 		`{"name":"a"} {}`:                         "more after its JSON object",
 		`{"name":"a"} x`:                          "more after its JSON object",
@@ -73,4 +76,47 @@ func TestDecode_TakesAnObjectAndNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, got.Inner.Size)
 	require.Equal(t, map[string]string{"name": "x", "count": "name"}, got.Tags)
+}
+
+// A client of E2B's next version may send what this server does not know yet; on
+// our own routes it is a mistake.
+func TestDecode_LeavesUnknownFieldsOutOnE2BsRoutesAndNamesThem(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	server := &Server{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	router := chi.NewRouter()
+	router.Group(func(router chi.Router) {
+		router.Use(server.tolerateUnknownFields)
+		answer := server.handle(func(w http.ResponseWriter, r *http.Request) error {
+			var into decodedBody
+			if err := decode(r, &into); err != nil {
+				return err
+			}
+			writeJSON(w, http.StatusOK, into)
+			return nil
+		})
+		for _, pattern := range []string{"/v2/sandboxes/{sandboxID}/connect", "/admin/teams/{teamID}/limits", "/channels"} {
+			router.Post(pattern, answer)
+		}
+	})
+	send := func(path, client, body string) *httptest.ResponseRecorder {
+		request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		request.Header.Set("User-Agent", client)
+		recorder := httptest.NewRecorder()
+		router.ServeHTTP(recorder, request)
+		return recorder
+	}
+	const wrongCase = `{"NAME":"x","name":"ours","inner":{"size":1,"col\u000dour":{"deep":[1]}}}`
+	for _, client := range []string{"e2b-js/9", "e2b-js/9", "e2b-js/10"} {
+		got := send("/v2/sandboxes/i1/connect", client, wrongCase)
+		require.Equal(t, http.StatusOK, got.Code, got.Body)
+		require.Equal(t, `NAME, "inner.col\rour"`, got.Header().Get("Wrenn-Ignored-Fields"))
+		require.Contains(t, got.Body.String(), `"name":"ours"`)
+	}
+	require.Equal(t, 2, strings.Count(log.String(), "\n"), "once for each version of a client: %s", &log)
+	require.Empty(t, send("/v2/sandboxes/i1/connect", "", `{"name":"ours"}`).Header().Get("Wrenn-Ignored-Fields"))
+	for _, own := range []string{"/admin/teams/t/limits", "/channels"} {
+		require.Equal(t, http.StatusBadRequest, send(own, "", wrongCase).Code, own)
+	}
+	require.Equal(t, http.StatusBadRequest, send("/v2/sandboxes/i1/connect", "", `{"later":1,"later":2}`).Code)
 }

@@ -79,8 +79,9 @@ type Server struct {
 	// Extensions are what others have added; nil where there are none.
 	Extensions *extension.Set
 
-	gate    gate
-	keyUses uses
+	gate           gate
+	keyUses        uses
+	strangeClients strangeClients
 }
 
 // healthTimeout bounds the question whether all is well.
@@ -97,7 +98,7 @@ func (s *Server) Handler() http.Handler {
 		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
 	})
 	router.Group(func(router chi.Router) {
-		router.Use(s.auditRequests, s.authorize, s.afterAuth)
+		router.Use(s.auditRequests, s.authorize, s.afterAuth, s.tolerateUnknownFields)
 		router.Get("/health", s.handle(s.health))
 		s.routeDocumentation(router)
 		s.routeAuth(router)

@@ -3,13 +3,12 @@ package channels
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
@@ -71,11 +70,10 @@ var (
 // not is refused, because its value would be lost.
 func parseConfig(kind Kind, raw json.RawMessage) (Config, error) {
 	var config Config
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&config); errors.Is(err, io.EOF) {
+	if len(bytes.TrimSpace(raw)) == 0 {
 		return config, fault.New(fault.Invalid, "config is missing")
-	} else if err != nil {
+	}
+	if err := exactjson.DecodeKnown(raw, &config); err != nil {
 		return config, fault.New(fault.Invalid, "config has a field that is not known or of the wrong type")
 	}
 	allowed, known := fieldsOf[kind]

@@ -1,0 +1,64 @@
+// Package exactjson reads JSON objects that strangers send. Names of fields are
+// exact, where encoding/json takes TEMPLATEID for templateID; a field comes once;
+// depth is bounded; and all text can be stored in the database.
+package exactjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// Decode reads a JSON object into a struct. It returns the paths of the fields
+// that the struct does not have, such as "network.colour", whose values it leaves
+// out. No body at all is an empty object. Errors are faults that can be shown.
+func Decode(body []byte, into any) (unknown []string, err error) {
+	if body = bytes.TrimSpace(body); len(body) == 0 {
+		return nil, nil
+	}
+	if body[0] != '{' && json.Valid(body) {
+		return nil, fault.New(fault.Invalid, "the body must be a JSON object")
+	}
+	known, unknown, err := check(body, into)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(known, into); err != nil {
+		return nil, syntaxFault(err)
+	}
+	return unknown, nil
+}
+
+// DecodeKnown is Decode for where a field that the struct does not have is refused:
+// a client that misspells one would never learn that it had no effect.
+func DecodeKnown(body []byte, into any) error {
+	unknown, err := Decode(body, into)
+	if err == nil && len(unknown) > 0 {
+		err = fault.New(fault.Invalid, "%s: there is no such field here", Shortened(unknown[0]))
+	}
+	return err
+}
+
+func syntaxFault(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return fault.New(fault.Invalid, "%s must not be a JSON %s", wrongType.Field, wrongType.Value)
+	case errors.As(err, &wrongType):
+		return fault.New(fault.Invalid, "the body must be a JSON object")
+	default:
+		return fault.Wrap(fault.Invalid, err, "the body is not valid JSON")
+	}
+}
+
+// Shortened keeps a message small whatever a client calls its fields.
+func Shortened(name string) string {
+	const longest = 100
+	if len(name) <= longest {
+		return name
+	}
+	return strings.ToValidUTF8(name[:longest], "") + "…"
+}
