@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -14,9 +17,13 @@ import (
 // maxBodyBytes is more than any sensible request of the control API has.
 const maxBodyBytes = 1 << 20
 
-func limitBody(next http.Handler) http.Handler {
+// defaultBodyTime is how long a client may take for a body of that size.
+const defaultBodyTime = 30 * time.Second
+
+func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		httpserver.EndBodyWithin(r.Context(), cmp.Or(s.BodyTime, defaultBodyTime))
 		next.ServeHTTP(w, r)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -33,11 +34,18 @@ var statuses = map[fault.Code]int{
 // retryAfter is what a client that meets a 503 is asked to wait.
 const retryAfter = time.Second
 
+// tooSlow is said with status 408.
+const tooSlow = "the body came too slowly"
+
 // fail answers an error. What is not a fault is logged in full and shown as
 // "internal".
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the client left; nobody reads an answer
+	}
+	if httpserver.TooSlow(r.Context()) {
+		writeError(w, http.StatusRequestTimeout, tooSlow)
+		return
 	}
 	var shown *fault.Error
 	switch {

@@ -67,6 +67,9 @@ type Server struct {
 	Domain string
 	// PublicURL is where browsers reach this server.
 	PublicURL string
+	// BodyTime is how long a client may take for a request's body; zero is half a
+	// minute.
+	BodyTime time.Duration
 	// Clients knows where requests come from.
 	Clients Clients
 	Log     *slog.Logger
@@ -90,7 +93,7 @@ const healthTimeout = 2 * time.Second
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identifyRequests, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, limitBody, s.refuseUnstorable, s.beforeAuth)
+	router.Use(identifyRequests, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, s.limitBody, s.refuseUnstorable, s.beforeAuth)
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
 	})

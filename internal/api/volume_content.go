@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -54,11 +55,9 @@ func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request, volumeID, 
 		v.fail(w, r, err)
 		return
 	}
-	if r.ProtoMajor == 1 {
-		// Without this the server swallows what is left of an upload when the answer
-		// begins.
-		_ = http.NewResponseController(w).EnableFullDuplex()
-	}
+	// Without this the server swallows what is left of an upload when the answer
+	// begins.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	link.VolumeContent(volumeID, what, v.fail).ServeHTTP(w, r)
 }
 
@@ -71,6 +70,11 @@ func messageOf(err error) string {
 }
 
 func (v *VolumeContent) fail(w http.ResponseWriter, r *http.Request, err error) {
+	httpserver.Abandon(r.Context())
+	if httpserver.TooSlow(r.Context()) {
+		v.write(w, http.StatusRequestTimeout, fault.Timeout, tooSlow)
+		return
+	}
 	if r.Context().Err() != nil {
 		return // the client left; nobody reads an answer
 	}
@@ -85,6 +89,10 @@ func (v *VolumeContent) fail(w http.ResponseWriter, r *http.Request, err error) 
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
+	v.write(w, status, code, message)
+}
+
+func (*VolumeContent) write(w http.ResponseWriter, status int, code fault.Code, message string) {
 	writeJSON(w, status, struct {
 		Code    fault.Code `json:"code"`
 		Message string     `json:"message"`

@@ -14,6 +14,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
@@ -69,7 +70,7 @@ func (a *agent) openSocket(ctx context.Context, name, path string, handler http.
 	if err != nil {
 		return err
 	}
-	a.services.serve(endpoint{name: name, listener: listener, server: newServer(handler, a.config.Log)})
+	a.services.serve(endpoint{name: name, listener: httpserver.NewListener(listener), server: newServer(handler, a.config.Log)})
 	return nil
 }
 
@@ -79,7 +80,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           handler,
+		Handler:           httpserver.Handler(handler, httpserver.Options{}),
+		ConnContext:       httpserver.ConnContext,
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),

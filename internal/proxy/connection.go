@@ -23,6 +23,9 @@ type connection struct {
 	port      uint16
 	owner     *connections
 	cancel    context.CancelFunc // ends the dial
+	http2     bool
+	closed    chan struct{}
+	closeOnce sync.Once
 }
 
 // dialContext is called by the transports. The target travels in the context,
@@ -31,7 +34,10 @@ func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, e
 	target := targetOf(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn := &connection{sandboxID: target.SandboxID, port: target.Port, owner: c, cancel: cancel}
+	conn := &connection{
+		sandboxID: target.SandboxID, port: target.Port, owner: c, cancel: cancel,
+		http2: isMarkedGRPC(ctx), closed: make(chan struct{}),
+	}
 	c.remember(conn)
 	raw, err := target.dial(ctx)
 	if !c.keep(conn, raw) {
@@ -129,9 +135,32 @@ func (c *connections) isOpen(sandboxID string, port uint16) bool {
 	return false
 }
 
+// answerTimeout is how long an answer is waited for that a peer may have given
+// before it stopped to read.
+const answerTimeout = 5 * time.Second
+
+// Write sends some of a request. A peer that has answered already may read no more
+// of it; the answer is then there to be read, but the transport would take the
+// failed write for the outcome. It learns of that only when it has read what there
+// is to read, and so closed the connection.
+func (c *connection) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	if err == nil || c.http2 {
+		return n, err
+	}
+	wait := time.NewTimer(answerTimeout)
+	defer wait.Stop()
+	select {
+	case <-c.closed:
+	case <-wait.C:
+	}
+	return n, err
+}
+
 // Close closes the connection and forgets it.
 func (c *connection) Close() error {
 	c.owner.forget(c)
+	c.closeOnce.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
 

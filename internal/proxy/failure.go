@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"syscall"
+
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 )
 
 // Failure is the JSON body of an answer that the proxy gives in a sandbox's
@@ -37,6 +39,11 @@ type failures struct{ log *slog.Logger }
 func (f failures) handle(w http.ResponseWriter, r *http.Request, err error) {
 	target := targetOf(r.Context())
 	log := f.log.With("sandbox", target.SandboxID, "port", target.Port, "error", err)
+	httpserver.Abandon(r.Context())
+	if httpserver.TooSlow(r.Context()) {
+		WriteError(w, http.StatusRequestTimeout, target.SandboxID, target.Port, "The body of the request came too slowly")
+		return
+	}
 	if r.Context().Err() != nil || errors.Is(err, context.Canceled) {
 		log.Debug("client left before the sandbox answered")
 		panic(http.ErrAbortHandler)

@@ -88,6 +88,9 @@ const (
 	maxRequests = 1024
 	// maxAnswerHead is what is read of an answer before its body.
 	maxAnswerHead = 64 << 10
+	// continueTimeout is how long a target that a client expects "100 Continue" from
+	// may take to say so, or to refuse the body, before it gets the body unasked.
+	continueTimeout = time.Second
 	// dialTimeout bounds only the start of a connection, on this machine's networks.
 	dialTimeout = 5 * time.Second
 )
@@ -135,11 +138,9 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Targe
 		return
 	}
 	defer f.turns.giveBack(target.SandboxID)
-	if r.ProtoMajor == 1 {
-		// Without this the server swallows what is left of the request body when
-		// the answer begins, and a target that answers while it reads loses input.
-		_ = http.NewResponseController(w).EnableFullDuplex()
-	}
+	// Without this the server swallows what is left of the request body when the
+	// answer begins, and a target that answers while it reads loses input.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	f.proxy.ServeHTTP(w, r.WithContext(withTarget(r.Context(), target)))
 }
 
@@ -188,6 +189,7 @@ func (f *Forwarder) transport(choose func(*http.Protocols)) *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConnsPerHost:    maxIdlePerTarget,
 		MaxResponseHeaderBytes: maxAnswerHead,
+		ExpectContinueTimeout:  continueTimeout,
 	}
 }
 

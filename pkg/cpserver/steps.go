@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -34,6 +36,9 @@ const (
 	closeTimeout      = 2 * time.Second
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
+	// bodyStall is how long a request's body may bring nothing before its answer
+	// begins. Streams of official clients say something every 50 seconds.
+	bodyStall = 2 * time.Minute
 )
 
 func (s *server) openDatabase(ctx context.Context) error {
@@ -169,6 +174,7 @@ func (s *server) listen(ctx context.Context) error {
 		}
 		s.listener = listener
 	}
+	s.listener = httpserver.NewListener(s.listener)
 	router := &proxy.Router{
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
@@ -182,8 +188,9 @@ func (s *server) listen(ctx context.Context) error {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: router.Before(handler), Protocols: protocols,
-		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		Handler: httpserver.Handler(router.Before(handler), httpserver.Options{Stall: bodyStall}), Protocols: protocols,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ConnContext: httpserver.ConnContext,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	s.onTearDown(s.closeServer)
 	return nil

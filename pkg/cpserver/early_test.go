@@ -1,0 +1,59 @@
+package cpserver_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver/httpservertest"
+)
+
+func TestServer_RefusalsBeforeTheBodyIsReadArriveWhole(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	created := p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`)
+	require.Equal(t, http.StatusCreated, created.status)
+	var volume struct{ VolumeID, Token string }
+	created.decode(t, &volume)
+	content := "/volumecontent/" + volume.VolumeID
+	key, token := http.Header{"X-Api-Key": {p.key}}, http.Header{"Authorization": {"Bearer " + volume.Token}}
+	next := httpservertest.Question{Method: http.MethodGet, Path: "/sandboxes", Header: key}
+	for _, refused := range []struct {
+		method, path string
+		header       http.Header
+		status       int
+	}{
+		{http.MethodPost, "/sandboxes", http.Header{}, http.StatusUnauthorized},
+		{http.MethodPost, "/nowhere", key, http.StatusNotFound},
+		{http.MethodPatch, "/sandboxes", key, http.StatusMethodNotAllowed},
+		{http.MethodPost, "/files", at(s.SandboxID, 49983), http.StatusUnauthorized},
+		{http.MethodPost, "/init", at(s.SandboxID, 49983), http.StatusForbidden},
+		{http.MethodPost, "/", at("i0123456789abcdefghi", 8080), http.StatusBadGateway},
+		{http.MethodPut, content + "/file?path=/x", http.Header{}, http.StatusUnauthorized},
+		{http.MethodPut, content + "/file?path=/no/directory", token, http.StatusNotFound},
+		{http.MethodPut, content + "/path?path=/x", token, http.StatusMethodNotAllowed},
+	} {
+		for _, q := range httpservertest.Variants(httpservertest.Question{Method: refused.method, Path: refused.path, Header: refused.header}) {
+			t.Run(q.String(), func(t *testing.T) {
+				t.Parallel()
+				first, second := httpservertest.Ask(t, p.url, q, next)
+				require.Equal(t, refused.status, first.Status, "%s", first.Body)
+				require.True(t, json.Valid(first.Body), "%s", first.Body)
+				if second.Status != 0 {
+					require.Equal(t, http.StatusOK, second.Status, "%s", second.Body)
+				}
+			})
+		}
+	}
+	for _, q := range httpservertest.Variants(httpservertest.Question{Method: http.MethodPost, Path: "/sandboxes", Header: key}) {
+		first, _ := httpservertest.Ask(t, p.url, q, next)
+		want := http.StatusBadRequest // the body is not JSON
+		if q.Size > 1<<20 {
+			want = http.StatusRequestEntityTooLarge
+		}
+		require.Equal(t, want, first.Status, "%s: %s", q, first.Body)
+	}
+}
