@@ -63,6 +63,9 @@ func (s *Server) writeAudit(r *http.Request, draft *audit.Draft, status int) {
 	}
 	entry.Status, entry.Outcome = status, outcomeOf(status)
 	entry.Address, entry.UserAgent, entry.RequestID = address, r.UserAgent(), requestIDOf(r.Context())
+	if isAnonymous(entry, pattern) && !s.anonymousCalls.admit(&entry) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), auditTimeout)
 	defer cancel()
 	if err := s.Audit.Append(ctx, entry); err != nil {

@@ -16,7 +16,7 @@ func (s *Server) showInvitation(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	invitation, err := s.Identity.ShowInvitation(r.Context(), body.Token, s.clientOf(r))
+	invitation, err := s.Identity.ShowInvitation(r.Context(), body.Token)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (s *Server) listProviders(w http.ResponseWriter, _ *http.Request) error {
 
 func (s *Server) beginExternal(w http.ResponseWriter, r *http.Request) error {
 	provider := chi.URLParam(r, "provider")
-	address, attempt, err := s.Identity.BeginExternal(r.Context(), provider, s.clientOf(r))
+	address, attempt, err := s.Identity.BeginExternal(r.Context(), provider)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	return noContent(w, s.Identity.ResetPassword(r.Context(), body.Token, body.Password, s.clientOf(r)))
+	return noContent(w, s.Identity.ResetPassword(r.Context(), body.Token, body.Password))
 }
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) error {

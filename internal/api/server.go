@@ -85,6 +85,8 @@ type Server struct {
 	gate           gate
 	keyUses        uses
 	strangeClients strangeClients
+	publicLimits   publicLimits
+	anonymousCalls anonymousCalls
 }
 
 // healthTimeout bounds the question whether all is well.
@@ -101,7 +103,7 @@ func (s *Server) Handler() http.Handler {
 		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
 	})
 	router.Group(func(router chi.Router) {
-		router.Use(s.auditRequests, s.authorize, s.afterAuth, s.tolerateUnknownFields)
+		router.Use(s.auditRequests, s.chargePublic, s.authorize, s.afterAuth, s.tolerateUnknownFields)
 		router.Get("/health", s.handle(s.health))
 		s.routeDocumentation(router)
 		s.routeAuth(router)

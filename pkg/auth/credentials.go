@@ -48,6 +48,16 @@ func (c Credentials) choose(rule Rule) (Kind, bool) {
 	return first, first != ""
 }
 
+// fits says whether all that names a team names this one.
+func (c Credentials) fits(team uuid.UUID) bool {
+	for _, named := range []string{c.PathTeam, c.HeaderTeam} {
+		if id, err := uuid.Parse(named); named != "" && (err != nil || id != team) {
+			return false
+		}
+	}
+	return true
+}
+
 // team is the team that the request names, nil where it names none.
 func (c Credentials) team() (*uuid.UUID, error) {
 	named, from := c.PathTeam, "the team's ID in the path"

@@ -54,6 +54,15 @@ func (l *Limiter) Take(who string) error {
 	return nil
 }
 
+// Refund takes back one time that Take counted.
+func (l *Limiter) Refund(who string) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if paid, known := l.paid[who]; known {
+		l.paid[who] = paid.Add(-l.interval)
+	}
+}
+
 // Forgive forgets all that was counted.
 func (l *Limiter) Forgive(who string) {
 	l.mutex.Lock()

@@ -17,7 +17,8 @@ import (
 var errNotYours = fault.New(fault.Forbidden, "you are not a member of this team")
 
 // inTeam chooses the team that a request works on: the one in its path, else the
-// one of X-Team-ID, else an API key's own or a user's first.
+// one of X-Team-ID, else an API key's own or a user's first. An API key works on no
+// other team than its own, whatever names it.
 func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given Credentials) (Principal, error) {
 	wanted, err := given.team()
 	if err != nil {
@@ -25,7 +26,7 @@ func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given C
 	}
 	switch principal.Kind {
 	case ByKey:
-		if given.PathTeam != "" && *wanted != principal.TeamID {
+		if !given.fits(principal.TeamID) {
 			return Principal{}, fault.New(fault.Forbidden, "the API key is of another team")
 		}
 		return principal, nil

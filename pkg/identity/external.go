@@ -17,12 +17,9 @@ import (
 
 // BeginExternal starts a sign-in at a provider: where the browser goes, and what
 // it must bring along when it comes back.
-func (s *Service) BeginExternal(ctx context.Context, provider string, from Client) (address string, attempt Attempt, err error) {
+func (s *Service) BeginExternal(ctx context.Context, provider string) (address string, attempt Attempt, err error) {
 	known, err := s.provider(provider)
 	if err != nil {
-		return "", Attempt{}, err
-	}
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return "", Attempt{}, err
 	}
 	attempt = Attempt{
@@ -36,9 +33,6 @@ func (s *Service) BeginExternal(ctx context.Context, provider string, from Clien
 func (s *Service) FinishExternal(ctx context.Context, provider string, attempt Attempt, code string, from Client) (SignIn, error) {
 	known, err := s.provider(provider)
 	if err != nil {
-		return SignIn{}, err
-	}
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
 		return SignIn{}, err
 	}
 	attempt.Redirect = s.redirect(provider)

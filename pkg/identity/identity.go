@@ -29,18 +29,26 @@ type Sealer interface {
 }
 
 const (
-	// Somebody at one address may try this often to sign in.
-	addressBurst    = 30
-	addressInterval = 6 * time.Second
-	// Whoever it is, one account may be tried this often.
-	accountBurst    = 10
-	accountInterval = 30 * time.Second
+	// From one network the password of an account may be tried this often, and from
+	// all networks together so often.
+	passwordBurst       = 10
+	passwordInterval    = 30 * time.Second
+	allPasswordBurst    = 100
+	allPasswordInterval = 10 * time.Second
+	// The same for its second factor, which has only a million codes.
+	codeBurst       = 10
+	codeInterval    = 5 * time.Minute
+	allCodeBurst    = 50
+	allCodeInterval = time.Minute
 	// A team may send this many invitations at once, and then so many an hour.
 	teamBurst    = 30
 	teamInterval = 2 * time.Minute
-	// One account is mailed so many links to a new password.
-	resetBurst    = 3
-	resetInterval = 10 * time.Minute
+	// One account is mailed so many links to a new password, asked for from one
+	// network and from all.
+	resetBurst       = 3
+	resetInterval    = 10 * time.Minute
+	allResetBurst    = 20
+	allResetInterval = 5 * time.Minute
 	// mailQueue is how many mails may wait to be sent.
 	mailQueue = 100
 )
@@ -61,10 +69,10 @@ type Config struct {
 type Service struct {
 	Config
 	queries   *db.Queries
-	byAddress *auth.Limiter
-	byAccount *auth.Limiter
+	passwords *auth.Attempts // by mail address
+	codes     *auth.Attempts // by user ID
+	resets    *auth.Attempts // by mail address
 	byTeam    *auth.Limiter
-	byReset   *auth.Limiter
 	hashing   chan struct{} // holds a place for each password that may be hashed at once
 	mails     chan mail.Message
 }
@@ -74,10 +82,10 @@ func New(config Config) *Service {
 	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	return &Service{
 		Config: config, queries: db.New(config.Pool),
-		byAddress: auth.NewLimiter(addressBurst, addressInterval),
-		byAccount: auth.NewLimiter(accountBurst, accountInterval),
+		passwords: auth.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
+		codes:     auth.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
+		resets:    auth.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
 		byTeam:    auth.NewLimiter(teamBurst, teamInterval),
-		byReset:   auth.NewLimiter(resetBurst, resetInterval),
 		hashing:   make(chan struct{}, hashingAtOnce),
 		mails:     make(chan mail.Message, mailQueue),
 	}

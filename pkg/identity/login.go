@@ -43,17 +43,14 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if len(password) > longestPassword {
 		return SignIn{}, errWrongLogin
 	}
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
-		return SignIn{}, err
-	}
-	if err := s.byAccount.Take(email); err != nil {
+	if err := s.passwords.Take(email, from.Address); err != nil {
 		return SignIn{}, err
 	}
 	user, err := s.checkLogin(ctx, email, password)
 	if err != nil {
 		return SignIn{}, err
 	}
-	s.byAccount.Forgive(email)
+	s.passwords.Succeeded(email, from.Address)
 	return s.signIn(ctx, user, from)
 }
 
@@ -104,9 +101,6 @@ func (s *Service) signIn(ctx context.Context, user db.User, from Client) (SignIn
 
 // SecondFactor takes the code that a challenge of Login asks for.
 func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from Client) (Session, error) {
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
-		return Session{}, err
-	}
 	key := db.FindOneTimeTokenParams{TokenHash: auth.HashKey(challenge), Purpose: forSecondFactor}
 	asked, err := s.queries.FindOneTimeToken(ctx, key)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && asked.UserID == nil {
@@ -117,7 +111,7 @@ func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from
 	}
 	var session Session
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		user, err := s.checkCode(ctx, queries, *asked.UserID, code)
+		user, err := s.checkCode(ctx, queries, *asked.UserID, code, from)
 		if err != nil {
 			return err
 		}

@@ -23,10 +23,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	if err != nil {
 		return err
 	}
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
-		return err
-	}
-	if err := s.byReset.Take(email); err != nil {
+	if err := s.resets.Take(email, from.Address); err != nil {
 		return err
 	}
 	user, err := s.queries.FindUserByEmail(ctx, email)
@@ -49,10 +46,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 
 // ResetPassword takes a link of RequestPasswordReset. It ends all sessions; a
 // second factor is still asked for at the next one.
-func (s *Service) ResetPassword(ctx context.Context, token, password string, from Client) error {
-	if err := s.byAddress.Take(auth.Network(from.Address)); err != nil {
-		return err
-	}
+func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
 	if err := checkPassword("password", password); err != nil {
 		return err
 	}
@@ -85,7 +79,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 	if len(current) > longestPassword {
 		return Session{}, errWrongPassword
 	}
-	if err := s.byAccount.Take(user.Email); err != nil {
+	if err := s.passwords.Take(user.Email, from.Address); err != nil {
 		return Session{}, err
 	}
 	if _, err := s.checkLogin(ctx, user.Email, current); errors.Is(err, errWrongLogin) {
@@ -93,6 +87,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 	} else if err != nil {
 		return Session{}, err
 	}
+	s.passwords.Succeeded(user.Email, from.Address)
 	hash, err := s.hashPassword(ctx, wanted)
 	if err != nil {
 		return Session{}, err

@@ -36,6 +36,6 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	s.Sealer = after
 	secret, err := base32Text.DecodeString(enrolment.Secret)
 	require.NoError(t, err)
-	_, err = s.ConfirmTOTP(t.Context(), user.ID, totpCode(secret, time.Now().Unix()/30))
+	_, err = s.ConfirmTOTP(t.Context(), user.ID, totpCode(secret, time.Now().Unix()/30), Client{})
 	require.NoError(t, err)
 }

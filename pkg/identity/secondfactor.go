@@ -58,7 +58,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, userID uuid.UUID) (Enrolment, e
 
 // ConfirmTOTP turns the second factor on and answers the recovery codes, which
 // nobody sees again.
-func (s *Service) ConfirmTOTP(ctx context.Context, userID uuid.UUID, code string) (codes []string, err error) {
+func (s *Service) ConfirmTOTP(ctx context.Context, userID uuid.UUID, code string, from Client) (codes []string, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
 		user, err := lockUser(ctx, queries, userID)
 		if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, userID uuid.UUID, code string
 		if user.TOTPConfirmedAt != nil || user.TOTPSecret == nil {
 			return fault.New(fault.Conflict, "there is no second factor that waits to be confirmed")
 		}
-		if err := s.byAccount.Take(factorOf(userID)); err != nil {
+		if err := s.codes.Take(userID.String(), from.Address); err != nil {
 			return err
 		}
 		step, err := s.matchSealed(user, code)
@@ -84,9 +84,9 @@ func (s *Service) ConfirmTOTP(ctx context.Context, userID uuid.UUID, code string
 }
 
 // NewRecoveryCodes replaces the recovery codes.
-func (s *Service) NewRecoveryCodes(ctx context.Context, userID uuid.UUID, code string) (codes []string, err error) {
+func (s *Service) NewRecoveryCodes(ctx context.Context, userID uuid.UUID, code string, from Client) (codes []string, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := s.checkCode(ctx, queries, userID, code); err != nil {
+		if _, err := s.checkCode(ctx, queries, userID, code, from); err != nil {
 			return err
 		}
 		codes, err = replaceRecoveryCodes(ctx, queries, userID)
@@ -96,9 +96,9 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, userID uuid.UUID, code s
 }
 
 // RemoveTOTP turns the second factor off.
-func (s *Service) RemoveTOTP(ctx context.Context, userID uuid.UUID, code string) error {
+func (s *Service) RemoveTOTP(ctx context.Context, userID uuid.UUID, code string, from Client) error {
 	return s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := s.checkCode(ctx, queries, userID, code); err != nil {
+		if _, err := s.checkCode(ctx, queries, userID, code, from); err != nil {
 			return err
 		}
 		return errors.Join(queries.ClearTOTP(ctx, userID), queries.ClearRecoveryCodes(ctx, userID))
@@ -106,8 +106,8 @@ func (s *Service) RemoveTOTP(ctx context.Context, userID uuid.UUID, code string)
 }
 
 // checkCode takes a code of the second factor or a recovery code; each works once.
-func (s *Service) checkCode(ctx context.Context, queries *db.Queries, userID uuid.UUID, code string) (db.User, error) {
-	if err := s.byAccount.Take(factorOf(userID)); err != nil {
+func (s *Service) checkCode(ctx context.Context, queries *db.Queries, userID uuid.UUID, code string, from Client) (db.User, error) {
+	if err := s.codes.Take(userID.String(), from.Address); err != nil {
 		return db.User{}, err
 	}
 	user, err := lockUser(ctx, queries, userID)
@@ -120,7 +120,7 @@ func (s *Service) checkCode(ctx context.Context, queries *db.Queries, userID uui
 	if err := s.useCode(ctx, queries, user, code); err != nil {
 		return db.User{}, err
 	}
-	s.byAccount.Forgive(factorOf(userID))
+	s.codes.Succeeded(userID.String(), from.Address)
 	return user, nil
 }
 
@@ -153,8 +153,6 @@ func (s *Service) matchSealed(user db.User, code string) (int64, error) {
 	}
 	return step, nil
 }
-
-func factorOf(userID uuid.UUID) string { return "second factor of " + userID.String() }
 
 func replaceRecoveryCodes(ctx context.Context, queries *db.Queries, userID uuid.UUID) ([]string, error) {
 	if err := queries.ClearRecoveryCodes(ctx, userID); err != nil {
