@@ -34,8 +34,8 @@ print(json.dumps(times))
 `
 
 // measureInside compares envd with what it costs to run a command at all.
-func measureInside(ctx context.Context, agent *guest.Agent, token string, count int, into *measurements) error {
-	program := fmt.Sprintf(insideProgram, guest.AgentPort, token, count)
+func measureInside(ctx context.Context, agent *guest.Agent, count int, into *measurements) error {
+	program := fmt.Sprintf(insideProgram, guest.AgentPort, agent.Header.Get("X-Access-Token"), count)
 	result, err := agent.Run(ctx, "python3 - <<'END'\n"+program+"\nEND")
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 type machine struct {
 	id        int
 	arguments []string
+	// secret is what its guest agent knows the host by.
+	secret string
 }
 
 // machineOf finds a sandbox's by what the host agent has written down.
@@ -26,6 +28,7 @@ func machineOf(wrenn *installation.Installation, sandboxID string) (*machine, er
 	}
 	var record struct {
 		Process struct{ ID int }
+		Token   string
 	}
 	if err := json.Unmarshal(content, &record); err != nil {
 		return nil, fmt.Errorf("read the record of %s: %w", sandboxID, err)
@@ -34,7 +37,9 @@ func machineOf(wrenn *installation.Installation, sandboxID string) (*machine, er
 	if err != nil {
 		return nil, fmt.Errorf("find the VM of %s: %w", sandboxID, err)
 	}
-	return &machine{id: record.Process.ID, arguments: strings.Split(strings.TrimSuffix(string(arguments), "\x00"), "\x00")}, nil
+	return &machine{
+		id: record.Process.ID, arguments: strings.Split(strings.TrimSuffix(string(arguments), "\x00"), "\x00"), secret: record.Token,
+	}, nil
 }
 
 // storage is where an installation keeps images and sandboxes.

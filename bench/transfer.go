@@ -41,7 +41,7 @@ func measureGuestAgent(ctx context.Context, wrenn *installation.Installation, ro
 	if into.agentMemory, err = residentMemory(ctx, agent); err != nil {
 		return err
 	}
-	if err := measureInside(ctx, agent, s.Token, commands, into); err != nil {
+	if err := measureInside(ctx, agent, commands, into); err != nil {
 		return err
 	}
 	for range rounds {

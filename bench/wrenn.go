@@ -81,7 +81,7 @@ func (s *sandbox) straightAgent() (*guest.Agent, error) {
 	}
 	return &guest.Agent{
 		Client: clientInside(fmt.Sprintf("/proc/%d/ns/net", process.id)), BaseURL: agentURL(),
-		Header: http.Header{"X-Access-Token": {s.Token}},
+		Header: http.Header{"X-Access-Token": {process.secret}},
 	}, nil
 }
 

@@ -427,8 +427,6 @@ func (x *Template) GetEnvdVersion() string {
 // Identity is what makes a restored guest itself and nobody else.
 type Identity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// access_token is the guest agent's token for this sandbox.
-	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
 	// env_vars are set for every command the guest agent starts.
 	EnvVars map[string]string `protobuf:"bytes,2,rep,name=env_vars,json=envVars,proto3" json:"env_vars,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// lifecycle_id is new with every create and resume.
@@ -465,13 +463,6 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
 	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Identity) GetAccessToken() string {
-	if x != nil {
-		return x.AccessToken
-	}
-	return ""
 }
 
 func (x *Identity) GetEnvVars() map[string]string {
@@ -3106,14 +3097,13 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\rR\tmemoryMib\x12\x19\n" +
 	"\bdisk_mib\x18\x05 \x01(\rR\adiskMib\x12!\n" +
-	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\"\xc9\x01\n" +
-	"\bIdentity\x12!\n" +
-	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12;\n" +
+	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\"\xac\x01\n" +
+	"\bIdentity\x12;\n" +
 	"\benv_vars\x18\x02 \x03(\v2 .hostagent.Identity.EnvVarsEntryR\aenvVars\x12!\n" +
 	"\flifecycle_id\x18\x03 \x01(\tR\vlifecycleId\x1a:\n" +
 	"\fEnvVarsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x01\x10\x02\"\x10\n" +
 	"\x0eGetInfoRequest\"\xdb\x05\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +

@@ -21,6 +21,10 @@ import (
 // Port is where envd listens in every guest.
 const Port = 49983
 
+// SecretHeader carries the host's secret. Towards the edge clients show their own
+// credential in a header of this name, which ends there.
+const SecretHeader = "X-Access-Token"
+
 const (
 	// maxErrorBytes is how much of a guest's error text is kept.
 	maxErrorBytes = 512
@@ -30,8 +34,9 @@ const (
 
 // Init is what a guest is told after a boot or a restore.
 type Init struct {
-	// AccessToken is the token clients must show from now on.
-	AccessToken string `json:"accessToken,omitempty"`
+	// Secret is what the agent asks for from now on; the one before is useless then.
+	// It is the host's own, and no credential of any client.
+	Secret string `json:"accessToken,omitempty"`
 	// EnvVars are set for every command.
 	EnvVars map[string]string `json:"envVars,omitempty"`
 	// Timestamp sets the guest's clock.
@@ -115,46 +120,46 @@ const (
 // seedBytes is how long envd wants a seed.
 const seedBytes = 32
 
-// Init gives the guest its identity, the time and random numbers of its own. currentToken is the one the
+// Init gives the guest its identity, the time and random numbers of its own. knownSecret is the one the
 // guest was told before, empty for a template's first. It is repeated until
 // the guest answers: the first packet may find it not yet listening. A guest
 // that took very long to hear what time it was is told again. It returns by how
 // much the guest's clock may be late.
-func (c *Client) Init(ctx context.Context, currentToken string, settings Init) (lag time.Duration, err error) {
+func (c *Client) Init(ctx context.Context, knownSecret string, settings Init) (lag time.Duration, err error) {
 	settings.RandomSeed = make([]byte, seedBytes)
 	if _, err := rand.Read(settings.RandomSeed); err != nil {
 		return 0, fmt.Errorf("draw a seed for the guest: %w", err)
 	}
-	lag, err = c.tell(ctx, currentToken, settings)
-	if settings.AccessToken != "" {
-		currentToken = settings.AccessToken
+	lag, err = c.tell(ctx, knownSecret, settings)
+	if settings.Secret != "" {
+		knownSecret = settings.Secret
 	}
 	for attempt := 1; err == nil && lag > c.longestClockLag && attempt < clockAttempts; attempt++ {
-		lag, err = c.TellTime(ctx, currentToken, settings.LifecycleID)
+		lag, err = c.TellTime(ctx, knownSecret, settings.LifecycleID)
 	}
 	return lag, err
 }
 
 // TellTime tells a guest what time it is, in the life that it has. It returns by
 // how much the guest's clock may be late.
-func (c *Client) TellTime(ctx context.Context, token, lifecycleID string) (lag time.Duration, err error) {
-	return c.tell(ctx, token, Init{LifecycleID: lifecycleID})
+func (c *Client) TellTime(ctx context.Context, secret, lifecycleID string) (lag time.Duration, err error) {
+	return c.tell(ctx, secret, Init{LifecycleID: lifecycleID})
 }
 
 // tell returns how long ago the message was sent that the guest answered.
-func (c *Client) tell(ctx context.Context, currentToken string, settings Init) (time.Duration, error) {
+func (c *Client) tell(ctx context.Context, knownSecret string, settings Init) (time.Duration, error) {
 	err := retry(ctx, func() error {
 		settings.Timestamp = time.Now().UTC()
-		return c.call(ctx, http.MethodPost, "/init", currentToken, settings)
+		return c.call(ctx, http.MethodPost, "/init", knownSecret, settings)
 	})
 	return time.Since(settings.Timestamp), err
 }
 
 // Freeze stops every command of the guest's users and waits up to maxWait until
 // none runs. A guest that has no means to do it runs on, which is no error.
-func (c *Client) Freeze(ctx context.Context, token string, maxWait time.Duration) error {
+func (c *Client) Freeze(ctx context.Context, secret string, maxWait time.Duration) error {
 	path := fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds())
-	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) }))
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, secret, nil) }))
 }
 
 // tolerateInability takes the answer of a guest that has no means to stop its
@@ -169,26 +174,26 @@ func tolerateInability(err error) error {
 
 // Unfreeze lets the commands of the guest's users run on. A guest that could
 // not stop them needs no letting.
-func (c *Client) Unfreeze(ctx context.Context, token string) error {
-	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/unfreeze", token, nil) }))
+func (c *Client) Unfreeze(ctx context.Context, secret string) error {
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/unfreeze", secret, nil) }))
 }
 
 // FreezeFilesystem has the guest write out its file system and hold all writes
 // to it from then on: what the disk holds is whole.
-func (c *Client) FreezeFilesystem(ctx context.Context, token string) error {
-	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsfreeze", token, nil) })
+func (c *Client) FreezeFilesystem(ctx context.Context, secret string) error {
+	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsfreeze", secret, nil) })
 }
 
 // ThawFilesystem lets writes go on; where none were held it does nothing.
-func (c *Client) ThawFilesystem(ctx context.Context, token string) error {
-	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsthaw", token, nil) }))
+func (c *Client) ThawFilesystem(ctx context.Context, secret string) error {
+	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsthaw", secret, nil) }))
 }
 
 // PrepareSnapshot quiets envd; when it returns, the guest may be paused. Clients
 // are sent away, unless their streams shall go on in a guest that runs on.
-func (c *Client) PrepareSnapshot(ctx context.Context, token string, keepStreams bool) error {
+func (c *Client) PrepareSnapshot(ctx context.Context, secret string, keepStreams bool) error {
 	path := fmt.Sprintf("/snapshot/prepare?keepStreams=%t", keepStreams)
-	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, token, nil) })
+	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, secret, nil) })
 }
 
 // StatusError is an answer other than success.
@@ -202,7 +207,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("envd answered %s with status %d: %s", e.Path, e.Status, e.Message)
 }
 
-func (c *Client) call(ctx context.Context, method, path, token string, body any) error {
+func (c *Client) call(ctx context.Context, method, path, secret string, body any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -216,8 +221,8 @@ func (c *Client) call(ctx context.Context, method, path, token string, body any)
 		return fmt.Errorf("call %s: %w", path, err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("X-Access-Token", token)
+	if secret != "" {
+		request.Header.Set(SecretHeader, secret)
 	}
 	response, err := c.client.Do(request)
 	if err != nil {

@@ -15,13 +15,13 @@ const maxEventBytes = 1 << 20
 
 // Run runs a line of shell as the default user, drops what it prints, and fails
 // if it does not succeed.
-func (c *Client) Run(ctx context.Context, token, line string) error {
+func (c *Client) Run(ctx context.Context, secret, line string) error {
 	client := processconnect.NewProcessClient(c.client, c.base, connect.WithReadMaxBytes(maxEventBytes))
 	request := connect.NewRequest(&process.StartRequest{
 		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-l", "-c", line}},
 	})
-	if token != "" {
-		request.Header().Set("X-Access-Token", token)
+	if secret != "" {
+		request.Header().Set(SecretHeader, secret)
 	}
 	stream, err := client.Start(ctx, request)
 	if err != nil {

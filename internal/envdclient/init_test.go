@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// message is one that a guest was told, and the token that came with it.
+// message is one that a guest was told, and the secret that came with it.
 type message struct {
 	Init
-	token string
+	secret string
 }
 
 func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 	t.Parallel()
 	const instant, eternity = -time.Nanosecond, time.Hour
-	full := Init{AccessToken: "new", EnvVars: map[string]string{"A": "1"}, LifecycleID: "life", CABundle: "bundle"}
+	full := Init{Secret: "new", EnvVars: map[string]string{"A": "1"}, LifecycleID: "life", CABundle: "bundle"}
 	for _, test := range []struct {
 		name   string
 		maxLag time.Duration
@@ -38,7 +38,7 @@ func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 			client := clientOf(t, func(_ http.ResponseWriter, r *http.Request) {
 				mutex.Lock()
 				defer mutex.Unlock()
-				got := message{token: r.Header.Get("X-Access-Token")}
+				got := message{secret: r.Header.Get(SecretHeader)}
 				if err := json.NewDecoder(r.Body).Decode(&got.Init); err != nil {
 					t.Errorf("decode: %v", err)
 				}
@@ -46,7 +46,7 @@ func TestInit_TellsASlowGuestTheTimeAgainAndNothingElse(t *testing.T) {
 					t.Errorf("told %s after %s", got.Timestamp, last)
 				}
 				last, got.Timestamp = got.Timestamp, time.Time{}
-				if full := got.AccessToken != ""; full != (len(got.RandomSeed) == seedBytes) {
+				if full := got.Secret != ""; full != (len(got.RandomSeed) == seedBytes) {
 					t.Errorf("told a seed of %d bytes", len(got.RandomSeed))
 				}
 				got.RandomSeed = nil

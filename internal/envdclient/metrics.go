@@ -21,13 +21,13 @@ type Metrics struct {
 const maxMetricsBytes = 4 << 10
 
 // Metrics asks the guest how it is, once.
-func (c *Client) Metrics(ctx context.Context, token string) (Metrics, error) {
+func (c *Client) Metrics(ctx context.Context, secret string) (Metrics, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/metrics", http.NoBody)
 	if err != nil {
 		return Metrics{}, fmt.Errorf("ask for metrics: %w", err)
 	}
-	if token != "" {
-		request.Header.Set("X-Access-Token", token)
+	if secret != "" {
+		request.Header.Set(SecretHeader, secret)
 	}
 	response, err := c.client.Do(request)
 	if err != nil {

@@ -68,7 +68,7 @@ func TestClient_DoesNotCallWhomAGuestNames(t *testing.T) {
 	})
 	_, err := client.Metrics(t.Context(), "token")
 	require.ErrorContains(t, err, "307")
-	_, err = client.Init(t.Context(), "token", Init{AccessToken: "secret"})
+	_, err = client.Init(t.Context(), "token", Init{Secret: "secret"})
 	require.ErrorContains(t, err, "307")
 	require.ErrorContains(t, client.AwaitHealthy(t.Context()), "307")
 	require.Empty(t, called)

@@ -28,8 +28,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 )
 
-const token = "token-of-a-test"
-
 // agentUnderTest is a real host agent with real VMs, in this process.
 type agentUnderTest struct {
 	hostagentconnect.HostAgentClient
@@ -120,7 +118,7 @@ func unixClient(socket string) *http.Client {
 func (a *agentUnderTest) create(ctx context.Context, id string) error {
 	_, err := a.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: id, BuildId: a.build,
-		Identity: &pb.Identity{AccessToken: token, LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello"}},
+		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello"}},
 	}))
 	return err
 }
@@ -140,7 +138,7 @@ func (a *agentUnderTest) pause(t *testing.T, id string) {
 func (a *agentUnderTest) resume(t *testing.T, id string) {
 	t.Helper()
 	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{
-		SandboxId: id, Identity: &pb.Identity{AccessToken: token, LifecycleId: rand.Text()}, // each life has its own
+		SandboxId: id, Identity: &pb.Identity{LifecycleId: rand.Text()}, // each life has its own
 	}))
 	require.NoError(t, err)
 }
@@ -167,7 +165,6 @@ func (g toGuest) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set(proxy.SandboxHeader, g.id)
 	r.Header.Set(proxy.PortHeader, strconv.Itoa(g.port))
-	r.Header.Set("X-Access-Token", token)
 	return g.transport.RoundTrip(r)
 }
 

@@ -280,7 +280,7 @@ func (a *agentProcess) attempt(operation, id string) error {
 		_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
 		return err
 	case "resume":
-		_, err := a.ResumeSandbox(ctx, connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{AccessToken: token, LifecycleId: id}}))
+		_, err := a.ResumeSandbox(ctx, connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{LifecycleId: id}}))
 		return err
 	default:
 		_, err := a.KillSandbox(ctx, connect.NewRequest(&pb.KillSandboxRequest{SandboxId: id}))

@@ -41,7 +41,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 	var forks []*pb.Fork
 	for _, id := range ids {
 		forks = append(forks, &pb.Fork{SandboxId: id, Identity: &pb.Identity{
-			AccessToken: token, LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello from " + id},
+			LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello from " + id},
 		}})
 	}
 	made, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{SandboxId: parent, Forks: forks}))
@@ -100,7 +100,7 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	a = restart()
 	for number := range 2 {
 		other := fmt.Sprintf("isnapshot00000000%03d", number)
-		request := &pb.CreateSandboxRequest{SandboxId: other, BuildId: build, RequestId: "once", Identity: &pb.Identity{AccessToken: token, LifecycleId: other}}
+		request := &pb.CreateSandboxRequest{SandboxId: other, BuildId: build, RequestId: "once", Identity: &pb.Identity{LifecycleId: other}}
 		for range 2 { // the second finds what the first has made
 			_, err = a.CreateSandbox(t.Context(), connect.NewRequest(request))
 			require.NoError(t, err)

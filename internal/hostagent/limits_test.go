@@ -61,7 +61,7 @@ func TestLimits(t *testing.T) {
 		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
 		require.ErrorContains(t, err, "CPUs that may be promised: -1 CPUs are left, 1 CPUs are needed, 2 too few")
 		a.pause(t, id)
-		_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{AccessToken: token}}))
+		_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{}}))
 		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[id])
 	})

@@ -123,7 +123,7 @@ func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
 
 	const closed = "iclosed0000000000001"
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
-		SandboxId: closed, BuildId: a.build, Identity: &pb.Identity{AccessToken: token, LifecycleId: closed},
+		SandboxId: closed, BuildId: a.build, Identity: &pb.Identity{LifecycleId: closed},
 		Network: &pb.NetworkPolicy{DenyOut: []string{"203.0.113.0/24"}},
 	}))
 	require.NoError(t, err)

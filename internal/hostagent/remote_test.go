@@ -40,13 +40,13 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	require.Positive(t, info.MemoryTotalBytes)
 	const id = "iremoteremoteremote1"
 	created, err := link.CreateSandbox(t.Context(), host.Creation{
-		SandboxID: id, BuildID: a.build, Identity: host.Identity{AccessToken: token, LifecycleID: "first"},
+		SandboxID: id, BuildID: a.build, Identity: host.Identity{LifecycleID: "first"},
 	})
 	require.NoError(t, err)
 	require.Equal(t, lifecycle.Running, created.State)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.PauseSandbox(t.Context(), id, false))
-	_, err = link.ResumeSandbox(t.Context(), id, host.Identity{AccessToken: token, LifecycleID: "second"})
+	_, err = link.ResumeSandbox(t.Context(), id, host.Identity{LifecycleID: "second"})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.KillSandbox(t.Context(), id))

@@ -34,7 +34,7 @@ func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	ctx := t.Context()
 	atOnce(t, func() error {
 		_, err := a.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
-			SandboxId: id, BuildId: a.build, RequestId: "create", Identity: &pb.Identity{AccessToken: token, LifecycleId: id},
+			SandboxId: id, BuildId: a.build, RequestId: "create", Identity: &pb.Identity{LifecycleId: id},
 		}))
 		return err
 	})
@@ -44,7 +44,7 @@ func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	}
 	resume := func(request string) error {
 		_, err := a.ResumeSandbox(ctx, connect.NewRequest(&pb.ResumeSandboxRequest{
-			SandboxId: id, RequestId: request, Identity: &pb.Identity{AccessToken: token, LifecycleId: request},
+			SandboxId: id, RequestId: request, Identity: &pb.Identity{LifecycleId: request},
 		}))
 		return err
 	}
@@ -66,7 +66,7 @@ func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	a.run(t, id, "echo forked > /dev/shm/what")
 	atOnce(t, func() error {
 		made, err := a.ForkSandbox(ctx, connect.NewRequest(&pb.ForkSandboxRequest{
-			SandboxId: id, RequestId: "fork", Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{AccessToken: token, LifecycleId: fork}}},
+			SandboxId: id, RequestId: "fork", Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{LifecycleId: fork}}},
 		}))
 		if err == nil {
 			require.Empty(t, made.Msg.GetResults()[0].GetError())

@@ -168,7 +168,7 @@ func toSandbox(info sandbox.Info) *pb.Sandbox {
 
 func fromIdentity(identity *pb.Identity) sandbox.Identity {
 	return sandbox.Identity{
-		AccessToken: identity.GetAccessToken(), EnvVars: identity.GetEnvVars(), LifecycleID: identity.GetLifecycleId(),
+		EnvVars: identity.GetEnvVars(), LifecycleID: identity.GetLifecycleId(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
@@ -29,7 +30,7 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		proxy.WriteError(w, http.StatusBadRequest, id, 0, "the port is not a number from 1 to 65535")
 		return
 	}
-	address, err := t.sandboxes.Address(id)
+	reached, err := t.sandboxes.Reach(id)
 	if err != nil {
 		var conflict *sandbox.ConflictError
 		if !errors.As(err, &conflict) && !errors.Is(err, sandbox.ErrNotFound) {
@@ -38,11 +39,17 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		proxy.WriteError(w, http.StatusBadGateway, id, uint16(number), err.Error())
 		return
 	}
+	header := http.Header{}
+	if number == proxy.AgentPort {
+		header.Set(envdclient.SecretHeader, reached.Secret)
+	}
 	t.forwarder.Forward(w, r, proxy.Target{
 		SandboxID: id,
 		Port:      uint16(number),
 		Network:   "tcp",
-		Address:   netip.AddrPortFrom(address, uint16(number)).String(),
+		Address:   netip.AddrPortFrom(reached.Address, uint16(number)).String(),
 		TLS:       speaksTLS,
+
+		Header: header,
 	})
 }

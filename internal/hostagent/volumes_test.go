@@ -21,7 +21,7 @@ const testVolume = "vtest000000000000001"
 func (a *agentUnderTest) createWith(t *testing.T, id, build string, mounts ...*pb.VolumeMount) {
 	t.Helper()
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
-		SandboxId: id, BuildId: build, VolumeMounts: mounts, Identity: &pb.Identity{AccessToken: token, LifecycleId: id},
+		SandboxId: id, BuildId: build, VolumeMounts: mounts, Identity: &pb.Identity{LifecycleId: id},
 	}))
 	require.NoError(t, err)
 }
@@ -115,7 +115,7 @@ func TestVolumes(t *testing.T) {
 	})
 	t.Run("a fork has the volume, and a snapshot's sandbox only if it asks for it", func(t *testing.T) {
 		forked, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{
-			SandboxId: second, Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{AccessToken: token, LifecycleId: fork}}},
+			SandboxId: second, Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{LifecycleId: fork}}},
 		}))
 		require.NoError(t, err)
 		require.Empty(t, forked.Msg.Results[0].Error)

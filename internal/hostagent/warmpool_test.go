@@ -44,7 +44,7 @@ func TestWarmPool(t *testing.T) {
 	t.Run("its policy holds from the first packet on", func(t *testing.T) {
 		awaitReady(t, a, dataDir)
 		_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
-			SandboxId: second, BuildId: a.build, DenyInternet: true, Identity: &pb.Identity{AccessToken: token, LifecycleId: second},
+			SandboxId: second, BuildId: a.build, DenyInternet: true, Identity: &pb.Identity{LifecycleId: second},
 		}))
 		require.NoError(t, err)
 		require.Equal(t, "closed", a.run(t, second, "timeout 3 bash -c '</dev/tcp/192.0.2.1/80' 2>/dev/null || echo closed"))
@@ -59,7 +59,7 @@ func TestWarmPool(t *testing.T) {
 	t.Run("a fork of it is no clone of the template", func(t *testing.T) {
 		awaitReady(t, a, dataDir)
 		made, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{SandboxId: first, Forks: []*pb.Fork{
-			{SandboxId: third, Identity: &pb.Identity{AccessToken: token, LifecycleId: third}},
+			{SandboxId: third, Identity: &pb.Identity{LifecycleId: third}},
 		}}))
 		require.NoError(t, err)
 		require.Empty(t, made.Msg.GetResults()[0].GetError())

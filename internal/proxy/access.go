@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -39,13 +41,14 @@ type refusal struct {
 	message string
 }
 
-// refuse decides whether a request may go to a port of a sandbox.
+// refuse decides whether a request may go to a port of a sandbox. It is the only
+// place that does: what passes is spoken for by the host's own secret from here on.
 func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
 	if port == AgentPort {
-		return refuseAgent(r, opensAgent(r, found, tokens))
+		return refuseAgent(r, found, tokens)
 	}
 	token := tokens.TrafficAccess(found.Sandbox.ID, epochsOf(found))
 	if found.Sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), token) {
@@ -54,19 +57,33 @@ func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, token
 	return &refusal{http.StatusForbidden, "The sandbox's ports need its traffic access token in the header e2b-traffic-access-token"}
 }
 
-// opensAgent says whether a request shows what the guest agent of a sandbox asks for.
-func opensAgent(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) bool {
-	return !found.Sandbox.Secure || auth.Equal(r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found)))
-}
-
-func refuseAgent(r *http.Request, trusted bool) *refusal {
+func refuseAgent(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) *refusal {
 	if isHostRoute(r.URL.Path) {
 		return &refusal{http.StatusForbidden, "This route is only for the sandbox's host"}
 	}
-	if isOpen(r) || trusted {
+	if isOpen(r) {
 		return nil
 	}
-	return &refusal{http.StatusUnauthorized, "The guest agent needs the sandbox's access token in the header X-Access-Token"}
+	if err := checkCredential(r, found, tokens); err != nil {
+		return &refusal{http.StatusUnauthorized, err.Error()}
+	}
+	return nil
+}
+
+var errNoToken = errors.New("the guest agent needs the sandbox's access token in the header X-Access-Token")
+
+// checkCredential looks for what opens the guest agent of a sandbox: its token, or
+// a signature in its stead.
+func checkCredential(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) error {
+	shown, token := r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
+	switch {
+	case !found.Sandbox.Secure, auth.Equal(shown, token):
+		return nil
+	case shown == "" && isSigned(r):
+		return verifySignature(r, token, time.Now())
+	default:
+		return errNoToken
+	}
 }
 
 // isHostRoute looks at the path as the laxest server would read it.
@@ -76,17 +93,14 @@ func isHostRoute(requested string) bool {
 	return hostRoutes[first]
 }
 
-// isOpen says whether a request needs no token here: a health check, a browser's
-// question before its request, or a file whose URL is signed, which the guest
-// agent verifies.
+// isOpen says whether a request to the guest agent needs no credential: a health
+// check, or a browser's question before its request.
 func isOpen(r *http.Request) bool {
 	switch {
 	case r.Method == http.MethodOptions:
 		return r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 	case r.URL.Path == "/health":
 		return r.Method == http.MethodGet || r.Method == http.MethodHead
-	case r.URL.Path == "/files":
-		return r.URL.Query().Get("signature") != ""
 	default:
 		return false
 	}
@@ -99,5 +113,5 @@ func mayResume(r *http.Request, found db.GetSandboxWithEpochRow, to destination,
 	if !found.Sandbox.Resumable() {
 		return false
 	}
-	return to.port != AgentPort || opensAgent(r, found, tokens) && r.URL.Path != "/health"
+	return to.port != AgentPort || r.URL.Path != "/health" && checkCredential(r, found, tokens) == nil
 }

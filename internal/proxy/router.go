@@ -99,6 +99,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The host of the sandbox cannot be reached at the moment")
 		return
 	}
+	stripCredentials(r, to.port, found, t.Tokens)
 	asked := hostName(r.Host)
 	t.Forwarder.Forward(w, r, Target{
 		SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic,
@@ -146,7 +147,6 @@ func whyNotRunning(state lifecycle.State) string {
 // that name the guest to the host agent.
 func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
 	removePrivate(r.Header, t.AdminToken)
-	r.Header.Del(trafficTokenHeader)
 	head := http.Header{}
 	head.Set(SandboxHeader, to.sandboxID)
 	head.Set(PortHeader, strconv.Itoa(int(to.port)))

@@ -54,7 +54,7 @@ func (m *Manager) takeOver(ctx context.Context, s *sandbox) (err error) {
 		return fmt.Errorf("%w: no host agent saw it end", vmm.ErrNotRunning)
 	}
 	if s.guest == nil {
-		s.guest = &guest{token: s.record.Token, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle(), mounts: s.volumeMounts()}
+		s.guest = &guest{secret: s.record.Secret, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle(), mounts: s.volumeMounts()}
 	}
 	g := s.guest
 	if g.slot == nil {
@@ -172,7 +172,7 @@ func (m *Manager) restorePolicy(ctx context.Context, s *sandbox) {
 // wakeAgent undoes all that quieted a guest whose virtual CPUs run again.
 func (g *guest) wakeAgent(ctx context.Context) error {
 	// Nobody knows how far a pause without memory had come.
-	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.ThawFilesystem(ctx, g.token) }); err != nil {
+	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.ThawFilesystem(ctx, g.secret) }); err != nil {
 		return err
 	}
 	// A life of its own makes it count whatever the host's clock did meanwhile.
@@ -183,7 +183,7 @@ func (g *guest) wakeAgent(ctx context.Context) error {
 // have missed.
 func (g *guest) wakeAs(ctx context.Context, lifecycleID string) error {
 	g.lifecycleID = lifecycleID
-	err := g.initialise(ctx, Identity{AccessToken: g.token, LifecycleID: g.lifecycleID}, g.token)
+	err := g.initialise(ctx, Identity{LifecycleID: g.lifecycleID}, g.secret)
 	if err == nil {
 		g.wake = nil
 	}

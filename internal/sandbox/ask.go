@@ -52,16 +52,16 @@ func (p *sampler) askGuest(ctx context.Context, s *sandbox) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	done, token, record := make(chan struct{}), g.token, s.record
+	done, secret, record := make(chan struct{}), g.secret, s.record
 	lifecycleID := g.lifecycleID
 	if !p.asking.TryGo(func() error {
 		defer close(done)
 		defer cancel()
 		if g.clockIsLate.Load() {
-			lag, err := g.envd.TellTime(ctx, token, lifecycleID)
+			lag, err := g.envd.TellTime(ctx, secret, lifecycleID)
 			g.clockIsLate.Store(err != nil || lag > envdclient.MaxClockLag)
 		}
-		if said, err := g.envd.Metrics(ctx, token); err == nil { // the next time, perhaps
+		if said, err := g.envd.Metrics(ctx, secret); err == nil { // the next time, perhaps
 			s.history.setGuest(believable(said, record))
 		}
 		return nil

@@ -47,8 +47,8 @@ func (m *Manager) makeClone(ctx context.Context, base *snapshot.Snapshot) (_ *cl
 			err = errors.Join(err, os.RemoveAll(s.dir))
 		}
 	}()
-	// Nobody knows this identity, and it ends with the clone's first resume.
-	s.guest, err = m.startGuest(ctx, s, Identity{AccessToken: rand.Text(), LifecycleID: rand.Text()}, base.AccessToken)
+	// This life ends with the clone's first resume.
+	s.guest, err = m.startGuest(ctx, s, Identity{LifecycleID: rand.Text()})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (m *Manager) makeClone(ctx context.Context, base *snapshot.Snapshot) (_ *cl
 
 // warm runs what every sandbox runs, and leaves the guest quiet and stopped.
 func (c *clone) warm(ctx context.Context) (err error) {
-	if err := c.guest.envd.Run(ctx, c.guest.token, warmCommand); err != nil {
+	if err := c.guest.envd.Run(ctx, c.guest.secret, warmCommand); err != nil {
 		return fmt.Errorf("warm a clone up: %w", err)
 	}
 	if err := c.guest.quiet(ctx, false); err != nil {
@@ -114,7 +114,7 @@ func (m *Manager) awaken(ctx context.Context, s *sandbox, c *clone, identity Ide
 	if err := g.machine.Resume(ctx); err != nil {
 		return err
 	}
-	if err := g.become(ctx, s, identity, g.token); err != nil {
+	if err := g.become(ctx, s, identity, g.secret); err != nil {
 		return err
 	}
 	s.guest = g

@@ -114,7 +114,7 @@ func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) err
 	if err := s.journal(); err != nil {
 		return err
 	}
-	return m.run(ctx, s, identity, s.base.AccessToken, s.record.StartedAt)
+	return m.run(ctx, s, identity, s.record.StartedAt)
 }
 
 // newRecord is what is known of a sandbox that is to be made of a snapshot.
@@ -127,9 +127,8 @@ func newRecord(base *snapshot.Snapshot) record {
 }
 
 // run starts the sandbox's VM and writes down that it runs, or undoes both.
-// currentToken is the token the snapshot knows.
-func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, currentToken string, began time.Time) error {
-	g, err := m.startGuest(ctx, s, identity, currentToken)
+func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, began time.Time) error {
+	g, err := m.startGuest(ctx, s, identity)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -20,7 +21,7 @@ type guest struct {
 	machine vmm.Machine
 	slot    *network.Slot
 	envd    *envdclient.Client
-	token   string // what envd was told last
+	secret  string // what its agent knows the host by in this life
 
 	lifecycleID string                   // likewise
 	caBundle    string                   // likewise
@@ -47,8 +48,8 @@ const (
 )
 
 // startGuest makes s.base a live VM and gives it its identity. On error nothing
-// of it is left. currentToken is the token the snapshot knows.
-func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity, currentToken string) (_ *guest, err error) {
+// of it is left.
+func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity) (_ *guest, err error) {
 	if err := s.shareFiles(); err != nil {
 		return nil, errors.Join(err, s.removeFiles())
 	}
@@ -71,18 +72,18 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity,
 	if err := m.start(ctx, s, g); err != nil {
 		return nil, err
 	}
-	if s.base.DiskOnly {
-		currentToken = "" // its agent has just begun
-	}
-	return g, g.become(ctx, s, identity, currentToken)
+	return g, g.become(ctx, s, identity, s.base.Secret)
 }
 
-// become gives a guest, just started, its identity.
-func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, currentToken string) error {
-	g.token, g.lifecycleID, g.caBundle, g.mounts = identity.AccessToken, identity.LifecycleID, s.caBundle(), s.volumeMounts()
+// become gives a guest, just started, its identity, and the agent in it a secret
+// to know the host by in this life. earlierSecret is that of the life before, which
+// whoever has the same snapshot can read in its memory; empty for an agent that has
+// just begun.
+func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, earlierSecret string) error {
+	g.secret, g.lifecycleID, g.caBundle, g.mounts = rand.Text(), identity.LifecycleID, s.caBundle(), s.volumeMounts()
 	ctx, cancel := context.WithTimeout(ctx, initTimeout)
 	defer cancel()
-	if err := g.initialise(ctx, identity, currentToken); err != nil {
+	if err := g.initialise(ctx, identity, earlierSecret); err != nil {
 		return fmt.Errorf("give the guest its identity: %w", err)
 	}
 	return nil
@@ -90,10 +91,10 @@ func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, curre
 
 // initialise calls /init. A guest whose clock is late by it is told the time again
 // when it is asked how it is: nobody shall wait for that.
-func (g *guest) initialise(ctx context.Context, identity Identity, currentToken string) error {
+func (g *guest) initialise(ctx context.Context, identity Identity, knownSecret string) error {
 	return g.unlessDead(ctx, func(ctx context.Context) error {
-		lag, err := g.envd.Init(ctx, currentToken, envdclient.Init{
-			AccessToken: identity.AccessToken,
+		lag, err := g.envd.Init(ctx, knownSecret, envdclient.Init{
+			Secret:      g.secret,
 			EnvVars:     identity.EnvVars,
 			LifecycleID: identity.LifecycleID,
 			DefaultUser: defaultUser,

@@ -170,18 +170,25 @@ func (m *Manager) all() []*sandbox {
 	return slices.Collect(maps.Values(m.sandboxes))
 }
 
-// Address is where a running sandbox's guest is reached.
-func (m *Manager) Address(id string) (netip.Addr, error) {
+// Way is how a running sandbox's guest is reached, and what its agent knows the
+// host by.
+type Way struct {
+	Address netip.Addr
+	Secret  string
+}
+
+// Reach finds the way to a running sandbox's guest.
+func (m *Manager) Reach(id string) (Way, error) {
 	s, err := m.find(id)
 	if err != nil {
-		return netip.Addr{}, err
+		return Way{}, err
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if !s.guestAddr.IsValid() {
-		return netip.Addr{}, &ConflictError{ID: id, State: s.record.State, Wanted: "be reached"}
+	if !s.way.Address.IsValid() {
+		return Way{}, &ConflictError{ID: id, State: s.record.State, Wanted: "be reached"}
 	}
-	return s.guestAddr, nil
+	return s.way, nil
 }
 
 // Close pauses every sandbox that runs, ends those that cannot be paused, and

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"fmt"
-	"net/netip"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -49,7 +48,7 @@ func (s *sandbox) enter(ctx context.Context, first State) (context.Context, *ope
 	ctx, cancel := context.WithCancel(ctx)
 	s.record.State, s.cancel, s.settled = first, cancel, make(chan struct{})
 	if first != Snapshotting && first != Updating { // then whoever calls the guest waits a moment
-		s.guestAddr = netip.Addr{}
+		s.way = Way{}
 	}
 	return ctx, &operation{sandbox: s, cancel: cancel}
 }
@@ -65,9 +64,9 @@ func (o *operation) step(next State, reason string) {
 		panic(fmt.Sprintf("sandbox %s: no transition from %s to %s", s.id, s.record.State, next))
 	}
 	s.record.State, s.record.Reason = next, reason
-	s.guestAddr = netip.Addr{}
+	s.way = Way{}
 	if next == Running {
-		s.guestAddr = s.guest.slot.Address()
+		s.way = Way{s.guest.slot.Address(), s.guest.secret}
 	}
 	if next.settled() {
 		o.cancel()

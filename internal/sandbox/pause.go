@@ -118,7 +118,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	}
 	m.hangUp(ctx, s.id)
 	if diskOnly {
-		if err := s.guest.envd.FreezeFilesystem(quiet, s.guest.token); err != nil {
+		if err := s.guest.envd.FreezeFilesystem(quiet, s.guest.secret); err != nil {
 			return nil, fmt.Errorf("have the guest write out its file system: %w", err)
 		}
 	}
@@ -134,6 +134,9 @@ func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnl
 	name := fmt.Sprintf("%s%d", snapshotPrefix, time.Now().UnixNano())
 	manifest := s.manifest()
 	manifest.DiskOnly = diskOnly
+	if !diskOnly {
+		manifest.Secret = s.guest.secret
+	}
 	taken, err := snapshot.Take(ctx, source, manifest, filepath.Join(s.dir, name))
 	if err != nil {
 		return nil, err
@@ -169,10 +172,10 @@ func (m *Manager) hangUp(ctx context.Context, id string) {
 func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
 	g.stopAsking()
 	return g.unlessDead(ctx, func(ctx context.Context) error {
-		if err := g.envd.Freeze(ctx, g.token, freezeTimeout); err != nil {
+		if err := g.envd.Freeze(ctx, g.secret, freezeTimeout); err != nil {
 			return err
 		}
-		return g.envd.PrepareSnapshot(ctx, g.token, keepStreams)
+		return g.envd.PrepareSnapshot(ctx, g.secret, keepStreams)
 	})
 }
 

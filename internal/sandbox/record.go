@@ -42,11 +42,11 @@ type record struct {
 }
 
 // running is how a guest is found and spoken to again while its VM runs. The
-// guest's memory, beside this file, holds the token too.
+// guest's memory, beside this file, holds the secret too.
 type running struct {
 	Process     vmm.Process `json:"process,omitzero"`
 	Slot        string      `json:"slot,omitempty"`
-	Token       string      `json:"token,omitempty"`
+	Secret      string      `json:"token,omitempty"` // the name of earlier versions
 	LifecycleID string      `json:"lifecycleId,omitempty"`
 	Cgroup      string      `json:"cgroup,omitempty"`
 	Meter       meterStart  `json:"meter,omitzero"`
@@ -106,7 +106,7 @@ func (s *sandbox) note(next State, reason string) error {
 // running is called when the guest runs and is counted for.
 func (g *guest) running(counted *meter) running {
 	return running{
-		Process: g.machine.Process(), Slot: g.slot.Name(), Token: g.token, LifecycleID: g.lifecycleID,
+		Process: g.machine.Process(), Slot: g.slot.Name(), Secret: g.secret, LifecycleID: g.lifecycleID,
 		Cgroup: g.group.Name(), Meter: counted.start,
 	}
 }

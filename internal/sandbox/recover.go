@@ -152,7 +152,7 @@ func (m *Manager) takePaused(s *sandbox) {
 	changed := s.record.State != Paused || s.record.running != running{}
 	s.record.State, s.record.running = Paused, running{}
 	var err error
-	if s.base, err = snapshot.Open(filepath.Join(s.dir, s.record.Snapshot)); err != nil {
+	if s.base, err = openOwn(filepath.Join(s.dir, s.record.Snapshot)); err != nil {
 		m.keepFailed(s, err)
 		return
 	}
@@ -218,4 +218,15 @@ func closedChannel() chan struct{} {
 	closed := make(chan struct{})
 	close(closed)
 	return closed
+}
+
+// openOwn opens a snapshot of a sandbox. Of one whose guest agent knows a secret
+// that was not kept, which earlier versions took from the control plane, only the
+// disk can be used.
+func openOwn(directory string) (*snapshot.Snapshot, error) {
+	opened, err := snapshot.Open(directory)
+	if err == nil && opened.Secret == "" {
+		opened.DiskOnly = true
+	}
+	return opened, err
 }

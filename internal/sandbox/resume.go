@@ -36,7 +36,7 @@ func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) (In
 	began := time.Now()
 	err = s.journal()
 	if err == nil {
-		err = m.run(ctx, s, identity, identity.AccessToken, began)
+		err = m.run(ctx, s, identity, began)
 	}
 	if err != nil {
 		m.settle(op, Paused, before.Reason)

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -34,7 +33,6 @@ type Info struct {
 
 // Identity is what makes a restored guest itself and nobody else.
 type Identity struct {
-	AccessToken string
 	EnvVars     map[string]string
 	LifecycleID string
 }
@@ -46,12 +44,12 @@ type sandbox struct {
 	id  string
 	dir string
 
-	mutex     sync.Mutex
-	record    record
-	cancel    context.CancelFunc // of the operation under way
-	settled   chan struct{}      // closed when that operation has ended
-	guestAddr netip.Addr         // valid while a guest answers
-	meter     *meter             // nil unless a VM runs
+	mutex   sync.Mutex
+	record  record
+	cancel  context.CancelFunc // of the operation under way
+	settled chan struct{}      // closed when that operation has ended
+	way     Way                // valid while a guest answers
+	meter   *meter             // nil unless a VM runs
 
 	history history
 	secrets egress.Secrets

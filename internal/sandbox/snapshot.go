@@ -135,7 +135,7 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, dire
 		return nil, err
 	}
 	manifest := s.manifest()
-	manifest.BuildID, manifest.RequestID, manifest.AccessToken = name.buildID, name.requestID, s.guest.token
+	manifest.BuildID, manifest.RequestID, manifest.Secret = name.buildID, name.requestID, s.guest.secret
 	return take(ctx, s.source(), manifest, directory)
 }
 
@@ -151,7 +151,7 @@ func (g *guest) goOn(ctx context.Context) error {
 func (g *guest) goOnAgent(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, wakeTimeout)
 	defer cancel()
-	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.Unfreeze(ctx, g.token) }); err != nil {
+	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.Unfreeze(ctx, g.secret) }); err != nil {
 		return err
 	}
 	return g.wakeAs(ctx, g.lifecycleID)
@@ -171,7 +171,7 @@ func (m *Manager) openSnapshots() error {
 	for _, entry := range entries {
 		path := filepath.Join(m.snapshotDir, entry.Name())
 		unfinished := strings.HasPrefix(entry.Name(), forkPrefix) || snapshot.IsUnfinished(entry.Name())
-		taken, err := snapshot.Open(path)
+		taken, err := openOwn(path)
 		switch {
 		case unfinished, errors.Is(err, os.ErrNotExist):
 			failures = append(failures, os.RemoveAll(path))

@@ -72,7 +72,7 @@ func TestRecord_SurvivesSaveAndLoad(t *testing.T) {
 	directory := t.TempDir()
 	want := record{
 		BuildID: "b", State: Paused, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096, EnvdVersion: "0.6.4", Snapshot: "snapshot-1",
-		RequestID: "r", running: running{Process: vmm.Process{ID: 7, Start: 9}, Slot: "wrenn-3", Token: "t", LifecycleID: "l"},
+		RequestID: "r", running: running{Process: vmm.Process{ID: 7, Start: 9}, Slot: "wrenn-3", Secret: "t", LifecycleID: "l"},
 	}
 	require.NoError(t, want.save(directory))
 	got, err := loadRecord(directory)

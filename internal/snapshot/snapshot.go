@@ -32,9 +32,9 @@ type Manifest struct {
 	DiskMiB     int       `json:"diskMiB"`
 	EnvdVersion string    `json:"envdVersion"`
 	CreatedAt   time.Time `json:"createdAt"`
-	// AccessToken is what the guest agent in the memory knows; empty for a
-	// template's, which was never told one.
-	AccessToken string `json:"accessToken,omitempty"`
+	// Secret is what the guest agent in the memory knows its host by, until the next
+	// life gives it another; empty for a template's, which was never told one.
+	Secret string `json:"secret,omitempty"`
 	// RequestID is that of the request that asked for it, if it had one.
 	RequestID string `json:"requestId,omitempty"`
 	// DiskOnly: there is no memory, and the machine has to be booted.

@@ -44,7 +44,6 @@ func TestFork_MakesSandboxesOfTheirOwn(t *testing.T) {
 		require.WithinDuration(t, time.Now().Add(2*time.Minute), now.EndAt, time.Minute)
 		require.NotNil(t, made.Sandbox.TrafficAccessToken)
 		identity := p.agent.Identity(made.Sandbox.SandboxID)
-		require.Equal(t, made.Sandbox.EnvdAccessToken, identity.AccessToken)
 		require.Equal(t, made.Sandbox.SandboxID, identity.EnvVars["E2B_SANDBOX_ID"])
 	}
 	require.Len(t, tokens, 4, "each has a token of its own")

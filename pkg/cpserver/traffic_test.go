@@ -2,11 +2,15 @@ package cpserver_test
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -120,8 +124,6 @@ func TestTraffic_ToTheGuestAgentNeedsItsToken(t *testing.T) {
 	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodPost, "/health", "", anonymous.Clone()))
 
 	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", anonymous.Clone()))
-	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/files?path=/x&signature=v1_x", "", anonymous.Clone()))
-	requireStatus(t, http.StatusOK, p.send(t, http.MethodPost, "/files?path=/x&signature=v1_x", "", anonymous.Clone()))
 	preflight := with(with(anonymous, "Origin", "https://example.com"), "Access-Control-Request-Method", "POST")
 	requireStatus(t, http.StatusOK, p.send(t, http.MethodOptions, "/process.Process/List", "", preflight))
 }
@@ -156,6 +158,96 @@ func TestTraffic_ToPortsThatAreNotPublicNeedsATrafficToken(t *testing.T) {
 	var seen echo
 	got.decode(t, &seen)
 	require.Empty(t, seen.Header.Get("E2b-Traffic-Access-Token"), "the guest need not know it")
+}
+
+// signed is the URL of a file with a signature in the token's stead.
+func signed(token, operation, path string, expiration string) string {
+	parts, query := path+":"+operation+"::"+token, url.Values{"path": {path}}
+	if expiration != "" {
+		parts += ":" + expiration
+		query.Set("signature_expiration", expiration)
+	}
+	sum := sha256.Sum256([]byte(parts))
+	query.Set("signature", "v1_"+base64.RawStdEncoding.EncodeToString(sum[:]))
+	return "/files?" + query.Encode()
+}
+
+func TestTraffic_ToASignedURLIsVerifiedAtTheEdge(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base"}`)
+	other := p.create(t, `{"templateID":"base"}`)
+	agent := at(s.SandboxID, proxy.AgentPort)
+	token := s.EnvdAccessToken
+	for name, test := range map[string]struct {
+		method, path, want string
+	}{
+		"read":                  {http.MethodGet, signed(token, "read", "/a", ""), ""},
+		"read until later":      {http.MethodGet, signed(token, "read", "/a", "99999999999"), ""},
+		"write":                 {http.MethodPost, signed(token, "write", "/a", ""), ""},
+		"expired":               {http.MethodGet, signed(token, "read", "/a", "1"), "signature is already expired"},
+		"write for read":        {http.MethodPost, signed(token, "read", "/a", ""), "invalid signature"},
+		"another's token":       {http.MethodGet, signed(other.EnvdAccessToken, "read", "/a", ""), "invalid signature"},
+		"made up":               {http.MethodGet, "/files?path=/a&signature=v1_x", "invalid signature"},
+		"another path in front": {http.MethodGet, strings.Replace(signed(token, "read", "/a", ""), "?", "?path=/etc/shadow&", 1), "invalid signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := p.send(t, test.method, test.path, "", agent.Clone())
+			if test.want != "" {
+				requireStatus(t, http.StatusUnauthorized, got)
+				require.Contains(t, string(got.body), test.want)
+				return
+			}
+			requireStatus(t, http.StatusOK, got)
+			var seen echo
+			got.decode(t, &seen)
+			require.Equal(t, "/files?path=%2Fa", seen.URI, "the signature ends at the edge")
+		})
+	}
+	wrong := with(agent, "X-Access-Token", other.EnvdAccessToken)
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, signed(token, "read", "/a", ""), "", wrong))
+}
+
+// TestTraffic_CarriesNoCredentialOfTheSandbox sends a sandbox's credentials
+// wherever a client may put them, and looks at all that its host and guest get.
+func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base","network":{"allowPublicTraffic":false}}`)
+	token, traffic := s.EnvdAccessToken, *s.TrafficAccessToken
+	read := signed(token, "read", "/a", "")
+	_, signature, _ := strings.Cut(read, "signature=")
+	for name, test := range map[string]struct {
+		port   int
+		path   string
+		header http.Header
+		want   string
+	}{
+		"agent, by token":     {proxy.AgentPort, "/envs?a=%20b", nil, "/envs?a=%20b"},
+		"agent, by signature": {proxy.AgentPort, read, http.Header{"X-Access-Token": nil, "Referer": {"http://x" + read}}, "/files?path=%2Fa"},
+		"port":                {8080, "/x?a=1&b=%zz;&c=2", nil, "/x?a=1&b=%zz;&c=2"},
+		"port, signature":     {8080, read + "&d=4", nil, "/files?path=%2Fa&d=4"},
+		"port, its own":       {8080, "/x?signature=s&path=/a", nil, "/x?signature=s&path=/a"},
+		"port, referer":       {8080, "/", http.Header{"Referer": {"http://x" + read}}, "/"},
+		"port, odd places": {8080, "/?a=" + token + "&b=x%2F" + traffic + "&c=3", http.Header{
+			"Authorization": {"Bearer " + token}, "Cookie": {"a=b; token=" + traffic}, "X-Other": {token},
+		}, "/?c=3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := with(with(at(s.SandboxID, test.port), "X-Access-Token", token), "E2b-Traffic-Access-Token", traffic)
+			for name, values := range test.header {
+				header[name] = values
+			}
+			got := p.send(t, http.MethodGet, test.path, "", header)
+			requireStatus(t, http.StatusOK, got)
+			for _, secret := range []string{token, traffic, signature} {
+				require.NotContains(t, string(got.body), secret)
+			}
+			var seen echo
+			got.decode(t, &seen)
+			require.Equal(t, test.want, seen.URI)
+		})
+	}
 }
 
 func TestTraffic_StreamsAndUpgradesThroughTheControlPlane(t *testing.T) {

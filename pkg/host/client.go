@@ -59,7 +59,6 @@ type Info struct {
 
 // Identity is what makes a restored guest itself and nobody else.
 type Identity struct {
-	AccessToken string
 	EnvVars     map[string]string
 	LifecycleID string
 }
@@ -238,7 +237,7 @@ func fromSandbox(s *pb.Sandbox) Sandbox {
 
 func toIdentity(identity Identity) *pb.Identity {
 	return &pb.Identity{
-		AccessToken: identity.AccessToken, EnvVars: identity.EnvVars, LifecycleId: identity.LifecycleID,
+		EnvVars: identity.EnvVars, LifecycleId: identity.LifecycleID,
 	}
 }
 

@@ -254,16 +254,12 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	credentials, err := s.Credentials(ctx, creating)
-	if err != nil {
-		return db.Sandbox{}, err
-	}
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
 		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess), VolumeMounts: hostMounts(creating.VolumeMounts),
 		Secrets: wanted.secrets,
 		Identity: host.Identity{
-			AccessToken: credentials.EnvdAccess, EnvVars: environment(creating, wanted.EnvVars),
+			EnvVars:     environment(creating, wanted.EnvVars),
 			LifecycleID: uuid.NewString(),
 		},
 	})

@@ -86,13 +86,9 @@ func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, life
 		if results[i] = (ForkResult{creating, err}); err != nil {
 			continue
 		}
-		credentials, err := s.Credentials(ctx, creating)
-		if err != nil {
-			return results, err
-		}
 		placed = append(placed, i)
 		forks = append(forks, host.Fork{SandboxID: creating.ID, Identity: host.Identity{
-			AccessToken: credentials.EnvdAccess, LifecycleID: uuid.NewString(), EnvVars: environment(creating, nil),
+			LifecycleID: uuid.NewString(), EnvVars: environment(creating, nil),
 		}})
 	}
 	if len(forks) == 0 {

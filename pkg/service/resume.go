@@ -35,12 +35,7 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	credentials, err := s.Credentials(ctx, resuming)
-	if err != nil {
-		s.release(ctx, resuming)
-		return db.Sandbox{}, err
-	}
-	identity := host.Identity{AccessToken: credentials.EnvdAccess, LifecycleID: uuid.NewString()}
+	identity := host.Identity{LifecycleID: uuid.NewString()}
 	if resuming.WithoutMemory {
 		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
 	}

@@ -24,7 +24,6 @@ const (
 	awayTimeout = time.Minute
 	agentPort   = 49983
 	serverPort  = 8000
-	token       = "token-of-a-test"
 )
 
 // uncleanError is an answer that no client can make sense of.
@@ -77,7 +76,6 @@ func (g toGuest) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set(proxy.SandboxHeader, g.id)
 	r.Header.Set(proxy.PortHeader, strconv.Itoa(g.port))
-	r.Header.Set("X-Access-Token", token)
 	return g.transport.RoundTrip(r)
 }
 

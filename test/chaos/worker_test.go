@@ -43,7 +43,7 @@ func (w *worker) count(what string) {
 }
 
 func (w *worker) identity(id string) *pb.Identity {
-	return &pb.Identity{AccessToken: token, LifecycleId: fmt.Sprintf("%s-%d", id, w.random.Int64())}
+	return &pb.Identity{LifecycleId: fmt.Sprintf("%s-%d", id, w.random.Int64())}
 }
 
 func (w *worker) newID() string {

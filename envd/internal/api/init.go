@@ -35,7 +35,7 @@ func newInitialiser() initialiser {
 	return initialiser{turn: turn}
 }
 
-var errWrongToken = errors.New("the access token is wrong")
+var errWrongSecret = errors.New("only the sandbox's host may call this, with its secret in the header " + secretHeader)
 
 // initialise gives a guest that was booted or restored its identity, time and
 // settings, and sets going what was stopped for the snapshot. Called twice,
@@ -86,20 +86,20 @@ func (s *Server) checkUser(name string) error {
 	return nil
 }
 
-// authoriseInit: authenticate let /init through without the header. Then the
-// body must show the token its sender gave before, or one that the monitor,
-// which no client can reach, vouches for.
+// authoriseInit: the sender must show the secret it gave before, or one that the
+// monitor, which no client can reach, vouches for. The body may show it as well:
+// a host that did not hear our answer repeats itself, and the secret is the new one.
 func (s *Server) authoriseInit(r *http.Request, request initRequest, metadata mmds.Metadata) error {
-	if metadata.TokenDigest != "" && request.AccessToken != "" {
-		if !keys.Equal(keys.Digest(request.AccessToken), metadata.TokenDigest) {
-			return errors.New("the access token is not the one the metadata service vouches for")
+	if metadata.SecretDigest != "" && request.Secret != "" {
+		if !keys.Equal(keys.Digest(request.Secret), metadata.SecretDigest) {
+			return errors.New("the secret is not the one the metadata service vouches for")
 		}
 		return nil
 	}
-	if s.settings.Token() == "" || r.Header.Get("X-Access-Token") != "" || s.settings.TokenIs(request.AccessToken) {
+	if !s.settings.HasSecret() || s.settings.SecretIs(r.Header.Get(secretHeader)) || s.settings.SecretIs(request.Secret) {
 		return nil
 	}
-	return errWrongToken
+	return errWrongSecret
 }
 
 func (s *Server) readMetadata(ctx context.Context) mmds.Metadata {
@@ -164,7 +164,7 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 		attempt("volumeMounts", err)
 	}
 	s.settings.Apply(settings.Update{
-		Token: request.AccessToken, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,
+		Secret: request.Secret, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,
 	})
 	if s.groups.Usable() {
 		attempt("thaw commands", s.groups.Thaw())

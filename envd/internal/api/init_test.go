@@ -113,12 +113,12 @@ func TestInit_TokenChangesOnlyByWhoKnowsIt(t *testing.T) {
 
 func TestInit_TakesATokenTheMonitorVouchesFor(t *testing.T) {
 	g := newGuest(t, true)
-	g.metadata = mmds.Metadata{SandboxID: "ione", TemplateID: "base", TokenDigest: keys.Digest("first")}
+	g.metadata = mmds.Metadata{SandboxID: "ione", TemplateID: "base", SecretDigest: keys.Digest("first")}
 	require.Equal(t, http.StatusUnauthorized, g.init("", `{"accessToken":"stolen"}`))
 	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"first"}`))
 	require.JSONEq(t, `{"E2B_SANDBOX":"true","E2B_SANDBOX_ID":"ione","E2B_TEMPLATE_ID":"base"}`, g.call(http.MethodGet, "/envs", "first", "").body)
 
-	g.metadata = mmds.Metadata{SandboxID: "itwo", TokenDigest: keys.Digest("second")}
+	g.metadata = mmds.Metadata{SandboxID: "itwo", SecretDigest: keys.Digest("second")}
 	require.Equal(t, http.StatusUnauthorized, g.init("", `{"accessToken":"first"}`), "the one before is no longer vouched for")
 	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"second"}`))
 	require.Contains(t, g.call(http.MethodGet, "/envs", "second", "").body, `"itwo"`)

@@ -14,7 +14,7 @@ import (
 
 // initRequest is what the host tells a guest that was just started.
 type initRequest struct {
-	AccessToken    string            `json:"accessToken"`
+	Secret         string            `json:"accessToken"` // the host's, for this life
 	EnvVars        map[string]string `json:"envVars"`
 	Timestamp      time.Time         `json:"timestamp"`
 	LifecycleID    string            `json:"lifecycleID"`

@@ -20,8 +20,8 @@ import (
 type Metadata struct {
 	SandboxID  string `json:"instanceID"`
 	TemplateID string `json:"envID"`
-	// TokenDigest is the SHA-256 of the access token, in hexadecimal digits.
-	TokenDigest string `json:"accessTokenHash"`
+	// SecretDigest is the SHA-256 of the host's secret, in hexadecimal digits.
+	SecretDigest string `json:"accessTokenHash"`
 }
 
 // kernelParameter is on the kernel's command line where there is a service.

@@ -34,7 +34,7 @@ func serve(t *testing.T, content string) *Service {
 func TestRead_TellsWhoThisIs(t *testing.T) {
 	metadata, err := serve(t, `{"instanceID":"ione","envID":"base","accessTokenHash":"ab","more":1}`).Read(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, Metadata{SandboxID: "ione", TemplateID: "base", TokenDigest: "ab"}, metadata)
+	require.Equal(t, Metadata{SandboxID: "ione", TemplateID: "base", SecretDigest: "ab"}, metadata)
 }
 
 func TestRead_SaysWhatWentWrong(t *testing.T) {

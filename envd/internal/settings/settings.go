@@ -18,18 +18,18 @@ const DefaultUser = "user"
 // Settings is safe for use by many goroutines. Make one with New.
 type Settings struct {
 	mutex   sync.RWMutex
-	token   string
+	secret  string
 	env     map[string]string
 	user    string
 	workdir string
 }
 
-// New returns settings as a template has them: no token, no variables.
+// New returns settings as a template has them: no secret, no variables.
 func New() *Settings { return &Settings{user: DefaultUser, env: map[string]string{}} }
 
 // Update is what one /init changes; empty fields change nothing.
 type Update struct {
-	Token   string
+	Secret  string
 	Env     map[string]string
 	User    string
 	Workdir string
@@ -39,8 +39,8 @@ type Update struct {
 func (s *Settings) Apply(update Update) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if update.Token != "" {
-		s.token = update.Token
+	if update.Secret != "" {
+		s.secret = update.Secret
 	}
 	if update.User != "" {
 		s.user = update.User
@@ -67,17 +67,18 @@ func (s *Settings) Workdir() string {
 	return s.workdir
 }
 
-// Token is the access token; empty while no /init has set one.
-func (s *Settings) Token() string {
+// HasSecret says whether an /init has told what the host is known by.
+func (s *Settings) HasSecret() bool {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
-	return s.token
+	return s.secret != ""
 }
 
-// TokenIs compares in constant time. While there is no token, nothing is it.
-func (s *Settings) TokenIs(candidate string) bool {
-	token := s.Token()
-	return token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(candidate)) == 1
+// SecretIs compares in constant time. While there is no secret, nothing is it.
+func (s *Settings) SecretIs(candidate string) bool {
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	return s.secret != "" && subtle.ConstantTimeCompare([]byte(s.secret), []byte(candidate)) == 1
 }
 
 // User finds the user by name, or the default user when name is empty.

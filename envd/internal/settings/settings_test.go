@@ -13,7 +13,7 @@ import (
 
 func TestSettings_BeginAsATemplateHasThem(t *testing.T) {
 	s := New()
-	require.Empty(t, s.Token())
+	require.False(t, s.HasSecret())
 	require.Empty(t, s.Env())
 	require.NotNil(t, s.Env(), "clients get an empty object, not null")
 	require.Empty(t, s.Workdir())
@@ -21,9 +21,9 @@ func TestSettings_BeginAsATemplateHasThem(t *testing.T) {
 
 func TestApply_ChangesOnlyWhatIsGiven(t *testing.T) {
 	s := New()
-	s.Apply(Update{Token: "secret", Env: map[string]string{"A": "1", "B": "2"}, User: "root", Workdir: "/srv"})
+	s.Apply(Update{Secret: "secret", Env: map[string]string{"A": "1", "B": "2"}, User: "root", Workdir: "/srv"})
 	s.Apply(Update{Env: map[string]string{"B": "3"}})
-	require.Equal(t, "secret", s.Token())
+	require.True(t, s.SecretIs("secret"))
 	require.Equal(t, "/srv", s.Workdir())
 	require.Equal(t, map[string]string{"A": "1", "B": "3"}, s.Env())
 	user, err := s.User("")
@@ -42,20 +42,20 @@ func TestEnv_StaysForThoseWhoReadItBefore(t *testing.T) {
 	require.Equal(t, map[string]string{"A": "2"}, s.Env())
 }
 
-func TestTokenIs_KnowsOnlyTheLastToken(t *testing.T) {
+func TestSecretIs_KnowsOnlyTheLastSecret(t *testing.T) {
 	s := New()
-	require.False(t, s.TokenIs("guess"))
-	s.Apply(Update{Token: "first"})
-	require.True(t, s.TokenIs("first"))
-	s.Apply(Update{Token: "second"})
-	require.True(t, s.TokenIs("second"))
+	require.False(t, s.SecretIs("guess"))
+	s.Apply(Update{Secret: "first"})
+	require.True(t, s.SecretIs("first"))
+	s.Apply(Update{Secret: "second"})
+	require.True(t, s.SecretIs("second"))
 	for _, candidate := range []string{"", "first", "secon", "second "} {
-		require.False(t, s.TokenIs(candidate), "%q", candidate)
+		require.False(t, s.SecretIs(candidate), "%q", candidate)
 	}
 }
 
-func TestTokenIs_HoldsOfNothingWhileThereIsNoToken(t *testing.T) {
-	require.False(t, New().TokenIs(""), "an empty token is nobody's key")
+func TestSecretIs_HoldsOfNothingWhileThereIsNoSecret(t *testing.T) {
+	require.False(t, New().SecretIs(""), "an empty secret is nobody's key")
 }
 
 func TestUser_IsTheNamedOneOrTheDefault(t *testing.T) {
@@ -89,8 +89,8 @@ func TestSettings_AreReadWhileTheyChange(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for range 50 {
-				s.Apply(Update{Token: "token", Env: map[string]string{fmt.Sprint(i): "x"}, Workdir: "/srv"})
-				_, _, _ = len(s.Env()), s.Workdir(), s.TokenIs("token")
+				s.Apply(Update{Secret: "token", Env: map[string]string{fmt.Sprint(i): "x"}, Workdir: "/srv"})
+				_, _, _ = len(s.Env()), s.Workdir(), s.SecretIs("token")
 			}
 		})
 	}

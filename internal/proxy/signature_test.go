@@ -1,4 +1,4 @@
-package files
+package proxy
 
 import (
 	"crypto/sha256"
@@ -45,7 +45,7 @@ func TestVerifySignature_AcceptsWhatTheTokensOwnerSigned(t *testing.T) {
 			"path": {"/a"}, "signature_expiration": {now}, "signature": {sign("/a", "read", "", "token", now)},
 		},
 	} {
-		require.NoError(t, VerifySignature(signedRequest(query), "token", "read", signedAt), name)
+		require.NoError(t, verifySignature(signedRequest(query), "token", signedAt), name)
 	}
 }
 
@@ -55,7 +55,9 @@ func TestVerifySignature_KnowsTheProtocolsExample(t *testing.T) {
 		"path": {"/home/user/a"}, "username": {"root"}, "signature_expiration": {"1700000060"},
 		"signature": {"v1_dhJtxn6pbYYvy03BkGhW9hGFY0pUhSD5Cxifq7TT/Pk"},
 	}
-	require.NoError(t, VerifySignature(signedRequest(query), "secret", "write", signedAt))
+	request := signedRequest(query)
+	request.Method = http.MethodPost
+	require.NoError(t, verifySignature(request, "secret", signedAt))
 }
 
 func TestVerifySignature_RefusesEverythingElse(t *testing.T) {
@@ -97,17 +99,60 @@ func TestVerifySignature_RefusesEverythingElse(t *testing.T) {
 			url.Values{"path": {"/etc/shadow", "/a"}, "username": {"root"}, "signature": {good}}, errBadSignature,
 		},
 	} {
-		require.ErrorIs(t, VerifySignature(signedRequest(test.query), "token", "read", signedAt), test.want, name)
+		require.ErrorIs(t, verifySignature(signedRequest(test.query), "token", signedAt), test.want, name)
 	}
 }
 
-// Colons keep the parts of a signature apart, and paths may hold colons. No
-// reading but the signer's may name a user that can exist.
-func TestVerifySignature_HasOneReadingForEveryUser(t *testing.T) {
-	signature := sign("/a:write:root:x", "read", "", "token")
-	query := url.Values{"path": {"/a"}, "username": {"root:x:read:"}, "signature": {signature}}
-	require.NoError(t, VerifySignature(signedRequest(query), "token", "write", signedAt), "this reading is there")
-	g := newGuest(t)
-	query.Del("signature")
-	require.Equal(t, http.StatusUnauthorized, g.ask(http.MethodGet, "/files", query, http.NoBody).status, "but there is no such user")
+// Colons keep the parts of a signature apart, and paths may hold colons: the only
+// other reading of what was signed is one of a user's name that has them.
+func TestVerifySignature_HasOneReading(t *testing.T) {
+	query := url.Values{
+		"path": {"/a"}, "username": {"root:x:read:"}, "signature": {sign("/a:write:root:x", "read", "", "token")},
+	}
+	request := signedRequest(query)
+	request.Method = http.MethodPost
+	require.ErrorIs(t, verifySignature(request, "token", signedAt), errBadSignature)
+}
+
+func TestVerifySignature_AllowsOneOperation(t *testing.T) {
+	for _, test := range []struct {
+		method, operation string
+		want              error
+	}{
+		{http.MethodGet, "read", nil},
+		{http.MethodHead, "read", nil},
+		{http.MethodPost, "write", nil},
+		{http.MethodGet, "write", errBadSignature},
+		{http.MethodPost, "read", errBadSignature},
+		{http.MethodPut, "write", errBadSignature},
+		{http.MethodDelete, "write", errBadSignature},
+	} {
+		request := signedRequest(url.Values{"path": {"/a"}, "signature": {sign("/a", test.operation, "", "token")}})
+		request.Method = test.method
+		require.ErrorIs(t, verifySignature(request, "token", signedAt), test.want, "%s for %s", test.method, test.operation)
+	}
+}
+
+// FuzzVerifySignature holds that only the parts that were signed verify.
+func FuzzVerifySignature(f *testing.F) {
+	f.Add("path=/a&username=root&signature=v1_abc", "token", "/a", "root")
+	f.Add("path=/a&signature_expiration=99999999999&signature=v1_", "token", "/a:write:root:", "")
+	f.Add("signature=%zz&path=%00;x=1", "", "", "")
+	f.Fuzz(func(t *testing.T, rawQuery, token, path, username string) {
+		request := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/files", RawQuery: rawQuery}}
+		if err := verifySignature(request, token, signedAt); err == nil {
+			query := request.URL.Query()
+			parts := []string{query.Get("path"), "read", query.Get("username"), token}
+			if expiration := query.Get("signature_expiration"); expiration != "" {
+				parts = append(parts, expiration)
+			}
+			require.Equal(t, sign(parts...), query.Get("signature"))
+		}
+		username = strings.ReplaceAll(username, ":", "")
+		signed := url.Values{"path": {path}, "username": {username}, "signature": {sign(path, "read", username, token)}}
+		require.NoError(t, verifySignature(signedRequest(signed), token, signedAt))
+		require.ErrorIs(t, verifySignature(signedRequest(signed), token+"x", signedAt), errBadSignature)
+		signed.Set("path", path+"x")
+		require.ErrorIs(t, verifySignature(signedRequest(signed), token, signedAt), errBadSignature)
+	})
 }
