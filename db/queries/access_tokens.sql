@@ -19,5 +19,8 @@ SELECT * FROM access_tokens WHERE user_id = $1 ORDER BY created_at DESC, id DESC
 -- name: DeleteAccessToken :execrows
 DELETE FROM access_tokens WHERE id = $1 AND user_id = $2;
 
+-- name: DeleteAccessTokensOf :exec
+DELETE FROM access_tokens WHERE user_id = $1;
+
 -- name: CountAccessTokens :one
 SELECT count(*) FROM access_tokens WHERE user_id = $1;

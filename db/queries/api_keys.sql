@@ -28,8 +28,21 @@ ORDER BY k.created_at DESC, k.id DESC;
 -- name: RenameAPIKey :execrows
 UPDATE api_keys SET name = $3 WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL;
 
--- name: RevokeAPIKey :execrows
-UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL;
+-- name: FindAPIKeyMaker :one
+-- The role in the team of who made a key: NULL for an admin of the installation,
+-- and for somebody who has left.
+SELECT k.created_by, m.role FROM api_keys k
+LEFT JOIN team_members m ON m.team_id = k.team_id AND m.user_id = k.created_by
+WHERE k.id = @id AND k.team_id = @team_id AND k.revoked_at IS NULL;
+
+-- name: RevokeAPIKey :one
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL RETURNING scopes;
+
+-- name: RevokeAPIKeysOf :exec
+-- The keys that a user has made, in every team where none is named. Relies on
+-- api_keys_by_creator.
+UPDATE api_keys SET revoked_at = now()
+WHERE created_by = @user_id AND revoked_at IS NULL AND (sqlc.narg(team_id)::uuid IS NULL OR team_id = sqlc.narg(team_id));
 
 -- name: CountAPIKeys :one
 SELECT count(*) FROM api_keys WHERE team_id = $1 AND revoked_at IS NULL;

@@ -13,6 +13,12 @@ SELECT * FROM sandboxes WHERE id = $1;
 SELECT sqlc.embed(s), t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1;
 
+-- name: RaiseSandboxTokenEpoch :one
+-- Revokes the tokens of one sandbox.
+UPDATE sandboxes SET token_epoch = token_epoch + 1
+WHERE id = @id AND team_id = @team_id AND state NOT IN ('killed', 'failed')
+RETURNING *;
+
 -- name: BeginTransition :one
 -- Claims a sandbox by compare and set on its state. The row lock lasts for this
 -- statement only.

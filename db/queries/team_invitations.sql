@@ -21,5 +21,10 @@ DELETE FROM team_invitations WHERE token_hash = $1 AND expires_at > now() RETURN
 -- All that wait for a mail address. Relies on team_invitations_by_email.
 DELETE FROM team_invitations WHERE email = $1 AND expires_at > now() RETURNING *;
 
+-- name: DeleteInvitationsBy :exec
+-- What a user has sent, for every team where none is named.
+DELETE FROM team_invitations
+WHERE invited_by = @user_id AND (sqlc.narg(team_id)::uuid IS NULL OR team_id = sqlc.narg(team_id));
+
 -- name: DeleteInvitation :execrows
 DELETE FROM team_invitations WHERE id = $1 AND team_id = $2;

@@ -12,6 +12,21 @@ SELECT * FROM teams WHERE id = $1;
 -- name: GetTokenEpoch :one
 SELECT token_epoch FROM teams WHERE id = $1;
 
+-- name: RaiseTokenEpoch :execrows
+-- Revokes the tokens of all that a team has.
+UPDATE teams SET token_epoch = token_epoch + 1 WHERE id = $1;
+
+-- name: RaiseTokenEpochsOf :exec
+-- Revokes the tokens that a user, or a key that the user made, may have read. The
+-- rows are locked in one order, so that two such changes do not wait for each other.
+UPDATE teams SET token_epoch = token_epoch + 1 WHERE id IN (
+    SELECT t.id FROM teams t WHERE t.id IN (
+        SELECT m.team_id FROM team_members m WHERE m.user_id = @user_id
+        UNION ALL
+        SELECT k.team_id FROM api_keys k WHERE k.created_by = @user_id AND k.revoked_at IS NULL
+    ) ORDER BY t.id FOR NO KEY UPDATE
+);
+
 -- name: FindTeamBySlug :one
 SELECT * FROM teams WHERE slug = $1;
 

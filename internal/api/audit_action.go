@@ -16,6 +16,10 @@ var nouns = map[string]string{
 	"refreshes": "", // what is done to a sandbox
 }
 
+// aspects are collections that behind a thing are a part of it: what is done to
+// them is done to the thing.
+var aspects = map[string]bool{"tokens": true}
+
 // methodVerbs are what is done where a path ends in a thing.
 var methodVerbs = map[string]string{
 	http.MethodGet: "read", http.MethodPost: "create", http.MethodPut: "update",
@@ -38,7 +42,7 @@ func actionOf(method, pattern string, param func(string) string) (string, audit.
 				id, named = param(strings.Trim(segment, "{}")), true
 			}
 		case isVersion(segment) || segment == "admin":
-		case noun != "":
+		case noun != "" && !(named && aspects[segment]):
 			kind, id, verbs, named = noun, "", nil, false
 		case kind == "":
 			kind = strings.ReplaceAll(segment, "-", "_")

@@ -118,7 +118,7 @@ func (s *Server) renameKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Identity.RenameKey(r.Context(), teamOf(r), keyID, body.Name); err != nil {
+	if err := s.Identity.RenameKey(r.Context(), auth.PrincipalOf(r.Context()), teamOf(r), keyID, body.Name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -130,7 +130,7 @@ func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return noContent(w, s.Identity.RevokeKey(r.Context(), teamOf(r), keyID))
+	return noContent(w, s.Identity.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), teamOf(r), keyID))
 }
 
 func (s *Server) adminRevokeKey(w http.ResponseWriter, r *http.Request) error {
@@ -142,7 +142,7 @@ func (s *Server) adminRevokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return noContent(w, s.Identity.RevokeKey(r.Context(), teamID, keyID))
+	return noContent(w, s.Identity.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), teamID, keyID))
 }
 
 // optionalText is nil for no text.

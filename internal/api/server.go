@@ -41,6 +41,7 @@ type Sandboxes interface {
 	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (service.Snapshot, error)
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
 	KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error)
 	RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error)
 	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]db.ListSamplesRow, error)
@@ -141,6 +142,7 @@ func (s *Server) routeSandboxes(router chi.Router) {
 	router.Post("/sandboxes/{sandboxID}/resume", s.handle(s.resumeSandbox))
 	router.Post("/sandboxes/{sandboxID}/connect", s.handle(s.connectSandboxV1))
 	router.Post("/v2/sandboxes/{sandboxID}/connect", s.handle(s.connectSandboxV2))
+	router.Post("/sandboxes/{sandboxID}/tokens/rotate", s.handle(s.rotateSandboxTokens))
 	router.Post("/sandboxes/{sandboxID}/timeout", s.handle(s.setTimeout))
 	router.Post("/sandboxes/{sandboxID}/refreshes", s.handle(s.refreshSandbox))
 	router.Put("/sandboxes/{sandboxID}/network", s.handle(s.updateNetwork))

@@ -13,6 +13,7 @@ func (s *Server) routeTeams(router chi.Router) {
 	router.Get("/teams", s.handle(s.listTeams))
 	router.Post("/teams", s.handle(s.createTeam))
 	router.Patch("/teams/{teamID}", s.handle(s.renameTeam))
+	router.Post("/teams/{teamID}/tokens/rotate", s.handle(s.rotateTeamTokens))
 	router.Get("/teams/{teamID}/members", s.handle(s.listMembers))
 	router.Patch("/teams/{teamID}/members/{userID}", s.handle(s.setMemberRole))
 	router.Delete("/teams/{teamID}/members/{userID}", s.handle(s.removeMember))

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -214,8 +212,7 @@ func TestEvents_ComeFromAnyReplica(t *testing.T) {
 func TestEvents_OfTheInstallationAreForItsAdmins(t *testing.T) {
 	t.Parallel()
 	p := setUp(t, http.NotFoundHandler())
-	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
-	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.hasAdmin(t)
 	p.start(t)
 	admin := http.Header{"X-Admin-Token": {adminToken}, "Accept": {"application/json"}}
 	var listed []happening

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -27,8 +25,7 @@ import (
 func extended(t *testing.T, extensions ...cpextension.Extension) *controlPlane {
 	t.Helper()
 	p := setUp(t, http.NotFoundHandler())
-	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
-	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.hasAdmin(t)
 	p.extras = []cpserver.Option{cpserver.WithExtensions(extensions...)}
 	return p
 }

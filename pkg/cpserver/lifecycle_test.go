@@ -3,8 +3,6 @@ package cpserver_test
 import (
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -119,8 +117,7 @@ func TestHost_IsBelievedAboutItsSandboxes(t *testing.T) {
 func TestHost_SaysWhyASandboxHasFailed(t *testing.T) {
 	t.Parallel()
 	p := setUp(t, http.NotFoundHandler())
-	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
-	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+	p.hasAdmin(t)
 	p.start(t)
 	s := p.create(t, `{"templateID":"base"}`)
 	path := "/sandboxes/" + s.SandboxID

@@ -80,6 +80,13 @@ func setUp(t *testing.T, guest http.Handler) *controlPlane {
 	return p
 }
 
+// hasAdmin gives the control plane an admin's token, adminToken.
+func (p *controlPlane) hasAdmin(t *testing.T) {
+	t.Helper()
+	p.config.Identity.AdminTokenFile = filepath.Join(t.TempDir(), "admin-token")
+	require.NoError(t, os.WriteFile(p.config.Identity.AdminTokenFile, []byte(adminToken), 0o600))
+}
+
 // start runs the control plane until the test ends or stop is called.
 func (p *controlPlane) start(t *testing.T) {
 	t.Helper()

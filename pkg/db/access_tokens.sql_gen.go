@@ -87,6 +87,15 @@ func (q *Queries) DeleteAccessToken(ctx context.Context, arg DeleteAccessTokenPa
 	return result.RowsAffected(), nil
 }
 
+const deleteAccessTokensOf = `-- name: DeleteAccessTokensOf :exec
+DELETE FROM access_tokens WHERE user_id = $1
+`
+
+func (q *Queries) DeleteAccessTokensOf(ctx context.Context, userID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteAccessTokensOf, userID)
+	return err
+}
+
 const findAccessToken = `-- name: FindAccessToken :one
 SELECT t.id, t.user_id, t.last_used_at, u.email, u.platform_admin
 FROM access_tokens t JOIN users u ON u.id = t.user_id

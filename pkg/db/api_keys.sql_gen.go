@@ -83,6 +83,31 @@ func (q *Queries) FindAPIKey(ctx context.Context, keyHash []byte) (FindAPIKeyRow
 	return i, err
 }
 
+const findAPIKeyMaker = `-- name: FindAPIKeyMaker :one
+SELECT k.created_by, m.role FROM api_keys k
+LEFT JOIN team_members m ON m.team_id = k.team_id AND m.user_id = k.created_by
+WHERE k.id = $1 AND k.team_id = $2 AND k.revoked_at IS NULL
+`
+
+type FindAPIKeyMakerParams struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+}
+
+type FindAPIKeyMakerRow struct {
+	CreatedBy *uuid.UUID
+	Role      *string
+}
+
+// The role in the team of who made a key: NULL for an admin of the installation,
+// and for somebody who has left.
+func (q *Queries) FindAPIKeyMaker(ctx context.Context, arg FindAPIKeyMakerParams) (FindAPIKeyMakerRow, error) {
+	row := q.db.QueryRow(ctx, findAPIKeyMaker, arg.ID, arg.TeamID)
+	var i FindAPIKeyMakerRow
+	err := row.Scan(&i.CreatedBy, &i.Role)
+	return i, err
+}
+
 const issueAPIKey = `-- name: IssueAPIKey :one
 INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix,
     scopes, expires_at, created_by)
@@ -205,8 +230,8 @@ func (q *Queries) RenameAPIKey(ctx context.Context, arg RenameAPIKeyParams) (int
 	return result.RowsAffected(), nil
 }
 
-const revokeAPIKey = `-- name: RevokeAPIKey :execrows
-UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL
+const revokeAPIKey = `-- name: RevokeAPIKey :one
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL RETURNING scopes
 `
 
 type RevokeAPIKeyParams struct {
@@ -214,12 +239,28 @@ type RevokeAPIKeyParams struct {
 	TeamID uuid.UUID
 }
 
-func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (int64, error) {
-	result, err := q.db.Exec(ctx, revokeAPIKey, arg.ID, arg.TeamID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) ([]string, error) {
+	row := q.db.QueryRow(ctx, revokeAPIKey, arg.ID, arg.TeamID)
+	var scopes []string
+	err := row.Scan(&scopes)
+	return scopes, err
+}
+
+const revokeAPIKeysOf = `-- name: RevokeAPIKeysOf :exec
+UPDATE api_keys SET revoked_at = now()
+WHERE created_by = $1 AND revoked_at IS NULL AND ($2::uuid IS NULL OR team_id = $2)
+`
+
+type RevokeAPIKeysOfParams struct {
+	UserID *uuid.UUID
+	TeamID *uuid.UUID
+}
+
+// The keys that a user has made, in every team where none is named. Relies on
+// api_keys_by_creator.
+func (q *Queries) RevokeAPIKeysOf(ctx context.Context, arg RevokeAPIKeysOfParams) error {
+	_, err := q.db.Exec(ctx, revokeAPIKeysOf, arg.UserID, arg.TeamID)
+	return err
 }
 
 const touchAPIKey = `-- name: TouchAPIKey :exec

@@ -750,6 +750,59 @@ func (q *Queries) PostponeEnd(ctx context.Context, arg PostponeEndParams) error 
 	return err
 }
 
+const raiseSandboxTokenEpoch = `-- name: RaiseSandboxTokenEpoch :one
+UPDATE sandboxes SET token_epoch = token_epoch + 1
+WHERE id = $1 AND team_id = $2 AND state NOT IN ('killed', 'failed')
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+`
+
+type RaiseSandboxTokenEpochParams struct {
+	ID     string
+	TeamID uuid.UUID
+}
+
+// Revokes the tokens of one sandbox.
+func (q *Queries) RaiseSandboxTokenEpoch(ctx context.Context, arg RaiseSandboxTokenEpochParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, raiseSandboxTokenEpoch, arg.ID, arg.TeamID)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+	)
+	return i, err
+}
+
 const releaseClaim = `-- name: ReleaseClaim :exec
 UPDATE sandboxes SET claimant = 0 WHERE id = $1 AND version = $2
 `

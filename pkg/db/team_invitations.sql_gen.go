@@ -72,6 +72,22 @@ func (q *Queries) DeleteInvitation(ctx context.Context, arg DeleteInvitationPara
 	return result.RowsAffected(), nil
 }
 
+const deleteInvitationsBy = `-- name: DeleteInvitationsBy :exec
+DELETE FROM team_invitations
+WHERE invited_by = $1 AND ($2::uuid IS NULL OR team_id = $2)
+`
+
+type DeleteInvitationsByParams struct {
+	UserID *uuid.UUID
+	TeamID *uuid.UUID
+}
+
+// What a user has sent, for every team where none is named.
+func (q *Queries) DeleteInvitationsBy(ctx context.Context, arg DeleteInvitationsByParams) error {
+	_, err := q.db.Exec(ctx, deleteInvitationsBy, arg.UserID, arg.TeamID)
+	return err
+}
+
 const findInvitation = `-- name: FindInvitation :one
 SELECT i.id, i.email, i.role, i.team_id, t.name AS team_name FROM team_invitations i JOIN teams t ON t.id = i.team_id
 WHERE i.token_hash = $1 AND i.expires_at > now()

@@ -253,6 +253,36 @@ func (q *Queries) LockTeam(ctx context.Context, id uuid.UUID) (uuid.UUID, error)
 	return id_2, err
 }
 
+const raiseTokenEpoch = `-- name: RaiseTokenEpoch :execrows
+UPDATE teams SET token_epoch = token_epoch + 1 WHERE id = $1
+`
+
+// Revokes the tokens of all that a team has.
+func (q *Queries) RaiseTokenEpoch(ctx context.Context, id uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, raiseTokenEpoch, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const raiseTokenEpochsOf = `-- name: RaiseTokenEpochsOf :exec
+UPDATE teams SET token_epoch = token_epoch + 1 WHERE id IN (
+    SELECT t.id FROM teams t WHERE t.id IN (
+        SELECT m.team_id FROM team_members m WHERE m.user_id = $1
+        UNION ALL
+        SELECT k.team_id FROM api_keys k WHERE k.created_by = $1 AND k.revoked_at IS NULL
+    ) ORDER BY t.id FOR NO KEY UPDATE
+)
+`
+
+// Revokes the tokens that a user, or a key that the user made, may have read. The
+// rows are locked in one order, so that two such changes do not wait for each other.
+func (q *Queries) RaiseTokenEpochsOf(ctx context.Context, userID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, raiseTokenEpochsOf, userID)
+	return err
+}
+
 const removeMember = `-- name: RemoveMember :execrows
 DELETE FROM team_members WHERE team_id = $1 AND user_id = $2
 `

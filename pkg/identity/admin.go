@@ -12,8 +12,8 @@ import (
 
 // UserChange is what a platform admin changes of a user; nil leaves it as it is.
 type UserChange struct {
-	// Disabled shuts somebody out: their sessions and access tokens stop working
-	// with the next request. API keys are their teams' and go on.
+	// Disabled shuts somebody out: every credential that they have or have made is
+	// worthless with the next request, and stays so when they are let in again.
 	Disabled      *bool
 	PlatformAdmin *bool
 }
@@ -72,5 +72,5 @@ func applyChange(ctx context.Context, queries *db.Queries, userID uuid.UUID, cha
 	if !*change.Disabled {
 		return nil
 	}
-	return queries.EndSessionsOf(ctx, userID)
+	return revokeAll(ctx, queries, userID)
 }

@@ -104,18 +104,61 @@ func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]db.ListAPIKeysR
 	return keys, nil
 }
 
-// RenameKey changes an API key's name.
-func (s *Service) RenameKey(ctx context.Context, teamID, keyID uuid.UUID, name string) error {
+// RenameKey changes the name of an API key that the principal made, or somebody
+// whose role is not above the principal's.
+func (s *Service) RenameKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID, name string) error {
 	name, err := checkName(name)
 	if err != nil {
+		return err
+	}
+	if err := mayChangeKey(ctx, s.queries, by, teamID, keyID); err != nil {
 		return err
 	}
 	renamed, err := s.queries.RenameAPIKey(ctx, db.RenameAPIKeyParams{ID: keyID, TeamID: teamID, Name: name})
 	return changedOne(renamed, err, "API key")
 }
 
-// RevokeKey makes an API key worthless at once.
-func (s *Service) RevokeKey(ctx context.Context, teamID, keyID uuid.UUID) error {
-	revoked, err := s.queries.RevokeAPIKey(ctx, db.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
-	return changedOne(revoked, err, "API key")
+// RevokeKey makes an API key worthless at once, and the tokens of sandboxes and
+// volumes that it could read. The principal must have made it, or have a role that
+// is not below the maker's.
+func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
+	return s.inTransaction(ctx, func(queries *db.Queries) error {
+		if err := mayChangeKey(ctx, queries, by, teamID, keyID); err != nil {
+			return err
+		}
+		scopes, err := queries.RevokeAPIKey(ctx, db.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
+		if err != nil {
+			return notFound(err, "API key")
+		}
+		if !readsTokens(scopes) {
+			return nil
+		}
+		return raiseEpoch(ctx, queries, teamID)
+	})
+}
+
+// mayChangeKey refuses who may not change a key. One whose maker is not in the team
+// is changed by its admins.
+func mayChangeKey(ctx context.Context, queries *db.Queries, by auth.Principal, teamID, keyID uuid.UUID) error {
+	maker, err := queries.FindAPIKeyMaker(ctx, db.FindAPIKeyMakerParams{ID: keyID, TeamID: teamID})
+	if err != nil {
+		return notFound(err, "API key")
+	}
+	if by.PlatformAdmin || maker.CreatedBy != nil && *maker.CreatedBy == by.UserID {
+		return nil
+	}
+	needed := auth.Admin
+	if maker.Role != nil {
+		needed = auth.Role(*maker.Role)
+	}
+	if !by.Role.AtLeast(needed) {
+		return fault.New(fault.Forbidden, "this API key was made by somebody whose role is above yours")
+	}
+	return nil
+}
+
+// readsTokens says whether a key with these scopes is shown tokens of sandboxes or
+// volumes.
+func readsTokens(scopes []string) bool {
+	return scopes == nil || slices.Contains(scopes, string(auth.SandboxWrite)) || slices.Contains(scopes, string(auth.VolumeWrite))
 }

@@ -37,14 +37,17 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 	})
 }
 
-// RemoveMember takes somebody out of a team. Everybody may take themselves out.
+// RemoveMember takes somebody out of a team, and with them the keys that they made
+// for it. Everybody may take themselves out.
 func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID uuid.UUID) error {
 	if memberID != by.UserID && !by.May(auth.MemberWrite) {
 		return fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
 	}
 	return s.changeMember(ctx, by, memberID, func(queries *db.Queries) error {
-		_, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID})
-		return err
+		if _, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID}); err != nil {
+			return fmt.Errorf("remove member: %w", err)
+		}
+		return revokeInTeam(ctx, queries, memberID, by.TeamID)
 	})
 }
 

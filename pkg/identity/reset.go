@@ -44,8 +44,9 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	return nil
 }
 
-// ResetPassword takes a link of RequestPasswordReset. It ends all sessions; a
-// second factor is still asked for at the next one.
+// ResetPassword takes a link of RequestPasswordReset. It revokes every credential
+// that the user has or has made; a second factor is still asked for at the next
+// sign-in.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
 	if err := checkPassword("password", password); err != nil {
 		return err
@@ -62,12 +63,15 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 		if used.UserID == nil {
 			return errWrongLink
 		}
-		return setPassword(ctx, queries, *used.UserID, hash)
+		if err := setPassword(ctx, queries, *used.UserID, hash); err != nil {
+			return err
+		}
+		return revokeAll(ctx, queries, *used.UserID)
 	})
 }
 
-// ChangePassword changes the password of who knows it, ends all sessions and
-// begins a new one.
+// ChangePassword changes the password of who knows it, ends all sessions, revokes
+// access tokens and sandboxes' tokens, and begins a new session. API keys go on.
 func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current, wanted string, from Client) (Session, error) {
 	user, err := s.queries.GetUser(ctx, userID)
 	if err != nil {
@@ -111,8 +115,8 @@ func setPassword(ctx context.Context, queries *db.Queries, userID uuid.UUID, has
 	if err := queries.SetPassword(ctx, db.SetPasswordParams{ID: userID, PasswordHash: hash}); err != nil {
 		return fmt.Errorf("store password: %w", err)
 	}
-	if err := queries.EndSessionsOf(ctx, userID); err != nil {
-		return fmt.Errorf("end sessions: %w", err)
+	if err := revokeOwn(ctx, queries, userID); err != nil {
+		return err
 	}
 	for _, purpose := range []string{forPasswordReset, forSecondFactor} {
 		if err := queries.DropOneTimeTokens(ctx, db.DropOneTimeTokensParams{Purpose: purpose, UserID: &userID}); err != nil {

@@ -1,0 +1,67 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+)
+
+// revokeAll makes worthless what a user has or has made: sessions, access tokens,
+// API keys, invitations that wait to be accepted, and the tokens of sandboxes and
+// volumes that the user or one of the keys may have read.
+func revokeAll(ctx context.Context, queries *db.Queries, userID uuid.UUID) error {
+	if err := revokeOwn(ctx, queries, userID); err != nil {
+		return err
+	}
+	return revokeMade(ctx, queries, userID, nil)
+}
+
+// revokeOwn makes worthless what a user acts with, and the tokens of sandboxes and
+// volumes that the user may have read. What the user has made for teams goes on.
+func revokeOwn(ctx context.Context, queries *db.Queries, userID uuid.UUID) error {
+	if err := queries.RaiseTokenEpochsOf(ctx, userID); err != nil {
+		return fmt.Errorf("revoke the tokens of sandboxes: %w", err)
+	}
+	if err := queries.EndSessionsOf(ctx, userID); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	if err := queries.DeleteAccessTokensOf(ctx, userID); err != nil {
+		return fmt.Errorf("delete access tokens: %w", err)
+	}
+	return nil
+}
+
+// revokeInTeam makes worthless what a user has made for a team, and the tokens of
+// its sandboxes and volumes.
+func revokeInTeam(ctx context.Context, queries *db.Queries, userID, teamID uuid.UUID) error {
+	if err := raiseEpoch(ctx, queries, teamID); err != nil {
+		return err
+	}
+	return revokeMade(ctx, queries, userID, &teamID)
+}
+
+// revokeMade revokes what lets others in whom a user chose: in one team, or in all.
+func revokeMade(ctx context.Context, queries *db.Queries, userID uuid.UUID, teamID *uuid.UUID) error {
+	if err := queries.RevokeAPIKeysOf(ctx, db.RevokeAPIKeysOfParams{UserID: &userID, TeamID: teamID}); err != nil {
+		return fmt.Errorf("revoke API keys: %w", err)
+	}
+	if err := queries.DeleteInvitationsBy(ctx, db.DeleteInvitationsByParams{UserID: &userID, TeamID: teamID}); err != nil {
+		return fmt.Errorf("delete invitations: %w", err)
+	}
+	return nil
+}
+
+// raiseEpoch revokes the tokens of a team's sandboxes and volumes.
+func raiseEpoch(ctx context.Context, queries *db.Queries, teamID uuid.UUID) error {
+	raised, err := queries.RaiseTokenEpoch(ctx, teamID)
+	return changedOne(raised, err, "team")
+}
+
+// RotateTeamTokens revokes the tokens of all sandboxes and volumes of a team.
+// Clients ask for the new ones.
+func (s *Service) RotateTeamTokens(ctx context.Context, teamID uuid.UUID) error {
+	return raiseEpoch(ctx, s.queries, teamID)
+}
