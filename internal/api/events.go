@@ -109,7 +109,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, team uuid.UU
 }
 
 func eventFilter(query url.Values) (events.Filter, error) {
-	filter := events.Filter{ResourceID: query.Get("sandboxID")}
+	filter := events.Filter{ResourceID: plainSandboxID(query.Get("sandboxID"))}
 	if filter.ResourceID == "" {
 		filter.ResourceID = query.Get("resourceID")
 	}

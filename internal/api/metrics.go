@@ -62,7 +62,8 @@ func (s *Server) listLatestMetrics(w http.ResponseWriter, r *http.Request) error
 	var sandboxIDs []string
 	for _, value := range r.URL.Query()["sandbox_ids"] {
 		for _, sandboxID := range strings.Split(value, ",") {
-			if !id.IsSandbox(sandboxID) {
+			sandboxID, ok := id.ReadSandbox(sandboxID)
+			if !ok {
 				return fault.New(fault.Invalid, "sandbox_ids must be sandboxes' IDs, separated by commas")
 			}
 			sandboxIDs = append(sandboxIDs, sandboxID)

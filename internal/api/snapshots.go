@@ -38,7 +38,7 @@ func (s *Server) listSnapshots(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page, err := s.Sandboxes.ListSnapshots(r.Context(), teamOf(r), service.SnapshotFilter{
-		SandboxID: query.Get("sandboxID"), Name: query.Get("name"), PageSize: size, PageToken: query.Get("nextToken"),
+		SandboxID: plainSandboxID(query.Get("sandboxID")), Name: query.Get("name"), PageSize: size, PageToken: query.Get("nextToken"),
 	})
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Header.Del(proxy.TLSHeader)
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
-		proxy.WriteError(w, http.StatusBadRequest, id, 0, "the port is not a number from 1 to 65535")
+		proxy.WriteError(w, r, http.StatusBadRequest, id, 0, "the port is not a number from 1 to 65535")
 		return
 	}
 	reached, err := t.sandboxes.Reach(id)
@@ -36,7 +36,7 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !errors.As(err, &conflict) && !errors.Is(err, sandbox.ErrNotFound) {
 			t.log.Error("find a sandbox for traffic", "sandbox", id, "error", err)
 		}
-		proxy.WriteError(w, http.StatusBadGateway, id, uint16(number), err.Error())
+		proxy.WriteError(w, r, http.StatusBadGateway, id, uint16(number), err.Error())
 		return
 	}
 	header := http.Header{}

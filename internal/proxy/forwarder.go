@@ -133,7 +133,7 @@ func NewForwarder(log *slog.Logger) *Forwarder {
 // Where the target cannot answer the client gets a JSON error instead.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
 	if !f.turns.take(target.SandboxID) {
-		WriteError(w, http.StatusServiceUnavailable, target.SandboxID, target.Port,
+		WriteError(w, r, http.StatusServiceUnavailable, target.SandboxID, target.Port,
 			fmt.Sprintf("The sandbox is asked too much at once: %d requests are under way", maxRequests))
 		return
 	}

@@ -65,7 +65,7 @@ func startHopsWith(t *testing.T, guest string, options httpserver.Options) *hops
 	forwarder := proxy.NewForwarder(log)
 	t.Cleanup(forwarder.Close)
 	router := &proxy.Router{
-		Directory: oneSandbox{}, Tokens: fixedTokens{}, Forwarder: forwarder, Hosts: oneHost{link}, Log: log,
+		Domains: proxy.NewDomains(), Directory: oneSandbox{}, Tokens: fixedTokens{}, Forwarder: forwarder, Hosts: oneHost{link}, Log: log,
 	}
 	h.url = "http://" + h.listen(t, "tcp", "127.0.0.1:0", router.Before(http.NotFoundHandler()), options)
 	return h

@@ -42,6 +42,7 @@ type Clients interface {
 // Router sends the requests that name a sandbox to its host, and leaves all
 // others to the control API.
 type Router struct {
+	Domains   Domains
 	Directory Directory
 	Resumer   Resumer
 	Tokens    Tokens
@@ -58,12 +59,14 @@ type Router struct {
 // name none to next.
 func (t *Router) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		to, named, err := destinationOf(r)
+		to, named, err := t.Domains.destinationOf(r)
 		switch {
 		case !named:
 			next.ServeHTTP(w, r)
+		case errors.Is(err, errNoSuchID):
+			notFound.Write(w, r)
 		case err != nil:
-			WriteError(w, http.StatusBadRequest, "", 0, err.Error())
+			WriteError(w, r, http.StatusBadRequest, "", 0, err.Error())
 		default:
 			t.route(w, r, to)
 		}
@@ -75,20 +78,20 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	sandbox := found.Sandbox
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox was not found")
+		notFound.at(to.sandboxID, 0).Write(w, r)
 		return
 	case err != nil:
 		if r.Context().Err() == nil {
 			t.Log.Error("look up a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
 		}
-		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
+		WriteError(w, r, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
 		return
 	case sandbox.State != lifecycle.Running && !mayResume(r, found, to, t.Tokens):
-		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, whyNotRunning(sandbox.State))
+		whyNotRunning(sandbox.State).at(to.sandboxID, 0).Write(w, r)
 		return
 	}
 	if why := refuse(r, found, to.port, t.Tokens); why != nil {
-		WriteError(w, why.status, to.sandboxID, to.port, why.message)
+		WriteError(w, r, why.status, to.sandboxID, to.port, why.message)
 		return
 	}
 	if sandbox.State != lifecycle.Running && !t.resume(w, r, to) {
@@ -96,7 +99,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	}
 	link := t.Hosts.Link(sandbox.HostID)
 	if link == nil {
-		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The host of the sandbox cannot be reached at the moment")
+		hostAway.at(to.sandboxID, 0).Write(w, r)
 		return
 	}
 	stripCredentials(r, to.port, found, t.Tokens)
@@ -120,25 +123,25 @@ func (t *Router) resume(w http.ResponseWriter, r *http.Request, to destination) 
 	t.Log.Warn("resume a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
 	switch fault.CodeOf(err) {
 	case fault.NotFound:
-		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox was not found")
+		notFound.at(to.sandboxID, 0).Write(w, r)
 	case fault.Conflict:
-		WriteError(w, http.StatusBadGateway, to.sandboxID, 0, "The sandbox is paused")
+		paused.at(to.sandboxID, 0).Write(w, r)
 	default:
-		WriteError(w, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be resumed at the moment")
+		WriteError(w, r, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be resumed at the moment")
 	}
 	return false
 }
 
-func whyNotRunning(state lifecycle.State) string {
+func whyNotRunning(state lifecycle.State) Failure {
 	switch state {
 	case lifecycle.Pausing, lifecycle.Paused, lifecycle.Resuming:
-		return "The sandbox is paused"
+		return paused
 	case lifecycle.Broken:
-		return "The sandbox has failed"
+		return Failure{Code: http.StatusBadGateway, Message: "The sandbox has failed", advice: "Its details tell why. Create a new sandbox."}
 	case lifecycle.Creating:
-		return "The sandbox is not running yet"
+		return Failure{Code: http.StatusBadGateway, Message: "The sandbox is not running yet", advice: defaultAdvice}
 	default:
-		return "The sandbox was not found"
+		return notFound
 	}
 }
 

@@ -176,6 +176,7 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	s.listener = httpserver.NewListener(s.listener)
 	router := &proxy.Router{
+		Domains:   proxy.NewDomains(s.config.Domain),
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
 	}

@@ -4,6 +4,7 @@ package id
 import (
 	"crypto/rand"
 	"regexp"
+	"strings"
 )
 
 // alphabet has 36 characters; the largest multiple of 36 below 256 is 252.
@@ -16,6 +17,7 @@ const (
 
 var (
 	sandboxPattern   = regexp.MustCompile(`^i[a-z0-9]{19}$`)
+	clientPattern    = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
 	volumePattern    = regexp.MustCompile(`^v[a-z0-9]{19}$`)
 	plausiblePattern = regexp.MustCompile(`^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$`)
 	templatePattern  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
@@ -30,6 +32,14 @@ func NewTemplate() string { return "t" + random(randomSize) }
 
 // IsSandbox says whether a text has the form of a sandbox ID.
 func IsSandbox(text string) bool { return sandboxPattern.MatchString(text) }
+
+// ReadSandbox returns the sandbox ID that a client means: in any case, and with the
+// ID of a client behind it, which older ones add. It answers false where that has
+// not the form of one.
+func ReadSandbox(text string) (string, bool) {
+	name, client, hasClient := strings.Cut(strings.ToLower(text), "-")
+	return name, IsSandbox(name) && (!hasClient || clientPattern.MatchString(client))
+}
 
 // NewVolume makes a volume ID: "v" and 19 random characters. It is a directory name.
 func NewVolume() string { return "v" + random(randomSize) }

@@ -42,3 +42,17 @@ func TestIsTemplate_TakesIDsAndAliases(t *testing.T) {
 		require.False(t, id.IsTemplate(text), "%q", text)
 	}
 }
+
+func TestReadSandbox_TakesWhatOlderClientsWrite(t *testing.T) {
+	t.Parallel()
+	const plain = "i0123456789abcdefghi"
+	for _, text := range []string{plain, "I0123456789ABCDEFGHI", plain + "-wrenn", plain + "-6532622b", plain + "-WRENN"} {
+		got, ok := id.ReadSandbox(text)
+		require.True(t, ok, text)
+		require.Equal(t, plain, got)
+	}
+	for _, text := range []string{"", plain + "-", plain + "-a-b", plain + "-a/b", "-" + plain, plain + "x", plain + "-" + strings.Repeat("a", 33), plain + "-a\n"} {
+		_, ok := id.ReadSandbox(text)
+		require.False(t, ok, "%q", text)
+	}
+}
