@@ -59,8 +59,7 @@ func (a agents) Run() int {
 	return code
 }
 
-// TestMain gives the agents a host of their own: what listens on all its addresses
-// is heard by nobody else.
+// TestMain gives the agents a host of their own.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
 	os.Exit(vmmtest.Main(agents{m}))

@@ -26,18 +26,34 @@ type Snapshot map[string]bool
 // others. It is given names as a report has them.
 type Filter func(name string) bool
 
-// sources each list one kind of thing.
+// sources each list one kind of thing. Those of the whole machine are shared with
+// whatever else runs on it, even by tests in a host of their own (package testhost).
 var sources = []struct {
-	kind string
-	list func() ([]string, error)
+	kind         string
+	list         func() ([]string, error)
+	wholeMachine bool
 }{
-	{"process", processes},
-	{"network namespace", networkNamespaces},
-	{"link", links},
-	{"mount", mounts},
-	{"loop device", loopDevices},
-	{"nftables table", nftablesTables},
-	{"control group", controlGroups},
+	{"process", processes, false},
+	{"network namespace", networkNamespaces, false},
+	{"link", links, false},
+	{"mount", mounts, false},
+	{"loop device", loopDevices, true},
+	{"nftables table", nftablesTables, false},
+	{"control group", controlGroups, true},
+}
+
+// Own is the Filter of tests in a host of their own: everything there is theirs,
+// but of what the whole machine shares only what bears one of their marks, such
+// as their data directory or their installation's name.
+func Own(marks ...string) Filter {
+	return func(name string) bool {
+		for _, source := range sources {
+			if source.wholeMachine && strings.HasPrefix(name, source.kind+" ") {
+				return slices.ContainsFunc(marks, func(mark string) bool { return strings.Contains(name, mark) })
+			}
+		}
+		return true
+	}
 }
 
 // Take looks at the machine. It needs root to see everything.

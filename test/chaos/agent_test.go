@@ -26,6 +26,7 @@ type agent struct {
 	traffic *http.Client
 	build   string
 	dataDir string
+	peace   *peace
 
 	stopped chan struct{} // closed by stop
 	ended   chan struct{} // closed when it is not started again
@@ -46,7 +47,7 @@ func startAgent(t *testing.T, dataDir, warmPercent string) *agent {
 	socket, traffic := filepath.Join(dataDir, "rpc.sock"), filepath.Join(dataDir, "traffic.sock")
 	a := &agent{
 		HostAgentClient: hostagentconnect.NewHostAgentClient(unixClient(socket), "http://agent"),
-		traffic:         unixClient(traffic), dataDir: dataDir,
+		traffic:         unixClient(traffic), dataDir: dataDir, peace: newPeace(),
 		stopped: make(chan struct{}), ended: make(chan struct{}),
 	}
 	log, err := os.OpenFile(filepath.Join(dataDir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -29,7 +29,7 @@ type box struct {
 // settled asks until nobody works on the sandbox.
 func (w *worker) settled(ctx context.Context, id string) (pb.SandboxState, error) {
 	for deadline := time.Now().Add(callTimeout); time.Now().Before(deadline); {
-		got, err := call(ctx, w.agent.GetSandbox, &pb.GetSandboxRequest{SandboxId: id})
+		got, err := call(ctx, w.agent.peace, w.agent.GetSandbox, &pb.GetSandboxRequest{SandboxId: id})
 		if err != nil {
 			return 0, err
 		}
@@ -48,10 +48,7 @@ func (w *worker) settled(ctx context.Context, id string) (pb.SandboxState, error
 
 // awake makes a sandbox run, whatever became of it.
 func (w *worker) awake(ctx context.Context, b *box) error {
-	for deadline := time.Now().Add(callTimeout); ctx.Err() == nil; <-time.After(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("sandbox %s does not run for %s", b.id, callTimeout)
-		}
+	err := w.agent.peace.eventually(ctx, callTimeout, 20*time.Millisecond, func() error {
 		state, err := w.settled(ctx, b.id)
 		if err != nil {
 			return fmt.Errorf("sandbox %s is lost: %w", b.id, err)
@@ -59,12 +56,16 @@ func (w *worker) awake(ctx context.Context, b *box) error {
 		if state == pb.SandboxState_SANDBOX_STATE_RUNNING {
 			return nil
 		}
-		_, err = call(ctx, w.agent.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: b.id, Identity: w.identity(b.id), RequestId: w.newRequest()})
-		if err := w.tolerate(err); err != nil {
-			return fmt.Errorf("resume %s: %w", b.id, err)
+		_, err = call(ctx, w.agent.peace, w.agent.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: b.id, Identity: w.identity(b.id), RequestId: w.newRequest()})
+		if fatal := w.tolerate(err); fatal != nil {
+			return fmt.Errorf("resume %s: %w", b.id, fatal)
 		}
+		return again(errors.Join(fmt.Errorf("it was %s", state), err))
+	})
+	if err != nil {
+		return fmt.Errorf("make sandbox %s run: %w", b.id, err)
 	}
-	return ctx.Err()
+	return nil
 }
 
 // tolerate lets refusals pass that a death explains.
@@ -79,26 +80,28 @@ func (w *worker) tolerate(err error) error {
 }
 
 // shell runs a script in the box, awake, until it once comes to its end.
-func (w *worker) shell(ctx context.Context, b *box, script string) (string, error) {
-	var last error
-	for range maxAttempts {
+func (w *worker) shell(ctx context.Context, b *box, script string) (output string, err error) {
+	err = w.agent.peace.eventually(ctx, shellPatience, 100*time.Millisecond, func() error {
 		if err := w.awake(ctx, b); err != nil {
-			return "", err
+			return err
 		}
-		output, err := w.agent.shell(ctx, b.id, script)
+		var err error
+		output, err = w.agent.shell(ctx, b.id, script)
 		var unclean *uncleanError
-		if err == nil || ctx.Err() != nil || errors.As(err, &unclean) {
-			return output, err
+		if err == nil || errors.As(err, &unclean) {
+			return err
 		}
-		last = err
 		w.count("commands cut")
-		<-time.After(100 * time.Millisecond)
+		return again(err)
+	})
+	if err != nil {
+		return "", fmt.Errorf("run a command in %s: %w", b.id, err)
 	}
-	return "", fmt.Errorf("no command comes to its end in %s: %w", b.id, last)
+	return output, nil
 }
 
-// maxAttempts is more than a killer with patience can spoil.
-const maxAttempts = 40
+// shellPatience is how long commands may be cut short again and again.
+const shellPatience = 2 * time.Minute
 
 const bootID = "/proc/sys/kernel/random/boot_id"
 
@@ -173,22 +176,33 @@ func (w *worker) write(ctx context.Context, b *box) error {
 
 // reach waits until the server in the box answers through its socat.
 func (w *worker) reach(ctx context.Context, b *box) error {
-	if err := w.verify(ctx, b); err != nil {
-		return err
-	}
 	client := &http.Client{Transport: toGuest{b.id, serverPort, w.agent.traffic.Transport}, Timeout: 5 * time.Second}
-	for deadline := time.Now().Add(awayTimeout); time.Now().Before(deadline) && ctx.Err() == nil; {
-		response, err := client.Get("http://guest/")
-		if err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		if err := w.verify(ctx, b); err != nil {
+	err := w.agent.peace.eventually(ctx, awayTimeout, 200*time.Millisecond, func() error {
+		if err := w.verify(ctx, b); err != nil { // it starts the server where there is none
 			return err
 		}
-		<-time.After(200 * time.Millisecond)
+		response, err := client.Get("http://guest/")
+		if err != nil {
+			return again(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return again(errors.New(response.Status))
+		}
+		return nil
+	})
+	var exhausted *exhaustedError
+	if errors.As(err, &exhausted) {
+		return fmt.Errorf("reach the server in %s: %w%s", b.id, err, w.look(b))
 	}
-	return errors.Join(ctx.Err(), fmt.Errorf("the server in %s is not reached", b.id))
+	return err
+}
+
+// look tells what there is of the server in a box, for the error that says that
+// it is not reached.
+func (w *worker) look(b *box) string {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	seen, err := w.agent.shell(ctx, b.id, "ss -Htlnp; ps -eo pid,ppid,stat,args | grep -E 'socat|http.server|envd'; sudo tail -n 20 /run/envd/log; df -h / /tmp; uptime")
+	return fmt.Sprintf("; in it (%v):\n%s", err, seen)
 }

@@ -37,32 +37,35 @@ var expected = map[connect.Code]bool{
 	connect.CodeResourceExhausted: true, connect.CodeDeadlineExceeded: true, connect.CodeNotFound: true,
 }
 
-// call makes one call of the agent, again as long as nobody is there.
+// call makes one call of the agent, again while the agent is away.
 func call[Request, Response any](
-	ctx context.Context, method func(context.Context, *connect.Request[Request]) (*connect.Response[Response], error), message *Request,
+	ctx context.Context, p *peace, method func(context.Context, *connect.Request[Request]) (*connect.Response[Response], error), message *Request,
 ) (*Response, error) {
-	away := time.Now().Add(awayTimeout)
-	for {
+	var answer *Response
+	err := p.eventually(ctx, awayTimeout, 50*time.Millisecond, func() error {
 		attempt, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
 		response, err := method(attempt, connect.NewRequest(message))
-		hung := attempt.Err() != nil
-		cancel()
 		var refused *connect.Error
 		switch {
 		case err == nil:
-			return response.Msg, nil
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(err, syscall.ECONNRESET) && time.Now().Before(away): // the agent was killed; connect calls it canceled
-		case !errors.As(err, &refused) || refused.Message() == "" || hung || !expected[refused.Code()]:
-			return nil, &uncleanError{err}
-		case refused.Code() != connect.CodeUnavailable:
-			return nil, err
-		case time.Now().After(away):
-			return nil, &uncleanError{fmt.Errorf("nobody is there for %s: %w", awayTimeout, err)}
+			answer = response.Msg
+			return nil
+		case errors.Is(err, syscall.ECONNRESET): // the agent was killed; connect calls it canceled
+			return again(err)
+		case !errors.As(err, &refused) || refused.Message() == "" || attempt.Err() != nil || !expected[refused.Code()]:
+			return &uncleanError{err}
+		case refused.Code() == connect.CodeUnavailable:
+			return again(err)
+		default:
+			return err
 		}
-		<-time.After(50 * time.Millisecond)
+	})
+	var away *exhaustedError
+	if errors.As(err, &away) {
+		return nil, &uncleanError{fmt.Errorf("the agent is away: %w", err)}
 	}
+	return answer, err
 }
 
 // toGuest sends what it is given to one port of one sandbox.

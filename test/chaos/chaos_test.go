@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 )
 
 const (
@@ -24,6 +25,9 @@ const (
 	// leakPatience is how long after the end something may be left.
 	leakPatience = 30 * time.Second
 )
+
+// TestMain gives the agents a host of their own.
+func TestMain(m *testing.M) { os.Exit(vmmtest.Main(m)) }
 
 // TestChaos kills the agent, its VMMs and the guests' socats at random moments
 // under clients that do whatever clients do. Longer: make chaos CHAOS_TIME=1h.
@@ -134,7 +138,9 @@ func requireNothingLeft(t *testing.T, a *agent, before leakcheck.Snapshot) {
 	takeDown(t, a.dataDir)
 	ctx, cancel := context.WithTimeout(t.Context(), leakPatience)
 	defer cancel()
-	left, err := before.Left(ctx, func(name string) bool { return strings.Contains(name, a.dataDir) })
+	installation, err := os.ReadFile(filepath.Join(a.dataDir, "installation"))
+	require.NoError(t, err)
+	left, err := before.Left(ctx, leakcheck.Own(a.dataDir, strings.TrimSpace(string(installation))))
 	require.NoError(t, err)
 	require.Empty(t, left, "%s after the end", leakPatience)
 	slots, err := os.ReadDir(filepath.Join(a.dataDir, "network"))

@@ -48,7 +48,7 @@ func TestFullDisk(t *testing.T) {
 	t.Cleanup(filler.giveBack)
 	// A pause is refused and the sandbox runs on, unless the file system had
 	// some blocks in reserve: then it counts, as will be seen.
-	_, err = call(ctx, a.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: unlucky.id})
+	_, err = call(ctx, a.peace, a.PauseSandbox, &pb.PauseSandboxRequest{SandboxId: unlucky.id})
 	if err != nil {
 		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
 		require.NoError(t, w.verify(ctx, unlucky))
@@ -57,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 	// What asks for room is refused and loses nothing.
 	_, err = w.create(ctx, a.build)
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
-	_, err = call(ctx, a.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: paused.id, Identity: w.identity(paused.id)})
+	_, err = call(ctx, a.peace, a.ResumeSandbox, &pb.ResumeSandboxRequest{SandboxId: paused.id, Identity: w.identity(paused.id)})
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
 	state, err := w.settled(ctx, paused.id)
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func requireState(t *testing.T, a *agent, id string, wanted ...pb.SandboxState) 
 	t.Helper()
 	var got pb.SandboxState
 	require.Eventually(t, func() bool {
-		answer, err := call(t.Context(), a.GetSandbox, &pb.GetSandboxRequest{SandboxId: id})
+		answer, err := call(t.Context(), a.peace, a.GetSandbox, &pb.GetSandboxRequest{SandboxId: id})
 		got = answer.GetSandbox().GetState()
 		return err == nil && slices.Contains(wanted, got)
 	}, 2*time.Minute, 50*time.Millisecond, "%s is %s", id, &got)

@@ -44,7 +44,8 @@ func (k *killer) run(ctx context.Context) error {
 			return nil
 		case <-time.After(minPeace + time.Duration(k.random.Int64N(int64(maxPeace-minPeace)))):
 		}
-		if err := deeds[k.random.IntN(len(deeds))](ctx); err != nil {
+		deed := deeds[k.random.IntN(len(deeds))]
+		if err := k.agent.peace.disturb(func() error { return deed(ctx) }); err != nil {
 			return err
 		}
 	}

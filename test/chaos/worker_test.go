@@ -64,8 +64,10 @@ func (w *worker) run(ctx, finish context.Context) (err error) {
 			break
 		}
 		err = ignoreEnd(ctx, w.use(ctx, b))
-		if err == nil {
+		if err == nil && ctx.Err() == nil {
 			err = w.verify(finish, b)
+		} else if err == nil { // the last one, when all is quiet
+			err = w.reach(finish, b)
 		}
 		err = errors.Join(err, w.kill(finish, b.id))
 	}
@@ -121,7 +123,7 @@ func (w *worker) create(ctx context.Context, build string) (*box, error) {
 	b := &box{id: w.newID(), files: map[string]string{}, unsure: map[string]bool{}}
 	request := &pb.CreateSandboxRequest{SandboxId: b.id, BuildId: build, RequestId: b.id, Identity: w.identity(b.id)}
 	for ctx.Err() == nil {
-		_, err := call(ctx, w.agent.CreateSandbox, request)
+		_, err := call(ctx, w.agent.peace, w.agent.CreateSandbox, request)
 		if err == nil {
 			w.count("creates")
 			return b, nil
@@ -141,7 +143,7 @@ func (w *worker) create(ctx context.Context, build string) (*box, error) {
 
 // kill succeeds however often it is asked.
 func (w *worker) kill(ctx context.Context, id string) error {
-	_, err := call(ctx, w.agent.KillSandbox, &pb.KillSandboxRequest{SandboxId: id, RequestId: w.newRequest()})
+	_, err := call(ctx, w.agent.peace, w.agent.KillSandbox, &pb.KillSandboxRequest{SandboxId: id, RequestId: w.newRequest()})
 	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
 		return err
 	}
@@ -168,7 +170,7 @@ func (w *worker) pauseAs(ctx context.Context, b *box, request *pb.PauseSandboxRe
 		return err
 	}
 	request.SandboxId, request.RequestId = b.id, w.newRequest()
-	_, err := call(ctx, w.agent.PauseSandbox, request)
+	_, err := call(ctx, w.agent.peace, w.agent.PauseSandbox, request)
 	return w.tolerate(err)
 }
 
@@ -179,7 +181,7 @@ func (w *worker) snapshot(ctx context.Context, b *box) error {
 	}
 	build := uuid.NewString()
 	w.builds[build] = true
-	_, err := call(ctx, w.agent.SnapshotSandbox, &pb.SnapshotSandboxRequest{SandboxId: b.id, BuildId: build, RequestId: w.newRequest()})
+	_, err := call(ctx, w.agent.peace, w.agent.SnapshotSandbox, &pb.SnapshotSandboxRequest{SandboxId: b.id, BuildId: build, RequestId: w.newRequest()})
 	if err != nil {
 		return errors.Join(w.tolerate(err), w.deleteSnapshot(ctx, build))
 	}
@@ -192,7 +194,7 @@ func (w *worker) snapshot(ctx context.Context, b *box) error {
 }
 
 func (w *worker) deleteSnapshot(ctx context.Context, build string) error {
-	_, err := call(ctx, w.agent.DeleteSnapshot, &pb.DeleteSnapshotRequest{BuildId: build})
+	_, err := call(ctx, w.agent.peace, w.agent.DeleteSnapshot, &pb.DeleteSnapshotRequest{BuildId: build})
 	if err != nil && connect.CodeOf(err) != connect.CodeNotFound {
 		return err
 	}
@@ -210,7 +212,7 @@ func (w *worker) fork(ctx context.Context, b *box) error {
 		id := w.newID()
 		forks = append(forks, &pb.Fork{SandboxId: id, Identity: w.identity(id)})
 	}
-	made, err := call(ctx, w.agent.ForkSandbox, &pb.ForkSandboxRequest{SandboxId: b.id, Forks: forks, RequestId: w.newRequest()})
+	made, err := call(ctx, w.agent.peace, w.agent.ForkSandbox, &pb.ForkSandboxRequest{SandboxId: b.id, Forks: forks, RequestId: w.newRequest()})
 	err = w.tolerate(err)
 	for i, fork := range forks {
 		if err == nil && made != nil && made.GetResults()[i].GetError() == "" {

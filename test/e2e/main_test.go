@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
@@ -34,8 +35,14 @@ var shared struct {
 	err   error
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
+// TestMain gives Wrenn a host of its own, to which the SDK's packages are brought.
+func TestMain(m *testing.M) { os.Exit(vmmtest.Main(installations{m}, prepareSDKCases)) }
+
+// installations are the tests, which stop the Wrenn that they share.
+type installations struct{ *testing.M }
+
+func (i installations) Run() int {
+	code := i.M.Run()
 	if code != 0 && shared.wrenn != nil {
 		printLogs(shared.wrenn)
 	}
@@ -43,7 +50,17 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "FAIL: stop Wrenn: %v\nIts data stays in %s\n", err, shared.wrenn.DataDir)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
+}
+
+// leftBehind waits until nothing is left of a Wrenn that has ended, and returns
+// what is when ctx ends.
+func leftBehind(ctx context.Context, wrenn *installation.Installation) ([]string, error) {
+	name, err := os.ReadFile(filepath.Join(wrenn.DataDir, "installation"))
+	if err != nil {
+		return nil, err
+	}
+	return shared.before.Left(ctx, leakcheck.Own(wrenn.DataDir, strings.TrimSpace(string(name))))
 }
 
 // printLogs shows what the parts of Wrenn had to say to whoever looks for what
@@ -94,7 +111,7 @@ func stopShared() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
 	defer cancel()
-	left, err := shared.before.Left(ctx, nil)
+	left, err := leftBehind(ctx, shared.wrenn)
 	if err != nil {
 		return err
 	}

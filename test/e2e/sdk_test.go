@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -28,7 +29,7 @@ const (
 func TestOfficialSDK(t *testing.T) {
 	wrenn := running(t)
 	environment := append(wrenn.Environment(), behindFront(t, wrenn)...)
-	directory := buildSDKCases(t)
+	directory := sdkCases(t)
 	files, err := filepath.Glob(filepath.Join(sdkSource, "src", "*.test.ts"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
@@ -56,30 +57,48 @@ func behindFront(t *testing.T, wrenn *installation.Installation) []string {
 	return []string{"E2B_API_URL=" + shared.front.url(), "E2B_SANDBOX_URL=" + shared.front.url(), "E2B_DOMAIN=" + shared.front.domain()}
 }
 
-// buildSDKCases installs the locked packages and compiles the cases, in a
-// directory of this test's own, which it returns.
-func buildSDKCases(t *testing.T) string {
+// sdkCasesVariable names the directory with the compiled cases.
+const sdkCasesVariable = "WRENN_TEST_SDK_CASES"
+
+// sdkCases returns the directory with the compiled cases.
+func sdkCases(t *testing.T) string {
 	t.Helper()
+	directory := os.Getenv(sdkCasesVariable)
+	require.NotEmpty(t, directory, "the cases of the SDK are prepared for root alone")
+	return directory
+}
+
+// prepareSDKCases installs the locked packages and compiles the cases in a
+// directory.
+func prepareSDKCases(directory string) ([]string, error) {
 	for _, program := range []string{"node", "npm"} {
-		_, err := exec.LookPath(program)
-		require.NoError(t, err, "%s is not installed; run: apt-get install nodejs npm", program)
+		if _, err := exec.LookPath(program); err != nil {
+			return nil, fmt.Errorf("%s is not installed; run: apt-get install nodejs npm", program)
+		}
 	}
-	directory := t.TempDir()
-	require.NoError(t, os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(sdkSource, "src"))))
+	directory = filepath.Join(directory, "sdk")
+	if err := os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(sdkSource, "src"))); err != nil {
+		return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+	}
 	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "tsconfig.json"} {
 		content, err := os.ReadFile(filepath.Join(sdkSource, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(directory, name), content, 0o600))
+		if err != nil {
+			return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
+			return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), sdkInstallTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), sdkInstallTimeout)
 	defer cancel()
 	for _, arguments := range [][]string{{"ci"}, {"run", "build"}} {
 		command := exec.CommandContext(ctx, "npm", arguments...)
 		command.Dir = directory
-		output, err := command.CombinedOutput()
-		require.NoError(t, err, "npm %s: %s", strings.Join(arguments, " "), output)
+		if output, err := command.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("npm %s: %w: %s", strings.Join(arguments, " "), err, output)
+		}
 	}
-	return directory
+	return []string{sdkCasesVariable + "=" + directory}, nil
 }
 
 // sdkEvent is one line of js/src/reporter.ts.

@@ -1,6 +1,9 @@
 package vmmtest
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/template"
+	"git.omukk.dev/wrenn/sandbox/internal/testhost"
 )
 
 // ImageVariable names a directory with a guest image in it, for machines that
@@ -28,6 +32,26 @@ const (
 	diskMiB  = 4096
 )
 
+// Main runs a package's tests in a host of their own, with the guest image in
+// the cache: the image's packages come from the internet, to which that host has
+// no way.
+func Main(m testhost.Tests, steps ...testhost.Step) int {
+	return testhost.Main(m, append(steps, prepareImage)...)
+}
+
+func prepareImage(string) ([]string, error) {
+	if os.Getenv(ImageVariable) != "" {
+		return nil, nil
+	}
+	agent, err := findAgent()
+	if err != nil {
+		return nil, nil //nolint:nilerr // each test that needs the agent says so
+	}
+	_, err = template.BuildImage(context.Background(), ImageOptions(agent,
+		func(line string) { fmt.Fprintln(os.Stderr, line) }, slog.New(slog.NewTextHandler(os.Stderr, nil))))
+	return nil, err
+}
+
 // findImage returns the image that every machine of the suite starts from.
 func findImage(t *testing.T) template.Image {
 	t.Helper()
@@ -38,20 +62,32 @@ func findImage(t *testing.T) template.Image {
 			RootfsPath:    filepath.Join(directory, RootfsFile),
 		}
 	}
-	image, err := BuildImage(t)
-	require.NoError(t, err, "build the guest image")
+	agent, err := findAgent()
+	require.NoError(t, err)
+	image, err := template.BuildImage(t.Context(), ImageOptions(agent,
+		func(line string) { t.Log(line) }, slog.New(slog.NewTextHandler(os.Stderr, nil))))
+	require.NoError(t, err, "find the guest image")
 	return image
 }
 
-// BuildImage builds the image of the suite, or finds it in the cache.
-func BuildImage(t *testing.T) (template.Image, error) {
-	t.Helper()
-	// A driver's tests run in its own directory, internal/vmm/<driver>.
-	agent, err := filepath.Abs("../../../bin/envd")
-	require.NoError(t, err)
-	require.FileExists(t, agent, "run: make build")
-	return template.BuildImage(t.Context(), ImageOptions(agent, func(line string) { t.Log(line) },
-		slog.New(slog.NewTextHandler(os.Stderr, nil))))
+// findAgent returns the guest agent's binary: bin/envd in the nearest directory
+// upwards from the test's own.
+func findAgent() (string, error) {
+	directory, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		path := filepath.Join(directory, "bin", "envd")
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			return "", errors.New("there is no bin/envd: run make build")
+		}
+		directory = parent
+	}
 }
 
 // ImageOptions says what the image of the suite is made of, agent being the
