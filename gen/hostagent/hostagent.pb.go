@@ -24,6 +24,111 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Reason says why a request was refused or failed.
+type Reason int32
+
+const (
+	Reason_REASON_UNSPECIFIED       Reason = 0
+	Reason_REASON_SANDBOX_NOT_FOUND Reason = 1
+	Reason_REASON_BUILD_NOT_FOUND   Reason = 2
+	Reason_REASON_VOLUME_NOT_FOUND  Reason = 3
+	// ALREADY_EXISTS is a sandbox or build ID in use.
+	Reason_REASON_ALREADY_EXISTS  Reason = 4
+	Reason_REASON_INVALID_REQUEST Reason = 5
+	Reason_REASON_NO_ROOM         Reason = 6
+	Reason_REASON_SHUTTING_DOWN   Reason = 7
+	// WRONG_STATE is a sandbox that rests in a state in which it cannot be done.
+	Reason_REASON_WRONG_STATE Reason = 8
+	// BUSY is a sandbox that another operation has worked on for too long.
+	Reason_REASON_BUSY Reason = 9
+	// SANDBOX_FAILED is one that the host keeps and cannot use.
+	Reason_REASON_SANDBOX_FAILED Reason = 10
+	// INCOMPATIBLE_SNAPSHOT was made by another VMM or accelerator than the host's.
+	Reason_REASON_INCOMPATIBLE_SNAPSHOT Reason = 11
+	// BROKEN_SNAPSHOT lacks a file, or a part of one.
+	Reason_REASON_BROKEN_SNAPSHOT Reason = 12
+	// GUEST_UNRESPONSIVE is a guest agent that did not do what it was asked in time.
+	Reason_REASON_GUEST_UNRESPONSIVE Reason = 13
+	// GUEST_UNRESPONSIVE_AT_PAUSE is a snapshot whose memory has such a guest agent.
+	Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE Reason = 14
+	// VM_ENDED is a VM that ended meanwhile; its disk is kept.
+	Reason_REASON_VM_ENDED Reason = 15
+	// KILLED is a sandbox that was killed meanwhile.
+	Reason_REASON_KILLED    Reason = 16
+	Reason_REASON_TIMED_OUT Reason = 17
+)
+
+// Enum value maps for Reason.
+var (
+	Reason_name = map[int32]string{
+		0:  "REASON_UNSPECIFIED",
+		1:  "REASON_SANDBOX_NOT_FOUND",
+		2:  "REASON_BUILD_NOT_FOUND",
+		3:  "REASON_VOLUME_NOT_FOUND",
+		4:  "REASON_ALREADY_EXISTS",
+		5:  "REASON_INVALID_REQUEST",
+		6:  "REASON_NO_ROOM",
+		7:  "REASON_SHUTTING_DOWN",
+		8:  "REASON_WRONG_STATE",
+		9:  "REASON_BUSY",
+		10: "REASON_SANDBOX_FAILED",
+		11: "REASON_INCOMPATIBLE_SNAPSHOT",
+		12: "REASON_BROKEN_SNAPSHOT",
+		13: "REASON_GUEST_UNRESPONSIVE",
+		14: "REASON_GUEST_UNRESPONSIVE_AT_PAUSE",
+		15: "REASON_VM_ENDED",
+		16: "REASON_KILLED",
+		17: "REASON_TIMED_OUT",
+	}
+	Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED":                 0,
+		"REASON_SANDBOX_NOT_FOUND":           1,
+		"REASON_BUILD_NOT_FOUND":             2,
+		"REASON_VOLUME_NOT_FOUND":            3,
+		"REASON_ALREADY_EXISTS":              4,
+		"REASON_INVALID_REQUEST":             5,
+		"REASON_NO_ROOM":                     6,
+		"REASON_SHUTTING_DOWN":               7,
+		"REASON_WRONG_STATE":                 8,
+		"REASON_BUSY":                        9,
+		"REASON_SANDBOX_FAILED":              10,
+		"REASON_INCOMPATIBLE_SNAPSHOT":       11,
+		"REASON_BROKEN_SNAPSHOT":             12,
+		"REASON_GUEST_UNRESPONSIVE":          13,
+		"REASON_GUEST_UNRESPONSIVE_AT_PAUSE": 14,
+		"REASON_VM_ENDED":                    15,
+		"REASON_KILLED":                      16,
+		"REASON_TIMED_OUT":                   17,
+	}
+)
+
+func (x Reason) Enum() *Reason {
+	p := new(Reason)
+	*p = x
+	return p
+}
+
+func (x Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_hostagent_hostagent_proto_enumTypes[0].Descriptor()
+}
+
+func (Reason) Type() protoreflect.EnumType {
+	return &file_hostagent_hostagent_proto_enumTypes[0]
+}
+
+func (x Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason.Descriptor instead.
+func (Reason) EnumDescriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{0}
+}
+
 type SandboxState int32
 
 const (
@@ -80,11 +185,11 @@ func (x SandboxState) String() string {
 }
 
 func (SandboxState) Descriptor() protoreflect.EnumDescriptor {
-	return file_hostagent_hostagent_proto_enumTypes[0].Descriptor()
+	return file_hostagent_hostagent_proto_enumTypes[1].Descriptor()
 }
 
 func (SandboxState) Type() protoreflect.EnumType {
-	return &file_hostagent_hostagent_proto_enumTypes[0]
+	return &file_hostagent_hostagent_proto_enumTypes[1]
 }
 
 func (x SandboxState) Number() protoreflect.EnumNumber {
@@ -93,7 +198,61 @@ func (x SandboxState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SandboxState.Descriptor instead.
 func (SandboxState) EnumDescriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+}
+
+// Refusal is a detail of every error.
+type Refusal struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=hostagent.Reason" json:"reason,omitempty"`
+	// explanation is for the owner of the sandbox; empty where there is none to give.
+	Explanation   string `protobuf:"bytes,2,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
 	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Refusal) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *Refusal) GetExplanation() string {
+	if x != nil {
+		return x.Explanation
+	}
+	return ""
 }
 
 // Sandbox is one machine as its host sees it.
@@ -119,7 +278,7 @@ type Sandbox struct {
 
 func (x *Sandbox) Reset() {
 	*x = Sandbox{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	mi := &file_hostagent_hostagent_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -131,7 +290,7 @@ func (x *Sandbox) String() string {
 func (*Sandbox) ProtoMessage() {}
 
 func (x *Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	mi := &file_hostagent_hostagent_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -144,7 +303,7 @@ func (x *Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sandbox.ProtoReflect.Descriptor instead.
 func (*Sandbox) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{0}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Sandbox) GetSandboxId() string {
@@ -247,7 +406,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_hostagent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -259,7 +418,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_hostagent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -272,7 +431,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Usage) GetRunningSeconds() float64 {
@@ -354,7 +513,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_hostagent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +525,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_hostagent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +538,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{2}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Template) GetBuildId() string {
@@ -437,7 +596,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_hostagent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -449,7 +608,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_hostagent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -462,7 +621,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Identity) GetEnvVars() map[string]string {
@@ -487,7 +646,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_hostagent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +658,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_hostagent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +671,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{4}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{5}
 }
 
 type GetInfoResponse struct {
@@ -549,7 +708,7 @@ type GetInfoResponse struct {
 
 func (x *GetInfoResponse) Reset() {
 	*x = GetInfoResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_hostagent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +720,7 @@ func (x *GetInfoResponse) String() string {
 func (*GetInfoResponse) ProtoMessage() {}
 
 func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_hostagent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +733,7 @@ func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetInfoResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{5}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetInfoResponse) GetVersion() string {
@@ -707,7 +866,7 @@ type SandboxCount struct {
 
 func (x *SandboxCount) Reset() {
 	*x = SandboxCount{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_hostagent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +878,7 @@ func (x *SandboxCount) String() string {
 func (*SandboxCount) ProtoMessage() {}
 
 func (x *SandboxCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_hostagent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +891,7 @@ func (x *SandboxCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxCount.ProtoReflect.Descriptor instead.
 func (*SandboxCount) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{6}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SandboxCount) GetState() SandboxState {
@@ -757,7 +916,7 @@ type ListTemplatesRequest struct {
 
 func (x *ListTemplatesRequest) Reset() {
 	*x = ListTemplatesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +928,7 @@ func (x *ListTemplatesRequest) String() string {
 func (*ListTemplatesRequest) ProtoMessage() {}
 
 func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_hostagent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +941,7 @@ func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*ListTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{7}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
 }
 
 type ListTemplatesResponse struct {
@@ -794,7 +953,7 @@ type ListTemplatesResponse struct {
 
 func (x *ListTemplatesResponse) Reset() {
 	*x = ListTemplatesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +965,7 @@ func (x *ListTemplatesResponse) String() string {
 func (*ListTemplatesResponse) ProtoMessage() {}
 
 func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_hostagent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +978,7 @@ func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*ListTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListTemplatesResponse) GetTemplates() []*Template {
@@ -850,7 +1009,7 @@ type CreateSandboxRequest struct {
 
 func (x *CreateSandboxRequest) Reset() {
 	*x = CreateSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1021,7 @@ func (x *CreateSandboxRequest) String() string {
 func (*CreateSandboxRequest) ProtoMessage() {}
 
 func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_hostagent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1034,7 @@ func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxRequest.ProtoReflect.Descriptor instead.
 func (*CreateSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateSandboxRequest) GetSandboxId() string {
@@ -948,7 +1107,7 @@ type VolumeMount struct {
 
 func (x *VolumeMount) Reset() {
 	*x = VolumeMount{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1119,7 @@ func (x *VolumeMount) String() string {
 func (*VolumeMount) ProtoMessage() {}
 
 func (x *VolumeMount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1132,7 @@ func (x *VolumeMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeMount.ProtoReflect.Descriptor instead.
 func (*VolumeMount) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *VolumeMount) GetVolumeId() string {
@@ -1019,7 +1178,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1190,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1203,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -1102,7 +1261,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1273,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1286,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1164,7 +1323,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1335,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1348,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Secrets) GetValues() map[string]string {
@@ -1219,7 +1378,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1390,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1403,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1277,7 +1436,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1448,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1461,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1326,7 +1485,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1497,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1510,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1384,7 +1543,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1555,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1568,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1431,7 +1590,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1602,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1615,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1489,7 +1648,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1660,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1673,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1538,7 +1697,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1709,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1722,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1596,7 +1755,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1767,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1780,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1640,7 +1799,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1811,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1824,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1683,7 +1842,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1854,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1867,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 type ForkSandboxRequest struct {
@@ -1725,7 +1884,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1896,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1909,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1785,7 +1944,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +1956,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +1969,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -1837,7 +1996,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +2008,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +2021,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -1876,15 +2035,17 @@ type ForkResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// sandbox is set when the fork was made.
 	Sandbox *Sandbox `protobuf:"bytes,1,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
-	// error says why it was not.
-	Error         string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// error says why it was not, for the log.
+	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	// refusal is set with it.
+	Refusal       *Refusal `protobuf:"bytes,3,opt,name=refusal,proto3" json:"refusal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +2057,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +2070,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -1924,6 +2085,13 @@ func (x *ForkResult) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *ForkResult) GetRefusal() *Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
 }
 
 type UpdateNetworkRequest struct {
@@ -1941,7 +2109,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2121,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2134,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -2005,7 +2173,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2185,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2198,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 type SetSecretsRequest struct {
@@ -2043,7 +2211,7 @@ type SetSecretsRequest struct {
 
 func (x *SetSecretsRequest) Reset() {
 	*x = SetSecretsRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2223,7 @@ func (x *SetSecretsRequest) String() string {
 func (*SetSecretsRequest) ProtoMessage() {}
 
 func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2236,7 @@ func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetSecretsRequest) GetSandboxId() string {
@@ -2093,7 +2261,7 @@ type SetSecretsResponse struct {
 
 func (x *SetSecretsResponse) Reset() {
 	*x = SetSecretsResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2273,7 @@ func (x *SetSecretsResponse) String() string {
 func (*SetSecretsResponse) ProtoMessage() {}
 
 func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2286,7 @@ func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 type KillSandboxRequest struct {
@@ -2133,7 +2301,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2313,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2326,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -2183,7 +2351,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2363,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2376,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 type CreateVolumeRequest struct {
@@ -2223,7 +2391,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2403,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2416,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2273,7 +2441,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2453,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2466,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 type DeleteVolumeRequest struct {
@@ -2310,7 +2478,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2490,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2503,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2353,7 +2521,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2533,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2546,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 type GetSandboxRequest struct {
@@ -2390,7 +2558,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2570,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2583,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -2434,7 +2602,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +2614,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +2627,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -2477,7 +2645,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2657,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2670,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 type ListSandboxesResponse struct {
@@ -2514,7 +2682,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2694,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2707,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -2557,7 +2725,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +2737,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +2750,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 type WatchSandboxesResponse struct {
@@ -2594,7 +2762,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2774,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2787,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -2643,7 +2811,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2823,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2836,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -2701,7 +2869,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2881,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +2894,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -2753,7 +2921,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +2933,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +2946,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -2853,7 +3021,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +3033,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +3046,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -2987,7 +3155,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3167,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3180,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -3061,7 +3229,10 @@ var File_hostagent_hostagent_proto protoreflect.FileDescriptor
 
 const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
-	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x03\n" +
+	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n" +
+	"\aRefusal\x12)\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x11.hostagent.ReasonR\x06reason\x12 \n" +
+	"\vexplanation\x18\x02 \x01(\tR\vexplanation\"\x94\x03\n" +
 	"\aSandbox\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -3211,11 +3382,12 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
 	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\"F\n" +
 	"\x13ForkSandboxResponse\x12/\n" +
-	"\aresults\x18\x01 \x03(\v2\x15.hostagent.ForkResultR\aresults\"P\n" +
+	"\aresults\x18\x01 \x03(\v2\x15.hostagent.ForkResultR\aresults\"~\n" +
 	"\n" +
 	"ForkResult\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\"\xb6\x01\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12,\n" +
+	"\arefusal\x18\x03 \x01(\v2\x12.hostagent.RefusalR\arefusal\"\xb6\x01\n" +
 	"\x14UpdateNetworkRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
@@ -3291,7 +3463,27 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x12memory_total_bytes\x18\x03 \x01(\x04R\x10memoryTotalBytes\x12,\n" +
 	"\x12memory_cache_bytes\x18\x04 \x01(\x04R\x10memoryCacheBytes\x12&\n" +
 	"\x0fdisk_used_bytes\x18\x05 \x01(\x04R\rdiskUsedBytes\x12(\n" +
-	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xa2\x02\n" +
+	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xe3\x03\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18REASON_SANDBOX_NOT_FOUND\x10\x01\x12\x1a\n" +
+	"\x16REASON_BUILD_NOT_FOUND\x10\x02\x12\x1b\n" +
+	"\x17REASON_VOLUME_NOT_FOUND\x10\x03\x12\x19\n" +
+	"\x15REASON_ALREADY_EXISTS\x10\x04\x12\x1a\n" +
+	"\x16REASON_INVALID_REQUEST\x10\x05\x12\x12\n" +
+	"\x0eREASON_NO_ROOM\x10\x06\x12\x18\n" +
+	"\x14REASON_SHUTTING_DOWN\x10\a\x12\x16\n" +
+	"\x12REASON_WRONG_STATE\x10\b\x12\x0f\n" +
+	"\vREASON_BUSY\x10\t\x12\x19\n" +
+	"\x15REASON_SANDBOX_FAILED\x10\n" +
+	"\x12 \n" +
+	"\x1cREASON_INCOMPATIBLE_SNAPSHOT\x10\v\x12\x1a\n" +
+	"\x16REASON_BROKEN_SNAPSHOT\x10\f\x12\x1d\n" +
+	"\x19REASON_GUEST_UNRESPONSIVE\x10\r\x12&\n" +
+	"\"REASON_GUEST_UNRESPONSIVE_AT_PAUSE\x10\x0e\x12\x13\n" +
+	"\x0fREASON_VM_ENDED\x10\x0f\x12\x11\n" +
+	"\rREASON_KILLED\x10\x10\x12\x14\n" +
+	"\x10REASON_TIMED_OUT\x10\x11*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +
@@ -3338,141 +3530,145 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 	return file_hostagent_hostagent_proto_rawDescData
 }
 
-var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_hostagent_hostagent_proto_goTypes = []any{
-	(SandboxState)(0),               // 0: hostagent.SandboxState
-	(*Sandbox)(nil),                 // 1: hostagent.Sandbox
-	(*Usage)(nil),                   // 2: hostagent.Usage
-	(*Template)(nil),                // 3: hostagent.Template
-	(*Identity)(nil),                // 4: hostagent.Identity
-	(*GetInfoRequest)(nil),          // 5: hostagent.GetInfoRequest
-	(*GetInfoResponse)(nil),         // 6: hostagent.GetInfoResponse
-	(*SandboxCount)(nil),            // 7: hostagent.SandboxCount
-	(*ListTemplatesRequest)(nil),    // 8: hostagent.ListTemplatesRequest
-	(*ListTemplatesResponse)(nil),   // 9: hostagent.ListTemplatesResponse
-	(*CreateSandboxRequest)(nil),    // 10: hostagent.CreateSandboxRequest
-	(*VolumeMount)(nil),             // 11: hostagent.VolumeMount
-	(*NetworkPolicy)(nil),           // 12: hostagent.NetworkPolicy
-	(*NetworkRule)(nil),             // 13: hostagent.NetworkRule
-	(*Secrets)(nil),                 // 14: hostagent.Secrets
-	(*NetworkLimits)(nil),           // 15: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 16: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 17: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 18: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 19: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 20: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 21: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 22: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 23: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 24: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 25: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 26: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 27: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 28: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 29: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 30: hostagent.UpdateNetworkResponse
-	(*SetSecretsRequest)(nil),       // 31: hostagent.SetSecretsRequest
-	(*SetSecretsResponse)(nil),      // 32: hostagent.SetSecretsResponse
-	(*KillSandboxRequest)(nil),      // 33: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 34: hostagent.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 35: hostagent.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 36: hostagent.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 37: hostagent.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 38: hostagent.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 39: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 40: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 41: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 42: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 43: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 44: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 45: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 46: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 47: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 48: hostagent.Sample
-	(*GuestSample)(nil),             // 49: hostagent.GuestSample
-	nil,                             // 50: hostagent.Identity.EnvVarsEntry
-	nil,                             // 51: hostagent.NetworkRule.SetHeadersEntry
-	nil,                             // 52: hostagent.Secrets.ValuesEntry
-	(*timestamppb.Timestamp)(nil),   // 53: google.protobuf.Timestamp
+	(Reason)(0),                     // 0: hostagent.Reason
+	(SandboxState)(0),               // 1: hostagent.SandboxState
+	(*Refusal)(nil),                 // 2: hostagent.Refusal
+	(*Sandbox)(nil),                 // 3: hostagent.Sandbox
+	(*Usage)(nil),                   // 4: hostagent.Usage
+	(*Template)(nil),                // 5: hostagent.Template
+	(*Identity)(nil),                // 6: hostagent.Identity
+	(*GetInfoRequest)(nil),          // 7: hostagent.GetInfoRequest
+	(*GetInfoResponse)(nil),         // 8: hostagent.GetInfoResponse
+	(*SandboxCount)(nil),            // 9: hostagent.SandboxCount
+	(*ListTemplatesRequest)(nil),    // 10: hostagent.ListTemplatesRequest
+	(*ListTemplatesResponse)(nil),   // 11: hostagent.ListTemplatesResponse
+	(*CreateSandboxRequest)(nil),    // 12: hostagent.CreateSandboxRequest
+	(*VolumeMount)(nil),             // 13: hostagent.VolumeMount
+	(*NetworkPolicy)(nil),           // 14: hostagent.NetworkPolicy
+	(*NetworkRule)(nil),             // 15: hostagent.NetworkRule
+	(*Secrets)(nil),                 // 16: hostagent.Secrets
+	(*NetworkLimits)(nil),           // 17: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 18: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 19: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 20: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 21: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 22: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 23: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 24: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 25: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 26: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 27: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 28: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 29: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 30: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 31: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 32: hostagent.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 33: hostagent.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 34: hostagent.SetSecretsResponse
+	(*KillSandboxRequest)(nil),      // 35: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 36: hostagent.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 37: hostagent.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 38: hostagent.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 39: hostagent.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 40: hostagent.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 41: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 42: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 43: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 44: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 45: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 46: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 47: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 48: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 49: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 50: hostagent.Sample
+	(*GuestSample)(nil),             // 51: hostagent.GuestSample
+	nil,                             // 52: hostagent.Identity.EnvVarsEntry
+	nil,                             // 53: hostagent.NetworkRule.SetHeadersEntry
+	nil,                             // 54: hostagent.Secrets.ValuesEntry
+	(*timestamppb.Timestamp)(nil),   // 55: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
-	0,  // 0: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	53, // 1: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	2,  // 2: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	50, // 3: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
-	7,  // 4: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
-	0,  // 5: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
-	3,  // 6: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
-	4,  // 7: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	12, // 8: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
-	11, // 9: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
-	14, // 10: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
-	13, // 11: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	15, // 12: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	51, // 13: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	52, // 14: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
-	1,  // 15: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 16: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	4,  // 17: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	1,  // 18: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 19: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	26, // 20: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	4,  // 21: hostagent.Fork.identity:type_name -> hostagent.Identity
-	28, // 22: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	1,  // 23: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	12, // 24: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	14, // 25: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
-	14, // 26: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
-	1,  // 27: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	1,  // 28: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	1,  // 29: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	53, // 30: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	47, // 31: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	2,  // 32: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	48, // 33: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	53, // 34: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	49, // 35: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	53, // 36: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	5,  // 37: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	8,  // 38: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	10, // 39: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	17, // 40: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	19, // 41: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	21, // 42: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	23, // 43: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	25, // 44: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	29, // 45: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	31, // 46: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
-	33, // 47: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	35, // 48: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
-	37, // 49: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
-	39, // 50: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	41, // 51: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	43, // 52: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	45, // 53: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	6,  // 54: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	9,  // 55: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	16, // 56: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	18, // 57: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	20, // 58: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	22, // 59: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	24, // 60: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	27, // 61: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	30, // 62: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	32, // 63: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
-	34, // 64: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	36, // 65: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
-	38, // 66: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
-	40, // 67: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	42, // 68: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	44, // 69: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	46, // 70: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
-	54, // [54:71] is the sub-list for method output_type
-	37, // [37:54] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	0,  // 0: hostagent.Refusal.reason:type_name -> hostagent.Reason
+	1,  // 1: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
+	55, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 3: hostagent.Sandbox.usage:type_name -> hostagent.Usage
+	52, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	9,  // 5: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
+	1,  // 6: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
+	5,  // 7: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
+	6,  // 8: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
+	14, // 9: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
+	13, // 10: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
+	16, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
+	15, // 12: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	17, // 13: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	53, // 14: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	54, // 15: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
+	3,  // 16: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 17: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	6,  // 18: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	3,  // 19: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	5,  // 20: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	28, // 21: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	6,  // 22: hostagent.Fork.identity:type_name -> hostagent.Identity
+	30, // 23: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	3,  // 24: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	2,  // 25: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
+	14, // 26: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	16, // 27: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
+	16, // 28: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
+	3,  // 29: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 30: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	3,  // 31: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	55, // 32: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	49, // 33: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	4,  // 34: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	50, // 35: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	55, // 36: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	51, // 37: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	55, // 38: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	7,  // 39: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	10, // 40: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	12, // 41: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	19, // 42: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	21, // 43: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	23, // 44: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	25, // 45: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	27, // 46: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	31, // 47: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	33, // 48: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
+	35, // 49: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	37, // 50: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
+	39, // 51: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
+	41, // 52: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	43, // 53: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	45, // 54: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	47, // 55: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	8,  // 56: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	11, // 57: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	18, // 58: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	20, // 59: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	22, // 60: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	24, // 61: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	26, // 62: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	29, // 63: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	32, // 64: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	34, // 65: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
+	36, // 66: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	38, // 67: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
+	40, // 68: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
+	42, // 69: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	44, // 70: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	46, // 71: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	48, // 72: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	56, // [56:73] is the sub-list for method output_type
+	39, // [39:56] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -3485,8 +3681,8 @@ func file_hostagent_hostagent_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   52,
+			NumEnums:      2,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

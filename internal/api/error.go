@@ -31,7 +31,7 @@ var statuses = map[fault.Code]int{
 	fault.Unsupported:     http.StatusNotImplemented,
 }
 
-// retryAfter is what a client that meets a 503 is asked to wait.
+// retryAfter is what a client is asked to wait at least that may try again.
 const retryAfter = time.Second
 
 // tooSlow is said with status 408.
@@ -44,7 +44,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // the client left; nobody reads an answer
 	}
 	if httpserver.TooSlow(r.Context()) {
-		writeError(w, http.StatusRequestTimeout, tooSlow)
+		refuse(w, http.StatusRequestTimeout, tooSlow, "", 0)
 		return
 	}
 	var shown *fault.Error
@@ -59,18 +59,28 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
-	if status == http.StatusServiceUnavailable || shown.RetryAfter > 0 {
-		wait := max(shown.RetryAfter, retryAfter)
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-	}
-	writeError(w, status, shown.Message)
+	refuse(w, status, shown.Message, shown.Reason, shown.RetryAfter)
 }
 
-func writeError(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}{status, message})
+// refusal is the body of every answer that is one.
+type refusal struct {
+	Code      int    `json:"code"`
+	Message   string `json:"message"`
+	ErrorCode string `json:"error_code,omitempty"`
+}
+
+// refuse answers with a refusal, and says whether and when to try again.
+func refuse(w http.ResponseWriter, status int, message string, reason fault.Reason, wait time.Duration) {
+	given := adviceFor(status, reason)
+	switch given.retry {
+	case worthwhile:
+		w.Header().Set("Should-Retry", "true")
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(wait, retryAfter).Seconds()))))
+	case pointless:
+		w.Header().Set("Should-Retry", "false")
+	default:
+	}
+	writeJSON(w, status, refusal{status, message, given.errorCode})
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

@@ -243,7 +243,7 @@ func (e *Events) enter(team uuid.UUID) error {
 		e.streams = make(map[uuid.UUID]int)
 	}
 	if e.streams[team] >= maxTeamStreams {
-		return fault.New(fault.RateLimited, "the team has %d streams of events already", maxTeamStreams)
+		return fault.New(fault.RateLimited, "the team has %d streams of events already", maxTeamStreams).Because(fault.TeamLimit)
 	}
 	e.streams[team]++
 	return nil

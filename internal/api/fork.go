@@ -12,12 +12,7 @@ import (
 // forkAnswer is one fork or why there is none.
 type forkAnswer struct {
 	Sandbox *sandboxAnswer `json:"sandbox,omitempty"`
-	Error   *forkError     `json:"error,omitempty"`
-}
-
-type forkError struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
+	Error   *refusal       `json:"error,omitempty"`
 }
 
 func (s *Server) forkSandbox(w http.ResponseWriter, r *http.Request) error {
@@ -51,5 +46,6 @@ func (s *Server) forkOf(ctx context.Context, result service.ForkResult) forkAnsw
 	}
 	shown := fault.New(fault.Internal, "internal error")
 	_ = errors.As(err, &shown)
-	return forkAnswer{Error: &forkError{Code: statuses[shown.Code], Message: shown.Message}}
+	status := statuses[shown.Code]
+	return forkAnswer{Error: &refusal{status, shown.Message, adviceFor(status, shown.Reason).errorCode}}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 const (
@@ -27,8 +28,8 @@ func (s *Server) pauseSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	withoutMemory := !orDefault(body.Memory, true)
-	return noContent(w, s.Sandboxes.Pause(r.Context(), teamOf(r), sandboxOf(r), withoutMemory))
+	wanted := service.PauseRequest{WithoutMemory: !orDefault(body.Memory, true)}
+	return noContent(w, s.Sandboxes.Pause(r.Context(), teamOf(r), sandboxOf(r), wanted))
 }
 
 func (s *Server) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
@@ -39,8 +40,9 @@ func (s *Server) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	timeout := orDefault(body.Timeout, defaultTimeoutV1)
-	sandbox, err := s.Sandboxes.Resume(r.Context(), teamOf(r), sandboxOf(r), timeout, body.AutoPause)
+	sandbox, err := s.Sandboxes.Resume(r.Context(), teamOf(r), sandboxOf(r), service.ResumeRequest{
+		TimeoutSeconds: orDefault(body.Timeout, defaultTimeoutV1), AutoPause: body.AutoPause,
+	})
 	if err != nil {
 		return err
 	}
@@ -69,8 +71,9 @@ func (s *Server) connectSandbox(w http.ResponseWriter, r *http.Request, needsTim
 	if !orDefault(body.Memory, true) {
 		return fault.New(fault.Invalid, "memory: false is not supported: a sandbox comes back as it was paused")
 	}
-	timeout := orDefault(body.Timeout, defaultTimeoutV2)
-	sandbox, resumed, err := s.Sandboxes.Connect(r.Context(), teamOf(r), sandboxOf(r), timeout)
+	sandbox, resumed, err := s.Sandboxes.Connect(r.Context(), teamOf(r), sandboxOf(r), service.ResumeRequest{
+		TimeoutSeconds: orDefault(body.Timeout, defaultTimeoutV2),
+	})
 	if err != nil {
 		return err
 	}

@@ -31,9 +31,9 @@ type Sandboxes interface {
 	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
 	List(ctx context.Context, teamID uuid.UUID, filter service.Filter) (service.Page, error)
 	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
-	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, withoutMemory bool) error
-	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32, autoPause *bool) (db.Sandbox, error)
-	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, timeoutSeconds int32) (db.Sandbox, bool, error)
+	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.PauseRequest) error
+	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (db.Sandbox, error)
+	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (db.Sandbox, bool, error)
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
@@ -101,7 +101,7 @@ func (s *Server) Handler() http.Handler {
 		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
 	})
 	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
+		refuse(w, http.StatusMethodNotAllowed, r.Method+" is not possible here", "", 0)
 	})
 	router.Group(func(router chi.Router) {
 		router.Use(s.auditRequests, s.chargePublic, s.authorize, s.afterAuth, s.tolerateUnknownFields)

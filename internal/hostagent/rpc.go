@@ -2,11 +2,9 @@ package hostagent
 
 import (
 	"context"
-	"errors"
 	"runtime"
 
 	"connectrpc.com/connect"
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
@@ -32,15 +30,15 @@ var _ hostagentconnect.HostAgentHandler = (*server)(nil)
 func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
 	memoryTotal, _, err := sandbox.HostMemory()
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	load, err := s.sandboxes.Load()
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	diskTotal, diskAvailable, err := disk.Usage(s.storageDir)
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.GetInfoResponse{
 		Version: s.version, Driver: s.driver.Name(), Accelerator: s.driver.Accelerator(),
@@ -71,7 +69,7 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 		Secrets: fromSecrets(request.Msg.Secrets), Volumes: fromVolumeMounts(request.Msg.VolumeMounts),
 	})
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: toSandbox(info)}), nil
 }
@@ -83,7 +81,7 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 	}
 	info, err := pause(ctx, request.Msg.SandboxId, request.Msg.RequestId)
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.PauseSandboxResponse{Sandbox: toSandbox(info)}), nil
 }
@@ -91,14 +89,14 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
 	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromIdentity(request.Msg.Identity))
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.ResumeSandboxResponse{Sandbox: toSandbox(info)}), nil
 }
 
 func (s *server) KillSandbox(ctx context.Context, request *connect.Request[pb.KillSandboxRequest]) (*connect.Response[pb.KillSandboxResponse], error) {
 	if err := s.sandboxes.Kill(ctx, request.Msg.SandboxId, request.Msg.RequestId); err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.KillSandboxResponse{}), nil
 }
@@ -106,7 +104,7 @@ func (s *server) KillSandbox(ctx context.Context, request *connect.Request[pb.Ki
 func (s *server) GetSandbox(_ context.Context, request *connect.Request[pb.GetSandboxRequest]) (*connect.Response[pb.GetSandboxResponse], error) {
 	info, err := s.sandboxes.Get(request.Msg.SandboxId)
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.GetSandboxResponse{Sandbox: toSandbox(info)}), nil
 }
@@ -170,32 +168,4 @@ func fromIdentity(identity *pb.Identity) sandbox.Identity {
 	return sandbox.Identity{
 		EnvVars: identity.GetEnvVars(), LifecycleID: identity.GetLifecycleId(),
 	}
-}
-
-// toConnect is the one place that gives the agent's errors their codes.
-func toConnect(err error) error {
-	var conflict *sandbox.ConflictError
-	var incompatible *vmm.IncompatibleError
-	code := connect.CodeInternal
-	switch {
-	case errors.Is(err, sandbox.ErrNotFound), errors.Is(err, sandbox.ErrTemplateNotFound), errors.Is(err, volume.ErrNotFound):
-		code = connect.CodeNotFound
-	case errors.Is(err, sandbox.ErrExists):
-		code = connect.CodeAlreadyExists
-	case errors.Is(err, sandbox.ErrInvalid), errors.Is(err, volume.ErrInvalid):
-		code = connect.CodeInvalidArgument
-	case errors.Is(err, sandbox.ErrNoRoom), errors.Is(err, unix.ENOSPC):
-		code = connect.CodeResourceExhausted
-	case errors.Is(err, sandbox.ErrClosed):
-		code = connect.CodeUnavailable
-	case errors.As(err, &conflict), errors.As(err, &incompatible):
-		code = connect.CodeFailedPrecondition
-	case errors.Is(err, vmm.ErrNotRunning):
-		code = connect.CodeAborted
-	case errors.Is(err, context.DeadlineExceeded):
-		code = connect.CodeDeadlineExceeded
-	case errors.Is(err, context.Canceled):
-		code = connect.CodeCanceled
-	}
-	return connect.NewError(code, err)
 }

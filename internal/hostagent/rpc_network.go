@@ -11,14 +11,14 @@ import (
 
 func (s *server) UpdateNetwork(ctx context.Context, request *connect.Request[pb.UpdateNetworkRequest]) (*connect.Response[pb.UpdateNetworkResponse], error) {
 	if err := s.sandboxes.UpdateNetwork(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromNetwork(request.Msg.Network, false), fromSecrets(request.Msg.Secrets)); err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.UpdateNetworkResponse{}), nil
 }
 
 func (s *server) SetSecrets(_ context.Context, request *connect.Request[pb.SetSecretsRequest]) (*connect.Response[pb.SetSecretsResponse], error) {
 	if err := s.sandboxes.SetSecrets(request.Msg.SandboxId, fromSecrets(request.Msg.Secrets)); err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.SetSecretsResponse{}), nil
 }

@@ -17,7 +17,7 @@ const maxSampled = 1000
 
 func (s *server) ListSamples(_ context.Context, request *connect.Request[pb.ListSamplesRequest]) (*connect.Response[pb.ListSamplesResponse], error) {
 	if len(request.Msg.SandboxIds) > maxSampled {
-		return nil, toConnect(fmt.Errorf("%d sandbox IDs, %d are the most: %w", len(request.Msg.SandboxIds), maxSampled, sandbox.ErrInvalid))
+		return nil, refuse(fmt.Errorf("%d sandbox IDs, %d are the most: %w", len(request.Msg.SandboxIds), maxSampled, sandbox.ErrInvalid))
 	}
 	var since time.Time
 	if request.Msg.Since != nil {

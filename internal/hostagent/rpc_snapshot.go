@@ -13,14 +13,14 @@ import (
 func (s *server) SnapshotSandbox(ctx context.Context, request *connect.Request[pb.SnapshotSandboxRequest]) (*connect.Response[pb.SnapshotSandboxResponse], error) {
 	taken, err := s.sandboxes.Snapshot(ctx, request.Msg.SandboxId, request.Msg.RequestId, request.Msg.BuildId)
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.SnapshotSandboxResponse{Template: toTemplate(taken)}), nil
 }
 
 func (s *server) DeleteSnapshot(_ context.Context, request *connect.Request[pb.DeleteSnapshotRequest]) (*connect.Response[pb.DeleteSnapshotResponse], error) {
 	if err := s.sandboxes.DeleteSnapshot(request.Msg.BuildId); err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.DeleteSnapshotResponse{}), nil
 }
@@ -32,13 +32,13 @@ func (s *server) ForkSandbox(ctx context.Context, request *connect.Request[pb.Fo
 	}
 	made, err := s.sandboxes.Fork(ctx, request.Msg.SandboxId, request.Msg.RequestId, forks)
 	if err != nil {
-		return nil, toConnect(err)
+		return nil, refuse(err)
 	}
 	response := &pb.ForkSandboxResponse{}
 	for _, fork := range made {
 		result := &pb.ForkResult{}
 		if fork.Err != nil {
-			result.Error = fork.Err.Error()
+			result.Error, result.Refusal = fork.Err.Error(), refusalOf(fork.Err)
 		} else {
 			result.Sandbox = toSandbox(fork.Info)
 		}

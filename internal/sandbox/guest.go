@@ -50,6 +50,9 @@ const (
 // startGuest makes s.base a live VM and gives it its identity. On error nothing
 // of it is left.
 func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity) (_ *guest, err error) {
+	if err := s.base.Check(); err != nil {
+		return nil, err
+	}
 	if err := s.shareFiles(); err != nil {
 		return nil, errors.Join(err, s.removeFiles())
 	}
@@ -122,7 +125,24 @@ func (g *guest) unlessDead(ctx context.Context, call func(context.Context) error
 		}
 	}()
 	defer func() { close(stop); <-watching }()
-	return call(ctx)
+	return blameGuest(ctx, call(ctx))
+}
+
+// GuestError is that of a guest's agent which did not do what it was asked, while its
+// VM ran and whoever asked waited.
+type GuestError struct{ cause error }
+
+// Error says what went wrong.
+func (e *GuestError) Error() string { return e.cause.Error() }
+
+// Unwrap returns what went wrong.
+func (e *GuestError) Unwrap() error { return e.cause }
+
+func blameGuest(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, vmm.ErrNotRunning) || errors.Is(context.Cause(ctx), context.Canceled) {
+		return err
+	}
+	return &GuestError{cause: err}
 }
 
 // stopGuest ends a VM and frees what it held, its live disk included. It does

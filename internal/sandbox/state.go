@@ -77,6 +77,9 @@ type ConflictError struct {
 	Wanted string
 }
 
+// Busy says that the sandbox is in the middle of another operation.
+func (e *ConflictError) Busy() bool { return !e.State.settled() }
+
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("sandbox %s is %s and cannot %s", e.ID, e.State, e.Wanted)
 }

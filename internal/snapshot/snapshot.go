@@ -166,17 +166,37 @@ func Open(directory string) (*Snapshot, error) {
 	if s.FormatVersion != formatVersion {
 		return nil, fmt.Errorf("open snapshot %s: format version is %d, want %d", directory, s.FormatVersion, formatVersion)
 	}
-	sizes := s.sizes()
-	for _, name := range s.files() {
-		info, err := os.Stat(filepath.Join(directory, name))
-		if err != nil {
-			return nil, fmt.Errorf("open snapshot: %w", err)
-		}
-		if wantBytes, known := sizes[name]; known && info.Size() != wantBytes {
-			return nil, fmt.Errorf("open snapshot: %s has %d bytes, want %d", filepath.Join(directory, name), info.Size(), wantBytes)
-		}
+	if err := s.Check(); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// BrokenError is that of a snapshot which lacks a file, or a part of one.
+type BrokenError struct {
+	File  string
+	cause error
+}
+
+// Error says what is missing.
+func (e *BrokenError) Error() string { return "open snapshot: " + e.cause.Error() }
+
+// Unwrap returns why the file could not be looked at, if that is why.
+func (e *BrokenError) Unwrap() error { return e.cause }
+
+// Check answers a BrokenError where the snapshot is not whole.
+func (s *Snapshot) Check() error {
+	sizes := s.sizes()
+	for _, name := range s.files() {
+		info, err := os.Stat(filepath.Join(s.Dir, name))
+		if err != nil {
+			return &BrokenError{File: name, cause: err}
+		}
+		if wantBytes, known := sizes[name]; known && info.Size() != wantBytes {
+			return &BrokenError{File: name, cause: fmt.Errorf("%s has %d bytes, want %d", filepath.Join(s.Dir, name), info.Size(), wantBytes)}
+		}
+	}
+	return nil
 }
 
 func writeManifest(directory string, manifest Manifest) error {

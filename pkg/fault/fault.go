@@ -29,10 +29,55 @@ const (
 	Unsupported     Code = "unsupported" // Wrenn cannot do this at all
 )
 
+// Reason says more exactly than a code what went wrong, for machines.
+type Reason string
+
+// The reasons, each with what clients are told of it in internal/api. A fault with
+// none has nothing to add to its code.
+const (
+	// Busy: another operation on the sandbox did not end in time.
+	Busy Reason = "busy"
+	// WrongState: the sandbox rests in a state in which this cannot be done.
+	WrongState Reason = "wrong_state"
+	// Broken: the sandbox's host keeps it and cannot use it.
+	Broken Reason = "broken"
+	// Killed: the sandbox was killed meanwhile.
+	Killed Reason = "killed"
+	// MachineEnded: the sandbox's VM ended meanwhile.
+	MachineEnded Reason = "machine_ended"
+	// NoCapacity: no host has room.
+	NoCapacity Reason = "no_capacity"
+	// NoCompatibleHost: no host can run what is asked for.
+	NoCompatibleHost Reason = "no_compatible_host"
+	// PlacementTimeout: a host did not start the sandbox in time.
+	PlacementTimeout Reason = "placement_timeout"
+	// CreateFailed: a host could not make the sandbox this time.
+	CreateFailed Reason = "create_failed"
+	// CreateRefused: a host will never make the sandbox.
+	CreateRefused Reason = "create_refused"
+	// GuestUnresponsive: the guest agent did not answer.
+	GuestUnresponsive Reason = "guest_unresponsive"
+	// GuestUnresponsiveAtPause: the memory to be resumed has a guest agent that did
+	// not answer when it was written down.
+	GuestUnresponsiveAtPause Reason = "guest_unresponsive_at_pause"
+	// TeamLimit: the team has as much as it may have.
+	TeamLimit Reason = "team_limit"
+	// SecretLimit: the team has as many secrets as it may have.
+	SecretLimit Reason = "secret_limit"
+	// IdempotencyMismatch, IdempotencyInProgress and IdempotencyUnknown: the key came
+	// before with another request, with one that is under way, or with one of which
+	// nobody knows what it came to.
+	IdempotencyMismatch   Reason = "idempotency_mismatch"
+	IdempotencyInProgress Reason = "idempotency_in_progress"
+	IdempotencyUnknown    Reason = "idempotency_unknown"
+)
+
 // Error is a fault.
 type Error struct {
 	Code    Code
 	Message string
+	// Reason may be empty.
+	Reason Reason
 	// RetryAfter is how long to wait before trying again; zero where nobody knows.
 	RetryAfter time.Duration
 	cause      error
@@ -46,6 +91,12 @@ func New(code Code, format string, args ...any) *Error {
 // Wrap makes a fault out of an error, which stays visible in the log only.
 func Wrap(code Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), cause: cause}
+}
+
+// Because gives a fault its reason.
+func (e *Error) Because(reason Reason) *Error {
+	e.Reason = reason
+	return e
 }
 
 // TooSoon makes the fault of a client that must wait before it tries again.
@@ -79,3 +130,12 @@ func CodeOf(err error) Code {
 
 // Is says whether err is a fault with this code.
 func Is(err error, code Code) bool { return CodeOf(err) == code }
+
+// ReasonOf returns the reason of the fault in err's chain, "" where there is none.
+func ReasonOf(err error) Reason {
+	var fault *Error
+	if errors.As(err, &fault) {
+		return fault.Reason
+	}
+	return ""
+}

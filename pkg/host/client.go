@@ -4,8 +4,6 @@ package host
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 
@@ -13,7 +11,6 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -167,10 +164,7 @@ func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity I
 // KillSandbox ends a sandbox. One that the host does not have is killed already.
 func (c *Client) KillSandbox(ctx context.Context, sandboxID string) error {
 	_, err := repeat(ctx, c.rpc.KillSandbox, &pb.KillSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()})
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		return nil
-	}
-	return translate("kill sandbox "+sandboxID, err)
+	return unlessAbsent(translate("kill sandbox "+sandboxID, err))
 }
 
 // GetSandbox asks for the host's truth about one sandbox.
@@ -239,36 +233,4 @@ func toIdentity(identity Identity) *pb.Identity {
 	return &pb.Identity{
 		EnvVars: identity.EnvVars, LifecycleId: identity.LifecycleID,
 	}
-}
-
-// faults gives the agent's error codes their meaning here. What is not listed is
-// internal: the control plane asked for something it should not have.
-var faults = map[connect.Code]struct {
-	code    fault.Code
-	message string
-}{
-	connect.CodeNotFound:           {fault.NotFound, "the host does not have it"},
-	connect.CodeFailedPrecondition: {fault.Conflict, "the sandbox is not in the right state on its host"},
-	connect.CodeResourceExhausted:  {fault.Exhausted, "the host has no room for another sandbox"},
-	connect.CodeUnavailable:        {fault.Unavailable, "the host cannot be reached at the moment"},
-	connect.CodeAborted:            {fault.Unavailable, "the sandbox's machine ended meanwhile; its disk is kept"},
-	connect.CodeDeadlineExceeded:   {fault.Timeout, "the host took too long"},
-	connect.CodeCanceled:           {fault.Conflict, "the sandbox was killed meanwhile"},
-}
-
-func translate(doing string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w", doing, context.Canceled)
-	}
-	code := connect.CodeOf(err)
-	if code == connect.CodeCanceled && !connect.IsWireError(err) {
-		code = connect.CodeUnavailable // so connect calls a connection that the host's end reset
-	}
-	if known, ok := faults[code]; ok {
-		return fault.Wrap(known.code, fmt.Errorf("%s: %w", doing, err), "%s", known.message)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -48,6 +48,27 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 	}
 }
 
+func TestClient_GivesEachOfTheAgentsReasonsItsMeaning(t *testing.T) {
+	t.Parallel()
+	agent := hosttest.Start(t, http.NotFoundHandler())
+	client := newClient(t, agent.RPCSocket)
+	for number := range pb.Reason_name {
+		reason := pb.Reason(number)
+		agent.Before(func(context.Context, string, string) error {
+			return host.Refuse(reason, "because", errors.New("reason"))
+		})
+		err := client.PauseSandbox(t.Context(), "isandbox", false)
+		require.Error(t, err)
+		var shown *fault.Error
+		if reason == pb.Reason_REASON_UNSPECIFIED {
+			require.NotErrorAs(t, err, &shown)
+			continue
+		}
+		require.ErrorAs(t, err, &shown, "%s has no meaning", reason)
+		require.Equal(t, "because", shown.Message, reason)
+	}
+}
+
 func TestClient_FindsNobodyBehindASocket(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, filepath.Join(t.TempDir(), "nobody.sock"))

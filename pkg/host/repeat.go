@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 )
 
 const (
@@ -40,5 +42,5 @@ func newRequestID() string { return rand.Text() }
 // answerLost says that the host has not answered, or only that it is going away.
 // Whoever called has not given up.
 func answerLost(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() == nil && (!connect.IsWireError(err) || connect.CodeOf(err) == connect.CodeUnavailable)
+	return err != nil && ctx.Err() == nil && (!connect.IsWireError(err) || refusedAs(err, pb.Reason_REASON_SHUTTING_DOWN))
 }

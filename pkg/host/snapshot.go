@@ -18,8 +18,8 @@ type Fork struct {
 // ForkResult is a fork that runs, or why there is none.
 type ForkResult struct {
 	Sandbox Sandbox
-	// Failure is the host's own words, for the log; empty where the fork runs.
-	Failure string
+	// Err is a fault where the host gave a reason; nil where the fork runs.
+	Err error
 }
 
 // SnapshotSandbox writes a running sandbox down as a build, and answers when that
@@ -38,10 +38,7 @@ func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string)
 // does not have is deleted already.
 func (c *Client) DeleteSnapshot(ctx context.Context, buildID string) error {
 	_, err := c.rpc.DeleteSnapshot(ctx, connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: buildID}))
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		return nil
-	}
-	return translate("delete snapshot "+buildID, err)
+	return unlessAbsent(translate("delete snapshot "+buildID, err))
 }
 
 // ForkSandbox makes sandboxes that begin where a running one is. The results are
@@ -60,10 +57,12 @@ func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork
 	}
 	results := make([]ForkResult, 0, len(forks))
 	for _, result := range response.Msg.Results {
-		if result.Sandbox == nil && result.Error == "" {
-			result.Error = "the host gave no reason"
+		if result.Sandbox != nil {
+			results = append(results, ForkResult{Sandbox: fromSandbox(result.Sandbox)})
+			continue
 		}
-		results = append(results, ForkResult{Sandbox: fromSandbox(result.Sandbox), Failure: result.Error})
+		cause := fmt.Errorf("fork sandbox %s: %s", sandboxID, result.Error)
+		results = append(results, ForkResult{Err: faultOf(result.Refusal, cause)})
 	}
 	return results, nil
 }

@@ -31,10 +31,7 @@ func (c *Client) CreateVolume(ctx context.Context, volumeID string) error {
 // have is deleted already.
 func (c *Client) DeleteVolume(ctx context.Context, volumeID string) error {
 	_, err := c.rpc.DeleteVolume(ctx, connect.NewRequest(&pb.DeleteVolumeRequest{VolumeId: volumeID}))
-	if connect.CodeOf(err) == connect.CodeNotFound {
-		return nil
-	}
-	return translate("delete volume "+volumeID, err)
+	return unlessAbsent(translate("delete volume "+volumeID, err))
 }
 
 // VolumeContent hands requests about the content of a volume to its host, and what

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -43,22 +42,18 @@ func (s *Sandboxes) resumeForTraffic(ctx context.Context, sandboxID string) (db.
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
 	}
-	for {
-		sandbox, err = s.awaitSettled(ctx, sandbox.TeamID, sandboxID)
-		if err != nil || sandbox.State == lifecycle.Running {
-			return sandbox, err
+	var running db.Sandbox
+	err = s.whenSettled(ctx, sandbox.TeamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+		switch {
+		case sandbox.State == lifecycle.Running:
+			running = sandbox
+		case sandbox.Resumable():
+			lifetime := min(max(sandbox.Lifetime, leastResumedLifetime), s.MaxTimeout)
+			running, err = s.resume(ctx, sandbox, ResumeRequest{TimeoutSeconds: int32(lifetime.Seconds())})
+		default:
+			err = wrongState(sandbox)
 		}
-		if !sandbox.Resumable() {
-			return db.Sandbox{}, wrongState(sandbox)
-		}
-		lifetime := min(max(sandbox.Lifetime, leastResumedLifetime), s.MaxTimeout)
-		sandbox, err = s.Resume(ctx, sandbox.TeamID, sandboxID, int32(lifetime.Seconds()), nil)
-		if !fault.Is(err, fault.Conflict) {
-			return sandbox, err
-		}
-		sandbox, err = s.Queries.GetSandbox(ctx, sandboxID) // somebody else was faster
-		if err != nil {
-			return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
-		}
-	}
+		return err
+	})
+	return running, err
 }

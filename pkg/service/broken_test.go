@@ -19,10 +19,16 @@ func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 	f.agent.Put(s.ID, seenFailed)
 	require.NoError(t, f.Reconcile(t.Context(), f.host))
 	for name, attempt := range map[string]func() error{
-		"connect": func() error { _, _, err := f.Connect(t.Context(), f.team, s.ID, 60); return err },
-		"resume":  func() error { _, err := f.Resume(t.Context(), f.team, s.ID, 60, nil); return err },
+		"connect": func() error {
+			_, _, err := f.Connect(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
+			return err
+		},
+		"resume": func() error {
+			_, err := f.Resume(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
+			return err
+		},
 		"traffic": func() error { _, err := f.ResumeForTraffic(t.Context(), s.ID); return err },
-		"pause":   func() error { return f.Pause(t.Context(), f.team, s.ID, false) },
+		"pause":   func() error { return f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{}) },
 		"fork":    func() error { _, err := f.Fork(t.Context(), f.team, s.ID, 1, 60); return err },
 		"snapshot": func() error {
 			_, err := f.Snapshot(t.Context(), f.team, s.ID, "")
@@ -50,9 +56,9 @@ func TestBroken_IsFoundOutByWhoeverResumes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{}))
 	f.agent.Put(s.ID, seenFailed)
-	_, _, err := f.Connect(t.Context(), f.team, s.ID, 60)
+	_, _, err := f.Connect(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
 	require.ErrorContains(t, err, hosttest.FailureReason)
 	require.Equal(t, lifecycle.Broken, f.stored(t, s.ID).State)

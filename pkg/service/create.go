@@ -138,7 +138,7 @@ func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wante
 	var refused error
 	for {
 		creating, err := s.place(ctx, teamID, wanted, build, full)
-		if refused != nil && fault.Is(err, fault.Exhausted) {
+		if refused != nil && fault.ReasonOf(err) == fault.NoCapacity {
 			return db.Sandbox{}, refused // the host has said what is short
 		}
 		if err != nil {
@@ -147,7 +147,7 @@ func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wante
 		running, err := s.createOn(ctx, creating, wanted, lifetime)
 		s.countCreate(ctx, creating.HostID, err == nil)
 		full = append(full, creating.HostID)
-		if !fault.Is(err, fault.Exhausted) || len(full) == attempts {
+		if fault.ReasonOf(err) != fault.NoCapacity || len(full) == attempts {
 			return running, err
 		}
 		refused = err
@@ -264,12 +264,30 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 		},
 	})
 	if fault.Is(err, fault.NotFound) {
-		return db.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment")
+		return db.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
 	}
 	if err != nil {
-		return db.Sandbox{}, err
+		return db.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
 	}
 	return s.startRunning(ctx, creating, seen, lifetime)
+}
+
+// notMade turns a host's reason into one of a sandbox that was to be made.
+func notMade(err error, message string) error {
+	switch code, reason := fault.CodeOf(err), fault.ReasonOf(err); {
+	case errors.Is(err, context.Canceled) || db.IsUnavailable(err):
+		return err
+	case code == fault.Timeout:
+		return fault.Wrap(code, err, "the host took too long to start the sandbox").Because(fault.PlacementTimeout)
+	case reason == fault.Broken, reason == fault.CreateRefused:
+		return fault.Wrap(fault.Internal, err, "%s, and will not be", message).Because(fault.CreateRefused)
+	case reason == fault.NoCompatibleHost:
+		return fault.Wrap(fault.Unavailable, err, "the host cannot start this template").Because(reason)
+	case code == fault.Internal, reason == fault.GuestUnresponsive, reason == fault.MachineEnded:
+		return fault.Wrap(fault.Internal, err, "%s", message).Because(fault.CreateFailed)
+	default:
+		return err
+	}
 }
 
 // environment is what the caller set, and the names by which programs learn

@@ -43,7 +43,7 @@ func (f *fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 	case 0:
 		_ = f.Kill(ctx, f.team, parentID)
 	case 1, 2:
-		_ = f.Pause(ctx, f.team, parentID, random.IntN(4) == 0)
+		_ = f.Pause(ctx, f.team, parentID, service.PauseRequest{WithoutMemory: random.IntN(4) == 0})
 	case 3, 4:
 		_, _ = f.ResumeForTraffic(ctx, parentID)
 	case 5, 6, 7:

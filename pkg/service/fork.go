@@ -37,14 +37,20 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 	if err != nil {
 		return nil, err
 	}
-	parent, err := s.getRunning(ctx, teamID, sandboxID)
-	if err != nil {
+	var results []ForkResult
+	err = s.whenRunning(ctx, teamID, sandboxID, func(parent db.Sandbox) (err error) {
+		results, err = s.forkOrNothing(ctx, parent, int(count), lifetime)
+		return err
+	})
+	return results, err
+}
+
+// forkOrNothing leaves nothing behind where it fails.
+func (s *Sandboxes) forkOrNothing(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
+	if err := s.mayFork(ctx, parent, count, lifetime); err != nil {
 		return nil, err
 	}
-	if err := s.mayFork(ctx, parent, int(count), lifetime); err != nil {
-		return nil, err
-	}
-	results, err := s.fork(ctx, parent, int(count), lifetime)
+	results, err := s.fork(ctx, parent, count, lifetime)
 	if err == nil {
 		err = ctx.Err() // sandboxes that nobody will hear of must not stay
 	}
@@ -54,9 +60,9 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 				s.abandon(ctx, result.Sandbox)
 			}
 		}
-		return nil, err
+		return nil, s.orOvertaken(ctx, parent, err)
 	}
-	s.logLine(ctx, sandboxID, "Forked", map[string]string{"count": fmt.Sprint(count)})
+	s.logLine(ctx, parent.ID, "Forked", map[string]string{"count": fmt.Sprint(count)})
 	return results, nil
 }
 
@@ -146,10 +152,10 @@ func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent 
 }
 
 func (s *Sandboxes) finishFork(ctx context.Context, creating db.Sandbox, fork host.ForkResult, lifetime time.Duration) ForkResult {
-	if fork.Failure != "" {
-		s.Log.Error("fork a sandbox", "sandbox", creating.ID, "error", fork.Failure)
+	if fork.Err != nil {
+		s.Log.Error("fork a sandbox", "sandbox", creating.ID, "error", fork.Err)
 		s.abandon(ctx, creating)
-		return ForkResult{Err: fault.New(fault.Internal, "the fork could not be started on its host")}
+		return ForkResult{Err: notMade(fork.Err, "the fork could not be started on its host")}
 	}
 	running, err := s.startRunning(ctx, creating, fork.Sandbox, lifetime)
 	if err != nil {

@@ -51,13 +51,13 @@ func TestGuard_MayRefuseWhateverBeginsToRun(t *testing.T) {
 	require.Equal(t, fault.PaymentRequired, fault.CodeOf(err))
 	require.Equal(t, sandbox.ID, guard.created[2].ForkedFrom)
 	require.Equal(t, 3, guard.created[2].Count)
-	require.NoError(t, f.Pause(t.Context(), f.team, sandbox.ID, false))
-	_, err = f.Resume(t.Context(), f.team, sandbox.ID, 60, nil)
+	require.NoError(t, f.Pause(t.Context(), f.team, sandbox.ID, service.PauseRequest{}))
+	_, err = f.Resume(t.Context(), f.team, sandbox.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.PaymentRequired, fault.CodeOf(err))
 	require.Len(t, f.agent.States(), 1, "nothing has reached the host")
 
 	guard.answer = nil
-	_, _, err = f.Connect(t.Context(), f.team, sandbox.ID, 60)
+	_, _, err = f.Connect(t.Context(), f.team, sandbox.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
 	require.Len(t, guard.resumed, 2)
 	require.Equal(t, sandbox.ID, guard.resumed[1].SandboxID)

@@ -65,7 +65,7 @@ func TestHost_ThatIsAwayGetsNoSandboxesAndLosesNone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ran, slept, died := f.create(t), f.create(t), f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, slept.ID, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, slept.ID, service.PauseRequest{}))
 	b, nudges := f.follow(t)
 	b.cut.Store(true)
 	nudges <- struct{}{}
@@ -100,6 +100,6 @@ func TestHost_ThatWasToBeDrainedIsDrainedWhenItReturns(t *testing.T) {
 	require.Eventually(t, func() bool { return f.stored(t, s.ID).State == lifecycle.Paused }, patience, 20*time.Millisecond)
 	require.Equal(t, lifecycle.HostDraining, f.hostState(t))
 	require.NoError(t, registry.Undrain(t.Context(), f.host))
-	_, err := f.Resume(t.Context(), f.team, s.ID, 60, nil)
+	_, err := f.Resume(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
 }

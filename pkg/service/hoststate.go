@@ -50,7 +50,7 @@ func (r *HostRegistry) Undrain(ctx context.Context, hostID uuid.UUID) error {
 
 func (r *HostRegistry) move(ctx context.Context, hostID uuid.UUID, next lifecycle.HostState) error {
 	queries := db.New(r.Pool)
-	for {
+	return retryOvertaken(ctx, func() error {
 		row, err := queries.GetHost(ctx, hostID)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
@@ -65,23 +65,19 @@ func (r *HostRegistry) move(ctx context.Context, hostID uuid.UUID, next lifecycl
 			return fault.New(fault.Conflict, "host %s is %s, and is ready by itself when it answers", row.Name, row.State)
 		}
 		err = moveHost(ctx, queries, row, next)
-		if errors.Is(err, errOvertaken) {
-			continue
-		}
 		if err == nil {
 			r.Log.Info("host changed state", "host", hostID, "from", row.State, "to", next)
 		}
 		return err
-	}
+	})
 }
 
 // Retire takes a host out of the fleet for good and ends its certificates. One
 // that still has sandboxes, paused or not, is retired only by force: they are lost.
 func (r *HostRegistry) Retire(ctx context.Context, hostID uuid.UUID, force bool) error {
-	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, db.New(tx), hostID, force) })
-	if errors.Is(err, errOvertaken) {
-		return r.Retire(ctx, hostID, force)
-	}
+	err := retryOvertaken(ctx, func() error {
+		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, db.New(tx), hostID, force) })
+	})
 	if err != nil {
 		return err
 	}

@@ -188,11 +188,14 @@ func (h *HostSync) storeBuild(ctx context.Context, queries *db.Queries, template
 	return buildID, queries.AddHostBuild(ctx, db.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
 }
 
-func wait(ctx context.Context, length time.Duration) {
+// wait says whether ctx lasted as long.
+func wait(ctx context.Context, length time.Duration) bool {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		return false
 	case <-timer.C:
+		return true
 	}
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,15 +12,53 @@ import (
 
 // Kill ends a sandbox whatever it is doing. Once the database says so it is a
 // promise: the sandbox cannot be reached any more, and if its host is away now
-// Reconcile keeps the promise later.
+// Reconcile keeps the promise later. Of many at once one kills it and the others
+// wait for that.
 func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error {
-	killing, err := s.begin(ctx, teamID, sandboxID, lifecycle.Killing)
+	asked, err := s.getEver(ctx, teamID, sandboxID)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := detach(ctx)
-	defer cancel()
-	s.finishKill(ctx, killing, "killed by its team")
+	if asked.State == lifecycle.Killing {
+		return s.awaitKill(ctx, asked)
+	}
+	return retryOvertaken(ctx, func() error {
+		sandbox, err := s.getEver(ctx, teamID, sandboxID)
+		switch {
+		case err != nil:
+			return err
+		case asked.State.Visible() && !sandbox.State.Visible():
+			return s.awaitKill(ctx, sandbox) // by another
+		case !sandbox.State.Visible():
+			return notFound(sandboxID)
+		}
+		killing, err := s.begin(ctx, sandbox, lifecycle.Killing)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := detach(ctx)
+		defer cancel()
+		s.finishKill(ctx, killing, "killed by its team")
+		return nil
+	})
+}
+
+// awaitKill waits until a sandbox is gone that another kills. A kill that nobody works
+// on, or that takes long, is a promise already.
+func (s *Sandboxes) awaitKill(ctx context.Context, sandbox db.Sandbox) error {
+	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	for sandbox.State == lifecycle.Killing && sandbox.Claimant != 0 && time.Now().Before(deadline) {
+		if !wait(ctx, delay) {
+			return ctx.Err()
+		}
+		delay = min(2*delay, longestLook)
+		var err error
+		if sandbox, err = s.getEver(ctx, sandbox.TeamID, sandbox.ID); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

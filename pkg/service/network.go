@@ -12,7 +12,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
 // NetworkUpdate is what a running sandbox may reach from now on.
@@ -25,49 +24,39 @@ type NetworkUpdate struct {
 // UpdateNetwork replaces what a running sandbox may reach; what is not given is
 // cleared. Who may reach the sandbox stays as it is.
 func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update NetworkUpdate) error {
-	sandbox, err := s.getRunning(ctx, teamID, sandboxID)
-	if err != nil {
-		return err
-	}
+	return s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+		return s.updateNetwork(ctx, sandbox, update)
+	})
+}
+
+func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, update NetworkUpdate) error {
 	network := sandbox.Network
 	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
 	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
 		return err
 	}
-	secrets, err := s.secretsOf(ctx, teamID, network)
+	secrets, err := s.secretsOf(ctx, sandbox.TeamID, network)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandboxID, hostNetwork(network, update.AllowInternetAccess), secrets); err != nil {
-		return err
+	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandbox.ID, hostNetwork(network, update.AllowInternetAccess), secrets); err != nil {
+		return s.orOvertaken(ctx, sandbox, err)
 	}
 	stored, err := s.Queries.SetNetwork(ctx, db.SetNetworkParams{
-		ID: sandboxID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
+		ID: sandbox.ID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return notFound(sandboxID) // killed meanwhile
+		return notFound(sandbox.ID) // killed meanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("store the network of sandbox %s: %w", sandboxID, err)
+		return fmt.Errorf("store the network of sandbox %s: %w", sandbox.ID, err)
 	}
 	// Somebody may have handed it what it referred to before.
 	s.settleSecrets(ctx, stored, "")
-	s.logLine(ctx, sandboxID, "Network changed", nil)
+	s.logLine(ctx, sandbox.ID, "Network changed", nil)
 	return nil
-}
-
-// getRunning returns a team's sandbox that must run now.
-func (s *Sandboxes) getRunning(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
-	sandbox, err := s.Get(ctx, teamID, sandboxID)
-	if err != nil {
-		return db.Sandbox{}, err
-	}
-	if sandbox.State != lifecycle.Running {
-		return db.Sandbox{}, wrongState(sandbox)
-	}
-	return sandbox, nil
 }
 
 // agentPort is where the guest agent listens in every sandbox.

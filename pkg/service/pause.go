@@ -15,16 +15,43 @@ import (
 // pause is bound by the disk.
 const pauseParallelism = 2
 
-// Pause pauses a running sandbox. Without memory only its file system is kept, and
-// a resume boots it. It goes on if the client leaves.
-func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, withoutMemory bool) error {
-	pausing, err := s.begin(ctx, teamID, sandboxID, lifecycle.Pausing)
+// PauseRequest is how a sandbox is to be paused.
+type PauseRequest struct {
+	// WithoutMemory keeps the file system only, and a resume boots it.
+	WithoutMemory bool
+}
+
+// Pause pauses a running sandbox. It goes on if the client leaves. Of many at once
+// one pauses it and the others wait for that; one that is paused when the request
+// comes is a Conflict.
+func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted PauseRequest) error {
+	asked, err := s.Get(ctx, teamID, sandboxID)
+	if err != nil {
+		return err
+	}
+	if asked.State == lifecycle.Paused {
+		return wrongState(asked)
+	}
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+		switch {
+		case sandbox.State == lifecycle.Running:
+			return s.pause(ctx, sandbox, wanted)
+		case sandbox.State == lifecycle.Paused && sandbox.WithoutMemory == wanted.WithoutMemory:
+			return nil // by another, which was waited for
+		default:
+			return wrongState(sandbox)
+		}
+	})
+}
+
+func (s *Sandboxes) pause(ctx context.Context, sandbox db.Sandbox, wanted PauseRequest) error {
+	pausing, err := s.begin(ctx, sandbox, lifecycle.Pausing)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.finishPause(ctx, pausing, withoutMemory)
+	return s.finishPause(ctx, pausing, wanted.WithoutMemory)
 }
 
 // PauseAll pauses everything that runs on a host.

@@ -61,9 +61,9 @@ func (p *Placement) Place(ctx context.Context, teamID uuid.UUID, request schedul
 	}
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
-		return placed, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment")
+		return placed, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment").Because(fault.NoCompatibleHost)
 	case errors.As(err, &none):
-		return placed, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox")
+		return placed, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox").Because(fault.NoCapacity)
 	}
 	return placed, err
 }

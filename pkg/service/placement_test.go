@@ -168,13 +168,13 @@ func TestRoom_IsGivenBackByAPauseAndTakenByAResume(t *testing.T) {
 	first := f.create(t)
 	_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
-	require.NoError(t, f.Pause(t.Context(), f.team, first.ID, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, first.ID, service.PauseRequest{}))
 	second := f.create(t)
-	_, err = f.Resume(t.Context(), f.team, first.ID, 60, nil)
+	_, err = f.Resume(t.Context(), f.team, first.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
 	require.Equal(t, lifecycle.Paused, f.stored(t, first.ID).State)
 	require.NoError(t, f.Kill(t.Context(), f.team, second.ID))
-	_, err = f.Resume(t.Context(), f.team, first.ID, 60, nil)
+	_, err = f.Resume(t.Context(), f.team, first.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
 	f.requireExactCounts(t)
 }
@@ -207,9 +207,9 @@ func TestCounts_StayExactThroughAnyLife(t *testing.T) {
 		case 0:
 			_ = f.Kill(ctx, f.team, sandboxID)
 		case 1:
-			_ = f.Pause(ctx, f.team, sandboxID, false)
+			_ = f.Pause(ctx, f.team, sandboxID, service.PauseRequest{})
 		case 2:
-			_, _ = f.Resume(ctx, f.team, sandboxID, 60, nil)
+			_, _ = f.Resume(ctx, f.team, sandboxID, service.ResumeRequest{TimeoutSeconds: 60})
 		case 3:
 			f.agent.Put(sandboxID, seenGone)
 			require.NoError(t, f.Sandboxes.Reconcile(ctx, f.host))

@@ -63,7 +63,7 @@ func compare(limits db.TeamLimit, has db.TeamUse, demand Demand) error {
 	} {
 		if limit.most != nil && limit.more > 0 && limit.has+limit.more > *limit.most {
 			return fault.New(fault.RateLimited, "the team may have %d %s, and has %d of them; this would take %d more",
-				*limit.most, limit.name, limit.has, limit.more)
+				*limit.most, limit.name, limit.has, limit.more).Because(fault.TeamLimit)
 		}
 	}
 	return nil
@@ -88,7 +88,7 @@ func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perM
 	if missing := float64(creates) - allowance; missing > 0 {
 		message := "the team may create %d sandboxes a minute"
 		if rate == 0 || creates > perMinute {
-			return fault.New(fault.RateLimited, message, perMinute)
+			return fault.New(fault.RateLimited, message, perMinute).Because(fault.TeamLimit)
 		}
 		return fault.TooSoon(time.Duration(missing/rate*float64(time.Second)), message, perMinute)
 	}

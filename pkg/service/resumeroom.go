@@ -15,19 +15,12 @@ import (
 )
 
 // beginResume claims a paused sandbox and takes room for it on the host that has
-// it, in one transaction.
-func (s *Sandboxes) beginResume(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
-	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
-		return db.Sandbox{}, err
-	}
-	var resuming db.Sandbox
-	err := pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) (err error) {
-		resuming, err = s.resumeWithRoom(ctx, db.New(tx), teamID, sandboxID)
+// it, in one transaction. It answers errOvertaken where it is paused no more.
+func (s *Sandboxes) beginResume(ctx context.Context, paused db.Sandbox) (resuming db.Sandbox, err error) {
+	err = pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) (err error) {
+		resuming, err = s.resumeWithRoom(ctx, db.New(tx), paused.TeamID, paused.ID)
 		return err
 	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, notFound(sandboxID)
-	}
 	return resuming, err
 }
 
@@ -35,14 +28,11 @@ func (s *Sandboxes) beginResume(ctx context.Context, teamID uuid.UUID, sandboxID
 // sandbox, its team, its host.
 func (s *Sandboxes) resumeWithRoom(ctx context.Context, queries *db.Queries, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
 	paused, err := queries.LockSandbox(ctx, db.LockSandboxParams{ID: sandboxID, TeamID: teamID})
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && paused.State != lifecycle.Paused {
+		return db.Sandbox{}, errOvertaken
+	}
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
-	}
-	if !paused.State.Visible() {
-		return db.Sandbox{}, notFound(sandboxID)
-	}
-	if !paused.State.CanBecome(lifecycle.Resuming) {
-		return db.Sandbox{}, wrongState(paused)
 	}
 	needs := scheduler.Resources{VCPUs: int64(paused.VCPUCount), MemoryMiB: int64(paused.MemoryMiB)}
 	if err := Admit(ctx, queries, teamID, Demand{Sandboxes: 1, Needs: needs}); err != nil {
@@ -69,7 +59,7 @@ func (s *Sandboxes) whyNoRoom(ctx context.Context, queries *db.Queries, hostID u
 	case err != nil:
 		return fmt.Errorf("get host %s: %w", hostID, err)
 	case host.State == lifecycle.HostReady:
-		return fault.New(fault.Exhausted, "the sandbox's host has no room for it at the moment")
+		return fault.New(fault.Exhausted, "the sandbox's host has no room for it at the moment").Because(fault.NoCapacity)
 	default:
 		return fault.New(fault.Unavailable, "the sandbox's host is %s", host.State)
 	}

@@ -3,7 +3,7 @@
 //
 // A sandbox changes state by compare and set in the database, never under a lock
 // that is held while a host works. Whoever wins the first step of an operation
-// does it; whoever loses is told that the sandbox is in another state. A host's
+// does it; whoever loses waits until it is over and looks again. A host's
 // word about its own sandboxes is the truth, and Reconcile brings the database
 // to it.
 package service
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,7 +77,9 @@ type Sandboxes struct {
 	// Guard may refuse what a team asks for; nil refuses nothing.
 	Guard Guard
 
-	resumes singleflight.Group // by sandbox ID
+	resumes  singleflight.Group // by sandbox ID
+	waiting  atomic.Int64       // operations that wait for others on their sandbox
+	patience time.Duration      // in place of busyPatience, where it is not zero
 }
 
 // Credentials open one sandbox.
@@ -131,26 +134,19 @@ func (s *Sandboxes) getEver(ctx context.Context, teamID uuid.UUID, sandboxID str
 	return sandbox, nil
 }
 
-// begin claims a sandbox for an operation by moving it from one of the states
-// that allow it into the operation's own.
-func (s *Sandboxes) begin(ctx context.Context, teamID uuid.UUID, sandboxID string, next lifecycle.State) (db.Sandbox, error) {
-	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
-		return db.Sandbox{}, err
-	}
+// begin claims a sandbox for an operation by moving it from the state in which it was
+// read into the operation's own. It answers errOvertaken where it is in another one.
+func (s *Sandboxes) begin(ctx context.Context, sandbox db.Sandbox, next lifecycle.State) (db.Sandbox, error) {
 	claimed, err := s.Queries.BeginTransition(ctx, db.BeginTransitionParams{
-		ID: sandboxID, TeamID: teamID, NextState: next, Claimant: s.Claimant.ID(), FromStates: texts(lifecycle.From(next)),
+		ID: sandbox.ID, TeamID: sandbox.TeamID, NextState: next, Claimant: s.Claimant.ID(), FromStates: []string{string(sandbox.State)},
 	})
-	if err == nil {
-		return claimed, nil
+	if errors.Is(err, pgx.ErrNoRows) {
+		return db.Sandbox{}, errOvertaken
 	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandboxID, next, err)
-	}
-	sandbox, err := s.Get(ctx, teamID, sandboxID)
 	if err != nil {
-		return db.Sandbox{}, err
+		return db.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandbox.ID, next, err)
 	}
-	return db.Sandbox{}, wrongState(sandbox)
+	return claimed, nil
 }
 
 // errOvertaken says that a sandbox was changed by somebody else meanwhile.
@@ -223,9 +219,9 @@ func shortened(text string) string {
 // wrongState says that a sandbox is in no state for what was asked.
 func wrongState(sandbox db.Sandbox) error {
 	if sandbox.State == lifecycle.Broken {
-		return fault.New(fault.Conflict, "sandbox %s has failed and cannot be used: %s", sandbox.ID, sandbox.Reason)
+		return fault.New(fault.Conflict, "sandbox %s has failed and cannot be used: %s", sandbox.ID, sandbox.Reason).Because(fault.Broken)
 	}
-	return fault.New(fault.Conflict, "sandbox %s is %s", sandbox.ID, sandbox.State)
+	return fault.New(fault.Conflict, "sandbox %s is %s", sandbox.ID, sandbox.State).Because(fault.WrongState)
 }
 
 func texts(states []lifecycle.State) []string {

@@ -99,7 +99,7 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 			return fmt.Errorf("count secrets: %w", err)
 		}
 		if count >= maxSecrets {
-			return fault.New(fault.Conflict, "the team has %d secrets, which is the most", count)
+			return fault.New(fault.RateLimited, "the team has %d secrets, which is the most", count).Because(fault.SecretLimit)
 		}
 		made, err = queries.CreateSecret(ctx, db.CreateSecretParams{
 			ID: secretID, TeamID: teamID, Name: name, SealedValue: sealed, Metadata: wanted.Metadata,

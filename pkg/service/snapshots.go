@@ -34,10 +34,15 @@ func (s *Sandboxes) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, n
 	if name != "" && !id.IsTemplate(name) {
 		return Snapshot{}, fault.New(fault.Invalid, "name must be letters, digits, dots, dashes and underscores, at most 128")
 	}
-	sandbox, err := s.getRunning(ctx, teamID, sandboxID)
-	if err != nil {
-		return Snapshot{}, err
-	}
+	var taken Snapshot
+	err := s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+		taken, err = s.snapshot(ctx, sandbox, name)
+		return err
+	})
+	return taken, err
+}
+
+func (s *Sandboxes) snapshot(ctx context.Context, sandbox db.Sandbox, name string) (Snapshot, error) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	buildID := uuid.New()
@@ -47,9 +52,9 @@ func (s *Sandboxes) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, n
 	}
 	if err := s.finishSnapshot(ctx, sandbox, buildID); err != nil {
 		s.forgetBuild(ctx, sandbox.HostID, buildID)
-		return Snapshot{}, err
+		return Snapshot{}, s.orOvertaken(ctx, sandbox, err)
 	}
-	s.logLine(ctx, sandboxID, "Snapshot taken", map[string]string{"snapshot": snapshot.ID})
+	s.logLine(ctx, sandbox.ID, "Snapshot taken", map[string]string{"snapshot": snapshot.ID})
 	return snapshot, nil
 }
 

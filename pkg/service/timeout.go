@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
@@ -21,11 +22,13 @@ func (s *Sandboxes) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID 
 	if err != nil {
 		return err
 	}
-	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
-		return err
-	}
-	_, err = s.Queries.SetEnd(ctx, db.SetEndParams{ID: sandboxID, TeamID: teamID, Lifetime: lifetime})
-	return notRunning(sandboxID, err)
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+		if sandbox.State != lifecycle.Running {
+			return notRunning(sandboxID)
+		}
+		_, err := s.Queries.SetEnd(ctx, db.SetEndParams{ID: sandboxID, TeamID: teamID, Lifetime: lifetime})
+		return endError(sandboxID, err)
+	})
 }
 
 // Refresh keeps a running sandbox for at least a time from now.
@@ -34,26 +37,38 @@ func (s *Sandboxes) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID str
 	if err != nil {
 		return err
 	}
-	sandbox, err := s.Get(ctx, teamID, sandboxID)
-	if err != nil {
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+		if sandbox.State != lifecycle.Running {
+			return notRunning(sandboxID)
+		}
+		_, err := s.extend(ctx, sandbox, lifetime)
 		return err
-	}
-	_, err = s.extend(ctx, sandbox, lifetime)
-	return err
+	})
 }
 
-// extend keeps a running sandbox for at least a time from now.
+// extend keeps a running sandbox for at least a time from now. It answers errOvertaken
+// where it runs no more.
 func (s *Sandboxes) extend(ctx context.Context, sandbox db.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
 	extended, err := s.Queries.ExtendEnd(ctx, db.ExtendEndParams{ID: sandbox.ID, TeamID: sandbox.TeamID, Lifetime: lifetime})
-	return extended, notRunning(sandbox.ID, err)
+	return extended, endError(sandbox.ID, err)
 }
 
-func notRunning(sandboxID string, err error) error {
+// extended is extend for a sandbox that was only just found to run.
+func (s *Sandboxes) extended(ctx context.Context, sandbox db.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
+	extended, err := s.extend(ctx, sandbox, lifetime)
+	return extended, s.overtaken(ctx, sandbox, err)
+}
+
+func endError(sandboxID string, err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.NotFound, "sandbox %s is not running", sandboxID)
+		return errOvertaken
 	}
 	if err != nil {
 		return fmt.Errorf("set the end of sandbox %s: %w", sandboxID, err)
 	}
 	return nil
+}
+
+func notRunning(sandboxID string) error {
+	return fault.New(fault.NotFound, "sandbox %s is not running", sandboxID)
 }

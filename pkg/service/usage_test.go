@@ -57,9 +57,9 @@ func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 	running, err := f.List(t.Context(), f.team, service.Filter{PageSize: 10})
 	require.NoError(t, err)
 	paused := running.Sandboxes[0].ID
-	require.NoError(t, f.Pause(t.Context(), f.team, paused, false))
+	require.NoError(t, f.Pause(t.Context(), f.team, paused, service.PauseRequest{}))
 	f.create(t)
-	_, err = f.Resume(t.Context(), f.team, paused, 60, nil)
+	_, err = f.Resume(t.Context(), f.team, paused, service.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.RateLimited, fault.CodeOf(err))
 }
 
@@ -87,8 +87,8 @@ func TestUsage_CountsExactlyTheTimeThatSandboxesRan(t *testing.T) {
 	for range 3 {
 		s := f.create(t)
 		running.Go(func() error {
-			err := f.Pause(ctx, f.team, s.ID, false)
-			_, resumed := f.Resume(ctx, f.team, s.ID, 60, nil)
+			err := f.Pause(ctx, f.team, s.ID, service.PauseRequest{})
+			_, resumed := f.Resume(ctx, f.team, s.ID, service.ResumeRequest{TimeoutSeconds: 60})
 			return errors.Join(err, resumed, f.Kill(ctx, f.team, s.ID))
 		})
 	}

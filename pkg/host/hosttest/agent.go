@@ -216,11 +216,11 @@ func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, nex
 	sandbox, ok := a.sandboxes[sandboxID]
 	switch {
 	case !ok:
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return nil, host.Refuse(pb.Reason_REASON_SANDBOX_NOT_FOUND, "", errors.New("no such sandbox"))
 	case sandbox.State == next:
 		return sandbox, nil
 	case sandbox.State != from:
-		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
+		return nil, host.Refuse(pb.Reason_REASON_WRONG_STATE, "", errors.New("sandbox is "+sandbox.State.String()))
 	}
 	return a.put(sandboxID, next), nil
 }
@@ -281,7 +281,7 @@ func (a *Agent) KillSandbox(ctx context.Context, request *connect.Request[pb.Kil
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	if _, ok := a.sandboxes[request.Msg.SandboxId]; !ok {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return nil, host.Refuse(pb.Reason_REASON_SANDBOX_NOT_FOUND, "", errors.New("no such sandbox"))
 	}
 	a.put(request.Msg.SandboxId, pb.SandboxState_SANDBOX_STATE_GONE)
 	return connect.NewResponse(&pb.KillSandboxResponse{}), nil
@@ -293,7 +293,7 @@ func (a *Agent) GetSandbox(_ context.Context, request *connect.Request[pb.GetSan
 	defer a.mutex.Unlock()
 	sandbox, ok := a.sandboxes[request.Msg.SandboxId]
 	if !ok {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return nil, host.Refuse(pb.Reason_REASON_SANDBOX_NOT_FOUND, "", errors.New("no such sandbox"))
 	}
 	return connect.NewResponse(&pb.GetSandboxResponse{Sandbox: sandbox}), nil
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // Secrets are those that a sandbox holds, by name.
@@ -34,7 +35,7 @@ func (a *Agent) SetSecrets(ctx context.Context, request *connect.Request[pb.SetS
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	if _, there := a.sandboxes[request.Msg.SandboxId]; !there {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return nil, host.Refuse(pb.Reason_REASON_SANDBOX_NOT_FOUND, "", errors.New("no such sandbox"))
 	}
 	a.setSecrets(request.Msg.SandboxId, request.Msg.Secrets)
 	return connect.NewResponse(&pb.SetSecretsResponse{}), nil

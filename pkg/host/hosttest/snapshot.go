@@ -7,6 +7,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // Builds are the snapshots that the agent has, each with the sandbox it is of.
@@ -25,9 +26,9 @@ func (a *Agent) mustRun(sandboxID string) error {
 	sandbox, ok := a.sandboxes[sandboxID]
 	switch {
 	case !ok:
-		return connect.NewError(connect.CodeNotFound, errors.New("no such sandbox"))
+		return host.Refuse(pb.Reason_REASON_SANDBOX_NOT_FOUND, "", errors.New("no such sandbox"))
 	case sandbox.State != pb.SandboxState_SANDBOX_STATE_RUNNING:
-		return connect.NewError(connect.CodeFailedPrecondition, errors.New("sandbox is "+sandbox.State.String()))
+		return host.Refuse(pb.Reason_REASON_WRONG_STATE, "", errors.New("sandbox is "+sandbox.State.String()))
 	}
 	return nil
 }
@@ -56,7 +57,7 @@ func (a *Agent) DeleteSnapshot(ctx context.Context, request *connect.Request[pb.
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	if _, ok := a.snapshots[request.Msg.BuildId]; !ok {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("no such snapshot"))
+		return nil, host.Refuse(pb.Reason_REASON_BUILD_NOT_FOUND, "", errors.New("no such snapshot"))
 	}
 	delete(a.snapshots, request.Msg.BuildId)
 	return connect.NewResponse(&pb.DeleteSnapshotResponse{}), nil
@@ -76,7 +77,7 @@ func (a *Agent) ForkSandbox(ctx context.Context, request *connect.Request[pb.For
 	response := &pb.ForkSandboxResponse{}
 	for _, fork := range request.Msg.Forks {
 		if err := a.enter(ctx, "become a fork", fork.SandboxId); err != nil {
-			response.Results = append(response.Results, &pb.ForkResult{Error: err.Error()})
+			response.Results = append(response.Results, &pb.ForkResult{Error: err.Error(), Refusal: refusalOf(err)})
 			continue
 		}
 		a.mutex.Lock()
@@ -86,4 +87,19 @@ func (a *Agent) ForkSandbox(ctx context.Context, request *connect.Request[pb.For
 		a.mutex.Unlock()
 	}
 	return connect.NewResponse(response), nil
+}
+
+// refusalOf finds the reason that a hook has given.
+func refusalOf(err error) *pb.Refusal {
+	var refused *connect.Error
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	for _, detail := range refused.Details() {
+		if value, err := detail.Value(); err == nil {
+			refusal, _ := value.(*pb.Refusal)
+			return refusal
+		}
+	}
+	return nil
 }

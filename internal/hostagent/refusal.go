@@ -1,0 +1,80 @@
+package hostagent
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/volume"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+)
+
+// refuse is the one place that gives the agent's errors their reasons.
+func refuse(err error) error {
+	refusal := refusalOf(err)
+	return host.Refuse(refusal.Reason, refusal.Explanation, err)
+}
+
+// sentinels are the errors that have a reason of their own, the first that fits.
+var sentinels = []struct {
+	err    error
+	reason pb.Reason
+}{
+	{sandbox.ErrNotFound, pb.Reason_REASON_SANDBOX_NOT_FOUND},
+	{sandbox.ErrTemplateNotFound, pb.Reason_REASON_BUILD_NOT_FOUND},
+	{volume.ErrNotFound, pb.Reason_REASON_VOLUME_NOT_FOUND},
+	{sandbox.ErrExists, pb.Reason_REASON_ALREADY_EXISTS},
+	{sandbox.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
+	{volume.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
+	{sandbox.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
+	{unix.ENOSPC, pb.Reason_REASON_NO_ROOM},
+	{sandbox.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
+}
+
+func refusalOf(err error) *pb.Refusal {
+	for _, known := range sentinels {
+		if errors.Is(err, known.err) {
+			return &pb.Refusal{Reason: known.reason}
+		}
+	}
+	var conflict *sandbox.ConflictError
+	var incompatible *vmm.IncompatibleError
+	var broken *snapshot.BrokenError
+	var guest *sandbox.GuestError
+	switch {
+	case errors.As(err, &conflict):
+		return &pb.Refusal{Reason: conflictReason(conflict)}
+	case errors.As(err, &incompatible):
+		return &pb.Refusal{Reason: pb.Reason_REASON_INCOMPATIBLE_SNAPSHOT, Explanation: incompatible.Error()}
+	case errors.As(err, &broken):
+		return &pb.Refusal{Reason: pb.Reason_REASON_BROKEN_SNAPSHOT, Explanation: "its " + broken.File + " is not whole"}
+	case errors.Is(err, vmm.ErrNotRunning):
+		return &pb.Refusal{Reason: pb.Reason_REASON_VM_ENDED}
+	case errors.As(err, &guest):
+		return &pb.Refusal{Reason: pb.Reason_REASON_GUEST_UNRESPONSIVE}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &pb.Refusal{Reason: pb.Reason_REASON_TIMED_OUT}
+	case errors.Is(err, context.Canceled):
+		return &pb.Refusal{Reason: pb.Reason_REASON_KILLED}
+	default:
+		return &pb.Refusal{}
+	}
+}
+
+func conflictReason(conflict *sandbox.ConflictError) pb.Reason {
+	switch {
+	case conflict.State == sandbox.Failed:
+		return pb.Reason_REASON_SANDBOX_FAILED
+	case conflict.State == sandbox.Killing, conflict.State == sandbox.Gone:
+		return pb.Reason_REASON_KILLED
+	case conflict.Busy():
+		return pb.Reason_REASON_BUSY
+	default:
+		return pb.Reason_REASON_WRONG_STATE
+	}
+}
