@@ -413,7 +413,6 @@ CREATE TABLE public.channel_attempts (
     at timestamp with time zone NOT NULL,
     duration_ms integer NOT NULL,
     status_code integer DEFAULT 0 NOT NULL,
-    response text DEFAULT ''::text NOT NULL,
     error text DEFAULT ''::text NOT NULL
 );
 
@@ -441,6 +440,7 @@ CREATE TABLE public.channels (
     enabled boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    hidden_kinds text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT channels_kind_check CHECK ((kind = ANY (ARRAY['webhook'::text, 'slack'::text, 'discord'::text, 'teams'::text, 'google_chat'::text, 'telegram'::text, 'matrix'::text, 'email'::text])))
 );
 

@@ -1,6 +1,6 @@
 -- name: CreateChannel :one
-INSERT INTO channels (id, team_id, kind, name, event_types, target, sealed_config, enabled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *;
+INSERT INTO channels (id, team_id, kind, name, event_types, target, sealed_config, enabled, hidden_kinds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *;
 
 -- name: CountChannels :one
 SELECT count(*) FROM channels WHERE team_id = $1;
@@ -17,7 +17,7 @@ SELECT * FROM channels WHERE id = $1 AND team_id = $2 FOR UPDATE;
 
 -- name: UpdateChannel :one
 UPDATE channels SET name = @name, event_types = @event_types, target = @target, sealed_config = @sealed_config,
-    enabled = @enabled, updated_at = now()
+    enabled = @enabled, hidden_kinds = @hidden_kinds, updated_at = now()
 WHERE id = @id RETURNING *;
 
 -- name: DeleteChannel :execrows
@@ -40,6 +40,7 @@ SELECT gen_random_uuid(), c.id, e.id, jsonb_build_object('id', e.id, 'type', e.t
     'resourceID', e.resource_id, 'at', e.at, 'data', e.data), now()
 FROM events e JOIN channels c ON c.team_id = e.team_id AND c.enabled
     AND (cardinality(c.event_types) = 0 OR e.type = ANY (c.event_types) OR split_part(e.type, '.', 1) || '.*' = ANY (c.event_types))
+    AND split_part(e.type, '.', 1) <> ALL (c.hidden_kinds)
 WHERE e.id = ANY (@event_ids::bigint[])
 ORDER BY e.id
 ON CONFLICT DO NOTHING
@@ -55,7 +56,7 @@ SELECT sqlc.embed(d), sqlc.embed(c) FROM channel_deliveries d JOIN channels c ON
 -- name: ListDeliveries :many
 -- Newest first. Served by channel_deliveries_by_channel.
 SELECT * FROM channel_deliveries
-WHERE channel_id = @channel_id AND (@state::text = '' OR state = @state::text)
+WHERE channel_id = @channel_id AND split_part(event ->> 'type', '.', 1) <> ALL (@hidden_kinds::text[]) AND (@state::text = '' OR state = @state::text)
     AND (created_at, id) < (@before_time::timestamptz, @before_id::uuid)
 ORDER BY created_at DESC, id DESC LIMIT @page_size;
 
@@ -65,7 +66,8 @@ SELECT * FROM channel_attempts WHERE delivery_id = ANY (@delivery_ids::uuid[]) O
 -- name: RedeliverDelivery :one
 -- Not one that is on its way: two workers would send it.
 UPDATE channel_deliveries SET state = 'pending', next_attempt_at = now(), finished_at = NULL
-WHERE id = $1 AND channel_id = $2 AND state <> 'pending' RETURNING *;
+WHERE id = @id AND channel_id = @channel_id AND state <> 'pending'
+    AND split_part(event ->> 'type', '.', 1) <> ALL (@hidden_kinds::text[]) RETURNING *;
 
 -- name: RecordAttempt :exec
 WITH delivery AS (
@@ -73,8 +75,8 @@ WITH delivery AS (
         finished_at = CASE WHEN @state = 'pending' THEN NULL ELSE now() END
     WHERE id = @delivery_id RETURNING attempt_count
 )
-INSERT INTO channel_attempts (delivery_id, number, at, duration_ms, status_code, response, error)
-SELECT @delivery_id, attempt_count, @at, @duration_ms, @status_code, @response, @error FROM delivery;
+INSERT INTO channel_attempts (delivery_id, number, at, duration_ms, status_code, error)
+SELECT @delivery_id, attempt_count, @at, @duration_ms, @status_code, @error FROM delivery;
 
 -- name: DeleteOldDeliveries :execrows
 DELETE FROM channel_deliveries WHERE id IN (

@@ -20,6 +20,7 @@ ORDER BY id;
 SELECT id, team_id, type, resource_id, data, at FROM events
 WHERE team_id = @team_id AND id > @after
     AND (cardinality(@types::text[]) = 0 OR type = ANY (@types::text[]) OR split_part(type, '.', 1) || '.*' = ANY (@types::text[]))
+    AND split_part(type, '.', 1) <> ALL (@hidden_kinds::text[])
     AND (@resource_id::text = '' OR resource_id = @resource_id::text)
 ORDER BY id LIMIT @page_size;
 

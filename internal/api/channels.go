@@ -24,7 +24,7 @@ type Channels interface {
 	Delete(ctx context.Context, teamID, channelID uuid.UUID) error
 	Test(ctx context.Context, teamID, channelID uuid.UUID) (channels.Delivery, error)
 	Deliveries(ctx context.Context, teamID, channelID uuid.UUID, page channels.DeliveryPage) ([]channels.Delivery, error)
-	Redeliver(ctx context.Context, teamID, channelID, deliveryID uuid.UUID) (channels.Delivery, error)
+	Redeliver(ctx context.Context, teamID, channelID, deliveryID uuid.UUID, hiddenKinds []string) (channels.Delivery, error)
 }
 
 func (s *Server) routeChannels(router chi.Router) {
@@ -48,6 +48,10 @@ func (s *Server) createChannel(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &wanted); err != nil {
 		return err
 	}
+	wanted.HiddenKinds = hiddenFrom(r)
+	if err := refuseHidden(wanted.EventTypes, wanted.HiddenKinds); err != nil {
+		return err
+	}
 	made, err := s.Channels.Create(r.Context(), teamOf(r), wanted)
 	if err == nil {
 		audit.SetResource(r.Context(), made.ID.String())
@@ -67,6 +71,10 @@ func (s *Server) getChannel(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) updateChannel(w http.ResponseWriter, r *http.Request) error {
 	var change channels.Change
 	if err := decode(r, &change); err != nil {
+		return err
+	}
+	change.HiddenKinds = hiddenFrom(r)
+	if err := refuseHidden(orDefault(change.EventTypes, nil), change.HiddenKinds); err != nil {
 		return err
 	}
 	channelID, err := idOf(r, "channelID", "channel")
@@ -109,7 +117,7 @@ func (s *Server) redeliver(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	delivery, err := s.Channels.Redeliver(r.Context(), teamOf(r), channelID, deliveryID)
+	delivery, err := s.Channels.Redeliver(r.Context(), teamOf(r), channelID, deliveryID, hiddenFrom(r))
 	return answer(w, http.StatusAccepted, delivery, err)
 }
 
@@ -119,7 +127,7 @@ func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := r.URL.Query()
-	page := channels.DeliveryPage{State: channels.DeliveryState(query.Get("state"))}
+	page := channels.DeliveryPage{State: channels.DeliveryState(query.Get("state")), HiddenKinds: hiddenFrom(r)}
 	switch page.State {
 	case "", channels.Pending, channels.Delivered, channels.Dead:
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,12 +63,13 @@ func (s *Server) getAnyEvents(w http.ResponseWriter, r *http.Request) error {
 	return s.getEvents(w, r, team)
 }
 
-// getEvents answers with a stream, or with a page to a client that wants JSON.
+// getEvents answers with a page, or with a stream to a client that asks for one.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
 	filter, err := eventFilter(r.URL.Query())
 	if err != nil {
 		return err
 	}
+	filter.HiddenKinds = hiddenFrom(r)
 	after, given, err := eventCursor(r)
 	if err != nil {
 		return err
@@ -81,7 +83,7 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUI
 			w.Header().Set(missedHeader, "true")
 		}
 	}
-	if accept := r.Header.Get("Accept"); strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream") {
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		return s.listEvents(w, r, team, filter, after)
 	}
 	if !given {
@@ -188,12 +190,12 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, team uuid.
 	}
 }
 
-// mayStillRead asks again, because a key can be revoked during a stream. Whoever
-// has left the team may be let in still, but for another one.
+// mayStillRead asks again, because a key can be revoked and a role changed during a
+// stream. A user who has left the team may be let in still, but for another one.
 func (s *Server) mayStillRead(r *http.Request) bool {
 	rule := rules[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
 	principal, err := s.Authenticator.Authorize(r.Context(), rule, s.credentialsOf(r))
-	return err == nil && principal.TeamID == teamOf(r)
+	return err == nil && principal.TeamID == teamOf(r) && slices.Equal(hiddenKinds(principal), hiddenFrom(r))
 }
 
 // sendEvents sends all there are now and returns the last one's ID.

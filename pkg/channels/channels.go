@@ -23,6 +23,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -61,6 +62,9 @@ type NewChannel struct {
 	Config json.RawMessage `json:"config"`
 	// Enabled is true where it is left out.
 	Enabled *bool `json:"enabled"`
+	// HiddenKinds are kinds of events that who makes the channel may not read, and
+	// that it does not tell of.
+	HiddenKinds []string `json:"-"`
 }
 
 // Change is what of a channel is to be another. What is nil stays.
@@ -69,6 +73,9 @@ type Change struct {
 	EventTypes *[]string       `json:"eventTypes"`
 	Config     json.RawMessage `json:"config"`
 	Enabled    *bool           `json:"enabled"`
+	// HiddenKinds are kinds of events that who makes the change may not read. They
+	// replace the channel's where it leads elsewhere or tells of other types.
+	HiddenKinds []string `json:"-"`
 }
 
 // Service is the service of channels.
@@ -139,6 +146,7 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 		made, err = queries.CreateChannel(ctx, db.CreateChannelParams{
 			ID: id, TeamID: teamID, Kind: string(wanted.Kind), Name: wanted.Name, EventTypes: orNone(wanted.EventTypes),
 			Target: config.target(wanted.Kind), SealedConfig: sealed, Enabled: wanted.Enabled == nil || *wanted.Enabled,
+			HiddenKinds: orNone(wanted.HiddenKinds),
 		})
 		return err
 	})
@@ -171,7 +179,7 @@ func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, chang
 		}
 		changed, err = queries.UpdateChannel(ctx, db.UpdateChannelParams{
 			ID: channelID, Name: channel.Name, EventTypes: channel.EventTypes, Target: channel.Target,
-			SealedConfig: channel.SealedConfig, Enabled: channel.Enabled,
+			SealedConfig: channel.SealedConfig, Enabled: channel.Enabled, HiddenKinds: channel.HiddenKinds,
 		})
 		return err
 	})
@@ -198,6 +206,9 @@ func (c Change) apply(channel *db.Channel) error {
 	}
 	if c.Enabled != nil {
 		channel.Enabled = *c.Enabled
+	}
+	if c.EventTypes != nil || c.Config != nil {
+		channel.HiddenKinds = orNone(c.HiddenKinds)
 	}
 	return nil
 }
@@ -265,7 +276,7 @@ func found(err error) error {
 }
 
 func checkName(name string) error {
-	if name == "" || len(name) > maxTextBytes || storable(name) != name {
+	if name == "" || len(name) > maxTextBytes || !exactjson.Storable(name) {
 		return fault.New(fault.Invalid, "name must have from 1 to %d bytes of text", maxTextBytes)
 	}
 	return nil

@@ -43,9 +43,9 @@ type Attempt struct {
 	DurationMS int       `json:"durationMs"`
 	// StatusCode is 0 where no answer came.
 	StatusCode int `json:"statusCode"`
-	// Response is the beginning of the answer.
-	Response string `json:"response"`
-	Error    string `json:"error"`
+	// Error is one of a closed set: it has nothing of what a receiver, a name server
+	// or the network said. Empty is success.
+	Error string `json:"error"`
 }
 
 // DeliveryPage selects a page of deliveries. The zero value is the first page of
@@ -56,6 +56,8 @@ type DeliveryPage struct {
 	// Before is the last delivery of the page before.
 	Before *Delivery
 	Limit  int
+	// HiddenKinds are kinds of events that are left out.
+	HiddenKinds []string
 }
 
 // latest is behind everything.
@@ -69,7 +71,7 @@ func (s *Service) Deliveries(ctx context.Context, teamID, channelID uuid.UUID, p
 	}
 	query := db.ListDeliveriesParams{
 		ChannelID: channelID, State: string(page.State), BeforeTime: latest, BeforeID: uuid.Max,
-		PageSize: int32(min(page.Limit, math.MaxInt32)),
+		PageSize: int32(min(page.Limit, math.MaxInt32)), HiddenKinds: orNone(page.HiddenKinds),
 	}
 	if page.Before != nil {
 		query.BeforeTime, query.BeforeID = page.Before.CreatedAt, page.Before.ID
@@ -103,7 +105,7 @@ func withAttempts(ctx context.Context, queries *db.Queries, rows []db.ChannelDel
 	for _, row := range tried {
 		attempts[row.DeliveryID] = append(attempts[row.DeliveryID], Attempt{
 			At: row.At.UTC(), DurationMS: int(row.DurationMs), StatusCode: int(row.StatusCode),
-			Response: row.Response, Error: row.Error,
+			Error: row.Error,
 		})
 	}
 	listed := make([]Delivery, 0, len(rows))
@@ -150,17 +152,17 @@ func (s *Service) Test(ctx context.Context, teamID, channelID uuid.UUID) (Delive
 }
 
 // Redeliver sends once more what was delivered or given up. What is on its way
-// already is a fault.Conflict.
-func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID uuid.UUID) (Delivery, error) {
+// already is a fault.Conflict, and what is of a hidden kind is not there.
+func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID uuid.UUID, hiddenKinds []string) (Delivery, error) {
 	if _, err := s.Get(ctx, teamID, channelID); err != nil {
 		return Delivery{}, err
 	}
 	return s.enqueue(ctx, func(queries *db.Queries) (db.ChannelDelivery, error) {
-		row, err := queries.RedeliverDelivery(ctx, db.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID})
+		row, err := queries.RedeliverDelivery(ctx, db.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID, HiddenKinds: orNone(hiddenKinds)})
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return row, err
 		}
-		if there, err := queries.GetDelivery(ctx, deliveryID); err == nil && there.Channel.ID == channelID {
+		if there, err := queries.GetDelivery(ctx, deliveryID); err == nil && there.Channel.ID == channelID && DeliveryState(there.ChannelDelivery.State) == Pending {
 			return row, fault.New(fault.Conflict, "the delivery is on its way already")
 		}
 		return row, fault.New(fault.NotFound, "there is no such delivery")

@@ -13,7 +13,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/internet"
 )
 
 func TestWebhook_GetsSignedEventsThatItWants(t *testing.T) {
@@ -42,7 +41,7 @@ func TestWebhook_GetsSignedEventsThatItWants(t *testing.T) {
 	require.Equal(t, events.SandboxKilled, delivery.Event.Type)
 	require.Len(t, delivery.Attempts, 1)
 	require.Equal(t, http.StatusOK, delivery.Attempts[0].StatusCode)
-	require.Equal(t, "an answer", delivery.Attempts[0].Response)
+	require.Empty(t, delivery.Attempts[0].Error)
 	require.NotNil(t, delivery.FinishedAt)
 }
 
@@ -70,7 +69,7 @@ func TestDelivery_BecomesADeadLetterThatCanBeSentAgain(t *testing.T) {
 	w.record(t, events.KeyCreated, "k")
 	dead := w.awaitState(t, channel.ID, channels.Dead)
 	require.Len(t, dead.Attempts, channels.Attempts)
-	again, err := w.service.Redeliver(t.Context(), w.team, channel.ID, dead.ID)
+	again, err := w.service.Redeliver(t.Context(), w.team, channel.ID, dead.ID, nil)
 	require.NoError(t, err)
 	require.Equal(t, channels.Pending, again.State)
 	delivered := w.awaitState(t, channel.ID, channels.Delivered)
@@ -87,11 +86,11 @@ func TestRedeliver_RefusesWhatIsOnItsWayOrNotThere(t *testing.T) {
 	tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 && d.ID == delivery.ID })
 	require.Equal(t, channels.Pending, tried.State)
 	require.WithinDuration(t, time.Now().Add(time.Hour), *tried.NextAttemptAt, time.Minute)
-	_, err = w.service.Redeliver(t.Context(), w.team, channel.ID, delivery.ID)
+	_, err = w.service.Redeliver(t.Context(), w.team, channel.ID, delivery.ID, nil)
 	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
-	_, err = w.service.Redeliver(t.Context(), w.team, channel.ID, uuid.New())
+	_, err = w.service.Redeliver(t.Context(), w.team, channel.ID, uuid.New(), nil)
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
-	_, err = w.service.Redeliver(t.Context(), uuid.New(), channel.ID, delivery.ID)
+	_, err = w.service.Redeliver(t.Context(), uuid.New(), channel.ID, delivery.ID, nil)
 	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
 }
 
@@ -111,7 +110,7 @@ func TestDelivery_NeverGoesToAPrivateAddress(t *testing.T) {
 	_, err := w.service.Test(t.Context(), w.team, channel.ID)
 	require.NoError(t, err)
 	tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
-	require.Equal(t, internet.ErrForbiddenAddress.Error(), tried.Attempts[0].Error)
+	require.Equal(t, string(channels.FailureForbiddenAddress), tried.Attempts[0].Error)
 	require.Empty(t, receiver.requests)
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -86,19 +88,24 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[DeliveryJob]) error {
 
 func (w *Worker) attempt(ctx context.Context, row db.GetDeliveryRow) outcome {
 	if !row.Channel.Enabled && row.ChannelDelivery.EventID != 0 {
-		return outcome{err: errors.New("the channel is not enabled"), hopeless: true}
+		return outcome{failure: FailureDisabled, hopeless: true}
+	}
+	var event events.Event
+	if err := json.Unmarshal(row.ChannelDelivery.Event, &event); err != nil {
+		return outcome{failure: FailureMessage, cause: err, hopeless: true}
+	}
+	// It may lead elsewhere since the event was found to be for it.
+	if slices.Contains(row.Channel.HiddenKinds, event.Type.Kind()) && row.ChannelDelivery.EventID != 0 {
+		return outcome{failure: FailureHidden, hopeless: true}
 	}
 	config, err := openConfig(w.keyring, row.Channel)
 	if err != nil {
 		w.log.Error("a channel cannot be opened", "channel", row.Channel.ID, "error", err)
-		return outcome{err: errors.New("the channel's config cannot be opened"), hopeless: true}
+		return outcome{failure: FailureConfig, hopeless: true}
 	}
 	m := message{
 		kind: Kind(row.Channel.Kind), config: config,
-		body: row.ChannelDelivery.Event, deliveryID: row.ChannelDelivery.ID.String(),
-	}
-	if err := json.Unmarshal(m.body, &m.event); err != nil {
-		return outcome{err: errors.New("the event cannot be read"), hopeless: true}
+		event: event, body: row.ChannelDelivery.Event, deliveryID: row.ChannelDelivery.ID.String(),
 	}
 	return w.sender.send(ctx, m)
 }
@@ -106,18 +113,18 @@ func (w *Worker) attempt(ctx context.Context, row db.GetDeliveryRow) outcome {
 func (w *Worker) record(ctx context.Context, row db.GetDeliveryRow, attempt int32, began time.Time, result outcome) error {
 	params := db.RecordAttemptParams{
 		DeliveryID: row.ChannelDelivery.ID, State: string(Delivered), At: began,
-		DurationMs: int32(time.Since(began).Milliseconds()), StatusCode: int32(result.statusCode), Response: result.response,
+		DurationMs: int32(time.Since(began).Milliseconds()), StatusCode: int32(result.statusCode), Error: string(result.failure),
 	}
 	var after error
 	switch {
-	case result.err == nil:
+	case result.failure == "":
 	case result.hopeless || attempt >= maxAttempts:
-		params.State, params.Error = string(Dead), storable(result.err.Error())
-		w.log.Warn("a delivery was given up", "channel", row.Channel.ID, "delivery", params.DeliveryID, "attempts", attempt)
+		params.State = string(Dead)
+		w.log.Warn("a delivery was given up", "channel", row.Channel.ID, "delivery", params.DeliveryID, "attempts", attempt, "failure", result.failure, "cause", result.cause)
 	default:
 		delay := max(w.delay(attempt), result.retryAfter)
 		next := time.Now().Add(delay)
-		params.State, params.Error, params.NextAttemptAt = string(Pending), storable(result.err.Error()), &next
+		params.State, params.NextAttemptAt = string(Pending), &next
 		after = river.JobSnooze(delay)
 	}
 	if err := w.queries.RecordAttempt(ctx, params); err != nil {

@@ -36,8 +36,9 @@ func (p *controlPlane) stream(t *testing.T, query string, header http.Header) *e
 	ctx, cancel := context.WithCancel(context.Background())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/events"+query, nil)
 	require.NoError(t, err)
+	request.Header.Set("Accept", "text/event-stream")
 	maps.Copy(request.Header, header)
-	if request.Header.Get("Authorization") == "" {
+	if request.Header.Get("Authorization") == "" && request.Header.Get("X-Api-Key") == "" {
 		request.Header.Set("X-Api-Key", p.key)
 	}
 	response, err := http.DefaultClient.Do(request)
@@ -224,4 +225,48 @@ func TestEvents_OfTheInstallationAreForItsAdmins(t *testing.T) {
 	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/admin/audit", "", admin))
 	requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodGet, "/admin/events?teamID=x", "", admin))
 	requireStatus(t, http.StatusForbidden, p.do(t, http.MethodGet, "/admin/events", ""))
+}
+
+func TestEvents_AreThoseOfKindsThatTheCallerMayRead(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	for _, kind := range []string{"secret.created", "member.added", "volume.created", "key.created", "channel.created", "extension.done"} {
+		_, err := p.pool.Exec(t.Context(), `INSERT INTO events (id, team_id, type, resource_id) SELECT 0, id, $1, 'x' FROM teams`, kind)
+		require.NoError(t, err)
+	}
+	p.create(t, `{"templateID": "base"}`)
+	kinds := func(key string, query string) map[string]bool {
+		got := p.send(t, http.MethodGet, "/events"+query, "", http.Header{"X-Api-Key": {key}})
+		requireStatus(t, http.StatusOK, got)
+		require.Equal(t, "application/json", got.header.Get("Content-Type"), "pages where no stream is asked for")
+		var page []happening
+		got.decode(t, &page)
+		found := map[string]bool{}
+		for _, event := range page {
+			kind, _, _ := strings.Cut(event.Type, ".")
+			found[kind] = true
+		}
+		return found
+	}
+	only := p.issue(t, "default", []string{"event:read"})
+	require.Equal(t, map[string]bool{"extension": true}, kinds(only, ""))
+	require.Empty(t, kinds(only, "?type=secret.*"))
+	require.Equal(t, map[string]bool{"extension": true, "secret": true}, kinds(p.issue(t, "default", []string{"event:read", "secret:read"}), ""))
+	all := kinds(p.key, "?limit=100")
+	require.False(t, all["key"], "no key reads keys")
+	for _, kind := range []string{"secret", "member", "volume", "channel", "sandbox"} {
+		require.True(t, all[kind], kind)
+	}
+	stream := p.stream(t, "?after=0", http.Header{"X-Api-Key": {only}})
+	require.Equal(t, "extension.done", stream.next(t).Type)
+
+	narrow := http.Header{"X-Api-Key": {p.issue(t, "default", []string{"channel:read", "channel:write", "sandbox:read"})}}
+	hook := func(types string) string {
+		return `{"kind":"webhook","name":"h","eventTypes":` + types + `,"config":{"url":"https://example.com/"}}`
+	}
+	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodPost, "/channels", hook(`["sandbox.*","secret.created"]`), narrow))
+	requireStatus(t, http.StatusCreated, p.send(t, http.MethodPost, "/channels", hook(`[]`), narrow))
+	var hidden []string
+	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT hidden_kinds FROM channels").Scan(&hidden))
+	require.Equal(t, []string{"key", "member", "secret", "template", "volume"}, hidden)
 }

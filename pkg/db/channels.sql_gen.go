@@ -24,8 +24,8 @@ func (q *Queries) CountChannels(ctx context.Context, teamID uuid.UUID) (int64, e
 }
 
 const createChannel = `-- name: CreateChannel :one
-INSERT INTO channels (id, team_id, kind, name, event_types, target, sealed_config, enabled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at
+INSERT INTO channels (id, team_id, kind, name, event_types, target, sealed_config, enabled, hidden_kinds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds
 `
 
 type CreateChannelParams struct {
@@ -37,6 +37,7 @@ type CreateChannelParams struct {
 	Target       string
 	SealedConfig []byte
 	Enabled      bool
+	HiddenKinds  []string
 }
 
 func (q *Queries) CreateChannel(ctx context.Context, arg CreateChannelParams) (Channel, error) {
@@ -49,6 +50,7 @@ func (q *Queries) CreateChannel(ctx context.Context, arg CreateChannelParams) (C
 		arg.Target,
 		arg.SealedConfig,
 		arg.Enabled,
+		arg.HiddenKinds,
 	)
 	var i Channel
 	err := row.Scan(
@@ -62,6 +64,7 @@ func (q *Queries) CreateChannel(ctx context.Context, arg CreateChannelParams) (C
 		&i.Enabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HiddenKinds,
 	)
 	return i, err
 }
@@ -142,6 +145,7 @@ SELECT gen_random_uuid(), c.id, e.id, jsonb_build_object('id', e.id, 'type', e.t
     'resourceID', e.resource_id, 'at', e.at, 'data', e.data), now()
 FROM events e JOIN channels c ON c.team_id = e.team_id AND c.enabled
     AND (cardinality(c.event_types) = 0 OR e.type = ANY (c.event_types) OR split_part(e.type, '.', 1) || '.*' = ANY (c.event_types))
+    AND split_part(e.type, '.', 1) <> ALL (c.hidden_kinds)
 WHERE e.id = ANY ($1::bigint[])
 ORDER BY e.id
 ON CONFLICT DO NOTHING
@@ -171,7 +175,7 @@ func (q *Queries) FanOut(ctx context.Context, eventIds []int64) ([]uuid.UUID, er
 }
 
 const getChannel = `-- name: GetChannel :one
-SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at FROM channels WHERE id = $1 AND team_id = $2
+SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds FROM channels WHERE id = $1 AND team_id = $2
 `
 
 type GetChannelParams struct {
@@ -193,12 +197,13 @@ func (q *Queries) GetChannel(ctx context.Context, arg GetChannelParams) (Channel
 		&i.Enabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HiddenKinds,
 	)
 	return i, err
 }
 
 const getDelivery = `-- name: GetDelivery :one
-SELECT d.id, d.channel_id, d.event_id, d.event, d.state, d.attempt_count, d.created_at, d.next_attempt_at, d.finished_at, c.id, c.team_id, c.kind, c.name, c.event_types, c.target, c.sealed_config, c.enabled, c.created_at, c.updated_at FROM channel_deliveries d JOIN channels c ON c.id = d.channel_id WHERE d.id = $1
+SELECT d.id, d.channel_id, d.event_id, d.event, d.state, d.attempt_count, d.created_at, d.next_attempt_at, d.finished_at, c.id, c.team_id, c.kind, c.name, c.event_types, c.target, c.sealed_config, c.enabled, c.created_at, c.updated_at, c.hidden_kinds FROM channel_deliveries d JOIN channels c ON c.id = d.channel_id WHERE d.id = $1
 `
 
 type GetDeliveryRow struct {
@@ -229,12 +234,13 @@ func (q *Queries) GetDelivery(ctx context.Context, id uuid.UUID) (GetDeliveryRow
 		&i.Channel.Enabled,
 		&i.Channel.CreatedAt,
 		&i.Channel.UpdatedAt,
+		&i.Channel.HiddenKinds,
 	)
 	return i, err
 }
 
 const listAttempts = `-- name: ListAttempts :many
-SELECT delivery_id, number, at, duration_ms, status_code, response, error FROM channel_attempts WHERE delivery_id = ANY ($1::uuid[]) ORDER BY delivery_id, number
+SELECT delivery_id, number, at, duration_ms, status_code, error FROM channel_attempts WHERE delivery_id = ANY ($1::uuid[]) ORDER BY delivery_id, number
 `
 
 func (q *Queries) ListAttempts(ctx context.Context, deliveryIds []uuid.UUID) ([]ChannelAttempt, error) {
@@ -252,7 +258,6 @@ func (q *Queries) ListAttempts(ctx context.Context, deliveryIds []uuid.UUID) ([]
 			&i.At,
 			&i.DurationMs,
 			&i.StatusCode,
-			&i.Response,
 			&i.Error,
 		); err != nil {
 			return nil, err
@@ -266,7 +271,7 @@ func (q *Queries) ListAttempts(ctx context.Context, deliveryIds []uuid.UUID) ([]
 }
 
 const listChannels = `-- name: ListChannels :many
-SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at FROM channels WHERE team_id = $1 ORDER BY created_at, id
+SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds FROM channels WHERE team_id = $1 ORDER BY created_at, id
 `
 
 // Served by channels_by_team.
@@ -290,6 +295,7 @@ func (q *Queries) ListChannels(ctx context.Context, teamID uuid.UUID) ([]Channel
 			&i.Enabled,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.HiddenKinds,
 		); err != nil {
 			return nil, err
 		}
@@ -303,23 +309,25 @@ func (q *Queries) ListChannels(ctx context.Context, teamID uuid.UUID) ([]Channel
 
 const listDeliveries = `-- name: ListDeliveries :many
 SELECT id, channel_id, event_id, event, state, attempt_count, created_at, next_attempt_at, finished_at FROM channel_deliveries
-WHERE channel_id = $1 AND ($2::text = '' OR state = $2::text)
-    AND (created_at, id) < ($3::timestamptz, $4::uuid)
-ORDER BY created_at DESC, id DESC LIMIT $5
+WHERE channel_id = $1 AND split_part(event ->> 'type', '.', 1) <> ALL ($2::text[]) AND ($3::text = '' OR state = $3::text)
+    AND (created_at, id) < ($4::timestamptz, $5::uuid)
+ORDER BY created_at DESC, id DESC LIMIT $6
 `
 
 type ListDeliveriesParams struct {
-	ChannelID  uuid.UUID
-	State      string
-	BeforeTime time.Time
-	BeforeID   uuid.UUID
-	PageSize   int32
+	ChannelID   uuid.UUID
+	HiddenKinds []string
+	State       string
+	BeforeTime  time.Time
+	BeforeID    uuid.UUID
+	PageSize    int32
 }
 
 // Newest first. Served by channel_deliveries_by_channel.
 func (q *Queries) ListDeliveries(ctx context.Context, arg ListDeliveriesParams) ([]ChannelDelivery, error) {
 	rows, err := q.db.Query(ctx, listDeliveries,
 		arg.ChannelID,
+		arg.HiddenKinds,
 		arg.State,
 		arg.BeforeTime,
 		arg.BeforeID,
@@ -392,7 +400,7 @@ func (q *Queries) ListSealedChannels(ctx context.Context, arg ListSealedChannels
 }
 
 const lockChannel = `-- name: LockChannel :one
-SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at FROM channels WHERE id = $1 AND team_id = $2 FOR UPDATE
+SELECT id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds FROM channels WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
 type LockChannelParams struct {
@@ -414,18 +422,19 @@ func (q *Queries) LockChannel(ctx context.Context, arg LockChannelParams) (Chann
 		&i.Enabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HiddenKinds,
 	)
 	return i, err
 }
 
 const recordAttempt = `-- name: RecordAttempt :exec
 WITH delivery AS (
-    UPDATE channel_deliveries SET attempt_count = attempt_count + 1, state = $7, next_attempt_at = $8,
-        finished_at = CASE WHEN $7 = 'pending' THEN NULL ELSE now() END
+    UPDATE channel_deliveries SET attempt_count = attempt_count + 1, state = $6, next_attempt_at = $7,
+        finished_at = CASE WHEN $6 = 'pending' THEN NULL ELSE now() END
     WHERE id = $1 RETURNING attempt_count
 )
-INSERT INTO channel_attempts (delivery_id, number, at, duration_ms, status_code, response, error)
-SELECT $1, attempt_count, $2, $3, $4, $5, $6 FROM delivery
+INSERT INTO channel_attempts (delivery_id, number, at, duration_ms, status_code, error)
+SELECT $1, attempt_count, $2, $3, $4, $5 FROM delivery
 `
 
 type RecordAttemptParams struct {
@@ -433,7 +442,6 @@ type RecordAttemptParams struct {
 	At            time.Time
 	DurationMs    int32
 	StatusCode    int32
-	Response      string
 	Error         string
 	State         string
 	NextAttemptAt *time.Time
@@ -445,7 +453,6 @@ func (q *Queries) RecordAttempt(ctx context.Context, arg RecordAttemptParams) er
 		arg.At,
 		arg.DurationMs,
 		arg.StatusCode,
-		arg.Response,
 		arg.Error,
 		arg.State,
 		arg.NextAttemptAt,
@@ -455,17 +462,19 @@ func (q *Queries) RecordAttempt(ctx context.Context, arg RecordAttemptParams) er
 
 const redeliverDelivery = `-- name: RedeliverDelivery :one
 UPDATE channel_deliveries SET state = 'pending', next_attempt_at = now(), finished_at = NULL
-WHERE id = $1 AND channel_id = $2 AND state <> 'pending' RETURNING id, channel_id, event_id, event, state, attempt_count, created_at, next_attempt_at, finished_at
+WHERE id = $1 AND channel_id = $2 AND state <> 'pending'
+    AND split_part(event ->> 'type', '.', 1) <> ALL ($3::text[]) RETURNING id, channel_id, event_id, event, state, attempt_count, created_at, next_attempt_at, finished_at
 `
 
 type RedeliverDeliveryParams struct {
-	ID        uuid.UUID
-	ChannelID uuid.UUID
+	ID          uuid.UUID
+	ChannelID   uuid.UUID
+	HiddenKinds []string
 }
 
 // Not one that is on its way: two workers would send it.
 func (q *Queries) RedeliverDelivery(ctx context.Context, arg RedeliverDeliveryParams) (ChannelDelivery, error) {
-	row := q.db.QueryRow(ctx, redeliverDelivery, arg.ID, arg.ChannelID)
+	row := q.db.QueryRow(ctx, redeliverDelivery, arg.ID, arg.ChannelID, arg.HiddenKinds)
 	var i ChannelDelivery
 	err := row.Scan(
 		&i.ID,
@@ -498,8 +507,8 @@ func (q *Queries) ReplaceSealedChannel(ctx context.Context, arg ReplaceSealedCha
 
 const updateChannel = `-- name: UpdateChannel :one
 UPDATE channels SET name = $1, event_types = $2, target = $3, sealed_config = $4,
-    enabled = $5, updated_at = now()
-WHERE id = $6 RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at
+    enabled = $5, hidden_kinds = $6, updated_at = now()
+WHERE id = $7 RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds
 `
 
 type UpdateChannelParams struct {
@@ -508,6 +517,7 @@ type UpdateChannelParams struct {
 	Target       string
 	SealedConfig []byte
 	Enabled      bool
+	HiddenKinds  []string
 	ID           uuid.UUID
 }
 
@@ -518,6 +528,7 @@ func (q *Queries) UpdateChannel(ctx context.Context, arg UpdateChannelParams) (C
 		arg.Target,
 		arg.SealedConfig,
 		arg.Enabled,
+		arg.HiddenKinds,
 		arg.ID,
 	)
 	var i Channel
@@ -532,6 +543,7 @@ func (q *Queries) UpdateChannel(ctx context.Context, arg UpdateChannelParams) (C
 		&i.Enabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.HiddenKinds,
 	)
 	return i, err
 }

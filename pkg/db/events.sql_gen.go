@@ -103,16 +103,18 @@ const listEvents = `-- name: ListEvents :many
 SELECT id, team_id, type, resource_id, data, at FROM events
 WHERE team_id = $1 AND id > $2
     AND (cardinality($3::text[]) = 0 OR type = ANY ($3::text[]) OR split_part(type, '.', 1) || '.*' = ANY ($3::text[]))
-    AND ($4::text = '' OR resource_id = $4::text)
-ORDER BY id LIMIT $5
+    AND split_part(type, '.', 1) <> ALL ($4::text[])
+    AND ($5::text = '' OR resource_id = $5::text)
+ORDER BY id LIMIT $6
 `
 
 type ListEventsParams struct {
-	TeamID     uuid.UUID
-	After      int64
-	Types      []string
-	ResourceID string
-	PageSize   int32
+	TeamID      uuid.UUID
+	After       int64
+	Types       []string
+	HiddenKinds []string
+	ResourceID  string
+	PageSize    int32
 }
 
 type ListEventsRow struct {
@@ -131,6 +133,7 @@ func (q *Queries) ListEvents(ctx context.Context, arg ListEventsParams) ([]ListE
 		arg.TeamID,
 		arg.After,
 		arg.Types,
+		arg.HiddenKinds,
 		arg.ResourceID,
 		arg.PageSize,
 	)

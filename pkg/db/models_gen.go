@@ -78,6 +78,7 @@ type Channel struct {
 	Enabled      bool
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
+	HiddenKinds  []string
 }
 
 type ChannelAttempt struct {
@@ -86,7 +87,6 @@ type ChannelAttempt struct {
 	At         time.Time
 	DurationMs int32
 	StatusCode int32
-	Response   string
 	Error      string
 }
 

@@ -12,6 +12,7 @@ package events
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,12 @@ import (
 
 // Type says what has happened: a kind of thing, a dot and a verb.
 type Type string
+
+// Kind is the kind of thing that a type is about, such as "sandbox".
+func (t Type) Kind() string {
+	kind, _, _ := strings.Cut(string(t), ".")
+	return kind
+}
 
 // The types of events.
 const (

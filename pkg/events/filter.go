@@ -1,7 +1,7 @@
 package events
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -12,6 +12,8 @@ type Filter struct {
 	TeamID *uuid.UUID
 	// Types selects by type, each whole or such as "sandbox.*"; empty selects all.
 	Types []string
+	// HiddenKinds leaves out kinds of things, such as "secret", whatever is selected.
+	HiddenKinds []string
 	// ResourceID selects one thing's, "" all.
 	ResourceID string
 }
@@ -21,10 +23,13 @@ func (f Filter) Matches(event Event) bool {
 	if f.TeamID != nil && *f.TeamID != event.TeamID || f.ResourceID != "" && f.ResourceID != event.ResourceID {
 		return false
 	}
+	kind := event.Type.Kind()
+	if slices.Contains(f.HiddenKinds, kind) {
+		return false
+	}
 	if len(f.Types) == 0 {
 		return true
 	}
-	kind, _, _ := strings.Cut(string(event.Type), ".")
 	for _, name := range f.Types {
 		if name == string(event.Type) || name == kind+".*" {
 			return true

@@ -35,12 +35,15 @@ type Log struct{ Queries *db.Queries }
 // After returns up to limit of a team's events behind an ID, oldest first. Within
 // a team no event appears later behind one that has been returned.
 func (l Log) After(ctx context.Context, teamID uuid.UUID, after int64, filter Filter, limit int) ([]Event, error) {
-	types := filter.Types
+	types, hidden := filter.Types, filter.HiddenKinds
 	if types == nil {
 		types = []string{}
 	}
+	if hidden == nil {
+		hidden = []string{}
+	}
 	rows, err := l.Queries.ListEvents(ctx, db.ListEventsParams{
-		TeamID: teamID, After: after, Types: types, ResourceID: filter.ResourceID, PageSize: int32(limit),
+		TeamID: teamID, After: after, Types: types, HiddenKinds: hidden, ResourceID: filter.ResourceID, PageSize: int32(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
