@@ -29,7 +29,6 @@ func (s *Server) showDocumentation(w http.ResponseWriter, r *http.Request) error
 	}
 	header := w.Header()
 	header.Set("Content-Security-Policy", openapi.PagePolicy())
-	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	return writeText(w, "text/html; charset=utf-8", page)
 }
@@ -52,6 +51,7 @@ func (s *Server) openapiYAML(w http.ResponseWriter, _ *http.Request) error {
 
 func writeText(w http.ResponseWriter, contentType string, text []byte) error {
 	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-cache")
 	if _, err := w.Write(text); err != nil {
 		return fmt.Errorf("write the documentation: %w", err)
 	}

@@ -96,7 +96,7 @@ const healthTimeout = 2 * time.Second
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	router := chi.NewRouter()
-	router.Use(identifyRequests, readSandboxIDs, s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, s.limitBody, s.refuseUnstorable, s.beforeAuth)
+	router.Use(guardAnswers, identifyRequests, readSandboxIDs, s.acrossOrigins(router), s.gate.middleware(s.fail), s.logRequests, s.recoverPanics, s.limitBody, s.refuseUnstorable, s.beforeAuth)
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, fault.New(fault.NotFound, "there is no such route"))
 	})

@@ -43,9 +43,13 @@ func (v *VolumeContent) Before(next http.Handler) http.Handler {
 }
 
 func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request, volumeID, what string) {
-	// The answer can be a page that somebody has put there.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	// The answer can be a page that somebody has put there.
 	w.Header().Set("Content-Security-Policy", "sandbox")
+	if r.Header.Get("Origin") != "" && shareWithOrigin(w, r) {
+		return
+	}
 	token := ""
 	if scheme, given, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "Bearer") {
 		token = given

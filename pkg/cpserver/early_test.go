@@ -57,3 +57,24 @@ func TestServer_RefusalsBeforeTheBodyIsReadArriveWhole(t *testing.T) {
 		require.Equal(t, want, first.Status, "%s: %s", q, first.Body)
 	}
 }
+
+func TestVolumeContent_IsForPagesOfAnyOriginWithAToken(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	created := p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`)
+	var volume struct{ VolumeID, Token string }
+	created.decode(t, &volume)
+	require.Equal(t, "no-store", created.header.Get("Cache-Control"))
+	path := "/volumecontent/" + volume.VolumeID + "/dir?path=/"
+	asked := p.send(t, http.MethodOptions, path, "", http.Header{
+		"Origin": {"https://app.example.com"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"authorization"},
+	})
+	require.Equal(t, http.StatusNoContent, asked.status)
+	require.Equal(t, "authorization", asked.header.Get("Access-Control-Allow-Headers"))
+	for token, status := range map[string]int{volume.Token: http.StatusOK, "wrong": http.StatusUnauthorized} {
+		got := p.send(t, http.MethodGet, path, "", http.Header{"Origin": {"https://app.example.com"}, "Authorization": {"Bearer " + token}})
+		require.Equal(t, status, got.status)
+		require.Equal(t, []string{"*"}, got.header.Values("Access-Control-Allow-Origin"))
+		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+	}
+}

@@ -101,6 +101,9 @@ func (c *Checker) check(e exchange) []string {
 	if strings.HasPrefix(e.request.URL.Path, "/extensions/") {
 		return nil // what extensions answer is theirs
 	}
+	if e.request.Method == http.MethodOptions && e.request.Header.Get("Access-Control-Request-Method") != "" {
+		return nil // what a browser asks first is no operation of the API
+	}
 	context := chi.NewRouteContext()
 	if !c.router.Match(context, e.request.Method, e.request.URL.EscapedPath()) {
 		return c.checkRefusal(e)
