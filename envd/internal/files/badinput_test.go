@@ -6,15 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 )
 
 func TestFiles_RefusePathsThatNameNoFile(t *testing.T) {
@@ -46,10 +42,10 @@ func TestFiles_RefuseUsersThatDoNotExist(t *testing.T) {
 	g := newGuest(t)
 	path := g.write("file", "content", 0o644)
 	for _, name := range []string{"no-such-user", "root\x00", "root:x", "../root", strings.Repeat("u", 10_000)} {
-		require.Equal(t, http.StatusUnauthorized, g.get(path, name).status, "%.20q", name)
-		require.Equal(t, http.StatusUnauthorized, g.put(path, name, "x").status, "%.20q", name)
+		require.Equal(t, http.StatusBadRequest, g.get(path, name).status, "%.20q", name)
+		require.Equal(t, http.StatusBadRequest, g.put(path, name, "x").status, "%.20q", name)
 		got := g.compose(fmt.Sprintf(`{"source_paths":["file"],"destination":"new","username":%s}`, jsonString(t, name)))
-		require.Equal(t, http.StatusUnauthorized, got.status, "%.20q", name)
+		require.Equal(t, http.StatusBadRequest, got.status, "%.20q", name)
 	}
 	g.requireContent(path, "content")
 }
@@ -131,11 +127,6 @@ func TestUpload_BoundsTheFilesOfAForm(t *testing.T) {
 func TestUpload_LeavesNothingOfABrokenConnection(t *testing.T) {
 	g := newGuest(t)
 	g.write("kept", "old", 0o644)
-	drafts := func() []string {
-		found, err := filepath.Glob(g.path(filesystem.UploadPrefix + "*"))
-		require.NoError(t, err)
-		return found
-	}
 	for _, framing := range []string{"Content-Length: 1000000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\nffff\r\nhalf"} {
 		for _, name := range []string{"new", "kept"} {
 			address, err := url.Parse(g.url)
@@ -144,11 +135,13 @@ func TestUpload_LeavesNothingOfABrokenConnection(t *testing.T) {
 			require.NoError(t, err)
 			_, err = fmt.Fprintf(connection, "POST /files?path=%s HTTP/1.1\r\nHost: guest\r\nContent-Type: application/octet-stream\r\n%s", g.path(name), framing)
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return len(drafts()) == 1 }, patience, time.Millisecond)
+			t.Cleanup(func() { connection.Close() })
+			g.awaitDrafts(1)
 			require.NoError(t, connection.Close())
-			require.Eventually(t, func() bool { return len(drafts()) == 0 }, patience, time.Millisecond)
+			g.awaitDrafts(0)
 		}
 	}
 	require.NoFileExists(t, g.path("new"))
 	g.requireContent(g.path("kept"), "old")
+	requireNoDraft(t, g.directory)
 }

@@ -141,5 +141,4 @@ func TestCompose_JoinsFilesInOrder(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.body), &entry))
 	require.Equal(t, Entry{Path: g.path("new/all"), Name: "all", Type: "file"}, entry)
 	g.requireContent(g.path("new/all"), "first lastfirst ")
-	g.requireContent(g.path("a"), "first ")
 }

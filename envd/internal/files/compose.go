@@ -3,11 +3,11 @@ package files
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
 
 // composeRequest asks for one file made of others.
@@ -22,7 +22,7 @@ const (
 	maxComposeSources = 10_000
 )
 
-// Compose joins files, in order, into one. The sources stay.
+// Compose joins files, in order, into one, and removes them once it is there.
 func (h *Handler) Compose(w http.ResponseWriter, r *http.Request) {
 	var request composeRequest
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxComposeBytes)).Decode(&request); err != nil {
@@ -54,25 +54,48 @@ func (h *Handler) compose(ctx context.Context, request composeRequest) (Entry, e
 		if err != nil {
 			return Entry{}, err
 		}
-		file, _, err := open(user, path) // all are opened before anything is written
+		file, _, err := open(path) // all are opened before anything is written
 		if err != nil {
 			return Entry{}, err
 		}
 		file.Close()
 		sources = append(sources, path)
 	}
-	return h.store(user, request.Destination, nil, func(file *os.File) error {
+	entry, err := h.store(user, request.Destination, nil, func(file *os.File) error {
 		for _, source := range sources {
-			if err := appendFile(ctx, file, user, source); err != nil {
+			if err := appendFile(ctx, file, source); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		h.removeSources(sources, entry.Path)
+	}
+	return entry, err
 }
 
-func appendFile(ctx context.Context, to *os.File, user *permissions.User, path string) error {
-	file, _, err := open(user, path)
+// removeSources leaves the result, which may be one of them by another name. What
+// cannot be removed stays: the result is there.
+func (h *Handler) removeSources(sources []string, result string) {
+	composed, err := os.Stat(result)
+	if err != nil {
+		h.log.Warn("look at what was composed", "error", err)
+		return
+	}
+	for _, source := range sources {
+		info, err := os.Stat(source)
+		if err == nil && !os.SameFile(info, composed) {
+			err = os.Remove(source)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			h.log.Warn("remove what was composed", "error", err)
+		}
+	}
+}
+
+func appendFile(ctx context.Context, to *os.File, path string) error {
+	file, _, err := open(path)
 	if err != nil {
 		return err
 	}

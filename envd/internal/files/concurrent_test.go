@@ -6,23 +6,23 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 )
 
 func TestUpload_LetsOneOfTwoAtOnceWinWhole(t *testing.T) {
 	g := newGuest(t)
-	g.write("shared", "written in place, because nobody may not give it to root", 0o666)
+	g.write("shared", "it is there", 0o666)
 	contents := []string{strings.Repeat("a", 1<<20), strings.Repeat("b", 2<<20)}
 	for range 10 {
 		for _, name := range []string{"file", "shared"} {
+			if name == "file" {
+				require.NoError(t, os.RemoveAll(g.path(name)))
+			}
 			var both sync.WaitGroup
 			answers := make([]answer, len(contents))
 			for i, content := range contents {
@@ -50,10 +50,7 @@ func TestUpload_IsInvisibleUntilItIsWhole(t *testing.T) {
 	}()
 	_, err := io.WriteString(more, "new ")
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		drafts, err := filepath.Glob(g.path(filesystem.UploadPrefix + "*"))
-		return err == nil && len(drafts) == 1
-	}, patience, time.Millisecond)
+	g.awaitDrafts(1)
 	require.Equal(t, "old", g.get(path, "").body)
 	_, err = io.WriteString(more, "content")
 	require.NoError(t, err)
@@ -79,10 +76,7 @@ func TestUpload_HoldsNoThreadWhileItsClientIsSlow(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool {
-		drafts, err := filepath.Glob(g.path(filesystem.UploadPrefix + "*"))
-		return err == nil && len(drafts) == clients
-	}, patience, time.Millisecond)
+	g.awaitDrafts(clients)
 	require.Eventually(t, func() bool {
 		threads, err := os.ReadDir("/proc/self/task")
 		return err == nil && len(threads) < clients/2

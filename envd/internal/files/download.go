@@ -7,16 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
 
 // Download sends one file: whole, in part, or compressed where that is asked.
@@ -41,7 +38,7 @@ func (h *Handler) download(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	file, info, err := open(user, path)
+	file, info, err := open(path)
 	if err != nil {
 		return err
 	}
@@ -108,28 +105,26 @@ func sendKernel(w http.ResponseWriter, r *http.Request, file *os.File, changed t
 	return nil
 }
 
-// open opens a regular file as the user. It never waits: a pipe or device
-// without a writer would hold the request for ever.
-func open(user *permissions.User, path string) (file *os.File, info os.FileInfo, err error) {
-	err = user.Do(func() error {
-		// Looked at first, because opening alone can make a device act.
-		if info, err = os.Stat(path); err != nil {
-			return err
-		}
-		if info.IsDir() {
-			return fmt.Errorf("%s: %w", path, errIsDirectory)
-		}
-		if !info.Mode().IsRegular() {
-			return badRequest("%s is not a regular file", path)
-		}
-		file, err = openDirectly(path)
-		return err
-	})
+// open opens a regular file. It never waits: a pipe or device without a writer
+// would hold the request for ever.
+func open(path string) (*os.File, os.FileInfo, error) {
+	// Looked at first, because opening alone can make a device act.
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, &described{fmt.Sprintf("path '%s' does not exist", path), err}
+	}
+	if err == nil {
+		err = requireRegular(path, info)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if info, err = file.Stat(); err == nil && !info.Mode().IsRegular() {
-		err = badRequest("%s is not a regular file", path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = file.Stat(); err == nil {
+		err = requireRegular(path, info)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())
@@ -137,19 +132,14 @@ func open(user *permissions.User, path string) (file *os.File, info os.FileInfo,
 	return file, info, nil
 }
 
-// openDirectly does not follow /proc's links to files that we hold open: they
-// lead past the directories above, which the user may not pass.
-func openDirectly(path string) (*os.File, error) {
-	how := &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
-	for {
-		descriptor, err := unix.Openat2(unix.AT_FDCWD, path, how)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, &os.PathError{Op: "open", Path: path, Err: err}
-		}
-		return os.NewFile(uintptr(descriptor), path), nil
+func requireRegular(path string, info os.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return &described{fmt.Sprintf("path '%s' is a directory", path), errIsDirectory}
+	case !info.Mode().IsRegular():
+		return badRequest("path '%s' is not a regular file", path)
+	default:
+		return nil
 	}
 }
 

@@ -7,111 +7,144 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
 )
 
-// draft is a file that is not whole yet. Whoever makes, places or discards it
-// acts as the user; its content may be written by anybody.
+// draft is content that is not whole yet. For a file that is not there it lies
+// beside its place and is moved there; for one that is there it has no name, and
+// is copied into it.
 type draft struct {
-	file    *os.File
-	target  string      // where it goes, links followed
-	old     os.FileInfo // what is there already, or nil
-	inPlace bool        // the user may write what is there, but not replace it
-	turn    *sync.Mutex // held by the one that writes in place
+	user   *permissions.User
+	file   *os.File
+	target string // where it goes, links followed
+	named  bool   // it has a name of its own still
+	turns  *turns
 }
 
 // newFileMode is what a file gets that was not there before.
 const newFileMode = 0o644
 
-// newDraft begins a file beside its place, in directories made for it.
-func newDraft(path string, turn *sync.Mutex) (*draft, error) {
+// newDraft begins a file, and makes the directories that it lacks.
+func newDraft(user *permissions.User, path string, turns *turns) (*draft, error) {
 	target, err := destination(path)
 	if err != nil {
 		return nil, err
 	}
-	old, err := writable(target)
+	d := &draft{user: user, target: target, turns: turns}
+	there, err := isThere(target)
 	if err != nil {
 		return nil, err
 	}
 	directory, name := filepath.Split(target) // Dir would take ".." after a link for the link's parent
-	if old == nil {
-		if name == "" || name == "." || name == ".." { // as links can end
-			return nil, fmt.Errorf("%s: %w", target, errIsDirectory)
-		}
-		if err := os.MkdirAll(directory, 0o755); err != nil {
-			return nil, err
-		}
+	if there {
+		d.file, err = openScratch(directory)
+		return d, err
 	}
-	d := &draft{target: target, old: old, turn: turn}
-	d.file, err = os.CreateTemp(directory, filesystem.UploadPrefix)
-	if old != nil && err != nil { // it may be another's directory, or the kernel's
-		d.inPlace = true
-		d.file, err = os.CreateTemp("", filesystem.UploadPrefix)
+	if name == "" || name == "." || name == ".." { // as links can end
+		return nil, fmt.Errorf("%s: %w", target, errIsDirectory)
 	}
-	if err != nil {
+	if err := user.MakeDirectories(directory); err != nil {
 		return nil, err
 	}
-	if err := d.dress(); err != nil {
+	if err := d.openBeside(); err != nil {
+		return nil, err
+	}
+	if err := d.dress(int(user.UID), int(user.GID), newFileMode); err != nil {
 		return nil, errors.Join(err, d.discard())
 	}
 	return d, nil
 }
 
-// dress gives the draft mode and owner of what it replaces, and finds out
-// whether the user may.
-func (d *draft) dress() error {
-	if d.old == nil {
-		return d.file.Chmod(newFileMode)
+// isThere tells whether there is a file to write to, and fails where something
+// else is.
+func isThere(path string) (bool, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.IsDir():
+		return false, fmt.Errorf("%s: %w", path, errIsDirectory)
+	case !info.Mode().IsRegular():
+		return false, badRequest("%s is not a regular file", path)
+	default:
+		return true, nil
 	}
-	if d.inPlace {
-		return nil
+}
+
+// openScratch opens a file without a name: on the disk of a directory, where what
+// the disk has no room for fails before anything is overwritten, or with the
+// guest's temporary files, where that disk keeps no such files.
+func openScratch(directory string) (*os.File, error) {
+	file, err := os.OpenFile(directory, os.O_RDWR|unix.O_TMPFILE, 0o600)
+	if err == nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return file, err
 	}
-	if stat, ok := d.old.Sys().(*syscall.Stat_t); ok {
-		err := d.file.Chown(int(stat.Uid), int(stat.Gid))
-		if errors.Is(err, fs.ErrPermission) {
-			d.inPlace = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	if file, err = os.CreateTemp("", filesystem.UploadPrefix); err != nil {
+		return nil, err
 	}
-	return d.file.Chmod(d.old.Mode().Perm())
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// openBeside gives the draft a file with a name in its target's directory.
+func (d *draft) openBeside() (err error) {
+	directory, _ := filepath.Split(d.target)
+	if d.file, err = os.CreateTemp(directory, filesystem.UploadPrefix); err != nil {
+		return err
+	}
+	d.named = true
+	return nil
+}
+
+func (d *draft) dress(uid, gid int, mode fs.FileMode) error {
+	if err := permissions.Owned(d.file.Chown(uid, gid)); err != nil {
+		return err
+	}
+	return d.file.Chmod(mode) // last, because a change of owner takes bits away
 }
 
 // place makes the whole draft appear, and ends it.
 func (d *draft) place(metadata map[string]string) error {
-	if d.inPlace {
-		return errors.Join(d.overwrite(metadata), d.discard())
+	var err error
+	if d.named {
+		err = d.appear(metadata)
+	} else {
+		err = d.overwrite(metadata)
 	}
-	if err := attach(d.file.Name(), metadata); err != nil {
-		return errors.Join(err, d.discard())
-	}
-	err := os.Rename(d.file.Name(), d.target)
-	if d.old != nil && errors.Is(err, syscall.EBUSY) { // it is mounted there by itself
-		return errors.Join(d.overwrite(metadata), d.discard())
-	}
-	if err != nil {
-		return errors.Join(err, d.discard())
-	}
-	d.announce()
-	return d.file.Close()
+	return errors.Join(err, d.discard())
 }
 
-// announce makes a file that was moved into place look written to those who
-// watch: the kernel takes a change of this time alone for a write. Nothing of
-// the content is touched, which may be another's by now.
-func (d *draft) announce() {
-	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
-	_ = descriptor.With(d.file, func(opened int) error { // the file is there either way
-		return unix.UtimesNanoAt(opened, "", times, unix.AT_EMPTY_PATH)
-	})
+// appear moves a new file into its place. Where another was made meanwhile, it
+// becomes that one's content.
+func (d *draft) appear(metadata map[string]string) error {
+	if err := attach(d.file.Name(), metadata); err != nil {
+		return err
+	}
+	err := unix.Renameat2(unix.AT_FDCWD, d.file.Name(), unix.AT_FDCWD, d.target, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot tell
+		err = os.Rename(d.file.Name(), d.target)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return d.overwrite(metadata)
+	}
+	if err != nil {
+		return &os.PathError{Op: "create", Path: d.target, Err: err}
+	}
+	d.named = false
+	// Those who watch were told of a new file. They expect it to be given to its
+	// owner then, and written; it is there and whole, whether they hear of it or not.
+	_ = d.file.Chown(int(d.user.UID), int(d.user.GID))
+	touch(d.file)
+	return nil
 }
 
 func attach(path string, metadata map[string]string) error {
@@ -121,20 +154,17 @@ func attach(path string, metadata map[string]string) error {
 	return nil
 }
 
-// overwrite copies the draft into the file that is there. The space is taken
-// first, so that a full disk leaves the file as it was. One at a time, because
-// two would mix; only the disk is waited for, never a client.
+// overwrite copies the draft into the file that is there, which stays the same
+// file: its other names, its owner and its mode, and those who have it open.
 func (d *draft) overwrite(metadata map[string]string) error {
-	d.turn.Lock()
-	defer d.turn.Unlock()
 	info, err := d.file.Stat()
 	if err != nil {
 		return err
 	}
-	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
-		return err
+	file, err := os.OpenFile(d.target, os.O_WRONLY|syscall.O_NONBLOCK, 0) // a pipe may be there by now
+	if errors.Is(err, syscall.ETXTBSY) || errors.Is(err, fs.ErrNotExist) {
+		return d.replace(metadata)
 	}
-	file, err := os.OpenFile(d.target, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -143,39 +173,71 @@ func (d *draft) overwrite(metadata map[string]string) error {
 	if err != nil {
 		return err
 	}
-	if !before.Mode().IsRegular() { // any more
+	if !before.Mode().IsRegular() {
 		return badRequest("%s is not a regular file", d.target)
 	}
-	if err := reserve(file, before.Size(), info.Size()); err != nil {
+	defer d.turns.take(before)()
+	if err := reserve(file, info.Size()); err != nil {
 		return err
 	}
 	if err := attach(d.target, metadata); err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, d.file); err != nil {
+	if err := d.copyTo(file); err != nil {
 		return err
 	}
 	return file.Truncate(info.Size())
 }
 
-// reserve makes sure that a file can grow and its holes be filled, and leaves
-// it as it was where that cannot be. Sizes are in bytes.
-func reserve(file *os.File, before, after int64) error {
-	if after == 0 {
-		return nil
+// replace puts a new file where a program runs, whose file cannot be written to,
+// or where the file was removed meanwhile.
+func (d *draft) replace(metadata map[string]string) error {
+	fresh := &draft{user: d.user, target: d.target}
+	if err := fresh.openBeside(); err != nil {
+		return err
 	}
-	err := descriptor.With(file, func(opened int) error {
-		return unix.Fallocate(opened, unix.FALLOC_FL_KEEP_SIZE, 0, after)
-	})
-	if err == nil || errors.Is(err, unix.EOPNOTSUPP) {
+	err := func() error {
+		uid, gid, mode := int(d.user.UID), int(d.user.GID), fs.FileMode(newFileMode)
+		if info, err := os.Stat(d.target); err == nil {
+			mode = info.Mode().Perm()
+			if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+				uid, gid = int(stat.Uid), int(stat.Gid)
+			}
+		}
+		if err := fresh.dress(uid, gid, mode); err != nil {
+			return err
+		}
+		if err := d.copyTo(fresh.file); err != nil {
+			return err
+		}
+		if err := attach(fresh.file.Name(), metadata); err != nil {
+			return err
+		}
+		if err := os.Rename(fresh.file.Name(), d.target); err != nil {
+			return err
+		}
+		fresh.named = false
+		touch(fresh.file)
 		return nil
-	}
-	return errors.Join(err, file.Truncate(before)) // gives back what was taken
+	}()
+	return errors.Join(err, fresh.discard())
 }
 
-// discard leaves nothing of the draft.
+func (d *draft) copyTo(file *os.File) error {
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := io.Copy(file, d.file)
+	return err
+}
+
+// discard leaves nothing of the draft but what was placed.
 func (d *draft) discard() error {
-	return errors.Join(d.file.Close(), os.Remove(d.file.Name()))
+	err := d.file.Close()
+	if d.named {
+		err = errors.Join(err, os.Remove(d.file.Name()))
+	}
+	return err
 }
 
 // maxLinks is how many links Linux follows in a row.
@@ -198,29 +260,4 @@ func destination(path string) (string, error) {
 		path = link
 	}
 	return "", fmt.Errorf("%s: %w", path, syscall.ELOOP)
-}
-
-// writable describes the file at a path, nil when there is none. Its directory
-// alone would allow what the file itself does not.
-func writable(path string) (os.FileInfo, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil //nolint:nilnil // nothing is there, and nothing is wrong
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s: %w", path, errIsDirectory)
-	case !info.Mode().IsRegular():
-		return nil, badRequest("%s is not a regular file", path)
-	}
-	// Without O_NONBLOCK a pipe put there meanwhile would hold us for ever.
-	probe, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ETXTBSY) {
-		return info, nil // a program that runs can be replaced, by who may write it
-	}
-	if err != nil {
-		return nil, err
-	}
-	return info, probe.Close()
 }

@@ -29,11 +29,21 @@ func wantsGzip(header http.Header) (bool, error) {
 		return true, nil
 	case !plainTaken:
 		return false, errNotAcceptable
-	case header.Get("Range") != "":
+	case asksForPart(header):
 		return false, nil
 	default:
 		return zipped > 0 && zipped >= identity, nil
 	}
+}
+
+// asksForPart tells requests whose answer depends on what a client has already.
+func asksForPart(header http.Header) bool {
+	for _, name := range []string{"Range", "If-Modified-Since", "If-None-Match", "If-Range"} {
+		if header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // acceptedEncodings reads Accept-Encoding as weights from 0 to 1. What is

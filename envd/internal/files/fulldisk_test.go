@@ -66,8 +66,7 @@ func TestUpload_AnswersWhoSendsAllBeforeReadingAnything(t *testing.T) {
 	require.Equal(t, http.StatusInsufficientStorage, response.StatusCode)
 }
 
-// In a directory of root's, the user's file is written in place.
-func TestUpload_LeavesAFileOnAFullDiskThatItCannotReplace(t *testing.T) {
+func TestUpload_LeavesAFileOnAFullDiskAsItWas(t *testing.T) {
 	g := newGuest(t)
 	smallDisk(t, g.path("disk"), 0o755)
 	path := g.write("disk/shared", "old", 0o666)

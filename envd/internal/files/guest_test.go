@@ -30,7 +30,7 @@ const patience = 10 * time.Second
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // guest is a handler behind a real server, as clients see it. Its default user
-// is root, and everybody may write in its directory.
+// is root, whose its directory is.
 type guest struct {
 	t         testing.TB
 	handler   *Handler
@@ -40,9 +40,9 @@ type guest struct {
 
 func newGuest(t testing.TB) *guest {
 	t.Helper()
-	require.Zero(t, os.Geteuid(), "acting as other users takes root")
+	require.Zero(t, os.Geteuid(), "giving files to other users takes root")
 	told := settings.New()
-	directory := sharedDirectory(t)
+	directory := t.TempDir()
 	told.Apply(settings.Update{User: "root", Workdir: directory})
 	handler := New(told, slog.New(slog.DiscardHandler))
 	router := http.NewServeMux()
@@ -52,15 +52,6 @@ func newGuest(t testing.TB) *guest {
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	return &guest{t: t, handler: handler, url: server.URL, directory: directory}
-}
-
-// sharedDirectory is one that every user may reach and write in.
-func sharedDirectory(t testing.TB) string {
-	t.Helper()
-	directory := t.TempDir()
-	require.NoError(t, os.Chmod(filepath.Dir(directory), 0o755))
-	require.NoError(t, os.Chmod(directory, 0o777))
-	return directory
 }
 
 func nobody(t testing.TB) *permissions.User {
@@ -145,6 +136,25 @@ func requireNoDraft(t testing.TB, directory string) {
 		require.False(t, strings.HasPrefix(filepath.Base(path), filesystem.UploadPrefix), "%s was left", path)
 		return nil
 	}))
+}
+
+// awaitDrafts waits until so many uploads to the guest's directory are under way:
+// the files they fill are open, with a name of their own or without any.
+func (g *guest) awaitDrafts(want int) {
+	g.t.Helper()
+	require.Eventually(g.t, func() bool {
+		links, err := filepath.Glob("/proc/self/fd/*")
+		require.NoError(g.t, err)
+		count := 0
+		for _, link := range links {
+			target, err := os.Readlink(link)
+			below, found := strings.CutPrefix(target, g.directory+"/")
+			if err == nil && found && (strings.HasPrefix(below, filesystem.UploadPrefix) || strings.HasSuffix(below, " (deleted)")) {
+				count++
+			}
+		}
+		return count == want
+	}, patience, time.Millisecond, "%d uploads are not under way", want)
 }
 
 type formPart struct{ field, filename, content string }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"sync"
 	"syscall"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
@@ -17,9 +16,9 @@ import (
 
 // Handler serves /files and /files/compose. Make one with New.
 type Handler struct {
-	settings    *settings.Settings
-	log         *slog.Logger
-	overwriting sync.Mutex
+	settings *settings.Settings
+	log      *slog.Logger
+	turns    turns
 }
 
 // New returns a handler.
@@ -44,6 +43,15 @@ func badRequest(format string, arguments ...any) error {
 	return &requestError{fmt.Sprintf(format, arguments...)}
 }
 
+// described is an error that is told in words which clients know.
+type described struct {
+	message string
+	cause   error
+}
+
+func (e *described) Error() string { return e.message }
+func (e *described) Unwrap() error { return e.cause }
+
 // errIsDirectory is returned where a file is meant and a directory is found.
 var errIsDirectory = errors.New("the path is a directory")
 
@@ -54,13 +62,14 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, errIsDirectory),
+		errors.Is(err, permissions.ErrUnknownUser),
 		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP),
 		errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ETXTBSY), errors.Is(err, syscall.EOPNOTSUPP):
 		status = http.StatusBadRequest
 	case errors.Is(err, errNotAcceptable):
 		status = http.StatusNotAcceptable
-	case errors.Is(err, permissions.ErrUnknownUser), errors.Is(err, fs.ErrPermission):
-		status = http.StatusUnauthorized
+	case errors.Is(err, fs.ErrPermission): // what not even root may do; 401 is for a wrong token alone
+		status = http.StatusForbidden
 	case errors.Is(err, fs.ErrNotExist):
 		status = http.StatusNotFound
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -16,8 +16,8 @@ import (
 )
 
 // Upload writes files: one as the body itself, or any number as parts of a
-// form. Each appears whole or not at all; only where the user may write a file
-// but not replace it, others can see it change.
+// form. A new one appears whole or not at all; one that is there is written to
+// once its content has arrived whole.
 func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
 	entries, err := h.upload(r)
 	if err != nil {
@@ -126,29 +126,21 @@ func partPath(part *multipart.Part) string {
 	return parameters["filename"]
 }
 
-// store writes a file as the user; fill brings its content.
+// store writes a file, which is the user's when it was not there; fill brings its
+// content.
 func (h *Handler) store(user *permissions.User, path string, metadata map[string]string, fill func(*os.File) error) (Entry, error) {
 	target, err := h.resolve(path, user)
 	if err != nil {
 		return Entry{}, err
 	}
-	var unfinished *draft
-	err = user.Do(func() (err error) {
-		unfinished, err = newDraft(target, &h.overwriting)
-		return err
-	})
+	unfinished, err := newDraft(user, target, &h.turns)
 	if err != nil {
 		return Entry{}, err
 	}
-	// Not within Do: a client that takes its time must not hold a thread.
-	filled := fill(unfinished.file)
-	err = user.Do(func() error {
-		if filled != nil {
-			return errors.Join(filled, unfinished.discard())
-		}
-		return unfinished.place(metadata)
-	})
-	if err != nil {
+	if err := fill(unfinished.file); err != nil {
+		return Entry{}, errors.Join(err, unfinished.discard())
+	}
+	if err := unfinished.place(metadata); err != nil {
 		return Entry{}, err
 	}
 	return Entry{Path: target, Name: filepath.Base(target), Type: "file", Metadata: metadata}, nil

@@ -24,8 +24,9 @@ func newDescriber() describer {
 	return describer{users: make(map[uint32]string), groups: make(map[uint32]string)}
 }
 
-// describe says what is at a path: of a symbolic link the link itself, and
-// where it leads.
+// describe says what is at a path: of a symbolic link the link itself, where it
+// leads, and the type and mode of what is there, so that clients which go into
+// directories go into this one.
 func (d describer) describe(path string) (*pb.EntryInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -41,13 +42,7 @@ func (d describer) describe(path string) (*pb.EntryInfo, error) {
 		ModifiedTime: timestamppb.New(info.ModTime()),
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		if target, err := os.Readlink(path); err == nil {
-			if !filepath.IsAbs(target) {
-				target = filepath.Join(filepath.Dir(path), target)
-			}
-			target = sayable(target)
-			entry.SymlinkTarget = &target
-		}
+		describeLink(entry, path)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		entry.Owner = remember(d.users, stat.Uid, ownerName)
@@ -64,6 +59,21 @@ func (d describer) describe(path string) (*pb.EntryInfo, error) {
 	return entry, nil
 }
 
+func describeLink(entry *pb.EntryInfo, path string) {
+	entry.IsSymlink = true
+	entry.Type, entry.Mode = pb.FileType_FILE_TYPE_UNSPECIFIED, 0
+	if info, err := os.Stat(path); err == nil {
+		entry.Type, entry.Mode = typeOf(info.Mode()), uint32(info.Mode().Perm())
+	}
+	if target, err := os.Readlink(path); err == nil {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		target = sayable(target)
+		entry.SymlinkTarget = &target
+	}
+}
+
 // sayable is text as the protocol can carry it. Linux takes any bytes for a
 // name, protobuf only UTF-8: one odd file must not spoil a whole listing.
 func sayable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
@@ -72,8 +82,6 @@ func typeOf(mode fs.FileMode) pb.FileType {
 	switch {
 	case mode.IsDir():
 		return pb.FileType_FILE_TYPE_DIRECTORY
-	case mode&fs.ModeSymlink != 0:
-		return pb.FileType_FILE_TYPE_SYMLINK
 	case mode.IsRegular():
 		return pb.FileType_FILE_TYPE_FILE
 	default:

@@ -47,21 +47,33 @@ func TestStat_TellsWhatKindOfThingItIs(t *testing.T) {
 	w := newWorld(t)
 	write(t, w.path("real", "file"), "")
 	require.NoError(t, os.Symlink("real/file", w.path("relative")))
+	require.NoError(t, os.Symlink("real", w.path("directory")))
+	require.NoError(t, os.Symlink("directory", w.path("chain")))
 	require.NoError(t, os.Symlink("/nowhere/at/all", w.path("dangling")))
+	require.NoError(t, os.Symlink("circle", w.path("circle")))
+	require.NoError(t, os.Chmod(w.path("real", "file"), 0o640))
 	require.NoError(t, unix.Mkfifo(w.path("pipe"), 0o600))
 	for name, want := range map[string]struct {
-		kind   pb.FileType
-		target string
+		kind        pb.FileType
+		mode        uint32
+		permissions string
+		target      string
 	}{
-		"real":      {pb.FileType_FILE_TYPE_DIRECTORY, ""},
-		"real/file": {pb.FileType_FILE_TYPE_FILE, ""},
-		"relative":  {pb.FileType_FILE_TYPE_SYMLINK, w.path("real/file")},
-		"dangling":  {pb.FileType_FILE_TYPE_SYMLINK, "/nowhere/at/all"},
-		"pipe":      {pb.FileType_FILE_TYPE_UNSPECIFIED, ""},
+		"real":      {pb.FileType_FILE_TYPE_DIRECTORY, 0o755, "drwxr-xr-x", ""},
+		"real/file": {pb.FileType_FILE_TYPE_FILE, 0o640, "-rw-r-----", ""},
+		"relative":  {pb.FileType_FILE_TYPE_FILE, 0o640, "Lrwxrwxrwx", w.path("real/file")},
+		"directory": {pb.FileType_FILE_TYPE_DIRECTORY, 0o755, "Lrwxrwxrwx", w.path("real")},
+		"chain":     {pb.FileType_FILE_TYPE_DIRECTORY, 0o755, "Lrwxrwxrwx", w.path("directory")},
+		"dangling":  {pb.FileType_FILE_TYPE_UNSPECIFIED, 0, "Lrwxrwxrwx", "/nowhere/at/all"},
+		"circle":    {pb.FileType_FILE_TYPE_UNSPECIFIED, 0, "Lrwxrwxrwx", w.path("circle")},
+		"pipe":      {pb.FileType_FILE_TYPE_UNSPECIFIED, 0o600, "prw-------", ""},
 	} {
 		entry := w.stat(t, name)
 		require.Equal(t, want.kind, entry.GetType(), name)
+		require.Equal(t, want.mode, entry.GetMode(), name)
+		require.Equal(t, want.permissions, entry.GetPermissions(), name)
 		require.Equal(t, want.target, entry.GetSymlinkTarget(), name)
+		require.Equal(t, want.target != "", entry.GetIsSymlink(), name)
 		require.Equal(t, w.path(name), entry.GetPath(), "relative paths start at the working directory")
 	}
 	require.Equal(t, "/root", w.stat(t, "~").GetPath())

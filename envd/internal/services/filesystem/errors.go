@@ -48,9 +48,8 @@ var codes = []struct {
 	code   connect.Code
 	errors []error
 }{
-	{connect.CodeUnauthenticated, []error{permissions.ErrUnknownUser}},
 	{connect.CodeInvalidArgument, []error{
-		permissions.ErrInvalidPath, errNotDirectory, errRemoveRoot, errRemoveNothing, errSamePlace, errIntoItself, errNetworkMount,
+		permissions.ErrUnknownUser, permissions.ErrInvalidPath, errNotDirectory, errRemoveRoot, errRemoveNothing, errSamePlace, errIntoItself, errNetworkMount,
 		syscall.ENOTDIR, syscall.EINVAL, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.EXDEV,
 	}},
 	{connect.CodeNotFound, []error{fs.ErrNotExist, errNoWatcher, errRootGone}},

@@ -27,8 +27,8 @@ const (
 	entryOverhead = 256
 )
 
-// ListDir lists a directory, depth levels deep; 0 means 1. What the caller may
-// not read below it is left out. The order is that of a walk by name.
+// ListDir lists a directory, depth levels deep; 0 means 1. What cannot be
+// read below it is left out. The order is that of a walk by name.
 func (s *Service) ListDir(ctx context.Context, request *connect.Request[pb.ListDirRequest]) (*connect.Response[pb.ListDirResponse], error) {
 	lister := &lister{ctx: ctx, describer: newDescriber(), budget: s.listBytes}
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
@@ -110,13 +110,13 @@ func (l *lister) read(directory string) ([]found, error) {
 		for _, item := range batch {
 			entry, err := l.describer.describe(filepath.Join(l.root, directory, item.Name()))
 			if err != nil {
-				continue // it vanished meanwhile, or may not be looked at
+				continue // it vanished meanwhile, or cannot be looked at
 			}
 			entry.Path = sayable(filepath.Join(l.shown, directory, item.Name()))
 			if l.budget -= proto.Size(entry) + entryOverhead; l.budget < 0 {
 				return nil, fmt.Errorf("%s: %w", l.shown, errListTooLong)
 			}
-			children = append(children, found{item.Name(), entry.GetType() == pb.FileType_FILE_TYPE_DIRECTORY, entry})
+			children = append(children, found{item.Name(), entry.GetType() == pb.FileType_FILE_TYPE_DIRECTORY && !entry.GetIsSymlink(), entry})
 		}
 		if errors.Is(err, io.EOF) {
 			return children, nil
@@ -133,7 +133,8 @@ func openDirectory(path string) (*os.File, error) {
 }
 
 // isOutOfReach tells errors that concern one directory of many: it vanished, is
-// something else by now, the caller cannot go there, or whoever serves it died.
+// something else by now, or the program that serves it died or lets only its own
+// user in.
 func isOutOfReach(err error) bool {
 	for _, known := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTCONN, unix.ESTALE, unix.EIO} {
 		if errors.Is(err, known) {

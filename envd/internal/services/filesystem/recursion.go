@@ -49,7 +49,7 @@ func (w *watch) arrive(cookie uint32, parent *directory, name string) {
 
 // attach watches a directory at its place in the tree. It returns nil where
 // there is nothing new to look into: the directory is known, gone, or out of
-// the caller's reach.
+// reach.
 func (w *watch) attach(parent *directory, name string) (*directory, error) {
 	path := filepath.Join(w.root, parent.path(name))
 	if err := w.refuseNetwork(path); err != nil {

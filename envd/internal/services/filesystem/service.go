@@ -67,10 +67,10 @@ func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatReques
 	return connect.NewResponse(&pb.StatResponse{Entry: entry}), nil
 }
 
-// MakeDir makes a directory and the parents it lacks.
+// MakeDir makes a directory and the parents it lacks, all of them the caller's.
 func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDirRequest]) (*connect.Response[pb.MakeDirResponse], error) {
 	var entry *pb.EntryInfo
-	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) (err error) {
+	err := s.at(request.Header(), request.Msg.GetPath(), func(user *permissions.User, path string) (err error) {
 		// Clients take "already exists" for success, so only a directory may be there.
 		if info, err := os.Stat(path); err == nil {
 			if info.IsDir() {
@@ -78,7 +78,7 @@ func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDir
 			}
 			return fmt.Errorf("%s exists: %w", path, errNotDirectory)
 		}
-		if err := os.MkdirAll(path, 0o755); errors.Is(err, fs.ErrExist) {
+		if err := user.MakeDirectories(path); errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%w: %w", err, errNotDirectory) // a link to nothing
 		} else if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveReques
 		if err != nil {
 			return err
 		}
-		if err := move(source, destination); err != nil {
+		if err := move(user, source, destination); err != nil {
 			return err
 		}
 		entry, err = newDescriber().describe(destination)
@@ -113,7 +113,7 @@ func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveReques
 }
 
 // move makes the destination's parents only once nothing speaks against it.
-func move(source, destination string) error {
+func move(user *permissions.User, source, destination string) error {
 	if _, err := os.Lstat(source); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func move(source, destination string) error {
 	if strings.HasPrefix(destination, strings.TrimSuffix(source, "/")+"/") {
 		return fmt.Errorf("%s to %s: %w", source, destination, errIntoItself)
 	}
-	if err := os.MkdirAll(filepath.Dir(destination), 0o755); err != nil {
+	if err := user.MakeDirectories(filepath.Dir(destination)); err != nil {
 		return err
 	}
 	return os.Rename(source, destination)
@@ -147,7 +147,8 @@ func (s *Service) Remove(_ context.Context, request *connect.Request[pb.RemoveRe
 	return connect.NewResponse(&pb.RemoveResponse{}), nil
 }
 
-// at does work on a path as the caller, and gives its error a code.
+// at does work on a path, which the caller may have written in terms of its home,
+// and gives its error a code.
 func (s *Service) at(header http.Header, path string, work func(user *permissions.User, path string) error) error {
 	user, err := s.settings.Caller(header)
 	if err != nil {
@@ -157,5 +158,5 @@ func (s *Service) at(header http.Header, path string, work func(user *permission
 	if err != nil {
 		return toConnect(err)
 	}
-	return toConnect(user.Do(func() error { return work(user, resolved) }))
+	return toConnect(work(user, resolved))
 }

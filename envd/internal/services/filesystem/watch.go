@@ -36,7 +36,6 @@ type watchOptions interface {
 // watch is one watched directory, with what is below it when it is recursive.
 // One goroutine at a time uses it.
 type watch struct {
-	user    *permissions.User
 	options watchOptions
 	limits  limits
 	kernel  *inotify
@@ -68,8 +67,7 @@ type place struct {
 	name string
 }
 
-// openWatch starts to watch as the caller: what a user cannot read cannot be
-// watched either. The caller of openWatch closes the watch.
+// openWatch starts to watch. Its caller closes the watch.
 func (s *Service) openWatch(ctx context.Context, header http.Header, options watchOptions) (*watch, error) {
 	if err := s.reserve(); err != nil {
 		return nil, toConnect(err)
@@ -83,8 +81,8 @@ func (s *Service) openWatch(ctx context.Context, header http.Header, options wat
 		options: options, limits: s.limits, kernel: kernel, release: s.unreserve,
 		moving: make(map[uint32]departure), reported: make(map[place]struct{}),
 	}
-	err = s.at(header, options.GetPath(), func(user *permissions.User, path string) error {
-		w.user, w.shown = user, path
+	err = s.at(header, options.GetPath(), func(_ *permissions.User, path string) error {
+		w.shown = path
 		return w.begin(ctx)
 	})
 	if err != nil {
@@ -196,27 +194,18 @@ func (w *watch) checkRoot() error {
 	return nil
 }
 
-// translate names changes as the protocol does. Files are looked at as the
-// caller, who must not learn of them what Unix would not tell.
+// translate names changes as the protocol does.
 func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
 	w.events, w.bytes, w.describer, w.mounts = nil, 0, newDescriber(), nil
-	work := func() error {
-		for _, c := range changes {
-			if err := w.apply(ctx, c); err != nil {
-				return err
-			}
+	for _, c := range changes {
+		if err := w.apply(ctx, c); err != nil {
+			return w.events, err
 		}
-		return nil
 	}
 	if !w.options.GetRecursive() && !w.options.GetIncludeEntry() {
-		err := work()
-		return w.events, err
+		return w.events, nil
 	}
-	err := w.user.Do(work)
-	if err == nil {
-		err = w.checkRoot()
-	}
-	return w.events, err
+	return w.events, w.checkRoot()
 }
 
 // apply takes in one change.
@@ -268,7 +257,7 @@ func (w *watch) apply(ctx context.Context, c change) error {
 	case c.mask&unix.IN_ATTRIB != 0:
 		w.tell(d, c.name, pb.EventType_EVENT_TYPE_CHMOD)
 	}
-	const appears = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ATTRIB // the last when it becomes readable
+	const appears = unix.IN_CREATE | unix.IN_MOVED_TO
 	if c.mask&unix.IN_ISDIR != 0 && c.mask&appears != 0 && w.options.GetRecursive() {
 		tell := present
 		if c.mask&unix.IN_CREATE != 0 {
@@ -288,7 +277,7 @@ func (w *watch) tell(d *directory, name string, kind pb.EventType) {
 	event := &pb.FilesystemEvent{Name: sayable(path), Type: kind}
 	left := kind == pb.EventType_EVENT_TYPE_REMOVE || kind == pb.EventType_EVENT_TYPE_RENAME
 	if w.options.GetIncludeEntry() && !left {
-		// Gone already, or not for the caller's eyes: the event stands without.
+		// Where it is gone already, the event stands without.
 		if entry, err := w.describer.describe(filepath.Join(w.root, path)); err == nil {
 			entry.Path = sayable(filepath.Join(w.shown, path))
 			event.Entry = entry

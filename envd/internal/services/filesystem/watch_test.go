@@ -63,17 +63,6 @@ func TestWatchDir_DescribesWhatChanged(t *testing.T) {
 	require.Nil(t, event.GetEntry())
 }
 
-func TestWatchDir_DescribesNothingTheCallerMayNotLookAt(t *testing.T) {
-	w := newWorld(t)
-	makeDirectory(t, w.path("names"))
-	require.NoError(t, os.Chmod(w.path("names"), 0o744)) // to be listed, not entered
-	s := w.watch(t, as("nobody", &pb.WatchDirRequest{Path: w.path("names"), IncludeEntry: true}))
-	write(t, w.path("names", "file"), "")
-	event := s.next()
-	require.Equal(t, "CREATE file", spell(event))
-	require.Nil(t, event.GetEntry(), "nobody may not stat it")
-}
-
 func TestWatchDir_EndsWithItsDirectory(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, w *world){
 		"removed": func(t *testing.T, w *world) { t.Helper(); require.NoError(t, os.Remove(w.path("parent", "watched"))) },

@@ -151,14 +151,14 @@ func TestStreamInput_RefusesWhatIsOutOfOrder(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestStart_UnknownUserIsUnauthenticated(t *testing.T) {
+func TestStart_UnknownUserIsAnInvalidArgument(t *testing.T) {
 	client := serve(t)
 	request := connect.NewRequest(shell("true"))
 	request.Header().Set("Authorization", "Basic bm8tc3VjaC11c2VyLWhlcmU6") // no-such-user-here:
 	stream, err := client.Start(t.Context(), request)
 	require.NoError(t, err)
 	require.False(t, stream.Receive())
-	require.Equal(t, connect.CodeUnauthenticated, connect.CodeOf(stream.Err()))
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(stream.Err()))
 	require.Equal(t, connect.CodeInternal, connect.CodeOf(callerError(errors.New("the password file cannot be read"))))
 }
 

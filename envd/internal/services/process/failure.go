@@ -12,7 +12,7 @@ import (
 
 func callerError(err error) error {
 	if errors.Is(err, permissions.ErrUnknownUser) {
-		return connect.NewError(connect.CodeUnauthenticated, err)
+		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
 	return connect.NewError(connect.CodeInternal, err)
 }
