@@ -2,6 +2,8 @@ package hostagent
 
 import (
 	"context"
+	"errors"
+	"math"
 
 	"connectrpc.com/connect"
 
@@ -10,7 +12,10 @@ import (
 )
 
 func (s *server) CreateVolume(_ context.Context, request *connect.Request[pb.CreateVolumeRequest]) (*connect.Response[pb.CreateVolumeResponse], error) {
-	if err := s.volumes.Create(request.Msg.VolumeId); err != nil {
+	if request.Msg.MaxBytes > math.MaxInt64 {
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("max_bytes is too large"))
+	}
+	if err := s.volumes.Create(request.Msg.VolumeId, int64(request.Msg.MaxBytes)); err != nil {
 		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.CreateVolumeResponse{}), nil
@@ -26,7 +31,7 @@ func (s *server) DeleteVolume(_ context.Context, request *connect.Request[pb.Del
 func fromVolumeMounts(mounts []*pb.VolumeMount) []sandbox.VolumeMount {
 	var all []sandbox.VolumeMount
 	for _, mount := range mounts {
-		all = append(all, sandbox.VolumeMount{VolumeID: mount.VolumeId, Path: mount.Path})
+		all = append(all, sandbox.VolumeMount{VolumeID: mount.VolumeId, Path: mount.Path, MaxBytes: int64(min(mount.MaxBytes, math.MaxInt64))})
 	}
 	return all
 }

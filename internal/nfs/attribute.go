@@ -132,7 +132,8 @@ func (w wish) apply(n *node) error {
 		if err != nil {
 			return err
 		}
-		err = unix.Ftruncate(file, int64(*w.size))
+		length := int64(*w.size)
+		err = n.export.Quota.Resize(file, length, func() error { return unix.Ftruncate(file, length) })
 		release(file)
 		if err != nil {
 			return err

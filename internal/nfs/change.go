@@ -104,11 +104,16 @@ func create(s *Server, c *call, w *writer) error {
 		return err
 	}
 	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	file, err := unix.Openat(directory.path, name, flags, 0o600)
+	err = directory.export.Quota.Make(0, func() error {
+		file, err := unix.Openat(directory.path, name, flags, 0o600)
+		if err == nil {
+			release(file)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	release(file)
 	return s.made(c, w, directory, name, wanted)
 }
 
@@ -154,7 +159,8 @@ func makeDirectory(s *Server, c *call, w *writer) error {
 	if c.arguments.bad {
 		return errInvalid
 	}
-	if err := unix.Mkdirat(directory.path, name, 0o700); err != nil {
+	change := func() error { return unix.Mkdirat(directory.path, name, 0o700) }
+	if err := directory.export.Quota.Make(0, change); err != nil {
 		return err
 	}
 	return s.made(c, w, directory, name, wanted)
@@ -174,7 +180,8 @@ func makeLink(s *Server, c *call, w *writer) error {
 	if c.arguments.bad {
 		return errInvalid
 	}
-	if err := unix.Symlinkat(target, directory.path, name); err != nil {
+	change := func() error { return unix.Symlinkat(target, directory.path, name) }
+	if err := directory.export.Quota.Make(int64(len(target)), change); err != nil {
 		return err
 	}
 	return s.made(c, w, directory, name, wanted)
@@ -198,7 +205,7 @@ func (s *Server) remove(c *call, w *writer, flags int) error {
 	if err := directory.mayRemove(c.caller, name); err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(directory.path, name, flags); err != nil {
+	if err := directory.export.Quota.Unlink(directory.path, name, flags); err != nil {
 		return err
 	}
 	w.changed(directory)
@@ -228,7 +235,7 @@ func rename(s *Server, c *call, w *writer) error {
 	if err := to.mayRemove(c.caller, newName); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	if err := unix.Renameat(from.path, oldName, to.path, newName); err != nil {
+	if err := from.export.Quota.Rename(from.path, oldName, to.path, newName); err != nil {
 		return err
 	}
 	w.changed(from)
@@ -253,7 +260,8 @@ func link(s *Server, c *call, w *writer) error {
 	if n.kind() == unix.S_IFDIR {
 		return errInvalid
 	}
-	if err := unix.Linkat(n.path, "", directory.path, name, unix.AT_EMPTY_PATH); err != nil {
+	change := func() error { return unix.Linkat(n.path, "", directory.path, name, unix.AT_EMPTY_PATH) }
+	if err := n.export.Quota.Make(0, change); err != nil {
 		return err
 	}
 	if err := n.look(); err != nil {

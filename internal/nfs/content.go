@@ -73,7 +73,11 @@ func write(s *Server, c *call, w *writer) error {
 		return err
 	}
 	defer release(file)
-	length, err := unix.Pwrite(file, content, int64(offset))
+	length := 0
+	err = n.export.Quota.Write(file, int64(offset)+int64(len(content)), func() (err error) {
+		length, err = unix.Pwrite(file, content, int64(offset))
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
 // A handle names a file for a client, for as long as the file is there: across
@@ -33,6 +35,8 @@ type Export struct {
 	Key []byte
 	// Room answers ENOSPC where so many bytes more are too many; nil is never.
 	Room func(bytes int64) error
+	// Quota holds it to a size; nil is none.
+	Quota *quota.Quota
 
 	root   *os.File
 	number [exportSize]byte

@@ -129,7 +129,8 @@ func readLink(s *Server, c *call, w *writer) error {
 	return nil
 }
 
-// fileSystemState is FSSTAT: how much room there is.
+// fileSystemState is FSSTAT: how much room there is, for a volume with a limit of its
+// own.
 func fileSystemState(s *Server, c *call, w *writer) error {
 	n, err := s.node(c)
 	if err != nil {
@@ -140,9 +141,18 @@ func fileSystemState(s *Server, c *call, w *writer) error {
 	if err := unix.Fstatfs(int(n.export.root.Fd()), &stat); err != nil {
 		return err
 	}
-	w.after(n)
 	block := uint64(stat.Bsize)
-	for _, amount := range []uint64{stat.Blocks * block, stat.Bfree * block, stat.Bavail * block, stat.Files, stat.Ffree, stat.Ffree} {
+	bytes, freeBytes, files, freeFiles := stat.Blocks*block, stat.Bavail*block, stat.Files, stat.Ffree
+	state, limited, err := n.export.Quota.State()
+	if err != nil {
+		return err
+	}
+	if limited {
+		bytes, freeBytes = uint64(state.MaxBytes), min(freeBytes, uint64(max(state.MaxBytes-state.Bytes, 0)))
+		files, freeFiles = uint64(state.MaxFiles), min(freeFiles, uint64(max(state.MaxFiles-state.Files, 0)))
+	}
+	w.after(n)
+	for _, amount := range []uint64{bytes, freeBytes, freeBytes, files, freeFiles, freeFiles} {
 		w.uint64(amount)
 	}
 	w.uint32(0)

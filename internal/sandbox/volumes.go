@@ -7,12 +7,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/nfs"
+	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
 // VolumeMount is a volume of this host, and the absolute path where a guest sees it.
 type VolumeMount struct {
 	VolumeID string `json:"volumeId"`
 	Path     string `json:"path"`
+	// MaxBytes becomes the volume's limit when the sandbox is created; zero leaves it.
+	MaxBytes int64 `json:"-"`
 }
 
 // volumes is where a host keeps its volumes.
@@ -20,6 +23,10 @@ type volumes interface {
 	// Content is the directory of what is in a volume, and a secret that is the
 	// same as long as the volume is there.
 	Content(volumeID string) (directory string, key []byte, err error)
+	// SetLimit says how many bytes a volume may hold.
+	SetLimit(volumeID string, maxBytes int64) error
+	// Quota holds what changes a volume to its limit.
+	Quota(volumeID string) (*quota.Quota, error)
 	// Room answers ENOSPC where so many bytes more are too many.
 	Room(bytes int64) error
 }
@@ -33,6 +40,12 @@ func (m *Manager) checkVolumes(mounts []VolumeMount) error {
 	}
 	for _, mount := range mounts {
 		if _, _, err := m.volumes.Content(mount.VolumeID); err != nil {
+			return err
+		}
+		if mount.MaxBytes == 0 {
+			continue
+		}
+		if err := m.volumes.SetLimit(mount.VolumeID, mount.MaxBytes); err != nil {
 			return err
 		}
 	}
@@ -51,7 +64,11 @@ func (m *Manager) serveVolumes(ctx context.Context, s *sandbox, g *guest) error 
 		if err != nil {
 			return err
 		}
-		exports = append(exports, nfs.Export{Name: mount.VolumeID, Directory: directory, Key: key, Room: m.volumes.Room})
+		held, err := m.volumes.Quota(mount.VolumeID)
+		if err != nil {
+			return err
+		}
+		exports = append(exports, nfs.Export{Name: mount.VolumeID, Directory: directory, Key: key, Room: m.volumes.Room, Quota: held})
 	}
 	listener, err := g.slot.ListenForFiles(ctx)
 	if err != nil {

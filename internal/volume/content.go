@@ -12,7 +12,7 @@ import (
 )
 
 // handler answers one kind of request about what is in a volume.
-type handler func(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error
+type handler func(s *Store, root contents, w http.ResponseWriter, r *http.Request) error
 
 var handlers = map[string]map[string]handler{
 	"path": {http.MethodGet: getPath, http.MethodPatch: changePath, http.MethodDelete: removePath},
@@ -48,15 +48,19 @@ func (s *Store) serve(answer handler, id string, w http.ResponseWriter, r *http.
 	if err != nil {
 		return err
 	}
+	held, err := s.Quota(id)
+	if err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(directory)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	return answer(s, root, w, r)
+	return answer(s, contents{root, held}, w, r)
 }
 
-func getPath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func getPath(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func getPath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) er
 	return answerWith(w, http.StatusOK, root, name)
 }
 
-func answerWith(w http.ResponseWriter, status int, root *os.Root, name string) error {
+func answerWith(w http.ResponseWriter, status int, root contents, name string) error {
 	described, err := describe(root, name)
 	if err != nil {
 		return err
@@ -73,7 +77,7 @@ func answerWith(w http.ResponseWriter, status int, root *os.Root, name string) e
 	return nil
 }
 
-func changePath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func changePath(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -89,7 +93,7 @@ func changePath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request)
 }
 
 // apply gives what has a name its attributes; a link keeps the mode that all have.
-func (a attributes) apply(root *os.Root, name string) error {
+func (a attributes) apply(root contents, name string) error {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return err
@@ -115,7 +119,7 @@ func fileMode(mode int64) os.FileMode {
 	return converted
 }
 
-func removePath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func removePath(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -126,14 +130,14 @@ func removePath(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request)
 	if _, err := root.Lstat(name); err != nil {
 		return err
 	}
-	if err := root.RemoveAll(name); err != nil {
+	if err := root.removeAll(name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func listDirectory(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func listDirectory(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -159,7 +163,7 @@ func listDirectory(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Reque
 
 // collect lists a directory, each entry behind the directory that it is in. What
 // is removed meanwhile is left out.
-func collect(root *os.Root, name string, depth int, entries []entry) ([]entry, error) {
+func collect(root contents, name string, depth int, entries []entry) ([]entry, error) {
 	directory, err := root.Open(name)
 	if err != nil {
 		return entries, err
@@ -199,7 +203,7 @@ func ignoreEnd(err error) error {
 	return err
 }
 
-func makeDirectory(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func makeDirectory(s *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -212,9 +216,9 @@ func makeDirectory(s *Store, root *os.Root, w http.ResponseWriter, r *http.Reque
 		return err
 	}
 	if wanted.force {
-		err = root.MkdirAll(name, defaultOfDir)
+		err = root.makeDirectories(name)
 	} else {
-		err = root.Mkdir(name, defaultOfDir)
+		err = root.makeDirectory(name)
 	}
 	if err != nil {
 		return err

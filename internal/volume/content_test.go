@@ -38,7 +38,7 @@ func open(t *testing.T) content {
 	directory := t.TempDir()
 	store, err := OpenStore(filepath.Join(directory, "volumes"), 0)
 	require.NoError(t, err)
-	require.NoError(t, store.Create(testID))
+	require.NoError(t, store.Create(testID, 0))
 	inside, _, err := store.Content(testID)
 	require.NoError(t, err)
 	outside := filepath.Join(directory, "outside")
@@ -254,7 +254,7 @@ func TestFile_IsRefusedWhereThereIsNoRoom(t *testing.T) {
 func TestStore_ForgetsWhatACrashLeft(t *testing.T) {
 	t.Parallel()
 	c := open(t)
-	require.NoError(t, c.Create(testID), "again")
+	require.NoError(t, c.Create(testID, 0), "again")
 	_, key, err := c.Content(testID)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(c.inside), incomingDirectory, "half"), nil, 0o600))
@@ -270,7 +270,7 @@ func TestStore_ForgetsWhatACrashLeft(t *testing.T) {
 	require.NoError(t, again.Delete(testID))
 	require.ErrorIs(t, again.Delete(testID), ErrNotFound)
 	require.ErrorIs(t, again.Delete("../"+testID), ErrInvalid)
-	require.ErrorIs(t, again.Create("..aaaaaaaa"), ErrInvalid)
+	require.ErrorIs(t, again.Create("..aaaaaaaa", 0), ErrInvalid)
 	left, err := os.ReadDir(c.directory)
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -292,4 +292,36 @@ func mustParse(t *testing.T, target string) *url.URL {
 	parsed, err := url.Parse(target)
 	require.NoError(t, err)
 	return parsed
+}
+
+func TestServeHTTP_HoldsAVolumeToItsLimit(t *testing.T) {
+	t.Parallel()
+	const block = 4096
+	c := open(t)
+	require.NoError(t, c.Create(testID, 10*block))
+	require.Equal(t, http.StatusCreated, c.put("/a", "", strings.Repeat("x", 8*block)).Code)
+	refused := c.put("/b", "", strings.Repeat("x", 3*block))
+	require.Equal(t, http.StatusInsufficientStorage, refused.Code)
+	require.Contains(t, refused.Body.String(), "size limit")
+	unannounced := c.ask(http.MethodPut, "file", "/b", "", io.MultiReader(strings.NewReader(strings.Repeat("x", 3*block))))
+	require.Equal(t, http.StatusInsufficientStorage, unannounced.Code)
+	require.NoFileExists(t, filepath.Join(c.inside, "b"))
+	c.requireNothingIncoming(t)
+	require.Equal(t, http.StatusCreated, c.put("/b", "", strings.Repeat("x", 2*block)).Code, "what was refused took nothing")
+	require.Equal(t, http.StatusInsufficientStorage, c.put("/b", "", "x").Code, "it is there beside the one that it replaces")
+
+	again, err := OpenStore(filepath.Dir(filepath.Dir(c.inside)), 0)
+	require.NoError(t, err)
+	c.Store = again
+	require.Equal(t, http.StatusInsufficientStorage, c.put("/c", "", "x").Code, "known after a restart")
+	require.Equal(t, http.StatusNoContent, c.ask(http.MethodDelete, "path", "/a", "", nil).Code)
+	require.Equal(t, http.StatusCreated, c.put("/deep/er/c", "&force=true", strings.Repeat("x", 8*block)).Code)
+	require.Equal(t, http.StatusNoContent, c.ask(http.MethodDelete, "path", "/deep", "", nil).Code)
+	held, err := c.Quota(testID)
+	require.NoError(t, err)
+	state, limited, err := held.State()
+	require.NoError(t, err)
+	require.True(t, limited)
+	require.EqualValues(t, 2*block, state.Bytes)
+	require.EqualValues(t, 1, state.Files)
 }

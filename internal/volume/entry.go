@@ -2,7 +2,6 @@ package volume
 
 import (
 	"io/fs"
-	"os"
 	"path"
 	"syscall"
 	"time"
@@ -28,7 +27,7 @@ type entry struct {
 const modeMask = 0o1777
 
 // describe looks at what has a path, a link itself and not what it leads to.
-func describe(root *os.Root, name string) (entry, error) {
+func describe(root contents, name string) (entry, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return entry{}, err
@@ -36,7 +35,7 @@ func describe(root *os.Root, name string) (entry, error) {
 	return entryOf(root, name, info), nil
 }
 
-func entryOf(root *os.Root, name string, info fs.FileInfo) entry {
+func entryOf(root contents, name string, info fs.FileInfo) entry {
 	described := entry{
 		Name: path.Base(shown(name)), Type: typeOf(info.Mode()), Path: shown(name), Size: info.Size(), Mtime: info.ModTime().UTC(),
 	}

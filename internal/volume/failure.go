@@ -35,7 +35,7 @@ var failures = []struct {
 	{syscall.ELOOP, failure{http.StatusBadRequest, "invalid", "the path has too many links"}},
 	{syscall.EINVAL, failure{http.StatusBadRequest, "invalid", "that is not possible with this path"}},
 	{syscall.ENOSPC, failure{http.StatusInsufficientStorage, "exhausted", "the volume's host has no room for it"}},
-	{syscall.EDQUOT, failure{http.StatusInsufficientStorage, "exhausted", "the volume's host has no room for it"}},
+	{syscall.EDQUOT, failure{http.StatusInsufficientStorage, "exhausted", "the volume has no room for it: it has reached its size limit"}},
 	{syscall.EFBIG, failure{http.StatusInsufficientStorage, "exhausted", "the file is too large"}},
 }
 

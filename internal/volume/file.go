@@ -13,12 +13,14 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
 // roomEvery is after how many bytes of an upload the room is measured again.
 const roomEvery = 4 << 20
 
-func readFile(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func readFile(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -46,7 +48,7 @@ func readFile(_ *Store, root *os.Root, w http.ResponseWriter, r *http.Request) e
 
 // writeFile puts a file in place as a whole or not at all. What had its name keeps
 // it until then.
-func writeFile(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) error {
+func writeFile(s *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
 		return err
@@ -67,6 +69,9 @@ func writeFile(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) 
 	if err := s.Room(max(r.ContentLength, 0)); err != nil {
 		return err
 	}
+	if err := root.fits(max(r.ContentLength, 0)); err != nil {
+		return err
+	}
 	if err := s.receive(root, parent, base, wanted, r.Body); err != nil {
 		return err
 	}
@@ -74,13 +79,13 @@ func writeFile(s *Store, root *os.Root, w http.ResponseWriter, r *http.Request) 
 }
 
 // openParent opens the directory that a file is to be in.
-func openParent(root *os.Root, name string, force bool) (*os.File, error) {
+func openParent(root contents, name string, force bool) (*os.File, error) {
 	if name == "." {
 		return nil, fmt.Errorf("write /: %w", syscall.EISDIR)
 	}
 	directory := path.Dir(name)
 	if force {
-		if err := root.MkdirAll(directory, defaultOfDir); err != nil {
+		if err := root.makeDirectories(directory); err != nil {
 			return nil, err
 		}
 	}
@@ -114,44 +119,53 @@ func (a attributes) orThoseOf(parent *os.File, base string) (attributes, error) 
 }
 
 // receive writes a body to a file that nobody sees, and gives it its name.
-func (s *Store) receive(root *os.Root, parent *os.File, base string, wanted attributes, body io.Reader) (err error) {
+func (s *Store) receive(root contents, parent *os.File, base string, wanted attributes, body io.Reader) (err error) {
 	temporary := filepath.Join(filepath.Dir(root.Name()), incomingDirectory, rand.Text())
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	placed := false
+	placed, reserved := false, int64(0)
 	defer func() {
 		err = errors.Join(err, file.Close())
 		if !placed {
+			root.quota.Give(reserved)
 			err = errors.Join(err, os.Remove(temporary))
 		}
 	}()
-	if err := s.copyWithRoom(file, body); err != nil {
+	reserved, err = s.copyWithRoom(file, root.quota, body)
+	if err != nil {
 		return err
 	}
 	err = errors.Join(file.Chown(int(wanted.uid), int(wanted.gid)), file.Chmod(fileMode(wanted.mode)), file.Sync())
 	if err != nil {
 		return err
 	}
-	if err := unix.Renameat(unix.AT_FDCWD, temporary, int(parent.Fd()), base); err != nil {
+	if err := root.quota.Place(temporary, int(parent.Fd()), base, reserved); err != nil {
 		return &fs.PathError{Op: "write", Path: base, Err: err}
 	}
 	placed = true
 	return parent.Sync()
 }
 
-func (s *Store) copyWithRoom(file *os.File, body io.Reader) error {
+// copyWithRoom returns how much of the volume's room it has reserved, also when it
+// fails.
+func (s *Store) copyWithRoom(file *os.File, held *quota.Quota, body io.Reader) (reserved int64, err error) {
 	for {
-		copied, err := io.CopyN(file, body, roomEvery)
-		if errors.Is(err, io.EOF) {
-			return nil
+		copied, copyErr := io.CopyN(file, body, roomEvery)
+		if copyErr != nil && !errors.Is(copyErr, io.EOF) {
+			return reserved, fmt.Errorf("receive a file: %w", copyErr)
 		}
-		if err != nil {
-			return fmt.Errorf("receive a file: %w", err)
+		taken := quota.Charge(copied)
+		if err := held.Reserve(taken); err != nil {
+			return reserved, err
+		}
+		reserved += taken
+		if copyErr != nil {
+			return reserved, nil
 		}
 		if err := s.Room(copied); err != nil {
-			return err
+			return reserved, err
 		}
 	}
 }

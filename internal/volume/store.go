@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
 var (
@@ -32,6 +34,9 @@ const (
 	incomingDirectory = "incoming"
 	keyFile           = "key"
 	keySize           = 32
+	// limitFile holds how many bytes the volume may hold, in decimal; without it, or
+	// with 0, there is no limit.
+	limitFile = "limit"
 	// deletedPrefix begins the names of volumes that are being deleted.
 	deletedPrefix = ".deleted-"
 	// newPrefix begins the names of volumes that are being made.
@@ -44,6 +49,9 @@ var idPattern = regexp.MustCompile(`^[a-z0-9]{8,40}$`)
 type Store struct {
 	directory string
 	reserve   int64 // bytes of the disk that volumes leave free
+
+	mutex  sync.Mutex
+	quotas map[string]*quota.Quota // of the volumes that were used
 }
 
 // OpenStore opens the volumes in a directory, which is made when missing, and
@@ -57,7 +65,7 @@ func OpenStore(directory string, reserveBytes int64) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the directory of volumes: %w", err)
 	}
-	store := &Store{directory: directory, reserve: reserveBytes}
+	store := &Store{directory: directory, reserve: reserveBytes, quotas: make(map[string]*quota.Quota)}
 	for _, entry := range entries {
 		path := filepath.Join(directory, entry.Name())
 		if strings.HasPrefix(entry.Name(), deletedPrefix) || strings.HasPrefix(entry.Name(), newPrefix) {
@@ -85,9 +93,16 @@ func empty(directory string) error {
 	return nil
 }
 
-// Create makes an empty volume that any user of a guest may write to; one that is
-// there stays as it is.
-func (s *Store) Create(id string) (err error) {
+// Create makes an empty volume that any user of a guest may write to; of one that is
+// there only the limit changes. A limit of zero is none.
+func (s *Store) Create(id string, maxBytes int64) error {
+	if err := s.make(id); err != nil {
+		return err
+	}
+	return s.SetLimit(id, maxBytes)
+}
+
+func (s *Store) make(id string) (err error) {
 	if !idPattern.MatchString(id) {
 		return fmt.Errorf("%w: %q", ErrInvalid, id)
 	}
@@ -130,6 +145,9 @@ func (s *Store) Delete(id string) error {
 	if err := os.Rename(filepath.Join(s.directory, id), doomed); err != nil {
 		return fmt.Errorf("delete volume %s: %w", id, err)
 	}
+	s.mutex.Lock()
+	delete(s.quotas, id)
+	s.mutex.Unlock()
 	if err := disk.SyncFile(s.directory); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func (a *Agent) CreateVolume(ctx context.Context, request *connect.Request[pb.Cr
 	if err := a.enter(ctx, "create volume", request.Msg.VolumeId); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&pb.CreateVolumeResponse{}), a.volumes.Create(request.Msg.VolumeId)
+	return connect.NewResponse(&pb.CreateVolumeResponse{}), a.volumes.Create(request.Msg.VolumeId, int64(request.Msg.MaxBytes))
 }
 
 // DeleteVolume deletes a volume from the real disk.
