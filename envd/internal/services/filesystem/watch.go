@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,11 @@ type watch struct {
 	moving map[uint32]departure
 	// reported holds what a scan told of and the kernel may be about to tell.
 	reported map[place]struct{}
+
+	// asked counts the calls that want all that has happened so far; seen is how
+	// many of them there were before everything that next has returned.
+	asked atomic.Int64
+	seen  int64
 
 	events    []*pb.FilesystemEvent // what the batch at hand stands for
 	bytes     int                   // that events take
@@ -140,16 +146,21 @@ func (w *watch) refuseNetwork(path string) error {
 
 // next waits for changes, and returns what they stand for. Both results can be
 // there: the events are what came before the error. Nothing at all means that
-// it is until.
+// it is until, or that somebody asked and there is nothing more.
 func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEvent, error) {
 	for {
+		asked := w.asked.Load()
 		wake := until
 		if grace := time.Now().Add(moveGrace); len(w.moving) > 0 && grace.Before(until) {
 			wake = grace
 		}
 		w.kernel.wakeAt(wake)
-		if ctx.Err() != nil { // asked after wakeAt, which may have undone interruptOn
+		// Both are looked at after wakeAt, which may have undone a wake.
+		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if w.asked.Load() > w.seen {
+			w.wake()
 		}
 		changes, drained, err := w.kernel.read()
 		if ctx.Err() != nil {
@@ -160,7 +171,10 @@ func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEven
 			w.forgetDeparted()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if err := w.checkRoot(); err != nil || !time.Now().Before(until) {
+			// The kernel had nothing more after all those asked that were counted.
+			answered := asked > w.seen
+			w.seen = asked
+			if err := w.checkRoot(); err != nil || answered || !time.Now().Before(until) {
 				return nil, err
 			}
 			continue

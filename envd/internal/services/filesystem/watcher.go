@@ -23,7 +23,9 @@ type watcher struct {
 
 	asked     time.Time // when the client last showed itself
 	events    []*pb.FilesystemEvent
-	buffered  int // bytes of events
+	buffered  int           // bytes of events
+	seen      int64         // the watch's count of those that events are complete for
+	changed   chan struct{} // closed, and replaced, when seen or err changes
 	err       error
 	forgotten bool
 }
@@ -39,7 +41,7 @@ func (s *Service) CreateWatcher(ctx context.Context, request *connect.Request[pb
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	watching, overflow := context.WithCancelCause(ctx)
-	w := &watcher{watch: opened, cancel: cancel, overflow: overflow, ended: make(chan struct{}), asked: time.Now()}
+	w := &watcher{watch: opened, cancel: cancel, overflow: overflow, ended: make(chan struct{}), changed: make(chan struct{}), asked: time.Now()}
 	id := rand.Text()
 	if err := s.know(id, w); err != nil {
 		cancel()
@@ -50,9 +52,9 @@ func (s *Service) CreateWatcher(ctx context.Context, request *connect.Request[pb
 	return connect.NewResponse(&pb.CreateWatcherResponse{WatcherId: id}), nil
 }
 
-// GetWatcherEvents hands out what has come since it was last called. A watcher
-// that ended says so once all that came before was handed out.
-func (s *Service) GetWatcherEvents(_ context.Context, request *connect.Request[pb.GetWatcherEventsRequest]) (*connect.Response[pb.GetWatcherEventsResponse], error) {
+// GetWatcherEvents hands out what has happened since it was last called, up to
+// this call. A watcher that ended says so once all that came before was handed out.
+func (s *Service) GetWatcherEvents(ctx context.Context, request *connect.Request[pb.GetWatcherEventsRequest]) (*connect.Response[pb.GetWatcherEventsResponse], error) {
 	s.mutex.Lock()
 	w := s.watchers[request.Msg.GetWatcherId()]
 	if w == nil {
@@ -60,12 +62,27 @@ func (s *Service) GetWatcherEvents(_ context.Context, request *connect.Request[p
 		return nil, toConnect(errNoWatcher)
 	}
 	w.asked = time.Now()
+	s.mutex.Unlock()
+	call := w.watch.asked.Add(1)
+	w.watch.wake()
+	for {
+		s.mutex.Lock()
+		if w.seen >= call || w.err != nil {
+			break
+		}
+		changed := w.changed
+		s.mutex.Unlock()
+		select {
+		case <-changed:
+		case <-w.ended:
+			return nil, toConnect(errNoWatcher)
+		case <-ctx.Done():
+			return nil, toConnect(ctx.Err())
+		}
+	}
 	events, err := w.events, w.err
 	s.drop(w)
 	s.mutex.Unlock()
-	if len(events) == 0 && err == nil && w.watch.checkRoot() != nil {
-		w.watch.wake() // to tell what came before, then that; the client asks again
-	}
 	if len(events) == 0 && err != nil {
 		return nil, toConnect(err)
 	}
@@ -97,6 +114,7 @@ func (s *Service) collect(ctx, watching context.Context, id string, w *watcher) 
 	w.watch.kernel.close()
 	s.mutex.Lock()
 	w.err = err
+	w.tellChange()
 	s.mutex.Unlock()
 	for ctx.Err() == nil && !errors.Is(err, errExpired) {
 		var left time.Duration
@@ -126,6 +144,12 @@ func (s *Service) gather(ctx context.Context, w *watcher) error {
 	}
 }
 
+// tellChange wakes the calls that wait. The caller holds the service's mutex.
+func (w *watcher) tellChange() {
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
 // lifetime is how long the watcher lives without being asked again.
 func (s *Service) lifetime(w *watcher) (time.Duration, error) {
 	s.mutex.Lock()
@@ -137,7 +161,8 @@ func (s *Service) lifetime(w *watcher) (time.Duration, error) {
 	return left, nil
 }
 
-// keep adds events to those that wait, within the limits.
+// keep adds events to those that wait, within the limits, and tells calls that wait
+// when these were all.
 func (s *Service) keep(w *watcher, events []*pb.FilesystemEvent) error {
 	size := 0
 	for _, event := range events {
@@ -145,6 +170,10 @@ func (s *Service) keep(w *watcher, events []*pb.FilesystemEvent) error {
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if w.seen != w.watch.seen {
+		w.seen = w.watch.seen
+		defer w.tellChange()
+	}
 	if w.forgotten || len(events) == 0 {
 		return nil
 	}

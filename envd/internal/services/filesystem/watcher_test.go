@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,6 +75,58 @@ func TestWatcher_HandsOutEachChangeOnce(t *testing.T) {
 	_, err = w.poll(t, id)
 	requireCode(t, connect.CodeNotFound, "no such watcher", err)
 	require.Zero(t, openInotifies(t))
+}
+
+func TestWatcher_AnswersWithAllThatHappenedBeforeItWasAsked(t *testing.T) {
+	w := newWorld(t)
+	id := w.createWatcher(t, &pb.CreateWatcherRequest{Path: w.directory, Recursive: true})
+	for i := range 50 {
+		name := fmt.Sprint(i)
+		write(t, w.path(name, "file"), "x")
+		require.NoError(t, os.Rename(w.path(name, "file"), w.path(name, "moved")))
+		events, err := w.poll(t, id)
+		require.NoError(t, err)
+		told := []string{}
+		for _, event := range events {
+			told = append(told, spell(event))
+		}
+		require.Contains(t, told, "CREATE "+name)
+		require.Contains(t, told, "CREATE "+name+"/moved")
+		events, err = w.poll(t, id)
+		require.NoError(t, err)
+		require.Empty(t, events, "each change is told once")
+	}
+	makeDirectory(t, w.path("gone"))
+	ending := w.createWatcher(t, &pb.CreateWatcherRequest{Path: w.path("gone")})
+	write(t, w.path("gone", "file"), "")
+	require.NoError(t, os.RemoveAll(w.path("gone")))
+	events, err := w.poll(t, ending)
+	require.NoError(t, err)
+	require.Len(t, events, 2)
+	_, err = w.poll(t, ending)
+	requireCode(t, connect.CodeNotFound, "removed, renamed or unmounted", err)
+}
+
+func TestWatcher_AnswersManyWhoAskAtOnce(t *testing.T) {
+	w := newWorld(t)
+	id := w.createWatcher(t, &pb.CreateWatcherRequest{Path: w.directory})
+	var asking sync.WaitGroup
+	var told atomic.Int64
+	const rounds, askers = 20, 8
+	for asker := range askers {
+		asking.Go(func() {
+			for i := range rounds {
+				write(t, w.path(fmt.Sprintf("%d-%d", asker, i)), "")
+				events, err := w.poll(t, id)
+				if err != nil {
+					t.Error(err)
+				}
+				told.Add(int64(len(events)))
+			}
+		})
+	}
+	asking.Wait()
+	require.EqualValues(t, rounds*askers, told.Load(), "each change once, to one of them")
 }
 
 func TestWatcher_OutlivesTheRequestThatMadeIt(t *testing.T) {
