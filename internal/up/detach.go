@@ -19,6 +19,10 @@ import (
 // ErrorPrefix starts the line in which the program says why it failed.
 const ErrorPrefix = "wrenn: "
 
+// detachedVariable tells a process in the background that its output is a log and
+// that another one says how to use it.
+const detachedVariable = "WRENN_DETACHED"
+
 // Detach starts Wrenn in a session of its own, shows what it prints until it is
 // ready, and leaves it running.
 func Detach(ctx context.Context, config Config) error {
@@ -44,7 +48,14 @@ func Detach(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.follow(ctx), d.log.Close())
+	if err := errors.Join(d.follow(ctx), d.log.Close()); err != nil {
+		return err
+	}
+	running, ready, err := layout.readInstance(d.pid)
+	if err != nil || !ready {
+		return err
+	}
+	return (&terminal{out: config.Out}).showUse(layout, running.URL)
 }
 
 // detached is a Wrenn in the background while its start is watched.
@@ -80,7 +91,7 @@ func (l Layout) launch(config Config) (*detached, error) {
 	}
 	command := exec.Command(program, config.arguments()...)
 	command.Dir = "/"
-	command.Env = append(os.Environ(), "WRENN_ENVD="+config.EnvdPath, "WRENN_CACHE_DIR="+config.CacheDir)
+	command.Env = append(os.Environ(), "WRENN_ENVD="+config.EnvdPath, "WRENN_CACHE_DIR="+config.CacheDir, detachedVariable+"=1")
 	command.Stdout, command.Stderr = out, out
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := command.Start(); err != nil {

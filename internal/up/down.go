@@ -78,7 +78,7 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	say.Say("the last Wrenn here did not stop in order: a host agent looks for what it left running, and pauses it")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s := &stack{config: c, layout: layout, say: say}
+	s := newStack(c, layout, say)
 	err = s.prepare(ctx)
 	if err == nil {
 		err = s.startHostAgent(ctx)

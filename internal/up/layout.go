@@ -22,6 +22,7 @@ func (l Layout) APIKey() string { return filepath.Join(l.DataDir, "secrets", "ap
 
 func (l Layout) secrets() string       { return filepath.Join(l.DataDir, "secrets") }
 func (l Layout) adminToken() string    { return filepath.Join(l.DataDir, "secrets", "admin-token") }
+func (l Layout) console() string       { return filepath.Join(l.DataDir, "secrets", "console") }
 func (l Layout) secretKey() string     { return filepath.Join(l.DataDir, "secrets", "control-plane.key") }
 func (l Layout) postgres() string      { return filepath.Join(l.DataDir, "postgres") }
 func (l Layout) controlPlane() string  { return filepath.Join(l.DataDir, "control-plane") }

@@ -120,7 +120,7 @@ func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error
 		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
 		identity: identity,
 		// The first admin's link, and mail where no mail server is set up.
-		stdout: &lines{say: func(line string) { s.say.detail("control plane", line) }},
+		stdout: &lines{say: s.console.Show},
 		environment: append(inherited(os.Environ()),
 			"HOME="+s.layout.controlPlane(),
 			"DATABASE_URL="+databaseURL,

@@ -32,13 +32,8 @@ func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (
 		return false, fmt.Errorf("it is running already, with other settings (process %d, listening on %s for %s); stop it first: wrenn down --data-dir %s",
 			pid, running.Listen, running.Domain, c.DataDir)
 	}
-	key, err := layout.ReadAPIKey()
-	if err != nil {
-		return false, err
-	}
 	say.Say(fmt.Sprintf("Wrenn is running already (process %d), data in %s", pid, c.DataDir))
-	say.Say(howToUse(running.URL, key))
-	return false, nil
+	return false, say.showUse(layout, running.URL)
 }
 
 // awaitInstance waits for another wrenn up to be ready; false means that it

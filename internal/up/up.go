@@ -110,7 +110,7 @@ func Run(ctx context.Context, config Config) (err error) {
 
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s := &stack{config: config, layout: layout, say: say}
+	s := newStack(config, layout, say)
 	defer func() {
 		stopErr := s.stop(forced)
 		orderly, err = stopErr == nil, errors.Join(err, stopErr)
@@ -171,8 +171,13 @@ type stack struct {
 	layout   Layout
 	say      *terminal
 	owner    systemUser
+	console  *console
 	lifeline *os.File
 	parts    []part
+}
+
+func newStack(config Config, layout Layout, say *terminal) *stack {
+	return &stack{config: config, layout: layout, say: say, console: &console{say: say, path: layout.console()}}
 }
 
 type part struct {
@@ -205,6 +210,9 @@ func (s *stack) prepare(ctx context.Context) (err error) {
 		return fmt.Errorf("prepare the data directory: %w", err)
 	}
 	if err := s.layout.ensureSecrets(s.owner); err != nil {
+		return err
+	}
+	if err := s.console.begin(); err != nil {
 		return err
 	}
 	if s.lifeline, err = s.layout.takeLifeline(ctx, s.say.Say); err != nil {
@@ -244,6 +252,7 @@ func (s *stack) stop(forced context.Context) error {
 		}
 		s.say.step(s.parts[i].name, "stopped", started)
 	}
+	failures = append(failures, s.console.close())
 	if s.lifeline != nil {
 		failures = append(failures, s.lifeline.Close())
 	}
@@ -256,13 +265,13 @@ func (s *stack) announce(started time.Time) error {
 	if err != nil {
 		return fmt.Errorf("identify this build: %w", err)
 	}
-	key, err := s.layout.ReadAPIKey()
-	if err != nil {
-		return err
-	}
 	running := instance{PID: os.Getpid(), URL: s.config.url(), Listen: s.config.ListenAddress(), Domain: s.config.domain(), Build: build}
 	s.say.step("ready", "", started)
-	s.say.Say(howToUse(running.URL, key))
+	if os.Getenv(detachedVariable) == "" { // else the one in front says so
+		if err := s.say.showUse(s.layout, running.URL); err != nil {
+			return err
+		}
+	}
 	if err := s.layout.writeInstance(running); err != nil {
 		return fmt.Errorf("write down what runs: %w", err)
 	}

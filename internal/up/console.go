@@ -1,0 +1,102 @@
+package up
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// consoleLimit is how many bytes of messages are kept.
+const consoleLimit = 1 << 20
+
+// console takes what the control plane has to say to its operator: links with
+// tokens, and mails where no mail server is set up. They are shown on a terminal
+// or kept in a file that only root reads, and never reach a log.
+type console struct {
+	say  *terminal
+	path string
+
+	mutex   sync.Mutex
+	file    *os.File
+	written int
+}
+
+// Show takes one line.
+func (c *console) Show(line string) {
+	if c.say.interactive() {
+		c.say.detail("control plane", line)
+		return
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if err := c.keep(line); err != nil {
+		c.say.detail("control plane", fmt.Sprintf("a message to the operator was lost: %v", err))
+	}
+}
+
+func (c *console) keep(line string) error {
+	if c.file == nil {
+		file, err := os.OpenFile(c.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", c.path, err)
+		}
+		c.file = file
+		c.say.detail("control plane", "messages to the operator, such as the link that makes the first admin, are in "+c.path)
+	}
+	if c.written += len(line) + 1; c.written > consoleLimit {
+		return fmt.Errorf("%s has more than %d bytes", c.path, consoleLimit)
+	}
+	_, err := fmt.Fprintln(c.file, line)
+	return err
+}
+
+// begin forgets what an earlier start has kept.
+func (c *console) begin() error {
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget old messages: %w", err)
+	}
+	return nil
+}
+
+func (c *console) close() error {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
+
+// interactive says whether a person watches.
+func (t *terminal) interactive() bool { return isTerminal(t.out) }
+
+func isTerminal(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// showUse says how to use a running Wrenn. A terminal is shown the key and what a
+// start in the background has kept for the operator; a log is not.
+func (t *terminal) showUse(layout Layout, url string) error {
+	if !t.interactive() {
+		t.Say(fmt.Sprintf("\nAPI URL  %s\nAPI key  shown by: wrenn env --data-dir %s\n", url, layout.DataDir))
+		return nil
+	}
+	kept, err := os.ReadFile(layout.console())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read messages to the operator: %w", err)
+	}
+	if len(kept) > 0 {
+		t.Say("\n" + string(kept))
+	}
+	key, err := layout.ReadAPIKey()
+	if err != nil {
+		return err
+	}
+	t.Say(howToUse(url, key))
+	return nil
+}
