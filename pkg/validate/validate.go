@@ -31,9 +31,14 @@ func Timeout(field string, seconds int32, most time.Duration) (time.Duration, er
 	return timeout, nil
 }
 
+// MaxMetadataBytes is how much a sandbox's metadata may have, keys and values together.
+const MaxMetadataBytes = 8 << 10
+
 // Metadata checks the pairs that a client attaches to a sandbox.
 func Metadata(metadata map[string]string) error {
+	size := 0
 	for key, value := range metadata {
+		size += len(key) + len(value)
 		if key == "" {
 			return fault.New(fault.Invalid, "metadata has an empty key")
 		}
@@ -41,6 +46,9 @@ func Metadata(metadata map[string]string) error {
 		if strings.ContainsRune(key, 0) || strings.ContainsRune(value, 0) {
 			return fault.New(fault.Invalid, "metadata must not contain a zero byte")
 		}
+	}
+	if size > MaxMetadataBytes {
+		return fault.New(fault.Invalid, "metadata has %d bytes; at most %d are possible, keys and values together", size, MaxMetadataBytes)
 	}
 	return nil
 }
