@@ -37,8 +37,8 @@ type Init struct {
 	// Secret is what the agent asks for from now on; the one before is useless then.
 	// It is the host's own, and no credential of any client.
 	Secret string `json:"accessToken,omitempty"`
-	// EnvVars are set for every command.
-	EnvVars map[string]string `json:"envVars,omitempty"`
+	// EnvVars are set for every command, in place of those before; nil leaves these.
+	EnvVars map[string]string `json:"envVars,omitzero"`
 	// Timestamp sets the guest's clock.
 	Timestamp time.Time `json:"timestamp"`
 	// LifecycleID is new with every start.
@@ -189,10 +189,17 @@ func (c *Client) ThawFilesystem(ctx context.Context, secret string) error {
 	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsthaw", secret, nil) }))
 }
 
-// PrepareSnapshot quiets envd; when it returns, the guest may be paused. Clients
-// are sent away, unless their streams shall go on in a guest that runs on.
-func (c *Client) PrepareSnapshot(ctx context.Context, secret string, keepStreams bool) error {
-	path := fmt.Sprintf("/snapshot/prepare?keepStreams=%t", keepStreams)
+// Preparation is how envd prepares for a snapshot.
+type Preparation struct {
+	// KeepStreams keeps clients, in a guest that runs on; else they are sent away.
+	KeepStreams bool
+	// ForgetEnvironment drops the variables that Init gave, until it gives them again.
+	ForgetEnvironment bool
+}
+
+// PrepareSnapshot quiets envd; when it returns, the guest may be paused.
+func (c *Client) PrepareSnapshot(ctx context.Context, secret string, how Preparation) error {
+	path := fmt.Sprintf("/snapshot/prepare?keepStreams=%t&forgetEnvironment=%t", how.KeepStreams, how.ForgetEnvironment)
 	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, secret, nil) })
 }
 

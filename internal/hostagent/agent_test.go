@@ -118,7 +118,7 @@ func unixClient(socket string) *http.Client {
 func (a *agentUnderTest) create(ctx context.Context, id string) error {
 	_, err := a.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: id, BuildId: a.build,
-		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello"}},
+		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello", "GIVEN": "once"}},
 	}))
 	return err
 }

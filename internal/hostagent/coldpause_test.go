@@ -27,6 +27,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
 	a.resume(t, id)
 	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
 	require.Equal(t, "no memory, no process", a.run(t, id, "pgrep -x sleep || test -e /dev/shm/memory || echo no memory, no process"))
+	require.Equal(t, "hello", a.run(t, id, "echo $GREETING"), "the host gives it again what its create gave")
 	require.NotEqual(t, boot, a.run(t, id, "cat /proc/sys/kernel/random/boot_id"), "it was booted")
 
 	a.run(t, id, "echo kept > /dev/shm/memory")

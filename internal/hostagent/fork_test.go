@@ -52,7 +52,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 		result := made.Msg.GetResults()[i]
 		require.Empty(t, result.GetError())
 		require.Equal(t, id, result.GetSandbox().GetSandboxId())
-		require.Equal(t, "parent hello from "+id, a.run(t, id, "echo $(cat /home/user/who) $GREETING"))
+		require.Equal(t, "parent hello from "+id+" once", a.run(t, id, "echo $(cat /home/user/who) $GREETING $GIVEN"))
 		draws[a.run(t, id, "head -c 16 /dev/urandom | base64")] = true
 		count := func() int {
 			number, err := strconv.Atoi(a.run(t, id, "wc -l < /dev/shm/count"))
@@ -95,7 +95,7 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	require.Equal(t, connect.CodeAlreadyExists, connect.CodeOf(err))
 	_, err = a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: "../" + build}))
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
-	a.run(t, id, "echo later > /home/user/what")
+	require.Equal(t, "hello", a.run(t, id, "echo later > /home/user/what; echo $GREETING"), "the source keeps what it was given")
 
 	a = restart()
 	for number := range 2 {
@@ -105,7 +105,7 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 			_, err = a.CreateSandbox(t.Context(), connect.NewRequest(request))
 			require.NoError(t, err)
 		}
-		require.Equal(t, "snapshot", a.run(t, other, "cat /home/user/what"))
+		require.Equal(t, "snapshot given nothing", a.run(t, other, "echo $(cat /home/user/what) given ${GREETING:-nothing}"))
 		if number == 0 {
 			continue
 		}

@@ -54,7 +54,10 @@ func (m *Manager) takeOver(ctx context.Context, s *sandbox) (err error) {
 		return fmt.Errorf("%w: no host agent saw it end", vmm.ErrNotRunning)
 	}
 	if s.guest == nil {
-		s.guest = &guest{secret: s.record.Secret, lifecycleID: s.record.LifecycleID, caBundle: s.caBundle(), mounts: s.volumeMounts()}
+		s.guest = &guest{
+			secret: s.record.Secret, lifecycleID: s.record.LifecycleID, environment: s.record.Environment,
+			caBundle: s.caBundle(), mounts: s.volumeMounts(),
+		}
 	}
 	g := s.guest
 	if g.slot == nil {
@@ -183,7 +186,7 @@ func (g *guest) wakeAgent(ctx context.Context) error {
 // have missed.
 func (g *guest) wakeAs(ctx context.Context, lifecycleID string) error {
 	g.lifecycleID = lifecycleID
-	err := g.initialise(ctx, Identity{LifecycleID: g.lifecycleID}, g.secret)
+	err := g.initialise(ctx, g.secret)
 	if err == nil {
 		g.wake = nil
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -64,7 +65,7 @@ func (c *clone) warm(ctx context.Context) (err error) {
 	if err := c.guest.envd.Run(ctx, c.guest.secret, warmCommand); err != nil {
 		return fmt.Errorf("warm a clone up: %w", err)
 	}
-	if err := c.guest.quiet(ctx, false); err != nil {
+	if err := c.guest.quiet(ctx, envdclient.Preparation{}); err != nil {
 		return fmt.Errorf("quiet a clone: %w", err)
 	}
 	if err := c.guest.machine.Pause(ctx); err != nil {

@@ -78,6 +78,7 @@ func (m *Manager) createNew(ctx context.Context, wanted CreateRequest, base *sna
 		record: newRecord(base),
 	}
 	s.record.Network, s.record.RequestID, s.record.Volumes = wanted.Network, wanted.RequestID, wanted.Volumes
+	s.record.Environment = overlaid(nil, wanted.Identity.EnvVars)
 	s.secrets.Set(wanted.Secrets)
 	if err := m.add(s); err != nil {
 		cancel()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -75,7 +76,10 @@ func (m *Manager) findForks(requestID string, forks []Fork) []ForkResult {
 
 func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, forks []Fork) (_ []ForkResult, err error) {
 	parent.mutex.Lock()
-	common := CreateRequest{Network: parent.record.Network, Volumes: parent.record.Volumes, RequestID: requestID}
+	common := CreateRequest{
+		Network: parent.record.Network, Volumes: parent.record.Volumes, RequestID: requestID,
+		Identity: Identity{EnvVars: parent.record.Environment}, // a fork goes on where its parent is
+	}
 	buildID := parent.record.BuildID
 	parent.mutex.Unlock()
 	common.Secrets = parent.secrets.Get()
@@ -100,6 +104,14 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 	return results, nil
 }
 
+// overlaid is an environment with other variables laid over it; never nil.
+func overlaid(base, over map[string]string) map[string]string {
+	environment := make(map[string]string, len(base)+len(over))
+	maps.Copy(environment, base)
+	maps.Copy(environment, over)
+	return environment
+}
+
 // startForks makes sandboxes of a snapshot, a few at a time.
 func (m *Manager) startForks(ctx context.Context, forks []Fork, common CreateRequest, taken *snapshot.Snapshot, results []ForkResult) {
 	var group errgroup.Group
@@ -108,6 +120,7 @@ func (m *Manager) startForks(ctx context.Context, forks []Fork, common CreateReq
 		group.Go(func() error {
 			wanted := common
 			wanted.ID, wanted.Identity = fork.ID, fork.Identity
+			wanted.Identity.EnvVars = overlaid(common.Identity.EnvVars, fork.Identity.EnvVars)
 			results[i].Info, results[i].Err = m.createFrom(ctx, wanted, taken)
 			return nil
 		})

@@ -23,9 +23,11 @@ type guest struct {
 	envd    *envdclient.Client
 	secret  string // what its agent knows the host by in this life
 
-	lifecycleID string                   // likewise
-	caBundle    string                   // likewise
-	mounts      []envdclient.VolumeMount // likewise
+	// What it was told last.
+	lifecycleID string
+	environment map[string]string // nil where it is not known
+	caBundle    string
+	mounts      []envdclient.VolumeMount
 
 	files *nfs.Server // of its volumes; nil without any
 
@@ -83,10 +85,11 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity)
 // whoever has the same snapshot can read in its memory; empty for an agent that has
 // just begun.
 func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, earlierSecret string) error {
-	g.secret, g.lifecycleID, g.caBundle, g.mounts = rand.Text(), identity.LifecycleID, s.caBundle(), s.volumeMounts()
+	g.secret, g.lifecycleID, g.environment = rand.Text(), identity.LifecycleID, s.record.Environment
+	g.caBundle, g.mounts = s.caBundle(), s.volumeMounts()
 	ctx, cancel := context.WithTimeout(ctx, initTimeout)
 	defer cancel()
-	if err := g.initialise(ctx, identity, earlierSecret); err != nil {
+	if err := g.initialise(ctx, earlierSecret); err != nil {
 		return fmt.Errorf("give the guest its identity: %w", err)
 	}
 	return nil
@@ -94,12 +97,12 @@ func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, earli
 
 // initialise calls /init. A guest whose clock is late by it is told the time again
 // when it is asked how it is: nobody shall wait for that.
-func (g *guest) initialise(ctx context.Context, identity Identity, knownSecret string) error {
+func (g *guest) initialise(ctx context.Context, knownSecret string) error {
 	return g.unlessDead(ctx, func(ctx context.Context) error {
 		lag, err := g.envd.Init(ctx, knownSecret, envdclient.Init{
 			Secret:      g.secret,
-			EnvVars:     identity.EnvVars,
-			LifecycleID: identity.LifecycleID,
+			EnvVars:     g.environment,
+			LifecycleID: g.lifecycleID,
 			DefaultUser: defaultUser,
 			CABundle:    g.caBundle,
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -113,7 +114,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	}
 	quiet, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := s.guest.quiet(quiet, false); err != nil {
+	if err := s.guest.quiet(quiet, envdclient.Preparation{}); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
 	m.hangUp(ctx, s.id)
@@ -169,13 +170,13 @@ func (m *Manager) hangUp(ctx context.Context, id string) {
 
 // quiet stops what the guest's users run and then what its agent does, its
 // clients' streams included unless the guest is to run on.
-func (g *guest) quiet(ctx context.Context, keepStreams bool) error {
+func (g *guest) quiet(ctx context.Context, how envdclient.Preparation) error {
 	g.stopAsking()
 	return g.unlessDead(ctx, func(ctx context.Context) error {
 		if err := g.envd.Freeze(ctx, g.secret, freezeTimeout); err != nil {
 			return err
 		}
-		return g.envd.PrepareSnapshot(ctx, g.secret, keepStreams)
+		return g.envd.PrepareSnapshot(ctx, g.secret, how)
 	})
 }
 

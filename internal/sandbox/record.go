@@ -25,6 +25,9 @@ type record struct {
 	// Network is what the guest may reach. It can hold secrets that clients wrote
 	// into it, but none that it refers to.
 	Network egress.Spec `json:"network,omitzero"`
+	// Environment is what its create gave for every command, and secret; nil in the
+	// record of an earlier version.
+	Environment map[string]string `json:"environment,omitzero"`
 	// Volumes are those that the guest mounts.
 	Volumes []VolumeMount `json:"volumes,omitempty"`
 	// Authority signs for the domains whose requests Network's rules change.

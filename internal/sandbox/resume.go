@@ -34,6 +34,11 @@ func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) (In
 	}
 	m.announce(s)
 	began := time.Now()
+	s.mutex.Lock()
+	if s.record.Environment == nil && len(identity.EnvVars) > 0 { // of an earlier version's record
+		s.record.Environment = identity.EnvVars
+	}
+	s.mutex.Unlock()
 	err = s.journal()
 	if err == nil {
 		err = m.run(ctx, s, identity, began)

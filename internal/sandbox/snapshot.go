@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -39,7 +40,7 @@ func (m *Manager) snapshotOnce(ctx context.Context, s *sandbox, requestID, build
 		}
 		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
 	}
-	taken, err := m.capture(ctx, s, naming{buildID, requestID}, filepath.Join(m.snapshotDir, buildID), snapshot.Take, nil)
+	taken, err := m.capture(ctx, s, naming{buildID, requestID, true}, filepath.Join(m.snapshotDir, buildID), snapshot.Take, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +80,7 @@ func (m *Manager) build(buildID string) (*snapshot.Snapshot, error) {
 type naming struct {
 	buildID   string
 	requestID string // of who asked for it
+	published bool   // others than the sandbox and its forks may start from it
 }
 
 // take is snapshot.Take or its like.
@@ -128,7 +130,8 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, dire
 	}
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	if err := s.guest.quiet(quiet, true); err != nil {
+	how := envdclient.Preparation{KeepStreams: true, ForgetEnvironment: name.published && s.guest.environment != nil}
+	if err := s.guest.quiet(quiet, how); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
 	}
 	if err := s.guest.machine.Pause(ctx); err != nil {

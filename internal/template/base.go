@@ -207,5 +207,5 @@ func (b Base) settle(ctx context.Context, slot *network.Slot) error {
 	if err := envd.Run(warm, "", warmCommand); err != nil {
 		return fmt.Errorf("warm the guest up: %w", err)
 	}
-	return envd.PrepareSnapshot(ctx, "", false)
+	return envd.PrepareSnapshot(ctx, "", envdclient.Preparation{})
 }

@@ -210,8 +210,12 @@ func (s *Server) beginLife(life string) {
 	s.init.lifecycles = s.init.lifecycles[max(0, len(s.init.lifecycles)-maxLifecycles):]
 }
 
-// variables are the request's, and those by which programs know where they are.
+// variables are the request's, and those by which programs know where they are; nil
+// where nobody says any.
 func (r *initRequest) variables(metadata mmds.Metadata) map[string]string {
+	if r.EnvVars == nil && metadata.SandboxID == "" && metadata.TemplateID == "" {
+		return nil
+	}
 	variables := make(map[string]string, len(r.EnvVars))
 	for name, value := range map[string]string{"E2B_SANDBOX_ID": metadata.SandboxID, "E2B_TEMPLATE_ID": metadata.TemplateID} {
 		if value != "" {

@@ -161,7 +161,13 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, measured)
 }
 
-func (s *Server) environment(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.settings.Env()) }
+func (s *Server) environment(w http.ResponseWriter, r *http.Request) {
+	environment, err := s.settings.Env(r.Context())
+	if err != nil {
+		return // the client left
+	}
+	writeJSON(w, environment)
+}
 
 func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")

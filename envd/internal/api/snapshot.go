@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -24,6 +25,10 @@ func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
 	}
 	s.syncVolumes(r.Context())
 	s.quiet(true)
+	if r.URL.Query().Get(forgetEnvironment) == "true" {
+		s.settings.ForgetEnv()
+		runtime.GC() // what pools hold is only freed by the second collection
+	}
 	debug.FreeOSMemory()
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -44,6 +49,10 @@ func (s *Server) syncVolumes(ctx context.Context) {
 // keepStreams is asked for by a host that lets this guest run on when it has its
 // snapshot: then clients need not come again.
 const keepStreams = "keepStreams"
+
+// forgetEnvironment is asked for by a host whose snapshot others will start from:
+// what this sandbox was given is not for them. The host gives it again.
+const forgetEnvironment = "forgetEnvironment"
 
 // endStreams sends clients away, until the next /init.
 func (s *Server) endStreams(ctx context.Context) {

@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"maps"
@@ -20,6 +21,7 @@ type Settings struct {
 	mutex   sync.RWMutex
 	secret  string
 	env     map[string]string
+	given   chan struct{} // closed when there is an environment again; nil while there is
 	user    string
 	workdir string
 }
@@ -29,7 +31,8 @@ func New() *Settings { return &Settings{user: DefaultUser, env: map[string]strin
 
 // Update is what one /init changes; empty fields change nothing.
 type Update struct {
-	Secret  string
+	Secret string
+	// Env takes the place of all that was before; nil leaves it.
 	Env     map[string]string
 	User    string
 	Workdir string
@@ -48,16 +51,43 @@ func (s *Settings) Apply(update Update) {
 	if update.Workdir != "" {
 		s.workdir = update.Workdir
 	}
-	merged := maps.Clone(s.env)
-	maps.Copy(merged, update.Env)
-	s.env = merged
+	if update.Env == nil {
+		return
+	}
+	s.env = maps.Clone(update.Env)
+	if s.given != nil {
+		close(s.given)
+		s.given = nil
+	}
+}
+
+// ForgetEnv drops the variables until the host gives them again: the memory is
+// about to be written down for others.
+func (s *Settings) ForgetEnv() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.env = map[string]string{}
+	if s.given == nil {
+		s.given = make(chan struct{})
+	}
 }
 
 // Env returns the variables every command gets. The caller must not change it.
-func (s *Settings) Env() map[string]string {
-	s.mutex.RLock()
-	defer s.mutex.RUnlock()
-	return s.env
+// While they are forgotten it waits for them, as long as ctx allows.
+func (s *Settings) Env(ctx context.Context) (map[string]string, error) {
+	for {
+		s.mutex.RLock()
+		env, given := s.env, s.given
+		s.mutex.RUnlock()
+		if given == nil {
+			return env, nil
+		}
+		select {
+		case <-given:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // Workdir is where relative paths start; empty means the user's home.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -11,11 +12,21 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
 
+// env is the environment, which is there.
+func env(t *testing.T, s *Settings) map[string]string {
+	t.Helper()
+	there, cancel := context.WithCancel(t.Context())
+	cancel()
+	variables, err := s.Env(there)
+	require.NoError(t, err)
+	return variables
+}
+
 func TestSettings_BeginAsATemplateHasThem(t *testing.T) {
 	s := New()
 	require.False(t, s.HasSecret())
-	require.Empty(t, s.Env())
-	require.NotNil(t, s.Env(), "clients get an empty object, not null")
+	require.Empty(t, env(t, s))
+	require.NotNil(t, env(t, s), "clients get an empty object, not null")
 	require.Empty(t, s.Workdir())
 }
 
@@ -25,7 +36,9 @@ func TestApply_ChangesOnlyWhatIsGiven(t *testing.T) {
 	s.Apply(Update{Env: map[string]string{"B": "3"}})
 	require.True(t, s.SecretIs("secret"))
 	require.Equal(t, "/srv", s.Workdir())
-	require.Equal(t, map[string]string{"A": "1", "B": "3"}, s.Env())
+	require.Equal(t, map[string]string{"B": "3"}, env(t, s), "an environment takes the place of the one before")
+	s.Apply(Update{Workdir: "/"})
+	require.Equal(t, map[string]string{"B": "3"}, env(t, s))
 	user, err := s.User("")
 	require.NoError(t, err)
 	require.Equal(t, "root", user.Name)
@@ -36,10 +49,31 @@ func TestEnv_StaysForThoseWhoReadItBefore(t *testing.T) {
 	given := map[string]string{"A": "1"}
 	s.Apply(Update{Env: given})
 	given["A"] = "changed by who gave it"
-	before := s.Env()
+	before := env(t, s)
 	s.Apply(Update{Env: map[string]string{"A": "2"}})
 	require.Equal(t, map[string]string{"A": "1"}, before)
-	require.Equal(t, map[string]string{"A": "2"}, s.Env())
+	require.Equal(t, map[string]string{"A": "2"}, env(t, s))
+}
+
+func TestEnv_WaitsWhileItIsForgotten(t *testing.T) {
+	s := New()
+	s.Apply(Update{Env: map[string]string{"A": "1"}})
+	s.ForgetEnv()
+	s.ForgetEnv()
+	s.Apply(Update{Workdir: "/"})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Env(gone)
+	require.ErrorIs(t, err, context.Canceled, "nothing runs without what it was given")
+
+	read := make(chan map[string]string)
+	go func() {
+		variables, _ := s.Env(t.Context())
+		read <- variables
+	}()
+	s.Apply(Update{Env: map[string]string{"A": "2"}})
+	require.Equal(t, map[string]string{"A": "2"}, <-read)
+	require.Equal(t, map[string]string{"A": "2"}, env(t, s))
 }
 
 func TestSecretIs_KnowsOnlyTheLastSecret(t *testing.T) {
@@ -90,10 +124,10 @@ func TestSettings_AreReadWhileTheyChange(t *testing.T) {
 		all.Go(func() {
 			for range 50 {
 				s.Apply(Update{Secret: "token", Env: map[string]string{fmt.Sprint(i): "x"}, Workdir: "/srv"})
-				_, _, _ = len(s.Env()), s.Workdir(), s.SecretIs("token")
+				_, _, _ = len(env(t, s)), s.Workdir(), s.SecretIs("token")
 			}
 		})
 	}
 	all.Wait()
-	require.Len(t, s.Env(), 8)
+	require.Len(t, env(t, s), 1)
 }

@@ -137,7 +137,7 @@ func (g *guest) pause(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
 	defer cancel()
-	require.NoError(t, g.envd.PrepareSnapshot(ctx, "", false))
+	require.NoError(t, g.envd.PrepareSnapshot(ctx, "", envdclient.Preparation{}))
 	require.NoError(t, g.machine.Pause(t.Context()))
 }
 

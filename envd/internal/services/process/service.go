@@ -67,7 +67,11 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	if err != nil {
 		return callerError(err)
 	}
-	command, err := buildCommand(request.Msg, user, s.settings.Env(), s.settings.Workdir())
+	environment, err := s.settings.Env(ctx)
+	if err != nil {
+		return err
+	}
+	command, err := buildCommand(request.Msg, user, environment, s.settings.Workdir())
 	if err != nil {
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
@@ -75,6 +79,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	if err != nil {
 		return startError(request.Msg.GetProcess().GetCmd(), err)
 	}
+	command.Env = nil // the process has it: no copy outlives what the host has given
 	deadline, _ := ctx.Deadline()
 	s.add(c, deadline)
 	s.suspendLateComer(c)
