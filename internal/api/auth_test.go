@@ -124,6 +124,9 @@ func TestLogin_IsRateLimitedPerAccountWhateverThePassword(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, refused.status)
 	}
 	require.NotEmpty(t, refused.header.Get("Retry-After"))
+	require.Equal(t, refused.header.Get("Retry-After"), refused.header.Get("RateLimit-Reset"))
+	require.Equal(t, "0", refused.header.Get("RateLimit-Remaining"))
+	require.NotEmpty(t, refused.header.Get("RateLimit-Limit"))
 	require.Equal(t, http.StatusTooManyRequests, b.login(t, "ada@example.com", password).status)
 	require.Equal(t, http.StatusOK, b.login(t, "bob@example.com", password).status, "others can sign in")
 }

@@ -41,9 +41,11 @@ func (c Clients) BehindProxy(r *http.Request) bool {
 
 func (c Clients) trusts(peer string) bool {
 	address, err := netip.ParseAddr(peer)
-	if err != nil {
-		return false
-	}
+	return err == nil && c.Trusts(address)
+}
+
+// Trusts says whether an address is one of a proxy that is trusted.
+func (c Clients) Trusts(address netip.Addr) bool {
 	for _, network := range c.TrustedProxies {
 		if network.Contains(address.Unmap()) {
 			return true

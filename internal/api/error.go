@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // statuses gives each code of a fault its HTTP status.
@@ -59,6 +59,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
 		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
+	if shown.Code == fault.RateLimited && shown.RetryAfter > 0 && w.Header().Get(limitRemaining) == "" {
+		tellLimit(w.Header(), ratelimit.Standing{Limit: shown.Limit, Reset: shown.RetryAfter})
+	}
 	refuse(w, status, shown.Message, shown.Reason, shown.RetryAfter)
 }
 
@@ -75,7 +78,7 @@ func refuse(w http.ResponseWriter, status int, message string, reason fault.Reas
 	switch given.retry {
 	case worthwhile:
 		w.Header().Set("Should-Retry", "true")
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(wait, retryAfter).Seconds()))))
+		w.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(max(wait, retryAfter))))
 	case pointless:
 		w.Header().Set("Should-Retry", "false")
 	default:

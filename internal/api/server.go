@@ -104,7 +104,7 @@ func (s *Server) Handler() http.Handler {
 		refuse(w, http.StatusMethodNotAllowed, r.Method+" is not possible here", "", 0)
 	})
 	router.Group(func(router chi.Router) {
-		router.Use(s.auditRequests, s.chargePublic, s.authorize, s.afterAuth, s.tolerateUnknownFields)
+		router.Use(tellLimits, s.auditRequests, s.chargePublic, s.authorize, s.afterAuth, s.tolerateUnknownFields)
 		router.Get("/health", s.handle(s.health))
 		s.routeDocumentation(router)
 		s.routeAuth(router)

@@ -31,7 +31,7 @@ func (a *agent) listenRemote(ctx context.Context, orders, traffic http.Handler) 
 		return nil, fmt.Errorf("listen for control planes: %w", err)
 	}
 	a.services.serve(endpoint{
-		name: "remote", listener: tls.NewListener(httpserver.NewListener(listener), config),
+		name: "remote", listener: tls.NewListener(httpserver.NewListener(listener, httpserver.Limits{}), config),
 		server: newServer(authority.Route(orders, traffic), a.config.Log),
 	})
 	a.services.group.Go(func() error {

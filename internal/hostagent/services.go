@@ -70,7 +70,7 @@ func (a *agent) openSocket(ctx context.Context, name, path string, handler http.
 	if err != nil {
 		return err
 	}
-	a.services.serve(endpoint{name: name, listener: httpserver.NewListener(listener), server: newServer(handler, a.config.Log)})
+	a.services.serve(endpoint{name: name, listener: httpserver.NewListener(listener, httpserver.Limits{}), server: newServer(handler, a.config.Log)})
 	return nil
 }
 

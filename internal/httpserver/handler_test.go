@@ -1,6 +1,7 @@
 package httpserver_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func start(t *testing.T, stall time.Duration, handler http.HandlerFunc) *httptes
 	server.Config.Protocols.SetHTTP1(true)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Config.ConnContext = httpserver.ConnContext
-	server.Listener = httpserver.NewListener(server.Listener)
+	server.Listener = httpserver.NewListener(server.Listener, httpserver.Limits{})
 	server.Start()
 	t.Cleanup(func() {
 		server.CloseClientConnections()
@@ -205,4 +206,45 @@ func TestHandler_ResetsAConnectionWhoseAnswerIsBrokenOff(t *testing.T) {
 		require.ErrorIs(t, err, syscall.ECONNRESET)
 		require.NoError(t, conn.Close())
 	}
+}
+
+func TestListener_BoundsTheConnectionsOfAnAddress(t *testing.T) {
+	t.Parallel()
+	const most = 3
+	server := httptest.NewUnstartedServer(http.HandlerFunc(answerBody))
+	server.Listener = httpserver.NewListener(server.Listener, httpserver.Limits{PerAddress: most})
+	server.Start()
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	ask := func(conn net.Conn) int {
+		_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		return response.StatusCode
+	}
+	var open []net.Conn
+	for range most {
+		open = append(open, dial())
+	}
+	for _, conn := range open {
+		require.Equal(t, http.StatusOK, ask(conn))
+	}
+	response, err := http.ReadResponse(bufio.NewReader(dial()), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusTooManyRequests, response.StatusCode)
+	require.NoError(t, open[0].Close())
+	require.Eventually(t, func() bool {
+		conn := dial()
+		defer conn.Close()
+		return ask(conn) == http.StatusOK
+	}, patience, 10*time.Millisecond, "there is room again")
 }

@@ -25,9 +25,11 @@ const (
 	endReset        // so that the client notices
 )
 
-// Listener hands out connections that close as their last answer needs it.
+// Listener hands out connections that close as their last answer needs it, and only
+// so many to one address.
 type Listener struct {
 	net.Listener
+	caps caps
 
 	mutex     sync.Mutex
 	closed    bool
@@ -36,17 +38,26 @@ type Listener struct {
 }
 
 // NewListener puts a Listener over one that accepts from clients.
-func NewListener(listener net.Listener) *Listener {
-	return &Listener{Listener: listener, lingering: map[net.Conn]struct{}{}}
+func NewListener(listener net.Listener, limits Limits) *Listener {
+	return &Listener{
+		Listener: listener, lingering: map[net.Conn]struct{}{},
+		caps: caps{limits: limits, open: map[string]int{}},
+	}
 }
 
 // Accept waits for the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
-	raw, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		release, ok := l.caps.take(raw.RemoteAddr())
+		if ok {
+			return &conn{Conn: raw, owner: l, release: release}, nil
+		}
+		refuseConnection(raw)
 	}
-	return &conn{Conn: raw, owner: l}, nil
 }
 
 // Close stops listening, and cuts connections that only wait for their clients.
@@ -64,7 +75,7 @@ func (l *Listener) Close() error {
 
 // linger says that all is said, and closes a connection when its client has
 // finished too. It answers false where there is no time for that any more.
-func (l *Listener) linger(raw net.Conn) bool {
+func (l *Listener) linger(raw net.Conn, release func()) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if l.closed {
@@ -75,6 +86,7 @@ func (l *Listener) linger(raw net.Conn) bool {
 		closeWrite(raw)
 		discard(raw)
 		_ = raw.Close()
+		release()
 		l.mutex.Lock()
 		delete(l.lingering, raw)
 		l.mutex.Unlock()
@@ -112,6 +124,8 @@ type conn struct {
 	end   atomic.Int32
 	once  sync.Once
 	err   error // of the close
+	// release gives back the connection's place among those of its address.
+	release func()
 }
 
 // CloseWrite is called by net/http before it waits a little and closes.
@@ -131,7 +145,7 @@ func (c *conn) Close() error {
 	c.once.Do(func() {
 		switch c.end.Load() {
 		case endLinger:
-			if c.owner.linger(c.Conn) {
+			if c.owner.linger(c.Conn, c.release) {
 				return
 			}
 		case endReset:
@@ -140,6 +154,7 @@ func (c *conn) Close() error {
 			}
 		}
 		c.err = c.Conn.Close()
+		c.release()
 	})
 	return c.err
 }

@@ -75,7 +75,7 @@ func (h *hops) listen(t *testing.T, network, address string, handler http.Handle
 	t.Helper()
 	raw, err := net.Listen(network, address)
 	require.NoError(t, err)
-	listener := httpserver.NewListener(raw)
+	listener := httpserver.NewListener(raw, httpserver.Limits{})
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)

@@ -75,7 +75,9 @@ func (l *Limiter) check(who string) error {
 	if wait <= 0 {
 		return nil
 	}
-	return fault.TooSoon(wait, "too many attempts; try again later")
+	refusal := fault.TooSoon(wait, "too many attempts; try again later")
+	refusal.Limit = l.burst
+	return refusal
 }
 
 // sharedBits is how much of an IPv6 address one customer's addresses have in

@@ -18,6 +18,9 @@ type Config struct {
 	Listen string
 	// DatabaseURL names the PostgreSQL database.
 	DatabaseURL string
+	// MaxConnectionsPerAddress is how many connections one address may have open at
+	// a time; zero is any number. This machine and trusted proxies are not counted.
+	MaxConnectionsPerAddress int
 	// Domain is what sandboxes' host names end in, with a port where it is not the
 	// scheme's own.
 	Domain string
@@ -56,7 +59,10 @@ type Config struct {
 const (
 	defaultListen     = "127.0.0.1:3000"
 	defaultMaxTimeout = 24 * time.Hour
-	day               = 24 * time.Hour
+	// defaultConnections is enough for an office behind one address, and few enough
+	// that one cannot use up what the server may open.
+	defaultConnections = 512
+	day                = 24 * time.Hour
 	// defaultEventRetention lets a client that was away for a month go on where it
 	// was, and defaultAuditRetention an auditor look a year back.
 	defaultEventRetention = 30 * day
@@ -99,6 +105,7 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 	if err != nil {
 		r.fail("WRENN_LISTEN", "must be an address and a port, such as %s", defaultListen)
 	}
+	config.MaxConnectionsPerAddress = r.count("WRENN_MAX_CONNECTIONS_PER_ADDRESS", defaultConnections)
 	config.Domain = r.text("WRENN_DOMAIN", "localhost:"+port)
 	if config.Identity.PublicURL == "" {
 		config.Identity.PublicURL = "http://" + config.Domain
@@ -135,6 +142,14 @@ func (r *reader) boolean(name string) bool {
 	value, err := strconv.ParseBool(r.text(name, "false"))
 	if err != nil {
 		r.fail(name, "must be true or false")
+	}
+	return value
+}
+
+func (r *reader) count(name string, byDefault int) int {
+	value, err := strconv.Atoi(r.text(name, strconv.Itoa(byDefault)))
+	if err != nil || value < 0 {
+		r.fail(name, "must be a whole number, or 0 for no bound")
 	}
 	return value
 }

@@ -28,7 +28,7 @@ func TestFromEnvironment_FillsInDefaults(t *testing.T) {
 	require.Equal(t, config.Config{
 		Listen: "127.0.0.1:3000", Domain: "localhost:3000", DatabaseURL: "postgres:///wrenn",
 		HostAgentSocket: "/rpc.sock", HostTrafficSocket: "/traffic.sock", SecretKeyFile: "/secret",
-		MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
+		MaxConnectionsPerAddress: 512, MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
 		Mail: config.Mail{Security: "starttls", From: "Wrenn <wrenn@localhost>"},
 		Identity: config.Identity{
 			PublicURL: "http://localhost:3000", OIDC: config.OIDC{Name: "oidc"},
@@ -51,7 +51,8 @@ func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{
 		"WRENN_LISTEN": "3000", "WRENN_PAUSE_ON_SHUTDOWN": "maybe", "WRENN_MAX_TIMEOUT": "-1h",
-		"WRENN_LOG_LEVEL": "loud", "WRENN_LOG_FORMAT": "xml", "WRENN_SMTP_SECURITY": "maybe",
+		"WRENN_MAX_CONNECTIONS_PER_ADDRESS": "-1",
+		"WRENN_LOG_LEVEL":                   "loud", "WRENN_LOG_FORMAT": "xml", "WRENN_SMTP_SECURITY": "maybe",
 		"WRENN_CHANNEL_NETWORKS": "10.0.0.1", "WRENN_EVENT_RETENTION": "0s", "WRENN_AUDIT_RETENTION": "forever",
 	}
 	_, err := read(environment)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -174,7 +175,10 @@ func (s *server) listen(ctx context.Context) error {
 		}
 		s.listener = listener
 	}
-	s.listener = httpserver.NewListener(s.listener)
+	s.listener = httpserver.NewListener(s.listener, httpserver.Limits{
+		PerAddress: s.config.MaxConnectionsPerAddress,
+		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Clients.Trusts(address) },
+	})
 	router := &proxy.Router{
 		Domains:   proxy.NewDomains(s.config.Domain),
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,

@@ -80,7 +80,10 @@ type Error struct {
 	Reason Reason
 	// RetryAfter is how long to wait before trying again; zero where nobody knows.
 	RetryAfter time.Duration
-	cause      error
+	// Limit is how often may be done at once what was done too often; zero where
+	// that is not known.
+	Limit int
+	cause error
 }
 
 // New makes a fault.

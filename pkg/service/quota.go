@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
@@ -85,15 +86,25 @@ func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perM
 	}
 	rate := float64(perMinute) / time.Minute.Seconds()
 	allowance := min(float64(perMinute), has.CreateAllowance+rate*min(now.Sub(has.CreateRefilledAt), time.Minute).Seconds())
+	tell := func(left, waitFor float64) {
+		standing := ratelimit.Standing{Limit: int(perMinute), Remaining: int(left)}
+		if rate > 0 {
+			standing.Reset = time.Duration(waitFor / rate * float64(time.Second))
+		}
+		ratelimit.Tell(ctx, standing)
+	}
 	if missing := float64(creates) - allowance; missing > 0 {
 		message := "the team may create %d sandboxes a minute"
+		tell(allowance, missing)
 		if rate == 0 || creates > perMinute {
 			return fault.New(fault.RateLimited, message, perMinute).Because(fault.TeamLimit)
 		}
 		return fault.TooSoon(time.Duration(missing/rate*float64(time.Second)), message, perMinute)
 	}
+	left := allowance - float64(creates)
+	tell(left, float64(perMinute)-left)
 	err = queries.SpendCreates(ctx, db.SpendCreatesParams{
-		TeamID: has.TeamID, CreateAllowance: allowance - float64(creates), RefilledAt: now,
+		TeamID: has.TeamID, CreateAllowance: left, RefilledAt: now,
 	})
 	if err != nil {
 		return fmt.Errorf("count the creates of team %s: %w", has.TeamID, err)

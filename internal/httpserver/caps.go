@@ -1,0 +1,72 @@
+package httpserver
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+// Limits are what a Listener allows its clients; the zero Limits allow anything.
+type Limits struct {
+	// PerAddress is how many connections one address, or one network that somebody
+	// has to himself, may have at a time. Zero is any number.
+	PerAddress int
+	// Exempt says which addresses are not counted, because many clients share them.
+	Exempt func(netip.Addr) bool
+}
+
+// refusalTime is how long a client that has too many connections may take to read
+// that.
+const refusalTime = time.Second
+
+// caps counts the connections of each address.
+type caps struct {
+	limits Limits
+
+	mutex sync.Mutex
+	open  map[string]int // by network
+}
+
+// take counts a connection in, unless its address has enough. Release counts it
+// out.
+func (c *caps) take(from net.Addr) (release func(), ok bool) {
+	tcp, is := from.(*net.TCPAddr)
+	if !is || c.limits.PerAddress == 0 {
+		return func() {}, true
+	}
+	address := tcp.AddrPort().Addr().Unmap()
+	if c.limits.Exempt != nil && c.limits.Exempt(address) {
+		return func() {}, true
+	}
+	network := auth.Network(address.String())
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.open[network] >= c.limits.PerAddress {
+		return nil, false
+	}
+	c.open[network]++
+	return func() { c.giveBack(network) }, true
+}
+
+func (c *caps) giveBack(network string) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.open[network]--
+	if c.open[network] == 0 {
+		delete(c.open, network)
+	}
+}
+
+// refuseConnection tells a client of HTTP/1 why it is not served; it costs one
+// write into an empty buffer.
+func refuseConnection(raw net.Conn) {
+	const body = `{"code":429,"message":"your address has too many connections"}`
+	_ = raw.SetWriteDeadline(time.Now().Add(refusalTime))
+	_, _ = fmt.Fprintf(raw, "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 1\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_ = raw.Close()
+}
