@@ -12,6 +12,7 @@ import (
 func (s *Server) routeAdmin(router chi.Router) {
 	router.Post("/admin/teams/{teamID}/sandboxes/kill", s.handle(s.killTeamSandboxes))
 	router.Post("/admin/teams/{teamID}/builds/cancel", s.handle(s.cancelTeamBuilds))
+	router.Get("/admin/keys", s.handle(s.listSecretKeys))
 	router.Get("/admin/sandboxes/running-counts", s.handle(s.countRunning))
 }
 

@@ -150,7 +150,8 @@ var rules = map[string]auth.Rule{
 	"POST /nodes/{nodeID}": auth.ByAdmin(),
 
 	"POST /admin/teams/{teamID}/sandboxes/kill": auth.ByAdmin(),
-	"GET /admin/sandboxes/running-counts":       auth.ByAdmin(),
-	"POST /admin/teams/{teamID}/builds/cancel":  auth.ByAdmin(),
-	"PUT /admin/teams/{teamID}/limits":          auth.ByAdmin(),
+	"GET /admin/keys":                          auth.ByAdmin(),
+	"GET /admin/sandboxes/running-counts":      auth.ByAdmin(),
+	"POST /admin/teams/{teamID}/builds/cancel": auth.ByAdmin(),
+	"PUT /admin/teams/{teamID}/limits":         auth.ByAdmin(),
 }

@@ -59,6 +59,7 @@ type Server struct {
 	Hosts         Hosts
 	Usage         Usage
 	Volumes       Volumes
+	Keys          SecretKeys
 	Identity      *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string

@@ -65,6 +65,36 @@ func connectAPI(dataDir string) (*api, error) {
 	return &api{url: address, key: key, sandboxURL: environmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
 }
 
+// connectAdmin finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
+// where these are not set in a data directory of this machine. That one's token is
+// shown to nobody but the Wrenn that serves it.
+func connectAdmin(dataDir string) (*api, error) {
+	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
+	if address == "" || token == "" {
+		layout := up.Layout{DataDir: dataDir}
+		local, ready, err := layout.URL()
+		switch {
+		case err != nil && address == "":
+			return nil, fmt.Errorf("%w; or set E2B_API_URL", err)
+		case !ready && address == "":
+			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", dataDir)
+		case token == "" && address != "" && (!ready || address != local):
+			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
+		}
+		address = cmp.Or(address, local)
+		if token == "" {
+			token, err = layout.ReadAdminToken()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("the admin token in %s is root's; run it with sudo, or set WRENN_ADMIN_TOKEN", dataDir)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &api{url: address, adminToken: token, client: &http.Client{}}, nil
+}
+
 // connectLocal finds the Wrenn that serves a data directory of this machine.
 func connectLocal(dataDir string) (*api, error) {
 	layout := up.Layout{DataDir: dataDir}

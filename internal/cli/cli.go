@@ -74,7 +74,7 @@ func newRoot(s streams) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newUp(s), newDown(s), newDoctor(s), newSandbox(s), newHost(s), newEnv(s), newInternal(s))
+	root.AddCommand(newUp(s), newDown(s), newDoctor(s), newSandbox(s), newHost(s), newKeys(s), newEnv(s), newInternal(s))
 	return root
 }
 

@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -42,36 +38,6 @@ machine it needs E2B_API_URL, and an admin's token in WRENN_ADMIN_TOKEN.`,
 	return command
 }
 
-// connect finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
-// where these are not set in a data directory of this machine. That one's token is
-// shown to nobody but the Wrenn that serves it.
-func (c *hostCommand) connect() (*api, error) {
-	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
-	if address == "" || token == "" {
-		layout := up.Layout{DataDir: c.dataDir}
-		local, ready, err := layout.URL()
-		switch {
-		case err != nil && address == "":
-			return nil, fmt.Errorf("%w; or set E2B_API_URL", err)
-		case !ready && address == "":
-			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", c.dataDir)
-		case token == "" && address != "" && (!ready || address != local):
-			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
-		}
-		address = cmp.Or(address, local)
-		if token == "" {
-			token, err = layout.ReadAdminToken()
-		}
-		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("the admin token in %s is root's; run it with sudo, or set WRENN_ADMIN_TOKEN", c.dataDir)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return &api{url: address, adminToken: token, client: &http.Client{}}, nil
-}
-
 func (c *hostCommand) newToken() *cobra.Command {
 	var tags []string
 	lifetime := time.Hour
@@ -80,7 +46,7 @@ func (c *hostCommand) newToken() *cobra.Command {
 		Short: "Make a token with which one machine can join, once",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := c.connect()
+			a, err := connectAdmin(c.dataDir)
 			if err != nil {
 				return err
 			}
@@ -126,7 +92,7 @@ func (c *hostCommand) newList() *cobra.Command {
 		Short:   "List the hosts of the fleet",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := c.connect()
+			a, err := connectAdmin(c.dataDir)
 			if err != nil {
 				return err
 			}
@@ -186,7 +152,7 @@ func (c *hostCommand) newChange(verb, short, method, action string) *cobra.Comma
 }
 
 func (c *hostCommand) change(ctx context.Context, verb, given, method, action string) error {
-	a, err := c.connect()
+	a, err := connectAdmin(c.dataDir)
 	if err != nil {
 		return err
 	}

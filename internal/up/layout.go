@@ -20,10 +20,12 @@ type Layout struct{ DataDir string }
 // APIKey is the first team's API key.
 func (l Layout) APIKey() string { return filepath.Join(l.DataDir, "secrets", "api-key") }
 
+// SecretKey is the file with the installation's secret keys, the newest first.
+func (l Layout) SecretKey() string { return filepath.Join(l.DataDir, "secrets", "control-plane.key") }
+
 func (l Layout) secrets() string       { return filepath.Join(l.DataDir, "secrets") }
 func (l Layout) adminToken() string    { return filepath.Join(l.DataDir, "secrets", "admin-token") }
 func (l Layout) console() string       { return filepath.Join(l.DataDir, "secrets", "console") }
-func (l Layout) secretKey() string     { return filepath.Join(l.DataDir, "secrets", "control-plane.key") }
 func (l Layout) postgres() string      { return filepath.Join(l.DataDir, "postgres") }
 func (l Layout) controlPlane() string  { return filepath.Join(l.DataDir, "control-plane") }
 func (l Layout) run() string           { return filepath.Join(l.DataDir, "run") }

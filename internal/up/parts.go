@@ -128,7 +128,7 @@ func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error
 			"WRENN_DOMAIN="+s.config.domain(),
 			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
 			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
-			"WRENN_SECRET_KEY_FILE="+s.layout.secretKey(),
+			"WRENN_SECRET_KEY_FILE="+s.layout.SecretKey(),
 			"WRENN_BOOTSTRAP_API_KEY_FILE="+s.layout.APIKey(),
 			"WRENN_ADMIN_TOKEN_FILE="+s.layout.adminToken(),
 			"WRENN_PAUSE_ON_SHUTDOWN=true",

@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// secretKeyBytes is the size of the key that sandbox tokens are derived from.
-const secretKeyBytes = 32
-
 // ensureSecrets makes the first API key, the token of the installation's admin
-// and the key that tokens are derived from, once. Losing the latter would lock
-// every paused sandbox's owner out.
+// and the secret key, once. Losing the latter would lose the teams' secrets, which are
+// sealed with it.
 func (l Layout) ensureSecrets(owner systemUser) error {
-	if err := ensureSecret(l.secretKey(), newSecretKey, 0o600, owner.uid, owner.gid); err != nil {
+	if err := ensureSecret(l.SecretKey(), seal.NewKey, 0o600, owner.uid, owner.gid); err != nil {
 		return err
 	}
 	if err := ensureSecret(l.adminToken(), newAdminToken, 0o640, 0, owner.gid); err != nil {
@@ -46,13 +45,7 @@ func ensureSecret(path string, generate func() []byte, mode os.FileMode, uid, gi
 	return os.Rename(temporary, path)
 }
 
-func newSecretKey() []byte {
-	key := make([]byte, secretKeyBytes)
-	rand.Read(key) // never fails
-	return key
-}
-
-func newAdminToken() []byte { return []byte(hex.EncodeToString(newSecretKey()) + "\n") }
+func newAdminToken() []byte { return []byte(hex.EncodeToString(seal.NewKey()) + "\n") }
 
 // newAPIKey has the form that the official SDKs insist on.
 func newAPIKey() []byte {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // layout is an empty data directory. Linux names files by their true paths.
@@ -116,10 +118,10 @@ func TestEnsureSecrets_MakesThemOnceAndKeepsThem(t *testing.T) {
 	key, err := l.ReadAPIKey()
 	require.NoError(t, err)
 	require.Regexp(t, `^e2b_[0-9a-f]{40}$`, key)
-	secret, err := os.ReadFile(l.secretKey())
+	secret, err := os.ReadFile(l.SecretKey())
 	require.NoError(t, err)
-	require.Len(t, secret, secretKeyBytes)
-	for path, mode := range map[string]os.FileMode{l.secretKey(): 0o600, l.APIKey(): 0o640} {
+	require.Len(t, secret, seal.KeySize)
+	for path, mode := range map[string]os.FileMode{l.SecretKey(): 0o600, l.APIKey(): 0o640} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		require.Equal(t, mode, info.Mode().Perm(), path)

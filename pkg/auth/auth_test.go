@@ -2,8 +2,6 @@ package auth_test
 
 import (
 	"encoding/hex"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,8 +11,8 @@ import (
 )
 
 const (
-	goldenEnvd    = "8e122619f1001ab44f8e3407a873521056c256d952f48c1c8f444e527471b695"
-	goldenTraffic = "a65fecc0d3419e55abc46aaade402a18b030a3dfbff89d7ab859d153b75cc1ab"
+	goldenEnvd    = "d73c7d65d3a9107af152678d608597c7a4bb9873456da874fc0dffe13458c160"
+	goldenTraffic = "88e8560014ac7682b15221f1288143e0edca3a0f58aa8a1127ca0ec7bad542a3"
 )
 
 func TestNewKey_HasTheFormThatClientsCheck(t *testing.T) {
@@ -34,7 +32,7 @@ func TestMaskKey_ShowsLittle(t *testing.T) {
 	require.Equal(t, auth.Mask{Prefix: "e2b_", ValueLength: 40, MaskedStart: "00", MaskedEnd: "cdef"}, mask)
 }
 
-// The values are golden: a change would lock everybody out of paused sandboxes.
+// The values are golden: a change would revoke every token of every installation.
 func TestTokens_StayTheSame(t *testing.T) {
 	t.Parallel()
 	key, err := hex.DecodeString(strings.Repeat("0b", auth.SecretKeySize))
@@ -61,17 +59,19 @@ func TestTokens_DependOnEveryEpoch(t *testing.T) {
 	require.Len(t, made, 15)
 }
 
-func TestReadTokens_WantsAWholeKey(t *testing.T) {
+func TestTokens_AreOthersUnderAnotherKey(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "key")
-	_, err := auth.ReadTokens(path)
-	require.ErrorIs(t, err, os.ErrNotExist)
-	require.NoError(t, os.WriteFile(path, []byte("short"), 0o600))
-	_, err = auth.ReadTokens(path)
-	require.ErrorContains(t, err, path)
-	require.NoError(t, os.WriteFile(path, make([]byte, auth.SecretKeySize), 0o600))
-	_, err = auth.ReadTokens(path)
+	key := make([]byte, auth.SecretKeySize)
+	tokens, err := auth.NewTokens(key)
 	require.NoError(t, err)
+	before := tokens.EnvdAccess("ia", auth.Epochs{})
+	require.Error(t, tokens.Use(key[1:]))
+	require.Equal(t, before, tokens.EnvdAccess("ia", auth.Epochs{}))
+	key[0]++
+	require.NoError(t, tokens.Use(key))
+	require.NotEqual(t, before, tokens.EnvdAccess("ia", auth.Epochs{}))
+	_, err = auth.NewTokens(nil)
+	require.Error(t, err)
 }
 
 func TestEqual_ComparesWholeTokens(t *testing.T) {

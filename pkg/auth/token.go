@@ -1,41 +1,48 @@
 package auth
 
 import (
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strconv"
+	"sync/atomic"
 )
 
 // SecretKeySize is the size of the key that tokens are derived from.
 const SecretKeySize = 32
 
+// tokenLabel keeps the key of tokens apart from what else is derived from the secret
+// key: what secrets are sealed with.
+const tokenLabel = "wrenn tokens: HMAC-SHA256"
+
 // Tokens derives the credentials of sandboxes and volumes from one secret, so that none of
-// them has to be stored.
-type Tokens struct{ key []byte }
+// them has to be stored. It is safe for use by many goroutines.
+type Tokens struct{ key atomic.Pointer[[]byte] }
 
 // NewTokens takes the secret key.
-func NewTokens(key []byte) (*Tokens, error) {
-	if len(key) != SecretKeySize {
-		return nil, fmt.Errorf("the secret key has %d bytes, not %d", len(key), SecretKeySize)
-	}
-	return &Tokens{key: key}, nil
-}
-
-// ReadTokens reads the secret key from a file.
-func ReadTokens(path string) (*Tokens, error) {
-	key, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read secret key: %w", err)
-	}
-	tokens, err := NewTokens(key)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+func NewTokens(secretKey []byte) (*Tokens, error) {
+	tokens := &Tokens{}
+	if err := tokens.Use(secretKey); err != nil {
+		return nil, err
 	}
 	return tokens, nil
+}
+
+// Use takes another secret key: every token that was derived is worthless, and is
+// another one when it is derived again.
+func (t *Tokens) Use(secretKey []byte) error {
+	if len(secretKey) != SecretKeySize {
+		return fmt.Errorf("the secret key has %d bytes, not %d", len(secretKey), SecretKeySize)
+	}
+	key, err := hkdf.Key(sha256.New, secretKey, nil, tokenLabel, sha256.Size)
+	if err != nil {
+		return fmt.Errorf("derive the key of tokens: %w", err)
+	}
+	t.key.Store(&key)
+	return nil
 }
 
 // Epochs are numbers in the database that a sandbox's tokens are derived from,
@@ -64,7 +71,7 @@ func (t *Tokens) VolumeAccess(volumeID string, teamEpoch int64) string {
 }
 
 func (t *Tokens) derive(purpose, id string, epochs ...int64) string {
-	mac := hmac.New(sha256.New, t.key)
+	mac := hmac.New(sha256.New, *t.key.Load())
 	mac.Write([]byte(purpose + ":" + id))
 	for _, epoch := range epochs {
 		mac.Write(strconv.AppendInt([]byte(":"), epoch, 10))

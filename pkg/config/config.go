@@ -28,7 +28,8 @@ type Config struct {
 	// empty where there is none.
 	HostAgentSocket   string
 	HostTrafficSocket string
-	// SecretKeyFile holds the key that sandboxes' tokens are derived from.
+	// SecretKeyFile holds the secret keys, the newest first: what tokens are derived
+	// from and secrets sealed with. A change of it is noticed without a restart.
 	SecretKeyFile string
 	// BootstrapAPIKeyFile holds an API key that the default team gets; may be empty.
 	BootstrapAPIKeyFile string
@@ -45,8 +46,8 @@ type Config struct {
 	Mail Mail
 	// Identity is who may sign in, and how.
 	Identity Identity
-	// OldSecretKeyFiles hold the secret keys before the present one: what they
-	// have sealed can still be opened.
+	// OldSecretKeyFiles hold more secret keys from before: what they have sealed can
+	// still be opened.
 	OldSecretKeyFiles []string
 	// ChannelNetworks are private networks that notifications may be sent into.
 	ChannelNetworks []netip.Prefix

@@ -17,16 +17,6 @@ func (s *server) buildChannels(context.Context) error {
 	s.channels = &channels.Service{Pool: s.pool, Queries: s.queries, Keyring: s.keyring, Queue: s.jobs}
 	s.api.Channels = s.channels
 	dispatcher := &channels.Dispatcher{Pool: s.pool, Bus: s.events, Queue: s.jobs, Log: s.log}
-	s.background(dispatcher.Run, s.resealChannels)
+	s.background(dispatcher.Run)
 	return nil
-}
-
-// resealChannels makes older keys superfluous for channels.
-func (s *server) resealChannels(ctx context.Context) {
-	count, err := s.keyring.Rotate(ctx, channels.SealedConfigs{Queries: s.queries})
-	if err != nil && ctx.Err() == nil {
-		s.log.Error("seal channels with the newest key", "error", err)
-	} else if count > 0 {
-		s.log.Info("sealed channels with the newest key", "count", count)
-	}
 }

@@ -33,9 +33,6 @@ func (s *server) buildFleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.keyring.Rotate(ctx, service.AuthorityKeys{Queries: s.queries}); err != nil {
-		return fmt.Errorf("seal the certificate authority's key with the newest key: %w", err)
-	}
 	s.hosts = &service.HostRegistry{
 		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: service.DefaultOvercommit, Log: s.log,
 	}

@@ -11,21 +11,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
-	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // githubName is GitHub's in addresses.
 const githubName = "github"
-
-// openKeyring reads the keys that secrets are sealed with.
-func (s *server) openKeyring(context.Context) error {
-	keyring, err := seal.ReadKeyring(s.config.SecretKeyFile, s.config.OldSecretKeyFiles...)
-	if err != nil {
-		return fmt.Errorf("WRENN_SECRET_KEY_FILE, WRENN_OLD_SECRET_KEY_FILES: %w", err)
-	}
-	s.keyring = keyring
-	return nil
-}
 
 // openMail connects to nothing yet.
 func (s *server) openMail(context.Context) error {
@@ -72,18 +61,8 @@ func (s *server) buildIdentity(context.Context) error {
 	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
 	s.api.PublicURL, s.api.Clients = strings.TrimRight(settings.PublicURL, "/"), api.Clients{TrustedProxies: settings.TrustedProxies}
-	s.background(s.identity.Run, s.resealSecondFactors)
+	s.background(s.identity.Run)
 	return nil
-}
-
-// resealSecondFactors makes older keys superfluous for second factors.
-func (s *server) resealSecondFactors(ctx context.Context) {
-	count, err := s.keyring.Rotate(ctx, identity.SecondFactors{Queries: s.queries})
-	if err != nil && ctx.Err() == nil {
-		s.log.Error("seal second factors with the newest key", "error", err)
-	} else if count > 0 {
-		s.log.Info("sealed second factors with the newest key", "count", count)
-	}
 }
 
 func providersOf(settings config.Identity) (map[string]identity.Provider, error) {

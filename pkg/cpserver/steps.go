@@ -64,15 +64,6 @@ func (s *server) claim(ctx context.Context) error {
 	return nil
 }
 
-func (s *server) readSecrets(context.Context) error {
-	tokens, err := auth.ReadTokens(s.config.SecretKeyFile)
-	if err != nil {
-		return fmt.Errorf("WRENN_SECRET_KEY_FILE: %w", err)
-	}
-	s.tokens = tokens
-	return nil
-}
-
 // bootstrapTeam makes the default team and gives it the key that the
 // installation was made with.
 func (s *server) bootstrapTeam(ctx context.Context) error {

@@ -11,9 +11,12 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
+	"slices"
+	"sync/atomic"
 )
 
 // KeySize is the size of a root key in bytes.
@@ -46,49 +49,61 @@ var ErrSealed = errors.New("sealed value cannot be opened")
 // KeyID names a root key without telling it.
 type KeyID [keyIDSize]byte
 
-// Keyring seals with its newest key and opens with all.
-type Keyring struct {
+func (i KeyID) String() string { return hex.EncodeToString(i[:]) }
+
+// Keyring seals with its newest key and opens with all. It is safe for use by many
+// goroutines.
+type Keyring struct{ set atomic.Pointer[keySet] }
+
+// keySet is never changed, but replaced as a whole.
+type keySet struct {
 	newest KeyID
 	keys   map[KeyID][]byte
 }
 
 // NewKeyring takes the root keys, each of KeySize bytes.
 func NewKeyring(newest []byte, older ...[]byte) (*Keyring, error) {
-	ring := &Keyring{keys: make(map[KeyID][]byte, 1+len(older))}
-	for i, key := range append([][]byte{newest}, older...) {
-		if len(key) != KeySize {
-			return nil, fmt.Errorf("a root key has %d bytes, not %d", len(key), KeySize)
-		}
-		id, err := hkdf.Key(sha256.New, key, nil, idLabel, keyIDSize)
-		if err != nil {
-			return nil, fmt.Errorf("derive key ID: %w", err)
-		}
-		ring.keys[KeyID(id)] = key
-		if i == 0 {
-			ring.newest = KeyID(id)
-		}
+	ring := &Keyring{}
+	if err := ring.Use(newest, older...); err != nil {
+		return nil, err
 	}
 	return ring, nil
 }
 
-// ReadKeyring reads the root keys from files, the newest first.
-func ReadKeyring(newest string, older ...string) (*Keyring, error) {
-	keys := make([][]byte, 0, 1+len(older))
-	for _, path := range append([]string{newest}, older...) {
-		key, err := os.ReadFile(path)
+// Use takes other root keys in place of those that the keyring has.
+func (k *Keyring) Use(newest []byte, older ...[]byte) error {
+	set := &keySet{keys: make(map[KeyID][]byte, 1+len(older))}
+	for i, key := range append([][]byte{newest}, older...) {
+		id, err := IDOf(key)
 		if err != nil {
-			return nil, fmt.Errorf("read root key: %w", err)
+			return err
 		}
-		if len(key) != KeySize {
-			return nil, fmt.Errorf("%s: a root key has %d bytes, not %d", path, len(key), KeySize)
+		set.keys[id] = key
+		if i == 0 {
+			set.newest = id
 		}
-		keys = append(keys, key)
 	}
-	return NewKeyring(keys[0], keys[1:]...)
+	k.set.Store(set)
+	return nil
+}
+
+// IDOf names a root key.
+func IDOf(key []byte) (KeyID, error) {
+	if len(key) != KeySize {
+		return KeyID{}, fmt.Errorf("a root key has %d bytes, not %d", len(key), KeySize)
+	}
+	id, err := hkdf.Key(sha256.New, key, nil, idLabel, keyIDSize)
+	if err != nil {
+		return KeyID{}, fmt.Errorf("derive key ID: %w", err)
+	}
+	return KeyID(id), nil
 }
 
 // NewestKey names the key that Seal uses.
-func (k *Keyring) NewestKey() KeyID { return k.newest }
+func (k *Keyring) NewestKey() KeyID { return k.set.Load().newest }
+
+// Keys names all keys, in no order.
+func (k *Keyring) Keys() []KeyID { return slices.Collect(maps.Keys(k.set.Load().keys)) }
 
 // KeyOf names the key that a value was sealed with.
 func KeyOf(sealed []byte) (KeyID, error) {
@@ -103,9 +118,10 @@ func KeyOf(sealed []byte) (KeyID, error) {
 func (k *Keyring) Seal(secret []byte, purpose string) ([]byte, error) {
 	sealed := make([]byte, headerSize+saltSize+nonceSize, Overhead+len(secret))
 	sealed[0] = format
-	copy(sealed[1:], k.newest[:])
+	set := k.set.Load()
+	copy(sealed[1:], set.newest[:])
 	_, _ = rand.Read(sealed[headerSize:]) // never fails
-	box, err := k.box(k.keys[k.newest], sealed)
+	box, err := k.box(set.keys[set.newest], sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +134,9 @@ func (k *Keyring) Open(sealed []byte, purpose string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, known := k.keys[id]
+	key, known := k.set.Load().keys[id]
 	if !known {
-		return nil, fmt.Errorf("%w: its key %x is not there", ErrSealed, id)
+		return nil, fmt.Errorf("%w: its key %s is not there", ErrSealed, id)
 	}
 	box, err := k.box(key, sealed)
 	if err != nil {

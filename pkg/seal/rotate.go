@@ -32,7 +32,7 @@ type Store interface {
 func (k *Keyring) Rotate(ctx context.Context, store Store) (int, error) {
 	rotated, after := 0, ""
 	for {
-		values, err := store.ListSealed(ctx, k.newest, after, rotateBatch)
+		values, err := store.ListSealed(ctx, k.NewestKey(), after, rotateBatch)
 		if err != nil {
 			return rotated, fmt.Errorf("list sealed values: %w", err)
 		}

@@ -3,12 +3,12 @@ package seal_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,11 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-func newKey() []byte {
-	key := make([]byte, seal.KeySize)
-	_, _ = rand.Read(key)
-	return key
-}
+func newKey() []byte { return seal.NewKey() }
 
 func newRing(t testing.TB, newest []byte, older ...[]byte) *seal.Keyring {
 	t.Helper()
@@ -81,18 +77,70 @@ func TestKeyring_SealsWithTheNewestKeyAndOpensWithAll(t *testing.T) {
 	require.ErrorIs(t, err, seal.ErrSealed)
 }
 
-func TestReadKeyring_SaysWhichFileIsWrong(t *testing.T) {
+func TestKeyring_UsesOtherKeysAtOnce(t *testing.T) {
+	t.Parallel()
+	oldKey, key := newKey(), newKey()
+	ring := newRing(t, oldKey)
+	sealed, err := ring.Seal([]byte("secret"), "x")
+	require.NoError(t, err)
+	require.NoError(t, ring.Use(key, oldKey))
+	opened, err := ring.Open(sealed, "x")
+	require.NoError(t, err)
+	require.Equal(t, "secret", string(opened))
+	require.Equal(t, newRing(t, key).NewestKey(), ring.NewestKey())
+	require.Len(t, ring.Keys(), 2)
+	require.Error(t, ring.Use(key[1:]))
+	require.Equal(t, newRing(t, key).NewestKey(), ring.NewestKey(), "keys that are wrong change nothing")
+	require.NoError(t, ring.Use(key))
+	_, err = ring.Open(sealed, "x")
+	require.ErrorIs(t, err, seal.ErrSealed)
+}
+
+func TestReadKeys_SaysWhichFileIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	good, short := filepath.Join(dir, "good"), filepath.Join(dir, "short")
+	good, short, empty := filepath.Join(dir, "good"), filepath.Join(dir, "short"), filepath.Join(dir, "empty")
 	require.NoError(t, os.WriteFile(good, newKey(), 0o600))
-	require.NoError(t, os.WriteFile(short, []byte("short"), 0o600))
-	_, err := seal.ReadKeyring(good)
+	require.NoError(t, os.WriteFile(short, make([]byte, seal.KeySize+1), 0o600))
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	keys, err := seal.ReadKeys(good, good)
 	require.NoError(t, err)
-	_, err = seal.ReadKeyring(good, short)
-	require.ErrorContains(t, err, short)
-	_, err = seal.ReadKeyring(filepath.Join(dir, "none"))
+	require.Len(t, keys, 2)
+	for _, wrong := range []string{short, empty} {
+		_, err = seal.ReadKeys(good, wrong)
+		require.ErrorContains(t, err, wrong)
+	}
+	_, err = seal.ReadKeys(filepath.Join(dir, "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestRotateKeyFile_PutsANewKeyInFrontAndLosesNone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys")
+	first := newKey()
+	require.NoError(t, os.WriteFile(path, first, 0o640))
+	require.NoError(t, os.Chmod(path, 0o640))
+	var rotating sync.WaitGroup
+	for range 5 {
+		rotating.Go(func() {
+			_, err := seal.RotateKeyFile(path)
+			require.NoError(t, err)
+		})
+	}
+	rotating.Wait()
+	newest, err := seal.RotateKeyFile(path)
+	require.NoError(t, err)
+	keys, err := seal.ReadKeys(path)
+	require.NoError(t, err)
+	require.Len(t, keys, 7)
+	require.Equal(t, first, keys[6])
+	require.Equal(t, newest, newRing(t, keys[0], keys[1:]...).NewestKey())
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o640), info.Mode())
+	left, err := filepath.Glob(path + "?*")
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 // shelf is a store in memory.
