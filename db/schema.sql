@@ -780,6 +780,35 @@ CREATE TABLE public.template_builds (
     CONSTRAINT template_builds_status_check CHECK ((status = ANY (ARRAY['building'::text, 'waiting'::text, 'ready'::text, 'error'::text])))
 );
 
+CREATE TABLE public.template_tag_assignments (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    template_id text NOT NULL,
+    tag text NOT NULL,
+    build_id uuid NOT NULL,
+    assigned_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE VIEW public.template_tag_history AS
+ SELECT a.id,
+    a.template_id,
+    a.tag,
+    a.assigned_at,
+    b.id AS build_id,
+    b.created_at AS build_created_at,
+    b.finished_at AS build_finished_at
+   FROM (public.template_tag_assignments a
+     JOIN public.template_builds b ON (((b.id = a.build_id) AND (b.status = 'ready'::text))))
+UNION ALL
+ SELECT b.id,
+    b.template_id,
+    'default'::text AS tag,
+    b.created_at AS assigned_at,
+    b.id AS build_id,
+    b.created_at AS build_created_at,
+    b.finished_at AS build_finished_at
+   FROM public.template_builds b
+  WHERE (b.status = 'ready'::text);
+
 CREATE TABLE public.template_tags (
     template_id text NOT NULL,
     tag text NOT NULL,
@@ -982,6 +1011,9 @@ ALTER TABLE ONLY public.template_aliases
 ALTER TABLE ONLY public.template_builds
     ADD CONSTRAINT template_builds_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.template_tag_assignments
+    ADD CONSTRAINT template_tag_assignments_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.template_tags
     ADD CONSTRAINT template_tags_pkey PRIMARY KEY (template_id, tag);
 
@@ -1092,6 +1124,10 @@ CREATE INDEX team_members_by_user ON public.team_members USING btree (user_id, c
 CREATE INDEX template_aliases_by_template ON public.template_aliases USING btree (template_id);
 
 CREATE INDEX template_builds_by_template ON public.template_builds USING btree (template_id, created_at DESC);
+
+CREATE INDEX template_tag_assignments_by_build ON public.template_tag_assignments USING btree (build_id);
+
+CREATE INDEX template_tag_assignments_by_tag ON public.template_tag_assignments USING btree (template_id, tag, assigned_at DESC);
 
 CREATE INDEX template_tags_by_build ON public.template_tags USING btree (build_id);
 
@@ -1241,6 +1277,12 @@ ALTER TABLE ONLY public.template_aliases
 
 ALTER TABLE ONLY public.template_builds
     ADD CONSTRAINT template_builds_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.template_tag_assignments
+    ADD CONSTRAINT template_tag_assignments_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.template_tag_assignments
+    ADD CONSTRAINT template_tag_assignments_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.template_tags
     ADD CONSTRAINT template_tags_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;

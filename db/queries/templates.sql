@@ -75,12 +75,45 @@ ORDER BY greatest(b.created_at, d.created_at) DESC, b.id DESC
 LIMIT 1;
 
 -- name: AssignTags :exec
-INSERT INTO template_tags (template_id, tag, build_id)
-SELECT @template_id::text, unnest(@tags::text[]), @build_id::uuid
-ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now();
+WITH assigned AS (
+    INSERT INTO template_tags (template_id, tag, build_id)
+    SELECT @template_id::text, unnest(@tags::text[]), @build_id::uuid
+    ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now()
+    RETURNING template_id, tag, build_id, created_at
+)
+INSERT INTO template_tag_assignments (template_id, tag, build_id, assigned_at)
+SELECT template_id, tag, build_id, created_at FROM assigned;
 
 -- name: RemoveTags :exec
-DELETE FROM template_tags WHERE template_id = $1 AND tag = ANY (@tags::text[]);
+WITH removed AS (
+    DELETE FROM template_tags t WHERE t.template_id = @template_id::text AND t.tag = ANY (@tags::text[])
+)
+DELETE FROM template_tag_assignments a WHERE a.template_id = @template_id::text AND a.tag = ANY (@tags::text[]);
+
+-- name: ListTagGroups :many
+-- A template's tags, with when each was assigned last. A template has few.
+SELECT tag, max(assigned_at)::timestamptz AS assigned_at FROM template_tag_history
+WHERE template_id = $1
+GROUP BY tag;
+
+-- name: ListNewestTagAssignments :many
+-- The newest assignments of each of some tags.
+SELECT h.tag, h.id, h.build_id, h.assigned_at, h.build_created_at, h.build_finished_at
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY x.tag ORDER BY x.assigned_at DESC, x.id DESC) AS place
+    FROM template_tag_history x
+    WHERE x.template_id = @template_id AND x.tag = ANY (@tags::text[])
+) h
+WHERE h.place <= @per_tag::bigint
+ORDER BY h.tag, h.assigned_at DESC, h.id DESC;
+
+-- name: ListTagAssignments :many
+-- A tag's assignments, newest first, after a cursor.
+SELECT id, build_id, assigned_at, build_created_at, build_finished_at FROM template_tag_history
+WHERE template_id = @template_id AND tag = @tag
+    AND (assigned_at, id::text) < (@before_time::timestamptz, @before_id::text)
+ORDER BY assigned_at DESC, id::text DESC
+LIMIT @page_size::integer;
 
 -- name: ListTags :many
 SELECT * FROM template_tags WHERE template_id = $1 ORDER BY created_at DESC, tag;

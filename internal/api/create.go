@@ -31,8 +31,10 @@ type newSandbox struct {
 	Network             newNetwork        `json:"network"`
 	Metadata            map[string]string `json:"metadata"`
 	EnvVars             map[string]string `json:"envVars"`
-	MCP                 json.RawMessage   `json:"mcp"`
-	IAM                 json.RawMessage   `json:"iam"`
+	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
+	// template that has the gateway.
+	MCP map[string]json.RawMessage `json:"mcp"`
+	IAM json.RawMessage            `json:"iam"`
 
 	VolumeMounts []service.VolumeMount `json:"volumeMounts"`
 	// Placement is ours: what is asked of the host.
@@ -56,7 +58,7 @@ type newNetwork struct {
 // unsupported names the first feature that is asked for and not there.
 func (n newSandbox) unsupported() error {
 	return refuseSet(map[string]json.RawMessage{
-		"mcp": n.MCP, "iam": n.IAM,
+		"iam":                 n.IAM,
 		"network.egressProxy": n.Network.EgressProxy,
 	})
 }

@@ -128,13 +128,16 @@ func statesFilter(values []string) ([]lifecycle.State, error) {
 	return states, nil
 }
 
-func pageSize(text string) (int, error) {
+func pageSize(text string) (int, error) { return limitParam("limit", text, maxPageSize) }
+
+// limitParam reads how many of something a client wants to be told at most.
+func limitParam(name, text string, byDefault int) (int, error) {
 	if text == "" {
-		return maxPageSize, nil
+		return byDefault, nil
 	}
 	size, err := strconv.Atoi(text)
 	if err != nil || size < 1 || size > maxPageSize {
-		return 0, fault.New(fault.Invalid, "limit must be a number from 1 to %d", maxPageSize)
+		return 0, fault.New(fault.Invalid, "%s must be a number from 1 to %d", name, maxPageSize)
 	}
 	return size, nil
 }

@@ -99,6 +99,11 @@ var rules = map[string]auth.Rule{
 	"POST /templates/tags":                                auth.InTeam(auth.TemplateWrite),
 	"DELETE /templates/tags":                              auth.InTeam(auth.TemplateWrite),
 	"GET /templates/{templateID}/tags":                    auth.InTeam(auth.TemplateRead),
+	"GET /templates/{templateID}/tags/count":              auth.InTeam(auth.TemplateRead),
+	"GET /templates/{templateID}/tags/exists":             auth.InTeam(auth.TemplateRead),
+	"GET /templates/{templateID}/tags/groups":             auth.InTeam(auth.TemplateRead),
+	"GET /templates/{templateID}/tags/{tag}/assignments":  auth.InTeam(auth.TemplateRead),
+	"GET /default-templates":                              auth.InTeam(auth.TemplateRead),
 	"GET /templates/aliases/{alias}":                      auth.InTeam(auth.TemplateRead),
 
 	"GET /volumes":  auth.InTeam(auth.VolumeRead),

@@ -26,6 +26,11 @@ type Templates interface {
 	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
 	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
 	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]db.TemplateTag, error)
+	CountTags(ctx context.Context, teamID uuid.UUID, name string) (int, error)
+	HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error)
+	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter service.TagGroupsFilter) (groups []service.TagGroup, next string, err error)
+	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []service.TagAssignment, next string, err error)
+	Defaults(ctx context.Context) ([]db.ListTemplatesRow, error)
 }
 
 func (s *Server) routeTemplates(router chi.Router) {
@@ -36,7 +41,12 @@ func (s *Server) routeTemplates(router chi.Router) {
 	router.Patch("/v2/templates/{templateID}", s.handle(s.updateTemplateV2))
 	router.Delete("/templates/{templateID}", s.handle(s.deleteTemplate))
 	router.Get("/templates/aliases/{alias}", s.handle(s.findTemplate))
+	router.Get("/default-templates", s.handle(s.listDefaultTemplates))
 	router.Get("/templates/{templateID}/tags", s.handle(s.listTags))
+	router.Get("/templates/{templateID}/tags/count", s.handle(s.countTags))
+	router.Get("/templates/{templateID}/tags/exists", s.handle(s.findTag))
+	router.Get("/templates/{templateID}/tags/groups", s.handle(s.listTagGroups))
+	router.Get("/templates/{templateID}/tags/{tag}/assignments", s.handle(s.listTagAssignments))
 	router.Post("/templates/tags", s.handle(s.assignTags))
 	router.Delete("/templates/tags", s.handle(s.removeTags))
 	s.routeBuilds(router)

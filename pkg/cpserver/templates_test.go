@@ -211,3 +211,92 @@ func TestAdmin_KillsWhatATeamRunsAndNothingElse(t *testing.T) {
 		requireStatus(t, http.StatusBadRequest, p.send(t, http.MethodPost, "/admin/teams/x"+path, "", admin.Clone()))
 	}
 }
+
+func TestTemplateTags_TellTheirHistory(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	var builds []string
+	for range 3 { // the newest tag is given to each in turn
+		p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
+		builds = append(builds, p.buildOf(t, "mine"))
+		requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/templates/tags", `{"target":"mine","tags":["live"]}`))
+	}
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/templates/tags", `{"target":"mine","tags":["v2","V1"]}`))
+
+	require.JSONEq(t, `{"total":4}`, string(p.do(t, http.MethodGet, "/templates/mine/tags/count", "").body), "with default")
+	require.JSONEq(t, `{"exists":true,"normalizedTag":"live"}`, string(p.do(t, http.MethodGet, "/templates/mine/tags/exists?tag=%20live%20", "").body))
+	require.JSONEq(t, `{"exists":false,"normalizedTag":"v3"}`, string(p.do(t, http.MethodGet, "/templates/mine/tags/exists?tag=v3", "").body))
+
+	type assignment struct {
+		AssignmentID, BuildID, AssignedAt, BuildCreatedAt string
+		BuildFinishedAt                                   *string
+	}
+	var page struct {
+		Data       []assignment
+		NextCursor *string
+	}
+	p.do(t, http.MethodGet, "/templates/mine/tags/live/assignments?limit=2", "").decode(t, &page)
+	require.Len(t, page.Data, 2)
+	require.Equal(t, builds[2], page.Data[0].BuildID)
+	require.Equal(t, builds[1], page.Data[1].BuildID)
+	require.NotNil(t, page.Data[0].BuildFinishedAt)
+	require.NotNil(t, page.NextCursor)
+	p.do(t, http.MethodGet, "/templates/mine/tags/live/assignments?limit=2&cursor="+*page.NextCursor, "").decode(t, &page)
+	require.Len(t, page.Data, 1)
+	require.Equal(t, builds[0], page.Data[0].BuildID)
+	require.Nil(t, page.NextCursor)
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/templates/mine/tags/v3/assignments", ""))
+
+	groups := func(query string) (names []string, next string, hasMore bool) {
+		var answer struct {
+			Tags []struct {
+				Tag         string
+				Assignments []assignment
+				HasMore     bool
+			}
+			NextCursor *string
+		}
+		got := p.do(t, http.MethodGet, "/templates/mine/tags/groups?"+query, "")
+		require.Equal(t, http.StatusOK, got.status, "body: %s", got.body)
+		got.decode(t, &answer)
+		for _, group := range answer.Tags {
+			require.NotEmpty(t, group.Assignments)
+			names, hasMore = append(names, group.Tag), hasMore || group.HasMore
+		}
+		if answer.NextCursor != nil {
+			next = *answer.NextCursor
+		}
+		return names, next, hasMore
+	}
+	for _, sort := range []string{"name_asc", "name_desc", "latest_asc", "latest_desc"} {
+		all, next, more := groups("sort=" + sort)
+		require.Len(t, all, 4)
+		require.Empty(t, next)
+		require.False(t, more)
+		first, next, _ := groups("tagsLimit=3&sort=" + sort)
+		second, last, _ := groups("tagsLimit=3&sort=" + sort + "&tagsCursor=" + next)
+		require.Equal(t, all, append(first, second...), sort)
+		require.Empty(t, last)
+	}
+	named, _, more := groups("search=V&assignmentLimit=1&sort=name_asc")
+	require.Equal(t, []string{"V1", "live", "v2"}, named)
+	require.True(t, more, "live was given three times")
+	for _, wrong := range []string{"sort=up", "tagsLimit=0", "assignmentLimit=101", "tagsCursor=x"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodGet, "/templates/mine/tags/groups?"+wrong, ""))
+	}
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/templates/tags", `{"name":"mine","tags":["live"]}`))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/templates/mine/tags/live/assignments", ""))
+}
+
+func TestDefaultTemplates_AreTheInstallationsOwn(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base","mcp":{"duckduckgo":{}}}`)
+	p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
+	var defaults []templateSeen
+	p.do(t, http.MethodGet, "/default-templates", "").decode(t, &defaults)
+	require.Len(t, defaults, 1)
+	require.Equal(t, []string{"base"}, defaults[0].Names)
+	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"base","mcp":"all"}`))
+}

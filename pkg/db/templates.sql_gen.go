@@ -13,9 +13,14 @@ import (
 )
 
 const assignTags = `-- name: AssignTags :exec
-INSERT INTO template_tags (template_id, tag, build_id)
-SELECT $1::text, unnest($2::text[]), $3::uuid
-ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now()
+WITH assigned AS (
+    INSERT INTO template_tags (template_id, tag, build_id)
+    SELECT $1::text, unnest($2::text[]), $3::uuid
+    ON CONFLICT (template_id, tag) DO UPDATE SET build_id = EXCLUDED.build_id, created_at = now()
+    RETURNING template_id, tag, build_id, created_at
+)
+INSERT INTO template_tag_assignments (template_id, tag, build_id, assigned_at)
+SELECT template_id, tag, build_id, created_at FROM assigned
 `
 
 type AssignTagsParams struct {
@@ -298,6 +303,149 @@ func (q *Queries) ListBuilds(ctx context.Context, arg ListBuildsParams) ([]Templ
 	return items, nil
 }
 
+const listNewestTagAssignments = `-- name: ListNewestTagAssignments :many
+SELECT h.tag, h.id, h.build_id, h.assigned_at, h.build_created_at, h.build_finished_at
+FROM (
+    SELECT id, template_id, tag, assigned_at, build_id, build_created_at, build_finished_at, row_number() OVER (PARTITION BY x.tag ORDER BY x.assigned_at DESC, x.id DESC) AS place
+    FROM template_tag_history x
+    WHERE x.template_id = $1 AND x.tag = ANY ($2::text[])
+) h
+WHERE h.place <= $3::bigint
+ORDER BY h.tag, h.assigned_at DESC, h.id DESC
+`
+
+type ListNewestTagAssignmentsParams struct {
+	TemplateID string
+	Tags       []string
+	PerTag     int64
+}
+
+type ListNewestTagAssignmentsRow struct {
+	Tag             string
+	ID              uuid.UUID
+	BuildID         uuid.UUID
+	AssignedAt      time.Time
+	BuildCreatedAt  time.Time
+	BuildFinishedAt *time.Time
+}
+
+// The newest assignments of each of some tags.
+func (q *Queries) ListNewestTagAssignments(ctx context.Context, arg ListNewestTagAssignmentsParams) ([]ListNewestTagAssignmentsRow, error) {
+	rows, err := q.db.Query(ctx, listNewestTagAssignments, arg.TemplateID, arg.Tags, arg.PerTag)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListNewestTagAssignmentsRow{}
+	for rows.Next() {
+		var i ListNewestTagAssignmentsRow
+		if err := rows.Scan(
+			&i.Tag,
+			&i.ID,
+			&i.BuildID,
+			&i.AssignedAt,
+			&i.BuildCreatedAt,
+			&i.BuildFinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTagAssignments = `-- name: ListTagAssignments :many
+SELECT id, build_id, assigned_at, build_created_at, build_finished_at FROM template_tag_history
+WHERE template_id = $1 AND tag = $2
+    AND (assigned_at, id::text) < ($3::timestamptz, $4::text)
+ORDER BY assigned_at DESC, id::text DESC
+LIMIT $5::integer
+`
+
+type ListTagAssignmentsParams struct {
+	TemplateID string
+	Tag        string
+	BeforeTime time.Time
+	BeforeID   string
+	PageSize   int32
+}
+
+type ListTagAssignmentsRow struct {
+	ID              uuid.UUID
+	BuildID         uuid.UUID
+	AssignedAt      time.Time
+	BuildCreatedAt  time.Time
+	BuildFinishedAt *time.Time
+}
+
+// A tag's assignments, newest first, after a cursor.
+func (q *Queries) ListTagAssignments(ctx context.Context, arg ListTagAssignmentsParams) ([]ListTagAssignmentsRow, error) {
+	rows, err := q.db.Query(ctx, listTagAssignments,
+		arg.TemplateID,
+		arg.Tag,
+		arg.BeforeTime,
+		arg.BeforeID,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTagAssignmentsRow{}
+	for rows.Next() {
+		var i ListTagAssignmentsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.BuildID,
+			&i.AssignedAt,
+			&i.BuildCreatedAt,
+			&i.BuildFinishedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTagGroups = `-- name: ListTagGroups :many
+SELECT tag, max(assigned_at)::timestamptz AS assigned_at FROM template_tag_history
+WHERE template_id = $1
+GROUP BY tag
+`
+
+type ListTagGroupsRow struct {
+	Tag        string
+	AssignedAt time.Time
+}
+
+// A template's tags, with when each was assigned last. A template has few.
+func (q *Queries) ListTagGroups(ctx context.Context, templateID string) ([]ListTagGroupsRow, error) {
+	rows, err := q.db.Query(ctx, listTagGroups, templateID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTagGroupsRow{}
+	for rows.Next() {
+		var i ListTagGroupsRow
+		if err := rows.Scan(&i.Tag, &i.AssignedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTags = `-- name: ListTags :many
 SELECT template_id, tag, build_id, created_at FROM template_tags WHERE template_id = $1 ORDER BY created_at DESC, tag
 `
@@ -425,7 +573,10 @@ func (q *Queries) PublishTemplate(ctx context.Context, arg PublishTemplateParams
 }
 
 const removeTags = `-- name: RemoveTags :exec
-DELETE FROM template_tags WHERE template_id = $1 AND tag = ANY ($2::text[])
+WITH removed AS (
+    DELETE FROM template_tags t WHERE t.template_id = $1::text AND t.tag = ANY ($2::text[])
+)
+DELETE FROM template_tag_assignments a WHERE a.template_id = $1::text AND a.tag = ANY ($2::text[])
 `
 
 type RemoveTagsParams struct {
