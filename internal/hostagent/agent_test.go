@@ -281,6 +281,7 @@ func TestAgent(t *testing.T) {
 	})
 	t.Run("a pause that fails lets the guest run on", func(t *testing.T) { testFailedPause(t, a, dataDir, first) })
 	t.Run("a request that comes again is done once", func(t *testing.T) { testRequests(t, a, first) })
+	t.Run("operations that begin at once wait for each other", func(t *testing.T) { testConcurrency(t, a, first) })
 	t.Run("what a sandbox may reach changes while it runs", func(t *testing.T) { testNetworkPolicy(t, a, first) })
 	t.Run("secrets are in no guest and in no file", func(t *testing.T) { testSecrets(t, a, dataDir, first) })
 	t.Run("a pause without memory keeps the file system", func(t *testing.T) { testDiskOnlyPause(t, a, dataDir, first) })

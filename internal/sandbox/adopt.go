@@ -196,9 +196,7 @@ func (g *guest) wakeAs(ctx context.Context, lifecycleID string) error {
 // Leave ends the manager but not the VMs, which the next one adopts. What is
 // under way is finished first.
 func (m *Manager) Leave() {
-	m.mutex.Lock()
-	m.closed = true
-	m.mutex.Unlock()
+	m.closed.Store(true)
 	close(m.left)
 	for _, s := range m.all() {
 		// Every operation has a time limit of its own.

@@ -27,6 +27,7 @@ func (m *Manager) kill(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	s.doom()
 	for {
 		if err := s.interrupt(ctx); err != nil {
 			return err
@@ -37,7 +38,7 @@ func (m *Manager) kill(ctx context.Context, id string) error {
 		_, op, err := s.begin(ctx, Killing, "be killed")
 		var conflict *ConflictError
 		if errors.As(err, &conflict) {
-			continue // another operation was quicker to begin: interrupt that one
+			continue // another kill was quicker: it is waited for
 		}
 		if err != nil {
 			return err
@@ -45,6 +46,13 @@ func (m *Manager) kill(ctx context.Context, id string) error {
 		m.announce(s)
 		return m.finishKill(op, "killed")
 	}
+}
+
+// doom keeps every operation but a kill from beginning.
+func (s *sandbox) doom() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.doomed = true
 }
 
 // finishKill frees and deletes everything of a sandbox that is being killed.

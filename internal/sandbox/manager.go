@@ -85,8 +85,8 @@ type Manager struct {
 	sandboxes map[string]*sandbox
 	snapshots map[string]*snapshot.Snapshot // of sandboxes, by build ID
 	watchers  map[*watcher]struct{}
-	closed    bool
 
+	closed  atomic.Bool // no client's operation begins any more
 	closing atomic.Bool // what runs is being put away
 
 	tasks sync.WaitGroup // one for each VM: who notices that it died
@@ -194,9 +194,7 @@ func (m *Manager) Reach(id string) (Way, error) {
 // Close pauses every sandbox that runs, ends those that cannot be paused, and
 // waits until no VM is left.
 func (m *Manager) Close() error {
-	m.mutex.Lock()
-	m.closed = true
-	m.mutex.Unlock()
+	m.closed.Store(true)
 	m.closing.Store(true)
 	m.sampler.close()
 	m.tender.close()
@@ -236,7 +234,12 @@ func (m *Manager) putAway(id string) error {
 	if state := s.info().State; state != Running {
 		return nil
 	}
-	_, err = m.pauseSandbox(context.Background(), s, false)
+	ctx, cancelPause := context.WithTimeout(context.Background(), pauseTimeout)
+	defer cancelPause()
+	ctx, op, err := s.begin(ctx, Pausing, "pause")
+	if err == nil {
+		_, err = m.finishPause(ctx, op, false)
+	}
 	if err == nil || s.info().State != Running {
 		return nil // or its VM ended, and it is put away
 	}
@@ -246,10 +249,7 @@ func (m *Manager) putAway(id string) error {
 
 // findOpen is find for what changes a sandbox: nothing does once the manager ends.
 func (m *Manager) findOpen(id string) (*sandbox, error) {
-	m.mutex.Lock()
-	closed := m.closed
-	m.mutex.Unlock()
-	if closed {
+	if m.closed.Load() {
 		return nil, ErrClosed
 	}
 	return m.find(id)
@@ -269,7 +269,7 @@ func (m *Manager) find(id string) (*sandbox, error) {
 func (m *Manager) add(s *sandbox) error {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	if m.closed {
+	if m.closed.Load() {
 		return ErrClosed
 	}
 	if _, taken := m.sandboxes[s.id]; taken {

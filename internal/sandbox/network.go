@@ -56,7 +56,7 @@ func (m *Manager) UpdateNetwork(ctx context.Context, id, requestID string, spec 
 }
 
 func (m *Manager) updateNetwork(ctx context.Context, s *sandbox, spec egress.Spec, secrets egress.SecretValues) error {
-	ctx, op, err := s.begin(ctx, Updating, "change its network")
+	ctx, op, err := m.beginSettled(ctx, ctx, s, Updating, "change its network")
 	if err != nil {
 		return err
 	}

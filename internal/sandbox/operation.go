@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -18,13 +20,47 @@ type operation struct {
 // begin moves a settled sandbox into the first state of an operation. The
 // returned context ends early if the sandbox is killed meanwhile.
 func (s *sandbox) begin(ctx context.Context, first State, wanted string) (context.Context, *operation, error) {
+	return s.beginUnless(func() bool { return false }, ctx, first, wanted)
+}
+
+// beginUnless is begin that answers ErrClosed where closed says so. It is asked with
+// the mutex held: who closes waits for operations that have begun before.
+func (s *sandbox) beginUnless(closed func() bool, ctx context.Context, first State, wanted string) (context.Context, *operation, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if closed() {
+		return nil, nil, ErrClosed
+	}
+	if s.doomed && first != Killing {
+		return nil, nil, &ConflictError{ID: s.id, State: Killing, Wanted: wanted}
+	}
 	if !s.record.State.settled() || !s.record.State.canBecome(first) {
 		return nil, nil, &ConflictError{ID: s.id, State: s.record.State, Wanted: wanted}
 	}
 	ctx, op := s.enter(ctx, first)
 	return ctx, op, nil
+}
+
+// busyPatience is how long a client's operation waits for another one on its sandbox.
+const busyPatience = 30 * time.Second
+
+// beginSettled is begin for what a client asks for: it waits, as long as the client
+// does, until no other operation is under way, and answers a ConflictError that is Busy
+// when patience ends. The operation's own context is a child of within. Nothing begins
+// once the manager ends.
+func (m *Manager) beginSettled(ctx, within context.Context, s *sandbox, first State, wanted string) (context.Context, *operation, error) {
+	waiting, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	for {
+		begun, op, err := s.beginUnless(m.closed.Load, within, first, wanted)
+		var conflict *ConflictError
+		if !errors.As(err, &conflict) || !conflict.Busy() || conflict.State == Killing {
+			return begun, op, err
+		}
+		if s.awaitSettled(waiting) != nil {
+			return nil, nil, errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 // beginAfterDeath starts to put away a sandbox whose VM ended on its own. While

@@ -58,15 +58,21 @@ func (m *Manager) pause(ctx context.Context, id, requestID string, diskOnly bool
 }
 
 func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, diskOnly bool) (Info, error) {
-	if info := s.info(); info.State == Paused {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	defer cancel()
+	within, op, err := m.beginSettled(ctx, within, s, Pausing, "pause")
+	if info := s.info(); err != nil && info.State == Paused {
 		return info, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
-	defer cancel()
-	ctx, op, err := s.begin(ctx, Pausing, "pause")
 	if err != nil {
 		return Info{}, err
 	}
+	return m.finishPause(within, op, diskOnly)
+}
+
+// finishPause does the work of a pause that has begun.
+func (m *Manager) finishPause(ctx context.Context, op *operation, diskOnly bool) (Info, error) {
+	s := op.sandbox
 	m.announce(s)
 	began := time.Now()
 	earlier := s.record.Snapshot
@@ -119,7 +125,7 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	}
 	m.hangUp(ctx, s.id)
 	if diskOnly {
-		if err := s.guest.envd.FreezeFilesystem(quiet, s.guest.secret); err != nil {
+		if err := s.guest.unlessDead(quiet, func(ctx context.Context) error { return s.guest.envd.FreezeFilesystem(ctx, s.guest.secret) }); err != nil {
 			return nil, fmt.Errorf("have the guest write out its file system: %w", err)
 		}
 	}

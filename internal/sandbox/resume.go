@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -19,7 +20,14 @@ func (m *Manager) Resume(ctx context.Context, id, requestID string, identity Ide
 }
 
 func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) (Info, error) {
+	// Nothing is reserved while another operation has what it needs.
+	waiting, cancel := context.WithTimeout(ctx, busyPatience)
+	err := s.awaitSettled(waiting)
+	cancel()
 	before := s.info()
+	if err != nil {
+		return Info{}, errors.Join(ctx.Err(), &ConflictError{ID: s.id, State: before.State, Wanted: "resume"})
+	}
 	if before.State == Running {
 		return before, nil
 	}
@@ -28,7 +36,10 @@ func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity) (In
 		return Info{}, err
 	}
 	defer release()
-	ctx, op, err := s.begin(ctx, Resuming, "resume")
+	ctx, op, err := m.beginSettled(ctx, ctx, s, Resuming, "resume")
+	if info := s.info(); err != nil && info.State == Running {
+		return info, nil
+	}
 	if err != nil {
 		return Info{}, err
 	}

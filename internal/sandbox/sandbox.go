@@ -48,6 +48,7 @@ type sandbox struct {
 	record  record
 	cancel  context.CancelFunc // of the operation under way
 	settled chan struct{}      // closed when that operation has ended
+	doomed  bool               // a kill has been asked for: nothing else begins
 	way     Way                // valid while a guest answers
 	meter   *meter             // nil unless a VM runs
 

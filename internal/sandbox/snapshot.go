@@ -93,9 +93,9 @@ type take func(context.Context, snapshot.Source, snapshot.Manifest, string) (*sn
 func (m *Manager) capture(
 	ctx context.Context, s *sandbox, name naming, directory string, take take, use func(*snapshot.Snapshot),
 ) (*snapshot.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
-	ctx, op, err := s.begin(ctx, Snapshotting, "be snapshotted")
+	ctx, op, err := m.beginSettled(ctx, within, s, Snapshotting, "be snapshotted")
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -78,4 +79,68 @@ func TestRecord_SurvivesSaveAndLoad(t *testing.T) {
 	got, err := loadRecord(directory)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+func TestBeginSettled_WaitsForTheOperationUnderWay(t *testing.T) {
+	var m Manager
+	s := &sandbox{id: "i0000000000000000001", record: record{State: Running}}
+	_, op, err := s.begin(t.Context(), Snapshotting, "be snapshotted")
+	require.NoError(t, err)
+	begun := make(chan error, 1)
+	go func() {
+		_, pause, err := m.beginSettled(t.Context(), t.Context(), s, Pausing, "pause")
+		if err == nil {
+			pause.step(Paused, "")
+		}
+		begun <- err
+	}()
+	require.Empty(t, begun)
+	s.guest = &guest{slot: &network.Slot{}}
+	op.step(Running, "")
+	require.NoError(t, <-begun)
+	require.Equal(t, Paused, s.info().State)
+	_, _, err = m.beginSettled(t.Context(), t.Context(), s, Pausing, "pause")
+	var conflict *ConflictError
+	require.ErrorAs(t, err, &conflict)
+	require.False(t, conflict.Busy(), "to wait would not help")
+}
+
+func TestBeginSettled_EndsWithItsClientTheManagerAndTheSandbox(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(m *Manager, s *sandbox, op *operation, leave func())
+		want error
+	}{
+		"client leaves": {func(_ *Manager, _ *sandbox, _ *operation, leave func()) { leave() }, context.Canceled},
+		"manager ends": {func(m *Manager, _ *sandbox, op *operation, _ func()) {
+			m.closed.Store(true)
+			op.step(Paused, "")
+		}, ErrClosed},
+		"killed": {func(_ *Manager, s *sandbox, op *operation, _ func()) {
+			s.doom()
+			op.step(Paused, "")
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m Manager
+			s := &sandbox{id: "i0000000000000000001", record: record{State: Running}}
+			_, op, err := s.begin(t.Context(), Pausing, "pause")
+			require.NoError(t, err)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			begun := make(chan error, 1)
+			go func() {
+				_, _, err := m.beginSettled(ctx, ctx, s, Resuming, "resume")
+				begun <- err
+			}()
+			test.end(&m, s, op, leave)
+			err = <-begun
+			if test.want != nil {
+				require.ErrorIs(t, err, test.want)
+				return
+			}
+			var conflict *ConflictError
+			require.ErrorAs(t, err, &conflict)
+			require.Equal(t, Killing, conflict.State)
+		})
+	}
 }
