@@ -1583,7 +1583,10 @@ type ResumeSandboxRequest struct {
 	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
 	Identity  *Identity              `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
 	// request_id makes a request that is sent again have the first one's answer.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// without_memory boots the sandbox from its disk, whatever memory it was paused
+	// with. That memory is kept until the next pause.
+	WithoutMemory bool `protobuf:"varint,4,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1637,6 +1640,13 @@ func (x *ResumeSandboxRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *ResumeSandboxRequest) GetWithoutMemory() bool {
+	if x != nil {
+		return x.WithoutMemory
+	}
+	return false
 }
 
 type ResumeSandboxResponse struct {
@@ -3351,13 +3361,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\"D\n" +
 	"\x14PauseSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x85\x01\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\xac\x01\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
 	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"E\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
+	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"E\n" +
 	"\x15ResumeSandboxResponse\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"q\n" +
 	"\x16SnapshotSandboxRequest\x12\x1d\n" +

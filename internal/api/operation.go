@@ -36,12 +36,14 @@ func (s *Server) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		Timeout   *int32 `json:"timeout"`
 		AutoPause *bool  `json:"autoPause"`
+		Memory    *bool  `json:"memory"`
 	}
 	if err := decode(r, &body); err != nil {
 		return err
 	}
 	sandbox, err := s.Sandboxes.Resume(r.Context(), teamOf(r), sandboxOf(r), service.ResumeRequest{
 		TimeoutSeconds: orDefault(body.Timeout, defaultTimeoutV1), AutoPause: body.AutoPause,
+		WithoutMemory: !orDefault(body.Memory, true),
 	})
 	if err != nil {
 		return err
@@ -68,11 +70,8 @@ func (s *Server) connectSandbox(w http.ResponseWriter, r *http.Request, needsTim
 	if body.Timeout == nil && needsTimeout {
 		return fault.New(fault.Invalid, "timeout is missing")
 	}
-	if !orDefault(body.Memory, true) {
-		return fault.New(fault.Invalid, "memory: false is not supported: a sandbox comes back as it was paused")
-	}
 	sandbox, resumed, err := s.Sandboxes.Connect(r.Context(), teamOf(r), sandboxOf(r), service.ResumeRequest{
-		TimeoutSeconds: orDefault(body.Timeout, defaultTimeoutV2),
+		TimeoutSeconds: orDefault(body.Timeout, defaultTimeoutV2), WithoutMemory: !orDefault(body.Memory, true),
 	})
 	if err != nil {
 		return err

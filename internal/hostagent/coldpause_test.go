@@ -20,9 +20,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
 		require.NoError(t, err)
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, paused.Msg.GetSandbox().GetState())
 	}
-	memories, err := filepath.Glob(filepath.Join(dataDir, "storage", "sandboxes", id, "snapshot-*", "memory"))
-	require.NoError(t, err)
-	require.Empty(t, memories, "memory was kept")
+	require.Empty(t, memoriesOf(t, dataDir, id), "memory was kept")
 
 	a.resume(t, id)
 	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
@@ -34,4 +32,27 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
 	a.pause(t, id)
 	a.resume(t, id)
 	require.Equal(t, "kept", a.run(t, id, "cat /dev/shm/memory"))
+
+	boot = a.run(t, id, "cat /proc/sys/kernel/random/boot_id; echo late > /home/user/late; sync")
+	a.pause(t, id)
+	before := memoriesOf(t, dataDir, id)
+	require.Len(t, before, 1)
+	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{
+		SandboxId: id, WithoutMemory: true, Identity: &pb.Identity{LifecycleId: "cold"},
+	}))
+	require.NoError(t, err)
+	require.Equal(t, "late, booted", a.run(t, id, "cat /home/user/late | tr -d '\\n'; test -e /dev/shm/memory || echo , booted"))
+	require.NotContains(t, boot, a.run(t, id, "cat /proc/sys/kernel/random/boot_id"))
+	require.Equal(t, before, memoriesOf(t, dataDir, id), "the memory is ignored and kept")
+	a.pause(t, id)
+	a.resume(t, id)
+	require.Equal(t, "late", a.run(t, id, "cat /home/user/late"), "what it has become since is paused and resumed like any other")
+	require.NotEqual(t, before, memoriesOf(t, dataDir, id))
+}
+
+func memoriesOf(t *testing.T, dataDir, id string) []string {
+	t.Helper()
+	memories, err := filepath.Glob(filepath.Join(dataDir, "storage", "sandboxes", id, "snapshot-*", "memory"))
+	require.NoError(t, err)
+	return memories
 }

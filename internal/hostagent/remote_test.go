@@ -46,7 +46,7 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	require.Equal(t, lifecycle.Running, created.State)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.PauseSandbox(t.Context(), id, false))
-	_, err = link.ResumeSandbox(t.Context(), id, host.Identity{LifecycleID: "second"})
+	_, err = link.ResumeSandbox(t.Context(), id, host.Identity{LifecycleID: "second"}, false)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.KillSandbox(t.Context(), id))

@@ -87,7 +87,7 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 }
 
 func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
-	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromIdentity(request.Msg.Identity))
+	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromIdentity(request.Msg.Identity), request.Msg.WithoutMemory)
 	if err != nil {
 		return nil, refuse(err)
 	}

@@ -49,6 +49,14 @@ type Snapshot struct {
 	Dir string
 }
 
+// WithoutMemory is the same snapshot as if only its disk had been kept: a machine has
+// to be booted, and its agent knows nothing yet.
+func (s *Snapshot) WithoutMemory() *Snapshot {
+	cold := *s
+	cold.DiskOnly, cold.Secret = true, ""
+	return &cold
+}
+
 // State names the files a VMM restores from.
 func (s *Snapshot) State() vmm.State {
 	return vmm.State{

@@ -129,3 +129,18 @@ func TestPause_WithoutMemoryIsAskedOfTheHostAndBootsWithItsNames(t *testing.T) {
 	eventually(t, "the sandbox pauses", func() bool { return p.get(t, expiring.SandboxID).State == "paused" })
 	require.True(t, p.agent.Pause(expiring.SandboxID).WithoutMemory)
 }
+
+func TestResume_WithoutMemoryBootsAndSaysSoToTheHost(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.pausedWith(t, `{"templateID":"base"}`, `{}`)
+	path := "/sandboxes/" + s.SandboxID
+	for _, call := range []string{path + "/resume", path + "/connect", "/v2" + path + "/connect"} {
+		for body, cold := range map[string]bool{`{"timeout":60,"memory":false}`: true, `{"timeout":60,"memory":true}`: false, `{"timeout":60}`: false} {
+			requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, call, body))
+			require.Equal(t, cold, p.agent.Resume(s.SandboxID).WithoutMemory, "%s %s", call, body)
+			require.Equal(t, cold, p.agent.Identity(s.SandboxID).EnvVars["E2B_SANDBOX_ID"] == s.SandboxID, "a guest that boots remembers none")
+			requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, path+"/pause", ""))
+		}
+	}
+}

@@ -150,10 +150,10 @@ func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, withoutMemo
 	return translate("pause sandbox "+sandboxID, err)
 }
 
-// ResumeSandbox brings a paused sandbox back.
-func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity) (Sandbox, error) {
+// ResumeSandbox brings a paused sandbox back. Without memory it boots from its disk.
+func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity, withoutMemory bool) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.ResumeSandbox, &pb.ResumeSandboxRequest{
-		SandboxId: sandboxID, Identity: toIdentity(identity), RequestId: newRequestID(),
+		SandboxId: sandboxID, Identity: toIdentity(identity), RequestId: newRequestID(), WithoutMemory: withoutMemory,
 	})
 	if err != nil {
 		return Sandbox{}, translate("resume sandbox "+sandboxID, err)

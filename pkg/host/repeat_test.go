@@ -117,7 +117,7 @@ func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 	for name, order := range map[string]func(context.Context, *host.Client) error{
 		"pause": func(ctx context.Context, c *host.Client) error { return c.PauseSandbox(ctx, "isandbox", false) },
 		"resume": func(ctx context.Context, c *host.Client) error {
-			_, err := c.ResumeSandbox(ctx, "isandbox", host.Identity{})
+			_, err := c.ResumeSandbox(ctx, "isandbox", host.Identity{}, false)
 			return err
 		},
 		"snapshot": func(ctx context.Context, c *host.Client) error {

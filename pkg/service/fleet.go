@@ -82,7 +82,7 @@ func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error
 
 func (a away) PauseSandbox(context.Context, string, bool) error { return a.err() }
 
-func (a away) ResumeSandbox(context.Context, string, host.Identity) (host.Sandbox, error) {
+func (a away) ResumeSandbox(context.Context, string, host.Identity, bool) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }
 

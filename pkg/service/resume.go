@@ -17,6 +17,9 @@ type ResumeRequest struct {
 	TimeoutSeconds int32
 	// AutoPause is what happens at its end; nil leaves that as it was.
 	AutoPause *bool
+	// WithoutMemory boots it from its disk. What its memory was stays on its host until
+	// it is paused again.
+	WithoutMemory bool
 }
 
 // Resume brings a paused sandbox back for a time. Of many at once one resumes it and
@@ -81,11 +84,11 @@ func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted Resume
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	identity := host.Identity{LifecycleID: uuid.NewString()}
-	if resuming.WithoutMemory {
+	if resuming.WithoutMemory || wanted.WithoutMemory {
 		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
 	}
 	s.settleSecrets(ctx, resuming, "") // it has forgotten them
-	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, identity)
+	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, identity, wanted.WithoutMemory)
 	if err != nil {
 		after, err := s.afterFailure(ctx, resuming, err)
 		if after.State == lifecycle.Running {

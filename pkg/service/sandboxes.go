@@ -36,7 +36,7 @@ const operationTimeout = 2 * time.Minute
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
 	PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error
-	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity) (host.Sandbox, error)
+	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity, withoutMemory bool) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
 	SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (host.Template, error)
 	DeleteSnapshot(ctx context.Context, buildID string) error

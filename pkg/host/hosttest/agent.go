@@ -45,6 +45,7 @@ type Agent struct {
 	sandboxes  map[string]*pb.Sandbox
 	creations  map[string]*pb.CreateSandboxRequest
 	pauses     map[string]*pb.PauseSandboxRequest
+	resumes    map[string]*pb.ResumeSandboxRequest
 	identities map[string]*pb.Identity
 	networks   map[string]*pb.NetworkPolicy
 	secrets    map[string]*pb.Secrets
@@ -67,7 +68,7 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 	a := &Agent{
 		RPCSocket: filepath.Join(dir, "rpc.sock"), TrafficSocket: filepath.Join(dir, "traffic.sock"),
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
-		pauses: map[string]*pb.PauseSandboxRequest{}, identities: map[string]*pb.Identity{},
+		pauses: map[string]*pb.PauseSandboxRequest{}, resumes: map[string]*pb.ResumeSandboxRequest{}, identities: map[string]*pb.Identity{},
 		networks: map[string]*pb.NetworkPolicy{}, secrets: map[string]*pb.Secrets{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
 		watchers: map[chan *pb.Sandbox]struct{}{},
 	}
@@ -140,6 +141,13 @@ func (a *Agent) Identity(sandboxID string) *pb.Identity {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.identities[sandboxID]
+}
+
+// Resume is how a sandbox was last asked to resume.
+func (a *Agent) Resume(sandboxID string) *pb.ResumeSandboxRequest {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return a.resumes[sandboxID]
 }
 
 // Pause is how a sandbox was last asked to pause.
@@ -270,6 +278,7 @@ func (a *Agent) ResumeSandbox(ctx context.Context, request *connect.Request[pb.R
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.identities[request.Msg.SandboxId] = request.Msg.Identity
+	a.resumes[request.Msg.SandboxId] = request.Msg
 	return connect.NewResponse(&pb.ResumeSandboxResponse{Sandbox: sandbox}), err
 }
 
