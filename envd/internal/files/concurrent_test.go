@@ -59,6 +59,33 @@ func TestUpload_IsInvisibleUntilItIsWhole(t *testing.T) {
 	require.Equal(t, "new content", g.get(path, "").body)
 }
 
+// A client that is gone without a word takes neither room nor a connection for ever.
+func TestUpload_BreaksOffWhenNothingComes(t *testing.T) {
+	g := newGuest(t)
+	g.handler.idle = 200 * time.Millisecond
+	g.write("kept", "old", 0o644)
+	for _, name := range []string{"new", "kept"} {
+		body, more := io.Pipe()
+		done := make(chan answer, 1)
+		go func() {
+			done <- g.ask(http.MethodPost, "/files", at(name, ""), body, "Content-Type", "application/octet-stream")
+		}()
+		for range 4 { // longer than idle altogether
+			_, err := io.WriteString(more, "part")
+			require.NoError(t, err)
+			<-time.After(g.handler.idle / 2)
+		}
+		g.awaitDrafts(1)
+		got := <-done
+		require.Equal(t, http.StatusBadRequest, got.status, got.body)
+		require.Contains(t, got.body, "broke off")
+		require.NoError(t, more.Close())
+		g.awaitDrafts(0)
+	}
+	require.NoFileExists(t, g.path("new"))
+	g.requireContent(g.path("kept"), "old")
+}
+
 // Go ends a program with 10,000 threads, so that slow clients must not hold one
 // each.
 func TestUpload_HoldsNoThreadWhileItsClientIsSlow(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"syscall"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
@@ -19,11 +20,12 @@ type Handler struct {
 	settings *settings.Settings
 	log      *slog.Logger
 	turns    turns
+	idle     time.Duration // an upload may send nothing for so long
 }
 
 // New returns a handler.
 func New(settings *settings.Settings, log *slog.Logger) *Handler {
-	return &Handler{settings: settings, log: log}
+	return &Handler{settings: settings, log: log, idle: uploadIdle}
 }
 
 // Entry is what a client learns of a file it has written.

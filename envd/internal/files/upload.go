@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 )
@@ -19,6 +20,7 @@ import (
 // form. A new one appears whole or not at all; one that is there is written to
 // once its content has arrived whole.
 func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
+	r.Body = &impatient{ReadCloser: r.Body, connection: http.NewResponseController(w), idle: h.idle}
 	entries, err := h.upload(r)
 	if err != nil {
 		// A client that still sends would see its connection broken instead of the
@@ -68,6 +70,27 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 	default:
 		return nil, badRequest("content type %q is not supported: send multipart/form-data or application/octet-stream", kind)
 	}
+}
+
+// uploadIdle is how long an upload may send nothing. Its client may have gone
+// without a word, and what has come of the file takes room.
+const uploadIdle = 2 * time.Minute
+
+// impatient is a body that breaks off when nothing comes of it for a while.
+type impatient struct {
+	io.ReadCloser
+	connection *http.ResponseController
+	idle       time.Duration
+}
+
+func (i *impatient) Read(buffer []byte) (int, error) {
+	// A connection that knows no deadlines is one of a test's.
+	_ = i.connection.SetReadDeadline(time.Now().Add(i.idle))
+	n, err := i.ReadCloser.Read(buffer)
+	if errors.Is(err, io.EOF) {
+		_ = i.connection.SetReadDeadline(time.Time{}) // for what comes after it on the connection
+	}
+	return n, err
 }
 
 // maxIgnoredBytes is how much of an upload is read that has failed already.
