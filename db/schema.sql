@@ -726,12 +726,18 @@ CREATE TABLE public.team_limits (
     max_disk_mib bigint,
     max_builds integer,
     max_creates_per_minute integer,
+    max_volumes integer,
+    max_volume_mib bigint,
+    max_secrets integer,
     CONSTRAINT team_limits_max_builds_check CHECK ((max_builds >= 0)),
     CONSTRAINT team_limits_max_creates_per_minute_check CHECK ((max_creates_per_minute >= 0)),
     CONSTRAINT team_limits_max_disk_mib_check CHECK ((max_disk_mib >= 0)),
     CONSTRAINT team_limits_max_memory_mib_check CHECK ((max_memory_mib >= 0)),
     CONSTRAINT team_limits_max_sandboxes_check CHECK ((max_sandboxes >= 0)),
-    CONSTRAINT team_limits_max_vcpu_count_check CHECK ((max_vcpu_count >= 0))
+    CONSTRAINT team_limits_max_secrets_check CHECK ((max_secrets >= 0)),
+    CONSTRAINT team_limits_max_vcpu_count_check CHECK ((max_vcpu_count >= 0)),
+    CONSTRAINT team_limits_max_volume_mib_check CHECK ((max_volume_mib >= 0)),
+    CONSTRAINT team_limits_max_volumes_check CHECK ((max_volumes >= 0))
 );
 
 CREATE TABLE public.team_members (
@@ -887,7 +893,9 @@ CREATE TABLE public.volumes (
     name text NOT NULL,
     deleting boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT volumes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text))
+    max_mib bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT volumes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
+    CONSTRAINT volumes_max_mib_check CHECK ((max_mib >= 0))
 );
 
 ALTER TABLE ONLY public.river_job ALTER COLUMN id SET DEFAULT nextval('public.river_job_id_seq'::regclass);

@@ -1,8 +1,8 @@
 -- name: CreateVolume :one
 -- On the host with the most room that takes sandboxes; none is made where no host
 -- is ready. Nobody may use it before FinishVolume.
-INSERT INTO volumes (id, team_id, host_id, name, deleting)
-SELECT @id::text, @team_id::uuid, h.id, @name::text, true
+INSERT INTO volumes (id, team_id, host_id, name, max_mib, deleting)
+SELECT @id::text, @team_id::uuid, h.id, @name::text, @max_mib::bigint, true
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY l.disk_available_bytes DESC, h.id LIMIT 1
 RETURNING *;

@@ -6,6 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 func TestInvitation_LetsItsAddressIntoTheTeamOnce(t *testing.T) {
@@ -113,4 +116,22 @@ func TestMembers_WhoAreRemovedAreOutAtOnce(t *testing.T) {
 	bob.must(t, http.StatusForbidden, http.MethodGet, "/api-keys", nil, nil)
 	admin.must(t, http.StatusNoContent, http.MethodDelete, path+"/"+admin.userID.String(), nil, nil)
 	owner.must(t, http.StatusConflict, http.MethodDelete, path+"/"+owner.userID.String(), nil, nil)
+}
+
+func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	few := int32(3)
+	w.people.NewTeamLimits = &db.TeamLimit{MaxSandboxes: &few}
+	w.server.Usage = &service.Usage{Queries: w.queries}
+	admin := w.firstAdmin(t)
+	var made struct{ TeamID string }
+	admin.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": "new"}, &made)
+	limit := func(team string) *int32 {
+		var answer struct{ Limits struct{ MaxSandboxes *int32 } }
+		admin.must(t, http.StatusOK, http.MethodGet, "/teams/"+team+"/limits", nil, &answer)
+		return answer.Limits.MaxSandboxes
+	}
+	require.Equal(t, &few, limit(made.TeamID))
+	require.Nil(t, limit(w.team.ID.String()))
 }

@@ -76,6 +76,9 @@ type limits struct {
 	MaxDiskMiB          *int64 `json:"maxDiskMiB"`
 	MaxBuilds           *int32 `json:"maxBuilds"`
 	MaxCreatesPerMinute *int32 `json:"maxCreatesPerMinute"`
+	MaxVolumes          *int32 `json:"maxVolumes"`
+	MaxVolumeMiB        *int64 `json:"maxVolumeMiB"`
+	MaxSecrets          *int32 `json:"maxSecrets"`
 }
 
 // inUse is what a team has.
@@ -103,7 +106,10 @@ func (s *Server) getLimits(w http.ResponseWriter, r *http.Request) error {
 		Limits limits `json:"limits"`
 		InUse  inUse  `json:"inUse"`
 	}{
-		limits{may.MaxSandboxes, may.MaxVCPUCount, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute},
+		limits{
+			may.MaxSandboxes, may.MaxVCPUCount, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
+			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets,
+		},
 		inUse{has.SandboxCount, has.VCPUCount, has.MemoryMiB, has.DiskMiB},
 	})
 	return nil
@@ -122,5 +128,6 @@ func (s *Server) setLimits(w http.ResponseWriter, r *http.Request) error {
 	return noContent(w, s.Usage.SetLimits(r.Context(), db.TeamLimit{
 		TeamID: teamID, MaxSandboxes: body.MaxSandboxes, MaxVCPUCount: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
 		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
+		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets,
 	}))
 }

@@ -9,13 +9,14 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // Volumes is the service behind the routes of volumes.
 type Volumes interface {
 	List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, error)
 	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error)
-	Create(ctx context.Context, teamID uuid.UUID, name string) (db.Volume, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewVolume) (db.Volume, error)
 	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
 	Token(ctx context.Context, volume db.Volume) (string, error)
 }
@@ -31,6 +32,16 @@ func (s *Server) routeVolumes(router chi.Router) {
 type volumeAnswer struct {
 	VolumeID string `json:"volumeID"`
 	Name     string `json:"name"`
+	// MaxSizeMiB is ours: how much it may hold, null for no limit.
+	MaxSizeMiB *int64 `json:"maxSizeMiB"`
+}
+
+func volumeAnswerOf(volume db.Volume) volumeAnswer {
+	answer := volumeAnswer{VolumeID: volume.ID, Name: volume.Name}
+	if volume.MaxMiB > 0 {
+		answer.MaxSizeMiB = &volume.MaxMiB
+	}
+	return answer
 }
 
 // openVolume is a volume with what opens its content.
@@ -45,7 +56,7 @@ func (s *Server) answerVolume(w http.ResponseWriter, r *http.Request, status int
 	if err != nil {
 		return err
 	}
-	writeJSON(w, status, openVolume{volumeAnswer: volumeAnswer{volume.ID, volume.Name}, Token: token, Domain: s.Domain})
+	writeJSON(w, status, openVolume{volumeAnswer: volumeAnswerOf(volume), Token: token, Domain: s.Domain})
 	return nil
 }
 
@@ -56,18 +67,21 @@ func (s *Server) listVolumes(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := make([]volumeAnswer, 0, len(volumes))
 	for _, volume := range volumes {
-		answer = append(answer, volumeAnswer{volume.ID, volume.Name})
+		answer = append(answer, volumeAnswerOf(volume))
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
 }
 
 func (s *Server) createVolume(w http.ResponseWriter, r *http.Request) error {
-	var body nameBody
+	var body struct {
+		Name       string `json:"name"`
+		MaxSizeMiB *int64 `json:"maxSizeMiB"`
+	}
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	volume, err := s.Volumes.Create(r.Context(), teamOf(r), body.Name)
+	volume, err := s.Volumes.Create(r.Context(), teamOf(r), service.NewVolume{Name: body.Name, MaxMiB: body.MaxSizeMiB})
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,10 @@ type Config struct {
 	// OldSecretKeyFiles hold more secret keys from before: what they have sealed can
 	// still be opened.
 	OldSecretKeyFiles []string
+	// TeamLimits are what a new team may have.
+	TeamLimits TeamLimits
+	// VolumeMiB is how much a volume holds whose maker named no size; nil is no limit.
+	VolumeMiB *int64
 	// ChannelNetworks are private networks that notifications may be sent into.
 	ChannelNetworks []netip.Prefix
 	// EventRetention and AuditRetention are how long events and the audit log are
@@ -91,6 +95,8 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		Mail:                   r.mail(),
 		Identity:               r.identity(),
 		OldSecretKeyFiles:      r.list("WRENN_OLD_SECRET_KEY_FILES"),
+		TeamLimits:             r.teamLimits(),
+		VolumeMiB:              r.limit("WRENN_VOLUME_MIB", defaultVolumeMiB),
 		ChannelNetworks:        r.networks("WRENN_CHANNEL_NETWORKS"),
 		EventRetention:         r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
 		AuditRetention:         r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),

@@ -34,8 +34,28 @@ func TestFromEnvironment_FillsInDefaults(t *testing.T) {
 			PublicURL: "http://localhost:3000", OIDC: config.OIDC{Name: "oidc"},
 			GitHub: config.GitHub{URL: "https://github.com", APIURL: "https://api.github.com"},
 		},
+		TeamLimits: config.TeamLimits{
+			Sandboxes: number(20), VCPUs: number(40), MemoryMiB: number(40960), DiskMiB: number(409600), Builds: number(4),
+			CreatesPerMinute: number(120), Volumes: number(20), VolumeMiB: number(102400), Secrets: number(100),
+		},
+		VolumeMiB:      number(10240),
 		EventRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,
 	}, got)
+}
+
+func number(value int64) *int64 { return &value }
+
+func TestFromEnvironment_LiftsALimitOfNewTeams(t *testing.T) {
+	t.Parallel()
+	environment := complete()
+	environment["WRENN_TEAM_MAX_SANDBOXES"], environment["WRENN_VOLUME_MIB"] = "none", "7"
+	got, err := read(environment)
+	require.NoError(t, err)
+	require.Nil(t, got.TeamLimits.Sandboxes)
+	require.EqualValues(t, 7, *got.VolumeMiB)
+	environment["WRENN_TEAM_MAX_SANDBOXES"] = "-1"
+	_, err = read(environment)
+	require.ErrorContains(t, err, "WRENN_TEAM_MAX_SANDBOXES")
 }
 
 func TestFromEnvironment_TakesTheDomainsPortFromTheListener(t *testing.T) {

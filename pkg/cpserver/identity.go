@@ -56,6 +56,7 @@ func (s *server) buildIdentity(context.Context) error {
 	}
 	s.identity = identity.New(identity.Config{
 		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Providers: providers, Log: s.log,
+		NewTeamLimits: limitsOf(s.config.TeamLimits),
 	})
 	s.adminToken = adminToken
 	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)

@@ -124,13 +124,16 @@ func TestSecrets_RefuseWhatIsMalformed(t *testing.T) {
 	for _, body := range []string{
 		`{}`, `[]`, `{"name":"a"}`, `{"value":"v"}`, `{"name":"","value":"v"}`, `{"name":"a b","value":"v"}`, `{"name":"é","value":"v"}`,
 		`{"name":"a\u0000","value":"v"}`, `{"name":"sec_a","value":"v"}`, `{"name":"SEC_a","value":"v"}`, `{"name":"a","value":""}`,
-		`{"name":"a","value":7}`, `{"name":"a","value":"v","color":"red"}`, `{"name":"` + strings.Repeat("n", 129) + `","value":"v"}`,
+		`{"name":"a","value":7}`, `{"name":"` + strings.Repeat("n", 129) + `","value":"v"}`,
 		`{"name":"a","value":"` + strings.Repeat("v", 64<<10+1) + `"}`, `{"name":"a","value":"v","metadata":{"a":7}}`,
 		`{"name":"a","value":"v","metadata":{"a":"` + strings.Repeat("m", 1025) + `"}}`, `{"name":"a","value":"v","metadata":{"":"m"}}`,
 		`{"name":"a","value":"v","metadata":{"` + strings.Repeat("k", 129) + `":"m"}}`, `{"name":"a","value":"v","metadata":` + string(many) + `}`,
 	} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/secrets", body))
 	}
+	later := p.do(t, http.MethodPost, "/secrets", `{"name":"a","value":"v","color":"red","VALUE":"w"}`)
+	requireStatus(t, http.StatusCreated, later)
+	require.Equal(t, "color, VALUE", later.header.Get("Wrenn-Ignored-Fields"))
 	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/secrets/"+strings.Repeat("n", 128), `{"metadata":{}}`))
 	for _, key := range []string{"unknown", "sec_" + strings.Repeat("a", 20), "%20", strings.Repeat("n", 300)} {
 		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/secrets/"+key, ""))

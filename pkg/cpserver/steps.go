@@ -104,7 +104,7 @@ func (s *server) buildServices(context.Context) error {
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
-	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log}
+	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
 	if s.host != nil {
 		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
 	}

@@ -55,7 +55,7 @@ func TestVolumes_AreMadeListedAndDeleted(t *testing.T) {
 	require.Equal(t, first, again)
 
 	requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
-	for _, wrong := range []string{`{}`, `{"name":""}`, `{"name":"a b"}`, `{"name":"../x"}`, `{"name":7}`, `{"name":"x","size":1}`, `{"name":"` + strings.Repeat("x", 129) + `"}`} {
+	for _, wrong := range []string{`{}`, `{"name":""}`, `{"name":"a b"}`, `{"name":"../x"}`, `{"name":7}`, `{"name":"x","maxSizeMiB":0}`, `{"name":"` + strings.Repeat("x", 129) + `"}`} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, "/volumes", wrong))
 	}
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+first.VolumeID, ""))
@@ -65,6 +65,33 @@ func TestVolumes_AreMadeListedAndDeleted(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, p.content(t, first, http.MethodGet, "dir", "/", "").status)
 	p.volume(t, "data")
+}
+
+func TestVolumes_HoldNoMoreThanTheirLimit(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	one := int64(1)
+	p.config.VolumeMiB = &one
+	p.start(t)
+	usual := p.volume(t, "usual")
+	var large struct {
+		volume
+		MaxSizeMiB *int64
+	}
+	p.do(t, http.MethodPost, "/volumes", `{"name":"large","maxSizeMiB":3}`).decode(t, &large)
+	require.EqualValues(t, 3, *large.MaxSizeMiB)
+	two := strings.Repeat("x", 2<<20)
+	require.Equal(t, http.StatusInsufficientStorage, p.content(t, usual, http.MethodPut, "file", "/f", two).status)
+	requireStatus(t, http.StatusCreated, p.content(t, large.volume, http.MethodPut, "file", "/f", two))
+
+	_, err := p.pool.Exec(t.Context(), `INSERT INTO team_limits (team_id, max_volumes, max_volume_mib, max_secrets)
+		SELECT id, 3, 2, 1 FROM teams`)
+	require.NoError(t, err)
+	requireStatus(t, http.StatusTooManyRequests, p.do(t, http.MethodPost, "/volumes", `{"name":"third","maxSizeMiB":3}`))
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/volumes", `{"name":"third","maxSizeMiB":2}`))
+	require.NotEqual(t, http.StatusCreated, p.do(t, http.MethodPost, "/volumes", `{"name":"fourth"}`).status)
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/secrets", `{"name":"a","value":"v"}`))
+	requireStatus(t, http.StatusTooManyRequests, p.do(t, http.MethodPost, "/secrets", `{"name":"b","value":"v"}`))
 }
 
 func TestVolumes_OfAnotherTeamAreNotThere(t *testing.T) {
@@ -161,7 +188,7 @@ func TestVolumes_AreMountedOnlyWhereThatCanBeMeant(t *testing.T) {
 		`[{"name":"data"}]`, `[{"path":"/a"}]`, `[{"name":"none","path":"/a"}]`, `[{"name":"data","path":"a"}]`,
 		`[{"name":"data","path":"/"}]`, `[{"name":"data","path":"/a/../b"}]`, `[{"name":"data","path":"/a/"}]`,
 		`[{"name":"data","path":"/proc/1"}]`, `[{"name":"data","path":"/a b"}]`, `[{"name":"data","path":"/a,b"}]`,
-		`[{"name":"data","path":"/a"},{"name":"data","path":"/a"}]`, `[{"name":"data","path":"/a","ro":true}]`, `{"data":"/a"}`,
+		`[{"name":"data","path":"/a"},{"name":"data","path":"/a"}]`, `{"data":"/a"}`,
 	} {
 		got := p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"base","volumeMounts":`+wrong+`}`)
 		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", wrong, got.body)

@@ -252,6 +252,9 @@ type TeamLimit struct {
 	MaxDiskMiB          *int64
 	MaxBuilds           *int32
 	MaxCreatesPerMinute *int32
+	MaxVolumes          *int32
+	MaxVolumeMiB        *int64
+	MaxSecrets          *int32
 }
 
 type TeamUse struct {
@@ -304,4 +307,5 @@ type Volume struct {
 	Name      string
 	Deleting  bool
 	CreatedAt time.Time
+	MaxMiB    int64
 }

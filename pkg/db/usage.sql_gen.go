@@ -13,7 +13,7 @@ import (
 )
 
 const getTeamLimits = `-- name: GetTeamLimits :one
-SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute FROM team_limits WHERE team_id = $1
+SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute, max_volumes, max_volume_mib, max_secrets FROM team_limits WHERE team_id = $1
 `
 
 func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimit, error) {
@@ -27,6 +27,9 @@ func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimi
 		&i.MaxDiskMiB,
 		&i.MaxBuilds,
 		&i.MaxCreatesPerMinute,
+		&i.MaxVolumes,
+		&i.MaxVolumeMiB,
+		&i.MaxSecrets,
 	)
 	return i, err
 }
@@ -86,11 +89,13 @@ func (q *Queries) Now(ctx context.Context) (time.Time, error) {
 }
 
 const setTeamLimits = `-- name: SetTeamLimits :exec
-INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute,
+    max_volumes, max_volume_mib, max_secrets)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_vcpu_count = EXCLUDED.max_vcpu_count,
     max_memory_mib = EXCLUDED.max_memory_mib, max_disk_mib = EXCLUDED.max_disk_mib,
-    max_builds = EXCLUDED.max_builds, max_creates_per_minute = EXCLUDED.max_creates_per_minute
+    max_builds = EXCLUDED.max_builds, max_creates_per_minute = EXCLUDED.max_creates_per_minute,
+    max_volumes = EXCLUDED.max_volumes, max_volume_mib = EXCLUDED.max_volume_mib, max_secrets = EXCLUDED.max_secrets
 `
 
 type SetTeamLimitsParams struct {
@@ -101,6 +106,9 @@ type SetTeamLimitsParams struct {
 	MaxDiskMiB          *int64
 	MaxBuilds           *int32
 	MaxCreatesPerMinute *int32
+	MaxVolumes          *int32
+	MaxVolumeMiB        *int64
+	MaxSecrets          *int32
 }
 
 func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) error {
@@ -112,6 +120,9 @@ func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) er
 		arg.MaxDiskMiB,
 		arg.MaxBuilds,
 		arg.MaxCreatesPerMinute,
+		arg.MaxVolumes,
+		arg.MaxVolumeMiB,
+		arg.MaxSecrets,
 	)
 	return err
 }

@@ -46,23 +46,29 @@ func (q *Queries) CountVolumesOnHost(ctx context.Context, hostID uuid.UUID) (int
 }
 
 const createVolume = `-- name: CreateVolume :one
-INSERT INTO volumes (id, team_id, host_id, name, deleting)
-SELECT $1::text, $2::uuid, h.id, $3::text, true
+INSERT INTO volumes (id, team_id, host_id, name, max_mib, deleting)
+SELECT $1::text, $2::uuid, h.id, $3::text, $4::bigint, true
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY l.disk_available_bytes DESC, h.id LIMIT 1
-RETURNING id, team_id, host_id, name, deleting, created_at
+RETURNING id, team_id, host_id, name, deleting, created_at, max_mib
 `
 
 type CreateVolumeParams struct {
 	ID     string
 	TeamID uuid.UUID
 	Name   string
+	MaxMiB int64
 }
 
 // On the host with the most room that takes sandboxes; none is made where no host
 // is ready. Nobody may use it before FinishVolume.
 func (q *Queries) CreateVolume(ctx context.Context, arg CreateVolumeParams) (Volume, error) {
-	row := q.db.QueryRow(ctx, createVolume, arg.ID, arg.TeamID, arg.Name)
+	row := q.db.QueryRow(ctx, createVolume,
+		arg.ID,
+		arg.TeamID,
+		arg.Name,
+		arg.MaxMiB,
+	)
 	var i Volume
 	err := row.Scan(
 		&i.ID,
@@ -71,6 +77,7 @@ func (q *Queries) CreateVolume(ctx context.Context, arg CreateVolumeParams) (Vol
 		&i.Name,
 		&i.Deleting,
 		&i.CreatedAt,
+		&i.MaxMiB,
 	)
 	return i, err
 }
@@ -94,7 +101,7 @@ func (q *Queries) DeleteVolumesOnHost(ctx context.Context, hostID uuid.UUID) err
 }
 
 const findVolumes = `-- name: FindVolumes :many
-SELECT id, team_id, host_id, name, deleting, created_at FROM volumes WHERE team_id = $1 AND name = ANY ($2::text[]) AND NOT deleting
+SELECT id, team_id, host_id, name, deleting, created_at, max_mib FROM volumes WHERE team_id = $1 AND name = ANY ($2::text[]) AND NOT deleting
 `
 
 type FindVolumesParams struct {
@@ -118,6 +125,7 @@ func (q *Queries) FindVolumes(ctx context.Context, arg FindVolumesParams) ([]Vol
 			&i.Name,
 			&i.Deleting,
 			&i.CreatedAt,
+			&i.MaxMiB,
 		); err != nil {
 			return nil, err
 		}
@@ -130,7 +138,7 @@ func (q *Queries) FindVolumes(ctx context.Context, arg FindVolumesParams) ([]Vol
 }
 
 const finishVolume = `-- name: FinishVolume :one
-UPDATE volumes SET deleting = false WHERE id = $1 AND deleting RETURNING id, team_id, host_id, name, deleting, created_at
+UPDATE volumes SET deleting = false WHERE id = $1 AND deleting RETURNING id, team_id, host_id, name, deleting, created_at, max_mib
 `
 
 // Of two that race for a name one fails at the unique index.
@@ -144,12 +152,13 @@ func (q *Queries) FinishVolume(ctx context.Context, id string) (Volume, error) {
 		&i.Name,
 		&i.Deleting,
 		&i.CreatedAt,
+		&i.MaxMiB,
 	)
 	return i, err
 }
 
 const getVolume = `-- name: GetVolume :one
-SELECT id, team_id, host_id, name, deleting, created_at FROM volumes WHERE id = $1
+SELECT id, team_id, host_id, name, deleting, created_at, max_mib FROM volumes WHERE id = $1
 `
 
 func (q *Queries) GetVolume(ctx context.Context, id string) (Volume, error) {
@@ -162,12 +171,13 @@ func (q *Queries) GetVolume(ctx context.Context, id string) (Volume, error) {
 		&i.Name,
 		&i.Deleting,
 		&i.CreatedAt,
+		&i.MaxMiB,
 	)
 	return i, err
 }
 
 const getVolumeWithEpoch = `-- name: GetVolumeWithEpoch :one
-SELECT v.id, v.team_id, v.host_id, v.name, v.deleting, v.created_at, t.token_epoch AS team_epoch
+SELECT v.id, v.team_id, v.host_id, v.name, v.deleting, v.created_at, v.max_mib, t.token_epoch AS team_epoch
 FROM volumes v JOIN teams t ON t.id = v.team_id WHERE v.id = $1
 `
 
@@ -187,6 +197,7 @@ func (q *Queries) GetVolumeWithEpoch(ctx context.Context, id string) (GetVolumeW
 		&i.Volume.Name,
 		&i.Volume.Deleting,
 		&i.Volume.CreatedAt,
+		&i.Volume.MaxMiB,
 		&i.TeamEpoch,
 	)
 	return i, err
@@ -286,7 +297,7 @@ func (q *Queries) ListVolumeUsers(ctx context.Context, arg ListVolumeUsersParams
 }
 
 const listVolumes = `-- name: ListVolumes :many
-SELECT id, team_id, host_id, name, deleting, created_at FROM volumes WHERE team_id = $1 AND NOT deleting ORDER BY created_at, id
+SELECT id, team_id, host_id, name, deleting, created_at, max_mib FROM volumes WHERE team_id = $1 AND NOT deleting ORDER BY created_at, id
 `
 
 func (q *Queries) ListVolumes(ctx context.Context, teamID uuid.UUID) ([]Volume, error) {
@@ -305,6 +316,7 @@ func (q *Queries) ListVolumes(ctx context.Context, teamID uuid.UUID) ([]Volume, 
 			&i.Name,
 			&i.Deleting,
 			&i.CreatedAt,
+			&i.MaxMiB,
 		); err != nil {
 			return nil, err
 		}
@@ -317,7 +329,7 @@ func (q *Queries) ListVolumes(ctx context.Context, teamID uuid.UUID) ([]Volume, 
 }
 
 const lockVolume = `-- name: LockVolume :one
-SELECT id, team_id, host_id, name, deleting, created_at FROM volumes WHERE id = $1 AND team_id = $2 FOR UPDATE
+SELECT id, team_id, host_id, name, deleting, created_at, max_mib FROM volumes WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
 type LockVolumeParams struct {
@@ -336,6 +348,7 @@ func (q *Queries) LockVolume(ctx context.Context, arg LockVolumeParams) (Volume,
 		&i.Name,
 		&i.Deleting,
 		&i.CreatedAt,
+		&i.MaxMiB,
 	)
 	return i, err
 }

@@ -21,9 +21,10 @@ type VolumeMount struct {
 // volumes: the volume's ID and path, dir or file follow.
 const VolumePrefix = "/volumes/"
 
-// CreateVolume makes an empty volume; one that is there stays as it is.
-func (c *Client) CreateVolume(ctx context.Context, volumeID string) error {
-	_, err := c.rpc.CreateVolume(ctx, connect.NewRequest(&pb.CreateVolumeRequest{VolumeId: volumeID}))
+// CreateVolume makes an empty volume that may hold maxBytes, or as much as there is
+// room for where that is zero. One that is there keeps its content.
+func (c *Client) CreateVolume(ctx context.Context, volumeID string, maxBytes int64) error {
+	_, err := c.rpc.CreateVolume(ctx, connect.NewRequest(&pb.CreateVolumeRequest{VolumeId: volumeID, MaxBytes: uint64(maxBytes)}))
 	return translate("create volume "+volumeID, err)
 }
 

@@ -63,6 +63,8 @@ type Config struct {
 	// Providers are the other services whose word is taken, by name.
 	Providers map[string]Provider
 	Log       *slog.Logger
+	// NewTeamLimits are what a team that a user makes may have; nil is without limits.
+	NewTeamLimits *db.TeamLimit
 }
 
 // Service is what can be done with users, teams and their credentials.

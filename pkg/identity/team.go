@@ -69,6 +69,13 @@ func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string)
 		if team, err = queries.CreateTeam(ctx, db.CreateTeamParams{ID: id, Slug: id.String(), Name: name}); err != nil {
 			return fmt.Errorf("store team: %w", err)
 		}
+		if s.NewTeamLimits != nil {
+			limits := *s.NewTeamLimits
+			limits.TeamID = id
+			if err := queries.SetTeamLimits(ctx, db.SetTeamLimitsParams(limits)); err != nil {
+				return fmt.Errorf("limit the new team: %w", err)
+			}
+		}
 		_, err = queries.AddMember(ctx, db.AddMemberParams{TeamID: id, UserID: userID, Role: string(auth.Owner)})
 		return err
 	})

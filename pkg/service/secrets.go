@@ -98,7 +98,11 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 		if err != nil {
 			return fmt.Errorf("count secrets: %w", err)
 		}
-		if count >= maxSecrets {
+		most, err := secretsOf(ctx, queries, teamID)
+		if err != nil {
+			return err
+		}
+		if count >= most {
 			return fault.New(fault.RateLimited, "the team has %d secrets, which is the most", count).Because(fault.SecretLimit)
 		}
 		made, err = queries.CreateSecret(ctx, db.CreateSecretParams{
@@ -118,6 +122,15 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 	}
 	s.Log.Info("secret created", "secret", made.ID, "team", teamID)
 	return made, nil
+}
+
+// secretsOf is how many secrets a team may have.
+func secretsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (int64, error) {
+	limits, err := limitsOf(ctx, queries, teamID)
+	if err != nil || limits.MaxSecrets == nil {
+		return maxSecrets, err
+	}
+	return min(int64(*limits.MaxSecrets), maxSecrets), nil
 }
 
 // Update replaces a secret's value, and its metadata unless that is nil. Sandboxes

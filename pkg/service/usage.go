@@ -60,7 +60,12 @@ func (u *Usage) Has(ctx context.Context, teamID uuid.UUID) (db.TeamUse, error) {
 
 // Limits is what a team may have; nil is without limit.
 func (u *Usage) Limits(ctx context.Context, teamID uuid.UUID) (db.TeamLimit, error) {
-	limits, err := u.Queries.GetTeamLimits(ctx, teamID)
+	return limitsOf(ctx, u.Queries, teamID)
+}
+
+// limitsOf has no limit for a team without a row.
+func limitsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (db.TeamLimit, error) {
+	limits, err := queries.GetTeamLimits(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return db.TeamLimit{TeamID: teamID}, nil
 	}
@@ -75,6 +80,7 @@ func (u *Usage) SetLimits(ctx context.Context, limits db.TeamLimit) error {
 	for name, value := range map[string]*int64{
 		"maxSandboxes": widened(limits.MaxSandboxes), "maxVcpus": limits.MaxVCPUCount, "maxMemoryMiB": limits.MaxMemoryMiB,
 		"maxDiskMiB": limits.MaxDiskMiB, "maxBuilds": widened(limits.MaxBuilds), "maxCreatesPerMinute": widened(limits.MaxCreatesPerMinute),
+		"maxVolumes": widened(limits.MaxVolumes), "maxVolumeMiB": limits.MaxVolumeMiB, "maxSecrets": widened(limits.MaxSecrets),
 	} {
 		if value != nil && *value < 0 {
 			return fault.New(fault.Invalid, "%s must not be negative", name)

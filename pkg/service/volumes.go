@@ -42,6 +42,8 @@ type Volumes struct {
 	Hosts  VolumeHosts
 	Tokens *auth.Tokens
 	Log    *slog.Logger
+	// DefaultMiB is how much a volume holds whose maker named no size; 0 is no limit.
+	DefaultMiB int64
 }
 
 // List returns a team's volumes, the oldest first.
@@ -76,20 +78,27 @@ func (v *Volumes) find(ctx context.Context, volumeID string) (db.Volume, error) 
 	return volume, nil
 }
 
-// Create makes an empty volume on the host with the most room. Names are the
-// team's own.
-func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, name string) (db.Volume, error) {
-	if !volumeName.MatchString(name) {
+// NewVolume is a volume that a team wants.
+type NewVolume struct {
+	// Name is the team's own.
+	Name string
+	// MaxMiB is how much it may hold; nil is as much as is usual.
+	MaxMiB *int64
+}
+
+// Create makes an empty volume on the host with the most room.
+func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume) (db.Volume, error) {
+	if !volumeName.MatchString(wanted.Name) {
 		return db.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	}
 	queries := db.New(v.Pool)
-	volume, err := v.claim(ctx, queries, teamID, name)
+	volume, err := v.claim(ctx, queries, teamID, wanted)
 	if err != nil {
 		return db.Volume{}, err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	err = v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID) })
+	err = v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID, volume.MaxMiB<<20) })
 	if err == nil {
 		volume, err = finish(ctx, queries, volume)
 	}
@@ -102,17 +111,23 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, name string) (db
 }
 
 // claim stores a volume that nobody may use yet.
-func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UUID, name string) (db.Volume, error) {
-	has, err := queries.CountVolumes(ctx, db.CountVolumesParams{TeamID: teamID, Name: name})
+func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UUID, wanted NewVolume) (db.Volume, error) {
+	maxMiB, most, err := v.allowed(ctx, queries, teamID, wanted.MaxMiB)
+	if err != nil {
+		return db.Volume{}, err
+	}
+	has, err := queries.CountVolumes(ctx, db.CountVolumesParams{TeamID: teamID, Name: wanted.Name})
 	switch {
 	case err != nil:
 		return db.Volume{}, fmt.Errorf("count volumes: %w", err)
 	case has.Named:
-		return db.Volume{}, nameTaken(name)
-	case has.Volumes >= maxVolumes:
+		return db.Volume{}, nameTaken(wanted.Name)
+	case has.Volumes >= most:
 		return db.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", has.Volumes)
 	}
-	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{ID: id.NewVolume(), TeamID: teamID, Name: name})
+	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{
+		ID: id.NewVolume(), TeamID: teamID, Name: wanted.Name, MaxMiB: maxMiB,
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return db.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
 	}
@@ -120,6 +135,36 @@ func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UU
 		return db.Volume{}, fmt.Errorf("store volume: %w", err)
 	}
 	return volume, nil
+}
+
+// largestVolumeMiB is an exbibyte: its bytes are a number of 64 bits.
+const largestVolumeMiB = 1 << 40
+
+// allowed is how much a volume may hold and how many of them the team may have.
+// Zero MiB is no limit.
+func (v *Volumes) allowed(ctx context.Context, queries *db.Queries, teamID uuid.UUID, wantedMiB *int64) (maxMiB, most int64, err error) {
+	limits, err := limitsOf(ctx, queries, teamID)
+	if err != nil {
+		return 0, 0, err
+	}
+	most = maxVolumes
+	if limits.MaxVolumes != nil {
+		most = min(int64(*limits.MaxVolumes), maxVolumes)
+	}
+	maxMiB = v.DefaultMiB
+	if limits.MaxVolumeMiB != nil && (maxMiB == 0 || maxMiB > *limits.MaxVolumeMiB) {
+		maxMiB = *limits.MaxVolumeMiB
+	}
+	if wantedMiB != nil {
+		maxMiB = *wantedMiB
+	}
+	switch {
+	case wantedMiB != nil && (maxMiB < 1 || maxMiB > largestVolumeMiB):
+		return 0, 0, fault.New(fault.Invalid, "maxSizeMiB must be from 1 to %d", largestVolumeMiB)
+	case limits.MaxVolumeMiB != nil && (maxMiB > *limits.MaxVolumeMiB || maxMiB == 0):
+		return 0, 0, fault.New(fault.RateLimited, "a volume of the team may hold %d MiB", *limits.MaxVolumeMiB).Because(fault.TeamLimit)
+	}
+	return maxMiB, most, nil
 }
 
 func nameTaken(name string) error {

@@ -112,7 +112,10 @@ func (c *Checker) check(e exchange) []string {
 	problems := c.checkAnswer(operation, e)
 	if e.status < http.StatusMultipleChoices {
 		problems = append(problems, c.checkQuery(operation, e.request.URL.Query())...)
-		problems = append(problems, c.checkSent(operation, e)...)
+		// What the server says that it ignored is not in the document.
+		if e.header.Get("Wrenn-Ignored-Fields") == "" {
+			problems = append(problems, c.checkSent(operation, e)...)
+		}
 	}
 	return problems
 }
