@@ -34,6 +34,22 @@ SELECT * FROM teams WHERE slug = $1;
 -- Holds the team's row: changes of its members take turns.
 SELECT id FROM teams WHERE id = $1 FOR UPDATE;
 
+-- name: CountOfTeam :one
+-- What a team has on hosts.
+SELECT (SELECT count(*) FROM sandboxes s WHERE s.team_id = @team_id AND s.state IN ('creating', 'running', 'pausing', 'resuming', 'killing')) AS running,
+    (SELECT count(*) FROM sandboxes s WHERE s.team_id = @team_id AND s.state IN ('paused', 'broken')) AS paused,
+    (SELECT count(*) FROM volumes v WHERE v.team_id = @team_id) AS volumes,
+    (SELECT count(*) FROM templates t WHERE t.team_id = @team_id AND t.snapshot_of IS NOT NULL) AS snapshots,
+    (SELECT count(*) FROM templates t WHERE t.team_id = @team_id AND t.snapshot_of IS NULL) AS templates;
+
+-- name: DeleteSandboxesOfTeam :exec
+-- The rows of sandboxes that have ended.
+DELETE FROM sandboxes WHERE team_id = $1 AND state IN ('killed', 'failed');
+
+-- name: DeleteTeam :exec
+-- Members, keys, secrets and all else that belongs to it go with it.
+DELETE FROM teams WHERE id = $1;
+
 -- name: RenameTeam :one
 UPDATE teams SET name = $2 WHERE id = $1 RETURNING *;
 

@@ -36,6 +36,7 @@ var rules = map[string]auth.Rule{
 	"GET /teams":                             auth.AnyUser(),
 	"POST /teams":                            auth.AnyUser(),
 	"PATCH /teams/{teamID}":                  auth.ByMember(auth.TeamWrite),
+	"DELETE /teams/{teamID}":                 auth.ByMember(auth.TeamDelete),
 	"POST /teams/{teamID}/tokens/rotate":     auth.ByMember(auth.TeamWrite),
 	"GET /teams/{teamID}/members":            auth.ByMember(auth.MemberRead),
 	"PATCH /teams/{teamID}/members/{userID}": auth.ByMember(auth.MemberWrite),

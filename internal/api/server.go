@@ -60,6 +60,7 @@ type Server struct {
 	Usage         Usage
 	Volumes       Volumes
 	Keys          SecretKeys
+	TeamDeletion  TeamDeletion
 	Identity      *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string

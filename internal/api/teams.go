@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -13,6 +15,7 @@ func (s *Server) routeTeams(router chi.Router) {
 	router.Get("/teams", s.handle(s.listTeams))
 	router.Post("/teams", s.handle(s.createTeam))
 	router.Patch("/teams/{teamID}", s.handle(s.renameTeam))
+	router.Delete("/teams/{teamID}", s.handle(s.deleteTeam))
 	router.Post("/teams/{teamID}/tokens/rotate", s.handle(s.rotateTeamTokens))
 	router.Get("/teams/{teamID}/members", s.handle(s.listMembers))
 	router.Patch("/teams/{teamID}/members/{userID}", s.handle(s.setMemberRole))
@@ -20,6 +23,11 @@ func (s *Server) routeTeams(router chi.Router) {
 	router.Get("/teams/{teamID}/invitations", s.handle(s.listInvitations))
 	router.Post("/teams/{teamID}/invitations", s.handle(s.invite))
 	router.Delete("/teams/{teamID}/invitations/{invitationID}", s.handle(s.revokeInvitation))
+}
+
+// TeamDeletion deletes teams with all that they have.
+type TeamDeletion interface {
+	Delete(ctx context.Context, teamID uuid.UUID) error
 }
 
 type nameBody struct {
@@ -74,6 +82,10 @@ func (s *Server) renameTeam(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, teamOfRow(team, principal.Role))
 	return nil
+}
+
+func (s *Server) deleteTeam(w http.ResponseWriter, r *http.Request) error {
+	return noContent(w, s.TeamDeletion.Delete(r.Context(), teamOf(r)))
 }
 
 func teamOfRow(team db.Team, role auth.Role) teamAnswer {

@@ -28,6 +28,7 @@ const (
 	MemberWrite   Permission = "member:write"
 	TeamRead      Permission = "team:read"
 	TeamWrite     Permission = "team:write"
+	TeamDelete    Permission = "team:delete"
 )
 
 // Role is what a user is in a team.
@@ -49,7 +50,7 @@ func IsRole(text string) bool { return slices.Contains(Roles(), Role(text)) }
 
 // leastRole is the one table of who may do what: the least powerful role that
 // has a permission. Every more powerful one has it too. What sets owners apart
-// from admins is whom they may change: nobody reaches above their own role.
+// from admins is also whom they may change: nobody reaches above their own role.
 var leastRole = map[Permission]Role{
 	SandboxRead:   Viewer,
 	SandboxWrite:  Member,
@@ -70,11 +71,12 @@ var leastRole = map[Permission]Role{
 	MemberWrite:   Admin,
 	TeamRead:      Viewer,
 	TeamWrite:     Admin,
+	TeamDelete:    Owner,
 }
 
 // notForKeys is what only a person may do: a key that leaked must not be able
 // to make others or to let people in.
-var notForKeys = []Permission{KeyRead, KeyWrite, MemberWrite, TeamWrite}
+var notForKeys = []Permission{KeyRead, KeyWrite, MemberWrite, TeamWrite, TeamDelete}
 
 // Has says whether a role has a permission.
 func (r Role) Has(permission Permission) bool {

@@ -23,7 +23,7 @@ func TestRoles_HaveThePermissionsOfTheTable(t *testing.T) {
 			"sandbox:write", "template:write", "volume:write", "secret:write", "channel:read", "key:read", "key:write",
 		}},
 		{auth.Admin, []auth.Permission{"channel:write", "audit:read", "member:write", "team:write"}},
-		{auth.Owner, nil},
+		{auth.Owner, []auth.Permission{"team:delete"}},
 	}
 	var all []auth.Permission
 	for _, step := range added {
@@ -48,7 +48,7 @@ func TestMay_LimitsKeysToTheirScopesAndNeverLetsThemManagePeopleOrKeys(t *testin
 	limited := auth.Principal{Kind: auth.ByKey, Scopes: []auth.Permission{auth.SandboxRead, auth.MemberWrite}}
 	none := auth.Principal{Kind: auth.ByKey, Scopes: []auth.Permission{}}
 	for _, permission := range auth.Owner.Permissions() {
-		forKeys := !slices.Contains([]auth.Permission{auth.KeyRead, auth.KeyWrite, auth.MemberWrite, auth.TeamWrite}, permission)
+		forKeys := !slices.Contains([]auth.Permission{auth.KeyRead, auth.KeyWrite, auth.MemberWrite, auth.TeamWrite, auth.TeamDelete}, permission)
 		require.Equal(t, forKeys, auth.IsScope(string(permission)), "%s", permission)
 		require.Equal(t, forKeys, unlimited.May(permission), "%s", permission)
 		require.Equal(t, permission == auth.SandboxRead, limited.May(permission), "%s", permission)

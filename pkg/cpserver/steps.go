@@ -108,11 +108,12 @@ func (s *server) buildServices(context.Context) error {
 	if s.host != nil {
 		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
 	}
+	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
 	s.forwarder = proxy.NewForwarder(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes:   s.sandboxes,
-		Volumes:     s.volumes,
+		Volumes:     s.volumes, TeamDeletion: deletion,
 		Templates:   &service.Templates{Queries: s.queries},
 		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		Domain: s.config.Domain, Log: s.log,

@@ -32,6 +32,36 @@ func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) (int64, er
 	return result.RowsAffected(), nil
 }
 
+const countOfTeam = `-- name: CountOfTeam :one
+SELECT (SELECT count(*) FROM sandboxes s WHERE s.team_id = $1 AND s.state IN ('creating', 'running', 'pausing', 'resuming', 'killing')) AS running,
+    (SELECT count(*) FROM sandboxes s WHERE s.team_id = $1 AND s.state IN ('paused', 'broken')) AS paused,
+    (SELECT count(*) FROM volumes v WHERE v.team_id = $1) AS volumes,
+    (SELECT count(*) FROM templates t WHERE t.team_id = $1 AND t.snapshot_of IS NOT NULL) AS snapshots,
+    (SELECT count(*) FROM templates t WHERE t.team_id = $1 AND t.snapshot_of IS NULL) AS templates
+`
+
+type CountOfTeamRow struct {
+	Running   int64
+	Paused    int64
+	Volumes   int64
+	Snapshots int64
+	Templates int64
+}
+
+// What a team has on hosts.
+func (q *Queries) CountOfTeam(ctx context.Context, teamID uuid.UUID) (CountOfTeamRow, error) {
+	row := q.db.QueryRow(ctx, countOfTeam, teamID)
+	var i CountOfTeamRow
+	err := row.Scan(
+		&i.Running,
+		&i.Paused,
+		&i.Volumes,
+		&i.Snapshots,
+		&i.Templates,
+	)
+	return i, err
+}
+
 const countOwners = `-- name: CountOwners :one
 SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner'
 `
@@ -64,6 +94,26 @@ func (q *Queries) CreateTeam(ctx context.Context, arg CreateTeamParams) (Team, e
 		&i.TokenEpoch,
 	)
 	return i, err
+}
+
+const deleteSandboxesOfTeam = `-- name: DeleteSandboxesOfTeam :exec
+DELETE FROM sandboxes WHERE team_id = $1 AND state IN ('killed', 'failed')
+`
+
+// The rows of sandboxes that have ended.
+func (q *Queries) DeleteSandboxesOfTeam(ctx context.Context, teamID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteSandboxesOfTeam, teamID)
+	return err
+}
+
+const deleteTeam = `-- name: DeleteTeam :exec
+DELETE FROM teams WHERE id = $1
+`
+
+// Members, keys, secrets and all else that belongs to it go with it.
+func (q *Queries) DeleteTeam(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteTeam, id)
+	return err
 }
 
 const ensureTeam = `-- name: EnsureTeam :one
