@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 )
@@ -71,6 +72,7 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 	flags.BoolVar(&config.KeepRunning, "keep-running", keepRunning, "leave sandboxes running when the agent stops, for the next one to adopt; else pause them")
 	flags.IntVar(&config.WarmMemoryPercent, "warm-memory-percent", environmentNumber("WRENN_WARM_MEMORY_PERCENT", defaultWarmPercent), "share of the memory that guests held ready for sandboxes to come may take, 0 for none (WRENN_WARM_MEMORY_PERCENT)")
 	flags.StringVar(&config.Driver, "driver", environmentOr("WRENN_DRIVER", hostagent.DriverAuto), "what runs the VMs: qemu, firecracker, or auto, which takes Firecracker where it is installed and KVM works (WRENN_DRIVER)")
+	flags.IntVar(&config.FirstUser, "first-user", environmentNumber("WRENN_FIRST_USER", network.DefaultFirstUser), "first of the 32768 user IDs that VMs run as, each as one of its own (WRENN_FIRST_USER)")
 	addLimitFlags(flags, &config.Limits)
 	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID", 0), "group that may use the sockets (WRENN_SOCKET_GID)")
 	return command

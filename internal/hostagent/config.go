@@ -38,6 +38,9 @@ type Config struct {
 	// empty: Firecracker where it is installed and KVM works, unless the data
 	// directory began with QEMU; else QEMU.
 	Driver string
+	// FirstUser begins the range of users that VMs are, one for each, of 32,768;
+	// zero means network.DefaultFirstUser.
+	FirstUser int
 	// Limits are what sandboxes may take together and each by itself.
 	Limits Limits
 	// VCPUCount and MemoryMiB are the base template's size; zero means the

@@ -150,6 +150,8 @@ func (a *agent) openNetwork(ctx context.Context) (err error) {
 		StateDir: filepath.Join(a.config.DataDir, "network"),
 		Limits:   a.config.Limits.network(),
 		Log:      a.config.Log,
+
+		FirstUser: a.config.FirstUser,
 	})
 	if err == nil {
 		a.onTearDown(a.closeNetwork)

@@ -26,6 +26,20 @@ var ErrNoSlots = errors.New("no network slot is free on this host")
 // part of 10.0.0.0/8, room for 32,768 sandboxes.
 var DefaultRange = netip.MustParsePrefix("10.213.0.0/16")
 
+// DefaultFirstUser is far above the users that distributions and container runtimes
+// hand out.
+const DefaultFirstUser = 1 << 30
+
+// Users of VMs are from lowestUser to highestUser: above those of the system, and
+// what every kernel and file system takes.
+const (
+	lowestUser  = 1 << 16
+	highestUser = 1<<31 - 1
+)
+
+// ErrUsers is returned for a range of users that a pool cannot have.
+var ErrUsers = errors.New("the users of VMs are out of range")
+
 // lockPath keeps two pools of one machine from taking the same address.
 const lockPath = "/run/wrenn-network.lock"
 
@@ -40,6 +54,9 @@ type Config struct {
 	Resolver netip.Addr
 	// Limits are those of each slot, whatever its policy says; its own may be tighter.
 	Limits egress.Limits
+	// FirstUser begins the users of VMs, as many as Range has slots; zero means
+	// DefaultFirstUser. No other user of the machine may be among them.
+	FirstUser int
 	// Roots are whom requests that a rule changes believe; nil means the system's.
 	Roots *x509.CertPool
 	Log   *slog.Logger
@@ -71,6 +88,12 @@ func NewPool(ctx context.Context, config Config) (*Pool, error) {
 	}
 	if !config.Range.Addr().Is4() || config.Range.Bits() > 31 {
 		return nil, fmt.Errorf("network range %s is not an IPv4 range of two addresses or more", config.Range)
+	}
+	if config.FirstUser == 0 {
+		config.FirstUser = DefaultFirstUser
+	}
+	if last := config.FirstUser + 1<<(31-config.Range.Bits()) - 1; config.FirstUser < lowestUser || last > highestUser {
+		return nil, fmt.Errorf("%w: %d to %d is not within %d to %d", ErrUsers, config.FirstUser, last, lowestUser, highestUser)
 	}
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make network state directory: %w", err)
@@ -180,7 +203,7 @@ func (p *Pool) slot(index int) *Slot {
 		return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 	}
 	return &Slot{
-		index: index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1),
+		index: index, user: p.config.FirstUser + index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1),
 		resolver: p.config.Resolver, roots: p.config.Roots, limits: p.config.Limits, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
 	}
 }

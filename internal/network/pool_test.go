@@ -56,6 +56,35 @@ func TestPool_GivesEverySlotItsOwnNetwork(t *testing.T) {
 	}
 }
 
+func TestPool_GivesEveryVMAUserOfItsOwn(t *testing.T) {
+	stateDir := t.TempDir()
+	pool := newTestPool(t, stateDir)
+	first, second := acquire(t, pool), acquire(t, pool)
+	require.NotEqual(t, first.User(), second.User())
+	for _, slot := range []*Slot{first, second} {
+		require.GreaterOrEqual(t, slot.User(), DefaultFirstUser)
+		require.Less(t, slot.User(), DefaultFirstUser+128, "one for each slot of the range")
+	}
+	pool.Leave()
+	pool = newTestPool(t, stateDir)
+	defer func() { require.NoError(t, pool.Close()) }()
+	adopted, err := pool.Adopt(first.Name())
+	require.NoError(t, err)
+	require.Equal(t, first.User(), adopted.User())
+	other := acquire(t, pool)
+	require.NotContains(t, []int{first.User(), second.User()}, other.User(), "the other VM may still run")
+	pool.Release(adopted)
+	pool.Release(other)
+	require.NoError(t, pool.RemoveLeftovers())
+}
+
+func TestNewPool_RefusesUsersThatAreTheSystems(t *testing.T) {
+	for _, first := range []int{-1, 1000, 1<<31 - 100} {
+		_, err := NewPool(t.Context(), Config{StateDir: t.TempDir(), Range: testRange, FirstUser: first, Log: slog.New(slog.DiscardHandler)})
+		require.ErrorIs(t, err, ErrUsers)
+	}
+}
+
 func TestPool_CloseLeavesNothingBehind(t *testing.T) {
 	stateDir := t.TempDir()
 	pool := newTestPool(t, stateDir)

@@ -21,6 +21,7 @@ import (
 // reaches the guest, port for port.
 type Slot struct {
 	index    int
+	user     int
 	hostSide netip.Addr
 	address  netip.Addr
 	resolver netip.Addr
@@ -44,6 +45,10 @@ func (s *Slot) Address() netip.Addr { return s.address }
 func (s *Slot) namespaceName() string { return namespacePrefix + strconv.Itoa(s.index) }
 
 const namespacePrefix = "wrenn-"
+
+// User is the user of the VM that has the slot. Pools of one machine that begin with
+// the same user share no slot, and so no user either.
+func (s *Slot) User() int { return s.user }
 
 // Device is the host's end of the cable to the guest: what it receives, the guest
 // has sent.

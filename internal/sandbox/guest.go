@@ -176,6 +176,7 @@ func (s *sandbox) spec(g *guest) vmm.Spec {
 	return vmm.Spec{
 		Name:             s.id,
 		RunDir:           s.runDir(),
+		User:             g.slot.User(),
 		VCPUCount:        s.record.VCPUCount,
 		MemoryMiB:        s.record.MemoryMiB,
 		DiskPath:         s.diskPath(),

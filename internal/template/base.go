@@ -165,7 +165,7 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	boot := ColdBoot(b.Image)
 	boot.MemoryPath = memoryPath
 	machine, err := b.Driver.Boot(ctx, vmm.Spec{
-		Name: "template-" + id, RunDir: runDir, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB, DiskPath: diskPath,
+		Name: "template-" + id, RunDir: runDir, User: slot.User(), VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB, DiskPath: diskPath,
 		NetworkNamespace: slot.Namespace(), TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
 	}, boot)
 	if err != nil {

@@ -44,6 +44,9 @@ type Spec struct {
 	Name string
 	// RunDir is an existing directory for sockets and logs, this machine's own.
 	RunDir string
+	// User is the user that the VMM is: neither root nor that of another machine
+	// that runs.
+	User int
 	// VCPUCount is the number of virtual CPUs, at least 1.
 	VCPUCount int
 	// MemoryMiB is the size of guest memory in MiB.
@@ -68,6 +71,9 @@ type Spec struct {
 	// itself; zero is no bound. Only drivers with the capability heed it.
 	NetworkBytesPerSecond int64
 }
+
+// ErrNoUser is returned for a machine that would run as root.
+var ErrNoUser = errors.New("the machine has no user of its own")
 
 // Boot is what a cold start needs beyond the hardware.
 type Boot struct {

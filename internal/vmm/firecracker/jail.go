@@ -3,7 +3,6 @@ package firecracker
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -33,13 +32,9 @@ const (
 	jailRootPermission = 0o755  // the directories above it are root's alone
 )
 
-// Users of machines: numbers that no distribution hands out. The group is all
-// machines' and may read the memory of snapshots, which they share.
-const (
-	firstUser   = 1 << 30
-	userBits    = 28
-	sharedGroup = 947_213
-)
+// sharedGroup is a number that no distribution hands out. It is the group of all
+// machines and may read the memory of snapshots, which they share.
+const sharedGroup = 947_213
 
 // jail is the directory that one Firecracker has for its root. It is reached by
 // descriptor: the machine's own directory may be renamed while it runs. That
@@ -60,8 +55,7 @@ func makeJail(spec vmm.Spec, program string) (*jail, error) {
 	if err := os.MkdirAll(path, jailRootPermission); err != nil {
 		return nil, fmt.Errorf("make jail: %w", err)
 	}
-	user := userOf(spec.Name)
-	if err := os.Chown(path, user, sharedGroup); err != nil {
+	if err := os.Chown(path, spec.User, sharedGroup); err != nil {
 		return nil, fmt.Errorf("make jail: %w", err)
 	}
 	return openJail(path)
@@ -109,14 +103,6 @@ func jailID(name string) string {
 		return '-'
 	}, name)
 	return "vm-" + id[:min(len(id), longest-len("vm-"))]
-}
-
-// userOf gives a machine a user of its own; once in many millions two share one,
-// and still neither sees the other's files or processes.
-func userOf(name string) int {
-	sum := fnv.New32a()
-	sum.Write([]byte(name))
-	return firstUser + int(sum.Sum32()>>(32-userBits))
 }
 
 // path is where a file of the jail is from outside.

@@ -17,25 +17,14 @@ func TestJailID_IsOneThatTheJailerTakes(t *testing.T) {
 	require.Len(t, jailID(string(make([]byte, 200))), 64)
 }
 
-func TestUserOf_IsNoUserOfTheMachineOrOfAnotherVM(t *testing.T) {
-	t.Parallel()
-	seen := make(map[int]string)
-	for _, name := range []string{"a", "b", "sb_1", "sb_2", "template-1"} {
-		user := userOf(name)
-		require.GreaterOrEqual(t, user, firstUser)
-		require.Less(t, user, firstUser+1<<userBits)
-		require.Empty(t, seen[user])
-		seen[user] = name
-	}
-}
-
 func TestFindJail_GoesOnWithOneOfAMachineRenamed(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: gives files to other users")
 	}
 	parent := t.TempDir()
-	spec := vmm.Spec{Name: "before", RunDir: filepath.Join(parent, "[before]", "run")}
+	const user = 1_000_007
+	spec := vmm.Spec{Name: "before", User: user, RunDir: filepath.Join(parent, "[before]", "run")}
 	made, err := makeJail(spec, Binary)
 	require.NoError(t, err)
 	t.Cleanup(made.close)
@@ -45,7 +34,7 @@ func TestFindJail_GoesOnWithOneOfAMachineRenamed(t *testing.T) {
 	found, err := findJail(vmm.Spec{Name: "after", RunDir: filepath.Join(parent, "[after]", "run")})
 	require.NoError(t, err)
 	t.Cleanup(found.close)
-	require.Equal(t, userOf("before"), found.user)
+	require.Equal(t, user, found.user)
 	require.FileExists(t, found.path("/sign"))
 	require.NoError(t, found.remove("/sign", "/not-there"))
 	require.NoFileExists(t, made.path("/sign"))

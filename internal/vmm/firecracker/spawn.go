@@ -21,6 +21,9 @@ func (d *Driver) spawn(ctx context.Context, spec vmm.Spec, how launch) (_ *machi
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if spec.User <= 0 {
+		return nil, vmm.ErrNoUser
+	}
 	m := &machine{name: spec.Name, maker: d.Maker(), restored: how.restored}
 	if m.memory, err = vmm.IdentifyMemory(how.memoryPath, spec.MemoryMiB); err != nil {
 		return nil, err
@@ -74,7 +77,7 @@ func (d *Driver) run(spec vmm.Spec, words *os.File) (*vmm.Watched, error) {
 func (d *Driver) arguments(spec vmm.Spec) []string {
 	arguments := []string{
 		"--id", jailID(spec.Name), "--exec-file", d.binary,
-		"--uid", strconv.Itoa(userOf(spec.Name)), "--gid", strconv.Itoa(sharedGroup),
+		"--uid", strconv.Itoa(spec.User), "--gid", strconv.Itoa(sharedGroup),
 		"--chroot-base-dir", filepath.Join(spec.RunDir, jailDirectory),
 	}
 	if spec.NetworkNamespace != "" {
@@ -90,6 +93,9 @@ func confined(directory string, start func() error) error {
 	return thread.Run(func() error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("give up gaining privileges: %w", err)
+		}
+		if err := vmm.PassOnNothing(); err != nil {
+			return err
 		}
 		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 			return fmt.Errorf("make a mount namespace: %w", err)

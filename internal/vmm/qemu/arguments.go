@@ -33,11 +33,11 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 	return []string{
 		"-name", spec.Name,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		// QEMU opens what it needs as root and then is nobody, in an empty
+		// QEMU opens what it needs as root and then is its own user, in an empty
 		// directory: what breaks out of a guest finds nothing there. It changes
 		// its user after the filter of system calls is on, so that must let it;
 		// afterwards it has no rights left to do it with, nor ways to gain any.
-		"-runas", fmt.Sprintf("%[1]d:%[1]d", d.user),
+		"-runas", fmt.Sprintf("%[1]d:%[1]d", spec.User),
 		"-chroot", escape(filepath.Join(spec.RunDir, emptyDirectory)),
 		"-sandbox", "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny",
 		"-M", "microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory,mem-merge=off,dump-guest-core=off,suppress-vmdesc=on",

@@ -42,6 +42,9 @@ func (c confinement) start(command *exec.Cmd, memory *lender) error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("give up gaining privileges: %w", err)
 		}
+		if err := vmm.PassOnNothing(); err != nil {
+			return err
+		}
 		if err := c.enterNetwork(); err != nil {
 			return err
 		}

@@ -29,14 +29,8 @@ type Driver struct {
 	binary      string
 	accelerator string
 	version     string // what QEMU calls itself
-	user        int    // and group: whom a running QEMU is
 	log         *slog.Logger
 }
-
-// vmUser is a user and group without a name that no distribution hands out.
-// All VMs have it: what keeps them apart is that none sees another's files or
-// processes.
-const vmUser = 947_213
 
 var _ vmm.Driver = (*Driver)(nil)
 
@@ -59,7 +53,7 @@ func New(ctx context.Context, accelerator string, log *slog.Logger) (*Driver, er
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{binary: binary, accelerator: accelerator, version: version, user: vmUser, log: log}, nil
+	return &Driver{binary: binary, accelerator: accelerator, version: version, log: log}, nil
 }
 
 // forgoHugePages is for this process and all that it starts. An emulating QEMU
@@ -131,6 +125,9 @@ type launch struct {
 }
 
 func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Machine, error) {
+	if spec.User <= 0 {
+		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, vmm.ErrNoUser)
+	}
 	lender, err := newLender(how.files[0])
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, err)

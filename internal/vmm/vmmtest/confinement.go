@@ -1,6 +1,7 @@
 package vmmtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,10 +72,47 @@ func field(t *testing.T, path, name string) []string {
 	return nil
 }
 
-// testConfinement looks at a running VMM as the kernel sees it: it is nobody,
-// can become nobody else, and sees nothing of the host.
+// requireOnlyItsDescriptors wants all that the VMM has open to be the machine's:
+// nothing was inherited, and nothing is another machine's.
+func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
+	t.Helper()
+	const ofTheKernel = "anon_inode:" // events, timers, signals, KVM's own
+	own := []string{
+		"/dev/null", "/dev/net/tun", "/dev/kvm", "/dev/urandom", "/memfd:vmm-words (deleted)",
+		g.spec.DiskPath, g.memoryPath,
+	}
+	directory := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "fd")
+	sockets := 0
+	for number := range g.descriptors(t) {
+		target, err := os.Readlink(filepath.Join(directory, number))
+		require.NoError(t, err)
+		switch {
+		case strings.HasPrefix(target, "socket:"):
+			sockets++
+		case strings.HasPrefix(target, ofTheKernel):
+		default:
+			require.Contains(t, own, target, "descriptor %s", number)
+		}
+	}
+	require.LessOrEqual(t, sockets, 2, "one that listens, one that we are connected by")
+}
+
+// testConfinement looks at running VMMs as the kernel sees them: each is a user of its
+// own, can become nobody else, and sees nothing of the host.
 func (s *suite) testConfinement(t *testing.T) {
-	g := s.restore(t, s.base)
+	inherited := make([]int, 2)
+	require.NoError(t, unix.Pipe2(inherited, 0)) // as who started this process may have left it
+	t.Cleanup(func() { require.NoError(t, errors.Join(unix.Close(inherited[0]), unix.Close(inherited[1]))) })
+	g, other := s.restore(t, s.base), s.restore(t, s.base)
+	require.NotEqual(t, g.spec.User, other.spec.User)
+	for _, each := range []*guest{g, other} {
+		each.requireConfined(t)
+		each.requireOnlyItsDescriptors(t)
+	}
+}
+
+func (g *guest) requireConfined(t *testing.T) {
+	t.Helper()
 	process := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID))
 	threads, err := filepath.Glob(filepath.Join(process, "task", "*", "status"))
 	require.NoError(t, err)
@@ -85,6 +123,8 @@ func (s *suite) testConfinement(t *testing.T) {
 			require.NotContains(t, ids, "0", "%s of %s", name, status)
 			require.Equal(t, []string{ids[0], ids[0], ids[0], ids[0]}, ids, "%s of %s can be changed back", name, status)
 		}
+		require.Equal(t, strconv.Itoa(g.spec.User), field(t, status, "Uid")[0], status)
+		require.Equal(t, field(t, status, "Gid")[:1], field(t, status, "Groups"), status)
 		require.NotContains(t, field(t, status, "Groups"), "0", status)
 		for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
 			require.Equal(t, fmt.Sprintf("%016x", 0), field(t, status, name)[0], "%s of %s", name, status)

@@ -60,7 +60,7 @@ func (s *suite) prepare(t *testing.T, diskPath string) *guest {
 	g := &guest{
 		slot: slot, envd: envdclient.New(slot.Address()), memoryPath: filepath.Join(directory, "memory"),
 		spec: vmm.Spec{
-			Name: filepath.Base(directory), RunDir: filepath.Join(directory, "run"), VCPUCount: 1, MemoryMiB: memoryMiB,
+			Name: filepath.Base(directory), RunDir: filepath.Join(directory, "run"), User: slot.User(), VCPUCount: 1, MemoryMiB: memoryMiB,
 			DiskPath: filepath.Join(directory, "disk"), NetworkNamespace: slot.Namespace(),
 			TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
 		},
