@@ -1172,8 +1172,10 @@ type NetworkPolicy struct {
 	// mask_request_host is the Host header that servers in the sandbox see.
 	MaskRequestHost string         `protobuf:"bytes,5,opt,name=mask_request_host,json=maskRequestHost,proto3" json:"mask_request_host,omitempty"`
 	Limits          *NetworkLimits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// egress_proxy is what all connections go through; absent for none.
+	EgressProxy   *EgressProxy `protobuf:"bytes,7,opt,name=egress_proxy,json=egressProxy,proto3" json:"egress_proxy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NetworkPolicy) Reset() {
@@ -1248,6 +1250,102 @@ func (x *NetworkPolicy) GetLimits() *NetworkLimits {
 	return nil
 }
 
+func (x *NetworkPolicy) GetEgressProxy() *EgressProxy {
+	if x != nil {
+		return x.EgressProxy
+	}
+	return nil
+}
+
+// EgressProxy is a SOCKS5 proxy.
+type EgressProxy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// address is a host and a port.
+	Address  string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// tls says that the proxy is spoken to within TLS.
+	Tls bool `protobuf:"varint,4,opt,name=tls,proto3" json:"tls,omitempty"`
+	// server_name is what the proxy's certificate is for; empty for the host of address.
+	ServerName string `protobuf:"bytes,5,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// ca_cert are the authorities that it is believed by, in PEM; empty for the system's.
+	CaCert        string `protobuf:"bytes,6,opt,name=ca_cert,json=caCert,proto3" json:"ca_cert,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EgressProxy) Reset() {
+	*x = EgressProxy{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EgressProxy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EgressProxy) ProtoMessage() {}
+
+func (x *EgressProxy) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EgressProxy.ProtoReflect.Descriptor instead.
+func (*EgressProxy) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *EgressProxy) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *EgressProxy) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *EgressProxy) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *EgressProxy) GetTls() bool {
+	if x != nil {
+		return x.Tls
+	}
+	return false
+}
+
+func (x *EgressProxy) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *EgressProxy) GetCaCert() string {
+	if x != nil {
+		return x.CaCert
+	}
+	return ""
+}
+
 // NetworkRule is what is done to a request. Its values can be secrets, or have
 // placeholders of those in Secrets.
 type NetworkRule struct {
@@ -1261,7 +1359,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1371,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1384,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1323,7 +1421,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1433,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1446,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Secrets) GetValues() map[string]string {
@@ -1378,7 +1476,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1488,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1501,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1436,7 +1534,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1546,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1559,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1485,7 +1583,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1595,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1608,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1543,7 +1641,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1653,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1666,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1593,7 +1691,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1703,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1716,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1658,7 +1756,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1670,7 +1768,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1683,7 +1781,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1707,7 +1805,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1817,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1830,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1765,7 +1863,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1875,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1888,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1809,7 +1907,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1919,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1932,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1852,7 +1950,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +1962,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +1975,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 type ForkSandboxRequest struct {
@@ -1894,7 +1992,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2004,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2017,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -1954,7 +2052,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2064,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2077,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -2006,7 +2104,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2116,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2129,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -2055,7 +2153,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2165,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2178,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -2119,7 +2217,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2229,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2242,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -2183,7 +2281,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2293,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2306,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 type SetSecretsRequest struct {
@@ -2221,7 +2319,7 @@ type SetSecretsRequest struct {
 
 func (x *SetSecretsRequest) Reset() {
 	*x = SetSecretsRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2331,7 @@ func (x *SetSecretsRequest) String() string {
 func (*SetSecretsRequest) ProtoMessage() {}
 
 func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2344,7 @@ func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetSecretsRequest) GetSandboxId() string {
@@ -2271,7 +2369,7 @@ type SetSecretsResponse struct {
 
 func (x *SetSecretsResponse) Reset() {
 	*x = SetSecretsResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2381,7 @@ func (x *SetSecretsResponse) String() string {
 func (*SetSecretsResponse) ProtoMessage() {}
 
 func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2394,7 @@ func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 type KillSandboxRequest struct {
@@ -2311,7 +2409,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2421,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2434,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -2361,7 +2459,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2471,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2484,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 type CreateVolumeRequest struct {
@@ -2401,7 +2499,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2511,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2524,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2451,7 +2549,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2561,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2574,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 type DeleteVolumeRequest struct {
@@ -2488,7 +2586,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2598,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2611,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2531,7 +2629,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +2641,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +2654,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 type GetSandboxRequest struct {
@@ -2568,7 +2666,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2678,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2691,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -2612,7 +2710,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2722,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2735,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -2655,7 +2753,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2765,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2778,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 type ListSandboxesResponse struct {
@@ -2692,7 +2790,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +2802,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +2815,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -2735,7 +2833,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2845,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2858,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 type WatchSandboxesResponse struct {
@@ -2772,7 +2870,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2882,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2895,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -2821,7 +2919,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2833,7 +2931,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2846,7 +2944,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -2879,7 +2977,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +2989,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +3002,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -2931,7 +3029,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3041,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2956,7 +3054,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -3031,7 +3129,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3141,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3154,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -3165,7 +3263,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_hostagent_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3275,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_hostagent_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3288,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -3326,14 +3424,23 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\vVolumeMount\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"\xf8\x01\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"\xb3\x02\n" +
 	"\rNetworkPolicy\x12#\n" +
 	"\rdeny_internet\x18\x01 \x01(\bR\fdenyInternet\x12\x1b\n" +
 	"\tallow_out\x18\x02 \x03(\tR\ballowOut\x12\x19\n" +
 	"\bdeny_out\x18\x03 \x03(\tR\adenyOut\x12,\n" +
 	"\x05rules\x18\x04 \x03(\v2\x16.hostagent.NetworkRuleR\x05rules\x12*\n" +
 	"\x11mask_request_host\x18\x05 \x01(\tR\x0fmaskRequestHost\x120\n" +
-	"\x06limits\x18\x06 \x01(\v2\x18.hostagent.NetworkLimitsR\x06limits\"\xd4\x01\n" +
+	"\x06limits\x18\x06 \x01(\v2\x18.hostagent.NetworkLimitsR\x06limits\x129\n" +
+	"\fegress_proxy\x18\a \x01(\v2\x16.hostagent.EgressProxyR\vegressProxy\"\xab\x01\n" +
+	"\vEgressProxy\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x10\n" +
+	"\x03tls\x18\x04 \x01(\bR\x03tls\x12\x1f\n" +
+	"\vserver_name\x18\x05 \x01(\tR\n" +
+	"serverName\x12\x17\n" +
+	"\aca_cert\x18\x06 \x01(\tR\x06caCert\"\xd4\x01\n" +
 	"\vNetworkRule\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12G\n" +
 	"\vset_headers\x18\x02 \x03(\v2&.hostagent.NetworkRule.SetHeadersEntryR\n" +
@@ -3542,7 +3649,7 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(Reason)(0),                     // 0: hostagent.Reason
 	(SandboxState)(0),               // 1: hostagent.SandboxState
@@ -3559,127 +3666,129 @@ var file_hostagent_hostagent_proto_goTypes = []any{
 	(*CreateSandboxRequest)(nil),    // 12: hostagent.CreateSandboxRequest
 	(*VolumeMount)(nil),             // 13: hostagent.VolumeMount
 	(*NetworkPolicy)(nil),           // 14: hostagent.NetworkPolicy
-	(*NetworkRule)(nil),             // 15: hostagent.NetworkRule
-	(*Secrets)(nil),                 // 16: hostagent.Secrets
-	(*NetworkLimits)(nil),           // 17: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 18: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 19: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 20: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 21: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 22: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 23: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 24: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 25: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 26: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 27: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 28: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 29: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 30: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 31: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 32: hostagent.UpdateNetworkResponse
-	(*SetSecretsRequest)(nil),       // 33: hostagent.SetSecretsRequest
-	(*SetSecretsResponse)(nil),      // 34: hostagent.SetSecretsResponse
-	(*KillSandboxRequest)(nil),      // 35: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 36: hostagent.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 37: hostagent.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 38: hostagent.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 39: hostagent.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 40: hostagent.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 41: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 42: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 43: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 44: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 45: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 46: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 47: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 48: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 49: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 50: hostagent.Sample
-	(*GuestSample)(nil),             // 51: hostagent.GuestSample
-	nil,                             // 52: hostagent.Identity.EnvVarsEntry
-	nil,                             // 53: hostagent.NetworkRule.SetHeadersEntry
-	nil,                             // 54: hostagent.Secrets.ValuesEntry
-	(*timestamppb.Timestamp)(nil),   // 55: google.protobuf.Timestamp
+	(*EgressProxy)(nil),             // 15: hostagent.EgressProxy
+	(*NetworkRule)(nil),             // 16: hostagent.NetworkRule
+	(*Secrets)(nil),                 // 17: hostagent.Secrets
+	(*NetworkLimits)(nil),           // 18: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 19: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 20: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 21: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 22: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 23: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 24: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 25: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 26: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 27: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 28: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 29: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 30: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 31: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 32: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 33: hostagent.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 34: hostagent.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 35: hostagent.SetSecretsResponse
+	(*KillSandboxRequest)(nil),      // 36: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 37: hostagent.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 38: hostagent.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 39: hostagent.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 40: hostagent.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 41: hostagent.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 42: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 43: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 44: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 45: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 46: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 47: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 48: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 49: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 50: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 51: hostagent.Sample
+	(*GuestSample)(nil),             // 52: hostagent.GuestSample
+	nil,                             // 53: hostagent.Identity.EnvVarsEntry
+	nil,                             // 54: hostagent.NetworkRule.SetHeadersEntry
+	nil,                             // 55: hostagent.Secrets.ValuesEntry
+	(*timestamppb.Timestamp)(nil),   // 56: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Refusal.reason:type_name -> hostagent.Reason
 	1,  // 1: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	55, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	56, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 3: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	52, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	53, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	9,  // 5: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
 	1,  // 6: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
 	5,  // 7: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	6,  // 8: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
 	14, // 9: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
 	13, // 10: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
-	16, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
-	15, // 12: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	17, // 13: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	53, // 14: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	54, // 15: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
-	3,  // 16: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 17: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	6,  // 18: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	3,  // 19: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	5,  // 20: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	28, // 21: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	6,  // 22: hostagent.Fork.identity:type_name -> hostagent.Identity
-	30, // 23: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	3,  // 24: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	2,  // 25: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
-	14, // 26: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	16, // 27: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
-	16, // 28: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
-	3,  // 29: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 30: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	3,  // 31: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	55, // 32: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	49, // 33: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	4,  // 34: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	50, // 35: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	55, // 36: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	51, // 37: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	55, // 38: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	7,  // 39: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	10, // 40: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	12, // 41: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	19, // 42: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	21, // 43: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	23, // 44: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	25, // 45: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	27, // 46: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	31, // 47: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	33, // 48: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
-	35, // 49: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	37, // 50: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
-	39, // 51: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
-	41, // 52: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	43, // 53: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	45, // 54: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	47, // 55: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	8,  // 56: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	11, // 57: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	18, // 58: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	20, // 59: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	22, // 60: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	24, // 61: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	26, // 62: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	29, // 63: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	32, // 64: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	34, // 65: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
-	36, // 66: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	38, // 67: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
-	40, // 68: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
-	42, // 69: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	44, // 70: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	46, // 71: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	48, // 72: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
-	56, // [56:73] is the sub-list for method output_type
-	39, // [39:56] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	17, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
+	16, // 12: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	18, // 13: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	15, // 14: hostagent.NetworkPolicy.egress_proxy:type_name -> hostagent.EgressProxy
+	54, // 15: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	55, // 16: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
+	3,  // 17: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 18: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	6,  // 19: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	3,  // 20: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	5,  // 21: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	29, // 22: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	6,  // 23: hostagent.Fork.identity:type_name -> hostagent.Identity
+	31, // 24: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	3,  // 25: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	2,  // 26: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
+	14, // 27: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	17, // 28: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
+	17, // 29: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
+	3,  // 30: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 31: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	3,  // 32: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	56, // 33: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	50, // 34: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	4,  // 35: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	51, // 36: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	56, // 37: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	52, // 38: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	56, // 39: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	7,  // 40: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	10, // 41: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	12, // 42: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	20, // 43: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	22, // 44: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	24, // 45: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	26, // 46: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	28, // 47: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	32, // 48: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	34, // 49: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
+	36, // 50: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	38, // 51: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
+	40, // 52: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
+	42, // 53: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	44, // 54: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	46, // 55: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	48, // 56: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	8,  // 57: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	11, // 58: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	19, // 59: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	21, // 60: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	23, // 61: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	25, // 62: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	27, // 63: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	30, // 64: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	33, // 65: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	35, // 66: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
+	37, // 67: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	39, // 68: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
+	41, // 69: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
+	43, // 70: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	45, // 71: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	47, // 72: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	49, // 73: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	57, // [57:74] is the sub-list for method output_type
+	40, // [40:57] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -3693,7 +3802,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   53,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

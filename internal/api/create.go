@@ -28,7 +28,7 @@ type newSandbox struct {
 	AutoResume          *enabled          `json:"autoResume"`
 	Secure              *bool             `json:"secure"`
 	AllowInternetAccess *bool             `json:"allow_internet_access"`
-	Network             newNetwork        `json:"network"`
+	Network             db.Network        `json:"network"`
 	Metadata            map[string]string `json:"metadata"`
 	EnvVars             map[string]string `json:"envVars"`
 	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
@@ -49,17 +49,10 @@ type enabled struct {
 	Enabled bool `json:"enabled"`
 }
 
-// newNetwork is how traffic may reach a sandbox and leave it.
-type newNetwork struct {
-	db.Network
-	EgressProxy json.RawMessage `json:"egressProxy"`
-}
-
 // unsupported names the first feature that is asked for and not there.
 func (n newSandbox) unsupported() error {
 	return refuseSet(map[string]json.RawMessage{
-		"iam":                 n.IAM,
-		"network.egressProxy": n.Network.EgressProxy,
+		"iam": n.IAM,
 	})
 }
 
@@ -97,7 +90,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
 		Insecure:            !orDefault(body.Secure, true),
-		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network.Network,
+		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network,
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
 		VolumeMounts: body.VolumeMounts,
 	})

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -14,7 +13,7 @@ type networkUpdate struct {
 	AllowOut            []string                    `json:"allowOut"`
 	DenyOut             []string                    `json:"denyOut"`
 	Rules               map[string][]db.NetworkRule `json:"rules"`
-	EgressProxy         json.RawMessage             `json:"egressProxy"`
+	EgressProxy         *db.EgressProxy             `json:"egressProxy"`
 }
 
 func (s *Server) updateNetwork(w http.ResponseWriter, r *http.Request) error {
@@ -22,13 +21,11 @@ func (s *Server) updateNetwork(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	if err := refuseSet(map[string]json.RawMessage{"egressProxy": body.EgressProxy}); err != nil {
-		return err
-	}
 	if err := mayUseSecrets(r, body.Rules); err != nil {
 		return err
 	}
 	return noContent(w, s.Sandboxes.UpdateNetwork(r.Context(), teamOf(r), sandboxOf(r), service.NetworkUpdate{
 		AllowInternetAccess: body.AllowInternetAccess, AllowOut: body.AllowOut, DenyOut: body.DenyOut, Rules: body.Rules,
+		EgressProxy: body.EgressProxy,
 	}))
 }

@@ -6,10 +6,12 @@ import (
 	"io"
 	stdlog "log" //nolint:depguard // where Go's HTTP client writes
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,6 +57,11 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 		stdlog.SetFlags(0)
 		stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
 		config.Progress = func(line string) { fmt.Fprintln(s.output, line) }
+		if list := os.Getenv("WRENN_EGRESS_PROXY_NETWORKS"); list != "" && !command.Flags().Changed("egress-proxy-networks") {
+			if err := (prefixes{&config.UpstreamNetworks}).Set(list); err != nil {
+				return fmt.Errorf("WRENN_EGRESS_PROXY_NETWORKS: %w", err)
+			}
+		}
 		if config.EnvdPath == "" {
 			if config.EnvdPath, err = up.FindEnvd(); err != nil {
 				return err
@@ -73,9 +80,40 @@ func newHostAgent(s streams, keepRunning bool) *cobra.Command {
 	flags.IntVar(&config.WarmMemoryPercent, "warm-memory-percent", environmentNumber("WRENN_WARM_MEMORY_PERCENT", defaultWarmPercent), "share of the memory that guests held ready for sandboxes to come may take, 0 for none (WRENN_WARM_MEMORY_PERCENT)")
 	flags.StringVar(&config.Driver, "driver", environmentOr("WRENN_DRIVER", hostagent.DriverAuto), "what runs the VMs: qemu, firecracker, or auto, which takes Firecracker where it is installed and KVM works (WRENN_DRIVER)")
 	flags.IntVar(&config.FirstUser, "first-user", environmentNumber("WRENN_FIRST_USER", network.DefaultFirstUser), "first of the 32768 user IDs that VMs run as, each as one of its own (WRENN_FIRST_USER)")
+	flags.Var(prefixes{&config.UpstreamNetworks}, "egress-proxy-networks", "private networks, comma-separated, that the egress proxies of sandboxes may be in (WRENN_EGRESS_PROXY_NETWORKS)")
 	addLimitFlags(flags, &config.Limits)
 	flags.IntVar(&config.SocketGID, "socket-gid", environmentNumber("WRENN_SOCKET_GID", 0), "group that may use the sockets (WRENN_SOCKET_GID)")
 	return command
+}
+
+// prefixes is a flag of networks.
+type prefixes struct{ list *[]netip.Prefix }
+
+// String is the flag's value as it is written.
+func (p prefixes) String() string {
+	if p.list == nil {
+		return ""
+	}
+	var written []string
+	for _, each := range *p.list {
+		written = append(written, each.String())
+	}
+	return strings.Join(written, ",")
+}
+
+// Type is what the flag's help calls its value.
+func (p prefixes) Type() string { return "networks" }
+
+// Set reads networks that are separated by commas.
+func (p prefixes) Set(text string) error {
+	for each := range strings.SplitSeq(text, ",") {
+		prefix, err := netip.ParsePrefix(strings.TrimSpace(each))
+		if err != nil {
+			return err
+		}
+		*p.list = append(*p.list, prefix)
+	}
+	return nil
 }
 
 // defaultWarmPercent is enough for some thirty guests of the base template on a

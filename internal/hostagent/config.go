@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 )
 
 // Config is what the host agent needs to know.
@@ -41,6 +42,9 @@ type Config struct {
 	// FirstUser begins the range of users that VMs are, one for each, of 32,768;
 	// zero means network.DefaultFirstUser.
 	FirstUser int
+	// UpstreamNetworks are private or special ranges that the egress proxies of
+	// sandboxes may be in.
+	UpstreamNetworks []netip.Prefix
 	// Limits are what sandboxes may take together and each by itself.
 	Limits Limits
 	// VCPUCount and MemoryMiB are the base template's size; zero means the

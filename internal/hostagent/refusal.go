@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -42,11 +43,14 @@ func refusalOf(err error) *pb.Refusal {
 			return &pb.Refusal{Reason: known.reason}
 		}
 	}
+	var network *egress.SpecError
 	var conflict *sandbox.ConflictError
 	var incompatible *vmm.IncompatibleError
 	var broken *snapshot.BrokenError
 	var guest *sandbox.GuestError
 	switch {
+	case errors.As(err, &network):
+		return &pb.Refusal{Reason: pb.Reason_REASON_INVALID_REQUEST, Explanation: network.Error()}
 	case errors.As(err, &conflict):
 		return &pb.Refusal{Reason: conflictReason(conflict)}
 	case errors.As(err, &incompatible):

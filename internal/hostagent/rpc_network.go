@@ -37,6 +37,12 @@ func fromNetwork(policy *pb.NetworkPolicy, denyInternet bool) egress.Spec {
 			Connections:            policy.GetLimits().GetConnections(),
 		},
 	}
+	if proxy := policy.GetEgressProxy(); proxy != nil {
+		spec.Upstream = egress.Upstream{
+			Address: proxy.Address, Username: proxy.Username, Password: proxy.Password,
+			TLS: proxy.Tls, ServerName: proxy.ServerName, CACert: proxy.CaCert,
+		}
+	}
 	for _, rule := range policy.GetRules() {
 		if spec.Rules == nil {
 			spec.Rules = make(map[string][]egress.Rule)

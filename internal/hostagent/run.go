@@ -151,7 +151,8 @@ func (a *agent) openNetwork(ctx context.Context) (err error) {
 		Limits:   a.config.Limits.network(),
 		Log:      a.config.Log,
 
-		FirstUser: a.config.FirstUser,
+		FirstUser:        a.config.FirstUser,
+		UpstreamNetworks: a.config.UpstreamNetworks,
 	})
 	if err == nil {
 		a.onTearDown(a.closeNetwork)

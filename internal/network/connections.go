@@ -59,5 +59,5 @@ func (d denied) MatchConntrackFlow(flow *netlink.ConntrackFlow) bool {
 		return false // the gateway ends its own
 	}
 	destination, _ := netip.AddrFromSlice(flow.Forward.DstIP)
-	return !d.policy.AllowsAddress(destination.Unmap())
+	return !d.policy.Reachable().Contains(destination.Unmap())
 }

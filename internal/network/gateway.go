@@ -20,6 +20,8 @@ func (s *Slot) startGateway(policy *egress.Policy) (_ *egress.Gateway, err error
 	config := egress.GatewayConfig{
 		Original: originalDestination, Dial: s.dial,
 		NameServer: netip.AddrPortFrom(s.resolver, domainPort), Roots: s.roots, Log: s.log,
+		PublicNameServer: netip.AddrPortFrom(publicResolver(s.resolver), domainPort),
+		UpstreamNetworks: s.upstreamNetworks, DialHost: new(net.Dialer).DialContext,
 	}
 	err = inNamespace(s.namespaceName(), func() error { return listen(&config) })
 	if err != nil {

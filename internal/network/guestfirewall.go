@@ -151,7 +151,8 @@ func (f *guestFirewall) translate() {
 }
 
 // redirect hands connections to the gateway: those to web servers where a rule
-// may have to change a request, and those to anywhere that only a name can allow.
+// may have to change a request, those to anywhere that only a name can allow, and all
+// where all go through a proxy.
 func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
 	outward := append(from(TapDevice), destinationNotInSet(f.forbidden)...)
 	if f.policy.Transforms() {
@@ -159,7 +160,7 @@ func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
 			add(f.conn, prerouting, rule(redirectTo(proxyPort), outward, protocolIs(unix.IPPROTO_TCP), destinationPort(port)))
 		}
 	}
-	if f.policy.AllowsDomains() {
+	if f.policy.AllowsDomains() || f.policy.Tunnels() {
 		add(f.conn, prerouting, rule(redirectTo(proxyPort),
 			outward, destinationNotInSet(f.reachable), protocolIs(unix.IPPROTO_TCP)))
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 // resolverFiles are read in order for a name server that guests can use.
@@ -18,6 +20,14 @@ var resolverFiles = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.co
 // fallbackResolver serves hosts whose own resolver listens on loopback only,
 // where no other network namespace can reach it.
 var fallbackResolver = netip.MustParseAddr("1.1.1.1")
+
+// publicResolver is the host's name server, or another where that is not a public one.
+func publicResolver(host netip.Addr) netip.Addr {
+	if egress.Forbidden.Contains(host) {
+		return fallbackResolver
+	}
+	return host
+}
 
 // findResolver returns the name server that guests' queries are sent to.
 func findResolver() netip.Addr {

@@ -22,19 +22,19 @@ func TestSlot_TakesNoPacketsUnderAnotherAddress(t *testing.T) {
 		require.NoError(t, inNamespace(guest.namespace, func() error {
 			return bringUp("eth0", netip.MustParseAddr(source), 32)
 		}))
-		guest.say(source, webServer, "as another")
+		guest.say(source, "as another")
 	}
-	guest.say(GuestIP, webServer, "as itself")
+	guest.say(GuestIP, "as itself")
 	require.Eventually(t, func() bool { return w.hasHeard("as itself") }, patience, time.Millisecond)
 	require.False(t, w.hasHeard("as another"))
 }
 
-// say sends a datagram.
-func (g *guest) say(source, host, what string) {
+// say sends a datagram to the web server.
+func (g *guest) say(source, what string) {
 	g.t.Helper()
 	require.NoError(g.t, inNamespace(g.namespace, func() error {
 		dialer := &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(source)}}
-		conn, err := dialer.DialContext(g.t.Context(), "udp4", net.JoinHostPort(host, echoPort))
+		conn, err := dialer.DialContext(g.t.Context(), "udp4", net.JoinHostPort(webServer, echoPort))
 		if err != nil {
 			return err
 		}

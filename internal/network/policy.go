@@ -21,6 +21,11 @@ func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	if err := policy.Complete(); err != nil {
 		return err
 	}
+	if policy.Tunnels() {
+		if err := policy.Upstream().MayBe(s.upstreamNetworks); err != nil {
+			return err
+		}
+	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()

@@ -98,7 +98,7 @@ func TestApply_LimitsDatagramsLikeConnections(t *testing.T) {
 	}
 	guest.awaitRead()
 	guest.apply(egress.Spec{})
-	guest.say(GuestIP, webServer, "after all")
+	guest.say(GuestIP, "after all")
 	require.Eventually(t, func() bool { return w.hasHeard("after all") }, patience, time.Millisecond)
 	for number := range 6 {
 		require.Equal(t, number < 3, w.hasHeard(fmt.Sprint(number)), number)

@@ -27,7 +27,10 @@ type Slot struct {
 	resolver netip.Addr
 	roots    *x509.CertPool // whom the gateway believes; nil for the system's
 	limits   egress.Limits  // of whatever policy
-	log      *slog.Logger
+	// upstreamNetworks are private ranges that a policy's proxy may be in.
+	upstreamNetworks []netip.Prefix
+
+	log *slog.Logger
 
 	turn    chan struct{}   // held by who reads or writes what follows
 	policy  *egress.Policy  // in force, as far as this process knows

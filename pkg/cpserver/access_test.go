@@ -138,7 +138,7 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 	for _, field := range []string{
 		`"mcp":{"github":{}}`, `"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
 		`"autoPauseMemory":false`, `"autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true}`,
-		`"network":{"egressProxy":{"address":"a:1"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
+		`"network":{"egressProxy":{"address":"a:1","password":"b"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
 		`"network":{"rules":{"a.com":[{"transform":{"headers":{"Host":"b"}}}]}}`, `"network":{"rules":{"a.com":{}}}`,
 		`"network":{"httpsPorts":[0]}`, `"network":{"httpsPorts":[49983]}`, `"network":{"httpsPorts":[65536]}`, `"network":{"allowOut":["10.0.0.1"]}`, `"network":{"allowOut":["a.com"]}`,
 		`"network":{"denyOut":["example.com"]}`, `"network":{"denyOut":["1.2.3.4/40"]}`,

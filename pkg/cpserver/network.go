@@ -15,6 +15,15 @@ func checkNetwork(network host.Network) error {
 		DenyInternet: network.DenyInternet, AllowOut: network.AllowOut, DenyOut: network.DenyOut,
 		MaskRequestHost: network.MaskRequestHost, Rules: map[string][]egress.Rule{},
 	}
+	if proxy := network.EgressProxy; proxy != nil {
+		spec.Upstream = egress.Upstream{
+			Address: proxy.Address, Username: proxy.Username, Password: proxy.Password,
+			TLS: proxy.TLS, ServerName: proxy.ServerName, CACert: proxy.CACert,
+		}
+		if spec.Upstream.Address == "" {
+			return fault.New(fault.Invalid, "network.egressProxy.address is missing")
+		}
+	}
 	for _, rule := range network.Rules {
 		spec.Rules[rule.Domain] = append(spec.Rules[rule.Domain], egress.Rule{SetHeaders: rule.SetHeaders})
 	}

@@ -6,6 +6,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
 const ruledNetwork = `{"allowOut":["example.com","1.1.1.1"],"denyOut":["0.0.0.0/0"],"maskRequestHost":"app.test:${PORT}",
@@ -56,7 +60,7 @@ func TestNetwork_IsReplacedWhileASandboxRuns(t *testing.T) {
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPut, path, `{"allow_internet_access":false}`))
 	require.True(t, p.agent.Network(s.SandboxID).DenyInternet)
 	for _, wrong := range []string{
-		`{"allowOut":["10.0.0.1"]}`, `{"denyOut":["a.com"]}`, `{"egressProxy":{"address":"a:1"}}`, `{"rules":{"*":[]}}`, `{"allowOut":"x"}`,
+		`{"allowOut":["10.0.0.1"]}`, `{"denyOut":["a.com"]}`, `{"egressProxy":{"address":"a"}}`, `{"egressProxy":{}}`, `{"egressProxy":{"address":"a:1","tls":{"enabled":false,"serverName":"b"}}}`, `{"rules":{"*":[]}}`, `{"allowOut":"x"}`,
 		`{"rules":{"a.com":[{"transform":{"headers":{"A":"\r\n"}}}]}}`,
 	} {
 		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPut, path, wrong))
@@ -65,6 +69,37 @@ func TestNetwork_IsReplacedWhileASandboxRuns(t *testing.T) {
 
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
 	requireStatus(t, http.StatusConflict, p.do(t, http.MethodPut, path, `{}`))
+}
+
+func TestNetwork_CarriesAnEgressProxyAndShowsNoSecretOfIt(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	authority := certificatePEM(t)
+	secrets, err := json.Marshal(map[string]any{
+		"address": "proxy.example.com:1080", "username": "user", "password": "hunter22",
+		"tls": map[string]any{"enabled": true, "serverName": "other.example.com", "caCert": authority},
+	})
+	require.NoError(t, err)
+	s := p.create(t, `{"templateID":"base","network":{"egressProxy":`+string(secrets)+`}}`)
+	require.True(t, proto.Equal(&pb.EgressProxy{
+		Address: "proxy.example.com:1080", Username: "user", Password: "hunter22", Tls: true, ServerName: "other.example.com", CaCert: authority,
+	}, p.agent.Network(s.SandboxID).EgressProxy))
+	const shown = `{"egressProxy":{"address":"proxy.example.com:1080","username":"user","tls":{"enabled":true,"serverName":"other.example.com"}}}`
+	require.JSONEq(t, shown, p.shownNetwork(t, s.SandboxID))
+
+	path := "/sandboxes/" + s.SandboxID + "/network"
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPut, path, `{"egressProxy":{"address":"198.51.100.7:1080"}}`))
+	require.Equal(t, "198.51.100.7:1080", p.agent.Network(s.SandboxID).EgressProxy.Address)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPut, path, `{"denyOut":["8.8.8.8"]}`))
+	require.Nil(t, p.agent.Network(s.SandboxID).EgressProxy, "left out, it is no more")
+}
+
+// certificatePEM is of an authority.
+func certificatePEM(t *testing.T) string {
+	t.Helper()
+	authority, err := egress.NewAuthority()
+	require.NoError(t, err)
+	return string(authority.Certificate())
 }
 
 func TestTraffic_SeesTheHostThatTheSandboxAskedFor(t *testing.T) {

@@ -19,6 +19,43 @@ type Network struct {
 	// Rules change requests by the domain they go to. What is stored has no values
 	// but placeholders: values can be secrets, and only the host needs them.
 	Rules map[string][]NetworkRule `json:"rules,omitempty"`
+	// EgressProxy is what all connections go through. What is stored has neither its
+	// password nor whom it is believed by: only the host needs them.
+	EgressProxy *EgressProxy `json:"egressProxy,omitempty"`
+}
+
+// EgressProxy is a SOCKS5 proxy.
+type EgressProxy struct {
+	// Address is a host and a port.
+	Address  string          `json:"address"`
+	Username string          `json:"username,omitempty"`
+	Password string          `json:"password,omitempty"`
+	TLS      *EgressProxyTLS `json:"tls,omitempty"`
+}
+
+// EgressProxyTLS is how a proxy is spoken to within TLS.
+type EgressProxyTLS struct {
+	Enabled bool `json:"enabled"`
+	// ServerName is what the proxy's certificate is for; empty for the host of its
+	// address.
+	ServerName string `json:"serverName,omitempty"`
+	// CACert are the authorities that it is believed by, in PEM; empty for the
+	// system's.
+	CACert string `json:"caCert,omitempty"`
+}
+
+func (p *EgressProxy) withoutSecrets() *EgressProxy {
+	if p == nil {
+		return nil
+	}
+	shown := *p
+	shown.Password = ""
+	if p.TLS != nil {
+		secured := *p.TLS
+		secured.CACert = ""
+		shown.TLS = &secured
+	}
+	return &shown
 }
 
 // NetworkRule changes a request.
@@ -61,6 +98,7 @@ func (n Network) SecretNames() ([]string, error) {
 
 // WithoutValues is the network as it may be stored and shown.
 func (n Network) WithoutValues() Network {
+	n.EgressProxy = n.EgressProxy.withoutSecrets()
 	if n.Rules == nil {
 		return n
 	}

@@ -20,6 +20,19 @@ type Network struct {
 	Rules    []NetworkRule
 	// MaskRequestHost is the Host header that servers in the sandbox see.
 	MaskRequestHost string
+	// EgressProxy is what all connections go through; nil for none.
+	EgressProxy *EgressProxy
+}
+
+// EgressProxy is a SOCKS5 proxy.
+type EgressProxy struct {
+	// Address is a host and a port.
+	Address            string
+	Username, Password string
+	// TLS says that the proxy is spoken to within TLS, as ServerName and believed by
+	// CACert where they are set.
+	TLS                bool
+	ServerName, CACert string
 }
 
 // NetworkRule changes requests to a domain. Its values can be secrets, or have
@@ -65,6 +78,12 @@ func toNetwork(network Network) *pb.NetworkPolicy {
 	policy := &pb.NetworkPolicy{
 		DenyInternet: network.DenyInternet, AllowOut: network.AllowOut, DenyOut: network.DenyOut,
 		MaskRequestHost: network.MaskRequestHost,
+	}
+	if proxy := network.EgressProxy; proxy != nil {
+		policy.EgressProxy = &pb.EgressProxy{
+			Address: proxy.Address, Username: proxy.Username, Password: proxy.Password,
+			Tls: proxy.TLS, ServerName: proxy.ServerName, CaCert: proxy.CACert,
+		}
 	}
 	for _, rule := range network.Rules {
 		policy.Rules = append(policy.Rules, &pb.NetworkRule{Domain: rule.Domain, SetHeaders: rule.SetHeaders})

@@ -19,6 +19,7 @@ type NetworkUpdate struct {
 	AllowInternetAccess *bool
 	AllowOut, DenyOut   []string
 	Rules               map[string][]db.NetworkRule
+	EgressProxy         *db.EgressProxy
 }
 
 // UpdateNetwork replaces what a running sandbox may reach; what is not given is
@@ -32,6 +33,7 @@ func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandbox
 func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, update NetworkUpdate) error {
 	network := sandbox.Network
 	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
+	network.EgressProxy = update.EgressProxy
 	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
 		return err
 	}
@@ -85,6 +87,12 @@ func hostNetwork(network db.Network, allowInternetAccess *bool) host.Network {
 	wanted := host.Network{
 		DenyInternet: allowInternetAccess != nil && !*allowInternetAccess || slices.Contains(network.DenyOut, everywhere),
 		AllowOut:     network.AllowOut, DenyOut: network.DenyOut, MaskRequestHost: network.MaskRequestHost,
+	}
+	if proxy := network.EgressProxy; proxy != nil {
+		wanted.EgressProxy = &host.EgressProxy{Address: proxy.Address, Username: proxy.Username, Password: proxy.Password}
+		if proxy.TLS != nil {
+			wanted.EgressProxy.TLS, wanted.EgressProxy.ServerName, wanted.EgressProxy.CACert = proxy.TLS.Enabled, proxy.TLS.ServerName, proxy.TLS.CACert
+		}
 	}
 	for domain, rules := range network.Rules {
 		if len(rules) == 0 {

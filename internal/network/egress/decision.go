@@ -6,10 +6,11 @@ import (
 	"go4.org/netipx"
 )
 
-// Reachable is the set of addresses that need no name: the kernel lets them
-// through by itself. It never holds anything of Forbidden.
+// Reachable is the set of addresses that the kernel lets through by itself: those that
+// need no name, and nothing where all goes through a proxy. It never holds anything of
+// Forbidden.
 func (p *Policy) Reachable() *netipx.IPSet {
-	if p == nil {
+	if p == nil || p.Tunnels() {
 		return &netipx.IPSet{}
 	}
 	return p.reachable
@@ -60,7 +61,27 @@ func (p *Policy) fill(change transform) (transform, error) {
 
 // Inspects tells whether connections have to be looked into, which takes a
 // Gateway: by domain, by rule, or both.
-func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() }
+func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() || p.Tunnels() }
+
+// Tunnels tells whether all connections go through a proxy.
+func (p *Policy) Tunnels() bool { return p.through() != Upstream{} }
+
+// Upstream is the proxy that all connections go through; the zero value for none.
+func (p *Policy) Upstream() Upstream { return p.through() }
+
+func (p *Policy) through() Upstream {
+	if p == nil {
+		return Upstream{}
+	}
+	return p.upstream
+}
+
+// looksInto tells whether it matters what a connection to an address says: a server
+// that speaks first would have to wait until it is known that the client does not.
+func (p *Policy) looksInto(original netip.AddrPort) bool {
+	web := original.Port() == 80 || original.Port() == 443
+	return web && p.Transforms() || p.AllowsDomains() && !p.AllowsAddress(original.Addr())
+}
 
 // NeedsGateway tells whether the policy takes a Gateway: for connections, or for
 // the names that the guest may ask for.

@@ -18,6 +18,10 @@ var (
 	ErrMalformedHost        = errors.New("not what a Host header can be")
 	ErrReservedHeader       = errors.New("belongs to the connection, not to a rule")
 	ErrUnknownPlaceholder   = errors.New("workload identity placeholders are not supported")
+	ErrMalformedAddress     = errors.New("not a host and a port")
+	ErrMalformedCredentials = errors.New("a user and a password have at most 255 bytes, and a password needs a user")
+	ErrTLSOff               = errors.New("has more than enabled, but TLS is off")
+	ErrMalformedCertificate = errors.New("not certificates in PEM of at most 8192 bytes")
 	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")
 )
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,37 +26,104 @@ const (
 // flows are the connections that a Gateway has open to the outside, and the
 // policy that each of them has to keep, at any time.
 type flows struct {
-	dial     Dial
-	resolver *resolver
-	turns    chan struct{} // held while connecting
-	notices  *notice.Notices
+	dial      Dial
+	upstreams *upstreams
+	resolver  *resolver
+	turns     chan struct{} // held while connecting
+	notices   *notice.Notices
 
 	mutex  sync.Mutex
 	policy *Policy
 	open   map[*flow]struct{}
 }
 
-// flow is one of them. Its host is the name it was opened for, or the address.
+// flow is one of them. Its host is the name it was opened for, or the address; a name
+// that a proxy is left to resolve has no address.
 type flow struct {
-	*net.TCPConn
+	net.Conn
+	stream  *net.TCPConn // Conn, or what is below its TLS
+	through Upstream
 	host    string
 	address netip.Addr
 	owner   *flows
+}
+
+// ReadFrom and WriteTo let the kernel copy from socket to socket where it can.
+func (f *flow) ReadFrom(reader io.Reader) (int64, error) { return io.Copy(f.Conn, reader) }
+
+// WriteTo is the other way.
+func (f *flow) WriteTo(writer io.Writer) (int64, error) { return io.Copy(writer, f.Conn) }
+
+// CloseWrite says that nothing more is to come.
+func (f *flow) CloseWrite() error {
+	closer, ok := f.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errNoTCP
+	}
+	return closer.CloseWrite()
 }
 
 func (f *flow) Close() error {
 	f.owner.mutex.Lock()
 	delete(f.owner.open, f)
 	f.owner.mutex.Unlock()
-	return f.TCPConn.Close()
+	return f.Conn.Close()
 }
 
 func (f *flow) allowedBy(policy *Policy) bool {
+	if f.through != policy.through() {
+		return false
+	}
+	if !f.address.IsValid() {
+		return policy.AllowsDomain(f.host)
+	}
 	if f.host == f.address.String() {
 		return policy.AllowsAddress(f.address)
 	}
 	return policy.allowsNamed(f.host, f.address)
 }
+
+// pass connects to a host by the policy's proxy, or to an address directly.
+func (s *flows) pass(ctx context.Context, opened *flow, port uint16) (link, error) {
+	host := opened.host
+	if opened.address.IsValid() {
+		host = opened.address.String()
+	}
+	target := net.JoinHostPort(host, strconv.Itoa(int(port)))
+	if opened.through != (Upstream{}) {
+		conn, err := s.upstreams.connect(ctx, opened.through, target)
+		if err != nil {
+			s.notices.Warn("the guest's egress proxy does not connect it")
+		}
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := s.dial(ctx, "tcp4", target)
+	if err != nil {
+		return link{}, err
+	}
+	stream, ok := conn.(*net.TCPConn)
+	if !ok {
+		conn.Close()
+		return link{}, errNoTCP
+	}
+	return link{stream, stream}, nil
+}
+
+// tunnelled returns how the policy's proxy connects, nil where there is none.
+func (s *flows) tunnelled() Dial {
+	through := s.current().through()
+	if through == (Upstream{}) {
+		return nil
+	}
+	return func(ctx context.Context, _, address string) (net.Conn, error) {
+		conn, err := s.upstreams.connect(ctx, through, address)
+		return conn.Conn, err
+	}
+}
+
+var errNoTCP = errors.New("the dialer makes no TCP connections")
 
 func (s *flows) current() *Policy {
 	s.mutex.Lock()
@@ -80,7 +149,8 @@ func (s *flows) update(policy *Policy) {
 
 // cut ends a connection without waiting for what is still to be sent.
 func (f *flow) cut() {
-	_ = f.SetLinger(0) // a socket that is closed already is cut
+	_ = f.stream.SetLinger(0) // a socket that is closed already is cut
+	_ = f.stream.Close()      // at once: TLS would still say farewell
 	_ = f.Close()
 }
 
@@ -111,14 +181,14 @@ func (s *flows) connect(ctx context.Context, host string, original netip.AddrPor
 		s.notices.Warn("the guest has too many connections under way")
 		return nil, fmt.Errorf("connect to %s: %w", host, ErrBusy)
 	}
-	addresses, err := s.addresses(ctx, host, original.Addr())
+	policy := s.current()
+	addresses, err := s.addresses(ctx, policy, host, original.Addr())
 	if err != nil {
 		return nil, err
 	}
-	policy := s.current()
 	failure := fmt.Errorf("connect to %s: %w", host, ErrDenied)
 	for _, address := range addresses[:min(len(addresses), dialAttempts)] {
-		opened := &flow{host: host, address: address, owner: s}
+		opened := &flow{through: policy.through(), host: host, address: address, owner: s}
 		if !opened.allowedBy(policy) {
 			continue
 		}
@@ -129,9 +199,14 @@ func (s *flows) connect(ctx context.Context, host string, original netip.AddrPor
 	return nil, failure
 }
 
-func (s *flows) addresses(ctx context.Context, host string, preferred netip.Addr) ([]netip.Addr, error) {
+// addresses are where to connect to for a host. One that a proxy may resolve, as it is
+// allowed by its name whatever its address, has none.
+func (s *flows) addresses(ctx context.Context, policy *Policy, host string, preferred netip.Addr) ([]netip.Addr, error) {
 	if literal, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{literal}, nil
+	}
+	if policy.Tunnels() && policy.AllowsDomain(host) {
+		return []netip.Addr{{}}, nil
 	}
 	found, err := s.resolver.lookup(ctx, host)
 	if err != nil {
@@ -147,22 +222,15 @@ func (s *flows) addresses(ctx context.Context, host string, preferred netip.Addr
 // dialOne dials one address. The policy may have changed meanwhile, so it is
 // asked again in the moment the flow becomes one that update would cut.
 func (s *flows) dialOne(ctx context.Context, opened *flow, port uint16) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := s.dial(ctx, "tcp4", netip.AddrPortFrom(opened.address, port).String())
+	conn, err := s.pass(ctx, opened, port)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", opened.host, err)
 	}
-	stream, ok := conn.(*net.TCPConn)
-	if !ok {
-		conn.Close()
-		return errors.New("the dialer makes no TCP connections")
-	}
-	opened.TCPConn = stream
+	opened.Conn, opened.stream = conn.Conn, conn.stream
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if !opened.allowedBy(s.policy) {
-		stream.Close()
+		opened.stream.Close()
 		return fmt.Errorf("connect to %s: %w", opened.host, ErrDenied)
 	}
 	s.open[opened] = struct{}{}

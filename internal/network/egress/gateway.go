@@ -24,6 +24,13 @@ type GatewayConfig struct {
 	Dial Dial
 	// NameServer is asked what the guest asks for.
 	NameServer netip.AddrPort
+	// PublicNameServer is asked instead through a proxy, which does not reach a name
+	// server of the host's network.
+	PublicNameServer netip.AddrPort
+	// UpstreamNetworks are ranges of Forbidden that a sandbox's proxy may be in;
+	// DialHost reaches them.
+	UpstreamNetworks []netip.Prefix
+	DialHost         Dial
 	// Roots are the authorities that servers are believed by; nil for the system's.
 	Roots *x509.CertPool
 	Log   *slog.Logger
@@ -39,12 +46,18 @@ type Gateway struct {
 
 // StartGateway serves a Complete policy until Close.
 func StartGateway(config GatewayConfig, policy *Policy) *Gateway {
-	resolver := newResolver(config.NameServer, config.Dial)
 	notices := notice.New(config.Log)
 	flows := &flows{
-		dial: config.Dial, resolver: resolver, turns: make(chan struct{}, maxConnecting), notices: notices,
+		dial: config.Dial, turns: make(chan struct{}, maxConnecting), notices: notices,
 		policy: policy, open: map[*flow]struct{}{},
 	}
+	flows.upstreams = &upstreams{
+		dial: config.Dial, resolver: newResolver(config.NameServer, config.Dial),
+		allowed: config.UpstreamNetworks, dialHost: config.DialHost, roots: config.Roots,
+	}
+	resolver := newResolver(config.NameServer, config.Dial)
+	resolver.through, resolver.publicUpstream = flows.tunnelled, config.PublicNameServer
+	flows.resolver = resolver
 	names := newNameServer(flows.current, resolver, config.Log, notices)
 	proxy := &proxy{
 		flows: flows, original: config.Original, patience: openingTimeout, log: config.Log, notices: notices,

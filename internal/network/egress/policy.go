@@ -23,6 +23,7 @@ type Policy struct {
 	maskHost   string
 	authority  *Authority
 	secrets    *Secrets
+	upstream   Upstream
 }
 
 // WithAuthority is the same policy with the authority that its rules need.
@@ -60,7 +61,7 @@ func Parse(spec Spec) (*Policy, error) {
 	}
 	policy := &Policy{
 		deniesAll: denied.ContainsPrefix(everything), domains: domains,
-		limits: spec.Limits, maskHost: spec.MaskRequestHost,
+		limits: spec.Limits, maskHost: spec.MaskRequestHost, upstream: spec.Upstream,
 	}
 	if len(domains) > 0 && !policy.deniesAll {
 		return nil, &SpecError{Field: "allowOut", Err: ErrDomainNeedsDenyAll}
@@ -70,6 +71,11 @@ func Parse(spec Spec) (*Policy, error) {
 	}
 	if !validMask(spec.MaskRequestHost) {
 		return nil, &SpecError{Field: "maskRequestHost", Value: spec.MaskRequestHost, Err: ErrMalformedHost}
+	}
+	if spec.Upstream != (Upstream{}) {
+		if _, _, err := spec.Upstream.parse(); err != nil {
+			return nil, err
+		}
 	}
 	if err := spec.Limits.Check(); err != nil {
 		return nil, err

@@ -219,3 +219,44 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParse_RefusesAProxyThatCannotBeOne(t *testing.T) {
+	t.Parallel()
+	authority, err := NewAuthority()
+	require.NoError(t, err)
+	for _, sound := range []Upstream{
+		{Address: "proxy.example.com:1080"},
+		{Address: "198.51.100.7:65535", Username: "user"},
+		{Address: "10.0.0.1:1080"}, // a host may allow it
+		{Address: "PROXY.example.com:1", TLS: true, ServerName: "198.51.100.7", CACert: string(authority.Certificate())},
+	} {
+		policy, err := Parse(Spec{Upstream: sound})
+		require.NoError(t, err, sound)
+		require.True(t, policy.Tunnels())
+		require.Empty(t, policy.Reachable().Ranges(), "nothing goes out directly")
+	}
+	long := strings.Repeat("x", longestCredential+1)
+	for _, test := range []struct {
+		upstream Upstream
+		err      error
+	}{
+		{Upstream{Username: "user"}, ErrMalformedAddress},
+		{Upstream{Address: "proxy.example.com"}, ErrMalformedAddress},
+		{Upstream{Address: "proxy.example.com:0"}, ErrMalformedAddress},
+		{Upstream{Address: "proxy.example.com:65536"}, ErrMalformedAddress},
+		{Upstream{Address: "socks5://proxy.example.com:1080"}, ErrMalformedAddress},
+		{Upstream{Address: "a b:1080"}, ErrMalformedAddress},
+		{Upstream{Address: "[2001:db8::1]:1080"}, ErrIPv6},
+		{Upstream{Address: "a.example:1", Password: "alone"}, ErrMalformedCredentials},
+		{Upstream{Address: "a.example:1", Username: long}, ErrMalformedCredentials},
+		{Upstream{Address: "a.example:1", Username: "user", Password: long}, ErrMalformedCredentials},
+		{Upstream{Address: "a.example:1", ServerName: "b.example"}, ErrTLSOff},
+		{Upstream{Address: "a.example:1", CACert: string(authority.Certificate())}, ErrTLSOff},
+		{Upstream{Address: "a.example:1", TLS: true, ServerName: "a b"}, ErrMalformedDomain},
+		{Upstream{Address: "a.example:1", TLS: true, CACert: "nothing"}, ErrMalformedCertificate},
+	} {
+		_, err := Parse(Spec{Upstream: test.upstream})
+		require.ErrorIs(t, err, test.err, test.upstream)
+		require.NotContains(t, err.Error(), "alone", "no password in a message")
+	}
+}

@@ -83,11 +83,14 @@ func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
 	if opened.original, err = p.original(opened.TCPConn); err != nil {
 		return err
 	}
-	if err := opened.look(ctx, p.patience); err != nil {
-		return err
+	policy := p.flows.current()
+	if policy.looksInto(opened.original) {
+		if err := opened.look(ctx, p.patience); err != nil {
+			return err
+		}
+		policy = p.flows.current() // it may have changed meanwhile
 	}
 	name, _ := normaliseDomain(opened.serverName)
-	policy := p.flows.current()
 	_, ruled := policy.transformFor(name)
 	switch {
 	case opened.protocol == protocolHTTP:

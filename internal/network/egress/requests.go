@@ -209,6 +209,10 @@ func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err
 		http.Error(writer, "wrenn: "+ErrBusy.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	if errors.Is(err, ErrUpstream) {
+		http.Error(writer, "wrenn: "+ErrUpstream.Error(), http.StatusBadGateway)
+		return
+	}
 	if errors.Is(err, ErrNoSecret) {
 		http.Error(writer, "wrenn: "+ErrNoSecret.Error(), http.StatusBadGateway)
 		return

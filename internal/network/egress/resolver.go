@@ -35,6 +35,10 @@ var errNoAddress = errors.New("the name has no public IPv4 address")
 type resolver struct {
 	upstream netip.AddrPort
 	dial     Dial
+	// through, if set, returns how a proxy connects, to publicUpstream; nil where there
+	// is no proxy.
+	through        func() Dial
+	publicUpstream netip.AddrPort
 
 	mutex sync.Mutex
 	pins  map[string]pin
@@ -125,15 +129,20 @@ func (r *resolver) exchange(ctx context.Context, query *dns.Msg) (*dns.Msg, erro
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
 	query.SetEdns0(udpSize, false)
-	reply, err := r.ask(ctx, "udp", query)
+	if r.through != nil {
+		if dial := r.through(); dial != nil { // which carries no datagrams
+			return ask(ctx, dial, r.publicUpstream, "tcp", query)
+		}
+	}
+	reply, err := ask(ctx, r.dial, r.upstream, "udp", query)
 	if err == nil && reply.Truncated {
-		reply, err = r.ask(ctx, "tcp", query)
+		reply, err = ask(ctx, r.dial, r.upstream, "tcp", query)
 	}
 	return reply, err
 }
 
-func (r *resolver) ask(ctx context.Context, network string, query *dns.Msg) (*dns.Msg, error) {
-	conn, err := r.dial(ctx, network, r.upstream.String())
+func ask(ctx context.Context, dial Dial, server netip.AddrPort, network string, query *dns.Msg) (*dns.Msg, error) {
+	conn, err := dial(ctx, network, server.String())
 	if err != nil {
 		return nil, fmt.Errorf("reach the name server: %w", err)
 	}

@@ -22,6 +22,9 @@ type Spec struct {
 	// only checked and carried.
 	MaskRequestHost string `json:"maskRequestHost,omitempty"`
 	Limits          Limits `json:"limits,omitzero"`
+	// Upstream is the proxy that all connections go through; what has none, such as
+	// datagrams, is refused.
+	Upstream Upstream `json:"upstream,omitzero"`
 }
 
 // Rule is what is done to an HTTP or HTTPS request. Headers replace any of the

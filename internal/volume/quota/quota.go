@@ -9,6 +9,7 @@
 package quota
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -292,7 +293,7 @@ func (c change) lookUp(directory int, name string) (*unix.Stat_t, error) {
 	}
 	var found unix.Stat_t
 	err := unix.Fstatat(directory, name, &found, unix.AT_SYMLINK_NOFOLLOW)
-	if err == unix.ENOENT { //nolint:errorlint // the system call's own
+	if errors.Is(err, unix.ENOENT) {
 		return nil, nil //nolint:nilnil // nothing has the name
 	}
 	return &found, err

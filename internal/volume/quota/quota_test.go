@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -35,7 +36,7 @@ func (q *Quota) requireHolds(t require.TestingT, bytes, files int64) {
 // write writes to a file, making it first where it is not there.
 func write(q *Quota, directory int, name string, offset, length int) error {
 	file, err := unix.Openat(directory, name, unix.O_WRONLY, 0)
-	if err == unix.ENOENT { //nolint:errorlint // the system call's own
+	if errors.Is(err, unix.ENOENT) {
 		err = q.Make(0, func() (err error) {
 			file, err = unix.Openat(directory, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY, 0o600)
 			return err
@@ -44,7 +45,7 @@ func write(q *Quota, directory int, name string, offset, length int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(file)
+	defer func() { _ = unix.Close(file) }()
 	return q.Write(file, int64(offset+length), func() error {
 		_, err := unix.Pwrite(file, make([]byte, length), int64(offset))
 		return err
@@ -109,7 +110,7 @@ func TestQuota_KeepsWritersBesideEachOtherToTheLimit(t *testing.T) {
 	require.LessOrEqual(t, state.Bytes, int64(limit))
 	counted, err := count(q.directory)
 	require.NoError(t, err)
-	require.Equal(t, counted, total{state.Bytes, state.Files})
+	require.Equal(t, total{state.Bytes, state.Files}, counted)
 }
 
 // TestQuota_KnowsWhatACountWouldFind changes a volume in all ways there are.
