@@ -529,6 +529,16 @@ CREATE TABLE public.hosts (
     CONSTRAINT hosts_vcpu_overcommit_check CHECK ((vcpu_overcommit > (0)::double precision))
 );
 
+CREATE TABLE public.idempotency_keys (
+    team_id uuid NOT NULL,
+    key text NOT NULL,
+    request_hash bytea NOT NULL,
+    sandbox_id text,
+    done boolean DEFAULT false NOT NULL,
+    claimant integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.one_time_tokens (
     token_hash bytea NOT NULL,
     purpose text NOT NULL,
@@ -953,6 +963,9 @@ ALTER TABLE ONLY public.hosts
 ALTER TABLE ONLY public.hosts
     ADD CONSTRAINT hosts_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (team_id, key);
+
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_pkey PRIMARY KEY (token_hash);
 
@@ -1082,6 +1095,8 @@ CREATE INDEX events_by_transaction ON public.events USING btree (transaction_id)
 CREATE INDEX events_to_dispatch ON public.events USING btree (id) WHERE (NOT dispatched);
 
 CREATE INDEX host_certificates_by_host ON public.host_certificates USING btree (host_id);
+
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
 
 CREATE INDEX one_time_tokens_by_expiry ON public.one_time_tokens USING btree (expires_at);
 
@@ -1237,6 +1252,9 @@ ALTER TABLE ONLY public.host_loads
 
 ALTER TABLE ONLY public.host_tokens
     ADD CONSTRAINT host_tokens_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

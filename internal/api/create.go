@@ -1,7 +1,9 @@
 package api
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -86,19 +88,40 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	if err := mayUseSecrets(r, body.Network.Rules); err != nil {
 		return err
 	}
+	idempotency, err := idempotencyOf(r, body)
+	if err != nil {
+		return err
+	}
 	sandbox, err := s.Sandboxes.Create(r.Context(), teamOf(r), service.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
 		Insecure:            !orDefault(body.Secure, true),
 		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network,
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
-		VolumeMounts: body.VolumeMounts,
+		VolumeMounts: body.VolumeMounts, Idempotency: idempotency,
 	})
 	if err != nil {
 		return err
 	}
 	audit.SetResource(r.Context(), sandbox.ID)
 	return s.answerSandbox(w, r, http.StatusCreated, sandbox)
+}
+
+// idempotencyOf reads the header by which clients make a request safe to be sent again.
+// What is hashed is what was understood: the order of fields and spaces do not matter.
+func idempotencyOf(r *http.Request, body any) (service.Idempotency, error) {
+	given, isGiven := r.Header["Idempotency-Key"]
+	if !isGiven {
+		return service.Idempotency{}, nil
+	}
+	if len(given) != 1 {
+		return service.Idempotency{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
+	}
+	understood, err := json.Marshal(body)
+	if err != nil {
+		return service.Idempotency{}, fmt.Errorf("encode a request to compare it: %w", err)
+	}
+	return service.Idempotency{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
 }
 
 func orDefault[T any](value *T, byDefault T) T {

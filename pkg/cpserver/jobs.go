@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	// jobRescue is after how long a job is taken from a process that has died. A
 	// worker with a longer timeout keeps its jobs that long.
 	jobRescue = 2 * time.Minute
+	// tidyEvery is how often what has expired is deleted.
+	tidyEvery = time.Hour
 	// jobStopTimeout is how long a stop waits for jobs; what it ends is done again.
 	jobStopTimeout = 10 * time.Second
 )
@@ -26,11 +29,16 @@ const (
 // openJobs makes the job queue. Its workers are added by the steps that follow.
 func (s *server) openJobs(context.Context) error {
 	s.workers = river.NewWorkers()
+	if err := river.AddWorkerSafely(s.workers, &service.IdempotencyWorker{Queries: s.queries}); err != nil {
+		return fmt.Errorf("add a worker: %w", err)
+	}
 	jobs, err := river.NewClient(riverpgxv5.New(s.pool), &river.Config{
 		Logger: slog.New(quiet{s.log.Handler()}), Workers: s.workers, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: jobStopTimeout,
 		Queues: map[string]river.QueueConfig{
 			channels.QueueName: {MaxWorkers: deliveryWorkers}, river.QueueDefault: {MaxWorkers: otherWorkers},
 		},
+		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tidyEvery),
+			func() (river.JobArgs, *river.InsertOpts) { return service.IdempotencyJob{}, nil }, nil)},
 	})
 	if err != nil {
 		return fmt.Errorf("make job queue: %w", err)

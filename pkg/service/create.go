@@ -44,6 +44,9 @@ type NewSandbox struct {
 	Affinity     Affinity
 	VolumeMounts []VolumeMount
 
+	// Idempotency makes it safe to send the request again.
+	Idempotency Idempotency
+
 	// mounts are VolumeMounts as they were found, all of them on volumeHost.
 	mounts     []db.VolumeMount
 	volumeHost uuid.UUID
@@ -82,6 +85,13 @@ func (n NewSandbox) validate() error {
 // Create starts a sandbox. If anything fails, or the client leaves before it can
 // be told, nothing of the sandbox is left.
 func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
+	if wanted.Idempotency != (Idempotency{}) {
+		return s.createOnce(ctx, teamID, wanted)
+	}
+	return s.create(ctx, teamID, wanted)
+}
+
+func (s *Sandboxes) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
 	if err := wanted.validate(); err != nil {
 		return db.Sandbox{}, err
 	}
@@ -246,6 +256,9 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
+	}
+	if err := s.linkKey(ctx, queries, sandbox, wanted.Idempotency.Key); err != nil {
+		return db.Sandbox{}, err
 	}
 	err = storeMounts(ctx, queries, &sandbox, wanted.mounts)
 	return sandbox, err
