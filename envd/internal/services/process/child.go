@@ -227,7 +227,11 @@ func (c *child) resize(size *pb.PTY_Size) error {
 	if c.terminal == nil {
 		return errNoPTY
 	}
-	return resizeTerminal(c.terminal, size)
+	err := resizeTerminal(c.terminal, size)
+	if err != nil && c.input.isClosed() {
+		return errEnded
+	}
+	return err
 }
 
 func endEvent(state *os.ProcessState, err error) *pb.ProcessEvent {

@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"os"
 
 	"connectrpc.com/connect"
 
@@ -23,8 +22,8 @@ func inputError(err error) error {
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	case errors.Is(err, errNoInput):
 		return connect.NewError(connect.CodeInvalidArgument, err)
-	case errors.Is(err, os.ErrClosed): // the terminal, which ended meanwhile
-		return connect.NewError(connect.CodeNotFound, errEnded)
+	case errors.Is(err, errEnded):
+		return connect.NewError(connect.CodeNotFound, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	default:
