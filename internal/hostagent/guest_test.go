@@ -4,10 +4,13 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
 // testGroups looks at what only a real guest shows: that its kernel keeps what
@@ -52,11 +55,20 @@ func (a *agentUnderTest) callEnvd(t *testing.T, id, path string) (status int, bo
 func testConfinement(t *testing.T, dataDir string) {
 	machines := virtualMachines(t, dataDir)
 	require.NotEmpty(t, machines)
+	users := map[string]bool{}
 	for _, machine := range machines {
 		status, err := os.ReadFile("/proc/" + machine + "/status")
 		require.NoError(t, err)
+		_, rest, _ := strings.Cut(string(status), "\nUid:\t")
+		user, _, _ := strings.Cut(rest, "\t")
+		require.False(t, users[user], "another VM is %s too", user)
+		users[user] = true
+		number, err := strconv.Atoi(user)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, number, network.DefaultFirstUser)
+		four := strings.Join([]string{user, user, user, user}, "\t")
 		for name, want := range map[string]string{
-			"Uid": "947213\t947213\t947213\t947213", "Gid": "947213\t947213\t947213\t947213", "Groups": "947213",
+			"Uid": four, "Gid": four, "Groups": user,
 			"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2",
 		} {
 			_, rest, found := strings.Cut(string(status), "\n"+name+":")
