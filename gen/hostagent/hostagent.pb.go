@@ -56,6 +56,9 @@ const (
 	// KILLED is a sandbox that was killed meanwhile.
 	Reason_REASON_KILLED    Reason = 16
 	Reason_REASON_TIMED_OUT Reason = 17
+	// NETWORK_REFUSED is a network that is sound, and that the host does not give: an
+	// egress proxy in a range that its operator does not allow.
+	Reason_REASON_NETWORK_REFUSED Reason = 18
 )
 
 // Enum value maps for Reason.
@@ -79,6 +82,7 @@ var (
 		15: "REASON_VM_ENDED",
 		16: "REASON_KILLED",
 		17: "REASON_TIMED_OUT",
+		18: "REASON_NETWORK_REFUSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                 0,
@@ -99,6 +103,7 @@ var (
 		"REASON_VM_ENDED":                    15,
 		"REASON_KILLED":                      16,
 		"REASON_TIMED_OUT":                   17,
+		"REASON_NETWORK_REFUSED":             18,
 	}
 )
 
@@ -3581,7 +3586,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x12memory_total_bytes\x18\x03 \x01(\x04R\x10memoryTotalBytes\x12,\n" +
 	"\x12memory_cache_bytes\x18\x04 \x01(\x04R\x10memoryCacheBytes\x12&\n" +
 	"\x0fdisk_used_bytes\x18\x05 \x01(\x04R\rdiskUsedBytes\x12(\n" +
-	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xe3\x03\n" +
+	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xff\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18REASON_SANDBOX_NOT_FOUND\x10\x01\x12\x1a\n" +
@@ -3601,7 +3606,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\"REASON_GUEST_UNRESPONSIVE_AT_PAUSE\x10\x0e\x12\x13\n" +
 	"\x0fREASON_VM_ENDED\x10\x0f\x12\x11\n" +
 	"\rREASON_KILLED\x10\x10\x12\x14\n" +
-	"\x10REASON_TIMED_OUT\x10\x11*\xa2\x02\n" +
+	"\x10REASON_TIMED_OUT\x10\x11\x12\x1a\n" +
+	"\x16REASON_NETWORK_REFUSED\x10\x12*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +

@@ -50,7 +50,7 @@ func refusalOf(err error) *pb.Refusal {
 	var guest *sandbox.GuestError
 	switch {
 	case errors.As(err, &network):
-		return &pb.Refusal{Reason: pb.Reason_REASON_INVALID_REQUEST, Explanation: network.Error()}
+		return &pb.Refusal{Reason: pb.Reason_REASON_NETWORK_REFUSED, Explanation: network.Error()}
 	case errors.As(err, &conflict):
 		return &pb.Refusal{Reason: conflictReason(conflict)}
 	case errors.As(err, &incompatible):

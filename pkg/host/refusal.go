@@ -71,6 +71,9 @@ var meanings = map[pb.Reason]meaning{
 	pb.Reason_REASON_KILLED: {
 		connect.CodeCanceled, fault.Conflict, fault.Killed, "the sandbox was killed meanwhile",
 	},
+	pb.Reason_REASON_NETWORK_REFUSED: {
+		connect.CodeInvalidArgument, fault.Invalid, "", "the host does not give a sandbox that network",
+	},
 	pb.Reason_REASON_TIMED_OUT: {
 		connect.CodeDeadlineExceeded, fault.Timeout, "", "the host took too long",
 	},
