@@ -154,7 +154,7 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	if err := disk.CreateSparse(memoryPath, int64(b.MemoryMiB)<<20); err != nil {
 		return nil, err
 	}
-	if err := disk.CopySparse(b.Image.RootfsPath, diskPath); err != nil {
+	if err := b.Image.WriteDisk(ctx, diskPath); err != nil {
 		return nil, err
 	}
 	slot, err := b.Network.Acquire(ctx, false)
@@ -172,7 +172,7 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, machine.Kill(context.WithoutCancel(ctx))) }()
-	if err := b.settle(ctx, slot); err != nil {
+	if err := b.settle(ctx, slot, id); err != nil {
 		return nil, err
 	}
 	if err := machine.Pause(ctx); err != nil {
@@ -190,15 +190,17 @@ func ColdBoot(image Image) vmm.Boot {
 	return vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: KernelCommandLine}
 }
 
-// settle waits for envd, warms the guest up and quiets it for the snapshot.
-func (b Base) settle(ctx context.Context, slot *network.Slot) error {
+// settle waits for envd, warms the guest up and quiets it for the snapshot. The
+// template has a life of its own, so that those of sandboxes find made and mounted
+// what their identities are written to.
+func (b Base) settle(ctx context.Context, slot *network.Slot, id string) error {
 	envd := envdclient.New(slot.Address())
 	boot, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	if err := envd.AwaitHealthy(boot); err != nil {
 		return fmt.Errorf("wait for the guest agent: %w", err)
 	}
-	if _, err := envd.Init(boot, "", envdclient.Init{DefaultUser: "user"}); err != nil {
+	if _, err := envd.Init(boot, "", envdclient.Init{DefaultUser: "user", LifecycleID: id}); err != nil {
 		return fmt.Errorf("initialise the guest agent: %w", err)
 	}
 	b.Progress("warming the template up")

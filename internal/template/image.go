@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -27,8 +26,8 @@ import (
 // would be given up on a host too busy to let the guest look at both in time.
 const KernelCommandLine = "console=ttyS0 quiet reboot=t panic=-1 tsc=reliable"
 
-// formatVersion is raised when images made before must not be used any more.
-const formatVersion = 1
+// imageVersion is raised when images made before must not be used any more.
+const imageVersion = 1
 
 // Image is a bootable guest image: files that are only ever read.
 type Image struct {
@@ -36,9 +35,26 @@ type Image struct {
 	Hash          string `json:"hash"`
 	KernelPath    string `json:"-"`
 	InitramfsPath string `json:"-"`
-	RootfsPath    string `json:"-"`
-	DiskMiB       int    `json:"diskMiB"`
-	EnvdVersion   string `json:"envdVersion"`
+	// RootfsPath is the root file system, which may lack what WriteDisk adds to it.
+	RootfsPath  string `json:"-"`
+	DiskMiB     int    `json:"diskMiB"`
+	EnvdVersion string `json:"envdVersion"`
+
+	additions string // a directory of them; empty for none
+}
+
+// WriteDisk writes a root disk that boots.
+func (i Image) WriteDisk(ctx context.Context, path string) error {
+	if err := disk.CopySparse(i.RootfsPath, path); err != nil {
+		return fmt.Errorf("write root disk: %w", err)
+	}
+	if i.additions == "" {
+		return nil
+	}
+	if err := installAdditions(ctx, path, i.additions); err != nil {
+		return fmt.Errorf("write root disk: %w", err)
+	}
+	return nil
 }
 
 // ImageOptions says what to build and where to keep it.
@@ -53,16 +69,18 @@ type ImageOptions struct {
 	Log      *slog.Logger
 }
 
-// Directories of the cache, and files of an image. The Debian system is a
-// layer of its own, so that a new guest agent does not build it again.
+// Directories of the cache, and files of an image. Packages that were fetched,
+// the system they make and what Wrenn adds to it are kept apart: a new guest
+// agent takes a second, and another package fetches no other.
 const (
-	systemsDirectory = "systems"
-	imagesDirectory  = "images"
-	kernelFile       = "vmlinuz"
-	initramfsFile    = "initramfs.cpio"
-	rootfsFile       = "rootfs.ext4"
-	imageManifest    = "image.json"
-	unfinishedSuffix = ".new"
+	packagesDirectory  = "packages"
+	systemsDirectory   = "systems"
+	imagesDirectory    = "images"
+	kernelFile         = "vmlinuz"
+	initramfsFile      = "initramfs.cpio"
+	additionsDirectory = "additions"
+	imageManifest      = "image.json"
+	unfinishedSuffix   = ".new"
 )
 
 const minimumDiskMiB = 1024
@@ -78,15 +96,19 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: %w", err)
 	}
-	system, err := describeSystem(release, options.DiskMiB)
-	if err != nil {
-		return Image{}, fmt.Errorf("build guest image: %w", err)
-	}
-	agentHash, err := hashFile(options.EnvdPath)
+	agent, err := os.ReadFile(options.EnvdPath)
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: the guest agent: %w", err)
 	}
-	hash := hashStrings(system.hash, agentHash)
+	additions, err := describeAdditions(agent)
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: %w", err)
+	}
+	system := describeSystem(release, options.DiskMiB)
+	hash, err := hashImage(system, additions)
+	if err != nil {
+		return Image{}, fmt.Errorf("build guest image: %w", err)
+	}
 	for _, name := range []string{systemsDirectory, imagesDirectory} {
 		if err := os.MkdirAll(filepath.Join(options.CacheDir, name), 0o755); err != nil {
 			return Image{}, fmt.Errorf("build guest image: %w", err)
@@ -106,7 +128,7 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 	if err := prune(options.CacheDir, time.Now()); err != nil {
 		options.Log.Warn("remove old guest images", "error", err)
 	}
-	image, err := build(ctx, options, system, systemDirectory, directory, hash)
+	image, err := build(ctx, options, layers{system, systemDirectory, additions, directory, hash})
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: %w", err)
 	}
@@ -122,10 +144,11 @@ func openImage(directory, systemDirectory string) (Image, error) {
 	if err := json.Unmarshal(content, &image); err != nil {
 		return Image{}, err
 	}
-	image.KernelPath = filepath.Join(systemDirectory, kernelFile)
-	image.InitramfsPath = filepath.Join(systemDirectory, initramfsFile)
-	image.RootfsPath = filepath.Join(directory, rootfsFile)
-	for _, path := range []string{image.KernelPath, image.InitramfsPath, image.RootfsPath} {
+	image.KernelPath = filepath.Join(directory, kernelFile)
+	image.InitramfsPath = filepath.Join(directory, initramfsFile)
+	image.RootfsPath = filepath.Join(systemDirectory, rootfsFile)
+	image.additions = filepath.Join(directory, additionsDirectory)
+	for _, path := range []string{image.KernelPath, image.InitramfsPath, image.RootfsPath, image.additions} {
 		if _, err := os.Stat(path); err != nil {
 			return Image{}, err
 		}
@@ -133,33 +156,54 @@ func openImage(directory, systemDirectory string) (Image, error) {
 	return image, nil
 }
 
-// build makes the system layer where it is missing, and the image on top.
-func build(ctx context.Context, options ImageOptions, system system, systemDirectory, directory, hash string) (Image, error) {
+// hashImage hashes the system and everything that is laid on top of it.
+func hashImage(system system, additions []addition) (string, error) {
+	init, err := guestFiles.ReadFile(initramfsInit)
+	if err != nil {
+		return "", err
+	}
+	inputs := []string{fmt.Sprint(imageVersion), system.hash, string(init), strings.Join(initramfsModules, " ")}
+	for _, a := range additions {
+		inputs = append(inputs, a.path, a.mode.String(), a.link, string(a.content))
+	}
+	return hashStrings(inputs...), nil
+}
+
+// layers are what an image is made of, and where they are kept.
+type layers struct {
+	system          system
+	systemDirectory string
+	additions       []addition
+	directory       string
+	hash            string
+}
+
+// build makes the system where it is missing, and the image on top.
+func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	if err := checkTools(); err != nil {
 		return Image{}, err
 	}
 	began := time.Now()
-	if _, err := os.Stat(systemDirectory); errors.Is(err, os.ErrNotExist) {
-		options.Progress("building the guest's Debian system (once; under 3 minutes)")
-		err := unfinished(systemDirectory, func(work string) error { return system.build(ctx, options, work) })
+	if _, err := os.Stat(l.systemDirectory); errors.Is(err, os.ErrNotExist) {
+		options.Progress("building the guest's Debian system (once; some minutes)")
+		err := unfinished(l.systemDirectory, func(work string) error { return l.system.build(ctx, options, work) })
 		if err != nil {
 			return Image{}, err
 		}
 	}
-	options.Progress("putting the guest agent into the image")
 	version, err := agentVersion(ctx, options.EnvdPath)
 	if err != nil {
 		return Image{}, err
 	}
-	err = unfinished(directory, func(work string) error {
-		rootfs := filepath.Join(work, rootfsFile)
-		if err := disk.CopySparse(filepath.Join(systemDirectory, rootfsFile), rootfs); err != nil {
+	err = unfinished(l.directory, func(work string) error {
+		kernel := Kernel{directory: filepath.Join(l.systemDirectory, kernelDirectory)}
+		if err := kernel.WriteBoot(filepath.Join(work, kernelFile), filepath.Join(work, initramfsFile)); err != nil {
 			return err
 		}
-		if err := installAgent(ctx, rootfs, options.EnvdPath); err != nil {
+		if err := writeAdditions(filepath.Join(work, additionsDirectory), l.additions); err != nil {
 			return err
 		}
-		manifest, err := json.Marshal(Image{Hash: hash, DiskMiB: options.DiskMiB, EnvdVersion: version})
+		manifest, err := json.Marshal(Image{Hash: l.hash, DiskMiB: options.DiskMiB, EnvdVersion: version})
 		if err != nil {
 			return err
 		}
@@ -169,7 +213,7 @@ func build(ctx context.Context, options ImageOptions, system system, systemDirec
 		return Image{}, err
 	}
 	options.Progress(fmt.Sprintf("guest image is ready (%.0f s)", time.Since(began).Seconds()))
-	return openImage(directory, systemDirectory)
+	return openImage(l.directory, l.systemDirectory)
 }
 
 // unfinished lets fill work in a directory that gets its name only when done.
@@ -225,19 +269,6 @@ func agentVersion(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("ask the guest agent for its version: %w", err)
 	}
 	return strings.TrimSpace(string(output)), nil
-}
-
-func hashFile(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // hashStrings hashes its inputs so that no two lists of them are the same.

@@ -2,8 +2,12 @@ package template
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Kernel is the kernel that guests run, with all its modules, unpacked into a
@@ -19,12 +23,15 @@ func FetchKernel(ctx context.Context, directory string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, fmt.Errorf("fetch kernel: %w", err)
 	}
-	unpacked, err := fetchKernel(ctx, release, directory)
+	kernel, err := fetchKernel(ctx, release, directory, filepath.Join(directory, "unpacked"))
 	if err != nil {
 		return Kernel{}, fmt.Errorf("fetch kernel: %w", err)
 	}
-	return Kernel{directory: unpacked}, nil
+	return kernel, nil
 }
+
+// initramfsInit is the program that the initramfs begins with.
+const initramfsInit = "guest/initramfs-init"
 
 // WriteBoot writes the kernel's image, and the initramfs that mounts /dev/vda
 // and hands over to its /sbin/init.
@@ -32,7 +39,7 @@ func (k Kernel) WriteBoot(kernelPath, initramfsPath string) error {
 	if err := installKernel(k.directory, kernelPath); err != nil {
 		return fmt.Errorf("write kernel: %w", err)
 	}
-	init, err := guestFiles.ReadFile("guest/initramfs-init")
+	init, err := guestFiles.ReadFile(initramfsInit)
 	if err != nil {
 		return fmt.Errorf("write initramfs: %w", err)
 	}
@@ -40,7 +47,126 @@ func (k Kernel) WriteBoot(kernelPath, initramfsPath string) error {
 }
 
 // Modules is the directory that belongs at /lib/modules.
-func (k Kernel) Modules() string { return filepath.Join(k.directory, "lib", "modules") }
+func (k Kernel) Modules() string {
+	split := filepath.Join(k.directory, "lib", "modules")
+	if _, err := os.Stat(split); err != nil {
+		return filepath.Join(k.directory, "usr", "lib", "modules")
+	}
+	return split
+}
 
 // Busybox is the program's path.
 func (k Kernel) Busybox() string { return filepath.Join(k.directory, "bin", "busybox") }
+
+// fetchKernel downloads the kernel and busybox into archives, unless they are
+// there, and unpacks both, without installing anything on the host.
+func fetchKernel(ctx context.Context, release release, archives, unpacked string) (Kernel, error) {
+	if err := os.MkdirAll(archives, 0o755); err != nil {
+		return Kernel{}, err
+	}
+	names, err := downloadKernel(ctx, release, archives)
+	if err != nil {
+		// A machine whose package lists were never read knows no kernel, and one
+		// whose lists are old knows one that is not served any more.
+		if _, updateErr := run(ctx, "/", "apt-get", "update"); updateErr != nil {
+			return Kernel{}, errors.Join(err, updateErr)
+		}
+		if names, err = downloadKernel(ctx, release, archives); err != nil {
+			return Kernel{}, err
+		}
+	}
+	for _, name := range names {
+		if _, err := run(ctx, "/", "dpkg-deb", "-x", filepath.Join(archives, name), unpacked); err != nil {
+			return Kernel{}, err
+		}
+	}
+	return Kernel{directory: unpacked}, removeOtherArchives(archives, names)
+}
+
+// downloadKernel returns the names of the archives.
+func downloadKernel(ctx context.Context, release release, archives string) ([]string, error) {
+	kernel, err := resolveKernel(ctx, release)
+	if err != nil {
+		return nil, err
+	}
+	wanted := append(kernel, "busybox-static")
+	download := append([]string{"-o", "APT::Sandbox::User=root", "download"}, wanted...)
+	if _, err := run(ctx, archives, "apt-get", download...); err != nil {
+		return nil, err
+	}
+	// Asked elsewhere, because it names none that lies where it is asked.
+	listed, err := run(ctx, "/", "apt-get", append([]string{"--print-uris"}, download...)...)
+	if err != nil {
+		return nil, err
+	}
+	names := archiveNames(listed)
+	if len(names) != len(wanted) {
+		return nil, fmt.Errorf("apt-get names %d archives for %s", len(names), strings.Join(wanted, ", "))
+	}
+	return names, nil
+}
+
+// archiveNames reads the lines of apt-get --print-uris: 'address' name size sum.
+func archiveNames(listed string) []string {
+	var names []string
+	for line := range strings.Lines(listed) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && strings.HasPrefix(fields[0], "'") && strings.HasSuffix(fields[1], ".deb") {
+			names = append(names, filepath.Base(fields[1]))
+		}
+	}
+	return names
+}
+
+// removeOtherArchives keeps a cache from growing with each version.
+func removeOtherArchives(directory string, kept []string) error {
+	archives, err := filepath.Glob(filepath.Join(directory, "*.deb"))
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, archive := range archives {
+		if !slices.Contains(kept, filepath.Base(archive)) {
+			failures = append(failures, os.Remove(archive))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// resolveKernel finds the packages that the metapackage stands for: the
+// kernel, and where a distribution keeps them apart, its modules.
+func resolveKernel(ctx context.Context, release release) ([]string, error) {
+	output, err := run(ctx, "/", "apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
+		"--no-breaks", "--no-replaces", "--no-enhances", kernelPackages[release.id])
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for line := range strings.Lines(output) {
+		name := strings.TrimSpace(line)
+		isKernel := strings.HasPrefix(name, "linux-image-") || strings.HasPrefix(name, "linux-modules-")
+		if line != "" && line[0] != ' ' && isKernel && name != kernelPackages[release.id] {
+			packages = append(packages, name)
+		}
+	}
+	if len(packages) == 0 {
+		return nil, fmt.Errorf("package %s is not known; run: apt-get update", kernelPackages[release.id])
+	}
+	return packages, nil
+}
+
+// installKernel copies the one kernel that was unpacked.
+func installKernel(unpacked, target string) error {
+	kernels, err := filepath.Glob(filepath.Join(unpacked, "boot", "vmlinuz-*"))
+	if err != nil {
+		return err
+	}
+	if len(kernels) != 1 {
+		return fmt.Errorf("the kernel package holds %d kernels, want 1", len(kernels))
+	}
+	content, err := os.ReadFile(kernels[0])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(target, content, 0o644)
+}

@@ -2,11 +2,7 @@ package template
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 )
 
 // Constants that make the same inputs give the same disk, byte for byte.
@@ -23,32 +19,4 @@ func formatRootfs(ctx context.Context, root, target string, sizeMiB int) error {
 		"-E", "lazy_itable_init=0,lazy_journal_init=0,hash_seed="+rootfsHashSeed,
 		"-U", rootfsUUID, target, fmt.Sprintf("%dM", sizeMiB))
 	return err
-}
-
-// installAgent writes the guest agent into an ext4 image without mounting it.
-func installAgent(ctx context.Context, rootfs, agent string) (err error) {
-	const target = "/usr/local/bin/envd"
-	script := filepath.Join(filepath.Dir(rootfs), "debugfs.script")
-	commands := strings.Join([]string{
-		fmt.Sprintf("write %q %s", agent, target),
-		"set_inode_field " + target + " mode 0100755",
-		"set_inode_field " + target + " uid 0",
-		"set_inode_field " + target + " gid 0",
-	}, "\n")
-	if err := os.WriteFile(script, []byte(commands+"\n"), 0o600); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(script)) }()
-	if _, err := run(ctx, "/", "debugfs", "-w", "-f", script, rootfs); err != nil {
-		return err
-	}
-	// debugfs succeeds whatever its commands did: look at what is there.
-	found, err := run(ctx, "/", "debugfs", "-R", "stat "+target, rootfs)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(found, "Mode:  0755") {
-		return fmt.Errorf("the guest agent could not be written into the image: %s", strings.TrimSpace(found))
-	}
-	return nil
 }

@@ -182,7 +182,7 @@ func (t *tree) guestImage(ctx context.Context, o options) {
 		return errors.Join(
 			disk.CopySparse(image.KernelPath, filepath.Join(directory, vmmtest.KernelFile)),
 			disk.CopySparse(image.InitramfsPath, filepath.Join(directory, vmmtest.InitramfsFile)),
-			disk.CopySparse(image.RootfsPath, filepath.Join(directory, vmmtest.RootfsFile)),
+			image.WriteDisk(ctx, filepath.Join(directory, vmmtest.RootfsFile)),
 		)
 	})
 }

@@ -88,7 +88,7 @@ func (s *suite) openStorage(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, storage.Close()) })
 	s.dir = storage.Dir
 	s.rootfs = filepath.Join(s.dir, RootfsFile)
-	require.NoError(t, disk.CopySparse(s.image.RootfsPath, s.rootfs))
+	require.NoError(t, s.image.WriteDisk(t.Context(), s.rootfs))
 }
 
 func (s *suite) openNetwork(t *testing.T) {

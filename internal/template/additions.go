@@ -1,0 +1,239 @@
+package template
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+)
+
+// guestFiles is what makes a Debian root file system a sandbox.
+//
+//go:embed guest
+var guestFiles embed.FS
+
+// addition is a file, or a symbolic link, that Wrenn puts into a root file
+// system in the place of what is there.
+type addition struct {
+	path    string
+	mode    os.FileMode
+	content []byte
+	link    string // where a link leads; empty for a file
+}
+
+const agentPath = "/usr/local/bin/envd"
+
+// describeAdditions are all of them, the guest agent included.
+func describeAdditions(agent []byte) ([]addition, error) {
+	network, err := renderNetwork()
+	if err != nil {
+		return nil, err
+	}
+	all := append(furniture(), addition{path: "/etc/wrenn/network", mode: 0o644, content: []byte(network)},
+		addition{path: agentPath, mode: 0o755, content: agent})
+	for target, file := range map[string]struct {
+		name string
+		mode os.FileMode
+	}{
+		"/etc/inittab":                    {"inittab", 0o644},
+		"/etc/init.d/rcS":                 {"rcS", 0o755},
+		"/usr/local/sbin/run-envd":        {"run-envd", 0o755},
+		"/usr/lib/sysctl.d/50-wrenn.conf": {"sysctl.conf", 0o644},
+		"/usr/lib/tmpfiles.d/wrenn.conf":  {"tmpfiles.conf", 0o644},
+	} {
+		content, err := guestFiles.ReadFile(path.Join("guest", file.name))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, addition{path: target, mode: file.mode, content: content})
+	}
+	slices.SortFunc(all, func(a, b addition) int { return strings.Compare(a.path, b.path) })
+	return all, nil
+}
+
+// furniture are the files of /etc that an installer would have written.
+func furniture() []addition {
+	text := func(path, content string) addition {
+		return addition{path: path, mode: 0o644, content: []byte(content)}
+	}
+	return []addition{
+		text("/etc/hostname", "sandbox\n"),
+		text("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
+		// The machine's own name is known without a file, since each sandbox has another.
+		text("/etc/nsswitch.conf", nameServices),
+		text("/etc/resolv.conf", "nameserver "+network.GatewayIP+"\n"),
+		text("/etc/default/locale", "LANG=C.UTF-8\n"),
+		text("/etc/timezone", "Etc/UTC\n"),
+		{path: "/etc/localtime", link: "/usr/share/zoneinfo/Etc/UTC"},
+		{path: "/etc/mtab", link: "../proc/self/mounts"},
+		// Empty: the guest agent lays one of each life's own over it.
+		{path: "/etc/machine-id", mode: 0o444},
+		{path: "/etc/sudoers.d/user", mode: 0o440, content: []byte("user ALL=(ALL:ALL) NOPASSWD: ALL\n")},
+		{path: "/usr/sbin/init", link: "../bin/busybox"},
+	}
+}
+
+const nameServices = `passwd:         files
+group:          files
+shadow:         files
+gshadow:        files
+
+hosts:          files myhostname dns
+networks:       files
+
+protocols:      db files
+services:       db files
+ethers:         db files
+rpc:            db files
+
+netgroup:       nis
+`
+
+func renderNetwork() (string, error) {
+	text, err := template.ParseFS(guestFiles, "guest/network.tmpl")
+	if err != nil {
+		return "", err
+	}
+	var rendered strings.Builder
+	err = text.Execute(&rendered, map[string]any{
+		"GuestIP": network.GuestIP, "GatewayIP": network.GatewayIP,
+		"GatewayMAC": network.GatewayMAC, "PrefixLength": network.GuestPrefixLength,
+	})
+	return rendered.String(), err
+}
+
+// additionsList is the file of a directory of additions that says what they are.
+const additionsList = "additions.json"
+
+// laid is an addition in a directory of them.
+type laid struct {
+	Path string      `json:"path"`
+	Mode os.FileMode `json:"mode,omitempty"`
+	Link string      `json:"link,omitempty"`
+	File string      `json:"file,omitempty"` // in the directory; empty for a link
+	Size int         `json:"size"`
+}
+
+// writeAdditions writes a directory from which installAdditions puts them into
+// any number of file systems.
+func writeAdditions(directory string, additions []addition) error {
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	var list []laid
+	for number, a := range additions {
+		one := laid{Path: a.path, Mode: a.mode, Link: a.link, Size: len(a.content) + len(a.link)}
+		if a.link == "" {
+			one.File = fmt.Sprint(number)
+			if err := os.WriteFile(filepath.Join(directory, one.File), a.content, 0o600); err != nil {
+				return err
+			}
+		}
+		list = append(list, one)
+	}
+	content, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(directory, additionsList), content, 0o600)
+}
+
+// installAdditions writes them into an ext4 image without mounting it.
+func installAdditions(ctx context.Context, rootfs, directory string) (err error) {
+	content, err := os.ReadFile(filepath.Join(directory, additionsList))
+	if err != nil {
+		return err
+	}
+	var list []laid
+	if err := json.Unmarshal(content, &list); err != nil {
+		return err
+	}
+	script, err := os.CreateTemp("", "wrenn-debugfs-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(script.Name())) }()
+	_, err = script.WriteString(debugfsScript(list))
+	if err := errors.Join(err, script.Close()); err != nil {
+		return err
+	}
+	var said, complaints bytes.Buffer
+	command := newCommand(ctx, directory, "debugfs", "-w", "-f", script.Name(), rootfs)
+	command.Stdout, command.Stderr = &said, &complaints
+	if err := command.Run(); err != nil {
+		return commandFailure(ctx, "debugfs", err, complaints.String())
+	}
+	return requireLaid(said.String(), complaints.String(), list)
+}
+
+// debugfsScript makes the directories that are missing, replaces what is there
+// and shows what became of it. Source: debugfs(8).
+func debugfsScript(list []laid) string {
+	const regularFile = 0o100000 // S_IFREG of inode(7)
+	var script strings.Builder
+	for _, a := range list {
+		for _, parent := range parents(a.Path) {
+			fmt.Fprintf(&script, "mkdir %s\n", parent) // fails for one that is there
+		}
+		fmt.Fprintf(&script, "rm %s\n", a.Path)
+		if a.Link != "" {
+			fmt.Fprintf(&script, "symlink %s %s\n", a.Path, a.Link)
+			continue
+		}
+		fmt.Fprintf(&script, "write %s %s\nset_inode_field %s mode 0%o\n", a.File, a.Path, a.Path, regularFile|a.Mode)
+		fmt.Fprintf(&script, "set_inode_field %s uid 0\nset_inode_field %s gid 0\n", a.Path, a.Path)
+	}
+	for _, a := range list {
+		fmt.Fprintf(&script, "stat %s\n", a.Path)
+	}
+	return script.String()
+}
+
+// parents are the directories above a path, the uppermost first.
+func parents(of string) []string {
+	var all []string
+	for directory := path.Dir(of); directory != "/"; directory = path.Dir(directory) {
+		all = append(all, directory)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// requireLaid reads what debugfs showed and complained of: it succeeds whatever
+// its commands did. That there is no old file to remove, and a directory already,
+// is as it should be.
+func requireLaid(said, complaints string, list []laid) error {
+	for line := range strings.Lines(complaints) {
+		if strings.HasPrefix(line, "write: ") {
+			return fmt.Errorf("files could not be written into the image: %s", strings.TrimSpace(line))
+		}
+	}
+	const command = "debugfs: stat "
+	shown := make(map[string]string)
+	for section := range strings.SplitSeq(said, command) {
+		name, state, _ := strings.Cut(section, "\n")
+		shown[name] = state
+	}
+	for _, a := range list {
+		want := []string{"Type: symlink"}
+		if a.Link == "" {
+			want = []string{"Type: regular", fmt.Sprintf("Mode:  0%03o", a.Mode)}
+		}
+		for _, sign := range append(want, fmt.Sprintf("Size: %d\n", a.Size)) {
+			if !strings.Contains(shown[a.Path], sign) {
+				return fmt.Errorf("%s could not be written into the image: there is %q", a.Path, shown[a.Path])
+			}
+		}
+	}
+	return nil
+}
