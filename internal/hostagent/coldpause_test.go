@@ -13,7 +13,9 @@ import (
 // testDiskOnlyPause keeps the file system of a sandbox, boots it again, and
 // keeps what it has become with its memory.
 func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
-	boot := a.run(t, id, "cat /proc/sys/kernel/random/boot_id")
+	// The kernel's own: the one that programs see is another after each resume.
+	const readBootID = "sudo cat /run/wrenn/proc/sys/kernel/random/boot_id"
+	boot := a.run(t, id, readBootID)
 	a.run(t, id, "echo written > /home/user/unsynced; echo gone > /dev/shm/memory; sleep 600 >/dev/null 2>&1 & disown")
 	for range 2 { // the second changes nothing
 		paused, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id, WithoutMemory: true}))
@@ -26,7 +28,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
 	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
 	require.Equal(t, "no memory, no process", a.run(t, id, "pgrep -x sleep || test -e /dev/shm/memory || echo no memory, no process"))
 	require.Equal(t, "hello", a.run(t, id, "echo $GREETING"), "the host gives it again what its create gave")
-	require.NotEqual(t, boot, a.run(t, id, "cat /proc/sys/kernel/random/boot_id"), "it was booted")
+	require.NotEqual(t, boot, a.run(t, id, readBootID), "it was booted")
 
 	a.run(t, id, "echo kept > /dev/shm/memory")
 	a.pause(t, id)

@@ -103,12 +103,14 @@ func (w *worker) shell(ctx context.Context, b *box, script string) (output strin
 // shellPatience is how long commands may be cut short again and again.
 const shellPatience = 2 * time.Minute
 
-const bootID = "/proc/sys/kernel/random/boot_id"
+// readBootID shows the kernel's own ID of its boot: the one that programs see is
+// another after each resume.
+const readBootID = "sudo cat /run/wrenn/proc/sys/kernel/random/boot_id"
 
 // verify looks for everything that was acknowledged.
 func (w *worker) verify(ctx context.Context, b *box) error {
 	names := slices.Sorted(maps.Keys(b.files))
-	script := "cat " + bootID + "; cat /dev/shm/memory 2>/dev/null || echo none"
+	script := readBootID + "; cat /dev/shm/memory 2>/dev/null || echo none"
 	for _, name := range names {
 		script += "; cat /home/user/" + name + " || echo lost"
 	}
@@ -143,8 +145,8 @@ func (w *worker) remember(ctx context.Context, b *box, boot string, deaths int) 
 	value := fmt.Sprintf("memory-%d", w.random.Int64())
 	b.boot = "" // until it is known which value is there
 	output, err := w.shell(ctx, b, fmt.Sprintf(
-		"ss -Hltn src 127.0.0.1:%[1]d | grep -q . || (cd /tmp && nohup python3 -m http.server %[1]d --bind 127.0.0.1 >/dev/null 2>&1 &); echo %[2]s > /dev/shm/memory; cat %[3]s",
-		serverPort, value, bootID))
+		"ss -Hltn src 127.0.0.1:%[1]d | grep -q . || (cd /tmp && nohup python3 -m http.server %[1]d --bind 127.0.0.1 >/dev/null 2>&1 &); echo %[2]s > /dev/shm/memory; %[3]s",
+		serverPort, value, readBootID))
 	if err != nil {
 		return err
 	}

@@ -142,13 +142,17 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	if err := s.applySeed(request); err != nil {
 		return err
 	}
-	s.beginLife(request.LifecycleID)
 	var failures []error
 	attempt := func(what string, err error) {
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	variables := request.variables(metadata)
+	if s.init.begins(request.LifecycleID) {
+		attempt("identity", s.machine.RenewIdentity(variables["E2B_SANDBOX_ID"]))
+	}
+	s.beginLife(request.LifecycleID)
 	if s.held.Load() {
 		attempt("thaw the file system", s.letFilesystemGo())
 	}
@@ -164,7 +168,7 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 		attempt("volumeMounts", err)
 	}
 	s.settings.Apply(settings.Update{
-		Secret: request.Secret, Env: request.variables(metadata), User: request.DefaultUser, Workdir: request.DefaultWorkdir,
+		Secret: request.Secret, Env: variables, User: request.DefaultUser, Workdir: request.DefaultWorkdir,
 	})
 	if s.groups.Usable() {
 		attempt("thaw commands", s.groups.Thaw())

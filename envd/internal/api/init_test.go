@@ -49,18 +49,18 @@ func TestInit_GivesAGuestItsIdentity(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	body, err := json.Marshal(map[string]any{
 		"accessToken": "secret", "timestamp": now, "lifecycleID": "life-1", "defaultUser": currentUser(t),
-		"defaultWorkdir": "/tmp", "envVars": map[string]string{"A": "1", "B": "2"}, "caBundle": bundle(t), "randomSeed": seed('x'),
+		"defaultWorkdir": "/tmp", "envVars": map[string]string{"A": "1", "B": "2", "E2B_SANDBOX_ID": "itest"}, "caBundle": bundle(t), "randomSeed": seed('x'),
 		"hyperloopIP": "192.0.2.1", "volumeMounts": []map[string]string{{"nfs_target": "192.0.2.1:/v", "path": "/mnt/v"}},
 	})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, g.init("", string(body)))
 	require.Equal(t, []string{
-		"clock", "reseed life-1", "certificates", "host service 192.0.2.1", "mount /mnt/v",
+		"clock", "reseed life-1", "identity itest", "certificates", "host service 192.0.2.1", "mount /mnt/v",
 		"thaw", "keep connections", "ports on",
 	}, g.takeAll())
 	require.True(t, now.Equal(g.clock))
 	require.Equal(t, seed('x'), g.seed[:])
-	require.JSONEq(t, `{"A":"1","B":"2"}`, g.call(http.MethodGet, "/envs", "secret", "").body)
+	require.JSONEq(t, `{"A":"1","B":"2","E2B_SANDBOX_ID":"itest"}`, g.call(http.MethodGet, "/envs", "secret", "").body)
 }
 
 func TestInit_TwiceLateOrOutOfOrderIsHarmless(t *testing.T) {
@@ -161,13 +161,13 @@ func TestInit_LetsNothingRunWithAnotherGuestsRandomNumbers(t *testing.T) {
 
 	delete(g.failures, "reseed a")
 	require.Equal(t, http.StatusNoContent, g.init("", string(body)), "the life has not begun: asked again, it begins")
-	require.Equal(t, []string{"reseed a", "thaw", "keep connections", "ports on"}, g.takeAll())
+	require.Equal(t, []string{"reseed a", "identity", "thaw", "keep connections", "ports on"}, g.takeAll())
 }
 
 func TestInit_WithoutASeedReseedsNothing(t *testing.T) {
 	g := newGuest(t, false)
 	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"a"}`))
-	require.Equal(t, []string{"thaw", "keep connections", "ports on"}, g.takeAll())
+	require.Equal(t, []string{"identity", "thaw", "keep connections", "ports on"}, g.takeAll())
 }
 
 func TestInit_LooksForVolumesOfEarlierLivesWhereThereMayBeAny(t *testing.T) {

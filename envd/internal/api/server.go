@@ -30,6 +30,7 @@ import (
 type Machine interface {
 	SetClock(now time.Time) error
 	Reseed(seed host.Seed, life string) error
+	RenewIdentity(name string) error
 	InstallCertificates(bundle []byte) error
 	SetHostService(address netip.Addr) error
 	MountVolumes(ctx context.Context, volumes []host.Volume) error

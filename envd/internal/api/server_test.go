@@ -68,6 +68,10 @@ func (n *notes) Reseed(seed host.Seed, life string) error {
 	return n.note("reseed " + life)
 }
 
+func (n *notes) RenewIdentity(name string) error {
+	return n.note(strings.TrimSpace("identity " + name))
+}
+
 func (n *notes) InstallCertificates([]byte) error {
 	return n.note("certificates")
 }

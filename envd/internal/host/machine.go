@@ -10,6 +10,7 @@ import (
 // Machine is the one this process runs in. The zero value is the real one.
 type Machine struct {
 	root         string // empty means /
+	identity     Identity
 	certificates Certificates
 	names        Names
 	volumes      Volumes
@@ -20,6 +21,9 @@ func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 
 // Reseed makes the kernel's random numbers this life's own.
 func (Machine) Reseed(seed Seed, life string) error { return Reseed(seed, life) }
+
+// RenewIdentity gives the machine IDs, and where it is one, a name of its own.
+func (m Machine) RenewIdentity(name string) error { return m.identity.Renew(name) }
 
 // FreezeFilesystem holds every write to the root file system.
 func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }
