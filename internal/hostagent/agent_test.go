@@ -209,6 +209,7 @@ func TestAgent(t *testing.T) {
 		const draw = "head -c 16 /dev/urandom | base64"
 		require.NotEqual(t, a.run(t, first, draw), a.run(t, second, draw))
 	})
+	t.Run("a guest is what its users expect of a machine", func(t *testing.T) { testMachine(t, a) })
 	t.Run("what cannot be created says why and leaves nothing", func(t *testing.T) {
 		require.Equal(t, connect.CodeAlreadyExists, connect.CodeOf(a.create(t.Context(), first)))
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(a.create(t.Context(), "../../etc")))

@@ -62,5 +62,5 @@ func (a agents) Run() int {
 // TestMain gives the agents a host of their own.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
-	os.Exit(vmmtest.Main(agents{m}))
+	os.Exit(vmmtest.Main(agents{m}, vmmtest.Packages("podman", "crun", "fuse-overlayfs")))
 }

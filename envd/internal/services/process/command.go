@@ -20,6 +20,8 @@ const (
 	defaultPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	defaultShell = "/bin/bash"
 	defaultTerm  = "xterm-256color"
+	// defaultLocale is what every Debian has without being told to make it.
+	defaultLocale = "C.UTF-8"
 )
 
 // buildCommand checks a request and turns it into a command that is ready to
@@ -38,7 +40,7 @@ func buildCommand(request *pb.StartRequest, user *permissions.User, settings map
 	if err != nil {
 		return nil, fmt.Errorf("cwd: %w", err)
 	}
-	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+	if !isDirectory(directory) {
 		return nil, fmt.Errorf("cwd: %s is not a directory", directory)
 	}
 	environment, err := buildEnvironment(request, user, settings)
@@ -55,10 +57,20 @@ func buildCommand(request *pb.StartRequest, user *permissions.User, settings map
 	return command, nil
 }
 
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // buildEnvironment is a login's, then the sandbox's, then the request's own.
 func buildEnvironment(request *pb.StartRequest, user *permissions.User, settings map[string]string) ([]string, error) {
 	variables := map[string]string{
 		"PATH": defaultPath, "HOME": user.Home, "USER": user.Name, "LOGNAME": user.Name, "SHELL": defaultShell,
+		"LANG": defaultLocale,
+	}
+	// Where there is none, programs make do without.
+	if directory := fmt.Sprintf("/run/user/%d", user.UID); isDirectory(directory) {
+		variables["XDG_RUNTIME_DIR"] = directory
 	}
 	if request.GetPty() != nil {
 		variables["TERM"] = defaultTerm
