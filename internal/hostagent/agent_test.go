@@ -234,6 +234,7 @@ func TestAgent(t *testing.T) {
 		earlier := counted()
 		require.Eventually(t, func() bool { return counted() > earlier }, 20*time.Second, 100*time.Millisecond)
 	})
+	t.Run("each life has a secret of its own", func(t *testing.T) { testLives(t, a, dataDir, first) })
 	t.Run("the clock is right after a resume", func(t *testing.T) {
 		said, err := strconv.ParseFloat(a.run(t, first, "date +%s.%N"), 64)
 		require.NoError(t, err)

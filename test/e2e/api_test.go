@@ -45,7 +45,7 @@ func trySend(t *testing.T, r request) (answer, error) {
 	for name, values := range r.header {
 		outgoing.Header[name] = values
 	}
-	if r.body != "" {
+	if r.body != "" && outgoing.Header.Get("Content-Type") == "" {
 		outgoing.Header.Set("Content-Type", "application/json")
 	}
 	if r.key == validKey {

@@ -17,17 +17,24 @@ type sandbox struct {
 	ID              string `json:"sandboxID"`
 	EnvdAccessToken string `json:"envdAccessToken"`
 	Domain          string `json:"domain"`
+	created         []byte // the whole answer
 }
 
-// createSandbox makes one from the base template and kills it after the test.
-func createSandbox(t *testing.T) *sandbox {
+// createSandbox makes one from the base template, with more fields of the request
+// if there are any, and kills it after the test.
+func createSandbox(t *testing.T, fields ...string) *sandbox {
 	t.Helper()
+	return createSandboxFrom(t, "base", fields...)
+}
+
+func createSandboxFrom(t *testing.T, template string, fields ...string) *sandbox {
+	t.Helper()
+	fields = append([]string{`"templateID":"` + template + `"`, `"timeout":300`, `"secure":true`}, fields...)
 	created := send(t, request{
-		method: http.MethodPost, path: "/sandboxes", key: validKey,
-		body: `{"templateID":"base","timeout":300,"secure":true}`,
+		method: http.MethodPost, path: "/sandboxes", key: validKey, body: "{" + strings.Join(fields, ",") + "}",
 	})
 	require.Equal(t, http.StatusCreated, created.status, "body: %s", created.body)
-	made := &sandbox{}
+	made := &sandbox{created: created.body}
 	require.NoError(t, json.Unmarshal(created.body, made))
 	require.Regexp(t, `^i[a-z0-9]{19}$`, made.ID)
 	require.NotEmpty(t, made.EnvdAccessToken)

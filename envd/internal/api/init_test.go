@@ -91,6 +91,26 @@ func TestInit_TwiceLateOrOutOfOrderIsHarmless(t *testing.T) {
 	require.Contains(t, send("", 24*time.Hour, "without a life"), "clock")
 }
 
+func TestInit_ReplacesTheEnvironmentOfAnEarlierLife(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"one","envVars":{"A":"1","B":"2"}}`))
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"two","envVars":{"B":"3"}}`))
+	require.JSONEq(t, `{"B":"3"}`, g.call(http.MethodGet, "/envs", "", "").body)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"lifecycleID":"three","envVars":{}}`))
+	require.JSONEq(t, `{}`, g.call(http.MethodGet, "/envs", "", "").body)
+}
+
+func TestPrepareSnapshot_ForgetsTheEnvironmentUntilItIsGivenAgain(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"envVars":{"A":"1"}}`))
+	require.Equal(t, http.StatusNoContent, g.call(http.MethodPost, "/snapshot/prepare?keepStreams=true&forgetEnvironment=true", "", "").status)
+	answered := make(chan string, 1)
+	go func() { answered <- g.call(http.MethodGet, "/envs", "", "").body }()
+	require.Equal(t, http.StatusNoContent, g.init("", `{}`), "who says nothing of it gives none")
+	require.Equal(t, http.StatusNoContent, g.init("", `{"envVars":{"A":"2"}}`))
+	require.JSONEq(t, `{"A":"2"}`, <-answered)
+}
+
 func TestInit_KeepsWhatItIsNotTold(t *testing.T) {
 	g := newGuest(t, false)
 	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"secret","envVars":{"A":"1"}}`))
@@ -99,7 +119,7 @@ func TestInit_KeepsWhatItIsNotTold(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, g.call(http.MethodGet, "/envs", "", "").status)
 }
 
-func TestInit_TokenChangesOnlyByWhoKnowsIt(t *testing.T) {
+func TestInit_SecretChangesOnlyByWhoKnowsIt(t *testing.T) {
 	g := newGuest(t, false)
 	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"first"}`))
 	require.Equal(t, http.StatusUnauthorized, g.init("", `{"accessToken":"second"}`))
@@ -107,11 +127,13 @@ func TestInit_TokenChangesOnlyByWhoKnowsIt(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, g.init("second", `{"accessToken":"second"}`))
 	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"first"}`))
 	require.Equal(t, http.StatusNoContent, g.init("first", `{"accessToken":"second"}`))
+	require.Equal(t, http.StatusNoContent, g.init("first", `{"accessToken":"second"}`), "a host that did not hear the answer repeats itself")
+	require.Equal(t, http.StatusUnauthorized, g.init("first", `{"accessToken":"third"}`))
 	require.Equal(t, http.StatusOK, g.call(http.MethodGet, "/envs", "second", "").status)
 	require.Equal(t, http.StatusUnauthorized, g.call(http.MethodGet, "/envs", "first", "").status)
 }
 
-func TestInit_TakesATokenTheMonitorVouchesFor(t *testing.T) {
+func TestInit_TakesASecretTheMonitorVouchesFor(t *testing.T) {
 	g := newGuest(t, true)
 	g.metadata = mmds.Metadata{SandboxID: "ione", TemplateID: "base", SecretDigest: keys.Digest("first")}
 	require.Equal(t, http.StatusUnauthorized, g.init("", `{"accessToken":"stolen"}`))

@@ -1,0 +1,64 @@
+package hostagent
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"connectrpc.com/connect"
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+)
+
+// testLives looks at what a guest agent knows its host by: a secret of each life,
+// which no client can bring and no port of the guest's own gets.
+func testLives(t *testing.T, a *agentUnderTest, dataDir, id string) {
+	secretOf := func(id string) string {
+		t.Helper()
+		content, err := os.ReadFile(filepath.Join(dataDir, "storage", "sandboxes", id, "sandbox.json"))
+		require.NoError(t, err)
+		var record struct{ Token string }
+		require.NoError(t, json.Unmarshal(content, &record))
+		require.NotEmpty(t, record.Token)
+		return record.Token
+	}
+	// A guest that has read a secret in its memory shows it to the agent beside it.
+	accepts := func(id, secret string) string {
+		t.Helper()
+		return a.run(t, id, fmt.Sprintf(`exec 3<> /dev/tcp/127.0.0.1/49983
+			printf 'GET /envs HTTP/1.0\r\nX-Access-Token: %s\r\n\r\n' >&3; read -r -u 3 _ status _; echo $status`, secret))
+	}
+	first := secretOf(id)
+	require.Equal(t, "200", accepts(id, first))
+	require.Equal(t, "401", accepts(id, "made up"))
+
+	a.pause(t, id)
+	a.resume(t, id)
+	second := secretOf(id)
+	require.NotEqual(t, first, second)
+	require.Equal(t, "401 200", accepts(id, first)+" "+accepts(id, second), "the life before has no power over this one")
+
+	const fork = "ilives00000000000001"
+	_, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{
+		SandboxId: id, Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{LifecycleId: fork}}},
+	}))
+	require.NoError(t, err)
+	third := secretOf(fork)
+	require.Equal(t, "401 200", accepts(fork, second)+" "+accepts(fork, third), "a fork is a life of its own")
+	require.Equal(t, "401 200", accepts(id, third)+" "+accepts(id, second))
+	a.kill(t, fork)
+
+	// What a client shows in the header takes nothing's place but its own.
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://guest/envs", nil)
+	require.NoError(t, err)
+	request.Header.Set(envdclient.SecretHeader, "a client's")
+	response, err := (&http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}).Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}
