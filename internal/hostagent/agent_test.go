@@ -202,6 +202,12 @@ func TestAgent(t *testing.T) {
 		require.NoError(t, a.create(t.Context(), first))
 		require.Equal(t, "hello from user", a.run(t, first, `echo "$GREETING from $(id -un)"`))
 	})
+	t.Run("a file is written anywhere and is the user's", func(t *testing.T) {
+		a.send(t, first, "/app/deep/main.py", []byte("print('made')"))
+		a.send(t, first, "/app/deep/main.py", []byte("print('written over')"))
+		require.Equal(t, "written over user user user", a.run(t, first, "echo $(python3 /app/deep/main.py; stat -c %U /app /app/deep /app/deep/main.py)"))
+	})
+	t.Run("a terminal ends with its command, and a kill ends what is in it", func(t *testing.T) { testTerminal(t, a, first) })
 	t.Run("what users run is kept from the guest agent and can be stopped", func(t *testing.T) { testGroups(t, a, first) })
 	t.Run("a VM's process is nobody, nowhere", func(t *testing.T) { testConfinement(t, dataDir) })
 	t.Run("clones do not draw the same random numbers", func(t *testing.T) {

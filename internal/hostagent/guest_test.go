@@ -1,15 +1,20 @@
 package hostagent
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/gen/process"
+	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
@@ -37,6 +42,45 @@ func testGroups(t *testing.T, a *agentUnderTest, id string) {
 	status, body = a.callEnvd(t, id, "/fsthaw")
 	require.Equal(t, http.StatusNoContent, status, body)
 	require.Equal(t, "written", a.run(t, id, "echo written > /home/user/after-thaw && cat /home/user/after-thaw"))
+}
+
+// testTerminal holds a terminal open by a job that does not care for its end.
+func testTerminal(t *testing.T, a *agentUnderTest, id string) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	client := processconnect.NewProcessClient(&http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}, "http://guest")
+	open := func(script string) (*connect.ServerStreamForClient[process.StartResponse], uint32) {
+		stream, err := client.Start(ctx, connect.NewRequest(&process.StartRequest{
+			Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}}, Pty: &process.PTY{Size: &process.PTY_Size{}},
+		}))
+		require.NoError(t, err)
+		require.True(t, stream.Receive(), "%v", stream.Err())
+		return stream, stream.Msg().GetEvent().GetStart().GetPid()
+	}
+	const job = "(trap '' HUP; exec sleep 31234) & "
+	ended, _ := open(job + "stty size")
+	defer ended.Close()
+	var screen strings.Builder
+	for ended.Receive() {
+		screen.Write(ended.Msg().GetEvent().GetData().GetPty())
+	}
+	require.NoError(t, ended.Err(), "it ends before the job does")
+	require.Equal(t, "24 80\r\n", screen.String())
+	require.Equal(t, "1", a.run(t, id, "until pgrep -cf 'sleep 3123[4]' >/tmp/jobs; do sleep 0.1; done; cat /tmp/jobs; pkill -f 'sleep 3123[4]'"))
+
+	killed, pid := open(job + "set -m; sleep 31235 & echo started; sleep 31236")
+	defer killed.Close()
+	for screen.Reset(); !strings.Contains(screen.String(), "started") && killed.Receive(); {
+		screen.Write(killed.Msg().GetEvent().GetData().GetPty())
+	}
+	_, err := client.SendSignal(ctx, connect.NewRequest(&process.SendSignalRequest{
+		Process: &process.ProcessSelector{Selector: &process.ProcessSelector_Pid{Pid: pid}}, Signal: process.Signal_SIGNAL_SIGKILL,
+	}))
+	require.NoError(t, err)
+	for killed.Receive() {
+	}
+	require.NoError(t, killed.Err())
+	require.Equal(t, "0", a.run(t, id, "pgrep -cf 'sleep 3123[4-6]'"))
 }
 
 // callEnvd asks the guest agent as the host does.

@@ -90,6 +90,30 @@ test("what is written belongs to the user who wrote it", async () => {
   assert.equal(stdout, "user:user /tmp/owned\nuser:user /tmp/owned/by-user\nroot:root /root/owned-by-root\n");
 });
 
+test("files are written where the user alone could not", async () => {
+  await shared().files.write("/app/src/main.py", "print(6 * 7)");
+  await shared().files.makeDir("/app/data/raw");
+  await shared().files.rename("/app/src/main.py", "/srv/moved/main.py");
+  const { stdout } = await shared().commands.run("python3 /srv/moved/main.py; stat -c %U /app /app/src /app/data/raw /srv/moved");
+  assert.equal(stdout, `42\n${"user\n".repeat(4)}`);
+  await shared().files.remove("/app");
+  assert.equal(await shared().files.exists("/app"), false);
+});
+
+test("a write keeps the other names of a file", async () => {
+  await shared().commands.run("echo old > /tmp/linked && ln /tmp/linked /tmp/other-name");
+  await shared().files.write("/tmp/linked", "new");
+  assert.equal(await shared().files.read("/tmp/other-name"), "new");
+});
+
+test("a link is what it leads to", async () => {
+  await shared().commands.run("mkdir -p /tmp/links/real && touch /tmp/links/file && cd /tmp/links && ln -s real directory && ln -s file other && ln -s no dangling");
+  const entries = await shared().files.list("/tmp/links");
+  const types = Object.fromEntries(entries.map(({ name, type }) => [name, type]));
+  assert.deepEqual(types, { directory: FileType.DIR, file: FileType.FILE, other: FileType.FILE, real: FileType.DIR });
+  assert.equal((await shared().files.getInfo("/tmp/links/directory")).symlinkTarget, "/tmp/links/real");
+});
+
 test("metadata is kept with the file", async () => {
   await shared().files.write("/tmp/labelled", "x", { metadata: { author: "a b c", Kind: "test" } });
   const info = await shared().files.getInfo("/tmp/labelled");

@@ -86,6 +86,31 @@ test("a terminal left behind is connected to again", async () => {
   assert.equal(await again.kill(), true);
 });
 
+test("a terminal of size nothing is an ordinary one", async () => {
+  const terminal = await openTerminal(0, 0);
+  await terminal.type('echo size: $(stty size)\n');
+  await terminal.shows("size: 24 80");
+  assert.equal(await terminal.handle.kill(), true);
+});
+
+test("a terminal ends with its shell, though a job holds it", async () => {
+  const terminal = await openTerminal(80, 24);
+  await terminal.type("(trap '' HUP; exec sleep 31237) & exit 0\n");
+  assert.equal((await terminal.handle.wait()).exitCode, 0);
+  const { stdout } = await shared().commands.run("until pgrep -cf 'sleep 3123[7]' >/tmp/jobs; do sleep 0.1; done; cat /tmp/jobs; pkill -f 'sleep 3123[7]'");
+  assert.equal(stdout, "1\n");
+});
+
+test("killing a terminal ends every job in it", async () => {
+  const terminal = await openTerminal(80, 24);
+  await terminal.type("(trap '' HUP; exec sleep 31238) & sleep 31239 & echo start''ed\n");
+  await terminal.shows("started");
+  assert.equal(await terminal.handle.kill(), true);
+  await assert.rejects(terminal.handle.wait(), CommandExitError);
+  const { stdout } = await shared().commands.run("pgrep -cf 'sleep 3123[89]' || true");
+  assert.equal(stdout, "0\n");
+});
+
 test("a killed terminal is gone", async () => {
   const terminal = await openTerminal(80, 24);
   assert.equal(await shared().pty.kill(terminal.handle.pid), true);
