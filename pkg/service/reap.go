@@ -12,6 +12,10 @@ import (
 const (
 	reapEvery       = 500 * time.Millisecond
 	reapParallelism = 4
+	// reapPatience is for how long an end keeps its place among those. One that takes
+	// longer, because its host hangs, goes on beside them, up to reapSlow at once.
+	reapPatience = 2 * time.Second
+	reapSlow     = 256
 	// reapRetry is how long a sandbox lives on whose pause has failed.
 	reapRetry = 15 * time.Second
 )
@@ -23,18 +27,18 @@ func (s *Sandboxes) Reap(ctx context.Context) {
 	defer tick.Stop()
 	var work sync.WaitGroup
 	defer work.Wait()
-	busy := make(chan struct{}, reapParallelism)
+	places := newReapPlaces()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		// Only this goroutine fills busy, so that what is free now stays free.
-		for _, claimed := range s.claimExpired(ctx, reapParallelism-len(busy)) {
-			busy <- struct{}{}
+		// Only this goroutine takes places, so that what is free now stays free.
+		for _, claimed := range s.claimExpired(ctx, places.free()) {
+			leave := places.take()
 			work.Go(func() {
-				defer func() { <-busy }()
+				defer leave()
 				s.expire(ctx, claimed)
 			})
 		}
@@ -64,5 +68,45 @@ func (s *Sandboxes) expire(ctx context.Context, claimed db.Sandbox) {
 		if err := s.Queries.PostponeEnd(ctx, db.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
 			s.Log.Warn("postpone the end of a sandbox", "sandbox", claimed.ID, "error", err)
 		}
+	}
+}
+
+// reapPlaces are the places of ends under way.
+type reapPlaces struct {
+	busy chan struct{}
+	slow chan struct{}
+}
+
+func newReapPlaces() *reapPlaces {
+	return &reapPlaces{busy: make(chan struct{}, reapParallelism), slow: make(chan struct{}, reapSlow)}
+}
+
+func (p *reapPlaces) free() int { return reapParallelism - len(p.busy) }
+
+// take returns what gives the place back. After reapPatience the place is another's,
+// as long as there is room among the slow.
+func (p *reapPlaces) take() (leave func()) {
+	p.busy <- struct{}{}
+	var mutex sync.Mutex
+	held := p.busy
+	patience := time.AfterFunc(reapPatience, func() {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if held == nil {
+			return // it has left
+		}
+		select {
+		case p.slow <- struct{}{}:
+			<-p.busy
+			held = p.slow
+		default:
+		}
+	})
+	return func() {
+		patience.Stop()
+		mutex.Lock()
+		defer mutex.Unlock()
+		<-held
+		held = nil
 	}
 }
