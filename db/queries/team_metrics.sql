@@ -1,13 +1,33 @@
 -- name: ListTeamMetrics :many
--- How many sandboxes ran at each moment, and how many began to since the one
--- before. Served by the index usage_intervals_by_team.
-SELECT p.at::timestamptz AS at,
-    (SELECT count(*) FROM usage_intervals u WHERE u.team_id = @team_id AND u.started_at <= p.at
-        AND coalesce(u.ended_at, 'infinity'::timestamptz) > p.at)::integer AS concurrent,
-    (SELECT count(*) FROM usage_intervals u WHERE u.team_id = @team_id AND u.started_at > p.at - @step::interval AND u.started_at <= p.at
-        AND coalesce(u.ended_at, 'infinity'::timestamptz) > p.at - @step::interval)::integer AS started
-FROM generate_series(@start_at::timestamptz, @end_at::timestamptz, @step::interval) AS p(at)
-ORDER BY 1;
+-- For each step that ends at one of the moments from start_at to end_at: the most
+-- sandboxes that ran at once in it, exactly, and how many began to.
+-- What ran on from before a step counts in it. Served by the index usage_intervals_by_team.
+WITH changes AS (
+    SELECT (CASE WHEN u.started_at > sqlc.arg(start_at)::timestamptz - sqlc.arg(step)::interval THEN u.started_at
+            ELSE sqlc.arg(start_at)::timestamptz - sqlc.arg(step)::interval END)::timestamptz AS moment, 1 AS change,
+        (u.started_at > sqlc.arg(start_at)::timestamptz - sqlc.arg(step)::interval)::integer AS started
+    FROM usage_intervals u
+    WHERE u.team_id = sqlc.arg(team_id) AND u.started_at <= sqlc.arg(end_at)::timestamptz
+        AND coalesce(u.ended_at, 'infinity'::timestamptz) > sqlc.arg(start_at)::timestamptz - sqlc.arg(step)::interval
+    UNION ALL
+    SELECT u.ended_at AS moment, -1 AS change, 0 AS started FROM usage_intervals u
+    WHERE u.team_id = sqlc.arg(team_id) AND u.started_at <= sqlc.arg(end_at)::timestamptz
+        AND coalesce(u.ended_at, 'infinity'::timestamptz) > sqlc.arg(start_at)::timestamptz - sqlc.arg(step)::interval
+        AND u.ended_at <= sqlc.arg(end_at)::timestamptz
+), ends AS (
+    SELECT generate_series(sqlc.arg(start_at)::timestamptz, sqlc.arg(end_at)::timestamptz, sqlc.arg(step)::interval) AS step_end
+), steps AS (
+    SELECT c.moment, c.change, c.started, CASE WHEN date_bin(sqlc.arg(step)::interval, c.moment, sqlc.arg(end_at)::timestamptz) = c.moment THEN c.moment
+        ELSE date_bin(sqlc.arg(step)::interval, c.moment, sqlc.arg(end_at)::timestamptz) + sqlc.arg(step)::interval END AS step_end
+    FROM changes c
+    UNION ALL
+    SELECT e.step_end - sqlc.arg(step)::interval, 0, 0, e.step_end FROM ends e
+), counts AS (
+    SELECT s.step_end, s.started, sum(s.change) OVER (ORDER BY s.moment) AS running FROM steps s
+)
+SELECT r.step_end::timestamptz AS at, max(r.running)::integer AS concurrent, sum(r.started)::integer AS started
+FROM counts r WHERE r.step_end >= sqlc.arg(start_at)::timestamptz
+GROUP BY r.step_end ORDER BY r.step_end;
 
 -- name: MaxConcurrent :one
 -- The first moment at which the most sandboxes ran, exactly: a sum over all

@@ -95,11 +95,21 @@ func TestTeamMetrics_CountWhatRanExactly(t *testing.T) {
 		SELECT 'i' || n, $1, 1, 512, now() - interval '1 hour' + n * interval '10 seconds', now() - interval '1 hour' + (n * 10 + 15) * interval '1 second'
 		FROM generate_series(0, 2) n`, team)
 	require.NoError(t, err)
+	_, err = p.pool.Exec(t.Context(), "UPDATE teams SET created_at = now() - interval '40 days'")
+	require.NoError(t, err)
 	p.create(t, `{"templateID":"base"}`)
 	path := "/teams/" + team + "/metrics"
 	points := p.metrics(t, path)
 	require.InDelta(t, 200, len(points), 2)
 	require.Equal(t, 0, points[0].ConcurrentSandboxes)
+	require.Equal(t, 1, points[len(points)-1].ConcurrentSandboxes)
+	require.InDelta(t, time.Now().Unix(), points[len(points)-1].TimestampUnix, 10, "the last is of now")
+	// A step is minutes long here, and those two ran together for five seconds.
+	most24h := 0
+	for _, point := range points {
+		most24h = max(most24h, point.ConcurrentSandboxes)
+	}
+	require.Equal(t, 2, most24h)
 	now := time.Now().Unix()
 	hourAgo := fmt.Sprintf("?start=%d&end=%d", now-3700, now-3500)
 	highest, started := 0, 0.0
@@ -109,6 +119,11 @@ func TestTeamMetrics_CountWhatRanExactly(t *testing.T) {
 	}
 	require.Equal(t, 2, highest)
 	require.InDelta(t, 3, started, 0.01)
+	_, err = p.pool.Exec(t.Context(), "UPDATE teams SET created_at = now()")
+	require.NoError(t, err)
+	today := time.Now().UTC().Truncate(24 * time.Hour).Unix()
+	require.GreaterOrEqual(t, p.metrics(t, fmt.Sprintf("%s?start=%d", path, time.Now().Unix()-20*86400))[0].TimestampUnix, today)
+	require.Empty(t, p.metrics(t, fmt.Sprintf("%s?start=%d&end=%d", path, today-7200, today-3600)), "there was no team")
 
 	most := func(query string) metric {
 		got := p.do(t, http.MethodGet, path+"/max"+query, "")

@@ -13,19 +13,38 @@ import (
 )
 
 const listTeamMetrics = `-- name: ListTeamMetrics :many
-SELECT p.at::timestamptz AS at,
-    (SELECT count(*) FROM usage_intervals u WHERE u.team_id = $1 AND u.started_at <= p.at
-        AND coalesce(u.ended_at, 'infinity'::timestamptz) > p.at)::integer AS concurrent,
-    (SELECT count(*) FROM usage_intervals u WHERE u.team_id = $1 AND u.started_at > p.at - $2::interval AND u.started_at <= p.at
-        AND coalesce(u.ended_at, 'infinity'::timestamptz) > p.at - $2::interval)::integer AS started
-FROM generate_series($3::timestamptz, $4::timestamptz, $2::interval) AS p(at)
-ORDER BY 1
+WITH changes AS (
+    SELECT (CASE WHEN u.started_at > $1::timestamptz - $2::interval THEN u.started_at
+            ELSE $1::timestamptz - $2::interval END)::timestamptz AS moment, 1 AS change,
+        (u.started_at > $1::timestamptz - $2::interval)::integer AS started
+    FROM usage_intervals u
+    WHERE u.team_id = $3 AND u.started_at <= $4::timestamptz
+        AND coalesce(u.ended_at, 'infinity'::timestamptz) > $1::timestamptz - $2::interval
+    UNION ALL
+    SELECT u.ended_at AS moment, -1 AS change, 0 AS started FROM usage_intervals u
+    WHERE u.team_id = $3 AND u.started_at <= $4::timestamptz
+        AND coalesce(u.ended_at, 'infinity'::timestamptz) > $1::timestamptz - $2::interval
+        AND u.ended_at <= $4::timestamptz
+), ends AS (
+    SELECT generate_series($1::timestamptz, $4::timestamptz, $2::interval) AS step_end
+), steps AS (
+    SELECT c.moment, c.change, c.started, CASE WHEN date_bin($2::interval, c.moment, $4::timestamptz) = c.moment THEN c.moment
+        ELSE date_bin($2::interval, c.moment, $4::timestamptz) + $2::interval END AS step_end
+    FROM changes c
+    UNION ALL
+    SELECT e.step_end - $2::interval, 0, 0, e.step_end FROM ends e
+), counts AS (
+    SELECT s.step_end, s.started, sum(s.change) OVER (ORDER BY s.moment) AS running FROM steps s
+)
+SELECT r.step_end::timestamptz AS at, max(r.running)::integer AS concurrent, sum(r.started)::integer AS started
+FROM counts r WHERE r.step_end >= $1::timestamptz
+GROUP BY r.step_end ORDER BY r.step_end
 `
 
 type ListTeamMetricsParams struct {
-	TeamID  uuid.UUID
-	Step    time.Duration
 	StartAt time.Time
+	Step    time.Duration
+	TeamID  uuid.UUID
 	EndAt   time.Time
 }
 
@@ -35,13 +54,14 @@ type ListTeamMetricsRow struct {
 	Started    int32
 }
 
-// How many sandboxes ran at each moment, and how many began to since the one
-// before. Served by the index usage_intervals_by_team.
+// For each step that ends at one of the moments from start_at to end_at: the most
+// sandboxes that ran at once in it, exactly, and how many began to.
+// What ran on from before a step counts in it. Served by the index usage_intervals_by_team.
 func (q *Queries) ListTeamMetrics(ctx context.Context, arg ListTeamMetricsParams) ([]ListTeamMetricsRow, error) {
 	rows, err := q.db.Query(ctx, listTeamMetrics,
-		arg.TeamID,
-		arg.Step,
 		arg.StartAt,
+		arg.Step,
+		arg.TeamID,
 		arg.EndAt,
 	)
 	if err != nil {

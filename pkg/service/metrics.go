@@ -86,23 +86,38 @@ func (s *Sandboxes) LatestMetrics(ctx context.Context, teamID uuid.UUID, sandbox
 	return samples, nil
 }
 
-// TeamMetric is a team at one moment.
+// TeamMetric is a team in the time from the metric before to a moment.
 type TeamMetric struct {
 	At time.Time
-	// Concurrent is how many sandboxes ran.
+	// Concurrent is the most sandboxes that ran at once.
 	Concurrent int32
-	// StartRate is how many a second have begun to run since the moment before.
+	// StartRate is how many a second have begun to run.
 	StartRate float64
 }
 
-// TeamMetrics counts what a team had running, moment by moment.
+// TeamMetrics counts what a team had running, from its first day on. The last metric
+// is of the time that ends where the span does.
 func (u *Usage) TeamMetrics(ctx context.Context, teamID uuid.UUID, span Span) ([]TeamMetric, error) {
 	span, err := teamSpan(span)
 	if err != nil {
 		return nil, err
 	}
+	team, err := u.Queries.GetTeam(ctx, teamID)
+	if err != nil {
+		return nil, fmt.Errorf("get team %s: %w", teamID, err)
+	}
+	const day = 24 * time.Hour
+	if firstDay := team.CreatedAt.UTC().Truncate(day); span.Start.Before(firstDay) {
+		span.Start = firstDay
+	}
+	if span.End.Before(span.Start) {
+		return []TeamMetric{}, nil
+	}
 	step := span.step(maxTeamPoints)
-	rows, err := u.Queries.ListTeamMetrics(ctx, db.ListTeamMetricsParams{TeamID: teamID, Step: step, StartAt: span.Start, EndAt: span.End})
+	steps := max(1, span.End.Sub(span.Start)/step)
+	rows, err := u.Queries.ListTeamMetrics(ctx, db.ListTeamMetricsParams{
+		TeamID: teamID, Step: step, StartAt: span.End.Add(-(steps - 1) * step), EndAt: span.End,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list the metrics of team %s: %w", teamID, err)
 	}
