@@ -80,10 +80,10 @@ func (m *Manager) startGuest(ctx context.Context, s *sandbox, identity Identity)
 	return g, g.become(ctx, s, identity, s.base.Secret)
 }
 
-// become gives a guest, just started, its identity, and the agent in it a secret
-// to know the host by in this life. earlierSecret is that of the life before, which
-// whoever has the same snapshot can read in its memory; empty for an agent that has
-// just begun.
+// become gives a guest, just started, its identity, and the agent in it the secret
+// that the host shows in this life. earlierSecret is that of the life before, which
+// can be read in every guest that is started from the same snapshot; it is empty for
+// an agent that has just begun.
 func (g *guest) become(ctx context.Context, s *sandbox, identity Identity, earlierSecret string) error {
 	g.secret, g.lifecycleID, g.environment = rand.Text(), identity.LifecycleID, s.record.Environment
 	g.caBundle, g.mounts = s.caBundle(), s.volumeMounts()

@@ -215,7 +215,7 @@ func (s *Server) beginLife(life string) {
 }
 
 // variables are the request's, and those by which programs know where they are; nil
-// where nobody says any.
+// where neither the request nor the monitor has any.
 func (r *initRequest) variables(metadata mmds.Metadata) map[string]string {
 	if r.EnvVars == nil && metadata.SandboxID == "" && metadata.TemplateID == "" {
 		return nil
