@@ -152,6 +152,28 @@ func (b *body) isSlow() bool {
 	return b.slow
 }
 
+// isUpload says whether more of a body is sure to come, unless its client stops.
+func (b *body) isUpload() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return !b.ended && !b.failed && b.length > b.read && (!b.expects || b.read > 0)
+}
+
+// awaitReader waits until the read that is under way when a body is stopped has
+// ended, and says whether more can be read. Of two readers of a stream of HTTP/2
+// only one would learn of its end.
+func (b *body) awaitReader(limit time.Duration) bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.reading {
+		_ = b.controller.SetReadDeadline(time.Now().Add(limit))
+	}
+	for b.reading {
+		b.idle.Wait()
+	}
+	return !b.ended && !b.failed
+}
+
 // stop ends the read that is under way, and lets none begin.
 func (b *body) stop() {
 	b.mutex.Lock()

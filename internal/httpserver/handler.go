@@ -94,6 +94,7 @@ type answer struct {
 	body       *body
 	http1      bool
 	begun      bool
+	status     int
 	hijacked   bool
 }
 
@@ -110,7 +111,7 @@ func (a *answer) EnableFullDuplex() error {
 func (a *answer) WriteHeader(status int) {
 	final := status >= http.StatusOK || status == http.StatusSwitchingProtocols
 	if final && !a.begun {
-		a.begun = true
+		a.begun, a.status = true, status
 		a.settleBody(status)
 	}
 	a.ResponseWriter.WriteHeader(status)
@@ -157,7 +158,11 @@ func (a *answer) finish(connection *conn) {
 	}
 	a.begin()
 	a.body.stop()
-	if !a.http1 || a.body.hasEnded() {
+	if !a.http1 {
+		a.takeUpload()
+		return
+	}
+	if a.body.hasEnded() {
 		return
 	}
 	// The server now writes the rest of the answer, and would then wait for the
@@ -165,6 +170,19 @@ func (a *answer) finish(connection *conn) {
 	if connection != nil {
 		connection.end.CompareAndSwap(endPlain, endLinger)
 		_ = a.controller.SetReadDeadline(past)
+	}
+}
+
+// takeUpload throws away what still comes of a body that is refused and of a known
+// length. A stream of HTTP/2 ends with its handler, and clients such as curl lose a
+// refusal whose stream is reset while they send.
+func (a *answer) takeUpload() {
+	if a.status < http.StatusBadRequest || !a.body.isUpload() {
+		return
+	}
+	_ = a.controller.Flush()
+	if a.body.awaitReader(uploadIdle) {
+		discard(a.body.source, a.controller.SetReadDeadline, uploadIdle)
 	}
 }
 

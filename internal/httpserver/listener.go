@@ -16,6 +16,8 @@ const (
 	lingerTime  = 15 * time.Second
 	lingerIdle  = 2 * time.Second
 	lingerBytes = 64 << 20
+	// uploadIdle is lingerIdle for streams of HTTP/2, whose end is seen only then.
+	uploadIdle = 500 * time.Millisecond
 )
 
 // How a connection is closed.
@@ -84,7 +86,7 @@ func (l *Listener) linger(raw net.Conn, release func()) bool {
 	l.lingering[raw] = struct{}{}
 	l.waiters.Go(func() {
 		closeWrite(raw)
-		discard(raw)
+		discard(raw, raw.SetReadDeadline, lingerIdle)
 		_ = raw.Close()
 		release()
 		l.mutex.Lock()
@@ -94,16 +96,18 @@ func (l *Listener) linger(raw net.Conn, release func()) bool {
 	return true
 }
 
-// discard reads what a client still sends.
-func discard(raw net.Conn) {
+// discard reads what a client still sends, until nothing has come for a while.
+func discard(from io.Reader, setDeadline func(time.Time) error, idle time.Duration) {
 	end, left := time.Now().Add(lingerTime), int64(lingerBytes)
 	for left > 0 {
-		until := time.Now().Add(lingerIdle)
+		until := time.Now().Add(idle)
 		if until.After(end) {
 			until = end
 		}
-		_ = raw.SetReadDeadline(until)
-		n, err := io.CopyN(io.Discard, raw, min(left, drainBytes))
+		if setDeadline(until) != nil {
+			return
+		}
+		n, err := io.CopyN(io.Discard, from, min(left, drainBytes))
 		if err != nil {
 			return
 		}

@@ -1,9 +1,15 @@
 package cpserver_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,5 +82,32 @@ func TestVolumeContent_IsForPagesOfAnyOriginWithAToken(t *testing.T) {
 		require.Equal(t, status, got.status)
 		require.Equal(t, []string{"*"}, got.header.Values("Access-Control-Allow-Origin"))
 		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+	}
+}
+
+// TestServer_RefusesStrangersBeforeTheySendABody sends nothing but the head, so that
+// a server which reads first would wait.
+func TestServer_RefusesStrangersBeforeTheySendABody(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	for _, expects := range []string{"", "Expect: 100-continue\r\n"} {
+		for _, to := range []string{
+			"POST /sandboxes HTTP/1.1\r\n", "POST /volumes HTTP/1.1\r\n", "PUT /volumecontent/v0123456789abcdefghi/file?path=/x HTTP/1.1\r\n",
+			"POST /files HTTP/1.1\r\nE2b-Sandbox-Id: " + s.SandboxID + "\r\n",
+		} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+			require.NoError(t, err)
+			require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+			_, err = fmt.Fprintf(conn, "%sHost: x\r\n%sContent-Length: 1000\r\n\r\n", to, expects)
+			require.NoError(t, err)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusUnauthorized, response.StatusCode, "%s%s", to, expects)
+			require.True(t, response.Close)
+			_, err = io.ReadAll(response.Body)
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+		}
 	}
 }
