@@ -793,6 +793,7 @@ CREATE TABLE public.template_builds (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    made_default boolean DEFAULT true NOT NULL,
     CONSTRAINT template_builds_status_check CHECK ((status = ANY (ARRAY['building'::text, 'waiting'::text, 'ready'::text, 'error'::text])))
 );
 
@@ -823,7 +824,7 @@ UNION ALL
     b.created_at AS build_created_at,
     b.finished_at AS build_finished_at
    FROM public.template_builds b
-  WHERE (b.status = 'ready'::text);
+  WHERE ((b.status = 'ready'::text) AND b.made_default);
 
 CREATE TABLE public.template_tags (
     template_id text NOT NULL,

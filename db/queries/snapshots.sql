@@ -9,8 +9,8 @@ WITH template AS (
     INSERT INTO template_aliases (alias, team_id, template_id)
     SELECT @alias::text, @team_id::uuid, id FROM template WHERE @alias::text <> ''
 ), build AS (
-    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-    SELECT @build_id::uuid, id, 'building', @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text FROM template
+    INSERT INTO template_builds (id, template_id, status, made_default, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT @build_id::uuid, id, 'building', @made_default::boolean, @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text FROM template
     RETURNING id
 )
 INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, id FROM build;
@@ -18,8 +18,8 @@ INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, id FROM build
 -- name: BeginSnapshotAgain :execrows
 -- Another build of a snapshot that has a name.
 WITH build AS (
-    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-    SELECT @build_id::uuid, t.id, 'building', @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text
+    INSERT INTO template_builds (id, template_id, status, made_default, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT @build_id::uuid, t.id, 'building', @made_default::boolean, @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, @envd_version::text
     FROM templates t WHERE t.id = @template_id AND t.snapshot_of IS NOT NULL
     RETURNING id
 )
@@ -42,22 +42,25 @@ WHERE t.id = build.template_id AND t.snapshot_of IS NOT NULL
 -- name: FindSnapshot :one
 -- By the template's ID or by the team's name for it. snapshot_of is NULL for a
 -- template that was built.
-SELECT t.id, t.snapshot_of,
-    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
-FROM templates t
+SELECT t.id, t.snapshot_of FROM templates t
 LEFT JOIN template_aliases a ON a.template_id = t.id AND a.team_id = t.team_id
 WHERE t.team_id = @team_id::uuid AND (t.id = @name::text OR a.alias = @name::text)
 LIMIT 1;
 
 -- name: ListSnapshots :many
--- Newest first, after a cursor; served by the index templates_snapshots.
+-- Newest first, after a cursor; served by the index templates_snapshots. With a tag
+-- those that have a ready build of that tag.
 SELECT t.id, t.created_at,
-    ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases
+    (SELECT s.slug FROM teams s WHERE s.id = t.team_id)::text AS team_slug,
+    ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases,
+    ARRAY(SELECT DISTINCT h.tag FROM template_tag_history h WHERE h.template_id = t.id ORDER BY h.tag)::text[] AS tags
 FROM templates t
 WHERE t.team_id = @team_id::uuid AND t.snapshot_of IS NOT NULL
     AND (@sandbox_id::text = '' OR t.snapshot_of = @sandbox_id::text)
     AND (@name::text = '' OR t.id = @name::text
         OR EXISTS (SELECT FROM template_aliases a WHERE a.template_id = t.id AND a.alias = @name::text))
+    AND (@team_slug::text = '' OR EXISTS (SELECT FROM teams s WHERE s.id = t.team_id AND s.slug = @team_slug::text))
+    AND (@tag::text = '' OR EXISTS (SELECT FROM template_tag_history h WHERE h.template_id = t.id AND h.tag = @tag::text))
     AND EXISTS (SELECT FROM template_builds b WHERE b.template_id = t.id AND b.status = 'ready')
     AND (t.created_at, t.id) < (@before_time::timestamptz, @before_id::text)
 ORDER BY t.created_at DESC, t.id DESC

@@ -17,7 +17,7 @@ ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at 
 -- name: FindStartableBuild :one
 -- A build that a host has and the team may use, by the ID of its template, an
 -- alias, or its own ID: with a tag the one that has it, else the one that was made
--- or tagged "default" last. A team's own alias comes before a public one, and what
+-- without a tag or tagged "default" last. A team's own alias comes before a public one, and what
 -- can be started now before what a host has that is away.
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
     b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
@@ -34,7 +34,7 @@ WHERE (t.id = @name::text OR a.alias = @name::text OR b.id = sqlc.narg(build_id)
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
 ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC,
     EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
-    greatest(b.created_at, d.created_at) DESC, b.id DESC
+    greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1;
 
 -- name: FindTemplate :one
@@ -66,12 +66,12 @@ SELECT * FROM template_builds WHERE id = $1 AND template_id = $2;
 UPDATE templates SET public = @public, updated_at = now() WHERE id = @id AND public <> @public;
 
 -- name: FindTaggedBuild :one
--- The ready build that a tag stands for; "default" is the one that was made or
--- tagged so last.
+-- The ready build that a tag stands for; "default" is the one that was made without
+-- a tag or tagged so last.
 SELECT b.id FROM template_builds b
 LEFT JOIN template_tags d ON d.template_id = b.template_id AND d.build_id = b.id AND d.tag = @tag::text
 WHERE b.template_id = @template_id::text AND b.status = 'ready' AND (@tag::text = 'default' OR d.tag IS NOT NULL)
-ORDER BY greatest(b.created_at, d.created_at) DESC, b.id DESC
+ORDER BY greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1;
 
 -- name: AssignTags :exec

@@ -1803,7 +1803,9 @@ type SnapshotSandboxRequest struct {
 	BuildId string `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	// request_id makes a request that is sent again find the build that the first
 	// one made. Empty: it is ALREADY_EXISTS.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// without_memory keeps the file system only: what is created from it boots.
+	WithoutMemory bool `protobuf:"varint,4,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1857,6 +1859,13 @@ func (x *SnapshotSandboxRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *SnapshotSandboxRequest) GetWithoutMemory() bool {
+	if x != nil {
+		return x.WithoutMemory
+	}
+	return false
 }
 
 type SnapshotSandboxResponse struct {
@@ -3482,13 +3491,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
 	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"E\n" +
 	"\x15ResumeSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"q\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x98\x01\n" +
 	"\x16SnapshotSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"J\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
+	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"J\n" +
 	"\x17SnapshotSandboxResponse\x12/\n" +
 	"\btemplate\x18\x01 \x01(\v2\x13.hostagent.TemplateR\btemplate\"2\n" +
 	"\x15DeleteSnapshotRequest\x12\x19\n" +

@@ -38,7 +38,7 @@ type Sandboxes interface {
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
 	Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]service.ForkResult, error)
-	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (service.Snapshot, error)
+	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.NewSnapshot) (service.Snapshot, error)
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
 	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)

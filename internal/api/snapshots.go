@@ -6,24 +6,28 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
-// snapshotAnswer is a snapshot, which is created from by its ID or a name.
+// snapshotAnswer is a snapshot. Sandboxes are created from it by its ID, which is a
+// name with a tag where it has one.
 type snapshotAnswer struct {
 	SnapshotID string   `json:"snapshotID"`
 	Names      []string `json:"names"`
 }
 
 func snapshotOf(snapshot service.Snapshot) snapshotAnswer {
-	return snapshotAnswer{SnapshotID: snapshot.ID, Names: snapshot.Names}
+	return snapshotAnswer{SnapshotID: snapshot.Reference, Names: snapshot.Names}
 }
 
 func (s *Server) takeSnapshot(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Name string `json:"name"`
+		Name   string `json:"name"`
+		Memory *bool  `json:"memory"`
 	}
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	taken, err := s.Sandboxes.Snapshot(r.Context(), teamOf(r), sandboxOf(r), body.Name)
+	taken, err := s.Sandboxes.Snapshot(r.Context(), teamOf(r), sandboxOf(r), service.NewSnapshot{
+		Name: body.Name, WithoutMemory: !orDefault(body.Memory, true),
+	})
 	if err != nil {
 		return err
 	}

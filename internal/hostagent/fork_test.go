@@ -87,7 +87,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 // testSnapshot keeps a build of a running sandbox across a restart of the agent.
 func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *agentUnderTest) {
 	build := uuid.NewString()
-	a.run(t, id, "echo snapshot > /home/user/what")
+	a.run(t, id, "echo snapshot > /home/user/what; touch /dev/shm/warm")
 	taken, err := a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: build}))
 	require.NoError(t, err)
 	require.Equal(t, build, taken.Msg.GetTemplate().GetBuildId())
@@ -97,7 +97,13 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
 	require.Equal(t, "hello", a.run(t, id, "echo later > /home/user/what; echo $GREETING"), "the source keeps what it was given")
 
+	cold := uuid.NewString()
+	_, err = a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: cold, WithoutMemory: true}))
+	require.NoError(t, err)
+	require.Equal(t, "goes on", a.run(t, id, "echo later still > /home/user/what; sync; echo goes on"), "the source's file system is thawed")
+
 	a = restart()
+	testColdSnapshot(t, a, cold)
 	for number := range 2 {
 		other := fmt.Sprintf("isnapshot00000000%03d", number)
 		request := &pb.CreateSandboxRequest{SandboxId: other, BuildId: build, RequestId: "once", Identity: &pb.Identity{LifecycleId: other}}
@@ -119,6 +125,23 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
 	a.kill(t, "isnapshot00000000000")
 	a.kill(t, "isnapshot00000000001")
+}
+
+// testColdSnapshot creates from a snapshot of a file system alone, and deletes it.
+func testColdSnapshot(t *testing.T, a *agentUnderTest, build string) {
+	t.Helper()
+	const cold = "icoldsnapshot0000000"
+	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
+		SandboxId: cold, BuildId: build, Identity: &pb.Identity{LifecycleId: cold, EnvVars: map[string]string{"GREETING": "hello"}},
+	}))
+	require.NoError(t, err)
+	require.Equal(t, "later, booted for hello", a.run(t, cold, "echo $(cat /home/user/what), $(test -e /dev/shm/warm || echo booted) for $GREETING"))
+	a.pause(t, cold)
+	a.resume(t, cold)
+	require.Equal(t, "later", a.run(t, cold, "cat /home/user/what"))
+	a.kill(t, cold)
+	_, err = a.DeleteSnapshot(t.Context(), connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: build}))
+	require.NoError(t, err)
 }
 
 func requireNoSnapshots(t *testing.T, dataDir string) {

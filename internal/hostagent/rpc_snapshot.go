@@ -11,7 +11,9 @@ import (
 )
 
 func (s *server) SnapshotSandbox(ctx context.Context, request *connect.Request[pb.SnapshotSandboxRequest]) (*connect.Response[pb.SnapshotSandboxResponse], error) {
-	taken, err := s.sandboxes.Snapshot(ctx, request.Msg.SandboxId, request.Msg.RequestId, request.Msg.BuildId)
+	taken, err := s.sandboxes.Snapshot(ctx, request.Msg.SandboxId, sandbox.SnapshotRequest{
+		BuildID: request.Msg.BuildId, RequestID: request.Msg.RequestId, WithoutMemory: request.Msg.WithoutMemory,
+	})
 	if err != nil {
 		return nil, refuse(err)
 	}

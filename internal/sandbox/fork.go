@@ -86,7 +86,7 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 	directory := filepath.Join(m.snapshotDir, forkPrefix+rand.Text())
 	results := make([]ForkResult, len(forks))
 	var starting sync.WaitGroup
-	taken, err := m.capture(ctx, parent, naming{buildID: buildID}, directory, snapshot.TakeTransient, func(taken *snapshot.Snapshot) {
+	taken, err := m.capture(ctx, parent, captured{SnapshotRequest: SnapshotRequest{BuildID: buildID}}, directory, snapshot.TakeTransient, func(taken *snapshot.Snapshot) {
 		// The forks need not wait until their parent runs on.
 		starting.Go(func() { m.startForks(ctx, forks, common, taken, results) })
 	})

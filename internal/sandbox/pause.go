@@ -125,8 +125,8 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	}
 	m.hangUp(ctx, s.id)
 	if diskOnly {
-		if err := s.guest.unlessDead(quiet, func(ctx context.Context) error { return s.guest.envd.FreezeFilesystem(ctx, s.guest.secret) }); err != nil {
-			return nil, fmt.Errorf("have the guest write out its file system: %w", err)
+		if err := s.guest.freezeFilesystem(quiet); err != nil {
+			return nil, err
 		}
 	}
 	if err := s.guest.machine.Pause(ctx); err != nil {

@@ -18,34 +18,46 @@ import (
 // forkPrefix starts the names of snapshots that live only while forks are made.
 const forkPrefix = "fork-"
 
-// Snapshot writes a running sandbox down under a build ID, a UUID, from which
-// others can be created; the sandbox runs on, and its clients hardly notice.
-func (m *Manager) Snapshot(ctx context.Context, id, requestID, buildID string) (*snapshot.Snapshot, error) {
-	if parsed, err := uuid.Parse(buildID); err != nil || parsed.String() != buildID {
-		return nil, fmt.Errorf("build ID %q is not a UUID: %w", buildID, ErrInvalid)
+// SnapshotRequest asks for a snapshot of a running sandbox.
+type SnapshotRequest struct {
+	// BuildID, a UUID, is what others are created by.
+	BuildID string
+	// RequestID makes a request that is sent again find what the first one made;
+	// empty means that there is no second one.
+	RequestID string
+	// WithoutMemory keeps the file system only: what is created from it boots.
+	WithoutMemory bool
+}
+
+// Snapshot writes a running sandbox down, from which others can be created; the
+// sandbox runs on, and its clients hardly notice.
+func (m *Manager) Snapshot(ctx context.Context, id string, wanted SnapshotRequest) (*snapshot.Snapshot, error) {
+	if parsed, err := uuid.Parse(wanted.BuildID); err != nil || parsed.String() != wanted.BuildID {
+		return nil, fmt.Errorf("build ID %q is not a UUID: %w", wanted.BuildID, ErrInvalid)
 	}
 	s, err := m.findOpen(id)
 	if err != nil {
 		return nil, err
 	}
-	return joined(ctx, &m.requests, request{"snapshot", id, requestID}, func() (*snapshot.Snapshot, error) {
-		return m.snapshotOnce(ctx, s, requestID, buildID)
+	return joined(ctx, &m.requests, request{"snapshot", id, wanted.RequestID}, func() (*snapshot.Snapshot, error) {
+		return m.snapshotOnce(ctx, s, wanted)
 	})
 }
 
-func (m *Manager) snapshotOnce(ctx context.Context, s *sandbox, requestID, buildID string) (*snapshot.Snapshot, error) {
-	if made, err := m.build(buildID); err == nil {
-		if requestID != "" && made.RequestID == requestID {
+func (m *Manager) snapshotOnce(ctx context.Context, s *sandbox, wanted SnapshotRequest) (*snapshot.Snapshot, error) {
+	if made, err := m.build(wanted.BuildID); err == nil {
+		if wanted.RequestID != "" && made.RequestID == wanted.RequestID {
 			return made, nil
 		}
-		return nil, fmt.Errorf("build %s: %w", buildID, ErrExists)
+		return nil, fmt.Errorf("build %s: %w", wanted.BuildID, ErrExists)
 	}
-	taken, err := m.capture(ctx, s, naming{buildID, requestID, true}, filepath.Join(m.snapshotDir, buildID), snapshot.Take, nil)
+	what := captured{SnapshotRequest: wanted, published: true}
+	taken, err := m.capture(ctx, s, what, filepath.Join(m.snapshotDir, wanted.BuildID), snapshot.Take, nil)
 	if err != nil {
 		return nil, err
 	}
 	m.mutex.Lock()
-	m.snapshots[buildID] = taken
+	m.snapshots[wanted.BuildID] = taken
 	m.mutex.Unlock()
 	return taken, nil
 }
@@ -76,11 +88,10 @@ func (m *Manager) build(buildID string) (*snapshot.Snapshot, error) {
 	return nil, fmt.Errorf("%s: %w", buildID, ErrTemplateNotFound)
 }
 
-// naming is by what a snapshot is found again.
-type naming struct {
-	buildID   string
-	requestID string // of who asked for it
-	published bool   // others than the sandbox and its forks may start from it
+// captured is what is written down of a running sandbox.
+type captured struct {
+	SnapshotRequest
+	published bool // others than the sandbox and its forks may start from it
 }
 
 // take is snapshot.Take or its like.
@@ -91,7 +102,7 @@ type take func(context.Context, snapshot.Source, snapshot.Manifest, string) (*sn
 // before, the snapshot is removed unless it is in use: then it is returned with the
 // error.
 func (m *Manager) capture(
-	ctx context.Context, s *sandbox, name naming, directory string, take take, use func(*snapshot.Snapshot),
+	ctx context.Context, s *sandbox, what captured, directory string, take take, use func(*snapshot.Snapshot),
 ) (*snapshot.Snapshot, error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
@@ -101,27 +112,31 @@ func (m *Manager) capture(
 	}
 	m.announce(s)
 	began := time.Now()
-	taken, err := m.takeRunning(ctx, s, name, directory, take)
+	taken, err := m.takeRunning(ctx, s, what, directory, take)
+	goOnAgent := s.guest.goOnAgent
+	if what.WithoutMemory {
+		goOnAgent = s.guest.thawAndGoOn
+	}
 	if err == nil {
 		if use != nil {
 			use(taken)
 		}
-		err = s.guest.goOn(ctx)
+		err = s.guest.goOn(ctx, goOnAgent)
 	}
 	if err != nil {
-		err = m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", s.id, err), s.guest.goOnAgent)
+		err = m.abandonPause(ctx, op, fmt.Errorf("take a snapshot of sandbox %s: %w", s.id, err), goOnAgent)
 		if taken != nil && use == nil {
 			return nil, errors.Join(err, taken.Remove())
 		}
 		return taken, err
 	}
 	m.settle(op, Running, "")
-	s.logger(m.log).Info("snapshot taken", "build", name.buildID, "took", time.Since(began))
+	s.logger(m.log).Info("snapshot taken", "build", what.BuildID, "took", time.Since(began))
 	return taken, nil
 }
 
 // takeRunning stops the guest and writes it down, and leaves it stopped.
-func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, directory string, take take) (*snapshot.Snapshot, error) {
+func (m *Manager) takeRunning(ctx context.Context, s *sandbox, what captured, directory string, take take) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
@@ -130,24 +145,51 @@ func (m *Manager) takeRunning(ctx context.Context, s *sandbox, name naming, dire
 	}
 	quiet, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
-	how := envdclient.Preparation{KeepStreams: true, ForgetEnvironment: name.published && s.guest.environment != nil}
+	how := envdclient.Preparation{KeepStreams: true, ForgetEnvironment: what.published && s.guest.environment != nil}
 	if err := s.guest.quiet(quiet, how); err != nil {
 		return nil, fmt.Errorf("quiet the guest: %w", err)
+	}
+	if what.WithoutMemory {
+		if err := s.guest.freezeFilesystem(quiet); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
 	manifest := s.manifest()
-	manifest.BuildID, manifest.RequestID, manifest.Secret = name.buildID, name.requestID, s.guest.secret
+	manifest.BuildID, manifest.RequestID, manifest.DiskOnly = what.BuildID, what.RequestID, what.WithoutMemory
+	if !what.WithoutMemory {
+		manifest.Secret = s.guest.secret
+	}
 	return take(ctx, s.source(), manifest, directory)
 }
 
 // goOn lets a guest run on in the life it had, its clients' streams included.
-func (g *guest) goOn(ctx context.Context) error {
+func (g *guest) goOn(ctx context.Context, goOnAgent func(context.Context) error) error {
 	if err := g.machine.Resume(ctx); err != nil {
 		return err
 	}
+	return goOnAgent(ctx)
+}
+
+// thawAndGoOn is goOnAgent for a guest whose file system was frozen.
+func (g *guest) thawAndGoOn(ctx context.Context) error {
+	thaw, cancel := context.WithTimeout(ctx, wakeTimeout)
+	defer cancel()
+	if err := g.unlessDead(thaw, func(ctx context.Context) error { return g.envd.ThawFilesystem(ctx, g.secret) }); err != nil {
+		return err
+	}
 	return g.goOnAgent(ctx)
+}
+
+// freezeFilesystem has the guest write out its file system and hold still what
+// would change it.
+func (g *guest) freezeFilesystem(ctx context.Context) error {
+	if err := g.unlessDead(ctx, func(ctx context.Context) error { return g.envd.FreezeFilesystem(ctx, g.secret) }); err != nil {
+		return fmt.Errorf("have the guest write out its file system: %w", err)
+	}
+	return nil
 }
 
 // goOnAgent undoes what quieted a guest that keeps its clients.

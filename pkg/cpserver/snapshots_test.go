@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 
@@ -16,6 +17,9 @@ type snapshot struct {
 	SnapshotID string
 	Names      []string
 }
+
+// path names the snapshot in a request's path.
+func (s snapshot) path() string { return "/templates/" + url.PathEscape(s.SnapshotID) }
 
 func (p *controlPlane) snapshot(t *testing.T, sandboxID, body string) snapshot {
 	t.Helper()
@@ -41,12 +45,13 @@ func TestSnapshot_IsCreatedFromListedAndDeleted(t *testing.T) {
 	s := p.create(t, `{"templateID":"base"}`)
 	plain := p.snapshot(t, s.SandboxID, `{}`)
 	require.Empty(t, plain.Names)
+	require.Regexp(t, "^t[a-z0-9]{19}:default$", plain.SnapshotID)
 	named := p.snapshot(t, s.SandboxID, `{"name":"before-lunch"}`)
-	require.Equal(t, []string{"before-lunch"}, named.Names)
+	require.Equal(t, snapshot{"default/before-lunch:default", []string{"default/before-lunch:default"}}, named)
 	require.Len(t, p.agent.Builds(), 2)
 	require.Equal(t, "running", p.get(t, s.SandboxID).State)
 
-	for _, name := range []string{plain.SnapshotID, named.SnapshotID, "before-lunch"} {
+	for _, name := range []string{plain.SnapshotID, named.SnapshotID, "before-lunch", "default/before-lunch"} {
 		created := p.create(t, fmt.Sprintf(`{"templateID":%q}`, name))
 		build := p.agent.Creation(created.SandboxID).BuildId
 		require.Equal(t, s.SandboxID, p.agent.Builds()[build], name)
@@ -67,14 +72,59 @@ func TestSnapshot_IsCreatedFromListedAndDeleted(t *testing.T) {
 	none, _ := p.snapshots(t, "sandboxID=i0123456789abcdefghi")
 	require.Empty(t, none)
 
-	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
-	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, "/templates/"+named.SnapshotID, ""))
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, named.path(), ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, named.path(), ""))
 	require.Len(t, p.agent.Builds(), 1)
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"before-lunch"}`))
 	require.Equal(t, "running", p.get(t, s.SandboxID).State)
 	var templates []struct{ TemplateID string }
 	p.do(t, http.MethodGet, "/templates", "").decode(t, &templates)
 	require.Len(t, templates, 1, "a snapshot is not among the templates")
+}
+
+func TestSnapshot_HasTheTagThatItsNameAsksFor(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	first := p.snapshot(t, s.SandboxID, `{"name":"default/mine"}`)
+	plain := p.buildOf(t, "mine")
+	tagged := p.snapshot(t, s.SandboxID, `{"name":"mine:v2"}`)
+	require.Equal(t, snapshot{"default/mine:v2", []string{"default/mine:v2"}}, tagged)
+	require.Equal(t, plain, p.buildOf(t, "mine"), "a tag of its own leaves the default build as it is")
+	require.Equal(t, plain, p.buildOf(t, first.SnapshotID))
+	require.NotEqual(t, plain, p.buildOf(t, "mine:v2"))
+
+	all, _ := p.snapshots(t, "")
+	require.Equal(t, []snapshot{{"default/mine:default", []string{"default/mine:default", "default/mine:v2"}}}, all)
+	for query, want := range map[string]int{
+		"name=mine": 1, "name=default/mine": 1, "name=mine:v2": 1, "name=default/mine:v2": 1,
+		"name=mine:v3": 0, "name=other/mine": 0, "name=other": 0,
+	} {
+		found, _ := p.snapshots(t, query)
+		require.Len(t, found, want, query)
+	}
+
+	only := p.snapshot(t, s.SandboxID, `{"name":"experiment:first"}`)
+	require.Equal(t, p.buildOf(t, only.SnapshotID), p.buildOf(t, "experiment"), "the only build is found without its tag")
+
+	snapshots := "/sandboxes/" + s.SandboxID + "/snapshots"
+	requireStatus(t, http.StatusForbidden, p.do(t, http.MethodPost, snapshots, `{"name":"other/mine"}`))
+	for _, malformed := range []string{"a/b/c", "mine:", "mine:v 1", "/mine", "mine:00000000-0000-0000-0000-000000000000"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, snapshots, fmt.Sprintf(`{"name":%q}`, malformed)))
+	}
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, tagged.path(), ""))
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/sandboxes", `{"templateID":"mine"}`))
+}
+
+func TestSnapshot_WithoutMemoryIsAskedOfTheHost(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	s := p.create(t, `{"templateID":"base"}`)
+	p.snapshot(t, s.SandboxID, `{}`)
+	p.snapshot(t, s.SandboxID, `{"memory":true}`)
+	require.Empty(t, p.agent.BuildsWithoutMemory())
+	cold := p.snapshot(t, s.SandboxID, `{"memory":false}`)
+	require.Equal(t, []string{p.buildOf(t, cold.SnapshotID)}, p.agent.BuildsWithoutMemory())
 }
 
 func TestSnapshot_OutlivesARestartAndThatHostsListTheirTemplatesOnly(t *testing.T) {

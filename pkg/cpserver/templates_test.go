@@ -3,6 +3,7 @@ package cpserver_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -54,7 +55,7 @@ func TestTemplates_ShowTheBaseTemplateAndSnapshotsTruly(t *testing.T) {
 
 	p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
 	taken := p.snapshot(t, s.SandboxID, `{"name":"mine"}`)
-	first, next := p.template(t, "/templates/"+taken.SnapshotID+"?limit=1")
+	first, next := p.template(t, taken.path()+"?limit=1")
 	require.False(t, first.Public)
 	require.Equal(t, []string{"mine"}, first.Aliases)
 	require.Equal(t, []string{"default/mine"}, first.Names)
@@ -69,7 +70,7 @@ func TestTemplates_ShowTheBaseTemplateAndSnapshotsTruly(t *testing.T) {
 	}
 	p.do(t, http.MethodGet, build+"/status", "").decode(t, &status)
 	require.Equal(t, "ready", status.Status)
-	require.Equal(t, taken.SnapshotID, status.TemplateID)
+	require.Equal(t, first.TemplateID, status.TemplateID)
 	require.NotNil(t, status.Logs)
 	require.JSONEq(t, `{"logs":[]}`, string(p.do(t, http.MethodGet, build+"/logs?direction=backward&level=info", "").body))
 	for _, wrong := range []string{"/status?limit=101", "/status?logsOffset=-1", "/logs?direction=up", "/logs?source=x", "/logs?level=x", "/logs?cursor=x"} {
@@ -99,7 +100,7 @@ func TestTemplates_AreCreatedFromByEveryNameAndTag(t *testing.T) {
 	newest := p.buildOf(t, "mine")
 	require.NotEqual(t, old, newest)
 	for name, want := range map[string]string{
-		"mine:v1": old, "default/mine:stable": old, old: old, "mine:" + old: old, taken.SnapshotID + ":v1": old,
+		"mine:v1": old, "default/mine:stable": old, old: old, "mine:" + old: old, strings.TrimSuffix(taken.SnapshotID, "default") + "v1": old,
 		"default/mine": newest, "mine:default": newest, taken.SnapshotID: newest, newest: newest, hosttest.BuildID: hosttest.BuildID,
 	} {
 		require.Equal(t, want, p.buildOf(t, name), name)
@@ -141,12 +142,12 @@ func TestTemplates_OfOthersAreUsedWherePublicAndNeverChanged(t *testing.T) {
 	changes := func(want int) {
 		t.Helper()
 		require.Equal(t, want, as(http.MethodPatch, "/v2/templates/default%2Fmine", `{"public":false}`))
-		require.Equal(t, want, as(http.MethodDelete, "/templates/"+taken.SnapshotID, ""))
+		require.Equal(t, want, as(http.MethodDelete, taken.path(), ""))
 		require.Equal(t, want, as(http.MethodPost, "/templates/tags", `{"target":"default/mine","tags":["x"]}`))
 		require.Equal(t, want, as(http.MethodDelete, "/templates/tags", `{"name":"default/mine","tags":["x"]}`))
 	}
 	changes(http.StatusNotFound)
-	for _, path := range []string{"/templates/" + taken.SnapshotID, "/templates/aliases/mine", "/templates/default%2Fmine/tags"} {
+	for _, path := range []string{taken.path(), "/templates/aliases/mine", "/templates/default%2Fmine/tags"} {
 		require.Equal(t, http.StatusNotFound, as(http.MethodGet, path, ""), path)
 	}
 	require.Equal(t, http.StatusNotFound, as(http.MethodPost, "/sandboxes", body))

@@ -278,6 +278,7 @@ type TemplateBuild struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	FinishedAt  *time.Time
+	MadeDefault bool
 }
 
 type TemplateTag struct {

@@ -20,8 +20,8 @@ WITH template AS (
     INSERT INTO template_aliases (alias, team_id, template_id)
     SELECT $5::text, $3::uuid, id FROM template WHERE $5::text <> ''
 ), build AS (
-    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-    SELECT $6::uuid, id, 'building', $7::integer, $8::integer, $9::integer, $10::text FROM template
+    INSERT INTO template_builds (id, template_id, status, made_default, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT $6::uuid, id, 'building', $7::boolean, $8::integer, $9::integer, $10::integer, $11::text FROM template
     RETURNING id
 )
 INSERT INTO host_builds (host_id, build_id) SELECT $1::uuid, id FROM build
@@ -34,6 +34,7 @@ type BeginSnapshotParams struct {
 	SandboxID   string
 	Alias       string
 	BuildID     uuid.UUID
+	MadeDefault bool
 	VCPUCount   int32
 	MemoryMiB   int32
 	DiskMiB     int32
@@ -51,6 +52,7 @@ func (q *Queries) BeginSnapshot(ctx context.Context, arg BeginSnapshotParams) er
 		arg.SandboxID,
 		arg.Alias,
 		arg.BuildID,
+		arg.MadeDefault,
 		arg.VCPUCount,
 		arg.MemoryMiB,
 		arg.DiskMiB,
@@ -61,9 +63,9 @@ func (q *Queries) BeginSnapshot(ctx context.Context, arg BeginSnapshotParams) er
 
 const beginSnapshotAgain = `-- name: BeginSnapshotAgain :execrows
 WITH build AS (
-    INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version)
-    SELECT $2::uuid, t.id, 'building', $3::integer, $4::integer, $5::integer, $6::text
-    FROM templates t WHERE t.id = $7 AND t.snapshot_of IS NOT NULL
+    INSERT INTO template_builds (id, template_id, status, made_default, vcpu_count, memory_mib, disk_mib, envd_version)
+    SELECT $2::uuid, t.id, 'building', $3::boolean, $4::integer, $5::integer, $6::integer, $7::text
+    FROM templates t WHERE t.id = $8 AND t.snapshot_of IS NOT NULL
     RETURNING id
 )
 INSERT INTO host_builds (host_id, build_id) SELECT $1::uuid, id FROM build
@@ -72,6 +74,7 @@ INSERT INTO host_builds (host_id, build_id) SELECT $1::uuid, id FROM build
 type BeginSnapshotAgainParams struct {
 	HostID      uuid.UUID
 	BuildID     uuid.UUID
+	MadeDefault bool
 	VCPUCount   int32
 	MemoryMiB   int32
 	DiskMiB     int32
@@ -84,6 +87,7 @@ func (q *Queries) BeginSnapshotAgain(ctx context.Context, arg BeginSnapshotAgain
 	result, err := q.db.Exec(ctx, beginSnapshotAgain,
 		arg.HostID,
 		arg.BuildID,
+		arg.MadeDefault,
 		arg.VCPUCount,
 		arg.MemoryMiB,
 		arg.DiskMiB,
@@ -121,9 +125,7 @@ func (q *Queries) DeleteSnapshotBuild(ctx context.Context, buildID uuid.UUID) er
 }
 
 const findSnapshot = `-- name: FindSnapshot :one
-SELECT t.id, t.snapshot_of,
-    ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
-FROM templates t
+SELECT t.id, t.snapshot_of FROM templates t
 LEFT JOIN template_aliases a ON a.template_id = t.id AND a.team_id = t.team_id
 WHERE t.team_id = $1::uuid AND (t.id = $2::text OR a.alias = $2::text)
 LIMIT 1
@@ -137,7 +139,6 @@ type FindSnapshotParams struct {
 type FindSnapshotRow struct {
 	ID         string
 	SnapshotOf *string
-	Aliases    []string
 }
 
 // By the template's ID or by the team's name for it. snapshot_of is NULL for a
@@ -145,7 +146,7 @@ type FindSnapshotRow struct {
 func (q *Queries) FindSnapshot(ctx context.Context, arg FindSnapshotParams) (FindSnapshotRow, error) {
 	row := q.db.QueryRow(ctx, findSnapshot, arg.TeamID, arg.Name)
 	var i FindSnapshotRow
-	err := row.Scan(&i.ID, &i.SnapshotOf, &i.Aliases)
+	err := row.Scan(&i.ID, &i.SnapshotOf)
 	return i, err
 }
 
@@ -246,22 +247,28 @@ func (q *Queries) ListSnapshotBuilds(ctx context.Context, templateID string) ([]
 
 const listSnapshots = `-- name: ListSnapshots :many
 SELECT t.id, t.created_at,
-    ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases
+    (SELECT s.slug FROM teams s WHERE s.id = t.team_id)::text AS team_slug,
+    ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases,
+    ARRAY(SELECT DISTINCT h.tag FROM template_tag_history h WHERE h.template_id = t.id ORDER BY h.tag)::text[] AS tags
 FROM templates t
 WHERE t.team_id = $1::uuid AND t.snapshot_of IS NOT NULL
     AND ($2::text = '' OR t.snapshot_of = $2::text)
     AND ($3::text = '' OR t.id = $3::text
         OR EXISTS (SELECT FROM template_aliases a WHERE a.template_id = t.id AND a.alias = $3::text))
+    AND ($4::text = '' OR EXISTS (SELECT FROM teams s WHERE s.id = t.team_id AND s.slug = $4::text))
+    AND ($5::text = '' OR EXISTS (SELECT FROM template_tag_history h WHERE h.template_id = t.id AND h.tag = $5::text))
     AND EXISTS (SELECT FROM template_builds b WHERE b.template_id = t.id AND b.status = 'ready')
-    AND (t.created_at, t.id) < ($4::timestamptz, $5::text)
+    AND (t.created_at, t.id) < ($6::timestamptz, $7::text)
 ORDER BY t.created_at DESC, t.id DESC
-LIMIT $6::integer
+LIMIT $8::integer
 `
 
 type ListSnapshotsParams struct {
 	TeamID     uuid.UUID
 	SandboxID  string
 	Name       string
+	TeamSlug   string
+	Tag        string
 	BeforeTime time.Time
 	BeforeID   string
 	PageSize   int32
@@ -270,15 +277,20 @@ type ListSnapshotsParams struct {
 type ListSnapshotsRow struct {
 	ID        string
 	CreatedAt time.Time
+	TeamSlug  string
 	Aliases   []string
+	Tags      []string
 }
 
-// Newest first, after a cursor; served by the index templates_snapshots.
+// Newest first, after a cursor; served by the index templates_snapshots. With a tag
+// those that have a ready build of that tag.
 func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([]ListSnapshotsRow, error) {
 	rows, err := q.db.Query(ctx, listSnapshots,
 		arg.TeamID,
 		arg.SandboxID,
 		arg.Name,
+		arg.TeamSlug,
+		arg.Tag,
 		arg.BeforeTime,
 		arg.BeforeID,
 		arg.PageSize,
@@ -290,7 +302,13 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 	items := []ListSnapshotsRow{}
 	for rows.Next() {
 		var i ListSnapshotsRow
-		if err := rows.Scan(&i.ID, &i.CreatedAt, &i.Aliases); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CreatedAt,
+			&i.TeamSlug,
+			&i.Aliases,
+			&i.Tags,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -101,7 +101,7 @@ WHERE (t.id = $1::text OR a.alias = $1::text OR b.id = $2::uuid)
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
 ORDER BY (t.team_id IS NOT NULL AND t.team_id = $3::uuid) DESC,
     EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
-    greatest(b.created_at, d.created_at) DESC, b.id DESC
+    greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1
 `
 
@@ -126,7 +126,7 @@ type FindStartableBuildRow struct {
 
 // A build that a host has and the team may use, by the ID of its template, an
 // alias, or its own ID: with a tag the one that has it, else the one that was made
-// or tagged "default" last. A team's own alias comes before a public one, and what
+// without a tag or tagged "default" last. A team's own alias comes before a public one, and what
 // can be started now before what a host has that is away.
 func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuildParams) (FindStartableBuildRow, error) {
 	row := q.db.QueryRow(ctx, findStartableBuild,
@@ -154,7 +154,7 @@ const findTaggedBuild = `-- name: FindTaggedBuild :one
 SELECT b.id FROM template_builds b
 LEFT JOIN template_tags d ON d.template_id = b.template_id AND d.build_id = b.id AND d.tag = $1::text
 WHERE b.template_id = $2::text AND b.status = 'ready' AND ($1::text = 'default' OR d.tag IS NOT NULL)
-ORDER BY greatest(b.created_at, d.created_at) DESC, b.id DESC
+ORDER BY greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1
 `
 
@@ -163,8 +163,8 @@ type FindTaggedBuildParams struct {
 	TemplateID string
 }
 
-// The ready build that a tag stands for; "default" is the one that was made or
-// tagged so last.
+// The ready build that a tag stands for; "default" is the one that was made without
+// a tag or tagged so last.
 func (q *Queries) FindTaggedBuild(ctx context.Context, arg FindTaggedBuildParams) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, findTaggedBuild, arg.Tag, arg.TemplateID)
 	var id uuid.UUID
@@ -226,7 +226,7 @@ func (q *Queries) FindTemplate(ctx context.Context, arg FindTemplateParams) (Fin
 }
 
 const getBuild = `-- name: GetBuild :one
-SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds WHERE id = $1 AND template_id = $2
+SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at, made_default FROM template_builds WHERE id = $1 AND template_id = $2
 `
 
 type GetBuildParams struct {
@@ -248,12 +248,13 @@ func (q *Queries) GetBuild(ctx context.Context, arg GetBuildParams) (TemplateBui
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.FinishedAt,
+		&i.MadeDefault,
 	)
 	return i, err
 }
 
 const listBuilds = `-- name: ListBuilds :many
-SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds
+SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at, made_default FROM template_builds
 WHERE template_id = $1 AND (created_at, id::text) < ($2::timestamptz, $3::text)
 ORDER BY created_at DESC, id::text DESC
 LIMIT $4::integer
@@ -292,6 +293,7 @@ func (q *Queries) ListBuilds(ctx context.Context, arg ListBuildsParams) ([]Templ
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.FinishedAt,
+			&i.MadeDefault,
 		); err != nil {
 			return nil, err
 		}
@@ -483,7 +485,7 @@ SELECT t.id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_co
     ARRAY(SELECT a.alias FROM template_aliases a WHERE a.template_id = t.id ORDER BY a.alias)::text[] AS aliases
 FROM templates t
 JOIN LATERAL (
-    SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at FROM template_builds x WHERE x.template_id = t.id ORDER BY x.created_at DESC, x.id DESC LIMIT 1
+    SELECT id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at, made_default FROM template_builds x WHERE x.template_id = t.id ORDER BY x.created_at DESC, x.id DESC LIMIT 1
 ) b ON true
 WHERE (t.team_id = $1::uuid OR t.team_id IS NULL) AND t.snapshot_of IS NULL
     AND (t.created_at, t.id) < ($2::timestamptz, $3::text)

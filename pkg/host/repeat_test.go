@@ -121,7 +121,7 @@ func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 			return err
 		},
 		"snapshot": func(ctx context.Context, c *host.Client) error {
-			_, err := c.SnapshotSandbox(ctx, "isandbox", "build")
+			_, err := c.SnapshotSandbox(ctx, "isandbox", "build", false)
 			return err
 		},
 		"fork": func(ctx context.Context, c *host.Client) error {

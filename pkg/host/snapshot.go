@@ -23,10 +23,10 @@ type ForkResult struct {
 }
 
 // SnapshotSandbox writes a running sandbox down as a build, and answers when that
-// is durable. The sandbox runs on.
-func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (Template, error) {
+// is durable. The sandbox runs on. Without memory only its file system is kept.
+func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (Template, error) {
 	response, err := repeat(ctx, c.rpc.SnapshotSandbox, &pb.SnapshotSandboxRequest{
-		SandboxId: sandboxID, BuildId: buildID, RequestId: newRequestID(),
+		SandboxId: sandboxID, BuildId: buildID, RequestId: newRequestID(), WithoutMemory: withoutMemory,
 	})
 	if err != nil {
 		return Template{}, translate("take a snapshot of sandbox "+sandboxID, err)

@@ -31,7 +31,7 @@ func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 		"pause":   func() error { return f.Pause(t.Context(), f.team, s.ID, service.PauseRequest{}) },
 		"fork":    func() error { _, err := f.Fork(t.Context(), f.team, s.ID, 1, 60); return err },
 		"snapshot": func() error {
-			_, err := f.Snapshot(t.Context(), f.team, s.ID, "")
+			_, err := f.Snapshot(t.Context(), f.team, s.ID, service.NewSnapshot{})
 			return err
 		},
 		"network": func() error { return f.UpdateNetwork(t.Context(), f.team, s.ID, service.NetworkUpdate{}) },

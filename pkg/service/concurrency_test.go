@@ -24,7 +24,7 @@ func (f *fixture) operations(ctx context.Context, id string) map[string]func() e
 		"resume":   func() error { _, err := f.Resume(ctx, f.team, id, again); return err },
 		"connect":  func() error { _, _, err := f.Connect(ctx, f.team, id, again); return err },
 		"traffic":  func() error { _, err := f.ResumeForTraffic(ctx, id); return err },
-		"snapshot": func() error { _, err := f.Snapshot(ctx, f.team, id, ""); return err },
+		"snapshot": func() error { _, err := f.Snapshot(ctx, f.team, id, service.NewSnapshot{}); return err },
 		"fork":     func() error { _, err := f.Fork(ctx, f.team, id, 1, 60); return err },
 		"network":  func() error { return f.UpdateNetwork(ctx, f.team, id, service.NetworkUpdate{}) },
 		"timeout":  func() error { return f.SetTimeout(ctx, f.team, id, 60) },

@@ -54,7 +54,7 @@ func (f *fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 			}
 		}
 	case 8, 9:
-		_, _ = f.Snapshot(ctx, f.team, parentID, []string{"", "one", "two"}[random.IntN(3)])
+		_, _ = f.Snapshot(ctx, f.team, parentID, service.NewSnapshot{Name: []string{"", "one", "two"}[random.IntN(3)]})
 	case 10:
 		_ = f.DeleteSnapshot(ctx, f.team, "one")
 	default:

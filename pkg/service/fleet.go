@@ -88,7 +88,7 @@ func (a away) ResumeSandbox(context.Context, string, host.Identity, bool) (host.
 
 func (a away) KillSandbox(context.Context, string) error { return a.err() }
 
-func (a away) SnapshotSandbox(context.Context, string, string) (host.Template, error) {
+func (a away) SnapshotSandbox(context.Context, string, string, bool) (host.Template, error) {
 	return host.Template{}, a.err()
 }
 

@@ -38,7 +38,7 @@ type HostAgent interface {
 	PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error
 	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity, withoutMemory bool) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
-	SnapshotSandbox(ctx context.Context, sandboxID, buildID string) (host.Template, error)
+	SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (host.Template, error)
 	DeleteSnapshot(ctx context.Context, buildID string) error
 	ForkSandbox(ctx context.Context, sandboxID string, forks []host.Fork) ([]host.ForkResult, error)
 	UpdateNetwork(ctx context.Context, sandboxID string, network host.Network, secrets host.Secrets) error

@@ -24,85 +24,147 @@ const uniqueViolation = "23505"
 // Snapshot is what was written down of a running sandbox, from which others are
 // created by its ID or one of its names.
 type Snapshot struct {
-	ID    string
+	ID string
+	// Reference is the first of Names or, without any, the ID with its tag.
+	Reference string
+	// Names have the team's slug and a tag, as in "team/name:default".
 	Names []string
 }
 
-// Snapshot writes a running sandbox down; it runs on. A name that the team has
-// given a snapshot before names the newer one from now on; "" is none.
-func (s *Sandboxes) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID, name string) (Snapshot, error) {
-	if name != "" && !id.IsTemplate(name) {
-		return Snapshot{}, fault.New(fault.Invalid, "name must be letters, digits, dots, dashes and underscores, at most 128")
+// NewSnapshot asks for a snapshot.
+type NewSnapshot struct {
+	// Name is "name", "name:tag" or either with the team's slug and a slash before
+	// it; empty for none. A name that the team has given a snapshot before stands for
+	// the newer one from now on; with a tag only that tag does.
+	Name string
+	// WithoutMemory keeps the file system only: what is created from it boots.
+	WithoutMemory bool
+}
+
+// snapshotName is a team's name for a snapshot, checked.
+type snapshotName struct{ team, alias, tag string }
+
+func (n snapshotName) isDefault() bool { return n.tag == newestTag }
+
+// references are a snapshot's ID and names as clients see them.
+func references(snapshotID, team string, aliases []string, tags ...string) (reference string, names []string) {
+	names = []string{}
+	if len(tags) == 0 { // its only build has lost its tag
+		tags = []string{newestTag}
+	}
+	for _, alias := range aliases {
+		for _, tag := range tags {
+			names = append(names, team+"/"+alias+":"+tag)
+		}
+	}
+	if len(names) > 0 {
+		return names[0], names
+	}
+	return snapshotID + ":" + tags[0], names
+}
+
+// Snapshot writes a running sandbox down; it runs on.
+func (s *Sandboxes) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted NewSnapshot) (Snapshot, error) {
+	name, err := s.snapshotName(ctx, teamID, wanted.Name)
+	if err != nil {
+		return Snapshot{}, err
 	}
 	var taken Snapshot
-	err := s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) (err error) {
-		taken, err = s.snapshot(ctx, sandbox, name)
+	err = s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+		taken, err = s.snapshot(ctx, sandbox, name, wanted.WithoutMemory)
 		return err
 	})
 	return taken, err
 }
 
-func (s *Sandboxes) snapshot(ctx context.Context, sandbox db.Sandbox, name string) (Snapshot, error) {
+func (s *Sandboxes) snapshotName(ctx context.Context, teamID uuid.UUID, text string) (snapshotName, error) {
+	team, err := s.Queries.GetTeam(ctx, teamID)
+	if err != nil {
+		return snapshotName{}, fmt.Errorf("get team %s: %w", teamID, err)
+	}
+	if text == "" {
+		return snapshotName{team: team.Slug, tag: newestTag}, nil
+	}
+	parsed, err := parseTemplateName("name", text)
+	if err != nil {
+		return snapshotName{}, err
+	}
+	if _, err := uuid.Parse(parsed.tag); err == nil {
+		return snapshotName{}, fault.New(fault.Invalid, "name: a build's ID cannot be a tag")
+	}
+	if parsed.team != "" && parsed.team != team.Slug {
+		return snapshotName{}, fault.New(fault.Forbidden, "name: the team's own snapshots are named %s/…, not %.128s/…", team.Slug, parsed.team)
+	}
+	return snapshotName{team: team.Slug, alias: parsed.name, tag: parsed.tag}, nil
+}
+
+func (s *Sandboxes) snapshot(ctx context.Context, sandbox db.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	buildID := uuid.New()
-	snapshot, err := s.beginSnapshot(ctx, sandbox, buildID, name)
+	snapshotID, err := s.beginSnapshot(ctx, sandbox, buildID, name)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := s.finishSnapshot(ctx, sandbox, buildID); err != nil {
+	if err := s.finishSnapshot(ctx, sandbox, snapshotID, buildID, name, withoutMemory); err != nil {
 		s.forgetBuild(ctx, sandbox.HostID, buildID)
 		return Snapshot{}, s.orOvertaken(ctx, sandbox, err)
 	}
-	s.logLine(ctx, sandbox.ID, "Snapshot taken", map[string]string{"snapshot": snapshot.ID})
-	return snapshot, nil
+	s.logLine(ctx, sandbox.ID, "Snapshot taken", map[string]string{"snapshot": snapshotID})
+	taken := Snapshot{ID: snapshotID}
+	var aliases []string
+	if name.alias != "" {
+		aliases = append(aliases, name.alias)
+	}
+	taken.Reference, taken.Names = references(snapshotID, name.team, aliases, name.tag)
+	return taken, nil
 }
 
 // beginSnapshot stores what is about to be made, so that it can be found and
-// deleted whatever happens.
-func (s *Sandboxes) beginSnapshot(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, name string) (Snapshot, error) {
-	if name != "" {
-		if existing, found, err := s.findSnapshot(ctx, sandbox.TeamID, name); err != nil || found {
-			return existing, s.beginAgain(ctx, sandbox, buildID, existing, err)
+// deleted whatever happens, and returns the snapshot's ID.
+func (s *Sandboxes) beginSnapshot(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
+	if name.alias != "" {
+		if existing, found, err := s.findSnapshot(ctx, sandbox.TeamID, name.alias); err != nil || found {
+			return existing, s.beginAgain(ctx, sandbox, buildID, name, existing, err)
 		}
 	}
-	snapshot := Snapshot{ID: id.NewTemplate(), Names: []string{}}
-	if name != "" {
-		snapshot.Names = append(snapshot.Names, name)
-	}
+	snapshotID := id.NewTemplate()
 	err := s.Queries.BeginSnapshot(ctx, db.BeginSnapshotParams{
-		HostID: sandbox.HostID, TemplateID: snapshot.ID, TeamID: sandbox.TeamID, SandboxID: sandbox.ID, Alias: name, BuildID: buildID,
+		HostID: sandbox.HostID, TemplateID: snapshotID, TeamID: sandbox.TeamID, SandboxID: sandbox.ID,
+		Alias: name.alias, BuildID: buildID, MadeDefault: name.isDefault(),
 		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
 	})
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == uniqueViolation {
-		return Snapshot{}, fault.New(fault.Conflict, "name %q was just given to another snapshot; try again", name)
+		return "", fault.New(fault.Conflict, "name %q was just given to another snapshot; try again", name.alias)
 	}
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("store a snapshot of sandbox %s: %w", sandbox.ID, err)
+		return "", fmt.Errorf("store a snapshot of sandbox %s: %w", sandbox.ID, err)
 	}
-	return snapshot, nil
+	return snapshotID, nil
 }
 
-func (s *Sandboxes) beginAgain(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, existing Snapshot, err error) error {
+func (s *Sandboxes) beginAgain(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
 	if err != nil {
 		return err
 	}
 	begun, err := s.Queries.BeginSnapshotAgain(ctx, db.BeginSnapshotAgainParams{
-		HostID: sandbox.HostID, TemplateID: existing.ID, BuildID: buildID,
+		HostID: sandbox.HostID, TemplateID: existing, BuildID: buildID, MadeDefault: name.isDefault(),
 		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
 	})
 	if err != nil {
-		return fmt.Errorf("store another snapshot under %s: %w", existing.ID, err)
+		return fmt.Errorf("store another snapshot under %s: %w", existing, err)
 	}
 	if begun == 0 {
-		return fault.New(fault.Conflict, "snapshot %s was just deleted; try again", existing.ID)
+		return fault.New(fault.Conflict, "snapshot %s was just deleted; try again", existing)
 	}
 	return nil
 }
 
-func (s *Sandboxes) finishSnapshot(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID) error {
-	taken, err := s.Hosts.Agent(sandbox.HostID).SnapshotSandbox(ctx, sandbox.ID, buildID.String())
+func (s *Sandboxes) finishSnapshot(
+	ctx context.Context, sandbox db.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
+) error {
+	taken, err := s.Hosts.Agent(sandbox.HostID).SnapshotSandbox(ctx, sandbox.ID, buildID.String(), withoutMemory)
 	if err != nil {
 		return err
 	}
@@ -114,6 +176,13 @@ func (s *Sandboxes) finishSnapshot(ctx context.Context, sandbox db.Sandbox, buil
 	}
 	if finished == 0 {
 		return fault.New(fault.Conflict, "the snapshot was deleted while it was taken")
+	}
+	if name.isDefault() {
+		return nil
+	}
+	err = s.Queries.AssignTags(ctx, db.AssignTagsParams{TemplateID: snapshotID, Tags: []string{name.tag}, BuildID: buildID})
+	if err != nil {
+		return fmt.Errorf("tag build %s: %w", buildID, err)
 	}
 	return nil
 }
@@ -159,9 +228,9 @@ func (s *Sandboxes) DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapsh
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	builds, err := s.Queries.ListSnapshotBuilds(ctx, snapshot.ID)
+	builds, err := s.Queries.ListSnapshotBuilds(ctx, snapshot)
 	if err != nil {
-		return fmt.Errorf("list builds of snapshot %s: %w", snapshot.ID, err)
+		return fmt.Errorf("list builds of snapshot %s: %w", snapshot, err)
 	}
 	// The row goes last: as long as a host has a build of it, it can be found.
 	for _, build := range builds {
@@ -169,24 +238,24 @@ func (s *Sandboxes) DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapsh
 			return err
 		}
 	}
-	if err := s.Queries.DeleteSnapshot(ctx, snapshot.ID); err != nil {
-		return fmt.Errorf("delete snapshot %s: %w", snapshot.ID, err)
+	if err := s.Queries.DeleteSnapshot(ctx, snapshot); err != nil {
+		return fmt.Errorf("delete snapshot %s: %w", snapshot, err)
 	}
 	return nil
 }
 
-// findSnapshot finds a team's snapshot by ID or name. It answers Conflict where a
-// template that was built has the name.
-func (s *Sandboxes) findSnapshot(ctx context.Context, teamID uuid.UUID, name string) (Snapshot, bool, error) {
+// findSnapshot finds the ID of a team's snapshot by ID or name. It answers Conflict
+// where a template that was built has the name.
+func (s *Sandboxes) findSnapshot(ctx context.Context, teamID uuid.UUID, name string) (string, bool, error) {
 	row, err := s.Queries.FindSnapshot(ctx, db.FindSnapshotParams{TeamID: teamID, Name: name})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Snapshot{}, false, nil
+		return "", false, nil
 	}
 	if err != nil {
-		return Snapshot{}, false, fmt.Errorf("find snapshot %s: %w", name, err)
+		return "", false, fmt.Errorf("find snapshot %s: %w", name, err)
 	}
 	if row.SnapshotOf == nil {
-		return Snapshot{}, false, fault.New(fault.Conflict, "name %q is that of a template", name)
+		return "", false, fault.New(fault.Conflict, "name %q is that of a template", name)
 	}
-	return Snapshot{ID: row.ID, Names: row.Aliases}, true, nil
+	return row.ID, true, nil
 }

@@ -14,7 +14,8 @@ import (
 // SnapshotFilter chooses among a team's snapshots; empty fields choose all.
 type SnapshotFilter struct {
 	SandboxID string
-	// Name is a snapshot's ID or one of its names.
+	// Name is a snapshot's ID or one of its names, with the team's slug and a tag or
+	// without.
 	Name      string
 	PageSize  int
 	PageToken string
@@ -32,15 +33,22 @@ func (s *Sandboxes) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter 
 	if filter.SandboxID != "" && !id.IsSandbox(filter.SandboxID) {
 		return SnapshotPage{}, fault.New(fault.Invalid, "sandboxID is malformed")
 	}
-	if filter.Name != "" && !id.IsTemplate(filter.Name) {
-		return SnapshotPage{}, fault.New(fault.Invalid, "name is malformed")
+	var named templateName
+	if filter.Name != "" {
+		var err error
+		if named, err = parseTemplateName("name", filter.Name); err != nil {
+			return SnapshotPage{}, err
+		}
+	}
+	if !named.tagged {
+		named.tag = "" // any
 	}
 	cursor, err := parseCursor(filter.PageToken, false)
 	if err != nil {
 		return SnapshotPage{}, err
 	}
 	rows, err := s.Queries.ListSnapshots(ctx, db.ListSnapshotsParams{
-		TeamID: teamID, SandboxID: filter.SandboxID, Name: filter.Name,
+		TeamID: teamID, SandboxID: filter.SandboxID, Name: named.name, Tag: named.tag, TeamSlug: named.team,
 		BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(filter.PageSize) + 1,
 	})
 	if err != nil {
@@ -53,7 +61,9 @@ func (s *Sandboxes) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter 
 		page.NextToken = cursorAt(last.CreatedAt, last.ID).String()
 	}
 	for _, row := range rows {
-		page.Snapshots = append(page.Snapshots, Snapshot{ID: row.ID, Names: row.Aliases})
+		snapshot := Snapshot{ID: row.ID}
+		snapshot.Reference, snapshot.Names = references(row.ID, row.TeamSlug, row.Aliases, row.Tags...)
+		page.Snapshots = append(page.Snapshots, snapshot)
 	}
 	return page, nil
 }

@@ -50,6 +50,7 @@ type Agent struct {
 	networks   map[string]*pb.NetworkPolicy
 	secrets    map[string]*pb.Secrets
 	snapshots  map[string]string // sandbox by build
+	cold       []string          // builds without memory
 	samples    map[string]*pb.SandboxSamples
 	before     func(ctx context.Context, operation, sandboxID string) error
 	watchers   map[chan *pb.Sandbox]struct{}

@@ -3,6 +3,7 @@ package hosttest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"connectrpc.com/connect"
 
@@ -19,6 +20,13 @@ func (a *Agent) Builds() map[string]string {
 		builds[buildID] = sandboxID
 	}
 	return builds
+}
+
+// BuildsWithoutMemory are the snapshots that were taken of a file system alone.
+func (a *Agent) BuildsWithoutMemory() []string {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return slices.Clone(a.cold)
 }
 
 // mustRun is called with the mutex held.
@@ -44,6 +52,9 @@ func (a *Agent) SnapshotSandbox(ctx context.Context, request *connect.Request[pb
 		return nil, err
 	}
 	a.snapshots[request.Msg.BuildId] = request.Msg.SandboxId
+	if request.Msg.WithoutMemory {
+		a.cold = append(a.cold, request.Msg.BuildId)
+	}
 	return connect.NewResponse(&pb.SnapshotSandboxResponse{Template: &pb.Template{
 		BuildId: request.Msg.BuildId, VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
 	}}), nil
