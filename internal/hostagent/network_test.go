@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/network/sockstest"
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
@@ -23,13 +24,15 @@ const (
 	internetGateway   = "203.0.113.1/30"
 	internetServer    = "203.0.113.2/30"
 	internetURL       = "http://203.0.113.2:8080/"
+	internetProxy     = "203.0.113.2:1080"
 )
 
-func startInternet(t *testing.T) {
+// startInternet returns a proxy that is there too.
+func startInternet(t *testing.T) *sockstest.Server {
 	t.Helper()
-	var listener net.Listener
+	var listener, proxied net.Listener
 	err := thread.Run(func() (err error) {
-		listener, err = makeInternet()
+		listener, proxied, err = makeInternet()
 		return err
 	})
 	t.Cleanup(func() {
@@ -48,37 +51,44 @@ func startInternet(t *testing.T) {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	})
+	proxy := &sockstest.Server{Username: "user", Password: "pass", Dial: func(target string) (net.Conn, error) { return net.Dial("tcp", target) }}
+	proxy.Serve(t, proxied)
+	return proxy
 }
 
 // makeInternet leaves its thread in the namespace that it makes.
-func makeInternet() (net.Listener, error) {
+func makeInternet() (servers, proxied net.Listener, err error) {
 	host, err := netns.Get()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer host.Close()
 	namespace, err := netns.NewNamed(internetNamespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer namespace.Close()
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: internetDevice, PeerNamespace: netlink.NsFd(int(host))}
 	if err := netlink.LinkAdd(pair); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := bringUp("eth0", internetServer); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := netns.Set(host); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := bringUp(internetDevice, internetGateway); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := netns.Set(namespace); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return net.Listen("tcp", "203.0.113.2:8080")
+	if servers, err = net.Listen("tcp", "203.0.113.2:8080"); err != nil {
+		return nil, nil, err
+	}
+	proxied, err = net.Listen("tcp", internetProxy)
+	return servers, proxied, err
 }
 
 func bringUp(device, address string) error {
@@ -98,7 +108,7 @@ func bringUp(device, address string) error {
 
 // testNetworkPolicy changes what a sandbox may reach while it runs.
 func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
-	startInternet(t)
+	proxy := startInternet(t)
 	fetch := func() string { return a.run(t, id, "curl -s -m 5 "+internetURL+" || echo refused") }
 	update := func(policy *pb.NetworkPolicy) error {
 		_, err := a.UpdateNetwork(t.Context(), connect.NewRequest(&pb.UpdateNetworkRequest{SandboxId: id, Network: policy}))
@@ -119,6 +129,12 @@ func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(update(bad)), "%v", bad)
 	}
 	require.Equal(t, "reached", fetch(), "the policy it had holds")
+	require.NoError(t, update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: internetProxy, Username: "user", Password: "pass"}}))
+	require.Equal(t, "reached", fetch())
+	require.Equal(t, []string{"203.0.113.2:8080"}, proxy.Took())
+	require.NoError(t, update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: internetProxy, Username: "user", Password: "else"}}))
+	require.Contains(t, fetch(), "refused", "it goes out by no other way")
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: "127.0.0.1:1080"}})))
 	require.NoError(t, update(nil))
 
 	const closed = "iclosed0000000000001"

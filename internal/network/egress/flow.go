@@ -99,16 +99,24 @@ func (s *flows) pass(ctx context.Context, opened *flow, port uint16) (link, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := s.dial(ctx, "tcp4", target)
+	stream, err := dialTCP(ctx, s.dial, target)
 	if err != nil {
 		return link{}, err
+	}
+	return link{stream, stream}, nil
+}
+
+func dialTCP(ctx context.Context, dial Dial, target string) (*net.TCPConn, error) {
+	conn, err := dial(ctx, "tcp4", target)
+	if err != nil {
+		return nil, err
 	}
 	stream, ok := conn.(*net.TCPConn)
 	if !ok {
 		conn.Close()
-		return link{}, errNoTCP
+		return nil, errNoTCP
 	}
-	return link{stream, stream}, nil
+	return stream, nil
 }
 
 // tunnelled returns how the policy's proxy connects, nil where there is none.

@@ -157,14 +157,9 @@ func (u *upstreams) reach(ctx context.Context, through Upstream) (link, error) {
 	} else if addresses, err = u.resolver.lookup(ctx, host); err != nil {
 		return link{}, err
 	}
-	conn, err := u.dialFirst(ctx, addresses, port)
+	stream, err := u.dialFirst(ctx, addresses, port)
 	if err != nil {
 		return link{}, err
-	}
-	stream, ok := conn.(*net.TCPConn)
-	if !ok {
-		conn.Close()
-		return link{}, errNoTCP
 	}
 	if !through.TLS {
 		return link{stream, stream}, nil
@@ -189,7 +184,7 @@ func (u *upstreams) tlsConfig(through Upstream, host string) *tls.Config {
 	return config
 }
 
-func (u *upstreams) dialFirst(ctx context.Context, addresses []netip.Addr, port uint16) (net.Conn, error) {
+func (u *upstreams) dialFirst(ctx context.Context, addresses []netip.Addr, port uint16) (*net.TCPConn, error) {
 	failure := errNoAddress
 	for _, address := range addresses[:min(len(addresses), dialAttempts)] {
 		dial := u.dial
@@ -201,9 +196,9 @@ func (u *upstreams) dialFirst(ctx context.Context, addresses []netip.Addr, port 
 			dial = u.dialHost
 		}
 		target := net.JoinHostPort(address.String(), strconv.Itoa(int(port)))
-		conn, err := dial(ctx, "tcp4", target)
+		stream, err := dialTCP(ctx, dial, target)
 		if err == nil {
-			return conn, nil
+			return stream, nil
 		}
 		failure = err
 	}
