@@ -45,6 +45,9 @@ func stripHeaders(header http.Header, secrets []string) {
 	for name, values := range header {
 		var kept []string
 		for _, value := range values {
+			if containsAny(basicOf(value), secrets) {
+				continue
+			}
 			stripped := value
 			for _, secret := range secrets {
 				stripped = strings.ReplaceAll(stripped, secret, "")

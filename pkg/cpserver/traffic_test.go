@@ -232,6 +232,7 @@ func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
 		"port, odd places": {8080, "/?a=" + token + "&b=x%2F" + traffic + "&c=3", http.Header{
 			"Authorization": {"Bearer " + token}, "Cookie": {"a=b; token=" + traffic}, "X-Other": {token},
 		}, "/?c=3"},
+		"port, basic": {8080, "/", http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+token))}}, "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := with(with(at(s.SandboxID, test.port), "X-Access-Token", token), "E2b-Traffic-Access-Token", traffic)
@@ -240,7 +241,7 @@ func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
 			}
 			got := p.send(t, http.MethodGet, test.path, "", header)
 			requireStatus(t, http.StatusOK, got)
-			for _, secret := range []string{token, traffic, signature} {
+			for _, secret := range []string{token, traffic, signature, base64.StdEncoding.EncodeToString([]byte("user:" + token))} {
 				require.NotContains(t, string(got.body), secret)
 			}
 			var seen echo
