@@ -39,6 +39,10 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	if m.jail, err = findJail(spec); err != nil {
 		return nil, err
 	}
+	if err := m.jail.knowDisk(spec.DiskPath); err != nil {
+		m.jail.close()
+		return nil, err
+	}
 	m.api = newAPI()
 	if err := m.api.await(ctx, m.jail, m.process.Done()); err != nil {
 		m.letGo()

@@ -42,6 +42,7 @@ const sharedGroup = 947_213
 type jail struct {
 	root *os.File
 	user int
+	disk *os.File // the machine's, wherever it is moved; nil until it is lent
 }
 
 // makeJail makes an empty jail in a machine's run directory, in the place where
@@ -110,8 +111,40 @@ func (j *jail) path(name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d%s", j.root.Fd(), name)
 }
 
-// lendDisk lets Firecracker write a file that lies outside.
-func (j *jail) lendDisk(path string) error { return j.lend(path, jailDisk) }
+// lendDisk lets Firecracker write a file that lies outside, until giveBackDisk.
+func (j *jail) lendDisk(path string) error {
+	return errors.Join(j.lend(path, jailDisk), j.knowDisk(path))
+}
+
+// knowDisk remembers which file is the disk that was lent.
+func (j *jail) knowDisk(path string) (err error) {
+	if j.disk, err = os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0); err != nil {
+		return fmt.Errorf("open a disk that is lent: %w", err)
+	}
+	return nil
+}
+
+// giveBackDisk makes the disk root's again: the next machine with this one's user has
+// no right to it.
+func (j *jail) giveBackDisk() error {
+	if j.disk == nil {
+		return nil
+	}
+	const root = 0
+	err := os.Chown(fmt.Sprintf("/proc/self/fd/%d", j.disk.Fd()), root, root)
+	j.forgetDisk()
+	if err != nil {
+		return fmt.Errorf("take a disk back: %w", err)
+	}
+	return nil
+}
+
+func (j *jail) forgetDisk() {
+	if j.disk != nil {
+		j.disk.Close()
+		j.disk = nil
+	}
+}
 
 func (j *jail) lend(path, name string) error {
 	if err := os.Link(path, j.path(name)); err != nil {
@@ -220,4 +253,7 @@ func (j *jail) remove(names ...string) error {
 	return errors.Join(failures...)
 }
 
-func (j *jail) close() { j.root.Close() }
+func (j *jail) close() {
+	j.root.Close()
+	j.forgetDisk()
+}

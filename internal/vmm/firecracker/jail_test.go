@@ -42,6 +42,33 @@ func TestFindJail_GoesOnWithOneOfAMachineRenamed(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestJail_LendsADiskUntilItsMachineHasEnded(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: gives files to other users")
+	}
+	const user = 1_000_007
+	directory := t.TempDir()
+	disk, moved := filepath.Join(directory, "disk"), filepath.Join(directory, "moved")
+	require.NoError(t, os.WriteFile(disk, nil, 0o600))
+	j, err := makeJail(vmm.Spec{Name: "vm", User: user, RunDir: t.TempDir()}, Binary)
+	require.NoError(t, err)
+	t.Cleanup(j.close)
+	require.NoError(t, j.lendDisk(disk))
+	require.EqualValues(t, user, ownerOf(t, disk))
+	require.NoError(t, os.Rename(disk, moved))
+	require.NoError(t, j.giveBackDisk())
+	require.Zero(t, ownerOf(t, moved))
+	require.NoError(t, j.giveBackDisk(), "it can be said again")
+}
+
+func ownerOf(t *testing.T, path string) uint32 {
+	t.Helper()
+	var stat unix.Stat_t
+	require.NoError(t, unix.Stat(path, &stat))
+	return stat.Uid
+}
+
 func TestLocate_TellsAPlaceWithinItsFileSystem(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

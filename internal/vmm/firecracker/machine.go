@@ -69,8 +69,9 @@ func (m *machine) Kill(ctx context.Context) error {
 	if err := m.process.Kill(ctx); err != nil {
 		return fmt.Errorf("end Firecracker of %s: %w", m.name, err)
 	}
+	err := m.jail.giveBackDisk()
 	m.letGo()
-	return nil
+	return err
 }
 
 // Release lets go of the machine, which runs on.
