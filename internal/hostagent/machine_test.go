@@ -55,8 +55,11 @@ func testSettings(t *testing.T, a *agentUnderTest, id string) {
 		"stat -c '%a %U' /tmp /var/tmp /run/lock /dev/shm /dev/fuse /dev/net/tun | sort -u":                             "1777 root\n666 root",
 		`echo "$LANG $(date +%Z) $XDG_RUNTIME_DIR $(stat -c '%a %U' "$XDG_RUNTIME_DIR")"`:                               "C.UTF-8 UTC /run/user/1000 700 user",
 		"echo $(( ($(df -k --output=size /dev/shm | tail -1) * 2 + 8) / $(awk '/MemTotal/{print $2}' /proc/meminfo) ))": "1",
-		"ls /etc/ssh/ssh_host_* 2>/dev/null":          "",
-		"ping -c1 -W5 127.0.0.1 >/dev/null && echo 1": "1",
+		"ls /etc/ssh/ssh_host_* 2>/dev/null": "",
+		"python --version | cut -d. -f1":     "Python 3",
+		// Offline: it gets as far as looking for the package.
+		"pip install --no-index wrenn-none 2>&1 | grep -c externally-managed": "0",
+		"ping -c1 -W5 127.0.0.1 >/dev/null && echo 1":                         "1",
 		// A sandbox of a browser, or a container without root.
 		"unshare -r --pid --fork --mount-proc echo alone": "alone",
 	} {

@@ -74,6 +74,9 @@ func furniture() []addition {
 		text("/etc/resolv.conf", "nameserver "+network.GatewayIP+"\n"),
 		text("/etc/default/locale", "LANG=C.UTF-8\n"),
 		text("/etc/timezone", "Etc/UTC\n"),
+		// A sandbox is its user's alone: packages go where Debian would keep them apart.
+		text("/etc/pip.conf", "[global]\nbreak-system-packages = true\n"),
+		{path: "/usr/bin/python", link: "python3"},
 		{path: "/etc/localtime", link: "/usr/share/zoneinfo/Etc/UTC"},
 		{path: "/etc/mtab", link: "../proc/self/mounts"},
 		// Empty: the guest agent lays one of each life's own over it.
