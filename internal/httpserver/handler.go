@@ -87,6 +87,13 @@ func EndBodyWithin(ctx context.Context, limit time.Duration) {
 	}
 }
 
+// LetBodyLast lets a request's body come when it will, as a stream of messages does.
+func LetBodyLast(ctx context.Context) {
+	if b := bodyOf(ctx); b != nil {
+		b.waitWithoutEnd()
+	}
+}
+
 // answer is the response to a request with a body.
 type answer struct {
 	http.ResponseWriter

@@ -102,3 +102,32 @@ func TestForward_GivesUpABodyThatStalls(t *testing.T) {
 		}
 	}
 }
+
+func TestForward_WaitsForTheMessagesOfAStream(t *testing.T) {
+	t.Parallel()
+	const stall = 100 * time.Millisecond
+	guest := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
+	}))
+	h := startHopsWith(t, guest.Listener.Addr().String(), httpserver.Options{Stall: stall})
+	for _, kind := range []string{"application/connect+json", "application/grpc"} {
+		body, out := io.Pipe()
+		go func() {
+			_, _ = out.Write([]byte("first "))
+			<-time.After(4 * stall)
+			_, _ = out.Write([]byte("second"))
+			_ = out.Close()
+		}()
+		request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, h.url, body)
+		require.NoError(t, err)
+		request.Header = at(3000)
+		request.Header.Set("Content-Type", kind)
+		response, err := h2cClient(t).Do(request)
+		require.NoError(t, err)
+		got, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, "first second", string(got), kind)
+	}
+}

@@ -37,11 +37,10 @@ type private struct {
 	seen       []string // secrets of this request
 }
 
-// removePrivate takes the credentials of the control API out of a request's
-// headers: by name, by their form, and whatever repeats one of them. The query is
-// left alone, since signatures may cover it.
-func removePrivate(header http.Header, adminToken string) {
-	p := private{adminToken: adminToken}
+// removePrivate takes the credentials of the control API out of a request: by name,
+// by their form, and headers and parameters of the query that repeat one of them.
+func removePrivate(r *http.Request, adminToken string) {
+	p, header := private{adminToken: adminToken}, r.Header
 	for name := range header {
 		if strings.HasPrefix(name, internalPrefix) {
 			delete(header, name)
@@ -62,6 +61,7 @@ func removePrivate(header http.Header, adminToken string) {
 			header[name] = kept
 		}
 	}
+	r.URL.RawQuery = stripQuery(r.URL.RawQuery, func(name, value string) bool { return p.isSecret(name) || p.isSecret(value) })
 }
 
 func (p *private) see(secret string) {

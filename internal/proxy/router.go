@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -103,12 +104,22 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		return
 	}
 	stripCredentials(r, to.port, found, t.Tokens)
+	if isStream(r) {
+		httpserver.LetBodyLast(r.Context())
+	}
 	asked := hostName(r.Host)
 	t.Forwarder.Forward(w, r, Target{
 		SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic,
 		Header: t.prepare(r, to, sandbox.Network),
 		Answer: func(answer http.Header) { cleanAnswer(answer, asked) },
 	})
+}
+
+// isStream says whether a request's body is messages that may be far apart: of gRPC,
+// and of Connect's streams.
+func isStream(r *http.Request) bool {
+	kind := r.Header.Get("Content-Type")
+	return strings.HasPrefix(kind, "application/grpc") || strings.HasPrefix(kind, "application/connect+")
 }
 
 // resume brings a sandbox back for a request, or answers why it cannot.
@@ -149,7 +160,7 @@ func whyNotRunning(state lifecycle.State) Failure {
 // that the guest's servers see where the network says so. It answers the headers
 // that name the guest to the host agent.
 func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
-	removePrivate(r.Header, t.AdminToken)
+	removePrivate(r, t.AdminToken)
 	head := http.Header{}
 	head.Set(SandboxHeader, to.sandboxID)
 	head.Set(PortHeader, strconv.Itoa(int(to.port)))
@@ -168,17 +179,17 @@ func (t *Router) prepare(r *http.Request, to destination, network db.Network) ht
 	return head
 }
 
-// forwardingHeaders say for whom a proxy asks.
-var forwardingHeaders = []string{
-	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip",
-}
+// forwardingPrefix begins most of the headers that say for whom a proxy asks.
+const forwardingPrefix = "X-Forwarded-"
 
 // nameClient tells the guest who asks. What the request says of it already is kept
 // only where a trusted proxy has said it.
 func (t *Router) nameClient(r *http.Request) {
 	if t.Clients == nil || !t.Clients.BehindProxy(r) {
-		for _, name := range forwardingHeaders {
-			r.Header.Del(name)
+		for name := range r.Header {
+			if strings.HasPrefix(name, forwardingPrefix) || name == "Forwarded" || name == "X-Real-Ip" {
+				delete(r.Header, name)
+			}
 		}
 	}
 	if client, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {

@@ -37,7 +37,7 @@ func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
 			header.Set(name, value)
 		}
 		header.Add("X-Other", "innocent")
-		got := p.send(t, http.MethodGet, "/", "", header)
+		got := p.send(t, http.MethodGet, "/?a=%20;b&key="+p.key+"&token=x"+token+"&"+adminToken+"&c=3", "", header)
 		requireStatus(t, http.StatusOK, got)
 		for _, secret := range []string{p.key, token, adminToken, session, auth.CSRFToken(session), basic} {
 			require.NotContains(t, string(got.body), secret)
@@ -47,6 +47,7 @@ func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
 		for _, name := range []string{"X-Api-Key", "X-Admin-Token", "X-Csrf-Token", "X-Team-Id", "Authorization", "X-Admin", "Referer"} {
 			require.NotContains(t, seen.Header, name)
 		}
+		require.Equal(t, "/?a=%20;b&c=3", seen.URI)
 		require.Equal(t, "a=1; b=2", seen.Header.Get("Cookie"))
 		require.Equal(t, []string{"innocent"}, seen.Header.Values("X-Other"))
 	}
@@ -103,12 +104,12 @@ func TestTraffic_BelievesOnlyTrustedProxiesAboutTheClient(t *testing.T) {
 	t.Parallel()
 	said := http.Header{
 		"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
-		"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"},
+		"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/app"},
 	}
 	for trusted, want := range map[bool]http.Header{
 		true: {
 			"X-Forwarded-For": {"203.0.113.9", "127.0.0.1"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
-			"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"},
+			"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/app"},
 		},
 		false: {"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}},
 	} {
