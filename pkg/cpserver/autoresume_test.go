@@ -71,7 +71,7 @@ func TestAutoResume_NeedsTrafficThatMayPass(t *testing.T) {
 		require.Equal(t, request.want, p.send(t, http.MethodGet, request.path, "", request.header).status, name)
 		require.Equal(t, "paused", p.get(t, s.SandboxID).State, name)
 	}
-	signedURL := signed(s.EnvdAccessToken, "read", "/a", "1")
+	signedURL := signed(s.EnvdAccessToken, "read", "1")
 	require.Equal(t, http.StatusBadGateway, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, 49983)).status, "an expired signature")
 	require.NotNil(t, s.TrafficAccessToken)
 	got := p.send(t, http.MethodGet, "/", "", with(at(s.SandboxID, 8080), "E2b-Traffic-Access-Token", *s.TrafficAccessToken))
@@ -79,7 +79,7 @@ func TestAutoResume_NeedsTrafficThatMayPass(t *testing.T) {
 	require.Equal(t, "running", p.get(t, s.SandboxID).State)
 
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
-	signedURL = signed(s.EnvdAccessToken, "read", "/a", "")
+	signedURL = signed(s.EnvdAccessToken, "read", "")
 	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, 49983)).status, "a signature is a credential")
 
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))

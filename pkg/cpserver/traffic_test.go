@@ -160,8 +160,9 @@ func TestTraffic_ToPortsThatAreNotPublicNeedsATrafficToken(t *testing.T) {
 	require.Empty(t, seen.Header.Get("E2b-Traffic-Access-Token"), "the guest need not know it")
 }
 
-// signed is the URL of a file with a signature in the token's stead.
-func signed(token, operation, path string, expiration string) string {
+// signed is the URL of the file /a with a signature in the token's stead.
+func signed(token, operation, expiration string) string {
+	const path = "/a"
 	parts, query := path+":"+operation+"::"+token, url.Values{"path": {path}}
 	if expiration != "" {
 		parts += ":" + expiration
@@ -182,14 +183,14 @@ func TestTraffic_ToASignedURLIsVerifiedAtTheEdge(t *testing.T) {
 	for name, test := range map[string]struct {
 		method, path, want string
 	}{
-		"read":                  {http.MethodGet, signed(token, "read", "/a", ""), ""},
-		"read until later":      {http.MethodGet, signed(token, "read", "/a", "99999999999"), ""},
-		"write":                 {http.MethodPost, signed(token, "write", "/a", ""), ""},
-		"expired":               {http.MethodGet, signed(token, "read", "/a", "1"), "signature is already expired"},
-		"write for read":        {http.MethodPost, signed(token, "read", "/a", ""), "invalid signature"},
-		"another's token":       {http.MethodGet, signed(other.EnvdAccessToken, "read", "/a", ""), "invalid signature"},
+		"read":                  {http.MethodGet, signed(token, "read", ""), ""},
+		"read until later":      {http.MethodGet, signed(token, "read", "99999999999"), ""},
+		"write":                 {http.MethodPost, signed(token, "write", ""), ""},
+		"expired":               {http.MethodGet, signed(token, "read", "1"), "signature is already expired"},
+		"write for read":        {http.MethodPost, signed(token, "read", ""), "invalid signature"},
+		"another's token":       {http.MethodGet, signed(other.EnvdAccessToken, "read", ""), "invalid signature"},
 		"made up":               {http.MethodGet, "/files?path=/a&signature=v1_x", "invalid signature"},
-		"another path in front": {http.MethodGet, strings.Replace(signed(token, "read", "/a", ""), "?", "?path=/etc/shadow&", 1), "invalid signature"},
+		"another path in front": {http.MethodGet, strings.Replace(signed(token, "read", ""), "?", "?path=/etc/shadow&", 1), "invalid signature"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := p.send(t, test.method, test.path, "", agent.Clone())
@@ -205,7 +206,7 @@ func TestTraffic_ToASignedURLIsVerifiedAtTheEdge(t *testing.T) {
 		})
 	}
 	wrong := with(agent, "X-Access-Token", other.EnvdAccessToken)
-	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, signed(token, "read", "/a", ""), "", wrong))
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, signed(token, "read", ""), "", wrong))
 }
 
 // TestTraffic_CarriesNoCredentialOfTheSandbox sends a sandbox's credentials
@@ -215,7 +216,7 @@ func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base","network":{"allowPublicTraffic":false}}`)
 	token, traffic := s.EnvdAccessToken, *s.TrafficAccessToken
-	read := signed(token, "read", "/a", "")
+	read := signed(token, "read", "")
 	_, signature, _ := strings.Cut(read, "signature=")
 	for name, test := range map[string]struct {
 		port   int
