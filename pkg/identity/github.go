@@ -35,7 +35,9 @@ type GitHub struct {
 }
 
 // NewGitHub makes a GitHub.
-func NewGitHub(config GitHubConfig) *GitHub { return &GitHub{config: config, client: providerClient()} }
+func NewGitHub(config GitHubConfig) *GitHub {
+	return &GitHub{config: config, client: providerClient(config.URL, config.APIURL)}
+}
 
 // SignUp says whether somebody who was not invited gets an account.
 func (g *GitHub) SignUp() bool { return g.config.SignUp }

@@ -31,7 +31,9 @@ type OIDC struct {
 }
 
 // NewOIDC makes an OIDC.
-func NewOIDC(config OIDCConfig) *OIDC { return &OIDC{config: config, client: providerClient()} }
+func NewOIDC(config OIDCConfig) *OIDC {
+	return &OIDC{config: config, client: providerClient(config.Issuer)}
+}
 
 // SignUp says whether somebody who was not invited gets an account.
 func (o *OIDC) SignUp() bool { return o.config.SignUp }

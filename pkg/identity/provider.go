@@ -39,9 +39,10 @@ const (
 	largestDocument = 1 << 20
 )
 
-// providerClient talks to providers. Their answers are bounded.
-func providerClient() *http.Client {
-	return &http.Client{Timeout: providerTimeout, Transport: boundedAnswers{http.DefaultTransport}}
+// providerClient talks to a provider, whose addresses are configured. Its answers
+// are bounded.
+func providerClient(configured ...string) *http.Client {
+	return &http.Client{Timeout: providerTimeout, Transport: boundedAnswers{providerTransport(configured...)}}
 }
 
 // boundedAnswers cuts answers off that are larger than any sensible one.

@@ -114,9 +114,9 @@ func (u *Usage) TeamMetrics(ctx context.Context, teamID uuid.UUID, span Span) ([
 		return []TeamMetric{}, nil
 	}
 	step := span.step(maxTeamPoints)
-	steps := max(1, span.End.Sub(span.Start)/step)
+	beforeLast := span.End.Sub(span.Start).Truncate(step) - step
 	rows, err := u.Queries.ListTeamMetrics(ctx, db.ListTeamMetricsParams{
-		TeamID: teamID, Step: step, StartAt: span.End.Add(-(steps - 1) * step), EndAt: span.End,
+		TeamID: teamID, Step: step, StartAt: span.End.Add(-max(0, beforeLast)), EndAt: span.End,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the metrics of team %s: %w", teamID, err)
