@@ -25,6 +25,13 @@ LEFT JOIN users u ON u.id = k.created_by
 WHERE k.team_id = $1 AND k.revoked_at IS NULL
 ORDER BY k.created_at DESC, k.id DESC;
 
+-- name: RevokeAPIKeysBeyond :exec
+-- The keys that a member has made for a team and that may do more than some scopes;
+-- scopes that are NULL are all that a key can have. Relies on api_keys_by_creator.
+UPDATE api_keys SET revoked_at = now()
+WHERE created_by = @user_id AND team_id = @team_id AND revoked_at IS NULL
+    AND NOT coalesce(scopes <@ @scopes::text[], @all_scopes::boolean);
+
 -- name: RenameAPIKey :execrows
 UPDATE api_keys SET name = $3 WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL;
 

@@ -14,14 +14,14 @@ import (
 type credentials struct {
 	access http.Header // an access token
 	key    createdKey
-	// invitation is for somebody else, and the user's own.
+	// invitation is the token of one that the user has sent.
 	invitation string
 }
 
-func (b *browser) credentials(t *testing.T, invited string) credentials {
+func (b *browser) credentials(t *testing.T) credentials {
 	t.Helper()
 	made := credentials{access: bearer(b.accessToken(t)), key: b.key(t, nil)}
-	b.must(t, http.StatusCreated, http.MethodPost, "/teams/"+b.team.ID.String()+"/invitations", fields{"email": invited, "role": "admin"}, nil)
+	b.must(t, http.StatusCreated, http.MethodPost, "/teams/"+b.team.ID.String()+"/invitations", fields{"email": "carol@example.com", "role": "admin"}, nil)
 	_, made.invitation = b.mails.next(t)
 	return made
 }
@@ -56,7 +56,7 @@ func TestRevocation_OfARemovedMemberTakesWhatTheMemberMadeForTheTeam(t *testing.
 	w := newWorld(t)
 	owner := w.firstAdmin(t)
 	bob := owner.member(t, "bob@example.com", "admin")
-	second, owners, made := bob.secondTeam(t), owner.key(t, nil), bob.credentials(t, "carol@example.com")
+	second, owners, made := bob.secondTeam(t), owner.key(t, nil), bob.credentials(t)
 	before := w.tokenEpoch(t, w.team.ID)
 	owner.must(t, http.StatusNoContent, http.MethodDelete, "/teams/"+w.team.ID.String()+"/members/"+bob.userID.String(), nil, nil)
 
@@ -70,12 +70,42 @@ func TestRevocation_OfARemovedMemberTakesWhatTheMemberMadeForTheTeam(t *testing.
 	require.NoError(t, authorized(t, w, byKey(owners.Key), auth.InTeam(auth.SandboxRead)), "what others made goes on")
 }
 
+func TestRevocation_ByALowerRoleTakesWhatTheMemberCouldNotMakeNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.firstAdmin(t)
+	bob := owner.member(t, "bob@example.com", "admin")
+	all, made := bob.key(t, nil), bob.credentials(t)
+	writing := bob.key(t, fields{"scopes": []string{"sandbox:read", "sandbox:write"}})
+	reading := bob.key(t, fields{"scopes": []string{"sandbox:read"}})
+	become := func(role string) {
+		t.Helper()
+		owner.must(t, http.StatusNoContent, http.MethodPatch, "/teams/"+w.team.ID.String()+"/members/"+bob.userID.String(), fields{"role": role}, nil)
+	}
+	works := func(key createdKey) bool {
+		return authorized(t, w, byKey(key.Key), auth.InTeam(auth.SandboxRead)) == nil
+	}
+	before := w.tokenEpoch(t, w.team.ID)
+	become("owner")
+	become("admin")
+	require.True(t, works(all) && works(writing) && works(reading), "an admin's key has all scopes too")
+	become("member")
+	require.True(t, works(writing) && works(reading))
+	require.False(t, works(all))
+	w.browser(t).must(t, http.StatusBadRequest, http.MethodPost, "/auth/invitations/show", fields{"token": made.invitation}, nil)
+	require.Equal(t, before, w.tokenEpoch(t, w.team.ID), "a member may read tokens")
+	become("viewer")
+	require.True(t, works(reading))
+	require.False(t, works(writing))
+	require.Greater(t, w.tokenEpoch(t, w.team.ID), before)
+}
+
 func TestRevocation_OfADisabledUserTakesAllThatTheUserHasAndMade(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	owner := w.firstAdmin(t)
 	bob := owner.member(t, "bob@example.com", "admin")
-	second, made := bob.secondTeam(t), bob.credentials(t, "carol@example.com")
+	second, made := bob.secondTeam(t), bob.credentials(t)
 	before := w.tokenEpoch(t, w.team.ID)
 	path := "/admin/users/" + bob.userID.String()
 	owner.must(t, http.StatusNoContent, http.MethodPatch, path, fields{"disabled": true}, nil)
@@ -94,7 +124,7 @@ func TestRevocation_ByANewPasswordTakesAllThatTheUserHasAndMade(t *testing.T) {
 	w := newWorld(t)
 	owner := w.firstAdmin(t)
 	bob := owner.member(t, "bob@example.com", "admin")
-	made := bob.credentials(t, "carol@example.com")
+	made := bob.credentials(t)
 	before := w.tokenEpoch(t, w.team.ID)
 	stranger := w.browser(t)
 	stranger.must(t, http.StatusNoContent, http.MethodPost, "/auth/password/reset-request", fields{"email": "bob@example.com"}, nil)
@@ -109,7 +139,7 @@ func TestRevocation_ByAChangedPasswordLeavesTheKeysOfTeams(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	bob := w.firstAdmin(t).member(t, "bob@example.com", "admin")
-	made := bob.credentials(t, "carol@example.com")
+	made := bob.credentials(t)
 	before := w.tokenEpoch(t, w.team.ID)
 	bob.must(t, http.StatusOK, http.MethodPost, "/auth/password/change", fields{"currentPassword": password, "newPassword": "another " + password}, nil)
 	require.Equal(t, http.StatusUnauthorized, w.browser(t).send(t, http.MethodGet, "/me", nil, made.access).status)

@@ -112,8 +112,8 @@ func (s *server) buildServices(context.Context) error {
 	s.forwarder = proxy.NewForwarder(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
-		Sandboxes:   s.sandboxes,
-		Volumes:     s.volumes, TeamDeletion: deletion,
+		Sandboxes: s.sandboxes,
+		Volumes:   s.volumes, TeamDeletion: deletion,
 		Templates:   &service.Templates{Queries: s.queries},
 		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		Domain: s.config.Domain, Log: s.log,

@@ -246,6 +246,31 @@ func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) ([]s
 	return scopes, err
 }
 
+const revokeAPIKeysBeyond = `-- name: RevokeAPIKeysBeyond :exec
+UPDATE api_keys SET revoked_at = now()
+WHERE created_by = $1 AND team_id = $2 AND revoked_at IS NULL
+    AND NOT coalesce(scopes <@ $3::text[], $4::boolean)
+`
+
+type RevokeAPIKeysBeyondParams struct {
+	UserID    *uuid.UUID
+	TeamID    uuid.UUID
+	Scopes    []string
+	AllScopes bool
+}
+
+// The keys that a member has made for a team and that may do more than some scopes;
+// scopes that are NULL are all that a key can have. Relies on api_keys_by_creator.
+func (q *Queries) RevokeAPIKeysBeyond(ctx context.Context, arg RevokeAPIKeysBeyondParams) error {
+	_, err := q.db.Exec(ctx, revokeAPIKeysBeyond,
+		arg.UserID,
+		arg.TeamID,
+		arg.Scopes,
+		arg.AllScopes,
+	)
+	return err
+}
+
 const revokeAPIKeysOf = `-- name: RevokeAPIKeysOf :exec
 UPDATE api_keys SET revoked_at = now()
 WHERE created_by = $1 AND revoked_at IS NULL AND ($2::uuid IS NULL OR team_id = $2)

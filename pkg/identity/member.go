@@ -23,17 +23,20 @@ func (s *Service) Members(ctx context.Context, teamID uuid.UUID) ([]db.ListMembe
 }
 
 // SetRole changes a member's role. Nobody gives or takes a role above their own,
-// and a team keeps an owner.
+// and a team keeps an owner. What the member has made with a higher role, and could
+// not make with the new one, is revoked.
 func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.UUID, role string) error {
 	if !auth.IsRole(role) {
 		return errNoRole
 	}
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries) error {
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, before auth.Role) error {
 		if !by.Role.AtLeast(auth.Role(role)) {
 			return errAboveYou
 		}
-		_, err := queries.SetMemberRole(ctx, db.SetMemberRoleParams{TeamID: by.TeamID, UserID: memberID, Role: role})
-		return err
+		if _, err := queries.SetMemberRole(ctx, db.SetMemberRoleParams{TeamID: by.TeamID, UserID: memberID, Role: role}); err != nil {
+			return fmt.Errorf("set role: %w", err)
+		}
+		return revokeBeyond(ctx, queries, memberID, by.TeamID, before, auth.Role(role))
 	})
 }
 
@@ -43,7 +46,7 @@ func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID 
 	if memberID != by.UserID && !by.May(auth.MemberWrite) {
 		return fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
 	}
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries) error {
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, _ auth.Role) error {
 		if _, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID}); err != nil {
 			return fmt.Errorf("remove member: %w", err)
 		}
@@ -56,7 +59,8 @@ var (
 	errAboveYou = fault.New(fault.Forbidden, "only an owner may do this")
 )
 
-func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries) error) error {
+// changeMember hands the role that the member has to change.
+func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries, auth.Role) error) error {
 	return s.inTransaction(ctx, func(queries *db.Queries) error {
 		if _, err := queries.LockTeam(ctx, by.TeamID); err != nil {
 			return fmt.Errorf("lock team: %w", err)
@@ -71,7 +75,7 @@ func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID 
 		if !by.Role.AtLeast(auth.Role(member.Role)) {
 			return errAboveYou
 		}
-		if err := change(queries); err != nil {
+		if err := change(queries, auth.Role(member.Role)); err != nil {
 			return err
 		}
 		owners, err := queries.CountOwners(ctx, by.TeamID)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
@@ -41,6 +42,35 @@ func revokeInTeam(ctx context.Context, queries *db.Queries, userID, teamID uuid.
 		return err
 	}
 	return revokeMade(ctx, queries, userID, &teamID)
+}
+
+// revokeBeyond makes worthless what a member has made for a team or has read in it
+// and could not with another role: keys with more scopes, invitations, and the tokens
+// of sandboxes and volumes.
+func revokeBeyond(ctx context.Context, queries *db.Queries, userID, teamID uuid.UUID, before, now auth.Role) error {
+	scopes := []string{}
+	for _, scope := range now.Scopes() {
+		scopes = append(scopes, string(scope))
+	}
+	err := queries.RevokeAPIKeysBeyond(ctx, db.RevokeAPIKeysBeyondParams{
+		UserID: &userID, TeamID: teamID, Scopes: scopes, AllScopes: now.AtLeast(auth.Admin),
+	})
+	if err != nil {
+		return fmt.Errorf("revoke API keys: %w", err)
+	}
+	if lost(before, now, auth.MemberWrite) {
+		if err := queries.DeleteInvitationsBy(ctx, db.DeleteInvitationsByParams{UserID: &userID, TeamID: &teamID}); err != nil {
+			return fmt.Errorf("delete invitations: %w", err)
+		}
+	}
+	if lost(before, now, auth.SandboxWrite) || lost(before, now, auth.VolumeWrite) {
+		return raiseEpoch(ctx, queries, teamID)
+	}
+	return nil
+}
+
+func lost(before, now auth.Role, permission auth.Permission) bool {
+	return before.Has(permission) && !now.Has(permission)
 }
 
 // revokeMade revokes what lets others in whom a user chose: in one team, or in all.
