@@ -62,6 +62,8 @@ func (t *Router) Before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		to, named, err := t.Domains.destinationOf(r)
 		switch {
+		case !named && isPreflightToSandbox(r):
+			allowAsking(w, r)
 		case !named:
 			next.ServeHTTP(w, r)
 		case errors.Is(err, errNoSuchID):
@@ -78,6 +80,9 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	found, err := t.Directory.GetSandboxWithEpoch(r.Context(), to.sandboxID)
 	sandbox := found.Sandbox
 	switch {
+	case to.port == AgentPort && isPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
+		allowAsking(w, r)
+		return
 	case errors.Is(err, pgx.ErrNoRows):
 		notFound.at(to.sandboxID, 0).Write(w, r)
 		return

@@ -126,3 +126,24 @@ func TestSandboxes_AreFoundByIDsOfOlderClients(t *testing.T) {
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+s.SandboxID+"-wrenn", ""))
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/sandboxes/"+s.SandboxID+"-wrenn", ""))
 }
+
+func TestTraffic_FromPagesOfOtherOriginsLearnsWhyItIsRefused(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	stopped := p.create(t, `{"templateID":"base"}`)
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+stopped.SandboxID+"/pause", ""))
+	asks := http.Header{
+		"Origin": {"https://app.example.com"}, "Access-Control-Request-Method": {"POST"},
+		"Access-Control-Request-Headers": {"content-type,e2b-sandbox-id,e2b-sandbox-port,x-access-token"},
+	}
+	for _, host := range []string{"49983-" + stopped.SandboxID + ".localhost", "49983-i0123456789abcdefghi.localhost", "localhost:3000"} {
+		preflight := p.send(t, http.MethodOptions, "/process.Process/Start", "", with(asks, "Host", host))
+		require.Equal(t, http.StatusNoContent, preflight.status, host)
+		require.Equal(t, "*", preflight.header.Get("Access-Control-Allow-Origin"))
+		require.Equal(t, asks.Get("Access-Control-Request-Headers"), preflight.header.Get("Access-Control-Allow-Headers"))
+	}
+	refused := with(at(stopped.SandboxID, proxy.AgentPort), "Origin", "https://app.example.com")
+	got := p.send(t, http.MethodPost, "/process.Process/Start", "", refused)
+	requireStatus(t, http.StatusBadGateway, got)
+	require.Equal(t, "*", got.header.Get("Access-Control-Allow-Origin"))
+}
