@@ -18,7 +18,7 @@ import (
 // them. The zero value works on the machine's own files.
 type Identity struct {
 	machineID, bootID string // the files that programs read
-	directory         string // in memory, for nobody but root
+	directory         string // in memory; only root may enter it
 }
 
 // sandboxName is a name of a sandbox that a machine can have.
