@@ -136,7 +136,7 @@ func TestCreate_RefusesWhatItCannotDo(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	for _, field := range []string{
-		`"mcp":{"github":{}}`, `"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
+		`"iam":{"tokens":{"a":{}}}`, `"volumeMounts":[{"name":"v","path":"/v"}]`,
 		`"autoPauseMemory":false`, `"autoPause":true,"autoPauseMemory":false,"autoResume":{"enabled":true}`,
 		`"network":{"egressProxy":{"address":"a:1","password":"b"}}`, `"network":{"maskRequestHost":"a b"}`, `"network":{"rules":{"a b":[]}}`,
 		`"network":{"rules":{"a.com":[{"transform":{"headers":{"Host":"b"}}}]}}`, `"network":{"rules":{"a.com":{}}}`,

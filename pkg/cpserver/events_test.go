@@ -83,7 +83,8 @@ func (s *eventStream) next(t *testing.T) happening {
 
 func (s *eventStream) awaitEnd(t *testing.T) {
 	t.Helper()
-	deadline := time.After(patience)
+	// A stream asks with each heartbeat, every 15 seconds, whether it may go on.
+	deadline := time.After(2 * patience)
 	for {
 		select {
 		case _, open := <-s.lines:
