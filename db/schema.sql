@@ -697,6 +697,7 @@ CREATE TABLE public.sandboxes (
     volume_mounts jsonb DEFAULT '[]'::jsonb NOT NULL,
     token_epoch bigint DEFAULT 0 NOT NULL,
     secure boolean DEFAULT true NOT NULL,
+    guest_unresponsive boolean DEFAULT false NOT NULL,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );

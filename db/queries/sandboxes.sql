@@ -29,6 +29,7 @@ RETURNING *;
 -- name: Transition :one
 -- Compare and set on the version: whoever read an older one has lost.
 UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = 0, state_changed_at = now(), reason = @reason,
+    guest_unresponsive = @guest_unresponsive,
     ended_at = CASE WHEN @next_state IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = @id AND version = @version
 RETURNING *;
@@ -37,6 +38,7 @@ RETURNING *;
 -- The end of a create or a resume. Compare and set on the version.
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
     end_at = now() + @lifetime::interval, lifetime = @lifetime::interval, without_memory = false,
+    guest_unresponsive = false,
     started_at = CASE WHEN state = 'creating' THEN now() ELSE started_at END,
     auto_pause = @auto_pause, vcpu_count = @vcpu_count, memory_mib = @memory_mib, disk_mib = @disk_mib,
     envd_version = @envd_version

@@ -277,8 +277,11 @@ type Sandbox struct {
 	Usage *Usage `protobuf:"bytes,10,opt,name=usage,proto3" json:"usage,omitempty"`
 	// secrets_revision is that of the secrets it holds.
 	SecretsRevision string `protobuf:"bytes,11,opt,name=secrets_revision,json=secretsRevision,proto3" json:"secrets_revision,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// guest_unresponsive is a paused sandbox whose guest agent did not answer then: it
+	// can only be resumed without memory.
+	GuestUnresponsive bool `protobuf:"varint,12,opt,name=guest_unresponsive,json=guestUnresponsive,proto3" json:"guest_unresponsive,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Sandbox) Reset() {
@@ -386,6 +389,13 @@ func (x *Sandbox) GetSecretsRevision() string {
 		return x.SecretsRevision
 	}
 	return ""
+}
+
+func (x *Sandbox) GetGuestUnresponsive() bool {
+	if x != nil {
+		return x.GuestUnresponsive
+	}
+	return false
 }
 
 // Usage is what a sandbox took in all its life, pauses apart. It only grows.
@@ -1581,9 +1591,12 @@ type PauseSandboxRequest struct {
 	// what ran in it is gone.
 	WithoutMemory bool `protobuf:"varint,2,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
 	// request_id makes a request that is sent again have the first one's answer.
-	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// require_healthy_guest lets the sandbox run on where its guest agent does not
+	// answer. A pause without memory always does.
+	RequireHealthyGuest bool `protobuf:"varint,4,opt,name=require_healthy_guest,json=requireHealthyGuest,proto3" json:"require_healthy_guest,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *PauseSandboxRequest) Reset() {
@@ -1635,6 +1648,13 @@ func (x *PauseSandboxRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *PauseSandboxRequest) GetRequireHealthyGuest() bool {
+	if x != nil {
+		return x.RequireHealthyGuest
+	}
+	return false
 }
 
 type PauseSandboxResponse struct {
@@ -3354,7 +3374,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n" +
 	"\aRefusal\x12)\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x11.hostagent.ReasonR\x06reason\x12 \n" +
-	"\vexplanation\x18\x02 \x01(\tR\vexplanation\"\x94\x03\n" +
+	"\vexplanation\x18\x02 \x01(\tR\vexplanation\"\xc3\x03\n" +
 	"\aSandbox\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -3371,7 +3391,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12&\n" +
 	"\x05usage\x18\n" +
 	" \x01(\v2\x10.hostagent.UsageR\x05usage\x12)\n" +
-	"\x10secrets_revision\x18\v \x01(\tR\x0fsecretsRevision\"\xad\x03\n" +
+	"\x10secrets_revision\x18\v \x01(\tR\x0fsecretsRevision\x12-\n" +
+	"\x12guest_unresponsive\x18\f \x01(\bR\x11guestUnresponsive\"\xad\x03\n" +
 	"\x05Usage\x12'\n" +
 	"\x0frunning_seconds\x18\x01 \x01(\x01R\x0erunningSeconds\x12,\n" +
 	"\x12memory_gib_seconds\x18\x02 \x01(\x01R\x10memoryGibSeconds\x12'\n" +
@@ -3474,13 +3495,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x19download_bytes_per_second\x18\x02 \x01(\x04R\x16downloadBytesPerSecond\x12 \n" +
 	"\vconnections\x18\x03 \x01(\rR\vconnections\"E\n" +
 	"\x15CreateSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"z\n" +
+	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\xae\x01\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
 	"\x0ewithout_memory\x18\x02 \x01(\bR\rwithoutMemory\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"D\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x122\n" +
+	"\x15require_healthy_guest\x18\x04 \x01(\bR\x13requireHealthyGuest\"D\n" +
 	"\x14PauseSandboxResponse\x12,\n" +
 	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\xac\x01\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +

@@ -23,12 +23,13 @@ func (s *Server) killSandbox(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) pauseSandbox(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Memory *bool `json:"memory"`
+		Memory              *bool `json:"memory"`
+		RequireHealthyGuest bool  `json:"requireHealthyGuest"`
 	}
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	wanted := service.PauseRequest{WithoutMemory: !orDefault(body.Memory, true)}
+	wanted := service.PauseRequest{WithoutMemory: !orDefault(body.Memory, true), RequireHealthyGuest: body.RequireHealthyGuest}
 	return noContent(w, s.Sandboxes.Pause(r.Context(), teamOf(r), sandboxOf(r), wanted))
 }
 

@@ -40,6 +40,10 @@ type listedSandbox struct {
 	Metadata    map[string]string `json:"metadata"`
 	State       lifecycle.State   `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
+	// EnvdUnresponsiveAtPause and PauseMode are of a paused sandbox: whether it can only
+	// be resumed without memory, and what its pause kept.
+	EnvdUnresponsiveAtPause bool   `json:"envdUnresponsiveAtPause,omitempty"`
+	PauseMode               string `json:"pauseMode,omitempty"`
 	// Failure is why the sandbox cannot be used.
 	Failure string `json:"failure,omitempty"`
 
@@ -93,8 +97,15 @@ func listed(sandbox db.Sandbox) listedSandbox {
 		Metadata: sandbox.Metadata, State: shownState(sandbox.State), EnvdVersion: sandbox.EnvdVersion,
 		VolumeMounts: mountsOf(sandbox),
 	}
-	if sandbox.State == lifecycle.Broken {
+	switch sandbox.State {
+	case lifecycle.Broken:
 		answer.Failure = sandbox.Reason
+	case lifecycle.Paused:
+		answer.EnvdUnresponsiveAtPause, answer.PauseMode = sandbox.GuestUnresponsive, "full"
+		if sandbox.WithoutMemory {
+			answer.PauseMode = "filesystem"
+		}
+	default:
 	}
 	return answer
 }

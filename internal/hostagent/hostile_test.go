@@ -178,7 +178,8 @@ while True:
 `
 
 // testImpostors asks for pauses of guests whose agent answers garbage, never, or
-// without end: each is refused in bounded time and memory, and the guest runs on.
+// without end: each is refused in bounded time and memory, and the guest runs on. One
+// that does not insist on an agent is paused, and comes back by booting.
 func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 	kinds := []string{"silent", "garbage", "headers", "body"}
 	var pauses sync.WaitGroup
@@ -193,7 +194,7 @@ func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 			awaitImpostor(t, a, id)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
+			_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id, RequireHealthyGuest: true}))
 			if err == nil || ctx.Err() != nil {
 				t.Errorf("pausing a guest whose agent is %s: %v", kind, err)
 			}
@@ -210,6 +211,19 @@ func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 			a.kill(t, id)
 		}
 	}
+	_, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: first, WithoutMemory: true}))
+	require.Equal(t, pb.Reason_REASON_GUEST_UNRESPONSIVE, reasonOf(t, err), "nothing has written out its file system")
+	paused, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: first}))
+	require.NoError(t, err)
+	require.True(t, paused.Msg.Sandbox.GuestUnresponsive)
+	resume := &pb.ResumeSandboxRequest{SandboxId: first, Identity: &pb.Identity{LifecycleId: "again"}}
+	_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(resume))
+	require.Equal(t, pb.Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE, reasonOf(t, err))
+	resume.WithoutMemory = true
+	booted, err := a.ResumeSandbox(t.Context(), connect.NewRequest(resume))
+	require.NoError(t, err)
+	require.False(t, booted.Msg.Sandbox.GuestUnresponsive)
+	require.Equal(t, "itself", a.run(t, first, "echo itself"))
 }
 
 // awaitImpostor returns when the guest's agent does not answer as itself.

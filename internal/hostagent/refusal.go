@@ -34,6 +34,7 @@ var sentinels = []struct {
 	{volume.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
 	{sandbox.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
 	{unix.ENOSPC, pb.Reason_REASON_NO_ROOM},
+	{sandbox.ErrUnresponsive, pb.Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE},
 	{sandbox.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
 }
 

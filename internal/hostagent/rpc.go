@@ -75,11 +75,9 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 }
 
 func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.PauseSandboxRequest]) (*connect.Response[pb.PauseSandboxResponse], error) {
-	pause := s.sandboxes.Pause
-	if request.Msg.WithoutMemory {
-		pause = s.sandboxes.PauseDiskOnly
-	}
-	info, err := pause(ctx, request.Msg.SandboxId, request.Msg.RequestId)
+	info, err := s.sandboxes.Pause(ctx, request.Msg.SandboxId, request.Msg.RequestId, sandbox.PauseRequest{
+		DiskOnly: request.Msg.WithoutMemory, RequireHealthyGuest: request.Msg.RequireHealthyGuest,
+	})
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -160,7 +158,7 @@ func toSandbox(info sandbox.Info) *pb.Sandbox {
 		SandboxId: info.ID, BuildId: info.BuildID, State: states[info.State],
 		VcpuCount: uint32(info.VCPUCount), MemoryMib: uint32(info.MemoryMiB), DiskMib: uint32(info.DiskMiB),
 		EnvdVersion: info.EnvdVersion, StartedAt: timestamppb.New(info.StartedAt), Reason: info.Reason,
-		Usage: toUsage(info), SecretsRevision: info.SecretsRevision,
+		Usage: toUsage(info), SecretsRevision: info.SecretsRevision, GuestUnresponsive: info.GuestUnresponsive,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -80,7 +81,9 @@ func TestAdopt_EndsNoVMThatDoesNotAnswer(t *testing.T) {
 		<-asked
 	}
 	require.True(t, process.Runs(), "it is asked again and again")
-	_, err = m.Pause(t.Context(), "imute0000000", "")
+	impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = m.Pause(impatient, "imute0000000", "", PauseRequest{})
 	var conflict *ConflictError
 	require.ErrorAs(t, err, &conflict)
 	require.NoError(t, m.Kill(t.Context(), "imute0000000", ""))

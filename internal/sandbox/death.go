@@ -68,7 +68,9 @@ func (m *Manager) keepAfterDeath(ctx context.Context, op *operation, reason stri
 func (s *sandbox) keepDisk(ctx context.Context, reason string) (*snapshot.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, pauseTimeout)
 	defer cancel()
-	return s.writeDown(ctx, snapshot.Source{DiskPath: s.diskPath()}, true, reason)
+	manifest := s.manifest()
+	manifest.DiskOnly = true
+	return s.writeDown(ctx, snapshot.Source{DiskPath: s.diskPath()}, manifest, reason)
 }
 
 // salvageDisk tries again what keepAfterDeath could not do.

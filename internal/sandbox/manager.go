@@ -238,7 +238,7 @@ func (m *Manager) putAway(id string) error {
 	defer cancelPause()
 	ctx, op, err := s.begin(ctx, Pausing, "pause")
 	if err == nil {
-		_, err = m.finishPause(ctx, op, false)
+		_, err = m.finishPause(ctx, op, PauseRequest{RequireHealthyGuest: true})
 	}
 	if err == nil || s.info().State != Running {
 		return nil // or its VM ended, and it is put away

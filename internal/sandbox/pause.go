@@ -34,30 +34,30 @@ const (
 // snapshotPrefix starts the names of a sandbox's own snapshots, in its directory.
 const snapshotPrefix = "snapshot-"
 
+// PauseRequest is how a sandbox is to be paused.
+type PauseRequest struct {
+	// DiskOnly leaves the memory behind: what runs in the sandbox ends, and a resume
+	// boots it.
+	DiskOnly bool
+	// RequireHealthyGuest lets the sandbox run on where its guest agent does not answer.
+	// With DiskOnly it always does: nothing else writes out its file system.
+	RequireHealthyGuest bool
+}
+
 // Pause writes a sandbox down and ends its VM. It answers when memory, devices
 // and disk are durable. If it fails the guest runs on as before. A caller that
 // goes away does not stop it: half-paused is worse than paused.
-func (m *Manager) Pause(ctx context.Context, id, requestID string) (Info, error) {
-	return m.pause(ctx, id, requestID, false)
-}
-
-// PauseDiskOnly is Pause without the memory: what runs in the sandbox ends, and
-// a resume boots it.
-func (m *Manager) PauseDiskOnly(ctx context.Context, id, requestID string) (Info, error) {
-	return m.pause(ctx, id, requestID, true)
-}
-
-func (m *Manager) pause(ctx context.Context, id, requestID string, diskOnly bool) (Info, error) {
+func (m *Manager) Pause(ctx context.Context, id, requestID string, wanted PauseRequest) (Info, error) {
 	s, err := m.findOpen(id)
 	if err != nil {
 		return Info{}, err
 	}
 	return once(ctx, &m.requests, request{"pause", id, requestID}, func() (Info, error) {
-		return m.pauseSandbox(ctx, s, diskOnly)
+		return m.pauseSandbox(ctx, s, wanted)
 	})
 }
 
-func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, diskOnly bool) (Info, error) {
+func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, wanted PauseRequest) (Info, error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
 	within, op, err := m.beginSettled(ctx, within, s, Pausing, "pause")
@@ -67,21 +67,21 @@ func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, diskOnly bool) (
 	if err != nil {
 		return Info{}, err
 	}
-	return m.finishPause(within, op, diskOnly)
+	return m.finishPause(within, op, wanted)
 }
 
 // finishPause does the work of a pause that has begun.
-func (m *Manager) finishPause(ctx context.Context, op *operation, diskOnly bool) (Info, error) {
+func (m *Manager) finishPause(ctx context.Context, op *operation, wanted PauseRequest) (Info, error) {
 	s := op.sandbox
 	m.announce(s)
 	began := time.Now()
 	earlier := s.record.Snapshot
-	taken, err := m.takeOwnSnapshot(ctx, s, diskOnly)
+	taken, err := m.takeOwnSnapshot(ctx, s, wanted)
 	if err != nil {
 		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", s.id, err), s.guest.wakeAgent)
 	}
 	m.keepPaused(op, taken, earlier, "")
-	s.logger(m.log).Info("sandbox paused", "diskOnly", diskOnly, "took", time.Since(began))
+	s.logger(m.log).Info("sandbox paused", "diskOnly", wanted.DiskOnly, "guestUnresponsive", taken.GuestUnresponsive, "took", time.Since(began))
 	return s.info(), nil
 }
 
@@ -107,7 +107,7 @@ func (m *Manager) keepPaused(op *operation, taken *snapshot.Snapshot, earlier, r
 // takeOwnSnapshot quiets the guest, hangs up on it, stops it and writes the next
 // snapshot of the sandbox's own. The record that names it is what makes the
 // pause count.
-func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool) (*snapshot.Snapshot, error) {
+func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, wanted PauseRequest) (*snapshot.Snapshot, error) {
 	if err := s.journal(); err != nil {
 		return nil, err
 	}
@@ -120,11 +120,17 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	}
 	quiet, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	unresponsive := false
 	if err := s.guest.quiet(quiet, envdclient.Preparation{}); err != nil {
-		return nil, fmt.Errorf("quiet the guest: %w", err)
+		var guest *GuestError
+		unresponsive = errors.As(err, &guest)
+		if !unresponsive || wanted.DiskOnly || wanted.RequireHealthyGuest {
+			return nil, fmt.Errorf("quiet the guest: %w", err)
+		}
+		s.logger(m.log).Warn("a sandbox is paused whose guest agent does not answer", "error", err)
 	}
 	m.hangUp(ctx, s.id)
-	if diskOnly {
+	if wanted.DiskOnly {
 		if err := s.guest.freezeFilesystem(quiet); err != nil {
 			return nil, err
 		}
@@ -132,18 +138,18 @@ func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, diskOnly bool
 	if err := s.guest.machine.Pause(ctx); err != nil {
 		return nil, err
 	}
-	return s.writeDown(ctx, s.source(), diskOnly, "")
+	manifest := s.manifest()
+	manifest.DiskOnly, manifest.GuestUnresponsive = wanted.DiskOnly, unresponsive
+	if !wanted.DiskOnly {
+		manifest.Secret = s.guest.secret
+	}
+	return s.writeDown(ctx, s.source(), manifest, "")
 }
 
 // writeDown makes the next snapshot of the sandbox's own, and the record that
 // says it is paused there, and why if nobody asked for it.
-func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnly bool, reason string) (*snapshot.Snapshot, error) {
+func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, manifest snapshot.Manifest, reason string) (*snapshot.Snapshot, error) {
 	name := fmt.Sprintf("%s%d", snapshotPrefix, time.Now().UnixNano())
-	manifest := s.manifest()
-	manifest.DiskOnly = diskOnly
-	if !diskOnly {
-		manifest.Secret = s.guest.secret
-	}
 	taken, err := snapshot.Take(ctx, source, manifest, filepath.Join(s.dir, name))
 	if err != nil {
 		return nil, err
@@ -152,6 +158,7 @@ func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, diskOnl
 	paused := s.record
 	s.mutex.Unlock()
 	paused.State, paused.Reason, paused.Snapshot, paused.running = Paused, reason, name, running{}
+	paused.GuestUnresponsive = manifest.GuestUnresponsive
 	if s.meter != nil { // nobody measured a VM that ended without an agent
 		paused.Usage = s.meter.measure()
 	}

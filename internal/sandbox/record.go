@@ -35,6 +35,8 @@ type record struct {
 	// Snapshot is the name of the sandbox's own snapshot directory; empty
 	// before the first pause.
 	Snapshot string `json:"snapshot,omitempty"`
+	// GuestUnresponsive: the memory in Snapshot has an agent that did not answer.
+	GuestUnresponsive bool `json:"guestUnresponsive,omitempty"`
 	// RequestID is the creation's: the same request again finds its sandbox.
 	RequestID string `json:"requestId,omitempty"`
 	// Reason says why a sandbox is paused that nobody paused, or failed.

@@ -32,6 +32,9 @@ func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity, wit
 	if before.State == Running {
 		return before, nil
 	}
+	if before.GuestUnresponsive && !withoutMemory {
+		return Info{}, fmt.Errorf("resume sandbox %s: %w", s.id, ErrUnresponsive)
+	}
 	release, err := m.admitOrGiveBack(before.size())
 	if err != nil {
 		return Info{}, err

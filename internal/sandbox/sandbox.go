@@ -25,6 +25,8 @@ type Info struct {
 	StartedAt   time.Time
 	// Reason says why a sandbox failed or is gone.
 	Reason string
+	// GuestUnresponsive is a paused sandbox that can only be resumed without memory.
+	GuestUnresponsive bool
 	// Usage is as of the last sample or change of state.
 	Usage Usage
 	// SecretsRevision is that of the secrets it holds; empty for none.
@@ -78,7 +80,7 @@ func (s *sandbox) info() Info {
 		ID: s.id, BuildID: s.record.BuildID, State: s.record.State,
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
 		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.record.Reason, Usage: usage,
-		SecretsRevision: s.secrets.Get().Revision,
+		SecretsRevision: s.secrets.Get().Revision, GuestUnresponsive: s.record.State == Paused && s.record.GuestUnresponsive,
 	}
 }
 

@@ -67,6 +67,7 @@ var (
 	ErrTemplateNotFound = errors.New("template build not found on this host")
 	ErrNoRoom           = errors.New("this host has no room for another sandbox")
 	ErrInvalid          = errors.New("invalid request")
+	ErrUnresponsive     = errors.New("the guest agent in the memory did not answer when it was written down")
 	ErrClosed           = errors.New("the host agent is shutting down")
 )
 

@@ -39,6 +39,8 @@ type Manifest struct {
 	RequestID string `json:"requestId,omitempty"`
 	// DiskOnly: there is no memory, and the machine has to be booted.
 	DiskOnly bool `json:"diskOnly,omitempty"`
+	// GuestUnresponsive: the guest agent in the memory did not answer, and would not.
+	GuestUnresponsive bool `json:"guestUnresponsive,omitempty"`
 	// MadeBy is what the memory and devices restore with.
 	MadeBy vmm.Maker `json:"madeBy,omitzero"`
 }
@@ -53,7 +55,7 @@ type Snapshot struct {
 // to be booted, and its agent knows nothing yet.
 func (s *Snapshot) WithoutMemory() *Snapshot {
 	cold := *s
-	cold.DiskOnly, cold.Secret = true, ""
+	cold.DiskOnly, cold.Secret, cold.GuestUnresponsive = true, "", false
 	return &cold
 }
 

@@ -144,3 +144,33 @@ func TestResume_WithoutMemoryBootsAndSaysSoToTheHost(t *testing.T) {
 		}
 	}
 }
+
+func TestPause_OfASandboxWhoseAgentDoesNotAnswerIsResumedByBootingOnly(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	p.agent.Unresponsive()
+	s := p.pausedWith(t, autoResumed, `{}`)
+	path := "/sandboxes/" + s.SandboxID
+	require.False(t, p.agent.Pause(s.SandboxID).RequireHealthyGuest)
+	var shown struct {
+		EnvdUnresponsiveAtPause bool
+		PauseMode               string
+	}
+	p.do(t, http.MethodGet, path, "").decode(t, &shown)
+	require.True(t, shown.EnvdUnresponsiveAtPause)
+	require.Equal(t, "full", shown.PauseMode)
+	for _, call := range []string{path + "/resume", path + "/connect", "/v2" + path + "/connect"} {
+		refused := p.do(t, http.MethodPost, call, `{"timeout":60}`)
+		requireStatus(t, http.StatusConflict, refused)
+		require.Equal(t, "sandbox_snapshot_guest_agent_unresponsive", errorCodeOf(t, refused))
+		require.Equal(t, "false", refused.header.Get("Should-Retry"))
+	}
+	require.Equal(t, http.StatusBadGateway, p.send(t, http.MethodGet, "/", "", at(s.SandboxID, 8080)).status, "traffic boots nothing")
+	require.Nil(t, p.agent.Resume(s.SandboxID), "the host is not asked")
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/v2"+path+"/connect", `{"memory":false}`))
+	require.NotContains(t, string(p.do(t, http.MethodGet, path, "").body), "envdUnresponsiveAtPause")
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, path+"/pause", `{"memory":false,"requireHealthyGuest":true}`))
+	require.True(t, p.agent.Pause(s.SandboxID).RequireHealthyGuest)
+	p.do(t, http.MethodGet, path, "").decode(t, &shown)
+	require.Equal(t, "filesystem", shown.PauseMode)
+}

@@ -32,7 +32,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
     ORDER BY s.id LIMIT $3::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type ClaimForDrainParams struct {
@@ -85,6 +85,7 @@ func (q *Queries) ClaimForDrain(ctx context.Context, arg ClaimForDrainParams) ([
 			&i.VolumeMounts,
 			&i.TokenEpoch,
 			&i.Secure,
+			&i.GuestUnresponsive,
 		); err != nil {
 			return nil, err
 		}
@@ -641,7 +642,7 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 }
 
 const lockSandbox = `-- name: LockSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
 type LockSandboxParams struct {
@@ -687,6 +688,7 @@ func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandb
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }

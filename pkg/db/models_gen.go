@@ -191,6 +191,7 @@ type Sandbox struct {
 	VolumeMounts        []VolumeMount
 	TokenEpoch          int64
 	Secure              bool
+	GuestUnresponsive   bool
 }
 
 type SandboxLog struct {

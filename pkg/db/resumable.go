@@ -3,9 +3,9 @@ package db
 import "git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 
 // Resumable says whether traffic may bring the sandbox back, which does not run. One
-// that was paused without memory would have to boot.
+// that was paused without memory, or with one that is of no use, would have to boot.
 func (s Sandbox) Resumable() bool {
-	if !s.AutoResume || s.WithoutMemory {
+	if !s.AutoResume || s.WithoutMemory || s.GuestUnresponsive {
 		return false
 	}
 	switch s.State {

@@ -16,7 +16,7 @@ import (
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type BeginTransitionParams struct {
@@ -72,6 +72,7 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
@@ -84,7 +85,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type ClaimExpiredParams struct {
@@ -137,6 +138,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.VolumeMounts,
 			&i.TokenEpoch,
 			&i.Secure,
+			&i.GuestUnresponsive,
 		); err != nil {
 			return nil, err
 		}
@@ -151,7 +153,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type ClaimRunningParams struct {
@@ -203,6 +205,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.VolumeMounts,
 			&i.TokenEpoch,
 			&i.Secure,
+			&i.GuestUnresponsive,
 		); err != nil {
 			return nil, err
 		}
@@ -275,7 +278,7 @@ INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
     forked_from, secure)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type CreateSandboxParams struct {
@@ -361,6 +364,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
@@ -368,7 +372,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type ExtendEndParams struct {
@@ -414,12 +418,13 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -459,12 +464,13 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
 
 const getSandboxWithEpoch = `-- name: GetSandboxWithEpoch :one
-SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, t.token_epoch AS team_epoch
+SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1
 `
 
@@ -511,6 +517,7 @@ func (q *Queries) GetSandboxWithEpoch(ctx context.Context, id string) (GetSandbo
 		&i.Sandbox.VolumeMounts,
 		&i.Sandbox.TokenEpoch,
 		&i.Sandbox.Secure,
+		&i.Sandbox.GuestUnresponsive,
 		&i.TeamEpoch,
 	)
 	return i, err
@@ -565,7 +572,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -639,6 +646,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.VolumeMounts,
 			&i.TokenEpoch,
 			&i.Secure,
+			&i.GuestUnresponsive,
 		); err != nil {
 			return nil, err
 		}
@@ -651,7 +659,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -725,6 +733,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.VolumeMounts,
 			&i.TokenEpoch,
 			&i.Secure,
+			&i.GuestUnresponsive,
 		); err != nil {
 			return nil, err
 		}
@@ -753,7 +762,7 @@ func (q *Queries) PostponeEnd(ctx context.Context, arg PostponeEndParams) error 
 const raiseSandboxTokenEpoch = `-- name: RaiseSandboxTokenEpoch :one
 UPDATE sandboxes SET token_epoch = token_epoch + 1
 WHERE id = $1 AND team_id = $2 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type RaiseSandboxTokenEpochParams struct {
@@ -799,6 +808,7 @@ func (q *Queries) RaiseSandboxTokenEpoch(ctx context.Context, arg RaiseSandboxTo
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
@@ -821,7 +831,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type SetEndParams struct {
@@ -867,6 +877,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
@@ -874,7 +885,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 const setNetwork = `-- name: SetNetwork :one
 UPDATE sandboxes SET network = $1, allow_internet_access = $2
 WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type SetNetworkParams struct {
@@ -920,6 +931,7 @@ func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
@@ -943,11 +955,12 @@ func (q *Queries) SetWithoutMemory(ctx context.Context, arg SetWithoutMemoryPara
 const startRunning = `-- name: StartRunning :one
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
     end_at = now() + $1::interval, lifetime = $1::interval, without_memory = false,
+    guest_unresponsive = false,
     started_at = CASE WHEN state = 'creating' THEN now() ELSE started_at END,
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type StartRunningParams struct {
@@ -1008,22 +1021,25 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }
 
 const transition = `-- name: Transition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
+    guest_unresponsive = $3,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
-WHERE id = $3 AND version = $4
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure
+WHERE id = $4 AND version = $5
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
 `
 
 type TransitionParams struct {
-	NextState lifecycle.State
-	Reason    string
-	ID        string
-	Version   int64
+	NextState         lifecycle.State
+	Reason            string
+	GuestUnresponsive bool
+	ID                string
+	Version           int64
 }
 
 // Compare and set on the version: whoever read an older one has lost.
@@ -1031,6 +1047,7 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 	row := q.db.QueryRow(ctx, transition,
 		arg.NextState,
 		arg.Reason,
+		arg.GuestUnresponsive,
 		arg.ID,
 		arg.Version,
 	)
@@ -1069,6 +1086,7 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.VolumeMounts,
 		&i.TokenEpoch,
 		&i.Secure,
+		&i.GuestUnresponsive,
 	)
 	return i, err
 }

@@ -26,6 +26,8 @@ type Sandbox struct {
 	Reason string
 	// Usage is what it took up to the last second; once it is gone, all of it.
 	Usage Usage
+	// GuestUnresponsive is a paused sandbox that can only be resumed without memory.
+	GuestUnresponsive bool
 	// SecretsRevision is that of the secrets it holds; empty for none.
 	SecretsRevision string
 }
@@ -141,13 +143,24 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// PauseSandbox pauses a sandbox and answers when that is durable. Without memory
-// only its file system is kept, and resuming boots it.
-func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error {
-	_, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{
-		SandboxId: sandboxID, WithoutMemory: withoutMemory, RequestId: newRequestID(),
+// Pause is how a sandbox is to be paused.
+type Pause struct {
+	// WithoutMemory keeps the file system only, and resuming boots it.
+	WithoutMemory bool
+	// RequireHealthyGuest lets it run on where its guest agent does not answer.
+	RequireHealthyGuest bool
+}
+
+// PauseSandbox pauses a sandbox and answers when that is durable.
+func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted Pause) (Sandbox, error) {
+	response, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{
+		SandboxId: sandboxID, WithoutMemory: wanted.WithoutMemory, RequireHealthyGuest: wanted.RequireHealthyGuest,
+		RequestId: newRequestID(),
 	})
-	return translate("pause sandbox "+sandboxID, err)
+	if err != nil {
+		return Sandbox{}, translate("pause sandbox "+sandboxID, err)
+	}
+	return fromSandbox(response.Msg.Sandbox), nil
 }
 
 // ResumeSandbox brings a paused sandbox back. Without memory it boots from its disk.
@@ -225,7 +238,7 @@ func fromSandbox(s *pb.Sandbox) Sandbox {
 		ID: s.GetSandboxId(), State: states[s.GetState()], VCPUCount: int32(s.GetVcpuCount()),
 		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
 		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(), Usage: fromUsage(s.GetUsage()),
-		SecretsRevision: s.GetSecretsRevision(),
+		SecretsRevision: s.GetSecretsRevision(), GuestUnresponsive: s.GetGuestUnresponsive(),
 	}
 }
 

@@ -42,7 +42,7 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 		connect.CodeInvalidArgument:    fault.Internal,
 	} {
 		agent.Before(func(context.Context, string, string) error { return connect.NewError(code, errors.New("reason")) })
-		err := client.PauseSandbox(t.Context(), "isandbox", false)
+		_, err := client.PauseSandbox(t.Context(), "isandbox", host.Pause{})
 		require.Equal(t, want, fault.CodeOf(err), code)
 		require.ErrorContains(t, err, "pause sandbox isandbox", "the log says what was being done")
 	}
@@ -57,7 +57,7 @@ func TestClient_GivesEachOfTheAgentsReasonsItsMeaning(t *testing.T) {
 		agent.Before(func(context.Context, string, string) error {
 			return host.Refuse(reason, "because", errors.New("reason"))
 		})
-		err := client.PauseSandbox(t.Context(), "isandbox", false)
+		_, err := client.PauseSandbox(t.Context(), "isandbox", host.Pause{})
 		require.Error(t, err)
 		var shown *fault.Error
 		if reason == pb.Reason_REASON_UNSPECIFIED {
@@ -97,7 +97,7 @@ func TestClient_TakesAHostThatDiesInTheMiddleOfACallForAway(t *testing.T) {
 		listener.Close()
 		<-ended
 	})
-	err = newClient(t, socket).PauseSandbox(t.Context(), "isandbox", false)
+	_, err = newClient(t, socket).PauseSandbox(t.Context(), "isandbox", host.Pause{})
 	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
 }
 

@@ -115,7 +115,10 @@ func TestRepeat_SendsTheSameRequestUntilItHasTheAnswer(t *testing.T) {
 func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(context.Context, *host.Client) error{
-		"pause": func(ctx context.Context, c *host.Client) error { return c.PauseSandbox(ctx, "isandbox", false) },
+		"pause": func(ctx context.Context, c *host.Client) error {
+			_, err := c.PauseSandbox(ctx, "isandbox", host.Pause{})
+			return err
+		},
 		"resume": func(ctx context.Context, c *host.Client) error {
 			_, err := c.ResumeSandbox(ctx, "isandbox", host.Identity{}, false)
 			return err
@@ -171,6 +174,7 @@ func TestRepeat_EndsWithItsCaller(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	client := newClient(t, filepath.Join(t.TempDir(), "nobody.sock"))
-	require.Error(t, client.PauseSandbox(ctx, "isandbox", false))
+	_, err := client.PauseSandbox(ctx, "isandbox", host.Pause{})
+	require.Error(t, err)
 	require.Less(t, time.Since(began), time.Second)
 }

@@ -80,7 +80,9 @@ func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error
 	return host.Sandbox{}, a.err()
 }
 
-func (a away) PauseSandbox(context.Context, string, bool) error { return a.err() }
+func (a away) PauseSandbox(context.Context, string, host.Pause) (host.Sandbox, error) {
+	return host.Sandbox{}, a.err()
+}
 
 func (a away) ResumeSandbox(context.Context, string, host.Identity, bool) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()

@@ -141,7 +141,7 @@ func (h *HostSync) drain(ctx context.Context) error {
 		pauses.Go(func() error {
 			ctx, cancel := detach(ctx)
 			defer cancel()
-			return h.Sandboxes.finishPause(ctx, pausing, false)
+			return h.Sandboxes.finishPause(ctx, pausing, PauseRequest{})
 		})
 	}
 	if err := pauses.Wait(); err != nil {

@@ -57,7 +57,7 @@ func (s *Sandboxes) accept(ctx context.Context, sandbox db.Sandbox, seen host.Sa
 		default:
 		}
 	}
-	return s.transition(ctx, sandbox, seen.State, seen.Reason)
+	return s.transitionAs(ctx, sandbox, seen)
 }
 
 // overtaken turns the loss of a race at the end of an operation into what the

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -19,6 +20,9 @@ const pauseParallelism = 2
 type PauseRequest struct {
 	// WithoutMemory keeps the file system only, and a resume boots it.
 	WithoutMemory bool
+	// RequireHealthyGuest lets it run on where its guest agent does not answer. Else its
+	// memory is kept, and a resume has to leave it out.
+	RequireHealthyGuest bool
 }
 
 // Pause pauses a running sandbox. It goes on if the client leaves. Of many at once
@@ -51,7 +55,7 @@ func (s *Sandboxes) pause(ctx context.Context, sandbox db.Sandbox, wanted PauseR
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.finishPause(ctx, pausing, wanted.WithoutMemory)
+	return s.finishPause(ctx, pausing, wanted)
 }
 
 // PauseAll pauses everything that runs on a host.
@@ -66,27 +70,28 @@ func (s *Sandboxes) PauseAll(ctx context.Context, hostID uuid.UUID) error {
 		pauses.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 			defer cancel()
-			return s.finishPause(ctx, pausing, false)
+			return s.finishPause(ctx, pausing, PauseRequest{})
 		})
 	}
 	return pauses.Wait()
 }
 
 // finishPause does the work of a pause that has been claimed.
-func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox, withoutMemory bool) error {
+func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox, wanted PauseRequest) error {
 	// Before the host begins: whoever finds the sandbox paused must know.
-	if err := s.noteMemory(ctx, pausing, withoutMemory); err != nil {
+	if err := s.noteMemory(ctx, pausing, wanted.WithoutMemory); err != nil {
 		_, err = s.afterFailure(ctx, pausing, err)
 		return err
 	}
-	if err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID, withoutMemory); err != nil {
+	seen, err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID, host.Pause(wanted))
+	if err != nil {
 		after, err := s.afterFailure(ctx, pausing, err)
 		if after.State == lifecycle.Paused {
 			return nil
 		}
 		return err
 	}
-	_, err := s.transition(ctx, pausing, lifecycle.Paused, "")
+	_, err = s.transitionAs(ctx, pausing, host.Sandbox{State: lifecycle.Paused, GuestUnresponsive: seen.GuestUnresponsive})
 	return s.overtaken(ctx, pausing, err)
 }
 

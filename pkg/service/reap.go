@@ -63,7 +63,7 @@ func (s *Sandboxes) expire(ctx context.Context, claimed db.Sandbox) {
 		s.finishKill(ctx, claimed, "its time was over")
 		return
 	}
-	if err := s.finishPause(ctx, claimed, !claimed.AutoPauseMemory); err != nil {
+	if err := s.finishPause(ctx, claimed, PauseRequest{WithoutMemory: !claimed.AutoPauseMemory}); err != nil {
 		s.Log.Error("pause an expired sandbox", "sandbox", claimed.ID, "error", err)
 		if err := s.Queries.PostponeEnd(ctx, db.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
 			s.Log.Warn("postpone the end of a sandbox", "sandbox", claimed.ID, "error", err)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
@@ -70,6 +71,11 @@ func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted Resume
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
 		return db.Sandbox{}, err
+	}
+	if paused.GuestUnresponsive && !wanted.WithoutMemory {
+		return db.Sandbox{}, fault.New(fault.Conflict,
+			"the guest agent of sandbox %s did not answer when it was paused; resume it with memory: false", paused.ID).
+			Because(fault.GuestUnresponsiveAtPause)
 	}
 	if err := s.mayResume(ctx, paused, lifetime); err != nil {
 		return db.Sandbox{}, err

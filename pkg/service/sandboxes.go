@@ -35,7 +35,7 @@ const operationTimeout = 2 * time.Minute
 // HostAgent is what the service asks of a host.
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
-	PauseSandbox(ctx context.Context, sandboxID string, withoutMemory bool) error
+	PauseSandbox(ctx context.Context, sandboxID string, wanted host.Pause) (host.Sandbox, error)
 	ResumeSandbox(ctx context.Context, sandboxID string, identity host.Identity, withoutMemory bool) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
 	SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (host.Template, error)
@@ -154,11 +154,17 @@ var errOvertaken = errors.New("sandbox was changed meanwhile")
 
 // transition moves a sandbox as it was read to its next state.
 func (s *Sandboxes) transition(ctx context.Context, sandbox db.Sandbox, next lifecycle.State, reason string) (db.Sandbox, error) {
+	return s.transitionAs(ctx, sandbox, host.Sandbox{State: next, Reason: reason})
+}
+
+// transitionAs moves a sandbox to what its host says of it.
+func (s *Sandboxes) transitionAs(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox) (db.Sandbox, error) {
+	next, reason := seen.State, seen.Reason
 	if !sandbox.State.CanBecome(next) {
 		return db.Sandbox{}, fmt.Errorf("sandbox %s: no transition from %s to %s", sandbox.ID, sandbox.State, next)
 	}
 	moved, err := s.Queries.Transition(ctx, db.TransitionParams{
-		ID: sandbox.ID, Version: sandbox.Version, NextState: next, Reason: reason,
+		ID: sandbox.ID, Version: sandbox.Version, NextState: next, Reason: reason, GuestUnresponsive: seen.GuestUnresponsive,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return db.Sandbox{}, errOvertaken

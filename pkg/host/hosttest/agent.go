@@ -18,6 +18,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
@@ -56,7 +57,9 @@ type Agent struct {
 	watchers   map[chan *pb.Sandbox]struct{}
 	volumes    *volume.Store
 	stop       context.CancelFunc
-	stopped    context.Context
+
+	unresponsive bool
+	stopped      context.Context
 }
 
 // Start runs an agent until the test ends. Traffic to any guest goes to guest.
@@ -142,6 +145,13 @@ func (a *Agent) Identity(sandboxID string) *pb.Identity {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.identities[sandboxID]
+}
+
+// Unresponsive makes the guest agents of sandboxes that are paused not answer.
+func (a *Agent) Unresponsive() {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.unresponsive = true
 }
 
 // Resume is how a sandbox was last asked to resume.
@@ -270,6 +280,11 @@ func (a *Agent) PauseSandbox(ctx context.Context, request *connect.Request[pb.Pa
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.pauses[request.Msg.SandboxId] = request.Msg
+	if a.unresponsive && sandbox != nil {
+		sandbox = proto.CloneOf(sandbox) // others may be reading the one that is known
+		sandbox.GuestUnresponsive = true
+		a.sandboxes[request.Msg.SandboxId] = sandbox
+	}
 	return connect.NewResponse(&pb.PauseSandboxResponse{Sandbox: sandbox}), err
 }
 
