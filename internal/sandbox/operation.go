@@ -20,12 +20,12 @@ type operation struct {
 // begin moves a settled sandbox into the first state of an operation. The
 // returned context ends early if the sandbox is killed meanwhile.
 func (s *sandbox) begin(ctx context.Context, first State, wanted string) (context.Context, *operation, error) {
-	return s.beginUnless(func() bool { return false }, ctx, first, wanted)
+	return s.beginUnless(ctx, func() bool { return false }, first, wanted)
 }
 
 // beginUnless is begin that answers ErrClosed where closed says so. It is asked with
 // the mutex held: who closes waits for operations that have begun before.
-func (s *sandbox) beginUnless(closed func() bool, ctx context.Context, first State, wanted string) (context.Context, *operation, error) {
+func (s *sandbox) beginUnless(ctx context.Context, closed func() bool, first State, wanted string) (context.Context, *operation, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if closed() {
@@ -52,7 +52,7 @@ func (m *Manager) beginSettled(ctx, within context.Context, s *sandbox, first St
 	waiting, cancel := context.WithTimeout(ctx, busyPatience)
 	defer cancel()
 	for {
-		begun, op, err := s.beginUnless(m.closed.Load, within, first, wanted)
+		begun, op, err := s.beginUnless(within, m.closed.Load, first, wanted)
 		var conflict *ConflictError
 		if !errors.As(err, &conflict) || !conflict.Busy() || conflict.State == Killing {
 			return begun, op, err
