@@ -134,7 +134,7 @@ func TestApply_FailsClosedWithoutItsProxy(t *testing.T) {
 	proxy := &sockstest.Server{Username: "user", Password: "pass"}
 	serveSOCKS(t, proxyAddress, nil, proxy)
 	for name, spec := range map[string]egress.Upstream{
-		"nobody is there":          {Address: otherServer + ":1099"},
+		"no server is there":       {Address: otherServer + ":1099"},
 		"it is no proxy":           {Address: webServer + ":80"},
 		"without credentials":      {Address: proxyAddress},
 		"with others' credentials": {Address: proxyAddress, Username: "user", Password: "else"},

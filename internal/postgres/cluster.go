@@ -36,7 +36,7 @@ lc_messages = 'C'
 include_if_exists 'local.conf'
 `
 
-// accessRules let the cluster's own user in as Role, and who started it as everyone,
+// accessRules let the cluster's own user in as Role, and who started it as every role,
 // by what the kernel says of the process at the socket's other end: there is no
 // password.
 const accessRules = "local all all peer map=wrenn\n"
