@@ -7,7 +7,7 @@ ON CONFLICT (team_id, key) DO UPDATE SET request_hash = excluded.request_hash, s
 WHERE idempotency_keys.created_at < now() - @life::interval;
 
 -- name: GetIdempotencyKey :one
--- under_way says that whoever claimed it lives and has not taken longer than any
+-- under_way says that its claimant lives and has not taken longer than any
 -- create may.
 SELECT request_hash, sandbox_id, done, claimant,
     (claimant_alive(claimant) AND created_at > now() - @longest::interval)::boolean AS under_way

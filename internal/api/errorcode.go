@@ -44,7 +44,7 @@ var advices = map[fault.Reason]advice{
 	fault.TeamLimit:         {"team_limit_reached", pointless},
 }
 
-// adviceFor is complete but for the retry of a fault of ours: nobody knows.
+// adviceFor leaves the retry open for a fault of ours: whether it would help is not known.
 func adviceFor(status int, reason fault.Reason) advice {
 	given := advices[reason]
 	if given.errorCode == "" && status == http.StatusInternalServerError {

@@ -119,7 +119,7 @@ type GetIdempotencyKeyRow struct {
 	UnderWay    bool
 }
 
-// under_way says that whoever claimed it lives and has not taken longer than any
+// under_way says that its claimant lives and has not taken longer than any
 // create may.
 func (q *Queries) GetIdempotencyKey(ctx context.Context, arg GetIdempotencyKeyParams) (GetIdempotencyKeyRow, error) {
 	row := q.db.QueryRow(ctx, getIdempotencyKey, arg.Longest, arg.TeamID, arg.Key)

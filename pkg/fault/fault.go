@@ -66,7 +66,7 @@ const (
 	SecretLimit Reason = "secret_limit"
 	// IdempotencyMismatch, IdempotencyInProgress and IdempotencyUnknown: the key came
 	// before with another request, with one that is under way, or with one of which
-	// nobody knows what it came to.
+	// the outcome is not known.
 	IdempotencyMismatch   Reason = "idempotency_mismatch"
 	IdempotencyInProgress Reason = "idempotency_in_progress"
 	IdempotencyUnknown    Reason = "idempotency_unknown"
@@ -78,7 +78,7 @@ type Error struct {
 	Message string
 	// Reason may be empty.
 	Reason Reason
-	// RetryAfter is how long to wait before trying again; zero where nobody knows.
+	// RetryAfter is how long to wait before trying again; zero where that is not known.
 	RetryAfter time.Duration
 	// Limit is how often may be done at once what was done too often; zero where
 	// that is not known.

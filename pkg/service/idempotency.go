@@ -114,7 +114,7 @@ func (s *Sandboxes) earlier(ctx context.Context, teamID uuid.UUID, asked Idempot
 	}
 }
 
-// takeOverKey begins again what whoever claimed the key before has died over.
+// takeOverKey claims a key whose claimant has died before it made anything.
 func (s *Sandboxes) takeOverKey(ctx context.Context, teamID uuid.UUID, key string, first db.GetIdempotencyKeyRow) error {
 	taken, err := s.Queries.TakeOverIdempotencyKey(ctx, db.TakeOverIdempotencyKeyParams{
 		TeamID: teamID, Key: key, Claimant: s.Claimant.ID(), Before: first.Claimant, SandboxID: first.SandboxID,

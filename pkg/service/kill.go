@@ -43,7 +43,7 @@ func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string
 	})
 }
 
-// awaitKill waits until a sandbox is gone that another kills. A kill that nobody works
+// awaitKill waits until a sandbox is gone that another kills. A kill that no process works
 // on, or that takes long, is a promise already.
 func (s *Sandboxes) awaitKill(ctx context.Context, sandbox db.Sandbox) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook

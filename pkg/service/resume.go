@@ -65,7 +65,7 @@ func (s *Sandboxes) connect(ctx context.Context, teamID uuid.UUID, sandboxID str
 	return running, resumed, err
 }
 
-// resume does not come back to a host that has refused: only whoever asks knows
+// resume does not come back to a host that has refused: only the client knows
 // whether that makes sense.
 func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted ResumeRequest) (db.Sandbox, error) {
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
