@@ -88,6 +88,20 @@ func TestVolumes(t *testing.T) {
 		require.Contains(t, a.run(t, first, "sudo mknod /mnt/shared/disk b 8 0 2>&1"), "not permitted")
 		require.Equal(t, "755", a.run(t, first, "cp /bin/true /mnt/shared/t; chmod 4755 /mnt/shared/t; rm -f /mnt/shared/copy; stat -c %a /mnt/shared/t; rm /mnt/shared/t"))
 	})
+	t.Run("it holds as much as it may", func(t *testing.T) {
+		limit := func(bytes uint64) {
+			_, err := a.CreateVolume(t.Context(), connect.NewRequest(&pb.CreateVolumeRequest{VolumeId: testVolume, MaxBytes: bytes}))
+			require.NoError(t, err)
+		}
+		const mebibyte = 1 << 20
+		limit(16 * mebibyte)
+		require.Contains(t, a.run(t, first, "dd if=/dev/zero of=/mnt/shared/large bs=1M count=32 conv=fsync 2>&1"), "Disk quota exceeded")
+		require.Equal(t, "16384", a.run(t, first, "rm /mnt/shared/large; df -k --output=size /mnt/shared | tail -n 1 | tr -d ' '"))
+		require.Equal(t, "fits", a.run(t, first, "dd if=/dev/zero of=/mnt/shared/large bs=1M count=8 conv=fsync status=none && rm /mnt/shared/large && echo fits"))
+		status, _ := a.content(t, http.MethodPut, "file", "/large", strings.Repeat("x", 17*mebibyte))
+		require.Equal(t, http.StatusInsufficientStorage, status)
+		limit(0)
+	})
 	t.Run("a sandbox without the volume reaches no server", func(t *testing.T) {
 		a.createWith(t, without, a.build)
 		require.Equal(t, "closed", a.run(t, without, "timeout 5 bash -c '</dev/tcp/169.254.7.1/2049' 2>/dev/null && echo open || echo closed"))
