@@ -59,7 +59,7 @@ func testTerminal(t *testing.T, a *agentUnderTest, id string) {
 	}
 	const job = "(trap '' HUP; exec sleep 31234) & "
 	ended, _ := open(job + "stty size")
-	defer ended.Close()
+	defer func() { require.NoError(t, ended.Close()) }()
 	var screen strings.Builder
 	for ended.Receive() {
 		screen.Write(ended.Msg().GetEvent().GetData().GetPty())
@@ -69,7 +69,7 @@ func testTerminal(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, "1", a.run(t, id, "until pgrep -cf 'sleep 3123[4]' >/tmp/jobs; do sleep 0.1; done; cat /tmp/jobs; pkill -f 'sleep 3123[4]'"))
 
 	killed, pid := open(job + "set -m; sleep 31235 & echo started; sleep 31236")
-	defer killed.Close()
+	defer func() { require.NoError(t, killed.Close()) }()
 	for screen.Reset(); !strings.Contains(screen.String(), "started") && killed.Receive(); {
 		screen.Write(killed.Msg().GetEvent().GetData().GetPty())
 	}

@@ -74,7 +74,7 @@ func TestVolumes(t *testing.T) {
 		for _, content := range []string{"a long content\n", "short\n"} {
 			a.send(t, first, "/mnt/shared/sent/file", []byte(content))
 		}
-		require.Equal(t, "short user user", a.run(t, first, "echo $(cat /mnt/shared/sent/file; stat -c %U /mnt/shared/sent /mnt/shared/sent/file; ls -A /mnt/shared/sent | grep -v '^file$'; rm -r /mnt/shared/sent)"))
+		require.Equal(t, "short 2 user", a.run(t, first, "echo $(cat /mnt/shared/sent/file; stat -c %U /mnt/shared/sent /mnt/shared/sent/file | uniq -c; ls -A /mnt/shared/sent | grep -v '^file$'; rm -r /mnt/shared/sent)"))
 	})
 	t.Run("it is a file system for programs and for more than one user", func(t *testing.T) {
 		require.Equal(t, "ok", a.run(t, first, `set -e; cd /mnt/shared; mkdir -p d/e; for i in $(seq 300); do : > d/f$i; done

@@ -52,7 +52,11 @@ func Main(m Tests, steps ...Step) int {
 		fmt.Fprintln(os.Stderr, "prepare the tests:", err)
 		return 1
 	}
-	defer os.RemoveAll(directory)
+	defer func() {
+		if err := os.RemoveAll(directory); err != nil {
+			fmt.Fprintln(os.Stderr, "clear away what was prepared:", err)
+		}
+	}()
 	environment := append(os.Environ(), inside+"="+firstProcess)
 	for _, prepare := range steps {
 		more, err := prepare(directory)

@@ -82,7 +82,7 @@ func TestIdempotencyKey_SaysThatTheFirstIsUnderWay(t *testing.T) {
 		return nil
 	})
 	first := make(chan answer, 1)
-	go func() { first <- p.createKeyed(t, "/sandboxes", "a", `{"templateID":"base"}`) }()
+	go func() { first <- p.createKeyed(t, "/sandboxes", "a", `{"templateID":"base"}`) }() //nolint:testifylint // it fails no test by itself
 	<-entered
 	second := p.createKeyed(t, "/sandboxes", "a", `{"templateID":"base"}`)
 	requireStatus(t, http.StatusConflict, second)

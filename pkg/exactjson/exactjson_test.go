@@ -27,7 +27,7 @@ type body struct {
 	Inner      *struct{ Size int }  `json:"inner"`
 	Pairs      [2]map[string]string `json:"pairs"`
 	Hidden     string               `json:"-"`
-	private    string               //nolint:unused // a field that JSON does not reach
+	private    string               //lint:ignore U1000 a field that JSON does not reach
 }
 
 type rule struct {

@@ -9,7 +9,7 @@ import (
 )
 
 // requireRefused holds that a sandbox's token opens its guest agent no more.
-func (s sandbox) requireRefused(t *testing.T) {
+func (s *sandbox) requireRefused(t *testing.T) {
 	t.Helper()
 	header := s.atAgent()
 	header.Set("X-Access-Token", s.EnvdAccessToken)
