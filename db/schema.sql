@@ -539,6 +539,18 @@ CREATE TABLE public.idempotency_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.identity_keys (
+    id text NOT NULL,
+    host_id uuid NOT NULL,
+    issuer text NOT NULL,
+    public_key bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    retires_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT identity_keys_check CHECK ((expires_at >= retires_at)),
+    CONSTRAINT identity_keys_id_check CHECK ((id ~ '^[A-Za-z0-9_-]{43}$'::text))
+);
+
 CREATE TABLE public.one_time_tokens (
     token_hash bytea NOT NULL,
     purpose text NOT NULL,
@@ -698,6 +710,7 @@ CREATE TABLE public.sandboxes (
     token_epoch bigint DEFAULT 0 NOT NULL,
     secure boolean DEFAULT true NOT NULL,
     guest_unresponsive boolean DEFAULT false NOT NULL,
+    iam_tokens jsonb,
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
@@ -968,6 +981,9 @@ ALTER TABLE ONLY public.hosts
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (team_id, key);
 
+ALTER TABLE ONLY public.identity_keys
+    ADD CONSTRAINT identity_keys_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_pkey PRIMARY KEY (token_hash);
 
@@ -1099,6 +1115,10 @@ CREATE INDEX events_to_dispatch ON public.events USING btree (id) WHERE (NOT dis
 CREATE INDEX host_certificates_by_host ON public.host_certificates USING btree (host_id);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX identity_keys_by_expiry ON public.identity_keys USING btree (expires_at);
+
+CREATE INDEX identity_keys_by_host ON public.identity_keys USING btree (host_id);
 
 CREATE INDEX one_time_tokens_by_expiry ON public.one_time_tokens USING btree (expires_at);
 
@@ -1257,6 +1277,9 @@ ALTER TABLE ONLY public.host_tokens
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.identity_keys
+    ADD CONSTRAINT identity_keys_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -1,8 +1,8 @@
 -- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
-    forked_from, secure)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+    forked_from, secure, iam_tokens)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 RETURNING *;
 
 -- name: GetSandbox :one

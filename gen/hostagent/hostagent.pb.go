@@ -717,8 +717,10 @@ type GetInfoResponse struct {
 	// creates_succeeded and creates_failed count since the agent started.
 	CreatesSucceeded uint64 `protobuf:"varint,16,opt,name=creates_succeeded,json=createsSucceeded,proto3" json:"creates_succeeded,omitempty"`
 	CreatesFailed    uint64 `protobuf:"varint,17,opt,name=creates_failed,json=createsFailed,proto3" json:"creates_failed,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// signing_key_id is that of the key that signs identity tokens; empty for none.
+	SigningKeyId  string `protobuf:"bytes,18,opt,name=signing_key_id,json=signingKeyId,proto3" json:"signing_key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetInfoResponse) Reset() {
@@ -870,6 +872,13 @@ func (x *GetInfoResponse) GetCreatesFailed() uint64 {
 	return 0
 }
 
+func (x *GetInfoResponse) GetSigningKeyId() string {
+	if x != nil {
+		return x.SigningKeyId
+	}
+	return ""
+}
+
 // SandboxCount is how many sandboxes are in a state. None are where it is missing.
 type SandboxCount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1016,10 +1025,12 @@ type CreateSandboxRequest struct {
 	// network is what the guest may reach; absent, the whole internet.
 	Network *NetworkPolicy `protobuf:"bytes,6,opt,name=network,proto3" json:"network,omitempty"`
 	// volume_mounts are volumes of this host that the guest mounts.
-	VolumeMounts  []*VolumeMount `protobuf:"bytes,7,rep,name=volume_mounts,json=volumeMounts,proto3" json:"volume_mounts,omitempty"`
-	Secrets       *Secrets       `protobuf:"bytes,8,opt,name=secrets,proto3" json:"secrets,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	VolumeMounts []*VolumeMount `protobuf:"bytes,7,rep,name=volume_mounts,json=volumeMounts,proto3" json:"volume_mounts,omitempty"`
+	Secrets      *Secrets       `protobuf:"bytes,8,opt,name=secrets,proto3" json:"secrets,omitempty"`
+	// workload_identity is who the sandbox is to other services, and who its forks are.
+	WorkloadIdentity *WorkloadIdentity `protobuf:"bytes,9,opt,name=workload_identity,json=workloadIdentity,proto3" json:"workload_identity,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *CreateSandboxRequest) Reset() {
@@ -1108,6 +1119,130 @@ func (x *CreateSandboxRequest) GetSecrets() *Secrets {
 	return nil
 }
 
+func (x *CreateSandboxRequest) GetWorkloadIdentity() *WorkloadIdentity {
+	if x != nil {
+		return x.WorkloadIdentity
+	}
+	return nil
+}
+
+// WorkloadIdentity is who a sandbox is in the tokens that its host signs. Forks have
+// their parent's, under their own sandbox ID.
+type WorkloadIdentity struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	TeamId     string                 `protobuf:"bytes,1,opt,name=team_id,json=teamId,proto3" json:"team_id,omitempty"`
+	TemplateId string                 `protobuf:"bytes,2,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	// tokens are by the names that placeholders have.
+	Tokens        map[string]*IdentityToken `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkloadIdentity) Reset() {
+	*x = WorkloadIdentity{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkloadIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkloadIdentity) ProtoMessage() {}
+
+func (x *WorkloadIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkloadIdentity.ProtoReflect.Descriptor instead.
+func (*WorkloadIdentity) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *WorkloadIdentity) GetTeamId() string {
+	if x != nil {
+		return x.TeamId
+	}
+	return ""
+}
+
+func (x *WorkloadIdentity) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+func (x *WorkloadIdentity) GetTokens() map[string]*IdentityToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// IdentityToken is what one token is for.
+type IdentityToken struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Audience string                 `protobuf:"bytes,1,opt,name=audience,proto3" json:"audience,omitempty"`
+	// token_type is "JWT-SVID".
+	TokenType     string `protobuf:"bytes,2,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityToken) Reset() {
+	*x = IdentityToken{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityToken) ProtoMessage() {}
+
+func (x *IdentityToken) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityToken.ProtoReflect.Descriptor instead.
+func (*IdentityToken) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *IdentityToken) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *IdentityToken) GetTokenType() string {
+	if x != nil {
+		return x.TokenType
+	}
+	return ""
+}
+
 // VolumeMount is a volume, and where a guest sees it.
 type VolumeMount struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1122,7 +1257,7 @@ type VolumeMount struct {
 
 func (x *VolumeMount) Reset() {
 	*x = VolumeMount{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1269,7 @@ func (x *VolumeMount) String() string {
 func (*VolumeMount) ProtoMessage() {}
 
 func (x *VolumeMount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1282,7 @@ func (x *VolumeMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeMount.ProtoReflect.Descriptor instead.
 func (*VolumeMount) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VolumeMount) GetVolumeId() string {
@@ -1195,7 +1330,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1342,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1355,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -1291,7 +1426,7 @@ type EgressProxy struct {
 
 func (x *EgressProxy) Reset() {
 	*x = EgressProxy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1438,7 @@ func (x *EgressProxy) String() string {
 func (*EgressProxy) ProtoMessage() {}
 
 func (x *EgressProxy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1451,7 @@ func (x *EgressProxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EgressProxy.ProtoReflect.Descriptor instead.
 func (*EgressProxy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EgressProxy) GetAddress() string {
@@ -1362,7 +1497,7 @@ func (x *EgressProxy) GetCaCert() string {
 }
 
 // NetworkRule is what is done to a request. Its values can be secrets, or have
-// placeholders of those in Secrets.
+// placeholders of those in Secrets and of tokens in WorkloadIdentity.
 type NetworkRule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Domain        string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
@@ -1374,7 +1509,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1521,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1534,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1436,7 +1571,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1583,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1596,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Secrets) GetValues() map[string]string {
@@ -1491,7 +1626,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1638,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1651,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1549,7 +1684,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1696,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1709,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1601,7 +1736,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1748,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1761,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1666,7 +1801,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1678,7 +1813,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1691,7 +1826,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1716,7 +1851,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1863,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1876,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1781,7 +1916,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1928,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +1941,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1832,7 +1967,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1979,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +1992,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -1897,7 +2032,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2044,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2057,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -1941,7 +2076,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2088,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2101,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -1984,7 +2119,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2131,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2144,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 type ForkSandboxRequest struct {
@@ -2026,7 +2161,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2173,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2186,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -2086,7 +2221,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2233,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2246,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -2138,7 +2273,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2285,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2298,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -2187,7 +2322,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2334,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2347,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -2251,7 +2386,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2398,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2411,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -2315,7 +2450,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2462,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2475,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 type SetSecretsRequest struct {
@@ -2353,7 +2488,7 @@ type SetSecretsRequest struct {
 
 func (x *SetSecretsRequest) Reset() {
 	*x = SetSecretsRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2500,7 @@ func (x *SetSecretsRequest) String() string {
 func (*SetSecretsRequest) ProtoMessage() {}
 
 func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2513,7 @@ func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetSecretsRequest) GetSandboxId() string {
@@ -2403,7 +2538,7 @@ type SetSecretsResponse struct {
 
 func (x *SetSecretsResponse) Reset() {
 	*x = SetSecretsResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2550,7 @@ func (x *SetSecretsResponse) String() string {
 func (*SetSecretsResponse) ProtoMessage() {}
 
 func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2563,116 @@ func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+}
+
+// SetSigningKeyRequest has a secret.
+type SetSigningKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// key_id is what the public key is published under: its thumbprint.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// private_key is PKCS #8, DER encoded, of a P-256 key.
+	PrivateKey []byte `protobuf:"bytes,2,opt,name=private_key,json=privateKey,proto3" json:"private_key,omitempty"`
+	// issuer is who signs: an address.
+	Issuer string `protobuf:"bytes,3,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	// not_after is when the key stops signing.
+	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSigningKeyRequest) Reset() {
+	*x = SetSigningKeyRequest{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSigningKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSigningKeyRequest) ProtoMessage() {}
+
+func (x *SetSigningKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSigningKeyRequest.ProtoReflect.Descriptor instead.
+func (*SetSigningKeyRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SetSigningKeyRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *SetSigningKeyRequest) GetPrivateKey() []byte {
+	if x != nil {
+		return x.PrivateKey
+	}
+	return nil
+}
+
+func (x *SetSigningKeyRequest) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *SetSigningKeyRequest) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+type SetSigningKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSigningKeyResponse) Reset() {
+	*x = SetSigningKeyResponse{}
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSigningKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSigningKeyResponse) ProtoMessage() {}
+
+func (x *SetSigningKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSigningKeyResponse.ProtoReflect.Descriptor instead.
+func (*SetSigningKeyResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 type KillSandboxRequest struct {
@@ -2443,7 +2687,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2699,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2712,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -2493,7 +2737,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2749,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2762,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 type CreateVolumeRequest struct {
@@ -2533,7 +2777,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2789,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2802,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2583,7 +2827,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2839,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2852,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 type DeleteVolumeRequest struct {
@@ -2620,7 +2864,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2876,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2889,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2663,7 +2907,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2919,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +2932,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 type GetSandboxRequest struct {
@@ -2700,7 +2944,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2956,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +2969,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -2744,7 +2988,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +3000,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +3013,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -2787,7 +3031,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +3043,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +3056,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 type ListSandboxesResponse struct {
@@ -2824,7 +3068,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +3080,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +3093,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -2867,7 +3111,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2879,7 +3123,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2892,7 +3136,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 type WatchSandboxesResponse struct {
@@ -2904,7 +3148,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +3160,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_hostagent_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +3173,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -2953,7 +3197,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2965,7 +3209,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_hostagent_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2978,7 +3222,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -3011,7 +3255,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3023,7 +3267,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_hostagent_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3280,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -3063,7 +3307,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3319,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_hostagent_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3332,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -3163,7 +3407,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_hostagent_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3419,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_hostagent_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3432,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -3297,7 +3541,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_hostagent_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3553,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_hostagent_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3566,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{50}
+	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -3418,7 +3662,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\fEnvVarsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x01\x10\x02\"\x10\n" +
-	"\x0eGetInfoRequest\"\xdb\x05\n" +
+	"\x0eGetInfoRequest\"\x81\x06\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12 \n" +
@@ -3438,13 +3682,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x17memory_pressure_percent\x18\x0e \x01(\x01R\x15memoryPressurePercent\x12>\n" +
 	"\x0esandbox_counts\x18\x0f \x03(\v2\x17.hostagent.SandboxCountR\rsandboxCounts\x12+\n" +
 	"\x11creates_succeeded\x18\x10 \x01(\x04R\x10createsSucceeded\x12%\n" +
-	"\x0ecreates_failed\x18\x11 \x01(\x04R\rcreatesFailed\"S\n" +
+	"\x0ecreates_failed\x18\x11 \x01(\x04R\rcreatesFailed\x12$\n" +
+	"\x0esigning_key_id\x18\x12 \x01(\tR\fsigningKeyId\"S\n" +
 	"\fSandboxCount\x12-\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x17.hostagent.SandboxStateR\x05state\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"J\n" +
 	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xe4\x02\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xae\x03\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -3455,7 +3700,20 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
 	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12;\n" +
 	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\x12,\n" +
-	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\"[\n" +
+	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\x12H\n" +
+	"\x11workload_identity\x18\t \x01(\v2\x1b.hostagent.WorkloadIdentityR\x10workloadIdentity\"\xe2\x01\n" +
+	"\x10WorkloadIdentity\x12\x17\n" +
+	"\ateam_id\x18\x01 \x01(\tR\x06teamId\x12\x1f\n" +
+	"\vtemplate_id\x18\x02 \x01(\tR\n" +
+	"templateId\x12?\n" +
+	"\x06tokens\x18\x03 \x03(\v2'.hostagent.WorkloadIdentity.TokensEntryR\x06tokens\x1aS\n" +
+	"\vTokensEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.hostagent.IdentityTokenR\x05value:\x028\x01\"J\n" +
+	"\rIdentityToken\x12\x1a\n" +
+	"\baudience\x18\x01 \x01(\tR\baudience\x12\x1d\n" +
+	"\n" +
+	"token_type\x18\x02 \x01(\tR\ttokenType\"[\n" +
 	"\vVolumeMount\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
@@ -3555,7 +3813,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12,\n" +
 	"\asecrets\x18\x02 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x14\n" +
-	"\x12SetSecretsResponse\"R\n" +
+	"\x12SetSecretsResponse\"\x9f\x01\n" +
+	"\x14SetSigningKeyRequest\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1f\n" +
+	"\vprivate_key\x18\x02 \x01(\fR\n" +
+	"privateKey\x12\x16\n" +
+	"\x06issuer\x18\x03 \x01(\tR\x06issuer\x127\n" +
+	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\x17\n" +
+	"\x15SetSigningKeyResponse\"R\n" +
 	"\x12KillSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x1d\n" +
@@ -3650,8 +3915,7 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xee\n" +
-	"\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xc2\v\n" +
 	"\tHostAgent\x12@\n" +
 	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
 	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
@@ -3663,7 +3927,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12R\n" +
 	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12I\n" +
 	"\n" +
-	"SetSecrets\x12\x1c.hostagent.SetSecretsRequest\x1a\x1d.hostagent.SetSecretsResponse\x12L\n" +
+	"SetSecrets\x12\x1c.hostagent.SetSecretsRequest\x1a\x1d.hostagent.SetSecretsResponse\x12R\n" +
+	"\rSetSigningKey\x12\x1f.hostagent.SetSigningKeyRequest\x1a .hostagent.SetSigningKeyResponse\x12L\n" +
 	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12O\n" +
 	"\fCreateVolume\x12\x1e.hostagent.CreateVolumeRequest\x1a\x1f.hostagent.CreateVolumeResponse\x12O\n" +
 	"\fDeleteVolume\x12\x1e.hostagent.DeleteVolumeRequest\x1a\x1f.hostagent.DeleteVolumeResponse\x12I\n" +
@@ -3687,7 +3952,7 @@ func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_hostagent_hostagent_proto_goTypes = []any{
 	(Reason)(0),                     // 0: hostagent.Reason
 	(SandboxState)(0),               // 1: hostagent.SandboxState
@@ -3702,131 +3967,142 @@ var file_hostagent_hostagent_proto_goTypes = []any{
 	(*ListTemplatesRequest)(nil),    // 10: hostagent.ListTemplatesRequest
 	(*ListTemplatesResponse)(nil),   // 11: hostagent.ListTemplatesResponse
 	(*CreateSandboxRequest)(nil),    // 12: hostagent.CreateSandboxRequest
-	(*VolumeMount)(nil),             // 13: hostagent.VolumeMount
-	(*NetworkPolicy)(nil),           // 14: hostagent.NetworkPolicy
-	(*EgressProxy)(nil),             // 15: hostagent.EgressProxy
-	(*NetworkRule)(nil),             // 16: hostagent.NetworkRule
-	(*Secrets)(nil),                 // 17: hostagent.Secrets
-	(*NetworkLimits)(nil),           // 18: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 19: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 20: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 21: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 22: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 23: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 24: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 25: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 26: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 27: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 28: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 29: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 30: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 31: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 32: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 33: hostagent.UpdateNetworkResponse
-	(*SetSecretsRequest)(nil),       // 34: hostagent.SetSecretsRequest
-	(*SetSecretsResponse)(nil),      // 35: hostagent.SetSecretsResponse
-	(*KillSandboxRequest)(nil),      // 36: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 37: hostagent.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 38: hostagent.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 39: hostagent.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 40: hostagent.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 41: hostagent.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 42: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 43: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 44: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 45: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 46: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 47: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 48: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 49: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 50: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 51: hostagent.Sample
-	(*GuestSample)(nil),             // 52: hostagent.GuestSample
-	nil,                             // 53: hostagent.Identity.EnvVarsEntry
-	nil,                             // 54: hostagent.NetworkRule.SetHeadersEntry
-	nil,                             // 55: hostagent.Secrets.ValuesEntry
-	(*timestamppb.Timestamp)(nil),   // 56: google.protobuf.Timestamp
+	(*WorkloadIdentity)(nil),        // 13: hostagent.WorkloadIdentity
+	(*IdentityToken)(nil),           // 14: hostagent.IdentityToken
+	(*VolumeMount)(nil),             // 15: hostagent.VolumeMount
+	(*NetworkPolicy)(nil),           // 16: hostagent.NetworkPolicy
+	(*EgressProxy)(nil),             // 17: hostagent.EgressProxy
+	(*NetworkRule)(nil),             // 18: hostagent.NetworkRule
+	(*Secrets)(nil),                 // 19: hostagent.Secrets
+	(*NetworkLimits)(nil),           // 20: hostagent.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 21: hostagent.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 22: hostagent.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 23: hostagent.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 24: hostagent.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 25: hostagent.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 26: hostagent.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 27: hostagent.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 28: hostagent.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 29: hostagent.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 30: hostagent.ForkSandboxRequest
+	(*Fork)(nil),                    // 31: hostagent.Fork
+	(*ForkSandboxResponse)(nil),     // 32: hostagent.ForkSandboxResponse
+	(*ForkResult)(nil),              // 33: hostagent.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 34: hostagent.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 35: hostagent.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 36: hostagent.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 37: hostagent.SetSecretsResponse
+	(*SetSigningKeyRequest)(nil),    // 38: hostagent.SetSigningKeyRequest
+	(*SetSigningKeyResponse)(nil),   // 39: hostagent.SetSigningKeyResponse
+	(*KillSandboxRequest)(nil),      // 40: hostagent.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 41: hostagent.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 42: hostagent.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 43: hostagent.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 44: hostagent.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 45: hostagent.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 46: hostagent.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 47: hostagent.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 48: hostagent.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 49: hostagent.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 50: hostagent.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 51: hostagent.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 52: hostagent.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 53: hostagent.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 54: hostagent.SandboxSamples
+	(*Sample)(nil),                  // 55: hostagent.Sample
+	(*GuestSample)(nil),             // 56: hostagent.GuestSample
+	nil,                             // 57: hostagent.Identity.EnvVarsEntry
+	nil,                             // 58: hostagent.WorkloadIdentity.TokensEntry
+	nil,                             // 59: hostagent.NetworkRule.SetHeadersEntry
+	nil,                             // 60: hostagent.Secrets.ValuesEntry
+	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
 }
 var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.Refusal.reason:type_name -> hostagent.Reason
 	1,  // 1: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	56, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	61, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 3: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	53, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
+	57, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
 	9,  // 5: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
 	1,  // 6: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
 	5,  // 7: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
 	6,  // 8: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	14, // 9: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
-	13, // 10: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
-	17, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
-	16, // 12: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	18, // 13: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	15, // 14: hostagent.NetworkPolicy.egress_proxy:type_name -> hostagent.EgressProxy
-	54, // 15: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	55, // 16: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
-	3,  // 17: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 18: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	6,  // 19: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	3,  // 20: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	5,  // 21: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	29, // 22: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	6,  // 23: hostagent.Fork.identity:type_name -> hostagent.Identity
-	31, // 24: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	3,  // 25: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	2,  // 26: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
-	14, // 27: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	17, // 28: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
-	17, // 29: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
-	3,  // 30: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 31: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	3,  // 32: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	56, // 33: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	50, // 34: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	4,  // 35: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	51, // 36: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	56, // 37: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	52, // 38: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	56, // 39: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	7,  // 40: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	10, // 41: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	12, // 42: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	20, // 43: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	22, // 44: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	24, // 45: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	26, // 46: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	28, // 47: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	32, // 48: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	34, // 49: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
-	36, // 50: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	38, // 51: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
-	40, // 52: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
-	42, // 53: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	44, // 54: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	46, // 55: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	48, // 56: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	8,  // 57: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	11, // 58: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	19, // 59: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	21, // 60: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	23, // 61: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	25, // 62: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	27, // 63: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	30, // 64: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	33, // 65: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	35, // 66: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
-	37, // 67: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	39, // 68: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
-	41, // 69: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
-	43, // 70: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	45, // 71: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	47, // 72: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	49, // 73: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
-	57, // [57:74] is the sub-list for method output_type
-	40, // [40:57] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	16, // 9: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
+	15, // 10: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
+	19, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
+	13, // 12: hostagent.CreateSandboxRequest.workload_identity:type_name -> hostagent.WorkloadIdentity
+	58, // 13: hostagent.WorkloadIdentity.tokens:type_name -> hostagent.WorkloadIdentity.TokensEntry
+	18, // 14: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
+	20, // 15: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
+	17, // 16: hostagent.NetworkPolicy.egress_proxy:type_name -> hostagent.EgressProxy
+	59, // 17: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
+	60, // 18: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
+	3,  // 19: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 20: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	6,  // 21: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
+	3,  // 22: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	5,  // 23: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
+	31, // 24: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
+	6,  // 25: hostagent.Fork.identity:type_name -> hostagent.Identity
+	33, // 26: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
+	3,  // 27: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
+	2,  // 28: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
+	16, // 29: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
+	19, // 30: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
+	19, // 31: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
+	61, // 32: hostagent.SetSigningKeyRequest.not_after:type_name -> google.protobuf.Timestamp
+	3,  // 33: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
+	3,  // 34: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
+	3,  // 35: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
+	61, // 36: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	54, // 37: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
+	4,  // 38: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
+	55, // 39: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
+	61, // 40: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
+	56, // 41: hostagent.Sample.guest:type_name -> hostagent.GuestSample
+	61, // 42: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
+	14, // 43: hostagent.WorkloadIdentity.TokensEntry.value:type_name -> hostagent.IdentityToken
+	7,  // 44: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
+	10, // 45: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
+	12, // 46: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
+	22, // 47: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
+	24, // 48: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
+	26, // 49: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
+	28, // 50: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
+	30, // 51: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
+	34, // 52: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
+	36, // 53: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
+	38, // 54: hostagent.HostAgent.SetSigningKey:input_type -> hostagent.SetSigningKeyRequest
+	40, // 55: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
+	42, // 56: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
+	44, // 57: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
+	46, // 58: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
+	48, // 59: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
+	50, // 60: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
+	52, // 61: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
+	8,  // 62: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
+	11, // 63: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
+	21, // 64: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
+	23, // 65: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
+	25, // 66: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
+	27, // 67: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
+	29, // 68: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
+	32, // 69: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
+	35, // 70: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
+	37, // 71: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
+	39, // 72: hostagent.HostAgent.SetSigningKey:output_type -> hostagent.SetSigningKeyResponse
+	41, // 73: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
+	43, // 74: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
+	45, // 75: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
+	47, // 76: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
+	49, // 77: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
+	51, // 78: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
+	53, // 79: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+	62, // [62:80] is the sub-list for method output_type
+	44, // [44:62] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_hostagent_proto_init() }
@@ -3840,7 +4116,7 @@ func file_hostagent_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   54,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

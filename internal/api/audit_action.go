@@ -13,6 +13,7 @@ var nouns = map[string]string{
 	"sandboxes": "sandbox", "deliveries": "delivery", "aliases": "alias",
 	"api-keys": "key", "nodes": "host",
 	"openapi.json": "doc", "openapi.yaml": "doc",
+	"openid-configuration": "issuer", "jwks.json": "issuer_key",
 	"refreshes": "", // what is done to a sandbox
 }
 

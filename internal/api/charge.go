@@ -18,6 +18,9 @@ const (
 	// Hosts come in numbers, and many of them from one address.
 	hostBurst    = 200
 	hostInterval = time.Second
+	// Verifiers keep the documents that they ask for.
+	documentBurst    = 100
+	documentInterval = time.Second
 )
 
 // publicLimits bounds how often each address uses what asks for no credential.
@@ -25,17 +28,24 @@ type publicLimits struct {
 	once   sync.Once
 	people *auth.Limiter
 	hosts  *auth.Limiter
+	// documents are those of the issuer of identity tokens.
+	documents *auth.Limiter
 }
 
 func (l *publicLimits) of(pattern string) *auth.Limiter {
 	l.once.Do(func() {
 		l.people = auth.NewLimiter(publicBurst, publicInterval)
 		l.hosts = auth.NewLimiter(hostBurst, hostInterval)
+		l.documents = auth.NewLimiter(documentBurst, documentInterval)
 	})
-	if strings.HasPrefix(pattern, "/hosts/") {
+	switch {
+	case strings.HasPrefix(pattern, "/hosts/"):
 		return l.hosts
+	case strings.HasPrefix(pattern, wellKnown):
+		return l.documents
+	default:
+		return l.people
 	}
-	return l.people
 }
 
 // chargePublic counts each use of a public route that can be guessed at, before
@@ -54,7 +64,9 @@ func (s *Server) chargePublic(next http.Handler) http.Handler {
 	})
 }
 
-// isCharged leaves out what only shows public things: health and documentation.
+// isCharged leaves out what only shows public things and asks no database for them:
+// health and documentation.
 func isCharged(method, pattern string) bool {
-	return method != http.MethodGet && method != http.MethodHead || strings.HasPrefix(pattern, "/auth/oidc/")
+	return method != http.MethodGet && method != http.MethodHead ||
+		strings.HasPrefix(pattern, "/auth/oidc/") || strings.HasPrefix(pattern, wellKnown)
 }

@@ -4,14 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // The times to live of the two versions of the API, where a client names none.
@@ -20,8 +19,7 @@ const (
 	defaultTimeoutV2 = 300
 )
 
-// newSandbox is the body of a create. Fields of another server's features are
-// read only to refuse what asks for them.
+// newSandbox is the body of a create.
 type newSandbox struct {
 	TemplateID          string            `json:"templateID"`
 	Timeout             *int32            `json:"timeout"`
@@ -36,7 +34,10 @@ type newSandbox struct {
 	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
 	// template that has the gateway.
 	MCP map[string]json.RawMessage `json:"mcp"`
-	IAM json.RawMessage            `json:"iam"`
+	// IAM is who the sandbox may say that it is to other services.
+	IAM struct {
+		Tokens workload.Tokens `json:"tokens"`
+	} `json:"iam"`
 
 	VolumeMounts []service.VolumeMount `json:"volumeMounts"`
 	// Placement is ours: what is asked of the host.
@@ -49,24 +50,6 @@ type newSandbox struct {
 
 type enabled struct {
 	Enabled bool `json:"enabled"`
-}
-
-// unsupported names the first feature that is asked for and not there.
-func (n newSandbox) unsupported() error {
-	return refuseSet(map[string]json.RawMessage{
-		"iam": n.IAM,
-	})
-}
-
-// refuseSet refuses a request that asks for what is not there, by the name that
-// comes first.
-func refuseSet(features map[string]json.RawMessage) error {
-	for _, name := range slices.Sorted(maps.Keys(features)) {
-		if isSet(features[name]) {
-			return fault.New(fault.Invalid, "%s is not supported by this server", name)
-		}
-	}
-	return nil
 }
 
 func (s *Server) createSandboxV1(w http.ResponseWriter, r *http.Request) error {
@@ -82,9 +65,6 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	if err := body.unsupported(); err != nil {
-		return err
-	}
 	if err := mayUseSecrets(r, body.Network.Rules); err != nil {
 		return err
 	}
@@ -96,7 +76,7 @@ func (s *Server) createSandbox(w http.ResponseWriter, r *http.Request, defaultTi
 		Template: body.TemplateID, TimeoutSeconds: orDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !orDefault(body.AutoPauseMemory, true), AutoResume: orDefault(body.AutoResume, enabled{}).Enabled,
 		Insecure:            !orDefault(body.Secure, true),
-		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network,
+		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network, IdentityTokens: body.IAM.Tokens,
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
 		VolumeMounts: body.VolumeMounts, Idempotency: idempotency,
 	})

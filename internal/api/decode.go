@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -65,14 +64,4 @@ func decode(r *http.Request, into any) error {
 		tolerant.note(unknown)
 	}
 	return err
-}
-
-// isSet says whether a field that is not looked into asks for anything.
-func isSet(raw json.RawMessage) bool {
-	switch string(raw) {
-	case "", "null", "{}", "[]", "false":
-		return false
-	default:
-		return true
-	}
 }

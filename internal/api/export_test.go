@@ -16,5 +16,5 @@ var E2BRoutes = e2bRoutes
 func (s *Server) Unlimited() {
 	s.publicLimits.once.Do(func() {})
 	s.publicLimits.people = auth.NewLimiter(1<<30, time.Nanosecond)
-	s.publicLimits.hosts = s.publicLimits.people
+	s.publicLimits.hosts, s.publicLimits.documents = s.publicLimits.people, s.publicLimits.people
 }

@@ -75,7 +75,10 @@ func TestRoutes_EachSaysWhoMayCallIt(t *testing.T) {
 }
 
 // openToAll are the routes outside /auth/ that nobody needs a credential for.
-var openToAll = []string{"/health", "/docs", "/docs/{section}", "/openapi.json", "/openapi.yaml", "/metrics", "/hosts/join", "/hosts/renew"}
+var openToAll = []string{
+	"/health", "/docs", "/docs/{section}", "/openapi.json", "/openapi.yaml", "/metrics", "/hosts/join", "/hosts/renew",
+	"/.well-known/openid-configuration", "/.well-known/jwks.json",
+}
 
 func TestMatrix_EverybodyPassesWhereTheTableSaysAndNowhereElse(t *testing.T) {
 	t.Parallel()

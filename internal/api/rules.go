@@ -11,6 +11,10 @@ var rules = map[string]auth.Rule{
 	"GET /openapi.json":   auth.Public(),
 	"GET /openapi.yaml":   auth.Public(),
 
+	// Who verifies identity tokens has no account here.
+	"GET /.well-known/openid-configuration": auth.Public(),
+	"GET /.well-known/jwks.json":            auth.Public(),
+
 	"POST /auth/login":                   auth.Public(),
 	"POST /auth/first-admin":             auth.Public(),
 	"POST /auth/password/reset-request":  auth.Public(),

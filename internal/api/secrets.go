@@ -112,8 +112,8 @@ func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request) error {
 // mayUseSecrets refuses secrets to those who may not even see that they exist: to
 // choose where a secret is sent is to learn it.
 func mayUseSecrets(r *http.Request, rules map[string][]db.NetworkRule) error {
-	names, err := db.Network{Rules: rules}.SecretNames()
-	if err == nil && len(names) > 0 && !auth.PrincipalOf(r.Context()).May(auth.SecretRead) {
+	names, err := db.Network{Rules: rules}.References()
+	if err == nil && len(names.Secrets) > 0 && !auth.PrincipalOf(r.Context()).May(auth.SecretRead) {
 		return fault.New(fault.Forbidden, "network.rules refer to secrets, which takes %s", auth.SecretRead)
 	}
 	return nil // what is malformed is the service's to refuse

@@ -61,7 +61,9 @@ type Server struct {
 	Volumes       Volumes
 	Keys          SecretKeys
 	TeamDeletion  TeamDeletion
-	Identity      *identity.Service
+	// TokenIssuer is nil for a server whose hosts sign nothing.
+	TokenIssuer TokenIssuer
+	Identity    *identity.Service
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string
 	// Healthy answers nil when requests can be served.
@@ -109,6 +111,7 @@ func (s *Server) Handler() http.Handler {
 		router.Use(tellLimits, s.auditRequests, s.chargePublic, s.authorize, s.afterAuth, s.tolerateUnknownFields)
 		router.Get("/health", s.handle(s.health))
 		s.routeDocumentation(router)
+		s.routeWellKnown(router)
 		s.routeAuth(router)
 		s.routeMe(router)
 		s.routeTeams(router)

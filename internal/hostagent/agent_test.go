@@ -26,6 +26,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // agentUnderTest is a real host agent with real VMs, in this process.
@@ -119,6 +120,9 @@ func (a *agentUnderTest) create(ctx context.Context, id string) error {
 	_, err := a.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: id, BuildId: a.build,
 		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello", "GIVEN": "once"}},
+		WorkloadIdentity: &pb.WorkloadIdentity{TeamId: "team", TemplateId: "template", Tokens: map[string]*pb.IdentityToken{
+			"aws": {Audience: "sts.amazonaws.com", TokenType: workload.TypeJWTSVID},
+		}},
 	}))
 	return err
 }
@@ -292,12 +296,15 @@ func TestAgent(t *testing.T) {
 	t.Run("operations that begin at once wait for each other", func(t *testing.T) { testConcurrency(t, a, first) })
 	t.Run("what a sandbox may reach changes while it runs", func(t *testing.T) { testNetworkPolicy(t, a, first) })
 	t.Run("secrets are in no guest and in no file", func(t *testing.T) { testSecrets(t, a, dataDir, first) })
+	t.Run("the key that signs identity tokens is in memory alone", func(t *testing.T) { testSigningKey(t, a, dataDir, first) })
 	t.Run("a pause without memory keeps the file system", func(t *testing.T) { testDiskOnlyPause(t, a, dataDir, first) })
 	t.Run("forks begin where their parent is, and are machines of their own", func(t *testing.T) { testForks(t, a, dataDir, first) })
 	t.Run("a snapshot of a running sandbox starts others, across a restart", func(t *testing.T) {
 		testSnapshot(t, a, first, func() *agentUnderTest {
 			a.shutDown(t)
 			a = startAgent(t, dataDir)
+			require.Empty(t, a.signingKeyID(t), "an agent that begins again has no key")
+			require.Equal(t, "sts.amazonaws.com", audienceOf(t, dataDir, first), "and knows who its sandboxes are")
 			return a
 		})
 		requireNoSnapshots(t, dataDir)

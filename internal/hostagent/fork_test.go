@@ -53,6 +53,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 		require.Empty(t, result.GetError())
 		require.Equal(t, id, result.GetSandbox().GetSandboxId())
 		require.Equal(t, "parent hello from "+id+" once", a.run(t, id, "echo $(cat /home/user/who) $GREETING $GIVEN"))
+		require.Equal(t, "sts.amazonaws.com", audienceOf(t, dataDir, id), "a fork has its parent's tokens")
 		draws[a.run(t, id, "head -c 16 /dev/urandom | base64")] = true
 		count := func() int {
 			number, err := strconv.Atoi(a.run(t, id, "wc -l < /dev/shm/count"))

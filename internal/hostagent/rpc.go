@@ -51,6 +51,7 @@ func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (
 		CpuUsedPercent: load.CPUUsedPercent, MemoryPressurePercent: load.MemoryPressurePercent,
 		SandboxCounts:    toCounts(load.Sandboxes),
 		CreatesSucceeded: load.CreatesSucceeded, CreatesFailed: load.CreatesFailed,
+		SigningKeyId: s.sandboxes.SigningKeyID(),
 	}), nil
 }
 
@@ -67,6 +68,7 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
 		Secrets: fromSecrets(request.Msg.Secrets), Volumes: fromVolumeMounts(request.Msg.VolumeMounts),
+		Workload: fromWorkload(request.Msg.WorkloadIdentity),
 	})
 	if err != nil {
 		return nil, refuse(err)

@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // CreateRequest asks for a new sandbox.
@@ -20,7 +21,9 @@ type CreateRequest struct {
 	Network egress.Spec
 	// Secrets are what the placeholders in Network stand for.
 	Secrets egress.SecretValues
-	Volumes []VolumeMount
+	// Workload is who the sandbox is in identity tokens.
+	Workload workload.Identity
+	Volumes  []VolumeMount
 	// RequestID makes a request that is sent again find what the first one
 	// made; empty means that there is no second one.
 	RequestID string
@@ -75,9 +78,10 @@ func (m *Manager) createNew(ctx context.Context, wanted CreateRequest, base *sna
 	s := &sandbox{
 		id: wanted.ID, dir: m.sandboxDir(wanted.ID), base: base,
 		cancel: cancel, settled: make(chan struct{}),
-		record: newRecord(base),
+		record: newRecord(base), signer: &m.signer,
 	}
 	s.record.Network, s.record.RequestID, s.record.Volumes = wanted.Network, wanted.RequestID, wanted.Volumes
+	s.record.Workload = wanted.Workload
 	s.record.Environment = overlaid(nil, wanted.Identity.EnvVars)
 	s.secrets.Set(wanted.Secrets)
 	if err := m.add(s); err != nil {

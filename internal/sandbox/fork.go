@@ -79,6 +79,7 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 	common := CreateRequest{
 		Network: parent.record.Network, Volumes: parent.record.Volumes, RequestID: requestID,
 		Identity: Identity{EnvVars: parent.record.Environment}, // a fork goes on where its parent is
+		Workload: parent.record.Workload,
 	}
 	buildID := parent.record.BuildID
 	parent.mutex.Unlock()

@@ -21,6 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // slots is where guests get their network.
@@ -77,6 +78,7 @@ type Manager struct {
 	requests    requests
 	sampler     *sampler
 	tender      *tender
+	signer      workload.Signer
 	log         *slog.Logger
 
 	mutex     sync.Mutex

@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // acquireSlot takes a network for a guest that is about to start, under the
@@ -85,6 +86,13 @@ func (m *Manager) SetSecrets(id string, secrets egress.SecretValues) error {
 	return nil
 }
 
+// SetSigningKey puts another key in the place of the one that signs identity tokens
+// for all sandboxes. Nothing of it is written down.
+func (m *Manager) SetSigningKey(key *workload.Key) { m.signer.Set(key) }
+
+// SigningKeyID is the ID of that key; empty for none.
+func (m *Manager) SigningKeyID() string { return m.signer.KeyID() }
+
 // trustTimeout is how long a guest may take to hear of an authority: who changes
 // its policy waits for that.
 const trustTimeout = 10 * time.Second
@@ -159,7 +167,13 @@ func (s *sandbox) policy() (*egress.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.WithAuthority(authority).WithSecrets(&s.secrets), nil
+	return policy.WithAuthority(authority).WithSecrets(&s.secrets).WithTokens(s.tokens()), nil
+}
+
+// tokens makes identity tokens of the sandbox, with the key that is held then.
+func (s *sandbox) tokens() egress.Tokens {
+	identity := s.record.Workload
+	return func(name string) (string, error) { return s.signer.Sign(s.id, identity, name, time.Now()) }
 }
 
 // caBundle is what the guest has to trust, in PEM; empty for nothing.

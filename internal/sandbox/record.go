@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // record is what is kept of a sandbox on disk, so that the next agent knows
@@ -25,6 +26,8 @@ type record struct {
 	// Network is what the guest may reach. It can hold secrets that clients wrote
 	// into it, but none that it refers to.
 	Network egress.Spec `json:"network,omitzero"`
+	// Workload is who the sandbox is in identity tokens. It never changes.
+	Workload workload.Identity `json:"workload,omitzero"`
 	// Environment is what its create gave for every command, and secret; nil in the
 	// record of an earlier version.
 	Environment map[string]string `json:"environment,omitzero"`

@@ -25,7 +25,7 @@ func (m *Manager) recover(ctx context.Context) error {
 		return err
 	}
 	for id, kept := range found {
-		s := &sandbox{id: id, dir: m.sandboxDir(id), record: kept.record, settled: closedChannel()}
+		s := &sandbox{id: id, dir: m.sandboxDir(id), record: kept.record, settled: closedChannel(), signer: &m.signer}
 		err := m.recoverSandbox(ctx, s, kept.err)
 		if ctx.Err() != nil {
 			return ctx.Err()

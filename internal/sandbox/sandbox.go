@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // Info is what the outside may know of a sandbox.
@@ -56,6 +57,7 @@ type sandbox struct {
 
 	history history
 	secrets egress.Secrets
+	signer  *workload.Signer // its manager's
 
 	// Owned by the operation under way; untouched while the state is settled.
 	guest    *guest             // nil unless a VM runs

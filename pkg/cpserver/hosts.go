@@ -38,7 +38,7 @@ func (s *server) buildFleet(ctx context.Context) error {
 	}
 	s.api.Hosts, s.api.Usage = s.hosts, &service.Usage{Queries: s.queries}
 	s.followers = &service.Followers{
-		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Log: s.log,
+		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Issuer: s.issuer, Log: s.log,
 	}
 	return s.followers.Load(ctx)
 }

@@ -40,12 +40,18 @@ func (s *server) openMail(context.Context) error {
 	return nil
 }
 
+// publicURL is where browsers and verifiers of identity tokens reach this server.
+func (s *server) publicURL() string {
+	if configured := strings.TrimRight(s.config.Identity.PublicURL, "/"); configured != "" {
+		return configured
+	}
+	return "http://" + s.config.Domain
+}
+
 // buildIdentity makes what people sign in with.
 func (s *server) buildIdentity(context.Context) error {
 	settings := s.config.Identity
-	if settings.PublicURL == "" {
-		settings.PublicURL = "http://" + s.config.Domain
-	}
+	settings.PublicURL = s.publicURL()
 	adminToken, err := readSecretFile("WRENN_ADMIN_TOKEN_FILE", settings.AdminTokenFile)
 	if err != nil {
 		return err
@@ -61,7 +67,7 @@ func (s *server) buildIdentity(context.Context) error {
 	s.adminToken = adminToken
 	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
-	s.api.PublicURL, s.api.Clients = strings.TrimRight(settings.PublicURL, "/"), api.Clients{TrustedProxies: settings.TrustedProxies}
+	s.api.PublicURL, s.api.Clients = settings.PublicURL, api.Clients{TrustedProxies: settings.TrustedProxies}
 	s.background(s.identity.Run)
 	return nil
 }

@@ -65,6 +65,7 @@ type server struct {
 	placement  *service.Placement
 	sandboxes  *service.Sandboxes
 	volumes    *service.Volumes
+	issuer     *service.TokenIssuer
 	hostSync   *service.HostSync
 	hosts      *service.HostRegistry
 	followers  *service.Followers

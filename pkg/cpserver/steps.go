@@ -105,8 +105,9 @@ func (s *server) buildServices(context.Context) error {
 		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
 	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
+	s.issuer = &service.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
 	if s.host != nil {
-		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Log: s.log}
+		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
 	}
 	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
 	s.forwarder = proxy.NewForwarder(s.log)
@@ -116,7 +117,8 @@ func (s *server) buildServices(context.Context) error {
 		Volumes:   s.volumes, TeamDeletion: deletion,
 		Templates:   &service.Templates{Queries: s.queries},
 		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
-		Domain: s.config.Domain, Log: s.log,
+		TokenIssuer: s.issuer,
+		Domain:      s.config.Domain, Log: s.log,
 	}
 	return nil
 }

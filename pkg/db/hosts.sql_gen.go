@@ -32,7 +32,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
     ORDER BY s.id LIMIT $3::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type ClaimForDrainParams struct {
@@ -86,6 +86,7 @@ func (q *Queries) ClaimForDrain(ctx context.Context, arg ClaimForDrainParams) ([
 			&i.TokenEpoch,
 			&i.Secure,
 			&i.GuestUnresponsive,
+			&i.IamTokens,
 		); err != nil {
 			return nil, err
 		}
@@ -642,7 +643,7 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 }
 
 const lockSandbox = `-- name: LockSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
 type LockSandboxParams struct {
@@ -689,6 +690,7 @@ func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandb
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }

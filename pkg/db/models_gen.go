@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 	"github.com/google/uuid"
 )
 
@@ -192,6 +193,7 @@ type Sandbox struct {
 	TokenEpoch          int64
 	Secure              bool
 	GuestUnresponsive   bool
+	IamTokens           workload.Tokens
 }
 
 type SandboxLog struct {

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"maps"
 	"slices"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/placeholder"
@@ -77,23 +78,15 @@ func (n Network) SpeaksTLS(port uint16) bool { return slices.Contains(n.HTTPSPor
 // hiddenValue stands for a header's value.
 const hiddenValue = "***"
 
-// SecretNames are the names of the secrets that the rules refer to, each once and
-// in alphabetical order.
-func (n Network) SecretNames() ([]string, error) {
-	var names []string
+// References are the names of what the rules refer to.
+func (n Network) References() (placeholder.Names, error) {
+	var values []string
 	for _, rules := range n.Rules {
 		for _, rule := range rules {
-			for _, value := range rule.Transform.Headers {
-				found, err := placeholder.Names(value)
-				if err != nil {
-					return nil, err
-				}
-				names = append(names, found...)
-			}
+			values = slices.AppendSeq(values, maps.Values(rule.Transform.Headers))
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return placeholder.Find(values...)
 }
 
 // WithoutValues is the network as it may be stored and shown.

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 	"github.com/google/uuid"
 )
 
 const beginTransition = `-- name: BeginTransition :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
 WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type BeginTransitionParams struct {
@@ -73,6 +74,7 @@ func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -85,7 +87,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type ClaimExpiredParams struct {
@@ -139,6 +141,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.TokenEpoch,
 			&i.Secure,
 			&i.GuestUnresponsive,
+			&i.IamTokens,
 		); err != nil {
 			return nil, err
 		}
@@ -153,7 +156,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
 WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type ClaimRunningParams struct {
@@ -206,6 +209,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.TokenEpoch,
 			&i.Secure,
 			&i.GuestUnresponsive,
+			&i.IamTokens,
 		); err != nil {
 			return nil, err
 		}
@@ -276,9 +280,9 @@ func (q *Queries) CountRunningByTeam(ctx context.Context) ([]CountRunningByTeamR
 const createSandbox = `-- name: CreateSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
     allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
-    forked_from, secure)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+    forked_from, secure, iam_tokens)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type CreateSandboxParams struct {
@@ -303,6 +307,7 @@ type CreateSandboxParams struct {
 	AutoResume          bool
 	ForkedFrom          string
 	Secure              bool
+	IamTokens           workload.Tokens
 }
 
 func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (Sandbox, error) {
@@ -328,6 +333,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		arg.AutoResume,
 		arg.ForkedFrom,
 		arg.Secure,
+		arg.IamTokens,
 	)
 	var i Sandbox
 	err := row.Scan(
@@ -365,6 +371,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -372,7 +379,7 @@ func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (S
 const extendEnd = `-- name: ExtendEnd :one
 UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type ExtendEndParams struct {
@@ -419,12 +426,13 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -465,12 +473,13 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
 
 const getSandboxWithEpoch = `-- name: GetSandboxWithEpoch :one
-SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, t.token_epoch AS team_epoch
+SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, s.iam_tokens, t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1
 `
 
@@ -518,6 +527,7 @@ func (q *Queries) GetSandboxWithEpoch(ctx context.Context, id string) (GetSandbo
 		&i.Sandbox.TokenEpoch,
 		&i.Sandbox.Secure,
 		&i.Sandbox.GuestUnresponsive,
+		&i.Sandbox.IamTokens,
 		&i.TeamEpoch,
 	)
 	return i, err
@@ -572,7 +582,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -647,6 +657,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.TokenEpoch,
 			&i.Secure,
 			&i.GuestUnresponsive,
+			&i.IamTokens,
 		); err != nil {
 			return nil, err
 		}
@@ -659,7 +670,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -734,6 +745,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.TokenEpoch,
 			&i.Secure,
 			&i.GuestUnresponsive,
+			&i.IamTokens,
 		); err != nil {
 			return nil, err
 		}
@@ -762,7 +774,7 @@ func (q *Queries) PostponeEnd(ctx context.Context, arg PostponeEndParams) error 
 const raiseSandboxTokenEpoch = `-- name: RaiseSandboxTokenEpoch :one
 UPDATE sandboxes SET token_epoch = token_epoch + 1
 WHERE id = $1 AND team_id = $2 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type RaiseSandboxTokenEpochParams struct {
@@ -809,6 +821,7 @@ func (q *Queries) RaiseSandboxTokenEpoch(ctx context.Context, arg RaiseSandboxTo
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -831,7 +844,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type SetEndParams struct {
@@ -878,6 +891,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -885,7 +899,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 const setNetwork = `-- name: SetNetwork :one
 UPDATE sandboxes SET network = $1, allow_internet_access = $2
 WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type SetNetworkParams struct {
@@ -932,6 +946,7 @@ func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -960,7 +975,7 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type StartRunningParams struct {
@@ -1022,6 +1037,7 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }
@@ -1031,7 +1047,7 @@ UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_chan
     guest_unresponsive = $3,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $4 AND version = $5
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
 `
 
 type TransitionParams struct {
@@ -1087,6 +1103,7 @@ func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox
 		&i.TokenEpoch,
 		&i.Secure,
 		&i.GuestUnresponsive,
+		&i.IamTokens,
 	)
 	return i, err
 }

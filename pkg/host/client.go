@@ -12,6 +12,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // Sandbox is a sandbox as its host sees it.
@@ -54,6 +55,8 @@ type Info struct {
 	MemoryAvailableBytes int64
 	DiskAvailableBytes   int64
 	Load                 Load
+	// SigningKeyID is that of the key that it signs identity tokens with; empty for none.
+	SigningKeyID string
 }
 
 // Identity is what makes a restored guest itself and nobody else.
@@ -69,6 +72,8 @@ type Creation struct {
 	Identity  Identity
 	Network   Network
 	Secrets   Secrets
+	// Workload is who the sandbox and its forks are in identity tokens.
+	Workload workload.Identity
 	// VolumeMounts are volumes of the host.
 	VolumeMounts []VolumeMount
 	// RequestID makes a request that is sent again succeed with what the first one
@@ -113,7 +118,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 		Version: m.Version, Driver: m.Driver, Accelerator: m.Accelerator, CPUCount: int32(m.CpuCount),
 		MemoryTotalBytes: int64(m.MemoryTotalBytes), DiskTotalBytes: int64(m.DiskTotalBytes),
 		MemoryAvailableBytes: int64(m.MemoryAvailableBytes), DiskAvailableBytes: int64(m.DiskAvailableBytes),
-		Load: fromLoad(m),
+		Load: fromLoad(m), SigningKeyID: m.SigningKeyId,
 	}, nil
 }
 
@@ -135,7 +140,7 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	response, err := repeat(ctx, c.rpc.CreateSandbox, &pb.CreateSandboxRequest{
 		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
 		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
-		VolumeMounts: toVolumeMounts(creation.VolumeMounts), Secrets: toSecrets(creation.Secrets),
+		VolumeMounts: toVolumeMounts(creation.VolumeMounts), Secrets: toSecrets(creation.Secrets), WorkloadIdentity: toWorkload(creation.Workload),
 	})
 	if err != nil {
 		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)

@@ -17,6 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // everywhere is the subnet that stands for the whole internet.
@@ -37,12 +38,14 @@ type NewSandbox struct {
 	AllowInternetAccess *bool
 	// Insecure lets anyone who knows the sandbox's ID use its guest agent, without a
 	// token.
-	Insecure     bool
-	Network      db.Network
-	Metadata     map[string]string
-	EnvVars      map[string]string
-	Affinity     Affinity
-	VolumeMounts []VolumeMount
+	Insecure bool
+	Network  db.Network
+	// IdentityTokens are those that the network's rules may put into requests.
+	IdentityTokens workload.Tokens
+	Metadata       map[string]string
+	EnvVars        map[string]string
+	Affinity       Affinity
+	VolumeMounts   []VolumeMount
 
 	// Idempotency makes it safe to send the request again.
 	Idempotency Idempotency
@@ -79,6 +82,9 @@ func (n NewSandbox) validate() error {
 	if err := validate.Metadata(n.Metadata); err != nil {
 		return err
 	}
+	if err := n.IdentityTokens.Validate(); err != nil {
+		return fault.New(fault.Invalid, "iam.tokens: %s", err)
+	}
 	return validate.Environment(n.EnvVars)
 }
 
@@ -99,6 +105,9 @@ func (s *Sandboxes) create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 		return db.Sandbox{}, errInsecure
 	}
 	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
+		return db.Sandbox{}, err
+	}
+	if err := checkTokens(wanted.Network, wanted.IdentityTokens); err != nil {
 		return db.Sandbox{}, err
 	}
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
@@ -253,6 +262,7 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network.WithoutValues(), Metadata: metadata,
 		VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
 		AutoPauseMemory: !wanted.AutoPauseWithoutMemory, AutoResume: wanted.AutoResume, Secure: !wanted.Insecure,
+		IamTokens: wanted.IdentityTokens,
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
@@ -270,7 +280,7 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
 		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess), VolumeMounts: hostMounts(creating.VolumeMounts),
-		Secrets: wanted.secrets,
+		Secrets: wanted.secrets, Workload: workloadOf(creating),
 		Identity: host.Identity{
 			EnvVars:     environment(creating, wanted.EnvVars),
 			LifecycleID: uuid.NewString(),
@@ -283,6 +293,15 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 		return db.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
 	}
 	return s.startRunning(ctx, creating, seen, lifetime)
+}
+
+// workloadOf is who a sandbox is in its identity tokens. Its forks are that, too, each
+// under its own ID.
+func workloadOf(sandbox db.Sandbox) workload.Identity {
+	if len(sandbox.IamTokens) == 0 {
+		return workload.Identity{}
+	}
+	return workload.Identity{TeamID: sandbox.TeamID.String(), TemplateID: sandbox.TemplateID, Tokens: sandbox.IamTokens}
 }
 
 // notMade turns a host's reason into one of a sandbox that was to be made.

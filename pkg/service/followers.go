@@ -36,6 +36,8 @@ type Followers struct {
 	Log *slog.Logger
 	// UnreachableAfter is HostSync's.
 	UnreachableAfter time.Duration
+	// Issuer is HostSync's.
+	Issuer *TokenIssuer
 
 	running sync.WaitGroup
 	hosts   map[uuid.UUID]*follower
@@ -156,7 +158,7 @@ func (f *Followers) keep(ctx context.Context, hostID uuid.UUID, address string, 
 		known.stop = stop
 		follow := &HostSync{
 			Pool: f.Pool, Host: known.link, HostID: hostID, Sandboxes: f.Sandboxes, Log: f.Log,
-			UnreachableAfter: f.UnreachableAfter, Nudges: known.nudges,
+			UnreachableAfter: f.UnreachableAfter, Nudges: known.nudges, Issuer: f.Issuer,
 		}
 		f.running.Go(func() { follow.Run(ctx) })
 	case !mine && known.stop != nil:

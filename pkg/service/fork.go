@@ -142,7 +142,7 @@ func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent 
 		AllowInternetAccess: parent.AllowInternetAccess, Network: parent.Network, Metadata: parent.Metadata,
 		VCPUCount: parent.VCPUCount, MemoryMiB: parent.MemoryMiB, DiskMiB: parent.DiskMiB, EnvdVersion: parent.EnvdVersion,
 		AutoPauseMemory: parent.AutoPauseMemory, AutoResume: parent.AutoResume, ForkedFrom: parent.ID,
-		Secure: parent.Secure,
+		Secure: parent.Secure, IamTokens: parent.IamTokens,
 	})
 	if err != nil {
 		return db.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)

@@ -60,7 +60,20 @@ func (h *HostSync) measure(ctx context.Context) (db.Host, error) {
 	if err != nil {
 		return db.Host{}, fmt.Errorf("record a heartbeat of host %s: %w", h.HostID, err)
 	}
+	h.settleSigningKey(ctx, info.SigningKeyID)
 	return seen, nil
+}
+
+// settleSigningKey makes sure that the host can sign. One that cannot does all else.
+func (h *HostSync) settleSigningKey(ctx context.Context, held string) {
+	if h.Issuer == nil || time.Since(h.signingKeyTried) < signingKeyRetry {
+		return
+	}
+	h.signingKeyTried = time.Time{}
+	if err := h.Issuer.Settle(ctx, h.HostID, h.Host, held); err != nil {
+		h.signingKeyTried = time.Now()
+		h.Log.Warn("give a host a key to sign identity tokens with", "host", h.HostID, "error", err)
+	}
 }
 
 // welcome makes a host that has answered, and whose sandboxes are known, one that

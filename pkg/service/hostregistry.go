@@ -210,9 +210,17 @@ func (r *HostRegistry) Check(ctx context.Context, fingerprint []byte) error {
 	return nil
 }
 
-// Revoke ends every certificate of a host, and the connections to it, at once.
+// Revoke ends every certificate of a host, and the connections to it, at once; and
+// the validity of the identity tokens that it signed and signs.
 func (r *HostRegistry) Revoke(ctx context.Context, hostID uuid.UUID) error {
-	revoked, err := db.New(r.Pool).RevokeCertificates(ctx, hostID)
+	var revoked int64
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
+		queries := db.New(tx)
+		if revoked, err = queries.RevokeCertificates(ctx, hostID); err != nil {
+			return err
+		}
+		return queries.DeleteIdentityKeys(ctx, hostID)
+	})
 	if err != nil {
 		return fmt.Errorf("revoke the certificates of host %s: %w", hostID, err)
 	}

@@ -41,6 +41,7 @@ type HostWatch interface {
 	ListTemplates(ctx context.Context) ([]host.Template, error)
 	WatchSandboxes(ctx context.Context, changed func(host.Sandbox)) error
 	DeleteVolume(ctx context.Context, volumeID string) error
+	SigningHost
 }
 
 // HostSync follows one host: what it is, which templates it can start, and what
@@ -54,8 +55,12 @@ type HostSync struct {
 	// UnreachableAfter is how long the host may be away before it gets no more
 	// sandboxes; zero means half a minute.
 	UnreachableAfter time.Duration
+	// Issuer gives the host its signing key; nil for a host that signs nothing.
+	Issuer *TokenIssuer
 	// Nudges, which may be nil, ask for a look at the host now.
 	Nudges <-chan struct{}
+
+	signingKeyTried time.Time // without success
 }
 
 // Run follows the host until ctx ends, across its absences.

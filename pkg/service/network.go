@@ -37,6 +37,9 @@ func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, updat
 	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
 		return err
 	}
+	if err := checkTokens(network, sandbox.IamTokens); err != nil {
+		return err
+	}
 	secrets, err := s.secretsOf(ctx, sandbox.TeamID, network)
 	if err != nil {
 		return err

@@ -169,10 +169,11 @@ func (s *Sandboxes) reconcileSecrets(ctx context.Context, hostID uuid.UUID, list
 // secretsOf finds what a network that a client asks for refers to. All of it must
 // be there, and make headers.
 func (s *Sandboxes) secretsOf(ctx context.Context, teamID uuid.UUID, network db.Network) (host.Secrets, error) {
-	names, err := network.SecretNames()
+	references, err := network.References()
 	if err != nil {
 		return host.Secrets{}, fault.New(fault.Invalid, "network.rules: %s", err)
 	}
+	names := references.Secrets
 	switch {
 	case len(names) == 0:
 		return host.Secrets{}, nil
@@ -193,20 +194,24 @@ func (s *Sandboxes) secretsOf(ctx context.Context, teamID uuid.UUID, network db.
 	return secrets, s.checkFilled(network, secrets)
 }
 
-// checkFilled checks the headers that secrets make, by the rules of hosts.
+// checkFilled checks the headers that secrets make, by the rules of hosts. Identity
+// tokens, of which there are none yet, count for nothing.
 func (s *Sandboxes) checkFilled(network db.Network, secrets host.Secrets) error {
 	if s.CheckNetwork == nil {
 		return nil
 	}
-	lookup := func(name string) (string, bool) {
-		value, found := secrets.Values[name]
-		return value, found
+	values := placeholder.Values{
+		Secret: func(name string) (string, bool) {
+			value, found := secrets.Values[name]
+			return value, found
+		},
+		Token: func(string) (string, error) { return "", nil },
 	}
 	filled := hostNetwork(network, nil)
 	for i, rule := range filled.Rules {
 		headers := make(map[string]string, len(rule.SetHeaders))
 		for name, text := range rule.SetHeaders {
-			value, err := placeholder.Fill(text, lookup)
+			value, err := placeholder.Fill(text, values)
 			if err != nil {
 				return fmt.Errorf("fill in secrets: %w", err)
 			}

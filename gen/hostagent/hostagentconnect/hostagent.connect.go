@@ -57,6 +57,8 @@ const (
 	HostAgentUpdateNetworkProcedure = "/hostagent.HostAgent/UpdateNetwork"
 	// HostAgentSetSecretsProcedure is the fully-qualified name of the HostAgent's SetSecrets RPC.
 	HostAgentSetSecretsProcedure = "/hostagent.HostAgent/SetSecrets"
+	// HostAgentSetSigningKeyProcedure is the fully-qualified name of the HostAgent's SetSigningKey RPC.
+	HostAgentSetSigningKeyProcedure = "/hostagent.HostAgent/SetSigningKey"
 	// HostAgentKillSandboxProcedure is the fully-qualified name of the HostAgent's KillSandbox RPC.
 	HostAgentKillSandboxProcedure = "/hostagent.HostAgent/KillSandbox"
 	// HostAgentCreateVolumeProcedure is the fully-qualified name of the HostAgent's CreateVolume RPC.
@@ -103,6 +105,9 @@ type HostAgentClient interface {
 	// SetSecrets puts others in the place of all secrets that a sandbox has, in any
 	// state. They are held in memory until its VM ends, and never written down.
 	SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error)
+	// SetSigningKey puts another key in the place of the one by which the machine signs
+	// identity tokens. It is held in memory until the agent ends, and never written down.
+	SetSigningKey(context.Context, *connect.Request[hostagent.SetSigningKeyRequest]) (*connect.Response[hostagent.SetSigningKeyResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	// CreateVolume makes an empty volume; one that is there stays as it is.
@@ -190,6 +195,12 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(hostAgentMethods.ByName("SetSecrets")),
 			connect.WithClientOptions(opts...),
 		),
+		setSigningKey: connect.NewClient[hostagent.SetSigningKeyRequest, hostagent.SetSigningKeyResponse](
+			httpClient,
+			baseURL+HostAgentSetSigningKeyProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("SetSigningKey")),
+			connect.WithClientOptions(opts...),
+		),
 		killSandbox: connect.NewClient[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse](
 			httpClient,
 			baseURL+HostAgentKillSandboxProcedure,
@@ -247,6 +258,7 @@ type hostAgentClient struct {
 	forkSandbox     *connect.Client[hostagent.ForkSandboxRequest, hostagent.ForkSandboxResponse]
 	updateNetwork   *connect.Client[hostagent.UpdateNetworkRequest, hostagent.UpdateNetworkResponse]
 	setSecrets      *connect.Client[hostagent.SetSecretsRequest, hostagent.SetSecretsResponse]
+	setSigningKey   *connect.Client[hostagent.SetSigningKeyRequest, hostagent.SetSigningKeyResponse]
 	killSandbox     *connect.Client[hostagent.KillSandboxRequest, hostagent.KillSandboxResponse]
 	createVolume    *connect.Client[hostagent.CreateVolumeRequest, hostagent.CreateVolumeResponse]
 	deleteVolume    *connect.Client[hostagent.DeleteVolumeRequest, hostagent.DeleteVolumeResponse]
@@ -304,6 +316,11 @@ func (c *hostAgentClient) UpdateNetwork(ctx context.Context, req *connect.Reques
 // SetSecrets calls hostagent.HostAgent.SetSecrets.
 func (c *hostAgentClient) SetSecrets(ctx context.Context, req *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error) {
 	return c.setSecrets.CallUnary(ctx, req)
+}
+
+// SetSigningKey calls hostagent.HostAgent.SetSigningKey.
+func (c *hostAgentClient) SetSigningKey(ctx context.Context, req *connect.Request[hostagent.SetSigningKeyRequest]) (*connect.Response[hostagent.SetSigningKeyResponse], error) {
+	return c.setSigningKey.CallUnary(ctx, req)
 }
 
 // KillSandbox calls hostagent.HostAgent.KillSandbox.
@@ -370,6 +387,9 @@ type HostAgentHandler interface {
 	// SetSecrets puts others in the place of all secrets that a sandbox has, in any
 	// state. They are held in memory until its VM ends, and never written down.
 	SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error)
+	// SetSigningKey puts another key in the place of the one by which the machine signs
+	// identity tokens. It is held in memory until the agent ends, and never written down.
+	SetSigningKey(context.Context, *connect.Request[hostagent.SetSigningKeyRequest]) (*connect.Response[hostagent.SetSigningKeyResponse], error)
 	// KillSandbox ends a sandbox, running or paused, and deletes all it had.
 	KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error)
 	// CreateVolume makes an empty volume; one that is there stays as it is.
@@ -453,6 +473,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(hostAgentMethods.ByName("SetSecrets")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostAgentSetSigningKeyHandler := connect.NewUnaryHandler(
+		HostAgentSetSigningKeyProcedure,
+		svc.SetSigningKey,
+		connect.WithSchema(hostAgentMethods.ByName("SetSigningKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostAgentKillSandboxHandler := connect.NewUnaryHandler(
 		HostAgentKillSandboxProcedure,
 		svc.KillSandbox,
@@ -517,6 +543,8 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentUpdateNetworkHandler.ServeHTTP(w, r)
 		case HostAgentSetSecretsProcedure:
 			hostAgentSetSecretsHandler.ServeHTTP(w, r)
+		case HostAgentSetSigningKeyProcedure:
+			hostAgentSetSigningKeyHandler.ServeHTTP(w, r)
 		case HostAgentKillSandboxProcedure:
 			hostAgentKillSandboxHandler.ServeHTTP(w, r)
 		case HostAgentCreateVolumeProcedure:
@@ -578,6 +606,10 @@ func (UnimplementedHostAgentHandler) UpdateNetwork(context.Context, *connect.Req
 
 func (UnimplementedHostAgentHandler) SetSecrets(context.Context, *connect.Request[hostagent.SetSecretsRequest]) (*connect.Response[hostagent.SetSecretsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.SetSecrets is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) SetSigningKey(context.Context, *connect.Request[hostagent.SetSigningKeyRequest]) (*connect.Response[hostagent.SetSigningKeyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.HostAgent.SetSigningKey is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) KillSandbox(context.Context, *connect.Request[hostagent.KillSandboxRequest]) (*connect.Response[hostagent.KillSandboxResponse], error) {

@@ -51,12 +51,12 @@ func (p *Policy) transformFor(name string) (transform, bool) {
 	return lookupDomain(p.transforms, name)
 }
 
-// fill puts secrets into what is done to a request now.
+// fill puts secrets and tokens into what is done to a request now.
 func (p *Policy) fill(change transform) (transform, error) {
 	if p == nil {
 		return change, nil
 	}
-	return change.fill(p.secrets)
+	return p.filler.fill(change)
 }
 
 // Inspects tells whether connections have to be looked into, which takes a

@@ -17,7 +17,6 @@ var (
 	ErrMalformedHeader      = errors.New("not a header name and value that HTTP allows")
 	ErrMalformedHost        = errors.New("not what a Host header can be")
 	ErrReservedHeader       = errors.New("belongs to the connection, not to a rule")
-	ErrUnknownPlaceholder   = errors.New("workload identity placeholders are not supported")
 	ErrMalformedAddress     = errors.New("not a host and a port")
 	ErrMalformedCredentials = errors.New("a user and a password have at most 255 bytes, and a password needs a user")
 	ErrTLSOff               = errors.New("has more than enabled, but TLS is off")
@@ -37,6 +36,10 @@ var ErrBusy = errors.New("the sandbox asks for too much at once")
 
 // ErrNoSecret is returned for a request that needs a secret which is not there.
 var ErrNoSecret = errors.New("a secret that this request needs is not available")
+
+// ErrNoToken is returned for a request that needs an identity token which cannot be
+// made.
+var ErrNoToken = errors.New("an identity token that this request needs is not available")
 
 // SpecError says which part of a Spec is wrong and why.
 type SpecError struct {

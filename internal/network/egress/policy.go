@@ -22,7 +22,7 @@ type Policy struct {
 	limits     Limits
 	maskHost   string
 	authority  *Authority
-	secrets    *Secrets
+	filler     filler
 	upstream   Upstream
 }
 
@@ -37,7 +37,15 @@ func (p *Policy) WithAuthority(authority *Authority) *Policy {
 // from now on.
 func (p *Policy) WithSecrets(secrets *Secrets) *Policy {
 	with := *p
-	with.secrets = secrets
+	with.filler.secrets = secrets
+	return &with
+}
+
+// WithTokens is the same policy with what makes the identity tokens that its
+// placeholders stand for.
+func (p *Policy) WithTokens(tokens Tokens) *Policy {
+	with := *p
+	with.filler.tokens = tokens
 	return &with
 }
 

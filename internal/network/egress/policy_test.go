@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/placeholder"
 )
 
 func parse(t *testing.T, spec Spec) *Policy {
@@ -130,7 +132,7 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 		"a header without a name":       {header("", "b"), "rules.headers", ErrMalformedHeader},
 		"the Host header":               {header("host", "b"), "rules.headers", ErrReservedHeader},
 		"the body's length":             {header("content-length", "1"), "rules.headers", ErrReservedHeader},
-		"a workload token":              {header("Authorization", "${e2b.identity.tokens.aws}"), "rules.headers", ErrUnknownPlaceholder},
+		"an identity without a token":   {header("Authorization", "${e2b.identity.tokens.}"), "rules.headers", placeholder.ErrMalformed},
 		"a mask that breaks the line":   {Spec{MaskRequestHost: "a\r\nEvil: b"}, "maskRequestHost", ErrMalformedHost},
 		"too slow to live":              {Spec{Limits: Limits{UploadBytesPerSecond: 1}}, "limits", ErrRateTooLow},
 	}

@@ -213,9 +213,11 @@ func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err
 		http.Error(writer, "wrenn: "+ErrUpstream.Error(), http.StatusBadGateway)
 		return
 	}
-	if errors.Is(err, ErrNoSecret) {
-		http.Error(writer, "wrenn: "+ErrNoSecret.Error(), http.StatusBadGateway)
-		return
+	for _, missing := range []error{ErrNoSecret, ErrNoToken} {
+		if errors.Is(err, missing) {
+			http.Error(writer, "wrenn: "+missing.Error(), http.StatusBadGateway)
+			return
+		}
 	}
 	http.Error(writer, "wrenn: the server cannot be reached", http.StatusBadGateway)
 }

@@ -1,6 +1,8 @@
 package egress
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
@@ -36,24 +38,51 @@ func (v SecretValues) lookup(name string) (string, bool) {
 	return value, found
 }
 
-// fill is the same transform with values in the places of placeholders. It
-// fails where one is missing, or does not make a header: a request that needs it
-// must not be sent without.
-func (t transform) fill(secrets *Secrets) (transform, error) {
-	if !t.needsSecrets {
+// Tokens makes an identity token, by its name, for one request.
+type Tokens func(name string) (string, error)
+
+// filler has what the placeholders of a policy stand for; each part may be nil.
+type filler struct {
+	secrets *Secrets
+	tokens  Tokens
+}
+
+// fill is a transform with values in the places of placeholders. It fails where
+// one is missing, or does not make a header: a request that needs it must not be
+// sent without.
+func (f filler) fill(t transform) (transform, error) {
+	if !t.needsFilling {
 		return t, nil
 	}
-	if secrets == nil {
-		return transform{}, ErrNoSecret
-	}
-	held := secrets.Get()
+	values := f.values()
 	filled := make(map[string]string, len(t.set))
 	for name, text := range t.set {
-		value, err := placeholder.Fill(text, held.lookup)
+		value, err := placeholder.Fill(text, values)
+		if errors.Is(err, ErrNoToken) {
+			return transform{}, err
+		}
 		if err != nil || !httpguts.ValidHeaderFieldValue(value) || len(name)+len(value) > maxHeaderLength {
 			return transform{}, ErrNoSecret
 		}
 		filled[name] = value
 	}
 	return transform{set: filled, remove: t.remove}, nil
+}
+
+// values are those of one moment.
+func (f filler) values() placeholder.Values {
+	values := placeholder.Values{Token: func(name string) (string, error) {
+		if f.tokens == nil {
+			return "", ErrNoToken
+		}
+		token, err := f.tokens(name)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrNoToken, err)
+		}
+		return token, nil
+	}}
+	if f.secrets != nil {
+		values.Secret = f.secrets.Get().lookup
+	}
+	return values
 }

@@ -29,7 +29,7 @@ type Spec struct {
 
 // Rule is what is done to an HTTP or HTTPS request. Headers replace any of the
 // same name; the guest never sees their values. A value can have placeholders of
-// secrets, which are filled in when a request is carried.
+// secrets and identity tokens, which are filled in when a request is carried.
 type Rule struct {
 	SetHeaders    map[string]string `json:"setHeaders,omitempty"`
 	RemoveHeaders []string          `json:"removeHeaders,omitempty"`

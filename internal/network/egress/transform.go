@@ -2,7 +2,6 @@ package egress
 
 import (
 	"net/http"
-	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -25,15 +24,12 @@ var reservedHeaders = map[string]bool{
 	"Upgrade": true,
 }
 
-// identityPlaceholder begins what only an identity provider could fill in.
-const identityPlaceholder = "${e2b.identity."
-
 // transform is all the rules of one domain, in order, made one.
 type transform struct {
 	set    map[string]string
 	remove map[string]bool
-	// needsSecrets says that what is set has placeholders.
-	needsSecrets bool
+	// needsFilling says that what is set has placeholders.
+	needsFilling bool
 }
 
 func (t transform) apply(header http.Header) {
@@ -92,7 +88,7 @@ func parseTransform(domain string, rules []Rule) (transform, error) {
 		}
 	}
 	for _, value := range merged.set {
-		merged.needsSecrets = merged.needsSecrets || placeholder.In(value)
+		merged.needsFilling = merged.needsFilling || placeholder.In(value)
 	}
 	return merged, nil
 }
@@ -108,10 +104,8 @@ func parseHeader(written, value string) (string, error) {
 		return refused(ErrMalformedHeader)
 	case reservedHeaders[name]:
 		return refused(ErrReservedHeader)
-	case strings.Contains(value, identityPlaceholder):
-		return refused(ErrUnknownPlaceholder)
 	}
-	if _, err := placeholder.Names(value); err != nil {
+	if _, err := placeholder.Find(value); err != nil {
 		return refused(err)
 	}
 	return name, nil

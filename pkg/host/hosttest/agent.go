@@ -53,6 +53,7 @@ type Agent struct {
 	snapshots  map[string]string // sandbox by build
 	cold       []string          // builds without memory
 	samples    map[string]*pb.SandboxSamples
+	signingKey *pb.SetSigningKeyRequest // nil for none
 	before     func(ctx context.Context, operation, sandboxID string) error
 	watchers   map[chan *pb.Sandbox]struct{}
 	volumes    *volume.Store
@@ -115,7 +116,7 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 
 // Before makes hook run before each operation ("create", "pause", "resume",
 // "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
-// "update network", "set secrets", "samples", "create volume", "delete volume"); an error of its is the operation's.
+// "update network", "set secrets", "set signing key", "samples", "create volume", "delete volume"); an error of its is the operation's.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -246,8 +247,11 @@ func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, nex
 
 // GetInfo implements the service.
 func (a *Agent) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
 	return connect.NewResponse(&pb.GetInfoResponse{
 		Version: "test", Driver: "none", Accelerator: "none", CpuCount: 2,
+		SigningKeyId:     a.signingKey.GetKeyId(),
 		MemoryTotalBytes: 16 << 30, MemoryAvailableBytes: 8 << 30, DiskTotalBytes: 1 << 40, DiskAvailableBytes: 1 << 39,
 	}), nil
 }

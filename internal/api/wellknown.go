@@ -1,0 +1,73 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-jose/go-jose/v4"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
+)
+
+// TokenIssuer knows by what the identity tokens of sandboxes are verified.
+type TokenIssuer interface {
+	Issuer() string
+	Keys(ctx context.Context) (jose.JSONWebKeySet, error)
+}
+
+// wellKnown begins the paths of the documents, below the issuer's address. Source: RFC
+// 8615.
+const (
+	wellKnown       = "/.well-known/"
+	descriptionPath = wellKnown + "openid-configuration"
+	keysPath        = wellKnown + "jwks.json"
+)
+
+// publishedFor is how long verifiers may keep the documents, in a header. A host that
+// starts has a new key, which a verifier must learn of soon.
+const publishedFor = "public, max-age=60"
+
+func (s *Server) routeWellKnown(router chi.Router) {
+	router.Get(descriptionPath, s.handle(s.describeIssuer))
+	router.Get(keysPath, s.handle(s.listIssuerKeys))
+}
+
+// issuerDescription is what verifiers ask an issuer for. Source: OpenID Connect
+// Discovery 1.0, section 3.
+type issuerDescription struct {
+	Issuer  string `json:"issuer"`
+	JWKSURI string `json:"jwks_uri"`
+	// AuthorizationEndpoint has to be there, and is empty: nobody signs in here.
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	Algorithms            []string `json:"id_token_signing_alg_values_supported"`
+	Claims                []string `json:"claims_supported"`
+}
+
+func (s *Server) describeIssuer(w http.ResponseWriter, _ *http.Request) error {
+	if s.TokenIssuer == nil {
+		return fault.New(fault.NotFound, "this server issues no identity tokens")
+	}
+	issuer := s.TokenIssuer.Issuer()
+	w.Header().Set("Cache-Control", publishedFor)
+	return answer(w, http.StatusOK, issuerDescription{
+		Issuer: issuer, JWKSURI: issuer + keysPath, ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"},
+		Algorithms: []string{string(workload.Algorithm)},
+		Claims:     []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "team_id", "sandbox_id", "template_id"},
+	}, nil)
+}
+
+func (s *Server) listIssuerKeys(w http.ResponseWriter, r *http.Request) error {
+	if s.TokenIssuer == nil {
+		return fault.New(fault.NotFound, "this server issues no identity tokens")
+	}
+	keys, err := s.TokenIssuer.Keys(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", publishedFor)
+	return answer(w, http.StatusOK, keys, nil)
+}

@@ -1,0 +1,35 @@
+package host
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
+)
+
+// SetSigningKey gives the host another key to sign identity tokens with.
+func (c *Client) SetSigningKey(ctx context.Context, key *workload.Key) error {
+	private, err := key.Marshal()
+	if err != nil {
+		return fmt.Errorf("hand over a signing key: %w", err)
+	}
+	_, err = c.rpc.SetSigningKey(ctx, connect.NewRequest(&pb.SetSigningKeyRequest{
+		KeyId: key.ID, PrivateKey: private, Issuer: key.Issuer, NotAfter: timestamppb.New(key.NotAfter),
+	}))
+	return translate("hand over a signing key", err)
+}
+
+func toWorkload(identity workload.Identity) *pb.WorkloadIdentity {
+	if len(identity.Tokens) == 0 {
+		return nil
+	}
+	tokens := make(map[string]*pb.IdentityToken, len(identity.Tokens))
+	for name, token := range identity.Tokens {
+		tokens[name] = &pb.IdentityToken{Audience: token.Audience, TokenType: token.TokenType}
+	}
+	return &pb.WorkloadIdentity{TeamId: identity.TeamID, TemplateId: identity.TemplateID, Tokens: tokens}
+}
