@@ -65,9 +65,6 @@ DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY (@build
 -- name: GetHost :one
 SELECT * FROM hosts WHERE id = $1;
 
--- name: FindHost :one
-SELECT * FROM hosts WHERE name = $1;
-
 -- name: ListHosts :many
 SELECT * FROM hosts WHERE state <> 'retired' ORDER BY name;
 

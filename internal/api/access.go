@@ -47,9 +47,9 @@ func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 
 func (s *Server) credentialsOf(r *http.Request) auth.Credentials {
 	given := auth.Credentials{
-		APIKey: r.Header.Get("X-API-Key"), AdminToken: r.Header.Get("X-Admin-Token"),
-		CSRF: r.Header.Get("X-CSRF-Token"), Unsafe: r.Method != http.MethodGet && r.Method != http.MethodHead,
-		HeaderTeam: r.Header.Get("X-Team-ID"), PathTeam: chi.URLParam(r, "teamID"),
+		APIKey: r.Header.Get(auth.APIKeyHeader), AdminToken: r.Header.Get(auth.AdminTokenHeader),
+		CSRF: r.Header.Get(auth.CSRFHeader), Unsafe: r.Method != http.MethodGet && r.Method != http.MethodHead,
+		HeaderTeam: r.Header.Get(auth.TeamHeader), PathTeam: chi.URLParam(r, "teamID"),
 		Address: s.Clients.Address(r),
 	}
 	if scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "Bearer") {

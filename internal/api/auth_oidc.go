@@ -17,7 +17,7 @@ import (
 const (
 	// attemptCookieName holds what ties a browser that comes back to the one that
 	// left.
-	attemptCookieName = "wrenn_sign_in"
+	attemptCookieName = auth.CookiePrefix + "sign_in"
 	attemptLife       = 10 * time.Minute
 )
 

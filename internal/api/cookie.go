@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
 const (
-	sessionCookieName = "wrenn_session"
+	sessionCookieName = auth.CookiePrefix + "session"
 	// hostPrefix makes browsers refuse a cookie that another host of the same
 	// domain has set: each sandbox is one.
 	hostPrefix = "__Host-"

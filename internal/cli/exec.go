@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,10 +17,10 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 const (
-	envdPort = "49983"
 	// keepalive is how often, in seconds, envd shows that a silent command's
 	// stream is alive; proxies cut off silent ones.
 	keepalive = "50"
@@ -129,7 +130,7 @@ func (e *execution) connect(ctx context.Context, a *api) (processconnect.Process
 	}
 	headers := http.Header{
 		"E2b-Sandbox-Id":          {e.sandboxID},
-		"E2b-Sandbox-Port":        {envdPort},
+		"E2b-Sandbox-Port":        {strconv.Itoa(host.AgentPort)},
 		"X-Access-Token":          {found.EnvdAccessToken},
 		"Keepalive-Ping-Interval": {keepalive},
 	}

@@ -7,11 +7,12 @@ import (
 	"strconv"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
 // AgentPort is where the guest agent listens in every sandbox.
-const AgentPort = 49983
+const AgentPort = host.AgentPort
 
 // Headers by which clients name a sandbox on a base URL that all share.
 const (

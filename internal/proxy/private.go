@@ -12,20 +12,9 @@ import (
 // internalPrefix begins the headers that the parts of Wrenn speak to each other.
 const internalPrefix = "Wrenn-"
 
-// credentialHeaders are the control API's own. What a client sends in them by
-// mistake, or because it sends them everywhere, is not for a guest.
-var credentialHeaders = []string{"X-Api-Key", "X-Admin-Token", "X-Csrf-Token"}
-
-// teamHeader goes with a credential and is none.
-const teamHeader = "X-Team-Id"
-
-var (
-	// keyPattern finds API keys and access tokens wherever they stand.
-	keyPattern = regexp.MustCompile(auth.KeyPrefix + `[0-9a-f]{40}`)
-	// cookiePattern matches the names of the control API's cookies. Browsers take
-	// prefixes such as __Host- in any case.
-	cookiePattern = regexp.MustCompile(`(?i)^(__[a-z-]+-)?wrenn_`)
-)
+// cookiePattern matches the names of the control API's cookies. Browsers take
+// prefixes such as __Host- in any case.
+var cookiePattern = regexp.MustCompile(`(?i)^(__[a-z-]+-)?` + regexp.QuoteMeta(auth.CookiePrefix))
 
 // leastSecret is the length from which the value of a credential is looked for in
 // other headers: something shorter could be a word.
@@ -46,8 +35,8 @@ func removePrivate(r *http.Request, adminToken string) {
 			delete(header, name)
 		}
 	}
-	delete(header, teamHeader)
-	for _, name := range credentialHeaders {
+	delete(header, auth.TeamHeader)
+	for _, name := range auth.CredentialHeaders {
 		for _, value := range header[name] {
 			p.see(value)
 		}
@@ -113,7 +102,7 @@ func (p *private) withoutSecrets(values []string) []string {
 
 // isSecret says whether a value is or holds one of Wrenn's credentials.
 func (p *private) isSecret(value string) bool {
-	if keyPattern.MatchString(value) {
+	if auth.ContainsKey(value) {
 		return true
 	}
 	for _, secret := range p.seen {

@@ -21,9 +21,15 @@ const (
 	shownPrefix, shownSuffix = 2, 4
 )
 
+// keyDigits are the digits of an API key or access token behind its prefix: keyBytes
+// in hexadecimal.
+const keyDigits = `[0-9a-f]{40}`
+
 var (
-	keyPattern         = regexp.MustCompile(`^e2b_[0-9a-f]{40}$`)
-	accessTokenPattern = regexp.MustCompile(`^sk_e2b_[0-9a-f]{40}$`)
+	keyPattern         = regexp.MustCompile(`^` + KeyPrefix + keyDigits + `$`)
+	accessTokenPattern = regexp.MustCompile(`^` + AccessTokenPrefix + keyDigits + `$`)
+	// containedKey also matches access tokens, whose prefix ends with that of keys.
+	containedKey = regexp.MustCompile(KeyPrefix + keyDigits)
 )
 
 // NewKey makes an API key.
@@ -37,6 +43,9 @@ func NewAccessToken() string { return AccessTokenPrefix + randomHex() }
 
 // IsAccessToken says whether a text has the form of an access token.
 func IsAccessToken(text string) bool { return accessTokenPattern.MatchString(text) }
+
+// ContainsKey says whether an API key or an access token is anywhere in a text.
+func ContainsKey(text string) bool { return containedKey.MatchString(text) }
 
 func randomHex() string {
 	secret := make([]byte, keyBytes)

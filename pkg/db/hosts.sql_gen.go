@@ -165,37 +165,6 @@ func (q *Queries) EnsureHost(ctx context.Context, arg EnsureHostParams) (Host, e
 	return i, err
 }
 
-const findHost = `-- name: FindHost :one
-SELECT id, name, version, driver, accelerator, cpu_count, memory_total_bytes, disk_total_bytes, created_at, last_seen_at, state, state_changed_at, drain_wanted, address, tags, follower, vcpu_overcommit, memory_overcommit, disk_overcommit FROM hosts WHERE name = $1
-`
-
-func (q *Queries) FindHost(ctx context.Context, name string) (Host, error) {
-	row := q.db.QueryRow(ctx, findHost, name)
-	var i Host
-	err := row.Scan(
-		&i.ID,
-		&i.Name,
-		&i.Version,
-		&i.Driver,
-		&i.Accelerator,
-		&i.CPUCount,
-		&i.MemoryTotalBytes,
-		&i.DiskTotalBytes,
-		&i.CreatedAt,
-		&i.LastSeenAt,
-		&i.State,
-		&i.StateChangedAt,
-		&i.DrainWanted,
-		&i.Address,
-		&i.Tags,
-		&i.Follower,
-		&i.VCPUOvercommit,
-		&i.MemoryOvercommit,
-		&i.DiskOvercommit,
-	)
-	return i, err
-}
-
 const followHosts = `-- name: FollowHosts :exec
 UPDATE hosts SET follower = $1
 WHERE id IN (

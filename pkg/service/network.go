@@ -64,9 +64,6 @@ func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, updat
 	return nil
 }
 
-// agentPort is where the guest agent listens in every sandbox.
-const agentPort = 49983
-
 // maxHTTPSPorts is more than any sandbox has servers.
 const maxHTTPSPorts = 100
 
@@ -75,8 +72,8 @@ func (s *Sandboxes) validateNetwork(network db.Network, allowInternetAccess *boo
 	if len(network.HTTPSPorts) > maxHTTPSPorts {
 		return fault.New(fault.Invalid, "network.httpsPorts must be at most %d", maxHTTPSPorts)
 	}
-	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, agentPort) {
-		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", agentPort)
+	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, host.AgentPort) {
+		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", host.AgentPort)
 	}
 	if s.CheckNetwork == nil {
 		return nil
