@@ -19,8 +19,8 @@ const (
 	allAnonymousInterval = 10 * time.Second
 )
 
-// anonymousCalls keeps calls of strangers from filling the audit log. Those that
-// are too many are counted, and the next entry tells how many they were.
+// anonymousCalls keeps calls without credentials from filling the audit log. Calls
+// over the limit are counted, and the next entry has their number.
 type anonymousCalls struct {
 	once      sync.Once
 	near, all *auth.Limiter
@@ -49,8 +49,8 @@ func (c *anonymousCalls) admit(entry *audit.Entry) bool {
 	return true
 }
 
-// isAnonymous says whether an entry is of a call that proved nothing and that
-// anybody can make any number of: all that failed, and what succeeds for all.
+// isAnonymous says whether an entry is of a call without valid credentials that can
+// be repeated at will: one that failed, or one of a route that needs none.
 func isAnonymous(entry audit.Entry, pattern string) bool {
 	if entry.Actor.ID != "" || entry.Actor.Kind == string(auth.ByAdminToken) {
 		return false

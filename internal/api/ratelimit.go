@@ -32,5 +32,6 @@ func tellLimit(header http.Header, standing ratelimit.Standing) {
 	header.Set(limitReset, strconv.Itoa(wholeSeconds(standing.Reset)))
 }
 
-// wholeSeconds rounds up, so that whoever waits so long has waited enough.
+// wholeSeconds rounds up: a client that retries after a rounded-down time is refused
+// again.
 func wholeSeconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }

@@ -89,7 +89,7 @@ type Server struct {
 
 	gate           gate
 	keyUses        uses
-	strangeClients strangeClients
+	loggedClients  loggedClients
 	publicLimits   publicLimits
 	anonymousCalls anonymousCalls
 }

@@ -40,7 +40,7 @@ func (s *Server) tolerateUnknownFields(next http.Handler) http.Handler {
 			return
 		}
 		noted := &unknownFields{header: w.Header(), log: func(fields []string) {
-			if s.strangeClients.first(r.UserAgent() + " " + r.Method + " " + pattern) {
+			if s.loggedClients.first(r.UserAgent() + " " + r.Method + " " + pattern) {
 				s.Log.Info("a client sends fields that are not known here; they are ignored",
 					"client", exactjson.Shortened(r.UserAgent()), "method", r.Method, "route", pattern, "fields", strings.Join(fields, ", "))
 			}
@@ -64,20 +64,20 @@ func (u *unknownFields) note(paths []string) {
 	u.log(names)
 }
 
-// maxStrangeClients bounds what is remembered, and logged, of what clients call
+// maxLoggedClients bounds what is remembered, and logged, of what clients call
 // themselves.
-const maxStrangeClients = 1000
+const maxLoggedClients = 1000
 
-// strangeClients are the versions of clients that were logged already.
-type strangeClients struct {
+// loggedClients are the clients, by version and route, that were logged already.
+type loggedClients struct {
 	mutex sync.Mutex
 	seen  map[string]bool
 }
 
-func (c *strangeClients) first(client string) bool {
+func (c *loggedClients) first(client string) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if c.seen[client] || len(c.seen) >= maxStrangeClients {
+	if c.seen[client] || len(c.seen) >= maxLoggedClients {
 		return false
 	}
 	if c.seen == nil {

@@ -66,8 +66,8 @@ func connectAPI(dataDir string) (*api, error) {
 }
 
 // connectAdmin finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
-// where these are not set in a data directory of this machine. That one's token is
-// shown to nobody but the Wrenn that serves it.
+// where these are not set in a data directory of this machine. The token found there
+// is sent only to the Wrenn that runs from that directory.
 func connectAdmin(dataDir string) (*api, error) {
 	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
 	if address == "" || token == "" {

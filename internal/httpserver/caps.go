@@ -12,8 +12,8 @@ import (
 
 // Limits are what a Listener allows its clients; the zero Limits allow anything.
 type Limits struct {
-	// PerAddress is how many connections one address, or one network that somebody
-	// has to himself, may have at a time. Zero is any number.
+	// PerAddress is how many connections one IPv4 address, or one IPv6 network of a
+	// customer (auth.Network), may have at a time. Zero is any number.
 	PerAddress int
 	// Exempt says which addresses are not counted, because many clients share them.
 	Exempt func(netip.Addr) bool

@@ -172,8 +172,8 @@ func (a *answer) finish(connection *conn) {
 	if a.body.hasEnded() {
 		return
 	}
-	// The server now writes the rest of the answer, and would then wait for the
-	// rest of the body. The connection does that instead, behind its back.
+	// The server now writes the rest of the answer, and would then read the rest of
+	// the body before it closes. The deadline stops that; the Listener reads the rest.
 	if connection != nil {
 		connection.end.CompareAndSwap(endPlain, endLinger)
 		_ = a.controller.SetReadDeadline(past)

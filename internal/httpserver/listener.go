@@ -75,8 +75,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// linger says that all is said, and closes a connection when its client has
-// finished too. It answers false where there is no time for that any more.
+// linger half-closes a connection, and closes it when its client has closed its own
+// half. It answers false where there is no time for that any more.
 func (l *Listener) linger(raw net.Conn, release func()) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

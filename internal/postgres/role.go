@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// Role is whom the control plane is to a cluster: the owner of Database and of
-	// all that is in it, and without a right beyond that.
+	// Role is the role of the control plane: the owner of Database and of all that is
+	// in it, without any other right.
 	Role = "wrenn"
 	// adminRole made the cluster and may do everything in it. Only root becomes it.
 	adminRole = "postgres"

@@ -184,11 +184,11 @@ func (t *Router) prepare(r *http.Request, to destination, network db.Network) ht
 	return head
 }
 
-// forwardingPrefix begins most of the headers that say for whom a proxy asks.
+// forwardingPrefix begins most of the headers in which proxies name their client.
 const forwardingPrefix = "X-Forwarded-"
 
-// nameClient tells the guest who asks. What the request says of it already is kept
-// only where a trusted proxy has said it.
+// nameClient adds the client's address to X-Forwarded-For. Such headers that came
+// with the request are kept only from a trusted proxy.
 func (t *Router) nameClient(r *http.Request) {
 	if t.Clients == nil || !t.Clients.BehindProxy(r) {
 		for name := range r.Header {

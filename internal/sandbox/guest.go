@@ -21,7 +21,7 @@ type guest struct {
 	machine vmm.Machine
 	slot    *network.Slot
 	envd    *envdclient.Client
-	secret  string // what its agent knows the host by in this life
+	secret  string // authenticates the host to its agent in this life
 
 	// What it was told last.
 	lifecycleID string
@@ -131,8 +131,8 @@ func (g *guest) unlessDead(ctx context.Context, call func(context.Context) error
 	return blameGuest(ctx, call(ctx))
 }
 
-// GuestError is that of a guest's agent which did not do what it was asked, while its
-// VM ran and whoever asked waited.
+// GuestError is a failure of a guest's agent: the request was not cancelled, and the VM
+// still ran.
 type GuestError struct{ cause error }
 
 // Error says what went wrong.

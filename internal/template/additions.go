@@ -39,7 +39,7 @@ func describeAdditions(agent []byte) ([]addition, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := append(furniture(), addition{path: "/etc/wrenn/network", mode: 0o644, content: []byte(network)},
+	all := append(systemFiles(), addition{path: "/etc/wrenn/network", mode: 0o644, content: []byte(network)},
 		addition{path: agentPath, mode: 0o755, content: agent})
 	for target, file := range map[string]struct {
 		name string
@@ -61,8 +61,8 @@ func describeAdditions(agent []byte) ([]addition, error) {
 	return all, nil
 }
 
-// furniture are the files of /etc that an installer would have written.
-func furniture() []addition {
+// systemFiles are the files of /etc that an installer would have written.
+func systemFiles() []addition {
 	text := func(path, content string) addition {
 		return addition{path: path, mode: 0o644, content: []byte(content)}
 	}

@@ -6,8 +6,8 @@ import (
 )
 
 // Attempts bounds how often what belongs to an account may be guessed: tightly from
-// one network, so that a stranger's guesses lock out no one elsewhere, and loosely
-// from all networks together. The loose limit refills faster than the tight one,
+// one network, so that guesses from there do not lock the account elsewhere, and
+// loosely from all networks together. The loose limit refills faster than the tight one,
 // so that one network alone never exhausts it.
 type Attempts struct {
 	near *Limiter // by account and network

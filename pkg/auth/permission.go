@@ -50,7 +50,7 @@ func IsRole(text string) bool { return slices.Contains(Roles(), Role(text)) }
 
 // leastRole is the one table of who may do what: the least powerful role that
 // has a permission. Every more powerful one has it too. What sets owners apart
-// from admins is also whom they may change: nobody reaches above their own role.
+// from admins is also which members they may change: no role changes a higher one.
 var leastRole = map[Permission]Role{
 	SandboxRead:   Viewer,
 	SandboxWrite:  Member,

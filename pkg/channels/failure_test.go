@@ -46,7 +46,7 @@ func TestDelivery_FailsForOneOfAFixedListOfReasons(t *testing.T) {
 	}
 }
 
-// Whoever says last where a channel leads decides what it tells of.
+// The last change of a channel's address decides which kinds are hidden.
 func TestChannel_TellsNothingOfKindsThatItsMakerMayNotRead(t *testing.T) {
 	t.Parallel()
 	w, receiver := newWorld(t, options{allowed: []netip.Prefix{loopback}}), startReceiver(t)

@@ -21,7 +21,7 @@ type Network struct {
 	// but placeholders: values can be secrets, and only the host needs them.
 	Rules map[string][]NetworkRule `json:"rules,omitempty"`
 	// EgressProxy is what all connections go through. What is stored has neither its
-	// password nor whom it is believed by: only the host needs them.
+	// password nor its authorities' certificates: only the host needs them.
 	EgressProxy *EgressProxy `json:"egressProxy,omitempty"`
 }
 
@@ -40,8 +40,8 @@ type EgressProxyTLS struct {
 	// ServerName is what the proxy's certificate is for; empty for the host of its
 	// address.
 	ServerName string `json:"serverName,omitempty"`
-	// CACert are the authorities that it is believed by, in PEM; empty for the
-	// system's.
+	// CACert are the authorities that may have signed that certificate, in PEM; empty
+	// for the system's.
 	CACert string `json:"caCert,omitempty"`
 }
 

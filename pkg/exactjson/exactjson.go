@@ -1,4 +1,4 @@
-// Package exactjson reads JSON objects that strangers send. Names of fields are
+// Package exactjson reads untrusted JSON objects. Names of fields are
 // exact, where encoding/json takes TEMPLATEID for templateID; a field comes once;
 // depth is bounded; and all text can be stored in the database.
 package exactjson
@@ -54,7 +54,7 @@ func syntaxFault(err error) error {
 	}
 }
 
-// Shortened keeps a message small whatever a client calls its fields.
+// Shortened bounds the length of a client's text in a message.
 func Shortened(name string) string {
 	const longest = 100
 	if len(name) <= longest {

@@ -32,8 +32,8 @@ type EgressProxy struct {
 	// Address is a host and a port.
 	Address            string
 	Username, Password string
-	// TLS says that the proxy is spoken to within TLS, as ServerName and believed by
-	// CACert where they are set.
+	// TLS says that the proxy is spoken to within TLS. ServerName and CACert, where
+	// they are set, are what its certificate is for and who may have signed it.
 	TLS                bool
 	ServerName, CACert string
 }

@@ -73,7 +73,8 @@ func lost(before, now auth.Role, permission auth.Permission) bool {
 	return before.Has(permission) && !now.Has(permission)
 }
 
-// revokeMade revokes what lets others in whom a user chose: in one team, or in all.
+// revokeMade revokes the API keys and invitations that a user has made: those for one
+// team, or for all teams where teamID is nil.
 func revokeMade(ctx context.Context, queries *db.Queries, userID uuid.UUID, teamID *uuid.UUID) error {
 	if err := queries.RevokeAPIKeysOf(ctx, db.RevokeAPIKeysOfParams{UserID: &userID, TeamID: teamID}); err != nil {
 		return fmt.Errorf("revoke API keys: %w", err)

@@ -52,7 +52,7 @@ func (s *Sandboxes) createOnce(ctx context.Context, teamID uuid.UUID, wanted New
 	if err == nil {
 		if err = s.finishKey(ctx, running, key); err != nil {
 			s.abandon(ctx, running)
-			err = outcomeUnless(errOvertaken, err)
+			err = withoutOvertaken(err)
 		}
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *Sandboxes) earlier(ctx context.Context, teamID uuid.UUID, asked Idempot
 	case err != nil:
 		return db.Sandbox{}, fmt.Errorf("get an idempotency key: %w", err)
 	case !bytes.Equal(first.RequestHash, asked.Hash[:]):
-		return db.Sandbox{}, fault.New(fault.Conflict, "the Idempotency-Key came before with another request").Because(fault.IdempotencyMismatch)
+		return db.Sandbox{}, fault.New(fault.Conflict, "the Idempotency-Key was used before, with another request").Because(fault.IdempotencyMismatch)
 	case !first.Done && first.UnderWay:
 		return db.Sandbox{}, fault.New(fault.Conflict, "the first request with this Idempotency-Key is under way").Because(fault.IdempotencyInProgress)
 	}
@@ -128,10 +128,10 @@ func (s *Sandboxes) takeOverKey(ctx context.Context, teamID uuid.UUID, key strin
 	return nil
 }
 
-// outcomeUnless is err, but for what no client should see.
-func outcomeUnless(hidden, err error) error {
-	if errors.Is(err, hidden) {
-		return fault.Wrap(fault.Conflict, err, "another request with this Idempotency-Key has come between").Because(fault.IdempotencyUnknown)
+// withoutOvertaken turns errOvertaken, which no client may see, into a fault.
+func withoutOvertaken(err error) error {
+	if errors.Is(err, errOvertaken) {
+		return fault.Wrap(fault.Conflict, err, "another request with this Idempotency-Key came in between").Because(fault.IdempotencyUnknown)
 	}
 	return err
 }

@@ -10,10 +10,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
-// Kill ends a sandbox whatever it is doing. Once the database says so it is a
-// promise: the sandbox cannot be reached any more, and if its host is away now
-// Reconcile keeps the promise later. Of many at once one kills it and the others
-// wait for that.
+// Kill ends a sandbox whatever it is doing. Once the database has it as killing, the
+// sandbox cannot be reached any more; if its host is away, Reconcile kills it there
+// later, and Kill succeeds. Of many at once one kills it and the others wait for that.
 func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error {
 	asked, err := s.getEver(ctx, teamID, sandboxID)
 	if err != nil {
@@ -43,8 +42,8 @@ func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string
 	})
 }
 
-// awaitKill waits until a sandbox is gone that another kills. A kill that no process works
-// on, or that takes long, is a promise already.
+// awaitKill waits for the end of a kill that another call has begun. Like Kill it
+// succeeds where no process works on the kill any more, and when patience ends.
 func (s *Sandboxes) awaitKill(ctx context.Context, sandbox db.Sandbox) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
 	s.waiting.Add(1)

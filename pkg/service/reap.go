@@ -12,8 +12,8 @@ import (
 const (
 	reapEvery       = 500 * time.Millisecond
 	reapParallelism = 4
-	// reapPatience is for how long an end keeps its place among those. One that takes
-	// longer, because its host hangs, goes on beside them, up to reapSlow at once.
+	// reapPatience is after what time an end no longer counts among those, so that
+	// hosts that hang do not delay other ends. Up to reapSlow of them go on.
 	reapPatience = 2 * time.Second
 	reapSlow     = 256
 	// reapRetry is how long a sandbox lives on whose pause has failed.
@@ -71,7 +71,7 @@ func (s *Sandboxes) expire(ctx context.Context, claimed db.Sandbox) {
 	}
 }
 
-// reapPlaces are the places of ends under way.
+// reapPlaces bound how many ends are under way.
 type reapPlaces struct {
 	busy chan struct{}
 	slow chan struct{}
@@ -83,8 +83,8 @@ func newReapPlaces() *reapPlaces {
 
 func (p *reapPlaces) free() int { return reapParallelism - len(p.busy) }
 
-// take returns what gives the place back. After reapPatience the place is another's,
-// as long as there is room among the slow.
+// take returns what gives the place back. After reapPatience it exchanges the place for
+// one of the slow, if one is free.
 func (p *reapPlaces) take() (leave func()) {
 	p.busy <- struct{}{}
 	var mutex sync.Mutex
@@ -93,7 +93,7 @@ func (p *reapPlaces) take() (leave func()) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		if held == nil {
-			return // it has left
+			return // the end is over
 		}
 		select {
 		case p.slow <- struct{}{}:

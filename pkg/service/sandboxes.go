@@ -2,10 +2,9 @@
 // when, and how the database and the hosts are kept in agreement.
 //
 // A sandbox changes state by compare and set in the database, never under a lock
-// that is held while a host works. Whoever wins the first step of an operation
-// does it; whoever loses waits until it is over and looks again. A host's
-// word about its own sandboxes is the truth, and Reconcile brings the database
-// to it.
+// that is held while a host works. The request that wins the first step of an
+// operation does it; the others wait until it is over and read the state again. What
+// a host says of its own sandboxes is true, and Reconcile brings the database to it.
 package service
 
 import (
@@ -213,7 +212,7 @@ func notFound(sandboxID string) error {
 	return fault.New(fault.NotFound, "sandbox %q was not found", shortened(sandboxID))
 }
 
-// shortened keeps a message small whatever a client takes for an ID.
+// shortened bounds the length of a client's text in a message.
 func shortened(text string) string {
 	const longest = 64
 	if len(text) > longest {

@@ -103,7 +103,7 @@ func retryOvertaken(ctx context.Context, act func() error) error {
 		case !errors.Is(err, errOvertaken):
 			return err
 		case attempt == attempts:
-			return fault.New(fault.Conflict, "it is being changed by others all the time; try again").Because(fault.Busy)
+			return fault.New(fault.Conflict, "other requests keep changing it; try again").Because(fault.Busy)
 		case !wait(ctx, delay):
 			return ctx.Err()
 		}

@@ -4,12 +4,12 @@ import (
 	"net/http"
 )
 
-// secretHeader carries what the host is known by. No client has it: the host puts
-// it into what it lets through to us, in place of what the client showed.
+// secretHeader carries the host's secret. The host sets it on every request that it
+// passes on, in place of what the client sent; no client knows the secret.
 const secretHeader = "X-Access-Token"
 
-// authenticate lets pass who shows the host's secret, once there is one. Without
-// it there are /health and /init, which looks at its body itself.
+// authenticate requires the host's secret as soon as an /init has set one. /health
+// needs none, and /init checks the secret itself.
 func (s *Server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.authorise(r); err != nil {

@@ -86,9 +86,9 @@ func (s *Server) checkUser(name string) error {
 	return nil
 }
 
-// authoriseInit: the sender must show the secret it gave before, or one that the
-// monitor, which no client can reach, vouches for. The body may show it as well:
-// a host that did not hear our answer repeats itself, and the secret is the new one.
+// authoriseInit accepts the current secret, or one whose digest is in the monitor's
+// metadata, which no client can write. The body may carry the current one as well: a
+// host that lost our answer repeats its request, whose secret is in force by then.
 func (s *Server) authoriseInit(r *http.Request, request initRequest, metadata mmds.Metadata) error {
 	if metadata.SecretDigest != "" && request.Secret != "" {
 		if !keys.Equal(keys.Digest(request.Secret), metadata.SecretDigest) {

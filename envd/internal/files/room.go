@@ -36,7 +36,7 @@ func requireRoom(file *os.File, bytes int64) error {
 	return descriptor.With(file, func(opened int) error {
 		var room unix.Statfs_t
 		if err := unix.Fstatfs(opened, &room); err != nil || room.Blocks == 0 {
-			return nil //nolint:nilerr // who cannot tell may have room
+			return nil //nolint:nilerr // a file system that cannot tell may have room
 		}
 		if bytes > 0 && uint64(bytes) > room.Bavail*uint64(room.Bsize) {
 			return unix.ENOSPC

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// turns lets one at a time write to a file that is there already: what two write
-// at once would mix. Only who writes to the same file is waited for.
+// turns serialises uploads that overwrite the same file: their content would mix.
+// Uploads to different files do not wait for each other.
 type turns struct {
 	mutex sync.Mutex
 	taken map[inode]*turn

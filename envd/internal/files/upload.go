@@ -72,11 +72,11 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 	}
 }
 
-// uploadIdle is how long an upload may send nothing. Its client may have gone
-// without a word, and what has come of the file takes room.
+// uploadIdle is how long an upload may send nothing. A client that is gone without
+// closing its connection would otherwise keep the disk space of its draft.
 const uploadIdle = 2 * time.Minute
 
-// impatient is a body that breaks off when nothing comes of it for a while.
+// impatient is a body whose reads fail when nothing has arrived for idle.
 type impatient struct {
 	io.ReadCloser
 	connection *http.ResponseController
@@ -84,7 +84,7 @@ type impatient struct {
 }
 
 func (i *impatient) Read(buffer []byte) (int, error) {
-	// A connection that knows no deadlines is one of a test's.
+	// Only the recorders of tests do not support deadlines.
 	_ = i.connection.SetReadDeadline(time.Now().Add(i.idle))
 	n, err := i.ReadCloser.Read(buffer)
 	if errors.Is(err, io.EOF) {

@@ -21,7 +21,7 @@ type Settings struct {
 	mutex   sync.RWMutex
 	secret  string
 	env     map[string]string
-	given   chan struct{} // closed when there is an environment again; nil while there is
+	given   chan struct{} // closed when forgotten variables are given again; nil unless forgotten
 	user    string
 	workdir string
 }
@@ -104,7 +104,8 @@ func (s *Settings) HasSecret() bool {
 	return s.secret != ""
 }
 
-// SecretIs compares in constant time. While there is no secret, nothing is it.
+// SecretIs compares in constant time. It is false for every text while no secret is
+// set.
 func (s *Settings) SecretIs(candidate string) bool {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()

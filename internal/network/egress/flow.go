@@ -158,7 +158,7 @@ func (s *flows) update(policy *Policy) {
 // cut ends a connection without waiting for what is still to be sent.
 func (f *flow) cut() {
 	_ = f.stream.SetLinger(0) // a socket that is closed already is cut
-	_ = f.stream.Close()      // at once: TLS would still say farewell
+	_ = f.stream.Close()      // before Close, which would send TLS's close_notify first
 	_ = f.Close()
 }
 

@@ -25,7 +25,7 @@ type Upstream struct {
 	Password string `json:"password,omitempty"`
 	// TLS says that the proxy is spoken to within TLS. ServerName is what its
 	// certificate is for, by default the host of Address. CACert are the authorities
-	// that it is believed by, in PEM; empty for the system's.
+	// that may have signed it, in PEM; empty for the system's.
 	TLS        bool   `json:"tls,omitempty"`
 	ServerName string `json:"serverName,omitempty"`
 	CACert     string `json:"caCert,omitempty"`

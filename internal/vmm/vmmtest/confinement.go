@@ -98,7 +98,7 @@ func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
 }
 
 // testConfinement looks at running VMMs as the kernel sees them: each is a user of its
-// own, can become nobody else, and sees nothing of the host.
+// own, can become no other, and sees nothing of the host.
 func (s *suite) testConfinement(t *testing.T) {
 	inherited := make([]int, 2)
 	require.NoError(t, unix.Pipe2(inherited, 0)) // as who started this process may have left it

@@ -60,7 +60,7 @@ type watch struct {
 	events    []*pb.FilesystemEvent // what the batch at hand stands for
 	bytes     int                   // that events take
 	describer describer
-	mounts    mounts // nil until somebody asks
+	mounts    mounts // nil until they are needed
 }
 
 type departure struct {
@@ -145,8 +145,8 @@ func (w *watch) refuseNetwork(path string) error {
 }
 
 // next waits for changes, and returns what they stand for. Both results can be
-// there: the events are what came before the error. Nothing at all means that
-// it is until, or that somebody asked and there is nothing more.
+// there: the events are what came before the error. Neither means that the time until
+// has come, or that a call asked for all events and the kernel has no more.
 func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEvent, error) {
 	for {
 		asked := w.asked.Load()

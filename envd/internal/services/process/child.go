@@ -151,7 +151,7 @@ func (c *child) run(readers ...*reader) {
 		<-r.drained
 	}
 	if c.input != nil {
-		_ = c.input.close() // what waits to be written reaches nobody any more
+		_ = c.input.close() // input that is still queued has no reader left
 	}
 	c.output.finish(endEvent(state, err))
 }

@@ -14,7 +14,7 @@ import (
 // it, for as long as each of them is willing to wait, and nothing else.
 type input struct {
 	file   *os.File
-	turn   chan struct{} // holds one token while somebody writes
+	turn   chan struct{} // holds one token while a writer has its turn
 	closed chan struct{}
 	close  func() error // closes file and channel; those who write or wait give up
 }

@@ -14,7 +14,7 @@ const maxSessionSweeps = 100
 
 // killSession ends every process of a session. One that began a session of its
 // own has left the terminal on purpose and is spared. The caller keeps the
-// session's leader from being reaped, so that its number is nobody else's.
+// session's leader from being reaped, so that no other session gets its number.
 func killSession(session int) error {
 	killed := make(map[int]struct{})
 	for range maxSessionSweeps {
