@@ -36,7 +36,9 @@ var shared struct {
 }
 
 // TestMain gives Wrenn a host of its own, to which the SDK's packages are brought.
-func TestMain(m *testing.M) { os.Exit(vmmtest.Main(installations{m}, prepareSDKCases)) }
+func TestMain(m *testing.M) {
+	os.Exit(vmmtest.Main(installations{m}, prepareSDKCases, preparePythonSDK))
+}
 
 // installations are the tests, which stop the Wrenn that they share.
 type installations struct{ *testing.M }

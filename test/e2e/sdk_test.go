@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
 const (
@@ -27,8 +25,7 @@ const (
 // TestOfficialSDK runs each file of cases in js/src with Node and reports each
 // case as a subtest. Two replicas of the control plane answer in turns.
 func TestOfficialSDK(t *testing.T) {
-	wrenn := running(t)
-	environment := append(wrenn.Environment(), behindFront(t, wrenn)...)
+	environment := sdkEnvironment(t)
 	directory := sdkCases(t)
 	files, err := filepath.Glob(filepath.Join(sdkSource, "src", "*.test.ts"))
 	require.NoError(t, err)
@@ -43,9 +40,10 @@ func TestOfficialSDK(t *testing.T) {
 	}
 }
 
-// behindFront starts a second replica and says how SDKs reach the two.
-func behindFront(t *testing.T, wrenn *installation.Installation) []string {
+// sdkEnvironment starts a second replica and says how SDKs reach the two.
+func sdkEnvironment(t *testing.T) []string {
 	t.Helper()
+	wrenn := running(t)
 	log, err := os.Create(filepath.Join(wrenn.DataDir, "logs", "replica.log"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, log.Close()) })
@@ -54,7 +52,8 @@ func behindFront(t *testing.T, wrenn *installation.Installation) []string {
 	t.Cleanup(func() { require.NoError(t, replica.Stop()) })
 	shared.front.serve(t, wrenn.Address, replica.Address)
 	t.Cleanup(func() { require.Greater(t, shared.front.requests.Load(), int64(100), "requests that went by turns") })
-	return []string{"E2B_API_URL=" + shared.front.url(), "E2B_SANDBOX_URL=" + shared.front.url(), "E2B_DOMAIN=" + shared.front.domain()}
+	return append(wrenn.Environment(), "E2B_API_URL="+shared.front.url(), "E2B_SANDBOX_URL="+shared.front.url(),
+		"E2B_VOLUME_API_URL="+shared.front.url(), "E2B_DOMAIN="+shared.front.domain())
 }
 
 // sdkCasesVariable names the directory with the compiled cases.
@@ -101,7 +100,7 @@ func prepareSDKCases(directory string) ([]string, error) {
 	return []string{sdkCasesVariable + "=" + directory}, nil
 }
 
-// sdkEvent is one line of js/src/reporter.ts.
+// sdkEvent is one line of js/src/reporter.ts or python/run.py.
 type sdkEvent struct {
 	Event string `json:"event"`
 	Name  string `json:"name"`
@@ -119,7 +118,7 @@ func runSDKFile(t *testing.T, command *exec.Cmd) {
 	timeout := time.AfterFunc(sdkFileTimeout, func() { _ = command.Process.Kill() })
 	defer timeout.Stop()
 
-	events := &sdkEvents{t: t, lines: bufio.NewReader(stdout)}
+	events := &sdkEvents{t: t, program: filepath.Base(command.Path), lines: bufio.NewReader(stdout)}
 	for {
 		event, ok := events.next()
 		if !ok {
@@ -136,10 +135,11 @@ func runSDKFile(t *testing.T, command *exec.Cmd) {
 	}
 }
 
-// sdkEvents reads what the reporter prints.
+// sdkEvents reads what a reporter prints.
 type sdkEvents struct {
-	t     *testing.T
-	lines *bufio.Reader
+	t       *testing.T
+	program string
+	lines   *bufio.Reader
 }
 
 // next returns the next event; other lines are logged as what they are.
@@ -151,11 +151,11 @@ func (e *sdkEvents) next() (sdkEvent, bool) {
 			if json.Unmarshal([]byte(line), &event) == nil && event.Event != "" {
 				return event, true
 			}
-			e.t.Logf("node: %s", line)
+			e.t.Logf("%s: %s", e.program, line)
 		}
 		if err != nil {
 			if err != io.EOF {
-				e.t.Errorf("read from node: %v", err)
+				e.t.Errorf("read from %s: %v", e.program, err)
 			}
 			return sdkEvent{}, false
 		}
@@ -168,9 +168,9 @@ func (e *sdkEvents) finish(t *testing.T, name string) {
 	event, ok := e.next()
 	switch {
 	case !ok:
-		t.Fatal("node ended in the middle of this case")
+		t.Fatalf("%s ended in the middle of this case", e.program)
 	case event.Name != name:
-		t.Fatalf("node went on to %q before this case had ended", event.Name)
+		t.Fatalf("%s went on to %q before this case had ended", e.program, event.Name)
 	case event.Event == "fail":
 		t.Fatal(event.Error)
 	case event.Event == "skip":
