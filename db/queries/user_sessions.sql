@@ -9,6 +9,14 @@ FROM user_sessions s JOIN users u ON u.id = s.user_id
 WHERE s.token_hash = @token_hash AND s.expires_at > now() AND s.last_used_at > @idle_since
     AND u.disabled_at IS NULL;
 
+-- name: FindCredentialUser :one
+-- The user of a session or an access token that is still there. No row: it is not, or
+-- the user is disabled.
+SELECT u.* FROM users u WHERE u.id = @user_id AND u.disabled_at IS NULL AND (
+    EXISTS (SELECT FROM user_sessions s WHERE s.id = @session_id AND s.user_id = u.id)
+    OR EXISTS (SELECT FROM access_tokens t WHERE t.id = @token_id AND t.user_id = u.id)
+);
+
 -- name: TouchSession :exec
 UPDATE user_sessions SET last_used_at = now() WHERE id = $1;
 

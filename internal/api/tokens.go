@@ -50,7 +50,7 @@ func (s *Server) createAccessToken(w http.ResponseWriter, r *http.Request) error
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	secret, token, err := s.Identity.IssueAccessToken(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Name, body.ExpiresAt)
+	secret, token, err := s.Identity.IssueAccessToken(r.Context(), auth.PrincipalOf(r.Context()), body.Name, body.ExpiresAt)
 	if err != nil {
 		return err
 	}

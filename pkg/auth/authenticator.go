@@ -189,7 +189,9 @@ func (a *Authenticator) session(ctx context.Context, given Credentials) (Princip
 	if given.Unsafe && !Equal(given.CSRF, CSRFToken(given.Session)) {
 		return Principal{}, fault.New(fault.Forbidden, "the header X-CSRF-Token must be the session's csrfToken")
 	}
-	principal := Principal{Kind: BySession, UserID: found.UserID, Email: found.Email, PlatformAdmin: found.PlatformAdmin}
+	principal := Principal{
+		Kind: BySession, UserID: found.UserID, Email: found.Email, SessionID: found.ID, PlatformAdmin: found.PlatformAdmin,
+	}
 	return principal, touch(ctx, &found.LastUsedAt, found.ID, a.Queries.TouchSession)
 }
 

@@ -54,6 +54,8 @@ type Principal struct {
 	Email  string
 	// TokenID is the access token, zero for others.
 	TokenID uuid.UUID
+	// SessionID is the session, zero for others.
+	SessionID uuid.UUID
 	// Role is the user's in the team; owner for platform admins; "" for API keys.
 	Role Role
 	// Scopes limit an API key; nil means all that a key can have.

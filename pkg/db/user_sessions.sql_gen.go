@@ -114,6 +114,39 @@ func (q *Queries) EndSessionsOf(ctx context.Context, userID uuid.UUID) error {
 	return err
 }
 
+const findCredentialUser = `-- name: FindCredentialUser :one
+SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at FROM users u WHERE u.id = $1 AND u.disabled_at IS NULL AND (
+    EXISTS (SELECT FROM user_sessions s WHERE s.id = $2 AND s.user_id = u.id)
+    OR EXISTS (SELECT FROM access_tokens t WHERE t.id = $3 AND t.user_id = u.id)
+)
+`
+
+type FindCredentialUserParams struct {
+	UserID    uuid.UUID
+	SessionID uuid.UUID
+	TokenID   uuid.UUID
+}
+
+// The user of a session or an access token that is still there. No row: it is not, or
+// the user is disabled.
+func (q *Queries) FindCredentialUser(ctx context.Context, arg FindCredentialUserParams) (User, error) {
+	row := q.db.QueryRow(ctx, findCredentialUser, arg.UserID, arg.SessionID, arg.TokenID)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Name,
+		&i.PasswordHash,
+		&i.PlatformAdmin,
+		&i.TOTPSecret,
+		&i.TOTPConfirmedAt,
+		&i.TOTPLastStep,
+		&i.CreatedAt,
+		&i.DisabledAt,
+	)
+	return i, err
+}
+
 const findOneTimeToken = `-- name: FindOneTimeToken :one
 SELECT token_hash, purpose, user_id, created_at, expires_at FROM one_time_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > now()
 `

@@ -16,7 +16,7 @@ import (
 
 // IssueAccessToken makes an access token for a user. The token itself is answered
 // here and never again.
-func (s *Service) IssueAccessToken(ctx context.Context, userID uuid.UUID, name string, expires *time.Time) (string, db.AccessToken, error) {
+func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name string, expires *time.Time) (string, db.AccessToken, error) {
 	name, err := checkName(name)
 	if err != nil {
 		return "", db.AccessToken{}, err
@@ -28,10 +28,13 @@ func (s *Service) IssueAccessToken(ctx context.Context, userID uuid.UUID, name s
 	mask := auth.MaskAccessToken(token)
 	var row db.AccessToken
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := lockUser(ctx, queries, userID); err != nil {
+		if _, err := lockUser(ctx, queries, by.UserID); err != nil {
 			return err
 		}
-		count, err := queries.CountAccessTokens(ctx, userID)
+		if _, err := current(ctx, queries, by); err != nil {
+			return err
+		}
+		count, err := queries.CountAccessTokens(ctx, by.UserID)
 		if err != nil {
 			return fmt.Errorf("count access tokens: %w", err)
 		}
@@ -39,7 +42,7 @@ func (s *Service) IssueAccessToken(ctx context.Context, userID uuid.UUID, name s
 			return fault.New(fault.Conflict, "you have %d access tokens, which is the most", count)
 		}
 		row, err = queries.CreateAccessToken(ctx, db.CreateAccessTokenParams{
-			ID: uuid.New(), UserID: userID, Name: name, TokenHash: auth.HashKey(token),
+			ID: uuid.New(), UserID: by.UserID, Name: name, TokenHash: auth.HashKey(token),
 			TokenPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 			ExpiresAt: expires,
 		})

@@ -26,9 +26,6 @@ func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role str
 	if !auth.IsRole(role) {
 		return db.TeamInvitation{}, errNoRole
 	}
-	if !by.Role.AtLeast(auth.Role(role)) {
-		return db.TeamInvitation{}, errAboveYou
-	}
 	if err := s.byTeam.Take(by.TeamID.String()); err != nil {
 		return db.TeamInvitation{}, err
 	}
@@ -37,17 +34,34 @@ func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role str
 		return db.TeamInvitation{}, fmt.Errorf("find team: %w", err)
 	}
 	token := auth.NewSecret()
-	invitation, err := s.queries.CreateInvitation(ctx, db.CreateInvitationParams{
+	invitation, err := s.storeInvitation(ctx, by, db.CreateInvitationParams{
 		ID: uuid.New(), TeamID: by.TeamID, Email: email, Role: role, TokenHash: auth.HashKey(token),
 		InvitedBy: optional(by.UserID), ExpiresAt: time.Now().Add(invitationLife),
 	})
 	if err != nil {
-		return db.TeamInvitation{}, fmt.Errorf("store invitation: %w", err)
+		return db.TeamInvitation{}, err
 	}
 	s.post(email, "You are invited to a team on Wrenn",
 		"You are invited to the team "+team.Name+" on Wrenn, at "+s.PublicURL+", as "+role+".\n\n"+
 			"This link takes you there, once, within a week:\n\n"+s.link("invitation", token)+"\n")
 	return invitation, nil
+}
+
+func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted db.CreateInvitationParams) (stored db.TeamInvitation, err error) {
+	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberWrite)
+		if err != nil {
+			return err
+		}
+		if !by.Role.AtLeast(auth.Role(wanted.Role)) {
+			return errAboveYou
+		}
+		if stored, err = queries.CreateInvitation(ctx, wanted); err != nil {
+			return fmt.Errorf("store invitation: %w", err)
+		}
+		return nil
+	})
+	return stored, err
 }
 
 // Invitations returns a team's open invitations.

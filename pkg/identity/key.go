@@ -32,10 +32,6 @@ func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.U
 	if err != nil {
 		return "", db.APIKey{}, err
 	}
-	scopes, err := grantable(by, wanted.Scopes)
-	if err != nil {
-		return "", db.APIKey{}, err
-	}
 	if err := inFuture(wanted.ExpiresAt); err != nil {
 		return "", db.APIKey{}, err
 	}
@@ -43,8 +39,13 @@ func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.U
 	mask := auth.MaskKey(key)
 	var row db.APIKey
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := queries.LockTeam(ctx, teamID); err != nil {
-			return notFound(err, "team")
+		by, err := currentWith(ctx, queries, by, teamID, auth.KeyWrite)
+		if err != nil {
+			return err
+		}
+		scopes, err := grantable(by, wanted.Scopes)
+		if err != nil {
+			return err
 		}
 		count, err := queries.CountAPIKeys(ctx, teamID)
 		if err != nil {

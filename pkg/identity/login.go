@@ -73,30 +73,42 @@ func (s *Service) checkLogin(ctx context.Context, email, password string) (db.Us
 		return db.User{}, errWrongLogin
 	}
 	if outdated {
-		return user, s.rehash(ctx, user, password)
+		user.PasswordHash, err = s.rehash(ctx, user, password)
+		return user, err
 	}
 	return user, nil
 }
 
-func (s *Service) rehash(ctx context.Context, user db.User, password string) error {
-	hash, err := s.hashPassword(ctx, password)
-	if err != nil {
-		return err
+func (s *Service) rehash(ctx context.Context, user db.User, password string) (hash string, err error) {
+	if hash, err = s.hashPassword(ctx, password); err != nil {
+		return "", err
 	}
 	if err := s.queries.RehashPassword(ctx, db.RehashPasswordParams{ID: user.ID, NewHash: hash, OldHash: user.PasswordHash}); err != nil {
-		return fmt.Errorf("store the new hash of a password: %w", err)
+		return "", fmt.Errorf("store the new hash of a password: %w", err)
 	}
-	return nil
+	return hash, nil
 }
 
-// signIn is the step after somebody has proved who they are in a first way.
-func (s *Service) signIn(ctx context.Context, user db.User, from Client) (SignIn, error) {
-	if user.TOTPConfirmedAt == nil {
-		session, err := s.newSession(ctx, s.queries, user, from)
-		return SignIn{Session: session}, err
-	}
-	challenge, err := s.newOneTimeToken(ctx, s.queries, forSecondFactor, &user.ID, secondFactorLife)
-	return SignIn{Challenge: challenge}, err
+// signIn is the step after somebody has proved who they are in a first way. It gives
+// nothing to who was shut out, or has another password, since then: a session that
+// begins after that would not be ended by it.
+func (s *Service) signIn(ctx context.Context, checked db.User, from Client) (in SignIn, err error) {
+	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+		user, err := lockUser(ctx, queries, checked.ID)
+		if err != nil {
+			return err
+		}
+		if user.DisabledAt != nil || user.PasswordHash != checked.PasswordHash {
+			return errWrongLogin
+		}
+		if user.TOTPConfirmedAt == nil {
+			in.Session, err = s.newSession(ctx, queries, user, from)
+			return err
+		}
+		in.Challenge, err = s.newOneTimeToken(ctx, queries, forSecondFactor, &user.ID, secondFactorLife)
+		return err
+	})
+	return in, err
 }
 
 // SecondFactor takes the code that a challenge of Login asks for.

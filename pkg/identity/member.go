@@ -29,7 +29,10 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 	if !auth.IsRole(role) {
 		return errNoRole
 	}
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, before auth.Role) error {
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, by auth.Principal, before auth.Role) error {
+		if !by.May(auth.MemberWrite) {
+			return errMayNotChange
+		}
 		if !by.Role.AtLeast(auth.Role(role)) {
 			return errAboveYou
 		}
@@ -43,10 +46,10 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 // RemoveMember takes somebody out of a team, and with them the keys that they made
 // for it. Everybody may take themselves out.
 func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID uuid.UUID) error {
-	if memberID != by.UserID && !by.May(auth.MemberWrite) {
-		return fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
-	}
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, _ auth.Role) error {
+	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, by auth.Principal, _ auth.Role) error {
+		if memberID != by.UserID && !by.May(auth.MemberWrite) {
+			return errMayNotChange
+		}
 		if _, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID}); err != nil {
 			return fmt.Errorf("remove member: %w", err)
 		}
@@ -55,15 +58,18 @@ func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID 
 }
 
 var (
-	errNoRole   = fault.New(fault.Invalid, "role must be owner, admin, member or viewer")
-	errAboveYou = fault.New(fault.Forbidden, "only an owner may do this")
+	errNoRole       = fault.New(fault.Invalid, "role must be owner, admin, member or viewer")
+	errAboveYou     = fault.New(fault.Forbidden, "only an owner may do this")
+	errMayNotChange = fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
 )
 
-// changeMember hands the role that the member has to change.
-func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries, auth.Role) error) error {
+// changeMember hands change who changes, as they are now, and the role that the
+// member has.
+func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries, auth.Principal, auth.Role) error) error {
 	return s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := queries.LockTeam(ctx, by.TeamID); err != nil {
-			return fmt.Errorf("lock team: %w", err)
+		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberRead)
+		if err != nil {
+			return err
 		}
 		member, err := queries.FindMembership(ctx, db.FindMembershipParams{UserID: memberID, TeamID: &by.TeamID})
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -75,7 +81,7 @@ func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID 
 		if !by.Role.AtLeast(auth.Role(member.Role)) {
 			return errAboveYou
 		}
-		if err := change(queries, auth.Role(member.Role)); err != nil {
+		if err := change(queries, by, auth.Role(member.Role)); err != nil {
 			return err
 		}
 		owners, err := queries.CountOwners(ctx, by.TeamID)

@@ -86,7 +86,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 	if err := s.passwords.Take(user.Email, from.Address); err != nil {
 		return Session{}, err
 	}
-	if _, err := s.checkLogin(ctx, user.Email, current); errors.Is(err, errWrongLogin) {
+	if user, err = s.checkLogin(ctx, user.Email, current); errors.Is(err, errWrongLogin) {
 		return Session{}, errWrongPassword
 	} else if err != nil {
 		return Session{}, err
@@ -96,9 +96,21 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 	if err != nil {
 		return Session{}, err
 	}
-	var session Session
+	return s.replacePassword(ctx, user, hash, from)
+}
+
+// replacePassword replaces the password that was checked, unless it was replaced
+// meanwhile.
+func (s *Service) replacePassword(ctx context.Context, checked db.User, hash string, from Client) (session Session, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if err := setPassword(ctx, queries, userID, hash); err != nil {
+		user, err := lockUser(ctx, queries, checked.ID)
+		if err != nil {
+			return err
+		}
+		if user.DisabledAt != nil || user.PasswordHash != checked.PasswordHash {
+			return errWrongPassword
+		}
+		if err := setPassword(ctx, queries, user.ID, hash); err != nil {
 			return err
 		}
 		session, err = s.newSession(ctx, queries, user, from)

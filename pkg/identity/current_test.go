@@ -1,0 +1,111 @@
+package identity
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+// admin is an admin of a team, as the request of one was let in.
+func (s *Service) admin(t *testing.T) auth.Principal {
+	t.Helper()
+	hash, err := s.hashPassword(t.Context(), "correct horse")
+	require.NoError(t, err)
+	user, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{
+		ID: uuid.New(), Email: uuid.NewString() + "@example.com", PasswordHash: hash,
+	})
+	require.NoError(t, err)
+	owner, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: uuid.NewString() + "@example.com"})
+	require.NoError(t, err)
+	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
+	require.NoError(t, err)
+	_, err = s.queries.AddMember(t.Context(), db.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Admin)})
+	require.NoError(t, err)
+	session, err := s.newSession(t.Context(), s.queries, user, Client{})
+	require.NoError(t, err)
+	authenticator := &auth.Authenticator{Queries: s.queries, Failures: auth.NewLimiter(1000, 1)}
+	id := team.ID.String()
+	principal, err := authenticator.Authorize(t.Context(), auth.ByMember(auth.KeyRead), auth.Credentials{Session: session.Token, HeaderTeam: id})
+	require.NoError(t, err)
+	return principal
+}
+
+// A request that was let in may wait for a row while its sender loses what let it in.
+func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
+	t.Parallel()
+	owner := func(by auth.Principal) auth.Principal {
+		return auth.Principal{Kind: auth.ByAdminToken, PlatformAdmin: true, TeamID: by.TeamID, Role: auth.Owner}
+	}
+	for name, lose := range map[string]func(*Service, context.Context, auth.Principal) error{
+		"removed from the team": func(s *Service, ctx context.Context, by auth.Principal) error {
+			return s.RemoveMember(ctx, owner(by), by.UserID)
+		},
+		"a viewer": func(s *Service, ctx context.Context, by auth.Principal) error {
+			return s.SetRole(ctx, owner(by), by.UserID, string(auth.Viewer))
+		},
+		"disabled": func(s *Service, ctx context.Context, by auth.Principal) error {
+			disabled := true
+			return s.ChangeUser(ctx, by.UserID, UserChange{Disabled: &disabled})
+		},
+		"without a session": func(s *Service, ctx context.Context, by auth.Principal) error {
+			return s.inTransaction(ctx, func(queries *db.Queries) error { return revokeAll(ctx, queries, by.UserID) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t)
+			by := s.admin(t)
+			friend := s.admin(t).UserID
+			_, err := s.queries.AddMember(t.Context(), db.AddMemberParams{TeamID: by.TeamID, UserID: friend, Role: string(auth.Member)})
+			require.NoError(t, err)
+			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "before"})
+			require.NoError(t, err)
+			require.NoError(t, lose(s, t.Context(), by))
+
+			refused := func(err error) {
+				t.Helper()
+				require.True(t, fault.Is(err, fault.Forbidden) || fault.Is(err, fault.Unauthenticated), "%v", err)
+			}
+			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "after"})
+			refused(err)
+			_, err = s.Invite(t.Context(), by, "friend@example.com", string(auth.Member))
+			refused(err)
+			refused(s.SetRole(t.Context(), by, friend, string(auth.Admin)))
+			if name == "disabled" || name == "without a session" {
+				_, _, err = s.IssueAccessToken(t.Context(), by, "after", nil)
+				refused(err)
+			}
+		})
+	}
+}
+
+// Passwords are hashed for so long that another one can be chosen meanwhile.
+func TestSignIn_WithAPasswordThatWasReplacedMeanwhileIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	by := s.admin(t)
+	checked, err := s.queries.GetUser(t.Context(), by.UserID)
+	require.NoError(t, err)
+	hash, err := s.hashPassword(t.Context(), "battery staple")
+	require.NoError(t, err)
+	require.NoError(t, s.inTransaction(t.Context(), func(queries *db.Queries) error {
+		return setPassword(t.Context(), queries, by.UserID, hash)
+	}))
+	_, err = s.signIn(t.Context(), checked, Client{})
+	require.ErrorIs(t, err, errWrongLogin)
+	_, err = s.replacePassword(t.Context(), checked, hash, Client{})
+	require.ErrorIs(t, err, errWrongPassword)
+
+	checked, err = s.checkLogin(t.Context(), checked.Email, "battery staple")
+	require.NoError(t, err)
+	disabled := true
+	require.NoError(t, s.ChangeUser(t.Context(), by.UserID, UserChange{Disabled: &disabled}))
+	_, err = s.signIn(t.Context(), checked, Client{})
+	require.ErrorIs(t, err, errWrongLogin)
+}
