@@ -16,9 +16,8 @@ func newUp(s streams) *cobra.Command {
 		Use:   "up",
 		Short: "Run all of Wrenn on this machine",
 		Long: `Run all of Wrenn on this machine: PostgreSQL, the host agent and the control
-plane. It prints the API's URL and, to a terminal,
-a key. Ctrl-C pauses what runs and stops;
-the next start finds it again. Needs root.
+plane. It prints the API's URL and, to a terminal, a key. Ctrl-C pauses what runs
+and stops; the next start finds it again. Needs root.
 
 With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
 		Args: cobra.NoArgs,

@@ -27,7 +27,7 @@ var past = time.Unix(1, 0)
 
 // body is a request's body that can be stopped: when its handler has returned, no
 // read is under way any more and none begins, although a transport may still hold
-// it. net/http demands that and does not see to it.
+// it. net/http requires that of handlers and does not enforce it.
 type body struct {
 	source     io.ReadCloser
 	controller *http.ResponseController
@@ -114,7 +114,7 @@ func (b *body) endWithin(limit time.Duration) {
 	b.renewed = time.Time{}
 }
 
-// waitWithoutEnd lets what is left of the body come when it will.
+// waitWithoutEnd takes the deadline off the rest of the body.
 func (b *body) waitWithoutEnd() {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -80,14 +80,14 @@ func TooSlow(ctx context.Context) bool {
 	return b != nil && b.isSlow()
 }
 
-// EndBodyWithin has a request's body end by itself after some time, whatever comes.
+// EndBodyWithin bounds how long a request's body may take in all.
 func EndBodyWithin(ctx context.Context, limit time.Duration) {
 	if b := bodyOf(ctx); b != nil {
 		b.endWithin(limit)
 	}
 }
 
-// LetBodyLast lets a request's body come when it will, as a stream of messages does.
+// LetBodyLast takes every deadline off a request's body: a stream of messages may pause.
 func LetBodyLast(ctx context.Context) {
 	if b := bodyOf(ctx); b != nil {
 		b.waitWithoutEnd()

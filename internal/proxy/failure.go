@@ -22,7 +22,7 @@ type Failure struct {
 	advice string
 }
 
-// What is said more than once, with what a person can do about it.
+// Failures that several places report, with advice of their own.
 var (
 	notFound = Failure{
 		Code: http.StatusBadGateway, Message: "The sandbox was not found",

@@ -61,7 +61,7 @@ func (p *sampler) askGuest(ctx context.Context, s *sandbox) {
 			lag, err := g.envd.TellTime(ctx, secret, lifecycleID)
 			g.clockIsLate.Store(err != nil || lag > envdclient.MaxClockLag)
 		}
-		if said, err := g.envd.Metrics(ctx, secret); err == nil { // the next time, perhaps
+		if said, err := g.envd.Metrics(ctx, secret); err == nil { // otherwise the last sample stays
 			s.history.setGuest(believable(said, record))
 		}
 		return nil

@@ -182,7 +182,7 @@ func Open(directory string) (*Snapshot, error) {
 	return s, nil
 }
 
-// BrokenError is that of a snapshot which lacks a file, or a part of one.
+// BrokenError is returned for a snapshot that lacks a file, or a part of one.
 type BrokenError struct {
 	File  string
 	cause error

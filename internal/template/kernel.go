@@ -94,7 +94,7 @@ func downloadKernel(ctx context.Context, release release, archives string) ([]st
 	if _, err := run(ctx, archives, "apt-get", download...); err != nil {
 		return nil, err
 	}
-	// Asked elsewhere, because it names none that lies where it is asked.
+	// In another directory: apt-get leaves out archives that the current one has.
 	listed, err := run(ctx, "/", "apt-get", append([]string{"--print-uris"}, download...)...)
 	if err != nil {
 		return nil, err

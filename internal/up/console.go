@@ -13,7 +13,7 @@ import (
 // consoleLimit is how many bytes of messages are kept.
 const consoleLimit = 1 << 20
 
-// console takes what the control plane has to say to its operator: links with
+// console receives the control plane's messages to its operator: links with
 // tokens, and mails where no mail server is set up. They are shown on a terminal
 // or kept in a file that only root reads, and never reach a log.
 type console struct {
@@ -71,7 +71,7 @@ func (c *console) close() error {
 	return c.file.Close()
 }
 
-// interactive says whether a person watches.
+// interactive says whether the output is a terminal.
 func (t *terminal) interactive() bool { return isTerminal(t.out) }
 
 func isTerminal(out io.Writer) bool {

@@ -44,8 +44,8 @@ type Spec struct {
 	Name string
 	// RunDir is an existing directory for sockets and logs, this machine's own.
 	RunDir string
-	// User is the user that the VMM is: neither root nor that of another machine
-	// that runs.
+	// User is the user ID that the VMM runs as: neither root nor that of another
+	// machine that runs.
 	User int
 	// VCPUCount is the number of virtual CPUs, at least 1.
 	VCPUCount int

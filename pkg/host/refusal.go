@@ -79,8 +79,8 @@ var meanings = map[pb.Reason]meaning{
 	},
 }
 
-// unsaid are the reasons of errors that name none: those of the connection to a host,
-// and of hosts that are older than reasons.
+// unsaid are the reasons of errors without one: failures of the connection to a host,
+// and errors of hosts of an earlier version.
 var unsaid = map[connect.Code]pb.Reason{
 	connect.CodeNotFound:           pb.Reason_REASON_SANDBOX_NOT_FOUND,
 	connect.CodeFailedPrecondition: pb.Reason_REASON_WRONG_STATE,

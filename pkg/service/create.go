@@ -304,7 +304,7 @@ func workloadOf(sandbox db.Sandbox) workload.Identity {
 	return workload.Identity{TeamID: sandbox.TeamID.String(), TemplateID: sandbox.TemplateID, Tokens: sandbox.IamTokens}
 }
 
-// notMade turns a host's reason into one of a sandbox that was to be made.
+// notMade turns a host's refusal of a create into what the client is told.
 func notMade(err error, message string) error {
 	switch code, reason := fault.CodeOf(err), fault.ReasonOf(err); {
 	case errors.Is(err, context.Canceled) || db.IsUnavailable(err):
@@ -312,7 +312,7 @@ func notMade(err error, message string) error {
 	case code == fault.Timeout:
 		return fault.Wrap(code, err, "the host took too long to start the sandbox").Because(fault.PlacementTimeout)
 	case reason == fault.Broken, reason == fault.CreateRefused:
-		return fault.Wrap(fault.Internal, err, "%s, and will not be", message).Because(fault.CreateRefused)
+		return fault.Wrap(fault.Internal, err, "%s; trying again will not help", message).Because(fault.CreateRefused)
 	case reason == fault.NoCompatibleHost:
 		return fault.Wrap(fault.Unavailable, err, "the host cannot start this template").Because(reason)
 	case code == fault.Internal, reason == fault.GuestUnresponsive, reason == fault.MachineEnded:

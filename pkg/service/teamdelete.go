@@ -40,7 +40,7 @@ func (d *TeamDeletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 	}
 	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, db.New(tx), teamID) })
 	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.Code == foreignKeyViolation {
-		return fault.Wrap(fault.Conflict, err, "something that is not Wrenn's own still belongs to the team")
+		return fault.Wrap(fault.Conflict, err, "tables of an extension still refer to the team")
 	}
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (v *Volumes) find(ctx context.Context, volumeID string) (db.Volume, error) 
 type NewVolume struct {
 	// Name is the team's own.
 	Name string
-	// MaxMiB is how much it may hold; nil is as much as is usual.
+	// MaxMiB is how much it may hold; nil is DefaultMiB.
 	MaxMiB *int64
 }
 
@@ -162,7 +162,7 @@ func (v *Volumes) allowed(ctx context.Context, queries *db.Queries, teamID uuid.
 	case wantedMiB != nil && (maxMiB < 1 || maxMiB > largestVolumeMiB):
 		return 0, 0, fault.New(fault.Invalid, "maxSizeMiB must be from 1 to %d", largestVolumeMiB)
 	case limits.MaxVolumeMiB != nil && (maxMiB > *limits.MaxVolumeMiB || maxMiB == 0):
-		return 0, 0, fault.New(fault.RateLimited, "a volume of the team may hold %d MiB", *limits.MaxVolumeMiB).Because(fault.TeamLimit)
+		return 0, 0, fault.New(fault.RateLimited, "a volume of this team may hold at most %d MiB", *limits.MaxVolumeMiB).Because(fault.TeamLimit)
 	}
 	return maxMiB, most, nil
 }

@@ -19,7 +19,7 @@ var (
 	ErrReservedHeader       = errors.New("belongs to the connection, not to a rule")
 	ErrMalformedAddress     = errors.New("not a host and a port")
 	ErrMalformedCredentials = errors.New("a user and a password have at most 255 bytes, and a password needs a user")
-	ErrTLSOff               = errors.New("has more than enabled, but TLS is off")
+	ErrTLSOff               = errors.New("must have no other fields when enabled is false")
 	ErrMalformedCertificate = errors.New("not certificates in PEM of at most 8192 bytes")
 	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")
 )

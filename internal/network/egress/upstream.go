@@ -128,7 +128,7 @@ func (u *upstreams) connect(ctx context.Context, through Upstream, target string
 	}
 	dialer, err := socks.SOCKS5("tcp", through.Address, credentials, already{opened})
 	if err == nil {
-		// What it returns wraps what is opened, and adds nothing.
+		// The connection that this returns only wraps opened, which is used instead.
 		_, err = dialer.(socks.ContextDialer).DialContext(ctx, "tcp", target)
 	}
 	if err != nil {
@@ -138,7 +138,7 @@ func (u *upstreams) connect(ctx context.Context, through Upstream, target string
 	return opened, nil
 }
 
-// already is a dialer for what is connected.
+// already is a dialer that returns an open connection.
 type already struct{ conn net.Conn }
 
 func (a already) Dial(string, string) (net.Conn, error) { return a.conn, nil }

@@ -1,9 +1,8 @@
 // Package quota holds a volume to a size: every change that takes room or gives it
 // back goes through its Quota.
 //
-// What is taken is the truth of the file system, counted when the first change after
-// a start comes, and kept up with from then on: nothing is written down that a crash
-// could make wrong. A volume cannot have more entries than MaxFiles, so counting is
+// How much is taken is counted in the file system at the first change after a start,
+// and kept in memory from then on: no stored number can be wrong after a crash. A volume cannot have more entries than MaxFiles, so counting is
 // bounded. A project quota of XFS would do the same in the kernel, but needs a mount
 // option that cannot be turned on under what is mounted, and is not there on btrfs.
 package quota
@@ -27,7 +26,7 @@ const (
 	mostFiles    = 1_000_000
 )
 
-// Quota is one volume's. A nil Quota, and one without a limit, hold it to nothing.
+// Quota is one volume's. A nil Quota, and one without a limit, refuse nothing.
 //
 // A file takes its length, rounded up to blocks; one with holes takes no less. An
 // entry of a directory takes nothing but itself. A file with several names takes its
@@ -39,7 +38,7 @@ type Quota struct {
 	// what needs them to stay.
 	mutex sync.RWMutex
 	limit int64 // bytes; zero is none
-	known bool  // bytes and files are the truth
+	known bool  // bytes and files have been counted
 	bytes int64
 	files int64
 }
@@ -313,8 +312,8 @@ func (c change) forget(gone *unix.Stat_t) {
 // Charge is what a file of a length takes.
 func Charge(length int64) int64 { return (max(length, 0) + block - 1) / block * block }
 
-// chargeOf is what something takes that has one name left. A directory takes what its
-// entries take.
+// chargeOf is how many bytes an inode takes, which are given back with its last name.
+// A directory takes none itself.
 func chargeOf(stat *unix.Stat_t) int64 {
 	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return 0

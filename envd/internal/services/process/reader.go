@@ -60,7 +60,7 @@ const (
 	drainBytes = 64 << 10
 )
 
-// drain says how far a pipe is read whose process has exited.
+// drain bounds what is still read from a pipe after its process has exited.
 type drain struct {
 	own  int           // bytes that were in the pipe at the exit and are still to be read
 	more int           // bytes that may be read, those included
