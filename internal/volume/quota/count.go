@@ -86,6 +86,6 @@ func (c *counter) countOne(directory int, name string) error {
 		}
 		c.linked[stat.Ino] = true
 	}
-	c.found.bytes += chargeOf(&stat)
+	c.found.bytes = sum(c.found.bytes, chargeOf(&stat))
 	return nil
 }

@@ -10,6 +10,7 @@ package quota
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 
@@ -115,10 +116,27 @@ func (c change) fits(bytes, files int64) error {
 }
 
 func (c change) add(bytes, files int64) {
-	if c.limited {
-		c.quota.bytes += bytes
-		c.quota.files += files
+	if !c.limited {
+		return
 	}
+	q := c.quota
+	q.files += files
+	if bytes < 0 && q.bytes == uncountable {
+		q.known = false
+		return
+	}
+	q.bytes = sum(q.bytes, bytes)
+}
+
+// uncountable stands for all sums that are beyond an int64: of files with holes, which
+// were there before the limit. It is no number of whole blocks.
+const uncountable = math.MaxInt64
+
+func sum(bytes, more int64) int64 {
+	if more > 0 && bytes > math.MaxInt64-more {
+		return uncountable
+	}
+	return bytes + more
 }
 
 // Make does what makes one entry, which takes so many bytes at once.
@@ -309,8 +327,15 @@ func (c change) forget(gone *unix.Stat_t) {
 	}
 }
 
-// Charge is what a file of a length takes.
-func Charge(length int64) int64 { return (max(length, 0) + block - 1) / block * block }
+// Charge is what a file of a length takes; at most the greatest number of blocks that
+// is a number of bytes, too.
+func Charge(length int64) int64 {
+	const most = math.MaxInt64 / block * block
+	if length > most {
+		return most
+	}
+	return (max(length, 0) + block - 1) / block * block
+}
 
 // chargeOf is how many bytes an inode takes, which are given back with its last name.
 // A directory takes none itself.

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -167,4 +168,48 @@ func TestQuota_KnowsWhatACountWouldFind(t *testing.T) {
 			},
 		})
 	})
+}
+
+// The room of a length near the greatest is more than an int64 holds, and must not
+// come out as less than nothing.
+func TestQuota_RefusesTheGreatestLengths(t *testing.T) {
+	t.Parallel()
+	q, _, directory := open(t)
+	require.NoError(t, write(q, directory, "file", 0, 1))
+	file, err := unix.Openat(directory, "file", unix.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer func() { _ = unix.Close(file) }()
+	grew := func() error { t.Error("a change beyond the limit was made"); return nil }
+	for _, length := range []int64{math.MaxInt64, math.MaxInt64 - block + 1, math.MaxInt64 - block, math.MaxInt64 / 2} {
+		require.ErrorIs(t, q.Resize(file, length, grew), unix.EDQUOT, "%d", length)
+		require.ErrorIs(t, q.Write(file, length, grew), unix.EDQUOT, "%d", length)
+		require.ErrorIs(t, q.Make(length, grew), unix.EDQUOT, "%d", length)
+		require.Positive(t, Charge(length))
+	}
+	q.requireHolds(t, block, 1)
+}
+
+// What is there when a volume is given a limit can be more than an int64 holds.
+func TestQuota_CountsMoreThanThereCanBe(t *testing.T) {
+	t.Parallel()
+	directory, err := os.MkdirTemp("/dev/shm", "quota") // where a file may have any length
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(directory) })
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, os.WriteFile(filepath.Join(directory, name), nil, 0o600))
+		require.NoError(t, os.Truncate(filepath.Join(directory, name), math.MaxInt64))
+	}
+	opened, err := os.Open(directory)
+	require.NoError(t, err)
+	defer opened.Close()
+	q := New(directory, limit)
+	refused := func() {
+		t.Helper()
+		require.ErrorIs(t, write(q, int(opened.Fd()), "d", 0, 1), unix.EDQUOT)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		refused()
+		require.NoError(t, q.Unlink(int(opened.Fd()), name, 0))
+	}
+	require.NoError(t, write(q, int(opened.Fd()), "d", 0, 1))
 }
