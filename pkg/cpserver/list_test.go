@@ -102,7 +102,7 @@ func TestList_RefusesBadQueries(t *testing.T) {
 	for _, query := range []string{
 		"limit=0", "limit=101", "limit=-1", "limit=many", "state=asleep", "state=running,", "order=sideways",
 		"startedAfter=yesterday", "metadata=a%25zz%3Db", "metadata=%3Db", "metadata=a%3D%2500", "template=%00",
-		"nextToken=garbage", "nextToken=" + strconv.Itoa(1), "nextToken=OTk5OTk5OTk5OTk5OTk5OTk5OV94",
+		"nextToken=garbage", "nextToken=" + strconv.Itoa(1), "nextToken=OTk5OTk5OTk5OTk5OTk5OTk5OV94", "nextToken=MV___g",
 	} {
 		got := p.do(t, http.MethodGet, "/v2/sandboxes?"+query, "")
 		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", query, got.body)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -127,7 +128,7 @@ func parseCursor(token string, ascending bool) (cursor, error) {
 	}
 	number, id, found := strings.Cut(string(raw), "_")
 	micros, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || !found || id == "" || len(id) > 64 || strings.ContainsRune(id, 0) || micros < 0 || micros > maxMicros {
+	if err != nil || !found || id == "" || len(id) > 64 || !exactjson.Storable(id) || micros < 0 || micros > maxMicros {
 		return cursor{}, bad
 	}
 	return cursor{time: time.UnixMicro(micros), id: id}, nil
