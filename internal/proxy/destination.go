@@ -38,6 +38,8 @@ var (
 type destination struct {
 	sandboxID string
 	port      uint16
+	// shared says that headers named it, at an address that is not the sandbox's own.
+	shared bool
 }
 
 // Domains are those under which sandboxes have host names, without ports.
@@ -75,7 +77,7 @@ func (d Domains) destinationOf(r *http.Request) (destination, bool, error) {
 	if !ok {
 		return destination{}, true, failure
 	}
-	return destination{sandboxID: sandboxID, port: uint16(number)}, true, nil
+	return destination{sandboxID: sandboxID, port: uint16(number), shared: !named}, true, nil
 }
 
 // split takes the port and the ID out of a host name of the form

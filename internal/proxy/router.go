@@ -116,7 +116,12 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	t.Forwarder.Forward(w, r, Target{
 		SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic,
 		Header: t.prepare(r, to, sandbox.Network),
-		Answer: func(answer http.Header) { cleanAnswer(answer, asked) },
+		Answer: func(answer http.Header) {
+			cleanAnswer(answer, asked)
+			if to.shared {
+				confine(answer)
+			}
+		},
 	})
 }
 

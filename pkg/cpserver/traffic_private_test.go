@@ -87,6 +87,33 @@ func TestTraffic_LetsAGuestSetCookiesForItselfOnly(t *testing.T) {
 	require.Empty(t, got.header.Get("Wrenn-Sandbox-Id"))
 }
 
+// The address is the control API's, too: what a cache kept of a guest's answer would
+// be shown in the place of the API's own pages.
+func TestTraffic_KeepsAnswersAtASharedAddressOutOfCaches(t *testing.T) {
+	t.Parallel()
+	said := http.Header{
+		"Cache-Control": {"public, max-age=31536000"}, "Expires": {"Fri, 01 Jan 2100 00:00:00 GMT"}, "Cdn-Cache-Control": {"max-age=60"},
+		"Surrogate-Control": {"max-age=60"}, "Alt-Svc": {`h2=":1"`}, "Nel": {`{"report_to":"x"}`}, "Report-To": {`{"group":"x"}`},
+		"Strict-Transport-Security": {"max-age=60; includeSubDomains"}, "Vary": {"Accept"},
+	}
+	p := startWithGuest(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for name, values := range said {
+			w.Header()[name] = values
+		}
+	}))
+	s := p.create(t, `{"templateID":"base"}`)
+	got := p.send(t, http.MethodGet, "/docs", "", at(s.SandboxID, 8080)).header
+	require.Equal(t, []string{"no-store"}, got["Cache-Control"])
+	require.Equal(t, []string{"Accept", "E2b-Sandbox-Id, E2b-Sandbox-Port"}, got["Vary"])
+	own := p.send(t, http.MethodGet, "/docs", "", http.Header{"Host": {"8080-" + s.SandboxID + ".localhost:3000"}}).header
+	for name, values := range said {
+		if name != "Cache-Control" && name != "Vary" {
+			require.NotContains(t, got, name)
+		}
+		require.Equal(t, values, own[name])
+	}
+}
+
 func TestTraffic_NamesTheGuestWhateverAClientsConnectionHeaderNames(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, echoGuest)
