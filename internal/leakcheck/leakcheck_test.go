@@ -106,3 +106,18 @@ func TestCheck_AcceptsATestThatCleansUp(t *testing.T) {
 	require.NoError(t, unix.Mount("leak", directory, "tmpfs", 0, ""))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(directory, 0)) })
 }
+
+func TestOwn_CountsWhatIsSharedOnlyWithAMark(t *testing.T) {
+	own := Own("/tmp/wrenn-e2e-1", "k3x9")
+	for name, want := range map[string]bool{
+		"process qemu-system-x86 12, started at 5: qemu":              true,
+		"network namespace wrenn-0":                                   true,
+		"mount /run/netns/wrenn-0 (nsfs of nsfs)":                     true,
+		"loop device loop0 of /tmp/wrenn-e2e-1/storage.img":           true,
+		"loop device loop1 of /var/lib/wrenn/storage.img":             false,
+		"control group /sys/fs/cgroup/wrenn/k3x9":                     true,
+		"control group /sys/fs/cgroup/wrenn/another/isomebodyelse000": false,
+	} {
+		require.Equal(t, want, own(name), name)
+	}
+}
