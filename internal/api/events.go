@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/inflight"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -40,8 +40,7 @@ type Events struct {
 	// usual.
 	Heartbeat time.Duration
 
-	mutex   sync.Mutex
-	streams map[uuid.UUID]int
+	streams inflight.Counter[uuid.UUID] // by team
 }
 
 func (s *Server) routeEvents(router chi.Router) {
@@ -152,7 +151,7 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request, team uuid.
 	if err := s.Events.enter(team); err != nil {
 		return err
 	}
-	defer s.Events.leave(team)
+	defer s.Events.streams.GiveBack(team)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stream := eventStream{w, http.NewResponseController(w)}
@@ -239,24 +238,10 @@ func nonZero(length time.Duration) *time.Duration {
 }
 
 func (e *Events) enter(team uuid.UUID) error {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.streams == nil {
-		e.streams = make(map[uuid.UUID]int)
-	}
-	if e.streams[team] >= maxTeamStreams {
+	if !e.streams.Take(team, maxTeamStreams) {
 		return fault.New(fault.RateLimited, "the team has %d streams of events already", maxTeamStreams).Because(fault.TeamLimit)
 	}
-	e.streams[team]++
 	return nil
-}
-
-func (e *Events) leave(team uuid.UUID) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.streams[team]--; e.streams[team] == 0 {
-		delete(e.streams, team)
-	}
 }
 
 // errClosed says that a client no longer reads.

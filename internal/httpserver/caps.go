@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/inflight"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
@@ -26,9 +26,7 @@ const refusalTime = time.Second
 // caps counts the connections of each address.
 type caps struct {
 	limits Limits
-
-	mutex sync.Mutex
-	open  map[string]int // by network
+	open   inflight.Counter[string] // by network
 }
 
 // take counts a connection in, unless its address has enough. Release counts it
@@ -43,22 +41,10 @@ func (c *caps) take(from net.Addr) (release func(), ok bool) {
 		return func() {}, true
 	}
 	network := auth.Network(address.String())
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.open[network] >= c.limits.PerAddress {
+	if !c.open.Take(network, c.limits.PerAddress) {
 		return nil, false
 	}
-	c.open[network]++
-	return func() { c.giveBack(network) }, true
-}
-
-func (c *caps) giveBack(network string) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.open[network]--
-	if c.open[network] == 0 {
-		delete(c.open, network)
-	}
+	return func() { c.open.GiveBack(network) }, true
 }
 
 // refuseConnection tells a client of HTTP/1 why it is not served; it costs one

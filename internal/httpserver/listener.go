@@ -41,10 +41,7 @@ type Listener struct {
 
 // NewListener puts a Listener over one that accepts from clients.
 func NewListener(listener net.Listener, limits Limits) *Listener {
-	return &Listener{
-		Listener: listener, lingering: map[net.Conn]struct{}{},
-		caps: caps{limits: limits, open: map[string]int{}},
-	}
+	return &Listener{Listener: listener, lingering: map[net.Conn]struct{}{}, caps: caps{limits: limits}}
 }
 
 // Accept waits for the next connection.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/h2c"
+	"git.omukk.dev/wrenn/sandbox/internal/inflight"
 )
 
 // Headers by which the control plane names a guest to the host agent, and says
@@ -100,7 +101,7 @@ const (
 // target, but HTTP/2 where gRPC came in over HTTP/2.
 type Forwarder struct {
 	connections connections
-	turns       turns
+	requests    inflight.Counter[string] // by sandbox ID
 	proxy       *httputil.ReverseProxy
 	http1       *http.Transport
 	http2       *http.Transport
@@ -108,10 +109,7 @@ type Forwarder struct {
 
 // NewForwarder makes a Forwarder. Close ends its pooled connections.
 func NewForwarder(log *slog.Logger) *Forwarder {
-	f := &Forwarder{
-		connections: connections{open: map[string]map[*connection]struct{}{}},
-		turns:       turns{taken: map[string]int{}},
-	}
+	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
 	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP2(true) })
 	f.proxy = &httputil.ReverseProxy{
@@ -132,12 +130,12 @@ func NewForwarder(log *slog.Logger) *Forwarder {
 // Forward sends the request to the target and the target's answer to the client.
 // Where the target cannot answer the client gets a JSON error instead.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
-	if !f.turns.take(target.SandboxID) {
+	if !f.requests.Take(target.SandboxID, maxRequests) {
 		WriteError(w, r, http.StatusServiceUnavailable, target.SandboxID, target.Port,
 			fmt.Sprintf("The sandbox is asked too much at once: %d requests are under way", maxRequests))
 		return
 	}
-	defer f.turns.giveBack(target.SandboxID)
+	defer f.requests.GiveBack(target.SandboxID)
 	// Without this the server swallows what is left of the request body when the
 	// answer begins, and a target that answers while it reads loses input.
 	_ = http.NewResponseController(w).EnableFullDuplex()

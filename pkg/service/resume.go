@@ -91,7 +91,7 @@ func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted Resume
 	defer cancel()
 	identity := host.Identity{LifecycleID: uuid.NewString()}
 	if resuming.WithoutMemory || wanted.WithoutMemory {
-		identity.EnvVars = environment(resuming, nil) // a guest that boots remembers none
+		identity.EnvVars = environment(resuming, nil) // used if the host's record, of an earlier version, has none
 	}
 	s.settleSecrets(ctx, resuming, "") // it has forgotten them
 	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, identity, wanted.WithoutMemory)
