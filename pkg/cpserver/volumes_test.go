@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,26 @@ func TestVolumes_HoldNoMoreThanTheirLimit(t *testing.T) {
 	require.NotEqual(t, http.StatusCreated, p.do(t, http.MethodPost, "/volumes", `{"name":"fourth"}`).status)
 	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/secrets", `{"name":"a","value":"v"}`))
 	requireStatus(t, http.StatusTooManyRequests, p.do(t, http.MethodPost, "/secrets", `{"name":"b","value":"v"}`))
+}
+
+func TestVolumes_ThatAreMadeAtOnceAreNoMoreThanTheTeamMayHave(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	_, err := p.pool.Exec(t.Context(), `INSERT INTO team_limits (team_id, max_volumes) SELECT id, 2 FROM teams
+		ON CONFLICT (team_id) DO UPDATE SET max_volumes = 2`)
+	require.NoError(t, err)
+	var made atomic.Int32
+	var asking sync.WaitGroup
+	for i := range 16 {
+		asking.Go(func() {
+			got, err := p.trySend(http.MethodPost, "/volumes", fmt.Sprintf(`{"name":"v%d"}`, i))
+			if err == nil && got.status == http.StatusCreated {
+				made.Add(1)
+			}
+		})
+	}
+	asking.Wait()
+	require.EqualValues(t, 2, made.Load())
 }
 
 func TestVolumes_OfAnotherTeamAreNotThere(t *testing.T) {

@@ -92,7 +92,11 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume
 		return db.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	}
 	queries := db.New(v.Pool)
-	volume, err := v.claim(ctx, queries, teamID, wanted)
+	var volume db.Volume
+	err := pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) (err error) {
+		volume, err = v.claim(ctx, db.New(tx), teamID, wanted)
+		return err
+	})
 	if err != nil {
 		return db.Volume{}, err
 	}
@@ -110,8 +114,12 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume
 	return volume, nil
 }
 
-// claim stores a volume that nobody may use yet.
+// claim stores a volume that nobody may use yet. It holds the team's row, so that
+// requests at once do not make more volumes than the team may have.
 func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UUID, wanted NewVolume) (db.Volume, error) {
+	if _, err := queries.LockTeam(ctx, teamID); err != nil {
+		return db.Volume{}, fmt.Errorf("lock team %s: %w", teamID, err)
+	}
 	maxMiB, most, err := v.allowed(ctx, queries, teamID, wanted.MaxMiB)
 	if err != nil {
 		return db.Volume{}, err
