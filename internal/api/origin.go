@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
@@ -60,13 +61,9 @@ func (s *Server) isOwnOrigin(r *http.Request) bool {
 	}
 }
 
-func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
-}
-
 // methodAsked is the method of a request, or of the one that a preflight is for.
 func methodAsked(r *http.Request) string {
-	if isPreflight(r) {
+	if httpserver.IsPreflight(r) {
 		return r.Header.Get("Access-Control-Request-Method")
 	}
 	return r.Method
@@ -86,7 +83,7 @@ func shareWithOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	header.Set("Access-Control-Allow-Origin", "*")
-	if !isPreflight(r) {
+	if !httpserver.IsPreflight(r) {
 		header.Set("Access-Control-Expose-Headers", exposedHeaders)
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
@@ -93,17 +94,10 @@ func isHostRoute(requested string) bool {
 	return hostRoutes[first]
 }
 
-// isOpen says whether a request to the guest agent needs no credential: a health
-// check, or a browser's question before its request.
+// isOpen says whether a request to the guest agent needs no credential: a preflight or
+// a health check.
 func isOpen(r *http.Request) bool {
-	switch {
-	case r.Method == http.MethodOptions:
-		return r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
-	case r.URL.Path == "/health":
-		return r.Method == http.MethodGet || r.Method == http.MethodHead
-	default:
-		return false
-	}
+	return httpserver.IsPreflight(r) || r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
 // mayResume says whether a request may bring back a sandbox that does not run:

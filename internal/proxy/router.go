@@ -80,7 +80,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	found, err := t.Directory.GetSandboxWithEpoch(r.Context(), to.sandboxID)
 	sandbox := found.Sandbox
 	switch {
-	case to.port == AgentPort && isPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
+	case to.port == AgentPort && httpserver.IsPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
 		allowAsking(w, r)
 		return
 	case errors.Is(err, pgx.ErrNoRows):

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
 )
 
 // watched is a sandbox with everything that a client can have a credential for.
@@ -118,7 +120,7 @@ func (w *watched) signed(operation, path string, expires time.Time) string {
 // leaves.
 func (w *watched) stream(t *testing.T, method, message string) {
 	t.Helper()
-	header := w.all(agentPort)
+	header := w.all(guest.AgentPort)
 	header.Set("Content-Type", "application/connect+json")
 	header.Set("Connect-Protocol-Version", "1")
 	body := append([]byte{0, 0, 0, byte(len(message) >> 8), byte(len(message))}, message...)
@@ -135,8 +137,6 @@ func (w *watched) stream(t *testing.T, method, message string) {
 	require.Zero(t, head[0], "the stream ended")
 }
 
-const agentPort = 49983
-
 // callEverything makes every kind of call, with every credential.
 func (w *watched) callEverything(t *testing.T) {
 	t.Helper()
@@ -147,7 +147,7 @@ func (w *watched) callEverything(t *testing.T) {
 	}
 	agent := func(method, path, body string) {
 		t.Helper()
-		want(http.StatusOK, request{method: method, path: path, header: w.all(agentPort), body: body})
+		want(http.StatusOK, request{method: method, path: path, header: w.all(guest.AgentPort), body: body})
 	}
 	agent(http.MethodGet, "/envs", "")
 	agent(http.MethodGet, "/metrics", "")
@@ -158,8 +158,8 @@ func (w *watched) callEverything(t *testing.T) {
 	w.stream(t, "/process.Process/Start", `{"process":{"cmd":"/bin/bash","args":["-i","-l"]},"pty":{"size":{"cols":80,"rows":24}}}`)
 
 	later := time.Now().Add(time.Hour)
-	bySignature := http.Header{"E2b-Sandbox-Id": {w.ID}, "E2b-Sandbox-Port": {strconv.Itoa(agentPort)}}
-	for _, header := range []http.Header{w.all(agentPort), bySignature} {
+	bySignature := http.Header{"E2b-Sandbox-Id": {w.ID}, "E2b-Sandbox-Port": {strconv.Itoa(guest.AgentPort)}}
+	for _, header := range []http.Header{w.all(guest.AgentPort), bySignature} {
 		for path, content := range map[string]string{"/home/user/a": "content", "/home/user/b": strings.Repeat("x", 1<<20)} {
 			upload := header.Clone()
 			upload.Set("Content-Type", "application/octet-stream")
