@@ -108,7 +108,10 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		hostAway.at(to.sandboxID, 0).Write(w, r)
 		return
 	}
-	stripCredentials(r, to.port, found, t.Tokens)
+	if why := t.strip(r, to, found); why != nil {
+		WriteError(w, r, why.status, to.sandboxID, to.port, why.message)
+		return
+	}
 	if isStream(r) {
 		httpserver.LetBodyLast(r.Context())
 	}
@@ -166,11 +169,22 @@ func whyNotRunning(state lifecycle.State) Failure {
 	}
 }
 
-// prepare takes out of a request what is not for the guest, and gives it the Host
-// that the guest's servers see where the network says so. It answers the headers
-// that name the guest to the host agent.
-func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
+// strip takes out of a request what is not for the guest. It refuses one that would
+// then be about another file: the guest takes the first path of several, and a form
+// brings its own, but the first was what was signed.
+func (t *Router) strip(r *http.Request, to destination, found db.GetSandboxWithEpochRow) *refusal {
+	before := fileOf(r)
+	stripCredentials(r, to.port, found, t.Tokens)
 	removePrivate(r, t.AdminToken)
+	if to.port == AgentPort && fileOf(r) != before {
+		return &refusal{http.StatusBadRequest, "path and username must hold nothing that is a credential, or that another part of the request shows as one"}
+	}
+	return nil
+}
+
+// prepare gives a request the Host that the guest's servers see where the network
+// says so. It answers the headers that name the guest to the host agent.
+func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
 	head := http.Header{}
 	head.Set(SandboxHeader, to.sandboxID)
 	head.Set(PortHeader, strconv.Itoa(int(to.port)))

@@ -33,6 +33,14 @@ func isSigned(r *http.Request) bool {
 	return r.URL.Path == "/files" && r.URL.Query().Has(signatureParameter)
 }
 
+// file is what a URL names and a signature is for.
+type file struct{ path, username string }
+
+func fileOf(r *http.Request) file {
+	query := r.URL.Query()
+	return file{query.Get("path"), query.Get("username")}
+}
+
 // verifySignature checks a URL that stands in for the token: for one path, one
 // user, one operation, and until it expires, if ever.
 func verifySignature(r *http.Request, token string, now time.Time) error {
