@@ -76,6 +76,21 @@ class Secrets(unittest.TestCase):
             Secret.get_info(name)
 
 
+    def test_identity_token(self):
+        """rules refer to identity tokens, which are never told"""
+        rule = {"transform": lambda context: {"headers": {"Authorization": f"Bearer {context.iam.tokens['aws']}"}}}
+        token = Secret.iam_token(audience="sts.amazonaws.com", token_type="JWT-SVID")
+        sandbox = Sandbox.create(timeout=120, iam={"tokens": {"aws": token}}, network={"rules": {"api.example.com": [rule]}})
+        try:
+            self.assertIn("${e2b.identity.tokens.aws}", str(sandbox.get_info().network))
+            self.assertNotIn("sts.amazonaws.com", sandbox.commands.run("env; cat /run/envd/* 2>/dev/null || true").stdout)
+            sandbox.update_network({"rules": {"api.example.com": [rule]}})
+            with self.assertRaises(SandboxException):
+                sandbox.update_network({"rules": {"api.example.com": [{"transform": lambda context: {"headers": {"X": context.iam.tokens["gcp"]}}}]}})
+        finally:
+            sandbox.kill()
+
+
 class Templates(unittest.TestCase):
     def test_tags(self):
         """tags are given, listed and removed"""

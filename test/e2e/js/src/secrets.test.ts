@@ -1,8 +1,8 @@
-// Secrets: what a team keeps, and what its sandboxes refer to without seeing it.
+// Secrets and identity tokens: what sandboxes refer to without seeing it.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { SandboxError, Secret, SecretError, SecretNotFoundError, type SecretInfo } from "e2b";
+import { SandboxError, Secret, SecretError, SecretNotFoundError, type SandboxNetworkRule, type SecretInfo } from "e2b";
 import { withSandbox } from "./support.js";
 
 /** withSecret gives one case a secret of its own, destroyed in any event. */
@@ -74,4 +74,25 @@ test("a sandbox's rules refer to a secret that the sandbox does not see", async 
       assert.equal((await sandbox.commands.run("echo still here")).stdout, "still here\n");
     });
   });
+});
+
+test("a sandbox's rules refer to an identity token that the sandbox does not see", async () => {
+  const iam = { tokens: { aws: Secret.iamToken({ audience: "sts.amazonaws.com", tokenType: "JWT-SVID" }) } };
+  const rulesWith = (name: string) => ({
+    "api.example.com": [{ transform: { headers: { Authorization: `Bearer \${e2b.identity.tokens.${name}}` } } }],
+  });
+  const transform: SandboxNetworkRule["transform"] = ({ iam }) => ({ headers: { Authorization: `Bearer ${iam.tokens.aws}` } });
+  await withSandbox({ iam, network: { rules: { "api.example.com": [{ transform }] } } }, async (sandbox) => {
+    const told = JSON.stringify((await sandbox.getInfo()).network);
+    assert.ok(told.includes("${e2b.identity.tokens.aws}"));
+    await sandbox.updateNetwork({ rules: rulesWith("aws") });
+    await assert.rejects(sandbox.updateNetwork({ rules: rulesWith("gcp") }), SandboxError);
+    const inside = await sandbox.commands.run("env; cat /proc/self/environ /run/envd/* 2>/dev/null | tr -d '\\0'");
+    assert.ok(!inside.stdout.includes("sts.amazonaws.com"));
+  });
+  await assert.rejects(withSandbox({ iam: { tokens: { aws: { audience: "x", tokenType: "JWT" } } } }, async () => {}), SandboxError);
+  const published = await fetch(new URL("/.well-known/jwks.json", process.env.E2B_API_URL));
+  const { keys } = (await published.json()) as { keys: { kty: string; d?: string }[] };
+  assert.ok(keys.length > 0, "the host has a key");
+  assert.ok(keys.every(({ kty, d }) => kty === "EC" && d === undefined));
 });
