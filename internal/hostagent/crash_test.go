@@ -294,7 +294,8 @@ func (a *agentProcess) requireConsistent(t *testing.T, dataDir, operation, id st
 	t.Helper()
 	settled := func() (pb.SandboxState, bool) {
 		state, there := a.list(t)[id]
-		return state, there && state != pb.SandboxState_SANDBOX_STATE_PAUSING
+		underWay := state == pb.SandboxState_SANDBOX_STATE_PAUSING || state == pb.SandboxState_SANDBOX_STATE_RESUMING
+		return state, there && !underWay
 	}
 	require.Eventually(t, func() bool {
 		_, there := a.list(t)[id]
