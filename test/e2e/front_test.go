@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,8 +47,10 @@ func (f *front) serve(t *testing.T, addresses ...string) {
 	}
 	f.targets.Store(&targets)
 	transport := httpTransport(t)
+	var losses losses
 	proxy := &httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1,
+		ModifyResponse: losses.lose,
+		Transport:      transport, FlushInterval: -1,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			now := *f.targets.Load()
 			r.SetURL(now[int(f.requests.Add(1))%len(now)])
@@ -61,4 +67,36 @@ func (f *front) serve(t *testing.T, addresses ...string) {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
 	})
+}
+
+// losses are answers that the front has lost, by the mark that asked for it.
+type losses struct{ seen sync.Map }
+
+// lossHeader is what a case sends with a request whose first answer is to be lost:
+// "503" or "429", what the client gets in its place, and a mark of its own. The
+// request itself has been done by then.
+const lossHeader = "X-Test-Lose-Answer"
+
+func (l *losses) lose(answer *http.Response) error {
+	wanted := answer.Request.Header.Get(lossHeader)
+	if wanted == "" {
+		return nil
+	}
+	if _, again := l.seen.LoadOrStore(wanted, true); again {
+		return nil
+	}
+	status, _, _ := strings.Cut(wanted, " ")
+	code, err := strconv.Atoi(status)
+	if err != nil {
+		return fmt.Errorf("header %s: %w", lossHeader, err)
+	}
+	if err := answer.Body.Close(); err != nil {
+		return err
+	}
+	answer.StatusCode, answer.Body, answer.ContentLength = code, http.NoBody, 0
+	answer.Header = http.Header{"Retry-After": {"1"}}
+	if code == http.StatusServiceUnavailable {
+		answer.Header.Set("Should-Retry", "true")
+	}
+	return nil
 }

@@ -56,6 +56,15 @@ class Life(unittest.TestCase):
         with self.assertRaises(InvalidArgumentException):
             Sandbox.create(idempotency_key="Not A Key")
 
+    def test_retry(self):
+        """a create whose answer is lost is sent again, and makes one sandbox"""
+        mark = unique("lost")
+        sandbox = self.make(
+            idempotency_key=str(uuid.uuid4()), metadata={"mark": mark}, api_headers={"X-Test-Lose-Answer": f"503 {mark}"},
+        )
+        listed = Sandbox.list(query=SandboxQuery(metadata={"mark": mark})).next_items()
+        self.assertEqual([info.sandbox_id for info in listed], [sandbox.sandbox_id])
+
     def test_unknown(self):
         """what is not there is not found"""
         with self.assertRaises((NotFoundException, SandboxException)):
