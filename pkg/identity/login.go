@@ -89,9 +89,9 @@ func (s *Service) rehash(ctx context.Context, user db.User, password string) (ha
 	return hash, nil
 }
 
-// signIn is the step after somebody has proved who they are in a first way. It gives
-// nothing to who was shut out, or has another password, since then: a session that
-// begins after that would not be ended by it.
+// signIn goes on after the first factor of a user was checked. It refuses a user who
+// was disabled, or whose password changed, since then: neither would end the session
+// that begins here.
 func (s *Service) signIn(ctx context.Context, checked db.User, from Client) (in SignIn, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
 		user, err := lockUser(ctx, queries, checked.ID)

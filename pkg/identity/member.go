@@ -63,8 +63,8 @@ var (
 	errMayNotChange = fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
 )
 
-// changeMember hands change who changes, as they are now, and the role that the
-// member has.
+// changeMember calls change with the principal, whose role is read again under the
+// team's lock, and with the role that the member has.
 func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries, auth.Principal, auth.Role) error) error {
 	return s.inTransaction(ctx, func(queries *db.Queries) error {
 		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberRead)
