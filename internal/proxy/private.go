@@ -31,7 +31,7 @@ type private struct {
 func removePrivate(r *http.Request, adminToken string) {
 	p, header := private{adminToken: adminToken}, r.Header
 	for name := range header {
-		if strings.HasPrefix(name, internalPrefix) {
+		if strings.HasPrefix(hyphenated(name), internalPrefix) {
 			delete(header, name)
 		}
 	}

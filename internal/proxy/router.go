@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -169,10 +170,15 @@ func whyNotRunning(state lifecycle.State) Failure {
 	}
 }
 
-// strip takes out of a request what is not for the guest. It refuses one that would
+// strip takes out of a request what is not for the guest. It refuses one whose path
+// has a credential in it, which cannot be taken out, and one that would
 // then be about another file: the guest takes the first path of several, and a form
 // brings its own, but the first was what was signed.
 func (t *Router) strip(r *http.Request, to destination, found db.GetSandboxWithEpochRow) *refusal {
+	id, epochs := found.Sandbox.ID, epochsOf(found)
+	if auth.ContainsKey(r.URL.Path) || containsAny(r.URL.Path, []string{t.Tokens.EnvdAccess(id, epochs), t.Tokens.TrafficAccess(id, epochs)}) {
+		return &refusal{http.StatusBadRequest, "The path holds a credential, which is not for the sandbox"}
+	}
 	before := fileOf(r)
 	stripCredentials(r, to.port, found, t.Tokens)
 	removePrivate(r, t.AdminToken)
@@ -211,7 +217,8 @@ const forwardingPrefix = "X-Forwarded-"
 func (t *Router) nameClient(r *http.Request) {
 	if t.Clients == nil || !t.Clients.BehindProxy(r) {
 		for name := range r.Header {
-			if strings.HasPrefix(name, forwardingPrefix) || name == "Forwarded" || name == "X-Real-Ip" {
+			plain := hyphenated(name)
+			if strings.HasPrefix(plain, forwardingPrefix) || plain == "Forwarded" || plain == "X-Real-Ip" {
 				delete(r.Header, name)
 			}
 		}
@@ -221,6 +228,12 @@ func (t *Router) nameClient(r *http.Request) {
 	}
 	setDefault(r.Header, "X-Forwarded-Host", r.Host)
 	setDefault(r.Header, "X-Forwarded-Proto", "http")
+}
+
+// hyphenated is the name of a header as servers read it that tell underscores and
+// hyphens not apart, as CGI and WSGI do.
+func hyphenated(name string) string {
+	return http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // hostName is a Host header without its port.

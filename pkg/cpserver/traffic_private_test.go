@@ -2,6 +2,7 @@ package cpserver_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -87,6 +88,20 @@ func TestTraffic_LetsAGuestSetCookiesForItselfOnly(t *testing.T) {
 	require.Empty(t, got.header.Get("Wrenn-Sandbox-Id"))
 }
 
+func TestTraffic_WithACredentialInItsPathIsRefused(t *testing.T) {
+	t.Parallel()
+	p := startWithGuest(t, echoGuest)
+	s := p.create(t, `{"templateID":"base","network":{"allowPublicTraffic":false}}`)
+	header := with(at(s.SandboxID, 8080), "E2b-Traffic-Access-Token", *s.TrafficAccessToken)
+	for _, secret := range []string{p.key, auth.NewAccessToken(), s.EnvdAccessToken, *s.TrafficAccessToken} {
+		for _, path := range []string{"/x/" + secret + "/y", "/%2f" + fmt.Sprintf("%%%x", secret[0]) + secret[1:]} {
+			got := p.send(t, http.MethodGet, path, "", header)
+			requireStatus(t, http.StatusBadRequest, got)
+			require.NotContains(t, string(got.body), secret)
+		}
+	}
+}
+
 // The address is the control API's, too: what a cache kept of a guest's answer would
 // be shown in the place of the API's own pages.
 func TestTraffic_KeepsAnswersAtASharedAddressOutOfCaches(t *testing.T) {
@@ -133,11 +148,13 @@ func TestTraffic_BelievesOnlyTrustedProxiesAboutTheClient(t *testing.T) {
 	said := http.Header{
 		"X-Forwarded-For": {"203.0.113.9"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
 		"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/app"},
+		"X_forwarded_for": {"203.0.113.9"}, "X-Real_ip": {"203.0.113.9"},
 	}
 	for trusted, want := range map[bool]http.Header{
 		true: {
 			"X-Forwarded-For": {"203.0.113.9", "127.0.0.1"}, "X-Forwarded-Host": {"app.example.com"}, "X-Forwarded-Proto": {"https"},
 			"Forwarded": {"for=203.0.113.9"}, "X-Real-Ip": {"203.0.113.9"}, "X-Forwarded-Port": {"443"}, "X-Forwarded-Prefix": {"/app"},
+			"X_forwarded_for": {"203.0.113.9"}, "X-Real_ip": {"203.0.113.9"},
 		},
 		false: {"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}},
 	} {

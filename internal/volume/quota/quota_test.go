@@ -192,9 +192,9 @@ func TestQuota_RefusesTheGreatestLengths(t *testing.T) {
 // What is there when a volume is given a limit can be more than an int64 holds.
 func TestQuota_CountsMoreThanThereCanBe(t *testing.T) {
 	t.Parallel()
-	directory, err := os.MkdirTemp("/dev/shm", "quota") // where a file may have any length
+	directory, err := os.MkdirTemp("/dev/shm", "quota") //nolint:usetesting // there a file may have any length
 	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(directory) })
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(directory)) })
 	for _, name := range []string{"a", "b", "c"} {
 		require.NoError(t, os.WriteFile(filepath.Join(directory, name), nil, 0o600))
 		require.NoError(t, os.Truncate(filepath.Join(directory, name), math.MaxInt64))
