@@ -139,7 +139,7 @@ func TestAPI_RefusesBadSandboxRequests(t *testing.T) {
 func TestAPI_RefusesUnknownTemplate(t *testing.T) {
 	for _, path := range []string{"/sandboxes", "/v2/sandboxes"} {
 		got := send(t, request{method: http.MethodPost, path: path, key: validKey, body: `{"templateID":"no-such-template"}`})
-		requireError(t, got, http.StatusBadRequest)
+		requireError(t, got, http.StatusNotFound)
 	}
 	requireNoSandboxes(t)
 }
