@@ -19,7 +19,8 @@ import (
 // front is a round robin before replicas, such as an operator would set up:
 // each request goes to the next one, whatever came before on its connection.
 type front struct {
-	listener net.Listener
+	address  string
+	listener net.Listener // nil after the first serve has ended
 	targets  atomic.Pointer[[]*url.URL]
 	requests atomic.Int64
 }
@@ -27,20 +28,29 @@ type front struct {
 // newFront listens already, so that its address can be part of a domain.
 func newFront() (*front, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	return &front{listener: listener}, err
+	if err != nil {
+		return nil, err
+	}
+	return &front{address: listener.Addr().String(), listener: listener}, nil
 }
 
 // domain is what the names of sandboxes end in that are reached through it.
 func (f *front) domain() string {
-	_, port, _ := net.SplitHostPort(f.listener.Addr().String())
+	_, port, _ := net.SplitHostPort(f.address)
 	return net.JoinHostPort("localhost", port)
 }
 
-func (f *front) url() string { return "http://" + f.listener.Addr().String() }
+func (f *front) url() string { return "http://" + f.address }
 
 // serve begins to pass requests on to some addresses, until the test ends.
 func (f *front) serve(t *testing.T, addresses ...string) {
 	t.Helper()
+	listener := f.listener
+	if f.listener = nil; listener == nil {
+		var err error
+		listener, err = net.Listen("tcp", f.address)
+		require.NoError(t, err)
+	}
 	targets := make([]*url.URL, len(addresses))
 	for i, address := range addresses {
 		targets[i] = &url.URL{Scheme: "http", Host: address}
@@ -62,7 +72,7 @@ func (f *front) serve(t *testing.T, addresses ...string) {
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Handler: proxy, Protocols: protocols, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(f.listener) }()
+	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-ended, http.ErrServerClosed)
