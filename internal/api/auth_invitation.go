@@ -52,7 +52,7 @@ func (s *Server) acceptInvitation(w http.ResponseWriter, r *http.Request) error 
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	teamID, err := s.Identity.AcceptInvitation(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Token)
+	teamID, err := s.Identity.AcceptInvitation(r.Context(), auth.PrincipalOf(r.Context()), body.Token)
 	if err != nil {
 		return err
 	}

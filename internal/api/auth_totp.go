@@ -32,7 +32,7 @@ func (s *Server) secondFactor(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) enrolTOTP(w http.ResponseWriter, r *http.Request) error {
-	enrolment, err := s.Identity.EnrolTOTP(r.Context(), auth.PrincipalOf(r.Context()).UserID)
+	enrolment, err := s.Identity.EnrolTOTP(r.Context(), auth.PrincipalOf(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *Server) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	codes, err := s.Identity.ConfirmTOTP(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Code, s.clientOf(r))
+	codes, err := s.Identity.ConfirmTOTP(r.Context(), auth.PrincipalOf(r.Context()), body.Code, s.clientOf(r))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (s *Server) newRecoveryCodes(w http.ResponseWriter, r *http.Request) error 
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	codes, err := s.Identity.NewRecoveryCodes(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Code, s.clientOf(r))
+	codes, err := s.Identity.NewRecoveryCodes(r.Context(), auth.PrincipalOf(r.Context()), body.Code, s.clientOf(r))
 	if err != nil {
 		return err
 	}
@@ -74,5 +74,5 @@ func (s *Server) removeTOTP(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &body); err != nil {
 		return err
 	}
-	return noContent(w, s.Identity.RemoveTOTP(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Code, s.clientOf(r)))
+	return noContent(w, s.Identity.RemoveTOTP(r.Context(), auth.PrincipalOf(r.Context()), body.Code, s.clientOf(r)))
 }

@@ -28,10 +28,7 @@ func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name 
 	mask := auth.MaskAccessToken(token)
 	var row db.AccessToken
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := lockUser(ctx, queries, by.UserID); err != nil {
-			return err
-		}
-		if _, err := current(ctx, queries, by); err != nil {
+		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
 		count, err := queries.CountAccessTokens(ctx, by.UserID)

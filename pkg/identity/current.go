@@ -23,7 +23,7 @@ func current(ctx context.Context, queries *db.Queries, by auth.Principal) (auth.
 	}
 	user, err := queries.FindCredentialUser(ctx, db.FindCredentialUserParams{UserID: by.UserID, SessionID: by.SessionID, TokenID: by.TokenID})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return auth.Principal{}, fault.New(fault.Unauthenticated, "the credential is not valid any more")
+		return auth.Principal{}, errRevoked
 	}
 	if err != nil {
 		return auth.Principal{}, fmt.Errorf("find the user of a credential: %w", err)
@@ -42,6 +42,19 @@ func current(ctx context.Context, queries *db.Queries, by auth.Principal) (auth.
 		return auth.Principal{}, fault.New(fault.Forbidden, "you are not a member of this team")
 	}
 	return by, nil
+}
+
+var errRevoked = fault.New(fault.Unauthenticated, "the credential is not valid any more")
+
+// lockCurrent locks the user of a principal for a change of what is the user's own. It
+// is refused where current refuses.
+func lockCurrent(ctx context.Context, queries *db.Queries, by auth.Principal) (db.User, error) {
+	user, err := lockUser(ctx, queries, by.UserID)
+	if err != nil {
+		return db.User{}, err
+	}
+	_, err = current(ctx, queries, by)
+	return user, err
 }
 
 // currentWith is current for what takes a permission in a team, which it locks. On

@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -10,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // admin is an admin of a team, as the request of one was let in.
@@ -108,4 +111,56 @@ func TestSignIn_WithAPasswordThatWasReplacedMeanwhileIsRefused(t *testing.T) {
 	require.NoError(t, s.ChangeUser(t.Context(), by.UserID, UserChange{Disabled: &disabled}))
 	_, err = s.signIn(t.Context(), checked, Client{})
 	require.ErrorIs(t, err, errWrongLogin)
+}
+
+// enrol makes a second factor for a user, confirmed or not; code confirms it.
+func (s *Service) enrol(t *testing.T, by auth.Principal, confirmed bool) (code string, recovery []string) {
+	t.Helper()
+	enrolment, err := s.EnrolTOTP(t.Context(), by)
+	require.NoError(t, err)
+	secret, err := base32Text.DecodeString(enrolment.Secret)
+	require.NoError(t, err)
+	code = totpCode(secret, time.Now().Unix()/30)
+	if confirmed {
+		recovery, err = s.ConfirmTOTP(t.Context(), by, code, Client{})
+		require.NoError(t, err)
+	}
+	return code, recovery
+}
+
+// What is a user's own, a second factor above all, must not come from a session that a
+// password reset has ended.
+func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereLetInBefore(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	keyring, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize))
+	require.NoError(t, err)
+	s.Sealer = keyring
+	none, begun, has := s.admin(t), s.admin(t), s.admin(t)
+	code, _ := s.enrol(t, begun, false)
+	_, recovery := s.enrol(t, has, true)
+	team, err := s.CreateTeam(t.Context(), has.UserID, "another")
+	require.NoError(t, err)
+	token := auth.NewSecret()
+	_, err = s.queries.CreateInvitation(t.Context(), db.CreateInvitationParams{
+		ID: uuid.New(), TeamID: team.ID, Email: none.Email, Role: string(auth.Member), TokenHash: auth.HashKey(token),
+		ExpiresAt: time.Now().Add(time.Hour),
+	})
+	require.NoError(t, err)
+	for _, by := range []auth.Principal{none, begun, has} {
+		reset, err := s.newOneTimeToken(t.Context(), s.queries, forPasswordReset, &by.UserID, passwordResetLife)
+		require.NoError(t, err)
+		require.NoError(t, s.ResetPassword(t.Context(), reset, "battery staple"))
+	}
+
+	_, err = s.EnrolTOTP(t.Context(), none)
+	require.ErrorIs(t, err, errRevoked, "enrol")
+	_, err = s.AcceptInvitation(t.Context(), none, token)
+	require.ErrorIs(t, err, errRevoked, "accept an invitation")
+	_, err = s.ConfirmTOTP(t.Context(), begun, code, Client{})
+	require.ErrorIs(t, err, errRevoked, "confirm")
+	_, err = s.NewRecoveryCodes(t.Context(), has, recovery[0], Client{})
+	require.ErrorIs(t, err, errRevoked, "replace recovery codes")
+	err = s.RemoveTOTP(t.Context(), has, recovery[1], Client{})
+	require.ErrorIs(t, err, errRevoked, "remove")
 }

@@ -87,14 +87,14 @@ func (s *Service) RevokeInvitation(ctx context.Context, teamID, invitationID uui
 
 // AcceptInvitation makes a user a member. The invitation must be for their mail
 // address.
-func (s *Service) AcceptInvitation(ctx context.Context, userID uuid.UUID, token string) (uuid.UUID, error) {
+func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token string) (uuid.UUID, error) {
 	var teamID uuid.UUID
 	err := s.inTransaction(ctx, func(queries *db.Queries) error {
 		invitation, err := queries.UseInvitation(ctx, auth.HashKey(token))
 		if err != nil {
 			return orWrongLink(err, "use invitation")
 		}
-		user, err := lockUser(ctx, queries, userID)
+		user, err := lockCurrent(ctx, queries, by)
 		if err != nil {
 			return err
 		}

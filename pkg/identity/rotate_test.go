@@ -5,10 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -19,9 +17,8 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	before, err := seal.NewKeyring(oldKey)
 	require.NoError(t, err)
 	s.Sealer = before
-	user, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: "ada@example.com"})
-	require.NoError(t, err)
-	enrolment, err := s.EnrolTOTP(t.Context(), user.ID)
+	by := s.admin(t)
+	enrolment, err := s.EnrolTOTP(t.Context(), by)
 	require.NoError(t, err)
 
 	during, err := seal.NewKeyring(newKey, oldKey)
@@ -36,6 +33,6 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	s.Sealer = after
 	secret, err := base32Text.DecodeString(enrolment.Secret)
 	require.NoError(t, err)
-	_, err = s.ConfirmTOTP(t.Context(), user.ID, totpCode(secret, time.Now().Unix()/30), Client{})
+	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(secret, time.Now().Unix()/30), Client{})
 	require.NoError(t, err)
 }

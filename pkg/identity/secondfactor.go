@@ -32,15 +32,15 @@ var errWrongCode = fault.New(fault.Unauthenticated, "code: it is wrong, was used
 
 // EnrolTOTP makes a secret for a second factor. It counts when a first code has
 // confirmed it.
-func (s *Service) EnrolTOTP(ctx context.Context, userID uuid.UUID) (Enrolment, error) {
+func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, error) {
 	secret := newTOTPSecret()
-	sealed, err := s.Sealer.Seal(secret, totpPurpose+userID.String())
+	sealed, err := s.Sealer.Seal(secret, totpPurpose+by.UserID.String())
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("seal second factor: %w", err)
 	}
 	var email string
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		user, err := lockUser(ctx, queries, userID)
+		user, err := lockCurrent(ctx, queries, by)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, userID uuid.UUID) (Enrolment, e
 			return fault.New(fault.Conflict, "there is a second factor already; remove it first")
 		}
 		email = user.Email
-		return queries.SetTOTPSecret(ctx, db.SetTOTPSecretParams{ID: userID, TOTPSecret: sealed})
+		return queries.SetTOTPSecret(ctx, db.SetTOTPSecretParams{ID: by.UserID, TOTPSecret: sealed})
 	})
 	if err != nil {
 		return Enrolment{}, err
@@ -58,50 +58,56 @@ func (s *Service) EnrolTOTP(ctx context.Context, userID uuid.UUID) (Enrolment, e
 
 // ConfirmTOTP turns the second factor on and answers the recovery codes, which
 // nobody sees again.
-func (s *Service) ConfirmTOTP(ctx context.Context, userID uuid.UUID, code string, from Client) (codes []string, err error) {
+func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		user, err := lockUser(ctx, queries, userID)
+		user, err := lockCurrent(ctx, queries, by)
 		if err != nil {
 			return err
 		}
 		if user.TOTPConfirmedAt != nil || user.TOTPSecret == nil {
 			return fault.New(fault.Conflict, "there is no second factor that waits to be confirmed")
 		}
-		if err := s.codes.Take(userID.String(), from.Address); err != nil {
+		if err := s.codes.Take(by.UserID.String(), from.Address); err != nil {
 			return err
 		}
 		step, err := s.matchSealed(user, code)
 		if err != nil {
 			return err
 		}
-		if err := queries.ConfirmTOTP(ctx, db.ConfirmTOTPParams{ID: userID, TOTPLastStep: step}); err != nil {
+		if err := queries.ConfirmTOTP(ctx, db.ConfirmTOTPParams{ID: by.UserID, TOTPLastStep: step}); err != nil {
 			return fmt.Errorf("confirm second factor: %w", err)
 		}
-		codes, err = replaceRecoveryCodes(ctx, queries, userID)
+		codes, err = replaceRecoveryCodes(ctx, queries, by.UserID)
 		return err
 	})
 	return codes, err
 }
 
 // NewRecoveryCodes replaces the recovery codes.
-func (s *Service) NewRecoveryCodes(ctx context.Context, userID uuid.UUID, code string, from Client) (codes []string, err error) {
+func (s *Service) NewRecoveryCodes(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
 	err = s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := s.checkCode(ctx, queries, userID, code, from); err != nil {
+		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
-		codes, err = replaceRecoveryCodes(ctx, queries, userID)
+		if _, err := s.checkCode(ctx, queries, by.UserID, code, from); err != nil {
+			return err
+		}
+		codes, err = replaceRecoveryCodes(ctx, queries, by.UserID)
 		return err
 	})
 	return codes, err
 }
 
 // RemoveTOTP turns the second factor off.
-func (s *Service) RemoveTOTP(ctx context.Context, userID uuid.UUID, code string, from Client) error {
+func (s *Service) RemoveTOTP(ctx context.Context, by auth.Principal, code string, from Client) error {
 	return s.inTransaction(ctx, func(queries *db.Queries) error {
-		if _, err := s.checkCode(ctx, queries, userID, code, from); err != nil {
+		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
-		return errors.Join(queries.ClearTOTP(ctx, userID), queries.ClearRecoveryCodes(ctx, userID))
+		if _, err := s.checkCode(ctx, queries, by.UserID, code, from); err != nil {
+			return err
+		}
+		return errors.Join(queries.ClearTOTP(ctx, by.UserID), queries.ClearRecoveryCodes(ctx, by.UserID))
 	})
 }
 
