@@ -34,6 +34,10 @@ var ErrDenied = errors.New("denied by the sandbox's network policy")
 // ErrBusy is returned for what is beyond what one sandbox may have at a time.
 var ErrBusy = errors.New("the sandbox asks for too much at once")
 
+// ErrPolicyChanged is returned for a request that waited for a connection while the
+// policy that its secrets were filled in by was exchanged.
+var ErrPolicyChanged = errors.New("the sandbox's network policy was changed before the request was sent")
+
 // ErrNoSecret is returned for a request that needs a secret which is not there.
 var ErrNoSecret = errors.New("a secret that this request needs is not available")
 

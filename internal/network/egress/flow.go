@@ -167,8 +167,7 @@ func (s *flows) closeAll() { s.update(nil) }
 // destination decides where a connection goes that a guest opened to original
 // and meant for name, which is in normal form or empty: to the name, where a
 // list or a rule has it; else to original, where that needs no name.
-func (s *flows) destination(name string, original netip.Addr) (host string, err error) {
-	policy := s.current()
+func destination(policy *Policy, name string, original netip.Addr) (host string, err error) {
 	if _, ruled := policy.transformFor(name); ruled || policy.AllowsDomain(name) {
 		return name, nil
 	}
@@ -178,10 +177,11 @@ func (s *flows) destination(name string, original netip.Addr) (host string, err 
 	return "", fmt.Errorf("connect to %q at %s: %w", name, original, ErrDenied)
 }
 
-// connect opens a connection to a host that destination returned. The
+// connect opens a connection to a host that destination returned, by a policy, unless
+// the one in force then denies it. The
 // addresses of a name are ours to find: what the guest believes them to be only
 // chooses among them.
-func (s *flows) connect(ctx context.Context, host string, original netip.AddrPort) (*flow, error) {
+func (s *flows) connect(ctx context.Context, policy *Policy, host string, original netip.AddrPort) (*flow, error) {
 	select {
 	case s.turns <- struct{}{}:
 		defer func() { <-s.turns }()
@@ -189,7 +189,6 @@ func (s *flows) connect(ctx context.Context, host string, original netip.AddrPor
 		s.notices.Warn("the guest has too many connections under way")
 		return nil, fmt.Errorf("connect to %s: %w", host, ErrBusy)
 	}
-	policy := s.current()
 	addresses, err := s.addresses(ctx, policy, host, original.Addr())
 	if err != nil {
 		return nil, err

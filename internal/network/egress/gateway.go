@@ -39,9 +39,10 @@ type GatewayConfig struct {
 // Gateway stands between one sandbox and the outside where a policy cannot be
 // kept by address alone.
 type Gateway struct {
-	flows   *flows
-	cancel  context.CancelFunc
-	serving sync.WaitGroup
+	flows    *flows
+	requests *requests
+	cancel   context.CancelFunc
+	serving  sync.WaitGroup
 }
 
 // StartGateway serves a Complete policy until Close.
@@ -65,14 +66,18 @@ func StartGateway(config GatewayConfig, policy *Policy) *Gateway {
 		requests: newRequests(flows, config.Roots, config.Log, notices),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	gateway := &Gateway{flows: flows, cancel: cancel}
+	gateway := &Gateway{flows: flows, requests: proxy.requests, cancel: cancel}
 	gateway.serving.Go(func() { names.serve(ctx, config.Packets, config.Streams) })
 	gateway.serving.Go(func() { proxy.serve(ctx, config.Connections) })
 	return gateway
 }
 
-// Update puts another Complete policy in force and cuts what it denies.
-func (g *Gateway) Update(policy *Policy) { g.flows.update(policy) }
+// Update puts another Complete policy in force, cuts what it denies, and fails the
+// requests that wait for a connection by the policy before.
+func (g *Gateway) Update(policy *Policy) {
+	g.flows.update(policy)
+	g.requests.carriers.update()
+}
 
 // Close cuts every connection, closes the sockets and waits for all it started.
 func (g *Gateway) Close() {

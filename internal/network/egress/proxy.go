@@ -100,11 +100,11 @@ func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
 		p.requests.takeTLS(opened, policy.authority)
 		return nil
 	}
-	host, err := p.flows.destination(name, opened.original.Addr())
+	host, err := destination(policy, name, opened.original.Addr())
 	if err != nil {
 		return err
 	}
-	out, err := p.flows.connect(ctx, host, opened.original)
+	out, err := p.flows.connect(ctx, policy, host, opened.original)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"sync"
@@ -45,12 +44,13 @@ type requests struct {
 	turns    chan struct{}  // held by each request
 	serving  sync.WaitGroup // connections and requests
 	proxy    *httputil.ReverseProxy
+	carriers carriers
 }
 
 func newRequests(flows *flows, roots *x509.CertPool, log *slog.Logger, notices *notice.Notices) *requests {
 	return &requests{
 		flows: flows, roots: roots, log: log, notices: notices,
-		incoming: newHandover(), turns: make(chan struct{}, maxRequests),
+		incoming: newHandover(), turns: make(chan struct{}, maxRequests), carriers: carriers{flows: flows},
 	}
 }
 
@@ -64,10 +64,10 @@ func (r *requests) takeTLS(opened *opening, authority *Authority) {
 
 // serve answers until ctx ends, then closes every connection it was given.
 func (r *requests) serve(ctx context.Context) {
-	transport := r.transport(ctx)
+	r.carriers.begin = func(policy *Policy) *carrier { return newCarrier(ctx, r.flows, r.roots, policy) }
 	errorLog := slog.NewLogLogger(r.log.Handler(), slog.LevelDebug)
 	r.proxy = &httputil.ReverseProxy{
-		Rewrite: rewrite, Transport: transport, FlushInterval: -1, ErrorHandler: r.failed, ErrorLog: errorLog,
+		Rewrite: rewrite, Transport: byRoute{}, FlushInterval: -1, ErrorHandler: r.failed, ErrorLog: errorLog,
 	}
 	server := &http.Server{
 		Handler:           r,
@@ -89,31 +89,7 @@ func (r *requests) serve(ctx context.Context) {
 	stop()
 	server.Close()
 	r.serving.Wait()
-	transport.CloseIdleConnections()
-}
-
-func (r *requests) transport(ctx context.Context) *http.Transport {
-	dial := func(request context.Context, _, address string) (net.Conn, error) {
-		host, port, err := splitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		request, cancel := context.WithCancel(request)
-		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		return r.flows.connect(request, host, netip.AddrPortFrom(netip.Addr{}, port))
-	}
-	return &http.Transport{
-		DialContext:            dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots},
-		TLSHandshakeTimeout:    handshakeTimeout,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the body is the guest's to decode
-		MaxIdleConns:           maxIdleUpstream,
-		MaxConnsPerHost:        maxPerServer,
-		MaxResponseHeaderBytes: maxHead,
-		IdleConnTimeout:        upstreamIdle,
-	}
+	r.carriers.close()
 }
 
 // count lets serve wait for connections: a hijacked one is its request's.
@@ -141,10 +117,11 @@ func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) 
 	}
 }
 
-// carry decides about one request.
+// carry decides about one request, all by one policy.
 func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	name := hostName(request.Host)
-	policy := r.flows.current()
+	by := r.carriers.current()
+	policy := by.policy
 	change, ruled := policy.transformFor(name)
 	switch {
 	case request.Method == http.MethodConnect || request.Method == http.MethodTrace:
@@ -156,7 +133,7 @@ func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 		return
 	}
 	original := originalOf(request.Context())
-	host, err := r.flows.destination(name, original.Addr())
+	host, err := destination(policy, name, original.Addr())
 	if err != nil {
 		r.failed(writer, request, err)
 		return
@@ -170,19 +147,28 @@ func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	if request.TLS != nil {
 		scheme = "https"
 	}
-	route := route{transform: filled, target: url.URL{
+	route := route{by: by, transform: filled, target: url.URL{
 		Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(int(original.Port()))),
 	}}
 	r.proxy.ServeHTTP(writer, request.WithContext(context.WithValue(request.Context(), routeKey{}, route)))
 }
 
-// route is where a request goes and how it is changed on the way.
+// route is where a request goes, by which policy, and how it is changed on the way.
 type route struct {
+	by        *carrier
 	target    url.URL
 	transform transform
 }
 
 type routeKey struct{}
+
+// byRoute sends each request by the carrier of its route.
+type byRoute struct{}
+
+func (byRoute) RoundTrip(request *http.Request) (*http.Response, error) {
+	route, _ := request.Context().Value(routeKey{}).(route)
+	return route.by.RoundTrip(request)
+}
 
 // rewrite leaves a request as the guest wrote it but for what a rule changes.
 func rewrite(request *httputil.ProxyRequest) {
@@ -201,6 +187,10 @@ func rewrite(request *httputil.ProxyRequest) {
 // failed answers a request that went nowhere.
 func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err error) {
 	r.log.Debug("carry the guest's request", "host", hostName(request.Host), "error", err)
+	if errors.Is(err, ErrPolicyChanged) {
+		http.Error(writer, "wrenn: "+ErrPolicyChanged.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	if errors.Is(err, ErrDenied) {
 		http.Error(writer, "wrenn: "+ErrDenied.Error(), http.StatusForbidden)
 		return
