@@ -95,15 +95,26 @@ func testFullGuestDisk(t *testing.T, a *agentUnderTest, _, id string) {
 }
 
 func testForkBomb(t *testing.T, a *agentUnderTest, _, id string) {
-	a.run(t, id, "nohup bash -c 'bomb() { bomb | bomb & }; bomb' >/dev/null 2>&1 & sleep 1")
+	// It goes off when the command has been answered: then the guest answers late.
+	a.run(t, id, "nohup bash -c 'sleep 1; bomb() { bomb | bomb & }; bomb' >/dev/null 2>&1 &")
+	require.Eventually(t, func() bool {
+		listed, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id}}))
+		require.NoError(t, err)
+		require.NotEmpty(t, listed.Msg.GetSandboxes())
+		samples := listed.Msg.GetSandboxes()[0].GetSamples()
+		busy := 0
+		for _, sample := range samples[max(0, len(samples)-2):] {
+			if sample.GetCpuUsedPercent() > 50 {
+				busy++
+			}
+		}
+		return busy == 2
+	}, time.Minute, 100*time.Millisecond, "the bomb does not go off")
 	began := time.Now()
-	samples, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id}}))
-	require.NoError(t, err)
-	require.NotEmpty(t, samples.Msg.GetSandboxes())
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	// It may be paused or not: what counts is that somebody says so.
-	_, err = a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
+	_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
 	require.NoError(t, ctx.Err())
 	t.Logf("pausing a fork bomb took %s: %v", time.Since(began).Round(time.Millisecond), err)
 }
