@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,9 @@ import (
 	"syscall"
 )
 
+// defaultMaxConnections suits one machine's control plane.
+const defaultMaxConnections = 100
+
 // settings make a small server for one machine that loses nothing it has
 // acknowledged. The file is written anew at each start.
 const settings = `# Written at each start. Put settings of your own into local.conf, beside this file.
@@ -22,7 +26,7 @@ unix_socket_directories = %s
 unix_socket_permissions = 0700
 cluster_name = 'wrenn'
 
-max_connections = 100
+max_connections = %d
 shared_buffers = 64MB
 max_wal_size = 256MB
 jit = off
@@ -145,7 +149,7 @@ func (c Config) configure(owner account) error {
 	}
 	quotedSocketDir := "'" + strings.ReplaceAll(c.SocketDir, "'", "''") + "'"
 	return errors.Join(
-		owner.writeFile(filepath.Join(c.clusterDir(), "postgresql.conf"), fmt.Sprintf(settings, quotedSocketDir)),
+		owner.writeFile(filepath.Join(c.clusterDir(), "postgresql.conf"), fmt.Sprintf(settings, quotedSocketDir, cmp.Or(c.MaxConnections, defaultMaxConnections))),
 		owner.writeFile(filepath.Join(c.clusterDir(), "pg_hba.conf"), accessRules),
 		owner.writeFile(filepath.Join(c.clusterDir(), "pg_ident.conf"), users),
 	)

@@ -37,6 +37,8 @@ type Config struct {
 	// User is the system user to run as; it must be set, and not be root, when
 	// the caller is root. Otherwise empty means the caller.
 	User string
+	// MaxConnections is how many clients connect at a time; zero means 100.
+	MaxConnections int
 	// Lifeline, if set, is a file that the server holds open while it lives.
 	Lifeline *os.File
 }

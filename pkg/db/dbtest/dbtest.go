@@ -32,6 +32,9 @@ const (
 	// testsAtOnce wait for the database and for what they have started more than
 	// they compute; more of them would need more connections than there are.
 	testsAtOnce = "4"
+	// maxConnections lets so many tests each run several control planes, which connect
+	// as a role that has no part in the connections that are kept for superusers.
+	maxConnections = 400
 	// unprivileged is whom Debian's package makes, for tests that run as root.
 	unprivileged = "postgres"
 )
@@ -100,7 +103,7 @@ func start(ctx context.Context) (_ *cluster, err error) {
 			err = errors.Join(err, c.stop(ctx))
 		}
 	}()
-	config := postgres.Config{DataDir: filepath.Join(dir, "data"), SocketDir: filepath.Join(dir, "socket"), LogPath: filepath.Join(dir, "log"), Lifeline: directory}
+	config := postgres.Config{DataDir: filepath.Join(dir, "data"), SocketDir: filepath.Join(dir, "socket"), LogPath: filepath.Join(dir, "log"), Lifeline: directory, MaxConnections: maxConnections}
 	if os.Geteuid() == 0 {
 		config.User = unprivileged
 		if err := os.Chmod(dir, 0o755); err != nil {
