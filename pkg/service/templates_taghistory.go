@@ -184,9 +184,7 @@ func (t *Templates) TagAssignments(ctx context.Context, teamID uuid.UUID, name, 
 	}
 	assignments := make([]TagAssignment, 0, len(rows))
 	for _, row := range rows {
-		assignments = append(assignments, TagAssignment{
-			ID: row.ID, BuildID: row.BuildID, AssignedAt: row.AssignedAt, BuildCreatedAt: row.BuildCreatedAt, BuildFinishedAt: row.BuildFinishedAt,
-		})
+		assignments = append(assignments, TagAssignment(row))
 	}
 	return assignments, next, nil
 }
