@@ -9,8 +9,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -32,10 +32,10 @@ type bareSandbox struct {
 
 type bareDetail struct {
 	bareSandbox
-	EnvdAccessToken     string     `json:"envdAccessToken"`
-	AllowInternetAccess *bool      `json:"allowInternetAccess"`
-	Domain              string     `json:"domain"`
-	Network             db.Network `json:"network"`
+	EnvdAccessToken     string       `json:"envdAccessToken"`
+	AllowInternetAccess *bool        `json:"allowInternetAccess"`
+	Domain              string       `json:"domain"`
+	Network             rows.Network `json:"network"`
 	Lifecycle           struct {
 		AutoResume bool   `json:"autoResume"`
 		OnTimeout  string `json:"onTimeout"`
@@ -44,7 +44,7 @@ type bareDetail struct {
 
 // bareHandler answers what the API does from the same queries, and lets
 // everybody in: it believes the header that names the team.
-func bareHandler(queries *db.Queries, tokens *auth.Tokens) http.Handler {
+func bareHandler(queries *rows.Queries, tokens *auth.Tokens) http.Handler {
 	router := chi.NewRouter()
 	router.Get("/sandboxes/{sandboxID}", func(w http.ResponseWriter, r *http.Request) {
 		row, err := queries.GetSandbox(r.Context(), chi.URLParam(r, "sandboxID"))
@@ -60,13 +60,13 @@ func bareHandler(queries *db.Queries, tokens *auth.Tokens) http.Handler {
 		bareJSON(w, detail)
 	})
 	router.Get("/v2/sandboxes", func(w http.ResponseWriter, r *http.Request) {
-		rows, running, err := bareList(r, queries)
+		found, running, err := bareList(r, queries)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		answer := make([]bareSandbox, 0, len(rows))
-		for _, row := range rows {
+		answer := make([]bareSandbox, 0, len(found))
+		for _, row := range found {
 			answer = append(answer, bareOf(row))
 		}
 		w.Header().Set("X-Total-Running", strconv.FormatInt(running, 10))
@@ -76,24 +76,24 @@ func bareHandler(queries *db.Queries, tokens *auth.Tokens) http.Handler {
 }
 
 // bareList asks for the page and for the number that the API answers with it.
-func bareList(r *http.Request, queries *db.Queries) ([]db.Sandbox, int64, error) {
+func bareList(r *http.Request, queries *rows.Queries) ([]rows.Sandbox, int64, error) {
 	team, err := uuid.Parse(r.Header.Get("X-Team-ID"))
 	if err != nil {
 		return nil, 0, err
 	}
 	noFilter := []byte("{}")
-	rows, err := queries.ListSandboxesNewest(r.Context(), db.ListSandboxesNewestParams{
+	found, err := queries.ListSandboxesNewest(r.Context(), rows.ListSandboxesNewestParams{
 		TeamID: team, States: []string{"running", "pausing", "paused", "resuming"}, MetadataFilter: noFilter,
 		CursorTime: time.Now().Add(time.Hour), PageSize: sandboxesEach + 1,
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	running, err := queries.CountRunning(r.Context(), db.CountRunningParams{TeamID: team, MetadataFilter: noFilter})
-	return rows, running, err
+	running, err := queries.CountRunning(r.Context(), rows.CountRunningParams{TeamID: team, MetadataFilter: noFilter})
+	return found, running, err
 }
 
-func bareOf(row db.Sandbox) bareSandbox {
+func bareOf(row rows.Sandbox) bareSandbox {
 	return bareSandbox{
 		TemplateID: row.TemplateID, Alias: row.Alias, SandboxID: row.ID, ClientID: "wrenn",
 		StartedAt: row.StartedAt.UTC(), EndAt: row.EndAt.UTC(),

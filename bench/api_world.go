@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
@@ -80,7 +81,7 @@ func startAPIWorld(ctx context.Context, output io.Writer) (_ *apiWorld, err erro
 	}
 	secret := make([]byte, auth.SecretKeySize)
 	rand.Read(secret) // never fails
-	if err := w.serveBare(ctx, db.New(pool), secret); err != nil {
+	if err := w.serveBare(ctx, rows.New(pool), secret); err != nil {
 		return nil, err
 	}
 	return w, w.serveWrenn(ctx, server.URL(), secret, output)
@@ -108,27 +109,27 @@ func (w *apiWorld) startDatabase(ctx context.Context) (*postgres.Server, error) 
 
 // fill makes teams with a key and sandboxes each; every fifth of these is paused.
 func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
-	queries := db.New(pool)
-	host, err := queries.EnsureHost(ctx, db.EnsureHostParams{ID: uuid.New(), Name: "bench"})
+	queries := rows.New(pool)
+	host, err := queries.EnsureHost(ctx, rows.EnsureHostParams{ID: uuid.New(), Name: "bench"})
 	if err != nil {
 		return err
 	}
 	for number := range apiTeams {
 		slug := fmt.Sprintf("team-%d", number)
-		made, err := queries.EnsureTeam(ctx, db.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
+		made, err := queries.EnsureTeam(ctx, rows.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
 		if err != nil {
 			return err
 		}
 		team := apiTeam{id: made.ID, key: auth.NewKey()}
 		mask := auth.MaskKey(team.key)
-		_, err = queries.CreateAPIKey(ctx, db.CreateAPIKeyParams{
+		_, err = queries.CreateAPIKey(ctx, rows.CreateAPIKeyParams{
 			ID: uuid.New(), TeamID: team.id, Name: "bench", KeyHash: auth.HashKey(team.key), KeyPrefix: mask.Prefix,
 			ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 		})
 		if err != nil {
 			return err
 		}
-		rows, err := pool.Query(ctx, `
+		found, err := pool.Query(ctx, `
 			INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, started_at, end_at, auto_pause,
 				metadata, vcpu_count, memory_mib, disk_mib, envd_version)
 			SELECT 'i' || substr(md5(gen_random_uuid()::text), 1, 19), $1, $2, 'rki5dems9wqfm4r03t7g', 'base', gen_random_uuid(),
@@ -138,7 +139,7 @@ func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
 		if err != nil {
 			return err
 		}
-		if team.sandboxes, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		if team.sandboxes, err = pgx.CollectRows(found, pgx.RowTo[string]); err != nil {
 			return err
 		}
 		w.teams = append(w.teams, team)
@@ -147,7 +148,7 @@ func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
 	return err
 }
 
-func (w *apiWorld) serveBare(ctx context.Context, queries *db.Queries, secret []byte) error {
+func (w *apiWorld) serveBare(ctx context.Context, queries *rows.Queries, secret []byte) error {
 	tokens, err := auth.NewTokens(secret)
 	if err != nil {
 		return err

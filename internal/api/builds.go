@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -46,9 +46,9 @@ type buildAnswer struct {
 	EnvdVersion string     `json:"envdVersion"`
 }
 
-func buildsOf(rows []db.TemplateBuild) []buildAnswer {
-	builds := make([]buildAnswer, 0, len(rows))
-	for _, row := range rows {
+func buildsOf(found []rows.TemplateBuild) []buildAnswer {
+	builds := make([]buildAnswer, 0, len(found))
+	for _, row := range found {
 		builds = append(builds, buildAnswer{
 			BuildID: row.ID.String(), Status: row.Status, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
 			FinishedAt: row.FinishedAt, CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB, DiskSizeMB: row.DiskMiB,
@@ -92,20 +92,20 @@ func (s *Server) listBuildLogs(w http.ResponseWriter, r *http.Request) error {
 
 // findBuild finds the build of a request and checks how much of its log is wanted,
 // from where on the query named from says.
-func (s *Server) findBuild(r *http.Request, from string) (db.TemplateBuild, error) {
+func (s *Server) findBuild(r *http.Request, from string) (rows.TemplateBuild, error) {
 	query := r.URL.Query()
 	if text := query.Get("limit"); text != "" {
 		if limit, err := strconv.Atoi(text); err != nil || limit < 0 || limit > maxBuildLogLines {
-			return db.TemplateBuild{}, fault.New(fault.Invalid, "limit must be a number from 0 to %d", maxBuildLogLines)
+			return rows.TemplateBuild{}, fault.New(fault.Invalid, "limit must be a number from 0 to %d", maxBuildLogLines)
 		}
 	}
 	if text := query.Get(from); text != "" {
 		if number, err := strconv.ParseInt(text, 10, 64); err != nil || number < 0 {
-			return db.TemplateBuild{}, fault.New(fault.Invalid, "%s must be a number from 0 on", from)
+			return rows.TemplateBuild{}, fault.New(fault.Invalid, "%s must be a number from 0 on", from)
 		}
 	}
 	if level := service.LogLevel(query.Get("level")); level != "" && !slices.Contains(service.LogLevels(), level) {
-		return db.TemplateBuild{}, fault.New(fault.Invalid, "level must be debug, info, warn or error")
+		return rows.TemplateBuild{}, fault.New(fault.Invalid, "level must be debug, info, warn or error")
 	}
 	return s.Templates.Build(r.Context(), teamOf(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"))
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // caller is somebody who calls every route, and what is known of them.
@@ -151,9 +151,9 @@ func (b *browser) revoked(t *testing.T) []caller {
 func (b *browser) disabled(t *testing.T) caller {
 	t.Helper()
 	id, token := uuid.New(), auth.NewAccessToken()
-	_, err := b.queries.CreateUser(t.Context(), db.CreateUserParams{ID: id, Email: "out@example.com", PlatformAdmin: true})
+	_, err := b.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: id, Email: "out@example.com", PlatformAdmin: true})
 	require.NoError(t, err)
-	_, err = b.queries.CreateAccessToken(t.Context(), db.CreateAccessTokenParams{ID: uuid.New(), UserID: id, Name: "x", TokenHash: auth.HashKey(token)})
+	_, err = b.queries.CreateAccessToken(t.Context(), rows.CreateAccessTokenParams{ID: uuid.New(), UserID: id, Name: "x", TokenHash: auth.HashKey(token)})
 	require.NoError(t, err)
 	b.execute(t, "UPDATE users SET disabled_at = now() WHERE id = $1", id)
 	return caller{name: "a disabled user", header: bearer(token)}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
@@ -28,7 +28,7 @@ type newSandbox struct {
 	AutoResume          *enabled          `json:"autoResume"`
 	Secure              *bool             `json:"secure"`
 	AllowInternetAccess *bool             `json:"allow_internet_access"`
-	Network             db.Network        `json:"network"`
+	Network             rows.Network      `json:"network"`
 	Metadata            map[string]string `json:"metadata"`
 	EnvVars             map[string]string `json:"envVars"`
 	// MCP is what the SDK starts itself in the sandbox, which it asks for with a

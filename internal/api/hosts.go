@@ -8,7 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -16,11 +16,11 @@ import (
 
 // Hosts is the service behind the routes of hosts and nodes.
 type Hosts interface {
-	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, db.HostToken, error)
+	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error)
 	Join(ctx context.Context, joining service.Joining) (service.Membership, error)
 	Renew(ctx context.Context, certificate, request, signature []byte) (service.Membership, error)
-	List(ctx context.Context) ([]db.ListHostLoadsRow, error)
-	Get(ctx context.Context, hostID uuid.UUID) (db.GetHostLoadRow, error)
+	List(ctx context.Context) ([]rows.ListHostLoadsRow, error)
+	Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error)
 	Drain(ctx context.Context, hostID uuid.UUID) error
 	Undrain(ctx context.Context, hostID uuid.UUID) error
 	Retire(ctx context.Context, hostID uuid.UUID, force bool) error
@@ -141,7 +141,7 @@ type resources struct {
 
 const mebibyte = 1 << 20
 
-func hostOf(row db.GetHostLoadRow) hostAnswer {
+func hostOf(row rows.GetHostLoadRow) hostAnswer {
 	h, load := row.Host, row.HostLoad
 	return hostAnswer{
 		HostID: h.ID, Name: h.Name, Address: h.Address, Tags: h.Tags, State: h.State, StateChangedAt: h.StateChangedAt.UTC(),
@@ -154,13 +154,13 @@ func hostOf(row db.GetHostLoadRow) hostAnswer {
 }
 
 func (s *Server) listHosts(w http.ResponseWriter, r *http.Request) error {
-	rows, err := s.Hosts.List(r.Context())
+	found, err := s.Hosts.List(r.Context())
 	if err != nil {
 		return err
 	}
-	hosts := make([]hostAnswer, 0, len(rows))
-	for _, row := range rows {
-		hosts = append(hosts, hostOf(db.GetHostLoadRow(row)))
+	hosts := make([]hostAnswer, 0, len(found))
+	for _, row := range found {
+		hosts = append(hosts, hostOf(rows.GetHostLoadRow(row)))
 	}
 	writeJSON(w, http.StatusOK, hosts)
 	return nil

@@ -7,9 +7,9 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
@@ -51,7 +51,7 @@ type keyAnswer struct {
 	ExpiresAt *time.Time     `json:"expiresAt,omitempty"`
 }
 
-func keyOf(key db.APIKey, creator *string) keyAnswer {
+func keyOf(key rows.APIKey, creator *string) keyAnswer {
 	answer := keyAnswer{
 		ID: key.ID, Name: key.Name, Mask: maskAnswer{key.KeyPrefix, key.ValueLength, key.MaskedPrefix, key.MaskedSuffix},
 		CreatedAt: key.CreatedAt.UTC(), LastUsed: key.LastUsedAt, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,

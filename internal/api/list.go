@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -55,7 +55,7 @@ func (s *Server) listSandboxes(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func listedAll(sandboxes []db.Sandbox) []listedSandbox {
+func listedAll(sandboxes []rows.Sandbox) []listedSandbox {
 	all := make([]listedSandbox, 0, len(sandboxes))
 	for _, sandbox := range sandboxes {
 		all = append(all, listed(sandbox))

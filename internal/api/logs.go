@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -114,7 +114,7 @@ func (s *Server) listLogs(r *http.Request, filter service.LogFilter) ([]logEntry
 	return entries, nil
 }
 
-func logEntryOf(line db.SandboxLog) logEntry {
+func logEntryOf(line rows.SandboxLog) logEntry {
 	return logEntry{Timestamp: line.At.UTC(), Message: line.Message, Level: line.Level, Fields: line.Fields}
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 func (s *Server) routeMe(router chi.Router) {
@@ -57,7 +57,7 @@ func (s *Server) meOf(r *http.Request) (meAnswer, error) {
 	return answer, nil
 }
 
-func membershipOf(team db.ListTeamsOfUserRow) membershipInfo {
+func membershipOf(team rows.ListTeamsOfUserRow) membershipInfo {
 	role := auth.Role(team.Role)
 	return membershipInfo{TeamID: team.ID.String(), Name: team.Name, Role: role, Permissions: role.Permissions()}
 }

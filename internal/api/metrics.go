@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -26,7 +26,7 @@ type sandboxMetric struct {
 	DiskTotal     int64     `json:"diskTotal"`
 }
 
-func metricOf(sample db.ListSamplesRow) sandboxMetric {
+func metricOf(sample rows.ListSamplesRow) sandboxMetric {
 	return sandboxMetric{
 		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: rounded(sample.CpuUsedPct),
 		MemUsed: sample.MemUsed, MemTotal: sample.MemTotal, MemCache: sample.MemCache,
@@ -78,7 +78,7 @@ func (s *Server) listLatestMetrics(w http.ResponseWriter, r *http.Request) error
 	}
 	metrics := make(map[string]sandboxMetric, len(samples))
 	for _, sample := range samples {
-		metrics[sample.SandboxID] = metricOf(db.ListSamplesRow{
+		metrics[sample.SandboxID] = metricOf(rows.ListSamplesRow{
 			At: sample.At, CPUCount: sample.CPUCount, CpuUsedPct: sample.CpuUsedPct, MemUsed: sample.MemUsed,
 			MemTotal: sample.MemTotal, MemCache: sample.MemCache, DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
 		})

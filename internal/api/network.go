@@ -3,17 +3,17 @@ package api
 import (
 	"net/http"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // networkUpdate is the body of a change to a running sandbox's network.
 type networkUpdate struct {
-	AllowInternetAccess *bool                       `json:"allow_internet_access"`
-	AllowOut            []string                    `json:"allowOut"`
-	DenyOut             []string                    `json:"denyOut"`
-	Rules               map[string][]db.NetworkRule `json:"rules"`
-	EgressProxy         *db.EgressProxy             `json:"egressProxy"`
+	AllowInternetAccess *bool                         `json:"allow_internet_access"`
+	AllowOut            []string                      `json:"allowOut"`
+	DenyOut             []string                      `json:"denyOut"`
+	Rules               map[string][]rows.NetworkRule `json:"rules"`
+	EgressProxy         *rows.EgressProxy             `json:"egressProxy"`
 }
 
 func (s *Server) updateNetwork(w http.ResponseWriter, r *http.Request) error {

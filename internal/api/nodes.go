@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -64,7 +64,7 @@ var nodeStatuses = map[lifecycle.HostState]string{
 	lifecycle.HostDraining: "draining", lifecycle.HostUnreachable: "unhealthy",
 }
 
-func nodeOf(row db.GetHostLoadRow) node {
+func nodeOf(row rows.GetHostLoadRow) node {
 	h, load := row.Host, row.HostLoad
 	return node{
 		Version: h.Version, ID: h.ID, ServiceInstanceID: h.ID,
@@ -83,13 +83,13 @@ func nodeOf(row db.GetHostLoadRow) node {
 }
 
 func (s *Server) listNodes(w http.ResponseWriter, r *http.Request) error {
-	rows, err := s.Hosts.List(r.Context())
+	found, err := s.Hosts.List(r.Context())
 	if err != nil {
 		return err
 	}
-	nodes := make([]node, 0, len(rows))
-	for _, row := range rows {
-		listed := nodeOf(db.GetHostLoadRow(row))
+	nodes := make([]node, 0, len(found))
+	for _, row := range found {
+		listed := nodeOf(rows.GetHostLoadRow(row))
 		listed.SandboxStartingCount = &row.StartingCount
 		nodes = append(nodes, listed)
 	}

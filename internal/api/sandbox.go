@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -56,7 +56,7 @@ type detailedSandbox struct {
 	EnvdAccessToken     string           `json:"envdAccessToken,omitempty"`
 	AllowInternetAccess *bool            `json:"allowInternetAccess"`
 	Domain              string           `json:"domain"`
-	Network             db.Network       `json:"network"`
+	Network             rows.Network     `json:"network"`
 	Lifecycle           lifecycleSetting `json:"lifecycle"`
 }
 
@@ -65,7 +65,7 @@ type lifecycleSetting struct {
 	OnTimeout  string `json:"onTimeout"`
 }
 
-func (s *Server) answerOf(ctx context.Context, sandbox db.Sandbox) (sandboxAnswer, error) {
+func (s *Server) answerOf(ctx context.Context, sandbox rows.Sandbox) (sandboxAnswer, error) {
 	credentials, err := s.Sandboxes.Credentials(ctx, sandbox)
 	if err != nil {
 		return sandboxAnswer{}, err
@@ -80,7 +80,7 @@ func (s *Server) answerOf(ctx context.Context, sandbox db.Sandbox) (sandboxAnswe
 	return answer, nil
 }
 
-func (s *Server) answerSandbox(w http.ResponseWriter, r *http.Request, status int, sandbox db.Sandbox) error {
+func (s *Server) answerSandbox(w http.ResponseWriter, r *http.Request, status int, sandbox rows.Sandbox) error {
 	answer, err := s.answerOf(r.Context(), sandbox)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *Server) answerSandbox(w http.ResponseWriter, r *http.Request, status in
 	return nil
 }
 
-func listed(sandbox db.Sandbox) listedSandbox {
+func listed(sandbox rows.Sandbox) listedSandbox {
 	answer := listedSandbox{
 		TemplateID: sandbox.TemplateID, Alias: sandbox.Alias, SandboxID: sandbox.ID, ClientID: clientID,
 		StartedAt: sandbox.StartedAt.UTC(), EndAt: sandbox.EndAt.UTC(),
@@ -110,7 +110,7 @@ func listed(sandbox db.Sandbox) listedSandbox {
 	return answer
 }
 
-func mountsOf(sandbox db.Sandbox) []service.VolumeMount {
+func mountsOf(sandbox rows.Sandbox) []service.VolumeMount {
 	var mounts []service.VolumeMount
 	for _, mount := range sandbox.VolumeMounts {
 		mounts = append(mounts, service.VolumeMount{Name: mount.Name, Path: mount.Path})

@@ -8,19 +8,19 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // Secrets is the service behind the routes of secrets. A key is an ID or a name.
 type Secrets interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSecret) (db.Secret, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSecret) (rows.Secret, error)
 	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.SecretPage, error)
-	Get(ctx context.Context, teamID uuid.UUID, key string) (db.Secret, error)
-	Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (db.Secret, error)
+	Get(ctx context.Context, teamID uuid.UUID, key string) (rows.Secret, error)
+	Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (rows.Secret, error)
 	Delete(ctx context.Context, teamID uuid.UUID, key string) error
 }
 
@@ -34,7 +34,7 @@ type secretAnswer struct {
 	UpdatedAt      time.Time         `json:"updatedAt"`
 }
 
-func secretOf(secret db.Secret) secretAnswer {
+func secretOf(secret rows.Secret) secretAnswer {
 	return secretAnswer{
 		SecretID: secret.ID, Name: secret.Name, CurrentVersion: secret.Version, Metadata: secret.Metadata,
 		CreatedAt: secret.CreatedAt, UpdatedAt: secret.UpdatedAt,
@@ -111,8 +111,8 @@ func (s *Server) deleteSecret(w http.ResponseWriter, r *http.Request) error {
 
 // mayUseSecrets refuses secrets to those who may not even see that they exist: to
 // choose where a secret is sent is to learn it.
-func mayUseSecrets(r *http.Request, rules map[string][]db.NetworkRule) error {
-	names, err := db.Network{Rules: rules}.References()
+func mayUseSecrets(r *http.Request, rules map[string][]rows.NetworkRule) error {
+	names, err := rows.Network{Rules: rules}.References()
 	if err == nil && len(names.Secrets) > 0 && !auth.PrincipalOf(r.Context()).May(auth.SecretRead) {
 		return fault.New(fault.Forbidden, "network.rules refer to secrets, which takes %s", auth.SecretRead)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -27,13 +27,13 @@ type Authenticator interface {
 
 // Sandboxes is the service behind the routes of sandboxes.
 type Sandboxes interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSandbox) (db.Sandbox, error)
-	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSandbox) (rows.Sandbox, error)
+	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
 	List(ctx context.Context, teamID uuid.UUID, filter service.Filter) (service.Page, error)
 	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
 	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.PauseRequest) error
-	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (db.Sandbox, error)
-	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (db.Sandbox, bool, error)
+	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (rows.Sandbox, error)
+	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (rows.Sandbox, bool, error)
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
@@ -41,13 +41,13 @@ type Sandboxes interface {
 	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.NewSnapshot) (service.Snapshot, error)
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
-	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error)
+	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
 	KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error)
 	RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error)
-	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]db.ListSamplesRow, error)
-	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]db.SandboxSample, error)
-	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]db.SandboxLog, error)
-	Credentials(ctx context.Context, sandbox db.Sandbox) (service.Credentials, error)
+	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]rows.ListSamplesRow, error)
+	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]rows.SandboxSample, error)
+	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]rows.SandboxLog, error)
+	Credentials(ctx context.Context, sandbox rows.Sandbox) (service.Credentials, error)
 }
 
 // Server answers the control API.

@@ -7,8 +7,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 func (s *Server) routeTeams(router chi.Router) {
@@ -88,6 +88,6 @@ func (s *Server) deleteTeam(w http.ResponseWriter, r *http.Request) error {
 	return noContent(w, s.TeamDeletion.Delete(r.Context(), teamOf(r)))
 }
 
-func teamOfRow(team db.Team, role auth.Role) teamAnswer {
+func teamOfRow(team rows.Team, role auth.Role) teamAnswer {
 	return teamAnswer{TeamID: team.ID.String(), Name: team.Name, Role: role}
 }

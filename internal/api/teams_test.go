@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -122,7 +122,7 @@ func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	few := int32(3)
-	w.people.NewTeamLimits = &db.TeamLimit{MaxSandboxes: &few}
+	w.people.NewTeamLimits = &rows.TeamLimit{MaxSandboxes: &few}
 	w.server.Usage = &service.Usage{Queries: w.queries}
 	admin := w.firstAdmin(t)
 	var made struct{ TeamID string }

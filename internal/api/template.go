@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -29,7 +29,7 @@ type templateAnswer struct {
 	BuildStatus   string     `json:"buildStatus"`
 }
 
-func templateOf(row db.ListTemplatesRow) templateAnswer {
+func templateOf(row rows.ListTemplatesRow) templateAnswer {
 	return templateAnswer{
 		TemplateID: row.ID, BuildID: row.BuildID.String(), CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB,
 		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: service.TemplateNames(row.TeamSlug, row.Aliases),

@@ -9,7 +9,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -21,16 +21,16 @@ type Templates interface {
 	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
 	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (service.Template, error)
 	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (service.BuildPage, error)
-	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (db.TemplateBuild, error)
+	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error)
 	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
 	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
 	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
-	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]db.TemplateTag, error)
+	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error)
 	CountTags(ctx context.Context, teamID uuid.UUID, name string) (int, error)
 	HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error)
 	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter service.TagGroupsFilter) (groups []service.TagGroup, next string, err error)
 	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []service.TagAssignment, next string, err error)
-	Defaults(ctx context.Context) ([]db.ListTemplatesRow, error)
+	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
 }
 
 func (s *Server) routeTemplates(router chi.Router) {

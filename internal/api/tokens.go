@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // accessTokenAnswer is an access token. Token is there only in the answer that
@@ -22,7 +22,7 @@ type accessTokenAnswer struct {
 	LastUsed  *time.Time `json:"lastUsed,omitempty"`
 }
 
-func accessTokenOf(token db.AccessToken) accessTokenAnswer {
+func accessTokenOf(token rows.AccessToken) accessTokenAnswer {
 	return accessTokenAnswer{
 		ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt.UTC(), ExpiresAt: token.ExpiresAt, LastUsed: token.LastUsedAt,
 		Mask: maskAnswer{token.TokenPrefix, token.ValueLength, token.MaskedPrefix, token.MaskedSuffix},

@@ -8,7 +8,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -16,9 +16,9 @@ import (
 // Usage is the service behind the routes of what teams use and may use.
 type Usage interface {
 	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (service.Used, error)
-	Has(ctx context.Context, teamID uuid.UUID) (db.TeamUse, error)
-	Limits(ctx context.Context, teamID uuid.UUID) (db.TeamLimit, error)
-	SetLimits(ctx context.Context, limits db.TeamLimit) error
+	Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error)
+	Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error)
+	SetLimits(ctx context.Context, limits rows.TeamLimit) error
 }
 
 func (s *Server) routeUsage(router chi.Router) {
@@ -125,7 +125,7 @@ func (s *Server) setLimits(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "teamID is not a UUID")
 	}
-	return noContent(w, s.Usage.SetLimits(r.Context(), db.TeamLimit{
+	return noContent(w, s.Usage.SetLimits(r.Context(), rows.TeamLimit{
 		TeamID: teamID, MaxSandboxes: body.MaxSandboxes, MaxVCPUCount: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
 		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
 		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets,

@@ -7,18 +7,18 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // Volumes is the service behind the routes of volumes.
 type Volumes interface {
-	List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, error)
-	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error)
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewVolume) (db.Volume, error)
+	List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error)
+	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewVolume) (rows.Volume, error)
 	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
-	Token(ctx context.Context, volume db.Volume) (string, error)
+	Token(ctx context.Context, volume rows.Volume) (string, error)
 }
 
 func (s *Server) routeVolumes(router chi.Router) {
@@ -36,7 +36,7 @@ type volumeAnswer struct {
 	MaxSizeMiB *int64 `json:"maxSizeMiB"`
 }
 
-func volumeAnswerOf(volume db.Volume) volumeAnswer {
+func volumeAnswerOf(volume rows.Volume) volumeAnswer {
 	answer := volumeAnswer{VolumeID: volume.ID, Name: volume.Name}
 	if volume.MaxMiB > 0 {
 		answer.MaxSizeMiB = &volume.MaxMiB
@@ -51,7 +51,7 @@ type openVolume struct {
 	Domain string `json:"domain"`
 }
 
-func (s *Server) answerVolume(w http.ResponseWriter, r *http.Request, status int, volume db.Volume) error {
+func (s *Server) answerVolume(w http.ResponseWriter, r *http.Request, status int, volume rows.Volume) error {
 	token, err := s.Volumes.Token(r.Context(), volume)
 	if err != nil {
 		return err

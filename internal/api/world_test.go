@@ -19,8 +19,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/openapi/openapitest"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
@@ -62,12 +62,12 @@ func (l letterbox) next(t *testing.T) (to, token string) {
 // world is the API of identity over a real database.
 type world struct {
 	pool    *pgxpool.Pool
-	queries *db.Queries
+	queries *rows.Queries
 	people  *identity.Service
 	mails   letterbox
 	server  *api.Server
 	http    *httptest.Server
-	team    db.Team
+	team    rows.Team
 }
 
 func newWorld(t *testing.T) *world {
@@ -75,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	keyring, err := seal.NewKeyring(make([]byte, seal.KeySize))
 	require.NoError(t, err)
 	w := &world{pool: dbtest.Open(t), mails: make(letterbox, 10)}
-	w.queries = db.New(w.pool)
+	w.queries = rows.New(w.pool)
 	w.server = &api.Server{
 		Authenticator: auth.NewAuthenticator(w.queries, adminToken), FirstTeam: "default",
 		Healthy: w.pool.Ping, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -90,7 +90,7 @@ func newWorld(t *testing.T) *world {
 		Providers: map[string]identity.Provider{}, Log: w.server.Log,
 	})
 	w.server.Identity = w.people
-	w.team, err = w.queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
+	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // Headers that carry a sandbox's credentials.
@@ -32,7 +32,7 @@ type Tokens interface {
 }
 
 // epochsOf returns what a sandbox's tokens are derived from besides its ID.
-func epochsOf(found db.GetSandboxWithEpochRow) auth.Epochs {
+func epochsOf(found rows.GetSandboxWithEpochRow) auth.Epochs {
 	return auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
 }
 
@@ -44,7 +44,7 @@ type refusal struct {
 
 // refuse decides whether a request may go to a port of a sandbox. It is the only
 // place that does: what passes is spoken for by the host's own secret from here on.
-func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
+func refuse(r *http.Request, found rows.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
@@ -58,7 +58,7 @@ func refuse(r *http.Request, found db.GetSandboxWithEpochRow, port uint16, token
 	return &refusal{http.StatusForbidden, "The sandbox's ports need its traffic access token in the header e2b-traffic-access-token"}
 }
 
-func refuseAgent(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) *refusal {
+func refuseAgent(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) *refusal {
 	if isHostRoute(r.URL.Path) {
 		return &refusal{http.StatusForbidden, "This route is only for the sandbox's host"}
 	}
@@ -75,7 +75,7 @@ var errNoToken = errors.New("the guest agent needs the sandbox's access token in
 
 // checkCredential looks for what opens the guest agent of a sandbox: its token, or
 // a signature in its stead.
-func checkCredential(r *http.Request, found db.GetSandboxWithEpochRow, tokens Tokens) error {
+func checkCredential(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) error {
 	shown, token := r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
 	switch {
 	case !found.Sandbox.Secure, auth.Equal(shown, token):
@@ -103,7 +103,7 @@ func isOpen(r *http.Request) bool {
 // mayResume says whether a request may bring back a sandbox that does not run:
 // one that refuse lets pass, and not only because it is open to everybody. A
 // health check asks whether a sandbox runs, which must not make it run.
-func mayResume(r *http.Request, found db.GetSandboxWithEpochRow, to destination, tokens Tokens) bool {
+func mayResume(r *http.Request, found rows.GetSandboxWithEpochRow, to destination, tokens Tokens) bool {
 	if !found.Sandbox.Resumable() {
 		return false
 	}

@@ -18,8 +18,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -107,11 +107,11 @@ func (h *hops) toGuest(w http.ResponseWriter, r *http.Request) {
 
 type oneSandbox struct{}
 
-func (oneSandbox) GetSandboxWithEpoch(_ context.Context, id string) (db.GetSandboxWithEpochRow, error) {
+func (oneSandbox) GetSandboxWithEpoch(_ context.Context, id string) (rows.GetSandboxWithEpochRow, error) {
 	if id != sandboxID {
-		return db.GetSandboxWithEpochRow{}, pgx.ErrNoRows
+		return rows.GetSandboxWithEpochRow{}, pgx.ErrNoRows
 	}
-	return db.GetSandboxWithEpochRow{Sandbox: db.Sandbox{ID: id, State: lifecycle.Running}}, nil
+	return rows.GetSandboxWithEpochRow{Sandbox: rows.Sandbox{ID: id, State: lifecycle.Running}}, nil
 }
 
 type fixedTokens struct{}

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -23,12 +23,12 @@ import (
 // Directory finds sandboxes. The router asks it for every request and remembers
 // nothing, so that a kill or a pause takes effect at once.
 type Directory interface {
-	GetSandboxWithEpoch(ctx context.Context, sandboxID string) (db.GetSandboxWithEpochRow, error)
+	GetSandboxWithEpoch(ctx context.Context, sandboxID string) (rows.GetSandboxWithEpochRow, error)
 }
 
 // Resumer brings back a sandbox that traffic may resume.
 type Resumer interface {
-	ResumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error)
+	ResumeForTraffic(ctx context.Context, sandboxID string) (rows.Sandbox, error)
 }
 
 // Hosts finds the way to a host; nil where it is not known.
@@ -174,7 +174,7 @@ func whyNotRunning(state lifecycle.State) Failure {
 // has a credential in it, which cannot be taken out, and one that would
 // then be about another file: the guest takes the first path of several, and a form
 // brings its own, but the first was what was signed.
-func (t *Router) strip(r *http.Request, to destination, found db.GetSandboxWithEpochRow) *refusal {
+func (t *Router) strip(r *http.Request, to destination, found rows.GetSandboxWithEpochRow) *refusal {
 	id, epochs := found.Sandbox.ID, epochsOf(found)
 	if auth.ContainsKey(r.URL.Path) || containsAny(r.URL.Path, []string{t.Tokens.EnvdAccess(id, epochs), t.Tokens.TrafficAccess(id, epochs)}) {
 		return &refusal{http.StatusBadRequest, "The path holds a credential, which is not for the sandbox"}
@@ -190,7 +190,7 @@ func (t *Router) strip(r *http.Request, to destination, found db.GetSandboxWithE
 
 // prepare gives a request the Host that the guest's servers see where the network
 // says so. It answers the headers that name the guest to the host agent.
-func (t *Router) prepare(r *http.Request, to destination, network db.Network) http.Header {
+func (t *Router) prepare(r *http.Request, to destination, network rows.Network) http.Header {
 	head := http.Header{}
 	head.Set(SandboxHeader, to.sandboxID)
 	head.Set(PortHeader, strconv.Itoa(int(to.port)))

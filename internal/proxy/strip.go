@@ -5,13 +5,13 @@ import (
 	"net/url"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 // stripCredentials takes a sandbox's credentials out of a request that may pass:
 // what a guest sees can end up in a snapshot that others read. They are taken out
 // by name where they belong, and by value wherever else a client put them.
-func stripCredentials(r *http.Request, port uint16, found db.GetSandboxWithEpochRow, tokens Tokens) {
+func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpochRow, tokens Tokens) {
 	id, epochs := found.Sandbox.ID, epochsOf(found)
 	secrets := []string{tokens.EnvdAccess(id, epochs), tokens.TrafficAccess(id, epochs)}
 	r.Header.Del(trafficTokenHeader)

@@ -13,9 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 )
 
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 func openLog(t *testing.T) (audit.Log, *pgxpool.Pool) {
 	t.Helper()
 	pool := dbtest.Open(t)
-	return audit.Log{Queries: db.New(pool)}, pool
+	return audit.Log{Queries: rows.New(pool)}, pool
 }
 
 func write(t *testing.T, log audit.Log, team uuid.UUID, action, resource string, outcome audit.Outcome) {
@@ -134,13 +134,13 @@ func TestExport_WritesEverythingThatIsSelected(t *testing.T) {
 	}
 	require.Len(t, seen, many)
 	require.NoError(t, log.ExportCSV(t.Context(), audit.Query{TeamID: team}, table))
-	rows, err := csv.NewReader(table).ReadAll()
+	found, err := csv.NewReader(table).ReadAll()
 	require.NoError(t, err)
-	require.Len(t, rows, many+1)
-	require.Equal(t, "actorName", rows[0][5])
-	require.Equal(t, `'=HYPERLINK("x")`, rows[1][5], "a cell must not be a formula")
-	require.Equal(t, "a\n\"b\",c", rows[1][12])
-	require.Equal(t, fmt.Sprintf("i%d", many), rows[1][8])
+	require.Len(t, found, many+1)
+	require.Equal(t, "actorName", found[0][5])
+	require.Equal(t, `'=HYPERLINK("x")`, found[1][5], "a cell must not be a formula")
+	require.Equal(t, "a\n\"b\",c", found[1][12])
+	require.Equal(t, fmt.Sprintf("i%d", many), found[1][8])
 }
 
 func TestAppend_BoundsAndCleansWhatAClientSends(t *testing.T) {

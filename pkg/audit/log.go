@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 )
 
 // Log is the audit log.
-type Log struct{ Queries *db.Queries }
+type Log struct{ Queries *rows.Queries }
 
 // Append writes an entry. Its ID and time are ignored.
 func (l Log) Append(ctx context.Context, entry Entry) error {
@@ -30,7 +30,7 @@ func (l Log) Append(ctx context.Context, entry Entry) error {
 	if len(details) == 0 {
 		details = []byte("{}")
 	}
-	err := l.Queries.AppendAudit(ctx, db.AppendAuditParams{
+	err := l.Queries.AppendAudit(ctx, rows.AppendAuditParams{
 		TeamID: entry.TeamID, ActorKind: entry.Actor.Kind, ActorID: clip(entry.Actor.ID), ActorName: clip(entry.Actor.Name),
 		Action: clip(entry.Action), ResourceKind: entry.Resource.Kind, ResourceID: clip(entry.Resource.ID),
 		Outcome: string(entry.Outcome), Status: int32(entry.Status), Address: clip(entry.Address),
@@ -78,7 +78,7 @@ func (l Log) List(ctx context.Context, query Query) ([]Entry, error) {
 	if query.Until.IsZero() {
 		query.Until = endOfTime
 	}
-	rows, err := l.Queries.ListAudit(ctx, db.ListAuditParams{
+	found, err := l.Queries.ListAudit(ctx, rows.ListAuditParams{
 		TeamID: query.TeamID, BeforeID: query.BeforeID, ActorID: query.ActorID, Action: query.Action,
 		ResourceID: query.ResourceID, Outcome: string(query.Outcome), Since: query.Since, Until: query.Until,
 		PageSize: int32(query.Limit),
@@ -86,14 +86,14 @@ func (l Log) List(ctx context.Context, query Query) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list audit log: %w", err)
 	}
-	entries := make([]Entry, 0, len(rows))
-	for _, row := range rows {
+	entries := make([]Entry, 0, len(found))
+	for _, row := range found {
 		entries = append(entries, entryOf(row))
 	}
 	return entries, nil
 }
 
-func entryOf(row db.AuditEntry) Entry {
+func entryOf(row rows.AuditEntry) Entry {
 	return Entry{
 		ID: row.ID, At: row.At.UTC(), TeamID: row.TeamID, Action: row.Action,
 		Actor:    Actor{Kind: row.ActorKind, ID: row.ActorID, Name: row.ActorName},
@@ -112,7 +112,7 @@ func (l Log) Expire(ctx context.Context, before time.Time) (int64, error) {
 	}
 	var total int64
 	for {
-		deleted, err := l.Queries.DeleteOldAudit(ctx, db.DeleteOldAuditParams{Before: before, Batch: deleteBatch})
+		deleted, err := l.Queries.DeleteOldAudit(ctx, rows.DeleteOldAuditParams{Before: before, Batch: deleteBatch})
 		if err != nil {
 			return total, fmt.Errorf("delete old audit entries: %w", err)
 		}

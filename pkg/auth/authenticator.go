@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -30,7 +30,7 @@ const (
 // Authenticator finds the principal behind a credential. It asks the database
 // each time, so that a revocation takes effect at once.
 type Authenticator struct {
-	Queries *db.Queries
+	Queries *rows.Queries
 	// AdminToken is what X-Admin-Token must be; empty where nothing is.
 	AdminToken string
 	// Failures counts wrong credentials by the address that they came from.
@@ -41,7 +41,7 @@ type Authenticator struct {
 }
 
 // NewAuthenticator makes an Authenticator with the usual limits.
-func NewAuthenticator(queries *db.Queries, adminToken string) *Authenticator {
+func NewAuthenticator(queries *rows.Queries, adminToken string) *Authenticator {
 	return &Authenticator{
 		Queries: queries, AdminToken: adminToken,
 		Failures: NewLimiter(failureBurst, failureInterval), suspects: make(chan struct{}, suspectsAtOnce),
@@ -180,7 +180,7 @@ func (a *Authenticator) accessToken(ctx context.Context, token string) (Principa
 }
 
 func (a *Authenticator) session(ctx context.Context, given Credentials) (Principal, error) {
-	found, err := a.Queries.FindSession(ctx, db.FindSessionParams{
+	found, err := a.Queries.FindSession(ctx, rows.FindSessionParams{
 		TokenHash: HashKey(given.Session), IdleSince: time.Now().Add(-SessionIdle),
 	})
 	if err != nil {

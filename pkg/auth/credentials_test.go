@@ -6,8 +6,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -17,16 +17,16 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // Official clients send an API key and an access token together.
 func TestAuthorize_OfSeveralCredentialsTakesTheOneThatTheRouteIsFor(t *testing.T) {
 	t.Parallel()
-	queries := db.New(dbtest.Open(t))
+	queries := rows.New(dbtest.Open(t))
 	authenticator := auth.NewAuthenticator(queries, "")
 	key, token, userID := auth.NewKey(), auth.NewAccessToken(), uuid.New()
-	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: "team", Name: "Team"})
+	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "team", Name: "Team"})
 	require.NoError(t, err)
-	_, err = queries.IssueAPIKey(t.Context(), db.IssueAPIKeyParams{ID: uuid.New(), TeamID: team.ID, KeyHash: auth.HashKey(key)})
+	_, err = queries.IssueAPIKey(t.Context(), rows.IssueAPIKeyParams{ID: uuid.New(), TeamID: team.ID, KeyHash: auth.HashKey(key)})
 	require.NoError(t, err)
-	_, err = queries.CreateUser(t.Context(), db.CreateUserParams{ID: userID, Email: "ada@example.com"})
+	_, err = queries.CreateUser(t.Context(), rows.CreateUserParams{ID: userID, Email: "ada@example.com"})
 	require.NoError(t, err)
-	_, err = queries.CreateAccessToken(t.Context(), db.CreateAccessTokenParams{ID: uuid.New(), UserID: userID, TokenHash: auth.HashKey(token)})
+	_, err = queries.CreateAccessToken(t.Context(), rows.CreateAccessTokenParams{ID: uuid.New(), UserID: userID, TokenHash: auth.HashKey(token)})
 	require.NoError(t, err)
 
 	for name, test := range map[string]struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -38,7 +38,7 @@ func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given C
 }
 
 func (a *Authenticator) asMember(ctx context.Context, principal Principal, wanted *uuid.UUID) (Principal, error) {
-	found, err := a.Queries.FindMembership(ctx, db.FindMembershipParams{UserID: principal.UserID, TeamID: wanted})
+	found, err := a.Queries.FindMembership(ctx, rows.FindMembershipParams{UserID: principal.UserID, TeamID: wanted})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows) && wanted != nil && principal.PlatformAdmin:
 		return a.asOwner(ctx, principal, wanted)

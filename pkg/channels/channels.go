@@ -21,7 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -81,7 +81,7 @@ type Change struct {
 // Service is the service of channels.
 type Service struct {
 	Pool    *pgxpool.Pool
-	Queries *db.Queries
+	Queries *rows.Queries
 	Keyring *seal.Keyring
 	Queue   Queue
 }
@@ -101,7 +101,7 @@ func sealConfig(keyring *seal.Keyring, id uuid.UUID, config Config) ([]byte, err
 	return sealed, nil
 }
 
-func openConfig(keyring *seal.Keyring, channel db.Channel) (Config, error) {
+func openConfig(keyring *seal.Keyring, channel rows.Channel) (Config, error) {
 	var config Config
 	encoded, err := keyring.Open(channel.SealedConfig, purposeOf(channel.ID))
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 	if err != nil {
 		return Channel{}, err
 	}
-	var made db.Channel
+	var made rows.Channel
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		queries := s.Queries.WithTx(tx)
 		if _, err := queries.LockTeam(ctx, teamID); err != nil {
@@ -143,7 +143,7 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 		if count >= maxChannels {
 			return fault.New(fault.Conflict, "the team has %d channels already", maxChannels)
 		}
-		made, err = queries.CreateChannel(ctx, db.CreateChannelParams{
+		made, err = queries.CreateChannel(ctx, rows.CreateChannelParams{
 			ID: id, TeamID: teamID, Kind: string(wanted.Kind), Name: wanted.Name, EventTypes: orNone(wanted.EventTypes),
 			Target: config.target(wanted.Kind), SealedConfig: sealed, Enabled: wanted.Enabled == nil || *wanted.Enabled,
 			HiddenKinds: orNone(wanted.HiddenKinds),
@@ -161,11 +161,11 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 // Update changes a channel. A new config replaces the old one as a whole, but for
 // a webhook's secret, which stays where no other is given.
 func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, change Change) (Channel, error) {
-	var changed db.Channel
+	var changed rows.Channel
 	var secret string
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		queries := s.Queries.WithTx(tx)
-		channel, err := queries.LockChannel(ctx, db.LockChannelParams{ID: channelID, TeamID: teamID})
+		channel, err := queries.LockChannel(ctx, rows.LockChannelParams{ID: channelID, TeamID: teamID})
 		if err != nil {
 			return found(err)
 		}
@@ -177,7 +177,7 @@ func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, chang
 				return err
 			}
 		}
-		changed, err = queries.UpdateChannel(ctx, db.UpdateChannelParams{
+		changed, err = queries.UpdateChannel(ctx, rows.UpdateChannelParams{
 			ID: channelID, Name: channel.Name, EventTypes: channel.EventTypes, Target: channel.Target,
 			SealedConfig: channel.SealedConfig, Enabled: channel.Enabled, HiddenKinds: channel.HiddenKinds,
 		})
@@ -191,7 +191,7 @@ func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, chang
 	return channel, nil
 }
 
-func (c Change) apply(channel *db.Channel) error {
+func (c Change) apply(channel *rows.Channel) error {
 	if c.Name != nil {
 		if err := checkName(*c.Name); err != nil {
 			return err
@@ -214,7 +214,7 @@ func (c Change) apply(channel *db.Channel) error {
 }
 
 // replaceConfig returns a webhook's secret where it is a new one.
-func (s *Service) replaceConfig(channel *db.Channel, raw json.RawMessage) (string, error) {
+func (s *Service) replaceConfig(channel *rows.Channel, raw json.RawMessage) (string, error) {
 	kind := Kind(channel.Kind)
 	config, err := parseConfig(kind, raw)
 	if err != nil {
@@ -236,12 +236,12 @@ func (s *Service) replaceConfig(channel *db.Channel, raw json.RawMessage) (strin
 
 // List returns a team's channels, the oldest first.
 func (s *Service) List(ctx context.Context, teamID uuid.UUID) ([]Channel, error) {
-	rows, err := s.Queries.ListChannels(ctx, teamID)
+	found, err := s.Queries.ListChannels(ctx, teamID)
 	if err != nil {
 		return nil, fmt.Errorf("list channels: %w", err)
 	}
-	listed := make([]Channel, 0, len(rows))
-	for _, row := range rows {
+	listed := make([]Channel, 0, len(found))
+	for _, row := range found {
 		listed = append(listed, channelOf(row))
 	}
 	return listed, nil
@@ -249,7 +249,7 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID) ([]Channel, error)
 
 // Get returns one of a team's channels.
 func (s *Service) Get(ctx context.Context, teamID, channelID uuid.UUID) (Channel, error) {
-	row, err := s.Queries.GetChannel(ctx, db.GetChannelParams{ID: channelID, TeamID: teamID})
+	row, err := s.Queries.GetChannel(ctx, rows.GetChannelParams{ID: channelID, TeamID: teamID})
 	if err != nil {
 		return Channel{}, found(err)
 	}
@@ -258,7 +258,7 @@ func (s *Service) Get(ctx context.Context, teamID, channelID uuid.UUID) (Channel
 
 // Delete removes a channel with all its deliveries.
 func (s *Service) Delete(ctx context.Context, teamID, channelID uuid.UUID) error {
-	deleted, err := s.Queries.DeleteChannel(ctx, db.DeleteChannelParams{ID: channelID, TeamID: teamID})
+	deleted, err := s.Queries.DeleteChannel(ctx, rows.DeleteChannelParams{ID: channelID, TeamID: teamID})
 	if err != nil {
 		return fmt.Errorf("delete channel: %w", err)
 	}
@@ -291,7 +291,7 @@ func orNone(types []string) []string {
 	return slices.Compact(types)
 }
 
-func channelOf(row db.Channel) Channel {
+func channelOf(row rows.Channel) Channel {
 	return Channel{
 		ID: row.ID, Kind: Kind(row.Kind), Name: row.Name, EventTypes: row.EventTypes, Target: row.Target,
 		Enabled: row.Enabled, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -69,7 +69,7 @@ func (s *Service) Deliveries(ctx context.Context, teamID, channelID uuid.UUID, p
 	if _, err := s.Get(ctx, teamID, channelID); err != nil {
 		return nil, err
 	}
-	query := db.ListDeliveriesParams{
+	query := rows.ListDeliveriesParams{
 		ChannelID: channelID, State: string(page.State), BeforeTime: latest, BeforeID: uuid.Max,
 		PageSize: int32(min(page.Limit, math.MaxInt32)), HiddenKinds: orNone(page.HiddenKinds),
 	}
@@ -82,34 +82,34 @@ func (s *Service) Deliveries(ctx context.Context, teamID, channelID uuid.UUID, p
 	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, s.Pool, moment, func(tx pgx.Tx) error {
 		queries := s.Queries.WithTx(tx)
-		rows, err := queries.ListDeliveries(ctx, query)
+		found, err := queries.ListDeliveries(ctx, query)
 		if err != nil {
 			return fmt.Errorf("list deliveries: %w", err)
 		}
-		deliveries, err = withAttempts(ctx, queries, rows)
+		deliveries, err = withAttempts(ctx, queries, found)
 		return err
 	})
 	return deliveries, err
 }
 
-func withAttempts(ctx context.Context, queries *db.Queries, rows []db.ChannelDelivery) ([]Delivery, error) {
-	ids := make([]uuid.UUID, 0, len(rows))
-	for _, row := range rows {
+func withAttempts(ctx context.Context, queries *rows.Queries, found []rows.ChannelDelivery) ([]Delivery, error) {
+	ids := make([]uuid.UUID, 0, len(found))
+	for _, row := range found {
 		ids = append(ids, row.ID)
 	}
 	tried, err := queries.ListAttempts(ctx, ids)
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
-	attempts := make(map[uuid.UUID][]Attempt, len(rows))
+	attempts := make(map[uuid.UUID][]Attempt, len(found))
 	for _, row := range tried {
 		attempts[row.DeliveryID] = append(attempts[row.DeliveryID], Attempt{
 			At: row.At.UTC(), DurationMS: int(row.DurationMs), StatusCode: int(row.StatusCode),
 			Error: row.Error,
 		})
 	}
-	listed := make([]Delivery, 0, len(rows))
-	for _, row := range rows {
+	listed := make([]Delivery, 0, len(found))
+	for _, row := range found {
 		delivery, err := deliveryOf(row)
 		if err != nil {
 			return nil, err
@@ -122,7 +122,7 @@ func withAttempts(ctx context.Context, queries *db.Queries, rows []db.ChannelDel
 	return listed, nil
 }
 
-func deliveryOf(row db.ChannelDelivery) (Delivery, error) {
+func deliveryOf(row rows.ChannelDelivery) (Delivery, error) {
 	delivery := Delivery{
 		ID: row.ID, State: DeliveryState(row.State), CreatedAt: row.CreatedAt.UTC(),
 		NextAttemptAt: row.NextAttemptAt, FinishedAt: row.FinishedAt, Attempts: []Attempt{},
@@ -146,8 +146,8 @@ func (s *Service) Test(ctx context.Context, teamID, channelID uuid.UUID) (Delive
 	if err != nil {
 		return Delivery{}, fmt.Errorf("encode event: %w", err)
 	}
-	return s.enqueue(ctx, func(queries *db.Queries) (db.ChannelDelivery, error) {
-		return queries.CreateDelivery(ctx, db.CreateDeliveryParams{ID: uuid.New(), ChannelID: channelID, Event: body})
+	return s.enqueue(ctx, func(queries *rows.Queries) (rows.ChannelDelivery, error) {
+		return queries.CreateDelivery(ctx, rows.CreateDeliveryParams{ID: uuid.New(), ChannelID: channelID, Event: body})
 	})
 }
 
@@ -157,8 +157,8 @@ func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID u
 	if _, err := s.Get(ctx, teamID, channelID); err != nil {
 		return Delivery{}, err
 	}
-	return s.enqueue(ctx, func(queries *db.Queries) (db.ChannelDelivery, error) {
-		row, err := queries.RedeliverDelivery(ctx, db.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID, HiddenKinds: orNone(hiddenKinds)})
+	return s.enqueue(ctx, func(queries *rows.Queries) (rows.ChannelDelivery, error) {
+		row, err := queries.RedeliverDelivery(ctx, rows.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID, HiddenKinds: orNone(hiddenKinds)})
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return row, err
 		}
@@ -170,7 +170,7 @@ func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID u
 }
 
 // enqueue stores a delivery and its job together, and returns it as it is then.
-func (s *Service) enqueue(ctx context.Context, store func(*db.Queries) (db.ChannelDelivery, error)) (Delivery, error) {
+func (s *Service) enqueue(ctx context.Context, store func(*rows.Queries) (rows.ChannelDelivery, error)) (Delivery, error) {
 	var listed []Delivery
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		queries := s.Queries.WithTx(tx)
@@ -181,7 +181,7 @@ func (s *Service) enqueue(ctx context.Context, store func(*db.Queries) (db.Chann
 		if _, err := s.Queue.InsertTx(ctx, tx, DeliveryJob{DeliveryID: stored.ID, Before: stored.AttemptCount}, nil); err != nil {
 			return err
 		}
-		listed, err = withAttempts(ctx, queries, []db.ChannelDelivery{stored})
+		listed, err = withAttempts(ctx, queries, []rows.ChannelDelivery{stored})
 		return err
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ const deleteBatch = 1000
 func (s *Service) Expire(ctx context.Context, before time.Time) (int64, error) {
 	var total int64
 	for {
-		deleted, err := s.Queries.DeleteOldDeliveries(ctx, db.DeleteOldDeliveriesParams{Before: before, Batch: deleteBatch})
+		deleted, err := s.Queries.DeleteOldDeliveries(ctx, rows.DeleteOldDeliveriesParams{Before: before, Batch: deleteBatch})
 		if err != nil {
 			return total, fmt.Errorf("delete old deliveries: %w", err)
 		}

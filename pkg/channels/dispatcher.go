@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
@@ -69,7 +69,7 @@ func (d *Dispatcher) dispatchAll(ctx context.Context) error {
 // or nothing.
 func (d *Dispatcher) dispatch(ctx context.Context) (taken int, err error) {
 	err = pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		waiting, err := queries.TakeEventsToDispatch(ctx, dispatchBatch)
 		if err != nil || len(waiting) == 0 {
 			return err

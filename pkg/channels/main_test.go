@@ -21,8 +21,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
@@ -63,7 +63,7 @@ func newWorld(t *testing.T, with options) *world {
 	require.NoError(t, err)
 	w.keyring, err = seal.NewKeyring(newKey())
 	require.NoError(t, err)
-	w.service = &channels.Service{Pool: w.pool, Queries: db.New(w.pool), Keyring: w.keyring, Queue: w.startReplica(t, with)}
+	w.service = &channels.Service{Pool: w.pool, Queries: rows.New(w.pool), Keyring: w.keyring, Queue: w.startReplica(t, with)}
 	return w
 }
 
@@ -73,7 +73,7 @@ func (w *world) startReplica(t *testing.T, with options) channels.Queue {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	mailer, err := mail.NewSMTP(mail.SMTPConfig{Address: w.mail.Address, From: "wrenn@example.com", Security: mail.NoTLS})
 	require.NoError(t, err)
-	queries, workers := db.New(w.pool), river.NewWorkers()
+	queries, workers := rows.New(w.pool), river.NewWorkers()
 	worker := channels.NewWorker(queries, w.keyring, mailer, with.allowed, log)
 	worker.SetDelay(func(int32) time.Duration { return with.delay })
 	river.AddWorker(workers, worker)
@@ -103,7 +103,7 @@ func (w *world) startReplica(t *testing.T, with options) channels.Queue {
 func (w *world) record(t *testing.T, kind events.Type, resource string) {
 	t.Helper()
 	err := pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
-		return events.Record(t.Context(), db.New(tx), w.team, kind, resource, map[string]string{"reason": "a <test>"})
+		return events.Record(t.Context(), tx, w.team, kind, resource, map[string]string{"reason": "a <test>"})
 	})
 	require.NoError(t, err)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -122,7 +122,7 @@ func TestConfigs_AreSealedAtRestAndSealedAgainWithANewKey(t *testing.T) {
 	require.NoError(t, w.pool.QueryRow(t.Context(), `DELETE FROM channels WHERE id <> $1 RETURNING sealed_config`, made.ID).Scan(&sealed))
 	both, err := seal.NewKeyring(key, oldKey)
 	require.NoError(t, err)
-	rotated, err := both.Rotate(t.Context(), channels.SealedConfigs{Queries: db.New(w.pool)})
+	rotated, err := both.Rotate(t.Context(), channels.SealedConfigs{Queries: rows.New(w.pool)})
 	require.NoError(t, err)
 	require.Equal(t, 1, rotated)
 	onlyNew, err := seal.NewKeyring(key)

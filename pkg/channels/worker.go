@@ -16,7 +16,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -51,7 +51,7 @@ func (DeliveryJob) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue
 // Worker makes deliveries.
 type Worker struct {
 	river.WorkerDefaults[DeliveryJob]
-	queries *db.Queries
+	queries *rows.Queries
 	keyring *seal.Keyring
 	sender  *sender
 	log     *slog.Logger
@@ -60,7 +60,7 @@ type Worker struct {
 
 // NewWorker makes a worker that sends to public addresses, and into the networks
 // that are allowed besides.
-func NewWorker(queries *db.Queries, keyring *seal.Keyring, mailer mail.Mailer, allowed []netip.Prefix, log *slog.Logger) *Worker {
+func NewWorker(queries *rows.Queries, keyring *seal.Keyring, mailer mail.Mailer, allowed []netip.Prefix, log *slog.Logger) *Worker {
 	return &Worker{queries: queries, keyring: keyring, sender: newSender(mailer, allowed), log: log, delay: backOff}
 }
 
@@ -86,7 +86,7 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[DeliveryJob]) error {
 	return w.record(ctx, row, attempt, began, result)
 }
 
-func (w *Worker) attempt(ctx context.Context, row db.GetDeliveryRow) outcome {
+func (w *Worker) attempt(ctx context.Context, row rows.GetDeliveryRow) outcome {
 	if !row.Channel.Enabled && row.ChannelDelivery.EventID != 0 {
 		return outcome{failure: FailureDisabled, hopeless: true}
 	}
@@ -110,8 +110,8 @@ func (w *Worker) attempt(ctx context.Context, row db.GetDeliveryRow) outcome {
 	return w.sender.send(ctx, m)
 }
 
-func (w *Worker) record(ctx context.Context, row db.GetDeliveryRow, attempt int32, began time.Time, result outcome) error {
-	params := db.RecordAttemptParams{
+func (w *Worker) record(ctx context.Context, row rows.GetDeliveryRow, attempt int32, began time.Time, result outcome) error {
+	params := rows.RecordAttemptParams{
 		DeliveryID: row.ChannelDelivery.ID, State: string(Delivered), At: began,
 		DurationMs: int32(time.Since(began).Milliseconds()), StatusCode: int32(result.statusCode), Error: string(result.failure),
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
@@ -32,7 +32,7 @@ type ServerContext struct {
 
 	// Pool is for the extension's own tables, and Queries for the control plane's.
 	Pool    *pgxpool.Pool
-	Queries *db.Queries
+	Queries *rows.Queries
 
 	Sandboxes *service.Sandboxes
 	Templates *service.Templates

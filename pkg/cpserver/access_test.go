@@ -11,19 +11,19 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // anotherTeam makes a team and returns its key.
 func (p *controlPlane) anotherTeam(t *testing.T) string {
 	t.Helper()
-	queries := db.New(p.pool)
-	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: "other", Name: "Other"})
+	queries := rows.New(p.pool)
+	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "other", Name: "Other"})
 	require.NoError(t, err)
 	key := auth.NewKey()
 	mask := auth.MaskKey(key)
-	_, err = queries.CreateAPIKey(t.Context(), db.CreateAPIKeyParams{
+	_, err = queries.CreateAPIKey(t.Context(), rows.CreateAPIKeyParams{
 		ID: uuid.New(), TeamID: team.ID, Name: "key", KeyHash: auth.HashKey(key), KeyPrefix: mask.Prefix,
 		ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 	})
@@ -235,12 +235,12 @@ func TestAPIKey_IsStoredAsAHashOnly(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	p.do(t, http.MethodGet, "/sandboxes", "")
-	rows, err := p.pool.Query(t.Context(), "SELECT to_jsonb(k)::text FROM api_keys k")
+	found, err := p.pool.Query(t.Context(), "SELECT to_jsonb(k)::text FROM api_keys k")
 	require.NoError(t, err)
-	defer rows.Close()
-	for rows.Next() {
+	defer found.Close()
+	for found.Next() {
 		var text string
-		require.NoError(t, rows.Scan(&text))
+		require.NoError(t, found.Scan(&text))
 		require.NotContains(t, text, strings.TrimPrefix(p.key, auth.KeyPrefix))
 		var row struct {
 			LastUsedAt *string `json:"last_used_at"`
@@ -248,5 +248,5 @@ func TestAPIKey_IsStoredAsAHashOnly(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(text), &row))
 		require.NotNil(t, row.LastUsedAt)
 	}
-	require.NoError(t, rows.Err())
+	require.NoError(t, found.Err())
 }

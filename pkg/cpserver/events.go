@@ -21,7 +21,7 @@ func (s *server) followEvents(ctx context.Context) error {
 		return err
 	}
 	s.events = bus
-	s.api.Events = &api.Events{Log: events.Log{Queries: s.queries}, Bus: bus}
+	s.api.Events = &api.Events{Log: events.NewLog(s.pool), Bus: bus}
 	s.api.Audit = audit.Log{Queries: s.queries}
 	s.background(bus.Run, s.expire)
 	return nil
@@ -55,7 +55,7 @@ func (s *server) expirations() map[string]func(context.Context, time.Time) (int6
 			if s.config.EventRetention == 0 {
 				return 0, nil
 			}
-			return events.Log{Queries: s.queries}.Expire(ctx, now.Add(-s.config.EventRetention))
+			return events.NewLog(s.pool).Expire(ctx, now.Add(-s.config.EventRetention))
 		},
 		"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
 			if s.config.EventRetention == 0 {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -17,7 +17,7 @@ func (s *server) registerHost(ctx context.Context) error {
 	if s.config.HostAgentSocket == "" {
 		return nil
 	}
-	row, err := s.queries.EnsureHost(ctx, db.EnsureHostParams{ID: uuid.New(), Name: localHost})
+	row, err := s.queries.EnsureHost(ctx, rows.EnsureHostParams{ID: uuid.New(), Name: localHost})
 	if err != nil {
 		return fmt.Errorf("store host: %w", err)
 	}

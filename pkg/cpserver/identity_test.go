@@ -9,18 +9,18 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // issue stores a key of a team, which is made if it is not there.
 func (p *controlPlane) issue(t *testing.T, slug string, scopes []string) string {
 	t.Helper()
-	queries := db.New(p.pool)
-	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
+	queries := rows.New(p.pool)
+	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: slug})
 	require.NoError(t, err)
 	key := auth.NewKey()
-	_, err = queries.IssueAPIKey(t.Context(), db.IssueAPIKeyParams{
+	_, err = queries.IssueAPIKey(t.Context(), rows.IssueAPIKeyParams{
 		ID: uuid.New(), TeamID: team.ID, Name: slug, KeyHash: auth.HashKey(key), Scopes: scopes,
 	})
 	require.NoError(t, err)

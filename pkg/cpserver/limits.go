@@ -1,13 +1,13 @@
 package cpserver
 
 import (
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // limitsOf are the configured limits of new teams as the database has them.
-func limitsOf(limits config.TeamLimits) *db.TeamLimit {
-	return &db.TeamLimit{
+func limitsOf(limits config.TeamLimits) *rows.TeamLimit {
+	return &rows.TeamLimit{
 		MaxSandboxes: narrowed(limits.Sandboxes), MaxVCPUCount: limits.VCPUs, MaxMemoryMiB: limits.MemoryMiB,
 		MaxDiskMiB: limits.DiskMiB, MaxBuilds: narrowed(limits.Builds), MaxCreatesPerMinute: narrowed(limits.CreatesPerMinute),
 		MaxVolumes: narrowed(limits.Volumes), MaxVolumeMiB: limits.VolumeMiB, MaxSecrets: narrowed(limits.Secrets),

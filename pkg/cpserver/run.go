@@ -21,6 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
@@ -47,7 +48,7 @@ type server struct {
 	around   func(http.Handler) http.Handler // for tests: around all but the traffic to sandboxes
 
 	pool     *pgxpool.Pool
-	queries  *db.Queries
+	queries  *rows.Queries
 	claimant *db.Claimant
 	tokens   *auth.Tokens
 	// adminToken opens everything; empty where there is none.

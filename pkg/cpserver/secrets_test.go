@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // secret is a secret as a client sees it.
@@ -242,7 +242,7 @@ func TestSecrets_AreUsedByNoKeyThatMayNotSeeThem(t *testing.T) {
 	mask := auth.MaskKey(key)
 	var team uuid.UUID
 	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT id FROM teams WHERE slug = 'default'").Scan(&team))
-	_, err := db.New(p.pool).CreateAPIKey(t.Context(), db.CreateAPIKeyParams{
+	_, err := rows.New(p.pool).CreateAPIKey(t.Context(), rows.CreateAPIKeyParams{
 		ID: uuid.New(), TeamID: team, Name: "narrow", KeyHash: auth.HashKey(key), KeyPrefix: mask.Prefix,
 		ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 	})

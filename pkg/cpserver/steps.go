@@ -18,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -47,7 +48,7 @@ func (s *server) openDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.pool, s.queries = pool, db.New(pool)
+	s.pool, s.queries = pool, rows.New(pool)
 	s.onTearDown(func(context.Context) error { pool.Close(); return nil })
 	return nil
 }
@@ -67,7 +68,7 @@ func (s *server) claim(ctx context.Context) error {
 // bootstrapTeam makes the default team and gives it the key that the
 // installation was made with.
 func (s *server) bootstrapTeam(ctx context.Context) error {
-	team, err := s.queries.EnsureTeam(ctx, db.EnsureTeamParams{ID: uuid.New(), Slug: defaultTeam, Name: "Default"})
+	team, err := s.queries.EnsureTeam(ctx, rows.EnsureTeamParams{ID: uuid.New(), Slug: defaultTeam, Name: "Default"})
 	if err != nil {
 		return fmt.Errorf("make team: %w", err)
 	}
@@ -83,7 +84,7 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 		return fmt.Errorf("WRENN_BOOTSTRAP_API_KEY_FILE: %s does not hold an API key", s.config.BootstrapAPIKeyFile)
 	}
 	mask := auth.MaskKey(key)
-	_, err = s.queries.CreateAPIKey(ctx, db.CreateAPIKeyParams{
+	_, err = s.queries.CreateAPIKey(ctx, rows.CreateAPIKeyParams{
 		ID: uuid.New(), TeamID: team.ID, Name: "First key", KeyHash: auth.HashKey(key),
 		KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength),
 		MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
@@ -27,7 +28,7 @@ func ExampleIsUnavailable() {
 func ExampleNew() {
 	use := func(ctx context.Context, pool *pgxpool.Pool, key string) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-			queries := db.New(tx)
+			queries := rows.New(tx)
 			found, err := queries.FindAPIKey(ctx, auth.HashKey(key))
 			if err != nil {
 				return fmt.Errorf("find key: %w", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 const (
@@ -38,7 +38,7 @@ type Bus struct {
 // NewBus makes a bus that begins with what happens from now on. url is for the
 // connection that announcements come in by.
 func NewBus(ctx context.Context, url string, pool *pgxpool.Pool, log *slog.Logger) (*Bus, error) {
-	seen, err := db.New(pool).CurrentSnapshot(ctx)
+	seen, err := rows.New(pool).CurrentSnapshot(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find the newest event: %w", err)
 	}
@@ -132,12 +132,12 @@ func (b *Bus) handOut(ctx context.Context) error {
 func (b *Bus) fetch(ctx context.Context) (fresh []Event, seen string, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, b.pool, options, func(tx pgx.Tx) error {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		if seen, err = queries.CurrentSnapshot(ctx); err != nil {
 			return err
 		}
-		rows, err := queries.EventsSince(ctx, b.seen)
-		for _, row := range rows {
+		found, err := queries.EventsSince(ctx, b.seen)
+		for _, row := range found {
 			fresh = append(fresh, eventOf(row))
 		}
 		return err

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
@@ -46,7 +45,7 @@ func TestBus_HandsOutNothingOfATransactionThatIsUndone(t *testing.T) {
 	subscription := bus.Subscribe(t.Context(), events.Filter{})
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, events.Record(t.Context(), db.New(tx), uuid.New(), events.KeyCreated, "undone", nil))
+	require.NoError(t, events.Record(t.Context(), tx, uuid.New(), events.KeyCreated, "undone", nil))
 	require.NoError(t, tx.Rollback(t.Context()))
 	record(t, pool, uuid.New(), events.KeyCreated, "done")
 	require.Equal(t, "done", next(t, subscription).ResourceID)
@@ -62,7 +61,7 @@ func TestBus_HandsOutATransactionThatIsOvertakenByAnother(t *testing.T) {
 	slow, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = slow.Rollback(context.Background()) }()
-	require.NoError(t, events.Record(t.Context(), db.New(slow), uuid.New(), events.KeyCreated, "slow", nil))
+	require.NoError(t, events.Record(t.Context(), slow, uuid.New(), events.KeyCreated, "slow", nil))
 	record(t, pool, uuid.New(), events.KeyCreated, "fast")
 	fast := next(t, subscription)
 	require.Equal(t, "fast", fast.ResourceID)
@@ -85,7 +84,7 @@ func TestBus_KeepsTheOrderOfEachTeamAndLosesNothing(t *testing.T) {
 			writing.Go(func() {
 				for i := range each {
 					err := pgx.BeginFunc(context.Background(), pool, func(tx pgx.Tx) error {
-						return events.Record(context.Background(), db.New(tx), team, events.KeyUpdated, fmt.Sprintf("%d-%d", writer, i), nil)
+						return events.Record(context.Background(), tx, team, events.KeyUpdated, fmt.Sprintf("%d-%d", writer, i), nil)
 					})
 					if err != nil {
 						t.Error(err)
@@ -120,7 +119,7 @@ func TestSubscribe_TellsASlowSubscriberThatItMissedEvents(t *testing.T) {
 	before := awaitEnd(t, slow)
 	require.ErrorIs(t, slow.Err(), events.ErrTooSlow)
 	require.Less(t, before, 1000)
-	missed, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{}, 2000)
+	missed, err := events.NewLog(pool).After(t.Context(), team, 0, events.Filter{}, 2000)
 	require.NoError(t, err)
 	require.Len(t, missed, 1001)
 }

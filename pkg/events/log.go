@@ -8,13 +8,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
-// Record writes an event. Called with the queries of a transaction it is part of
-// it: do it last, because from then on other transactions of the team wait.
+// Record writes an event. In a transaction call it last: from then on other
+// transactions of the team wait.
 // data becomes the event's JSON object; nil is an empty one.
-func Record(ctx context.Context, queries *db.Queries, teamID uuid.UUID, kind Type, resourceID string, data any) error {
+func Record(ctx context.Context, conn db.Conn, teamID uuid.UUID, kind Type, resourceID string, data any) error {
 	encoded := []byte("{}")
 	if data != nil {
 		var err error
@@ -22,7 +23,7 @@ func Record(ctx context.Context, queries *db.Queries, teamID uuid.UUID, kind Typ
 			return fmt.Errorf("encode event %s: %w", kind, err)
 		}
 	}
-	err := queries.RecordEvent(ctx, db.RecordEventParams{TeamID: teamID, Type: string(kind), ResourceID: resourceID, Data: encoded})
+	err := rows.New(conn).RecordEvent(ctx, rows.RecordEventParams{TeamID: teamID, Type: string(kind), ResourceID: resourceID, Data: encoded})
 	if err != nil {
 		return fmt.Errorf("record event %s: %w", kind, err)
 	}
@@ -30,7 +31,10 @@ func Record(ctx context.Context, queries *db.Queries, teamID uuid.UUID, kind Typ
 }
 
 // Log is what has happened so far.
-type Log struct{ Queries *db.Queries }
+type Log struct{ queries *rows.Queries }
+
+// NewLog reads by a pool, or within a transaction.
+func NewLog(conn db.Conn) Log { return Log{queries: rows.New(conn)} }
 
 // After returns up to limit of a team's events behind an ID, oldest first. Within
 // a team no event appears later behind one that has been returned.
@@ -42,22 +46,22 @@ func (l Log) After(ctx context.Context, teamID uuid.UUID, after int64, filter Fi
 	if hidden == nil {
 		hidden = []string{}
 	}
-	rows, err := l.Queries.ListEvents(ctx, db.ListEventsParams{
+	found, err := l.queries.ListEvents(ctx, rows.ListEventsParams{
 		TeamID: teamID, After: after, Types: types, HiddenKinds: hidden, ResourceID: filter.ResourceID, PageSize: int32(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}
-	listed := make([]Event, 0, len(rows))
-	for _, row := range rows {
-		listed = append(listed, eventOf(db.EventsSinceRow(row)))
+	listed := make([]Event, 0, len(found))
+	for _, row := range found {
+		listed = append(listed, eventOf(rows.EventsSinceRow(row)))
 	}
 	return listed, nil
 }
 
 // Latest is the ID of a team's newest event, 0 where there is none.
 func (l Log) Latest(ctx context.Context, teamID uuid.UUID) (int64, error) {
-	id, err := l.Queries.LatestEvent(ctx, teamID)
+	id, err := l.queries.LatestEvent(ctx, teamID)
 	if err != nil {
 		return 0, fmt.Errorf("find latest event: %w", err)
 	}
@@ -68,7 +72,7 @@ func (l Log) Latest(ctx context.Context, teamID uuid.UUID) (int64, error) {
 // after it: whether nothing behind it has expired. It is false too where what has
 // expired was another team's.
 func (l Log) Complete(ctx context.Context, after int64) (bool, error) {
-	oldest, err := l.Queries.OldestEvent(ctx)
+	oldest, err := l.queries.OldestEvent(ctx)
 	if err != nil {
 		return false, fmt.Errorf("find oldest event: %w", err)
 	}
@@ -83,7 +87,7 @@ const deleteBatch = 1000
 func (l Log) Expire(ctx context.Context, before time.Time) (int64, error) {
 	var total int64
 	for {
-		deleted, err := l.Queries.DeleteOldEvents(ctx, db.DeleteOldEventsParams{Before: before, Batch: deleteBatch})
+		deleted, err := l.queries.DeleteOldEvents(ctx, rows.DeleteOldEventsParams{Before: before, Batch: deleteBatch})
 		if err != nil {
 			return total, fmt.Errorf("delete old events: %w", err)
 		}
@@ -93,7 +97,7 @@ func (l Log) Expire(ctx context.Context, before time.Time) (int64, error) {
 	}
 }
 
-func eventOf(row db.EventsSinceRow) Event {
+func eventOf(row rows.EventsSinceRow) Event {
 	return Event{
 		ID: row.ID, Type: Type(row.Type), TeamID: row.TeamID, ResourceID: row.ResourceID,
 		At: row.At.UTC(), Data: json.RawMessage(row.Data),

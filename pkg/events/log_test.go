@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -17,7 +16,7 @@ import (
 func TestAfter_GoesOnWhereTheReaderWas(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)
-	log, team := events.Log{Queries: db.New(pool)}, uuid.New()
+	log, team := events.NewLog(pool), uuid.New()
 	for _, resource := range []string{"a", "b", "a", "c"} {
 		record(t, pool, team, events.SandboxUpdated, resource)
 		record(t, pool, uuid.New(), events.SandboxUpdated, resource)
@@ -42,7 +41,7 @@ func TestAfter_GoesOnWhereTheReaderWas(t *testing.T) {
 func TestExpire_DeletesOldEventsThatHaveBeenDispatched(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)
-	log, team := events.Log{Queries: db.New(pool)}, uuid.New()
+	log, team := events.NewLog(pool), uuid.New()
 	for _, resource := range []string{"old", "waiting", "new"} {
 		record(t, pool, team, events.SandboxUpdated, resource)
 	}

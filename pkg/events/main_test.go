@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
@@ -35,7 +34,7 @@ func startBus(t *testing.T, pool *pgxpool.Pool) (bus *events.Bus, stop func()) {
 
 func record(t *testing.T, pool *pgxpool.Pool, team uuid.UUID, kind events.Type, resource string) {
 	t.Helper()
-	require.NoError(t, events.Record(t.Context(), db.New(pool), team, kind, resource, nil))
+	require.NoError(t, events.Record(t.Context(), pool, team, kind, resource, nil))
 }
 
 func next(t *testing.T, subscription *events.Subscription) events.Event {

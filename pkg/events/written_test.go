@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
@@ -29,7 +28,7 @@ func newTeam(t *testing.T, pool *pgxpool.Pool) uuid.UUID {
 // written returns the types of a team's events.
 func written(t *testing.T, pool *pgxpool.Pool, team uuid.UUID) []events.Type {
 	t.Helper()
-	listed, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{}, 100)
+	listed, err := events.NewLog(pool).After(t.Context(), team, 0, events.Filter{}, 100)
 	require.NoError(t, err)
 	kinds := []events.Type{}
 	for _, event := range listed {
@@ -81,7 +80,7 @@ func TestEvents_TellHowASandboxIs(t *testing.T) {
 		VALUES ('isandbox1', $1, $2, 'base', $3, 'running', now(), false, 2, 512, 1, '', '{"user": "ada"}')`, team, host, uuid.New())
 	exec(t, pool, `UPDATE sandboxes SET end_at = end_at + interval '1 minute'`)
 	exec(t, pool, `UPDATE sandboxes SET end_at = end_at, claimant = 1`)
-	listed, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{}, 10)
+	listed, err := events.NewLog(pool).After(t.Context(), team, 0, events.Filter{}, 10)
 	require.NoError(t, err)
 	require.Len(t, listed, 2)
 	require.Equal(t, events.SandboxUpdated, listed[1].Type)
@@ -136,7 +135,7 @@ func TestEvents_TellOfForksOnceTheyRun(t *testing.T) {
 	}
 	exec(t, pool, `UPDATE sandboxes SET state = 'running' WHERE id = 'ifork0001'`)
 	exec(t, pool, `UPDATE sandboxes SET state = 'failed' WHERE id = 'ifork0002'`)
-	ofParent, err := events.Log{Queries: db.New(pool)}.After(t.Context(), team, 0, events.Filter{ResourceID: "iparent01"}, 10)
+	ofParent, err := events.NewLog(pool).After(t.Context(), team, 0, events.Filter{ResourceID: "iparent01"}, 10)
 	require.NoError(t, err)
 	require.Len(t, ofParent, 1)
 	require.Equal(t, events.SandboxForked, ofParent[0].Type)

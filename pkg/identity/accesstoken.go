@@ -9,25 +9,25 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // IssueAccessToken makes an access token for a user. The token itself is answered
 // here and never again.
-func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name string, expires *time.Time) (string, db.AccessToken, error) {
+func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name string, expires *time.Time) (string, rows.AccessToken, error) {
 	name, err := checkName(name)
 	if err != nil {
-		return "", db.AccessToken{}, err
+		return "", rows.AccessToken{}, err
 	}
 	if err := inFuture(expires); err != nil {
-		return "", db.AccessToken{}, err
+		return "", rows.AccessToken{}, err
 	}
 	token := auth.NewAccessToken()
 	mask := auth.MaskAccessToken(token)
-	var row db.AccessToken
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	var row rows.AccessToken
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name 
 		if count >= mostKeys {
 			return fault.New(fault.Conflict, "you have %d access tokens, which is the most", count)
 		}
-		row, err = queries.CreateAccessToken(ctx, db.CreateAccessTokenParams{
+		row, err = queries.CreateAccessToken(ctx, rows.CreateAccessTokenParams{
 			ID: uuid.New(), UserID: by.UserID, Name: name, TokenHash: auth.HashKey(token),
 			TokenPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 			ExpiresAt: expires,
@@ -49,7 +49,7 @@ func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name 
 }
 
 // AccessTokens returns a user's access tokens.
-func (s *Service) AccessTokens(ctx context.Context, userID uuid.UUID) ([]db.AccessToken, error) {
+func (s *Service) AccessTokens(ctx context.Context, userID uuid.UUID) ([]rows.AccessToken, error) {
 	tokens, err := s.queries.ListAccessTokens(ctx, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list access tokens: %w", err)
@@ -59,7 +59,7 @@ func (s *Service) AccessTokens(ctx context.Context, userID uuid.UUID) ([]db.Acce
 
 // RevokeAccessToken makes an access token worthless at once.
 func (s *Service) RevokeAccessToken(ctx context.Context, userID, tokenID uuid.UUID) error {
-	deleted, err := s.queries.DeleteAccessToken(ctx, db.DeleteAccessTokenParams{ID: tokenID, UserID: userID})
+	deleted, err := s.queries.DeleteAccessToken(ctx, rows.DeleteAccessTokenParams{ID: tokenID, UserID: userID})
 	return changedOne(deleted, err, "access token")
 }
 

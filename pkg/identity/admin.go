@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -20,8 +20,8 @@ type UserChange struct {
 
 // Users returns the users of the installation by mail address, and where to go on
 // behind them: "" at the end.
-func (s *Service) Users(ctx context.Context, after string, pageSize int) (users []db.ListUsersRow, next string, err error) {
-	users, err = s.queries.ListUsers(ctx, db.ListUsersParams{After: after, PageSize: int32(pageSize) + 1})
+func (s *Service) Users(ctx context.Context, after string, pageSize int) (users []rows.ListUsersRow, next string, err error) {
+	users, err = s.queries.ListUsers(ctx, rows.ListUsersParams{After: after, PageSize: int32(pageSize) + 1})
 	if err != nil {
 		return nil, "", fmt.Errorf("list users: %w", err)
 	}
@@ -35,7 +35,7 @@ func (s *Service) Users(ctx context.Context, after string, pageSize int) (users 
 // ChangeUser shuts a user out or lets them in again, and makes them an admin of
 // the installation or not. One admin must stay.
 func (s *Service) ChangeUser(ctx context.Context, userID uuid.UUID, change UserChange) error {
-	return s.inTransaction(ctx, func(queries *db.Queries) error {
+	return s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if err := queries.LockFirstAdmin(ctx); err != nil {
 			return fmt.Errorf("wait for others: %w", err)
 		}
@@ -57,16 +57,16 @@ func (s *Service) ChangeUser(ctx context.Context, userID uuid.UUID, change UserC
 	})
 }
 
-func applyChange(ctx context.Context, queries *db.Queries, userID uuid.UUID, change UserChange) error {
+func applyChange(ctx context.Context, queries *rows.Queries, userID uuid.UUID, change UserChange) error {
 	if change.PlatformAdmin != nil {
-		if err := queries.SetPlatformAdmin(ctx, db.SetPlatformAdminParams{ID: userID, PlatformAdmin: *change.PlatformAdmin}); err != nil {
+		if err := queries.SetPlatformAdmin(ctx, rows.SetPlatformAdminParams{ID: userID, PlatformAdmin: *change.PlatformAdmin}); err != nil {
 			return err
 		}
 	}
 	if change.Disabled == nil {
 		return nil
 	}
-	if err := queries.SetUserDisabled(ctx, db.SetUserDisabledParams{ID: userID, Disabled: *change.Disabled}); err != nil {
+	if err := queries.SetUserDisabled(ctx, rows.SetUserDisabledParams{ID: userID, Disabled: *change.Disabled}); err != nil {
 		return err
 	}
 	if !*change.Disabled {

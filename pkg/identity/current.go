@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -17,11 +17,11 @@ import (
 // credential was revoked since its request was let in: what it makes now would
 // outlive the revocation. The row that revocations lock must be locked: the team's,
 // or for what belongs to no team the user's.
-func current(ctx context.Context, queries *db.Queries, by auth.Principal) (auth.Principal, error) {
+func current(ctx context.Context, queries *rows.Queries, by auth.Principal) (auth.Principal, error) {
 	if by.UserID == uuid.Nil {
 		return by, nil // the installation's own admin, whose token is revoked by a restart
 	}
-	user, err := queries.FindCredentialUser(ctx, db.FindCredentialUserParams{UserID: by.UserID, SessionID: by.SessionID, TokenID: by.TokenID})
+	user, err := queries.FindCredentialUser(ctx, rows.FindCredentialUserParams{UserID: by.UserID, SessionID: by.SessionID, TokenID: by.TokenID})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return auth.Principal{}, errRevoked
 	}
@@ -32,7 +32,7 @@ func current(ctx context.Context, queries *db.Queries, by auth.Principal) (auth.
 	if by.TeamID == uuid.Nil {
 		return by, nil
 	}
-	member, err := queries.FindMembership(ctx, db.FindMembershipParams{UserID: by.UserID, TeamID: &by.TeamID})
+	member, err := queries.FindMembership(ctx, rows.FindMembershipParams{UserID: by.UserID, TeamID: &by.TeamID})
 	switch {
 	case err == nil:
 		by.Role = auth.Role(member.Role)
@@ -48,10 +48,10 @@ var errRevoked = fault.New(fault.Unauthenticated, "the credential is not valid a
 
 // lockCurrent locks the user of a principal for a change of what is the user's own. It
 // is refused where current refuses.
-func lockCurrent(ctx context.Context, queries *db.Queries, by auth.Principal) (db.User, error) {
+func lockCurrent(ctx context.Context, queries *rows.Queries, by auth.Principal) (rows.User, error) {
 	user, err := lockUser(ctx, queries, by.UserID)
 	if err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	_, err = current(ctx, queries, by)
 	return user, err
@@ -60,7 +60,7 @@ func lockCurrent(ctx context.Context, queries *db.Queries, by auth.Principal) (d
 // currentWith is current for what takes a permission in a team, which it locks. On
 // routes of the installation's admins they work on no team and may do all.
 func currentWith(
-	ctx context.Context, queries *db.Queries, by auth.Principal, teamID uuid.UUID, permission auth.Permission,
+	ctx context.Context, queries *rows.Queries, by auth.Principal, teamID uuid.UUID, permission auth.Permission,
 ) (auth.Principal, error) {
 	if _, err := queries.LockTeam(ctx, teamID); err != nil {
 		return auth.Principal{}, notFound(err, "team")

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -20,15 +20,15 @@ func (s *Service) admin(t *testing.T) auth.Principal {
 	t.Helper()
 	hash, err := s.hashPassword(t.Context(), "correct horse")
 	require.NoError(t, err)
-	user, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{
+	user, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{
 		ID: uuid.New(), Email: uuid.NewString() + "@example.com", PasswordHash: hash,
 	})
 	require.NoError(t, err)
-	owner, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: uuid.NewString() + "@example.com"})
+	owner, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: uuid.NewString() + "@example.com"})
 	require.NoError(t, err)
 	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
 	require.NoError(t, err)
-	_, err = s.queries.AddMember(t.Context(), db.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Admin)})
+	_, err = s.queries.AddMember(t.Context(), rows.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Admin)})
 	require.NoError(t, err)
 	session, err := s.newSession(t.Context(), s.queries, user, Client{})
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			return s.ChangeUser(ctx, by.UserID, UserChange{Disabled: &disabled})
 		},
 		"without a session": func(s *Service, ctx context.Context, by auth.Principal) error {
-			return s.inTransaction(ctx, func(queries *db.Queries) error { return revokeAll(ctx, queries, by.UserID) })
+			return s.inTransaction(ctx, func(queries *rows.Queries) error { return revokeAll(ctx, queries, by.UserID) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			s := newService(t)
 			by := s.admin(t)
 			friend := s.admin(t).UserID
-			_, err := s.queries.AddMember(t.Context(), db.AddMemberParams{TeamID: by.TeamID, UserID: friend, Role: string(auth.Member)})
+			_, err := s.queries.AddMember(t.Context(), rows.AddMemberParams{TeamID: by.TeamID, UserID: friend, Role: string(auth.Member)})
 			require.NoError(t, err)
 			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "before"})
 			require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestSignIn_WithAPasswordThatWasReplacedMeanwhileIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	hash, err := s.hashPassword(t.Context(), "battery staple")
 	require.NoError(t, err)
-	require.NoError(t, s.inTransaction(t.Context(), func(queries *db.Queries) error {
+	require.NoError(t, s.inTransaction(t.Context(), func(queries *rows.Queries) error {
 		return setPassword(t.Context(), queries, by.UserID, hash)
 	}))
 	_, err = s.signIn(t.Context(), checked, Client{})
@@ -142,7 +142,7 @@ func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereLetInBefore(t *testin
 	team, err := s.CreateTeam(t.Context(), has.UserID, "another")
 	require.NoError(t, err)
 	token := auth.NewSecret()
-	_, err = s.queries.CreateInvitation(t.Context(), db.CreateInvitationParams{
+	_, err = s.queries.CreateInvitation(t.Context(), rows.CreateInvitationParams{
 		ID: uuid.New(), TeamID: team.ID, Email: none.Email, Role: string(auth.Member), TokenHash: auth.HashKey(token),
 		ExpiresAt: time.Now().Add(time.Hour),
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -40,8 +40,8 @@ func (s *Service) FinishExternal(ctx context.Context, provider string, attempt A
 	if err != nil {
 		return SignIn{}, err
 	}
-	var user db.User
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	var user rows.User
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err = s.userOf(ctx, queries, provider, known.SignUp(), who)
 		return err
 	})
@@ -58,50 +58,50 @@ var errNoAccount = fault.New(fault.Forbidden, "you have no account here; ask for
 
 // userOf finds the user of an external identity, or ties it to the account with
 // the same verified mail address, or makes an account for who was invited.
-func (s *Service) userOf(ctx context.Context, queries *db.Queries, provider string, signUp bool, who External) (db.User, error) {
-	user, err := queries.FindUserByIdentity(ctx, db.FindUserByIdentityParams{Provider: provider, Subject: who.Subject})
+func (s *Service) userOf(ctx context.Context, queries *rows.Queries, provider string, signUp bool, who External) (rows.User, error) {
+	user, err := queries.FindUserByIdentity(ctx, rows.FindUserByIdentityParams{Provider: provider, Subject: who.Subject})
 	if err == nil {
 		return user, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return db.User{}, fmt.Errorf("find user by identity: %w", err)
+		return rows.User{}, fmt.Errorf("find user by identity: %w", err)
 	}
 	email, err := Email("email", who.Email)
 	if err != nil {
-		return db.User{}, fault.New(fault.Forbidden, "the sign-in service does not vouch for your e-mail address")
+		return rows.User{}, fault.New(fault.Forbidden, "the sign-in service does not vouch for your e-mail address")
 	}
 	user, err = queries.FindUserByEmail(ctx, email)
 	if errors.Is(err, pgx.ErrNoRows) {
 		user, err = s.newExternalUser(ctx, queries, signUp, email, who.Name)
 	}
 	if err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
-	identity := db.AddIdentityParams{Provider: provider, Subject: who.Subject, UserID: user.ID}
+	identity := rows.AddIdentityParams{Provider: provider, Subject: who.Subject, UserID: user.ID}
 	if err := queries.AddIdentity(ctx, identity); err != nil {
-		return db.User{}, fmt.Errorf("store identity: %w", err)
+		return rows.User{}, fmt.Errorf("store identity: %w", err)
 	}
 	return user, nil
 }
 
-func (s *Service) newExternalUser(ctx context.Context, queries *db.Queries, signUp bool, email, name string) (db.User, error) {
+func (s *Service) newExternalUser(ctx context.Context, queries *rows.Queries, signUp bool, email, name string) (rows.User, error) {
 	invitations, err := queries.UseInvitationsOf(ctx, email)
 	if err != nil {
-		return db.User{}, fmt.Errorf("find invitations: %w", err)
+		return rows.User{}, fmt.Errorf("find invitations: %w", err)
 	}
 	if len(invitations) == 0 && !signUp {
-		return db.User{}, errNoAccount
+		return rows.User{}, errNoAccount
 	}
 	if name, err = checkName(name); err != nil {
 		name, _, _ = strings.Cut(email, "@")
 	}
-	user, err := createUser(ctx, queries, db.CreateUserParams{ID: uuid.New(), Email: email, Name: name})
+	user, err := createUser(ctx, queries, rows.CreateUserParams{ID: uuid.New(), Email: email, Name: name})
 	if err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	for _, invitation := range invitations {
 		if err := join(ctx, queries, user.ID, invitation); err != nil {
-			return db.User{}, err
+			return rows.User{}, err
 		}
 	}
 	return user, nil

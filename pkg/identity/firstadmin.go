@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -52,7 +52,7 @@ func (s *Service) MakeFirstAdmin(ctx context.Context, token, teamSlug string, wa
 	}
 	params.PlatformAdmin = true
 	var session Session
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if err := s.useFirstAdminLink(ctx, queries, token); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (s *Service) MakeFirstAdmin(ctx context.Context, token, teamSlug string, wa
 		if err != nil {
 			return fmt.Errorf("find the first team: %w", err)
 		}
-		_, err = queries.AddMember(ctx, db.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Owner)})
+		_, err = queries.AddMember(ctx, rows.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Owner)})
 		if err != nil {
 			return fmt.Errorf("add the first owner: %w", err)
 		}
@@ -74,11 +74,11 @@ func (s *Service) MakeFirstAdmin(ctx context.Context, token, teamSlug string, wa
 	return session, err
 }
 
-func (s *Service) useFirstAdminLink(ctx context.Context, queries *db.Queries, token string) error {
+func (s *Service) useFirstAdminLink(ctx context.Context, queries *rows.Queries, token string) error {
 	if err := queries.LockFirstAdmin(ctx); err != nil {
 		return fmt.Errorf("wait for others: %w", err)
 	}
-	used := db.UseOneTimeTokenParams{TokenHash: auth.HashKey(token), Purpose: forFirstAdmin}
+	used := rows.UseOneTimeTokenParams{TokenHash: auth.HashKey(token), Purpose: forFirstAdmin}
 	if _, err := queries.UseOneTimeToken(ctx, used); err != nil {
 		return orWrongLink(err, "use the first admin's link")
 	}
@@ -89,39 +89,39 @@ func (s *Service) useFirstAdminLink(ctx context.Context, queries *db.Queries, to
 	if exists {
 		return errWrongLink
 	}
-	if err := queries.DropOneTimeTokens(ctx, db.DropOneTimeTokensParams{Purpose: forFirstAdmin}); err != nil {
+	if err := queries.DropOneTimeTokens(ctx, rows.DropOneTimeTokensParams{Purpose: forFirstAdmin}); err != nil {
 		return fmt.Errorf("end the other links: %w", err)
 	}
 	return nil
 }
 
 // newUser checks what somebody says and hashes the password.
-func (s *Service) newUser(ctx context.Context, wanted NewUser) (db.CreateUserParams, error) {
+func (s *Service) newUser(ctx context.Context, wanted NewUser) (rows.CreateUserParams, error) {
 	email, err := Email("email", wanted.Email)
 	if err != nil {
-		return db.CreateUserParams{}, err
+		return rows.CreateUserParams{}, err
 	}
 	name, err := checkName(wanted.Name)
 	if err != nil {
-		return db.CreateUserParams{}, err
+		return rows.CreateUserParams{}, err
 	}
 	if err := checkPassword("password", wanted.Password); err != nil {
-		return db.CreateUserParams{}, err
+		return rows.CreateUserParams{}, err
 	}
 	hash, err := s.hashPassword(ctx, wanted.Password)
 	if err != nil {
-		return db.CreateUserParams{}, err
+		return rows.CreateUserParams{}, err
 	}
-	return db.CreateUserParams{ID: uuid.New(), Email: email, Name: name, PasswordHash: hash}, nil
+	return rows.CreateUserParams{ID: uuid.New(), Email: email, Name: name, PasswordHash: hash}, nil
 }
 
-func createUser(ctx context.Context, queries *db.Queries, params db.CreateUserParams) (db.User, error) {
+func createUser(ctx context.Context, queries *rows.Queries, params rows.CreateUserParams) (rows.User, error) {
 	user, err := queries.CreateUser(ctx, params)
 	if isDuplicate(err) {
-		return db.User{}, fault.New(fault.Conflict, "email: there is an account with this address already; sign in to it")
+		return rows.User{}, fault.New(fault.Conflict, "email: there is an account with this address already; sign in to it")
 	}
 	if err != nil {
-		return db.User{}, fmt.Errorf("store user: %w", err)
+		return rows.User{}, fmt.Errorf("store user: %w", err)
 	}
 	return user, nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
@@ -64,13 +64,13 @@ type Config struct {
 	Providers map[string]Provider
 	Log       *slog.Logger
 	// NewTeamLimits are what a team that a user makes may have; nil is without limits.
-	NewTeamLimits *db.TeamLimit
+	NewTeamLimits *rows.TeamLimit
 }
 
 // Service is what can be done with users, teams and their credentials.
 type Service struct {
 	Config
-	queries   *db.Queries
+	queries   *rows.Queries
 	passwords *auth.Attempts // by mail address
 	codes     *auth.Attempts // by user ID
 	resets    *auth.Attempts // by mail address
@@ -83,7 +83,7 @@ type Service struct {
 func New(config Config) *Service {
 	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	return &Service{
-		Config: config, queries: db.New(config.Pool),
+		Config: config, queries: rows.New(config.Pool),
 		passwords: auth.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
 		codes:     auth.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
 		resets:    auth.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
@@ -94,7 +94,7 @@ func New(config Config) *Service {
 }
 
 // inTransaction runs work in one transaction.
-func (s *Service) inTransaction(ctx context.Context, work func(*db.Queries) error) error {
+func (s *Service) inTransaction(ctx context.Context, work func(*rows.Queries) error) error {
 	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return work(s.queries.WithTx(tx)) })
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -18,28 +18,28 @@ const invitationLife = 7 * 24 * time.Hour
 
 // Invite mails somebody a link into a team. Nobody invites to a role above their
 // own.
-func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role string) (db.TeamInvitation, error) {
+func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role string) (rows.TeamInvitation, error) {
 	email, err := Email("email", email)
 	if err != nil {
-		return db.TeamInvitation{}, err
+		return rows.TeamInvitation{}, err
 	}
 	if !auth.IsRole(role) {
-		return db.TeamInvitation{}, errNoRole
+		return rows.TeamInvitation{}, errNoRole
 	}
 	if err := s.byTeam.Take(by.TeamID.String()); err != nil {
-		return db.TeamInvitation{}, err
+		return rows.TeamInvitation{}, err
 	}
 	team, err := s.queries.GetTeam(ctx, by.TeamID)
 	if err != nil {
-		return db.TeamInvitation{}, fmt.Errorf("find team: %w", err)
+		return rows.TeamInvitation{}, fmt.Errorf("find team: %w", err)
 	}
 	token := auth.NewSecret()
-	invitation, err := s.storeInvitation(ctx, by, db.CreateInvitationParams{
+	invitation, err := s.storeInvitation(ctx, by, rows.CreateInvitationParams{
 		ID: uuid.New(), TeamID: by.TeamID, Email: email, Role: role, TokenHash: auth.HashKey(token),
 		InvitedBy: optional(by.UserID), ExpiresAt: time.Now().Add(invitationLife),
 	})
 	if err != nil {
-		return db.TeamInvitation{}, err
+		return rows.TeamInvitation{}, err
 	}
 	s.post(email, "You are invited to a team on Wrenn",
 		"You are invited to the team "+team.Name+" on Wrenn, at "+s.PublicURL+", as "+role+".\n\n"+
@@ -47,8 +47,8 @@ func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role str
 	return invitation, nil
 }
 
-func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted db.CreateInvitationParams) (stored db.TeamInvitation, err error) {
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted rows.CreateInvitationParams) (stored rows.TeamInvitation, err error) {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberWrite)
 		if err != nil {
 			return err
@@ -65,7 +65,7 @@ func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted
 }
 
 // Invitations returns a team's open invitations.
-func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]db.ListInvitationsRow, error) {
+func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]rows.ListInvitationsRow, error) {
 	invitations, err := s.queries.ListInvitations(ctx, teamID)
 	if err != nil {
 		return nil, fmt.Errorf("list invitations: %w", err)
@@ -75,7 +75,7 @@ func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]db.ListI
 
 // RevokeInvitation makes an invitation's link worthless.
 func (s *Service) RevokeInvitation(ctx context.Context, teamID, invitationID uuid.UUID) error {
-	deleted, err := s.queries.DeleteInvitation(ctx, db.DeleteInvitationParams{ID: invitationID, TeamID: teamID})
+	deleted, err := s.queries.DeleteInvitation(ctx, rows.DeleteInvitationParams{ID: invitationID, TeamID: teamID})
 	if err != nil {
 		return fmt.Errorf("delete invitation: %w", err)
 	}
@@ -89,7 +89,7 @@ func (s *Service) RevokeInvitation(ctx context.Context, teamID, invitationID uui
 // address.
 func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token string) (uuid.UUID, error) {
 	var teamID uuid.UUID
-	err := s.inTransaction(ctx, func(queries *db.Queries) error {
+	err := s.inTransaction(ctx, func(queries *rows.Queries) error {
 		invitation, err := queries.UseInvitation(ctx, auth.HashKey(token))
 		if err != nil {
 			return orWrongLink(err, "use invitation")
@@ -120,7 +120,7 @@ func (s *Service) RegisterInvited(ctx context.Context, token string, wanted NewU
 		return Session{}, err
 	}
 	var session Session
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		invitation, err := queries.UseInvitation(ctx, auth.HashKey(token))
 		if err != nil {
 			return orWrongLink(err, "use invitation")
@@ -159,8 +159,8 @@ func (s *Service) ShowInvitation(ctx context.Context, token string) (Invitation,
 	return Invitation{TeamName: found.TeamName, Email: found.Email, Role: found.Role, HasAccount: err == nil}, nil
 }
 
-func join(ctx context.Context, queries *db.Queries, userID uuid.UUID, invitation db.TeamInvitation) error {
-	_, err := queries.AddMember(ctx, db.AddMemberParams{TeamID: invitation.TeamID, UserID: userID, Role: invitation.Role})
+func join(ctx context.Context, queries *rows.Queries, userID uuid.UUID, invitation rows.TeamInvitation) error {
+	_, err := queries.AddMember(ctx, rows.AddMemberParams{TeamID: invitation.TeamID, UserID: userID, Role: invitation.Role})
 	if err != nil {
 		return fmt.Errorf("add member: %w", err)
 	}

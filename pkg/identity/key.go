@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -27,18 +27,18 @@ type NewKey struct {
 
 // IssueKey makes an API key for a team. It can do nothing that its maker cannot.
 // The key itself is answered here and never again.
-func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (string, db.APIKey, error) {
+func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (string, rows.APIKey, error) {
 	name, err := checkName(wanted.Name)
 	if err != nil {
-		return "", db.APIKey{}, err
+		return "", rows.APIKey{}, err
 	}
 	if err := inFuture(wanted.ExpiresAt); err != nil {
-		return "", db.APIKey{}, err
+		return "", rows.APIKey{}, err
 	}
 	key := auth.NewKey()
 	mask := auth.MaskKey(key)
-	var row db.APIKey
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	var row rows.APIKey
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		by, err := currentWith(ctx, queries, by, teamID, auth.KeyWrite)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.U
 		if count >= mostKeys {
 			return fault.New(fault.Conflict, "the team has %d API keys, which is the most", count)
 		}
-		row, err = queries.IssueAPIKey(ctx, db.IssueAPIKeyParams{
+		row, err = queries.IssueAPIKey(ctx, rows.IssueAPIKeyParams{
 			ID: uuid.New(), TeamID: teamID, Name: name, KeyHash: auth.HashKey(key),
 			KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
 			Scopes: scopes, ExpiresAt: wanted.ExpiresAt, CreatedBy: optional(by.UserID),
@@ -97,7 +97,7 @@ func inFuture(expires *time.Time) error {
 }
 
 // Keys returns a team's API keys.
-func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]db.ListAPIKeysRow, error) {
+func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]rows.ListAPIKeysRow, error) {
 	keys, err := s.queries.ListAPIKeys(ctx, teamID)
 	if err != nil {
 		return nil, fmt.Errorf("list API keys: %w", err)
@@ -115,7 +115,7 @@ func (s *Service) RenameKey(ctx context.Context, by auth.Principal, teamID, keyI
 	if err := mayChangeKey(ctx, s.queries, by, teamID, keyID); err != nil {
 		return err
 	}
-	renamed, err := s.queries.RenameAPIKey(ctx, db.RenameAPIKeyParams{ID: keyID, TeamID: teamID, Name: name})
+	renamed, err := s.queries.RenameAPIKey(ctx, rows.RenameAPIKeyParams{ID: keyID, TeamID: teamID, Name: name})
 	return changedOne(renamed, err, "API key")
 }
 
@@ -123,11 +123,11 @@ func (s *Service) RenameKey(ctx context.Context, by auth.Principal, teamID, keyI
 // volumes that it could read. The principal must have made it, or have a role that
 // is not below the maker's.
 func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
-	return s.inTransaction(ctx, func(queries *db.Queries) error {
+	return s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if err := mayChangeKey(ctx, queries, by, teamID, keyID); err != nil {
 			return err
 		}
-		scopes, err := queries.RevokeAPIKey(ctx, db.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
+		scopes, err := queries.RevokeAPIKey(ctx, rows.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
 		if err != nil {
 			return notFound(err, "API key")
 		}
@@ -140,8 +140,8 @@ func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyI
 
 // mayChangeKey refuses who may not change a key. One whose maker is not in the team
 // is changed by its admins.
-func mayChangeKey(ctx context.Context, queries *db.Queries, by auth.Principal, teamID, keyID uuid.UUID) error {
-	maker, err := queries.FindAPIKeyMaker(ctx, db.FindAPIKeyMakerParams{ID: keyID, TeamID: teamID})
+func mayChangeKey(ctx context.Context, queries *rows.Queries, by auth.Principal, teamID, keyID uuid.UUID) error {
+	maker, err := queries.FindAPIKeyMaker(ctx, rows.FindAPIKeyMakerParams{ID: keyID, TeamID: teamID})
 	if err != nil {
 		return notFound(err, "API key")
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -56,10 +56,10 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 
 // checkLogin takes as long for an account that does not exist as for one that
 // does.
-func (s *Service) checkLogin(ctx context.Context, email, password string) (db.User, error) {
+func (s *Service) checkLogin(ctx context.Context, email, password string) (rows.User, error) {
 	user, err := s.queries.FindUserByEmail(ctx, email)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return db.User{}, fmt.Errorf("find user: %w", err)
+		return rows.User{}, fmt.Errorf("find user: %w", err)
 	}
 	hash, usable := user.PasswordHash, user.PasswordHash != "" && user.DisabledAt == nil
 	if !usable {
@@ -67,10 +67,10 @@ func (s *Service) checkLogin(ctx context.Context, email, password string) (db.Us
 	}
 	matches, outdated, err := s.passwordMatches(ctx, password, hash)
 	if err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	if !matches || !usable {
-		return db.User{}, errWrongLogin
+		return rows.User{}, errWrongLogin
 	}
 	if outdated {
 		user.PasswordHash, err = s.rehash(ctx, user, password)
@@ -79,11 +79,11 @@ func (s *Service) checkLogin(ctx context.Context, email, password string) (db.Us
 	return user, nil
 }
 
-func (s *Service) rehash(ctx context.Context, user db.User, password string) (hash string, err error) {
+func (s *Service) rehash(ctx context.Context, user rows.User, password string) (hash string, err error) {
 	if hash, err = s.hashPassword(ctx, password); err != nil {
 		return "", err
 	}
-	if err := s.queries.RehashPassword(ctx, db.RehashPasswordParams{ID: user.ID, NewHash: hash, OldHash: user.PasswordHash}); err != nil {
+	if err := s.queries.RehashPassword(ctx, rows.RehashPasswordParams{ID: user.ID, NewHash: hash, OldHash: user.PasswordHash}); err != nil {
 		return "", fmt.Errorf("store the new hash of a password: %w", err)
 	}
 	return hash, nil
@@ -92,8 +92,8 @@ func (s *Service) rehash(ctx context.Context, user db.User, password string) (ha
 // signIn goes on after the first factor of a user was checked. It refuses a user who
 // was disabled, or whose password changed, since then: neither would end the session
 // that begins here.
-func (s *Service) signIn(ctx context.Context, checked db.User, from Client) (in SignIn, err error) {
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+func (s *Service) signIn(ctx context.Context, checked rows.User, from Client) (in SignIn, err error) {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err := lockUser(ctx, queries, checked.ID)
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ func (s *Service) signIn(ctx context.Context, checked db.User, from Client) (in 
 
 // SecondFactor takes the code that a challenge of Login asks for.
 func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from Client) (Session, error) {
-	key := db.FindOneTimeTokenParams{TokenHash: auth.HashKey(challenge), Purpose: forSecondFactor}
+	key := rows.FindOneTimeTokenParams{TokenHash: auth.HashKey(challenge), Purpose: forSecondFactor}
 	asked, err := s.queries.FindOneTimeToken(ctx, key)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && asked.UserID == nil {
 		return Session{}, fault.New(fault.Unauthenticated, "challenge: it is too long ago; sign in again")
@@ -122,12 +122,12 @@ func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from
 		return Session{}, fmt.Errorf("find challenge: %w", err)
 	}
 	var session Session
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err := s.checkCode(ctx, queries, *asked.UserID, code, from)
 		if err != nil {
 			return err
 		}
-		if _, err := queries.UseOneTimeToken(ctx, db.UseOneTimeTokenParams(key)); err != nil {
+		if _, err := queries.UseOneTimeToken(ctx, rows.UseOneTimeTokenParams(key)); err != nil {
 			return orWrongLink(err, "use challenge")
 		}
 		session, err = s.newSession(ctx, queries, user, from)
@@ -137,9 +137,9 @@ func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from
 }
 
 // newOneTimeToken makes what is sent to a person once.
-func (s *Service) newOneTimeToken(ctx context.Context, queries *db.Queries, purpose string, userID *uuid.UUID, life time.Duration) (string, error) {
+func (s *Service) newOneTimeToken(ctx context.Context, queries *rows.Queries, purpose string, userID *uuid.UUID, life time.Duration) (string, error) {
 	token := auth.NewSecret()
-	err := queries.CreateOneTimeToken(ctx, db.CreateOneTimeTokenParams{
+	err := queries.CreateOneTimeToken(ctx, rows.CreateOneTimeTokenParams{
 		TokenHash: auth.HashKey(token), Purpose: purpose, UserID: userID, ExpiresAt: time.Now().Add(life),
 	})
 	if err != nil {

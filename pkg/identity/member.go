@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // Members returns who is in a team.
-func (s *Service) Members(ctx context.Context, teamID uuid.UUID) ([]db.ListMembersRow, error) {
+func (s *Service) Members(ctx context.Context, teamID uuid.UUID) ([]rows.ListMembersRow, error) {
 	members, err := s.queries.ListMembers(ctx, teamID)
 	if err != nil {
 		return nil, fmt.Errorf("list members: %w", err)
@@ -29,14 +29,14 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 	if !auth.IsRole(role) {
 		return errNoRole
 	}
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, by auth.Principal, before auth.Role) error {
+	return s.changeMember(ctx, by, memberID, func(queries *rows.Queries, by auth.Principal, before auth.Role) error {
 		if !by.May(auth.MemberWrite) {
 			return errMayNotChange
 		}
 		if !by.Role.AtLeast(auth.Role(role)) {
 			return errAboveYou
 		}
-		if _, err := queries.SetMemberRole(ctx, db.SetMemberRoleParams{TeamID: by.TeamID, UserID: memberID, Role: role}); err != nil {
+		if _, err := queries.SetMemberRole(ctx, rows.SetMemberRoleParams{TeamID: by.TeamID, UserID: memberID, Role: role}); err != nil {
 			return fmt.Errorf("set role: %w", err)
 		}
 		return revokeBeyond(ctx, queries, memberID, by.TeamID, before, auth.Role(role))
@@ -46,11 +46,11 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 // RemoveMember takes somebody out of a team, and with them the keys that they made
 // for it. Everybody may take themselves out.
 func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID uuid.UUID) error {
-	return s.changeMember(ctx, by, memberID, func(queries *db.Queries, by auth.Principal, _ auth.Role) error {
+	return s.changeMember(ctx, by, memberID, func(queries *rows.Queries, by auth.Principal, _ auth.Role) error {
 		if memberID != by.UserID && !by.May(auth.MemberWrite) {
 			return errMayNotChange
 		}
-		if _, err := queries.RemoveMember(ctx, db.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID}); err != nil {
+		if _, err := queries.RemoveMember(ctx, rows.RemoveMemberParams{TeamID: by.TeamID, UserID: memberID}); err != nil {
 			return fmt.Errorf("remove member: %w", err)
 		}
 		return revokeInTeam(ctx, queries, memberID, by.TeamID)
@@ -65,13 +65,13 @@ var (
 
 // changeMember calls change with the principal, whose role is read again under the
 // team's lock, and with the role that the member has.
-func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*db.Queries, auth.Principal, auth.Role) error) error {
-	return s.inTransaction(ctx, func(queries *db.Queries) error {
+func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*rows.Queries, auth.Principal, auth.Role) error) error {
+	return s.inTransaction(ctx, func(queries *rows.Queries) error {
 		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberRead)
 		if err != nil {
 			return err
 		}
-		member, err := queries.FindMembership(ctx, db.FindMembershipParams{UserID: memberID, TeamID: &by.TeamID})
+		member, err := queries.FindMembership(ctx, rows.FindMembershipParams{UserID: memberID, TeamID: &by.TeamID})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.New(fault.NotFound, "there is no such member")
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -55,7 +55,7 @@ func TestLogin_HashesAnewWhatIsOutdated(t *testing.T) {
 	salt := []byte("0123456789abcdef")
 	sum, err := s.argon2(t.Context(), "correct horse", salt, weak)
 	require.NoError(t, err)
-	user, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{
+	user, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{
 		ID: uuid.New(), Email: "ada@example.com", PasswordHash: formatHash(weak, salt, sum),
 	})
 	require.NoError(t, err)
@@ -81,11 +81,11 @@ func TestLogin_OfSomebodyShutOutOrWithoutPasswordIsRefused(t *testing.T) {
 	s := newService(t)
 	hash, err := s.hashPassword(t.Context(), "correct horse")
 	require.NoError(t, err)
-	out, err := s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: "out@example.com", PasswordHash: hash})
+	out, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: "out@example.com", PasswordHash: hash})
 	require.NoError(t, err)
 	_, err = s.Pool.Exec(t.Context(), "UPDATE users SET disabled_at = now() WHERE id = $1", out.ID)
 	require.NoError(t, err)
-	_, err = s.queries.CreateUser(t.Context(), db.CreateUserParams{ID: uuid.New(), Email: "none@example.com"})
+	_, err = s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: "none@example.com"})
 	require.NoError(t, err)
 	for _, email := range []string{"out@example.com", "none@example.com", "nobody@example.com"} {
 		for _, password := range []string{"correct horse", "", strings.Repeat("x", longestPassword+1)} {

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -55,8 +55,8 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 	if err != nil {
 		return err
 	}
-	return s.inTransaction(ctx, func(queries *db.Queries) error {
-		used, err := queries.UseOneTimeToken(ctx, db.UseOneTimeTokenParams{TokenHash: auth.HashKey(token), Purpose: forPasswordReset})
+	return s.inTransaction(ctx, func(queries *rows.Queries) error {
+		used, err := queries.UseOneTimeToken(ctx, rows.UseOneTimeTokenParams{TokenHash: auth.HashKey(token), Purpose: forPasswordReset})
 		if err != nil {
 			return orWrongLink(err, "use the link to a new password")
 		}
@@ -101,8 +101,8 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 
 // replacePassword replaces the password that was checked, unless it was replaced
 // meanwhile.
-func (s *Service) replacePassword(ctx context.Context, checked db.User, hash string, from Client) (session Session, err error) {
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+func (s *Service) replacePassword(ctx context.Context, checked rows.User, hash string, from Client) (session Session, err error) {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err := lockUser(ctx, queries, checked.ID)
 		if err != nil {
 			return err
@@ -123,15 +123,15 @@ func (s *Service) replacePassword(ctx context.Context, checked db.User, hash str
 var errWrongPassword = fault.New(fault.Forbidden, "currentPassword is wrong")
 
 // setPassword also ends everything that the old password has led to.
-func setPassword(ctx context.Context, queries *db.Queries, userID uuid.UUID, hash string) error {
-	if err := queries.SetPassword(ctx, db.SetPasswordParams{ID: userID, PasswordHash: hash}); err != nil {
+func setPassword(ctx context.Context, queries *rows.Queries, userID uuid.UUID, hash string) error {
+	if err := queries.SetPassword(ctx, rows.SetPasswordParams{ID: userID, PasswordHash: hash}); err != nil {
 		return fmt.Errorf("store password: %w", err)
 	}
 	if err := revokeOwn(ctx, queries, userID); err != nil {
 		return err
 	}
 	for _, purpose := range []string{forPasswordReset, forSecondFactor} {
-		if err := queries.DropOneTimeTokens(ctx, db.DropOneTimeTokensParams{Purpose: purpose, UserID: &userID}); err != nil {
+		if err := queries.DropOneTimeTokens(ctx, rows.DropOneTimeTokensParams{Purpose: purpose, UserID: &userID}); err != nil {
 			return fmt.Errorf("end other links: %w", err)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -39,7 +39,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 		return Enrolment{}, fmt.Errorf("seal second factor: %w", err)
 	}
 	var email string
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err := lockCurrent(ctx, queries, by)
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 			return fault.New(fault.Conflict, "there is a second factor already; remove it first")
 		}
 		email = user.Email
-		return queries.SetTOTPSecret(ctx, db.SetTOTPSecretParams{ID: by.UserID, TOTPSecret: sealed})
+		return queries.SetTOTPSecret(ctx, rows.SetTOTPSecretParams{ID: by.UserID, TOTPSecret: sealed})
 	})
 	if err != nil {
 		return Enrolment{}, err
@@ -59,7 +59,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 // ConfirmTOTP turns the second factor on and answers the recovery codes, which
 // nobody sees again.
 func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		user, err := lockCurrent(ctx, queries, by)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code strin
 		if err != nil {
 			return err
 		}
-		if err := queries.ConfirmTOTP(ctx, db.ConfirmTOTPParams{ID: by.UserID, TOTPLastStep: step}); err != nil {
+		if err := queries.ConfirmTOTP(ctx, rows.ConfirmTOTPParams{ID: by.UserID, TOTPLastStep: step}); err != nil {
 			return fmt.Errorf("confirm second factor: %w", err)
 		}
 		codes, err = replaceRecoveryCodes(ctx, queries, by.UserID)
@@ -85,7 +85,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code strin
 
 // NewRecoveryCodes replaces the recovery codes.
 func (s *Service) NewRecoveryCodes(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, by auth.Principal, code 
 
 // RemoveTOTP turns the second factor off.
 func (s *Service) RemoveTOTP(ctx context.Context, by auth.Principal, code string, from Client) error {
-	return s.inTransaction(ctx, func(queries *db.Queries) error {
+	return s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if _, err := lockCurrent(ctx, queries, by); err != nil {
 			return err
 		}
@@ -112,32 +112,32 @@ func (s *Service) RemoveTOTP(ctx context.Context, by auth.Principal, code string
 }
 
 // checkCode takes a code of the second factor or a recovery code; each works once.
-func (s *Service) checkCode(ctx context.Context, queries *db.Queries, userID uuid.UUID, code string, from Client) (db.User, error) {
+func (s *Service) checkCode(ctx context.Context, queries *rows.Queries, userID uuid.UUID, code string, from Client) (rows.User, error) {
 	if err := s.codes.Take(userID.String(), from.Address); err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	user, err := lockUser(ctx, queries, userID)
 	if err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	if user.TOTPConfirmedAt == nil || user.DisabledAt != nil {
-		return db.User{}, fault.New(fault.Conflict, "there is no second factor")
+		return rows.User{}, fault.New(fault.Conflict, "there is no second factor")
 	}
 	if err := s.useCode(ctx, queries, user, code); err != nil {
-		return db.User{}, err
+		return rows.User{}, err
 	}
 	s.codes.Succeeded(userID.String(), from.Address)
 	return user, nil
 }
 
-func (s *Service) useCode(ctx context.Context, queries *db.Queries, user db.User, code string) error {
+func (s *Service) useCode(ctx context.Context, queries *rows.Queries, user rows.User, code string) error {
 	step, err := s.matchSealed(user, code)
 	var used int64
 	switch {
 	case err == nil:
-		used, err = queries.UseTOTPStep(ctx, db.UseTOTPStepParams{ID: user.ID, TOTPLastStep: step})
+		used, err = queries.UseTOTPStep(ctx, rows.UseTOTPStepParams{ID: user.ID, TOTPLastStep: step})
 	case errors.Is(err, errWrongCode):
-		used, err = queries.UseRecoveryCode(ctx, db.UseRecoveryCodeParams{UserID: user.ID, CodeHash: hashRecoveryCode(code)})
+		used, err = queries.UseRecoveryCode(ctx, rows.UseRecoveryCodeParams{UserID: user.ID, CodeHash: hashRecoveryCode(code)})
 	}
 	if err != nil {
 		return fmt.Errorf("use a code: %w", err)
@@ -148,7 +148,7 @@ func (s *Service) useCode(ctx context.Context, queries *db.Queries, user db.User
 	return nil
 }
 
-func (s *Service) matchSealed(user db.User, code string) (int64, error) {
+func (s *Service) matchSealed(user rows.User, code string) (int64, error) {
 	secret, err := s.Sealer.Open(user.TOTPSecret, totpPurpose+user.ID.String())
 	if err != nil {
 		return 0, fmt.Errorf("open second factor: %w", err)
@@ -160,7 +160,7 @@ func (s *Service) matchSealed(user db.User, code string) (int64, error) {
 	return step, nil
 }
 
-func replaceRecoveryCodes(ctx context.Context, queries *db.Queries, userID uuid.UUID) ([]string, error) {
+func replaceRecoveryCodes(ctx context.Context, queries *rows.Queries, userID uuid.UUID) ([]string, error) {
 	if err := queries.ClearRecoveryCodes(ctx, userID); err != nil {
 		return nil, fmt.Errorf("clear recovery codes: %w", err)
 	}
@@ -168,7 +168,7 @@ func replaceRecoveryCodes(ctx context.Context, queries *db.Queries, userID uuid.
 	for range recoveryCodes {
 		code := newRecoveryCode()
 		codes = append(codes, code)
-		if err := queries.AddRecoveryCode(ctx, db.AddRecoveryCodeParams{UserID: userID, CodeHash: hashRecoveryCode(code)}); err != nil {
+		if err := queries.AddRecoveryCode(ctx, rows.AddRecoveryCodeParams{UserID: userID, CodeHash: hashRecoveryCode(code)}); err != nil {
 			return nil, fmt.Errorf("store recovery code: %w", err)
 		}
 	}
@@ -189,13 +189,13 @@ func hashRecoveryCode(code string) []byte {
 	return auth.HashKey(strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code)))
 }
 
-func lockUser(ctx context.Context, queries *db.Queries, userID uuid.UUID) (db.User, error) {
+func lockUser(ctx context.Context, queries *rows.Queries, userID uuid.UUID) (rows.User, error) {
 	user, err := queries.LockUser(ctx, userID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.User{}, fault.New(fault.NotFound, "there is no such user")
+		return rows.User{}, fault.New(fault.NotFound, "there is no such user")
 	}
 	if err != nil {
-		return db.User{}, fmt.Errorf("find user: %w", err)
+		return rows.User{}, fmt.Errorf("find user: %w", err)
 	}
 	return user, nil
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 const (
@@ -33,10 +33,10 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-func (s *Service) newSession(ctx context.Context, queries *db.Queries, user db.User, from Client) (Session, error) {
+func (s *Service) newSession(ctx context.Context, queries *rows.Queries, user rows.User, from Client) (Session, error) {
 	session := Session{Token: auth.NewSecret(), UserID: user.ID, Email: user.Email, ExpiresAt: time.Now().Add(SessionLife)}
 	agent := from.UserAgent[:min(len(from.UserAgent), longestUserAgent)]
-	err := queries.CreateSession(ctx, db.CreateSessionParams{
+	err := queries.CreateSession(ctx, rows.CreateSessionParams{
 		TokenHash: auth.HashKey(session.Token), ID: uuid.New(), UserID: user.ID, ExpiresAt: session.ExpiresAt,
 		UserAgent: strings.ReplaceAll(strings.ToValidUTF8(agent, ""), "\x00", ""), Address: from.Address,
 	})

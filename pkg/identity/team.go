@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -17,10 +17,10 @@ import (
 const mostTeams = 50
 
 // User returns a user.
-func (s *Service) User(ctx context.Context, userID uuid.UUID) (db.User, error) {
+func (s *Service) User(ctx context.Context, userID uuid.UUID) (rows.User, error) {
 	user, err := s.queries.GetUser(ctx, userID)
 	if err != nil {
-		return db.User{}, fmt.Errorf("find user: %w", err)
+		return rows.User{}, fmt.Errorf("find user: %w", err)
 	}
 	return user, nil
 }
@@ -31,7 +31,7 @@ func (s *Service) RenameUser(ctx context.Context, userID uuid.UUID, name string)
 	if err != nil {
 		return err
 	}
-	if err := s.queries.SetUserName(ctx, db.SetUserNameParams{ID: userID, Name: name}); err != nil {
+	if err := s.queries.SetUserName(ctx, rows.SetUserNameParams{ID: userID, Name: name}); err != nil {
 		return fmt.Errorf("rename user: %w", err)
 	}
 	return nil
@@ -39,7 +39,7 @@ func (s *Service) RenameUser(ctx context.Context, userID uuid.UUID, name string)
 
 // Teams returns the teams that a user is in. The first is the one that is worked
 // on where a request names none.
-func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]db.ListTeamsOfUserRow, error) {
+func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]rows.ListTeamsOfUserRow, error) {
 	teams, err := s.queries.ListTeamsOfUser(ctx, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list teams: %w", err)
@@ -48,13 +48,13 @@ func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]db.ListTeamsOf
 }
 
 // CreateTeam makes a team and its maker the owner.
-func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (db.Team, error) {
+func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (rows.Team, error) {
 	name, err := checkName(name)
 	if err != nil {
-		return db.Team{}, err
+		return rows.Team{}, err
 	}
-	var team db.Team
-	err = s.inTransaction(ctx, func(queries *db.Queries) error {
+	var team rows.Team
+	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
 		if _, err := lockUser(ctx, queries, userID); err != nil {
 			return err
 		}
@@ -66,34 +66,34 @@ func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string)
 			return fault.New(fault.Conflict, "you are in %d teams, which is the most", len(teams))
 		}
 		id := uuid.New()
-		if team, err = queries.CreateTeam(ctx, db.CreateTeamParams{ID: id, Slug: id.String(), Name: name}); err != nil {
+		if team, err = queries.CreateTeam(ctx, rows.CreateTeamParams{ID: id, Slug: id.String(), Name: name}); err != nil {
 			return fmt.Errorf("store team: %w", err)
 		}
 		if s.NewTeamLimits != nil {
 			limits := *s.NewTeamLimits
 			limits.TeamID = id
-			if err := queries.SetTeamLimits(ctx, db.SetTeamLimitsParams(limits)); err != nil {
+			if err := queries.SetTeamLimits(ctx, rows.SetTeamLimitsParams(limits)); err != nil {
 				return fmt.Errorf("limit the new team: %w", err)
 			}
 		}
-		_, err = queries.AddMember(ctx, db.AddMemberParams{TeamID: id, UserID: userID, Role: string(auth.Owner)})
+		_, err = queries.AddMember(ctx, rows.AddMemberParams{TeamID: id, UserID: userID, Role: string(auth.Owner)})
 		return err
 	})
 	return team, err
 }
 
 // RenameTeam changes a team's name.
-func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (db.Team, error) {
+func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (rows.Team, error) {
 	name, err := checkName(name)
 	if err != nil {
-		return db.Team{}, err
+		return rows.Team{}, err
 	}
-	team, err := s.queries.RenameTeam(ctx, db.RenameTeamParams{ID: teamID, Name: name})
+	team, err := s.queries.RenameTeam(ctx, rows.RenameTeamParams{ID: teamID, Name: name})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Team{}, fault.New(fault.NotFound, "there is no such team")
+		return rows.Team{}, fault.New(fault.NotFound, "there is no such team")
 	}
 	if err != nil {
-		return db.Team{}, fmt.Errorf("rename team: %w", err)
+		return rows.Team{}, fmt.Errorf("rename team: %w", err)
 	}
 	return team, nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -18,7 +18,7 @@ const leastResumedLifetime = 5 * time.Minute
 
 // ResumeForTraffic makes a sandbox run that is Resumable, for as long as it
 // was last asked to. Of many calls at once one resumes it and all wait for that.
-func (s *Sandboxes) ResumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error) {
+func (s *Sandboxes) ResumeForTraffic(ctx context.Context, sandboxID string) (rows.Sandbox, error) {
 	result := s.resumes.DoChan(sandboxID, func() (any, error) {
 		// Others wait for this, too: it does not end with the first one's client.
 		ctx, cancel := detach(ctx)
@@ -27,23 +27,23 @@ func (s *Sandboxes) ResumeForTraffic(ctx context.Context, sandboxID string) (db.
 	})
 	select {
 	case <-ctx.Done():
-		return db.Sandbox{}, ctx.Err()
+		return rows.Sandbox{}, ctx.Err()
 	case outcome := <-result:
-		sandbox, _ := outcome.Val.(db.Sandbox)
+		sandbox, _ := outcome.Val.(rows.Sandbox)
 		return sandbox, outcome.Err
 	}
 }
 
-func (s *Sandboxes) resumeForTraffic(ctx context.Context, sandboxID string) (db.Sandbox, error) {
+func (s *Sandboxes) resumeForTraffic(ctx context.Context, sandboxID string) (rows.Sandbox, error) {
 	sandbox, err := s.Queries.GetSandbox(ctx, sandboxID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, notFound(sandboxID)
+		return rows.Sandbox{}, notFound(sandboxID)
 	}
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+		return rows.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
 	}
-	var running db.Sandbox
-	err = s.whenSettled(ctx, sandbox.TeamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+	var running rows.Sandbox
+	err = s.whenSettled(ctx, sandbox.TeamID, sandboxID, func(sandbox rows.Sandbox) (err error) {
 		switch {
 		case sandbox.State == lifecycle.Running:
 			running = sandbox

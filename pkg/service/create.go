@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -39,7 +40,7 @@ type NewSandbox struct {
 	// Insecure lets anyone who knows the sandbox's ID use its guest agent, without a
 	// token.
 	Insecure bool
-	Network  db.Network
+	Network  rows.Network
 	// IdentityTokens are those that the network's rules may put into requests.
 	IdentityTokens workload.Tokens
 	Metadata       map[string]string
@@ -51,7 +52,7 @@ type NewSandbox struct {
 	Idempotency Idempotency
 
 	// mounts are VolumeMounts as they were found, all of them on volumeHost.
-	mounts     []db.VolumeMount
+	mounts     []rows.VolumeMount
 	volumeHost uuid.UUID
 	// secrets are what Network refers to.
 	secrets host.Secrets
@@ -90,46 +91,46 @@ func (n NewSandbox) validate() error {
 
 // Create starts a sandbox. If anything fails, or the client leaves before it can
 // be told, nothing of the sandbox is left.
-func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
+func (s *Sandboxes) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (rows.Sandbox, error) {
 	if wanted.Idempotency != (Idempotency{}) {
 		return s.createOnce(ctx, teamID, wanted)
 	}
 	return s.create(ctx, teamID, wanted)
 }
 
-func (s *Sandboxes) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
+func (s *Sandboxes) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (rows.Sandbox, error) {
 	if err := wanted.validate(); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if wanted.Insecure && !s.AllowInsecure {
-		return db.Sandbox{}, errInsecure
+		return rows.Sandbox{}, errInsecure
 	}
 	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if err := checkTokens(wanted.Network, wanted.IdentityTokens); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if wanted.secrets, err = s.secretsOf(ctx, teamID, wanted.Network); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	build, err := s.findBuild(ctx, teamID, wanted.Template)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if wanted.mounts, wanted.volumeHost, err = s.findMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if err := s.mayCreate(ctx, teamID, wanted, build, lifetime); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	running, err := s.createSomewhere(ctx, teamID, wanted, build, lifetime)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if err := s.Queries.CountTemplateSpawn(ctx, build.TemplateID); err != nil {
 		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
@@ -137,7 +138,7 @@ func (s *Sandboxes) create(ctx context.Context, teamID uuid.UUID, wanted NewSand
 	return running, nil
 }
 
-func (s *Sandboxes) mayCreate(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, lifetime time.Duration) error {
+func (s *Sandboxes) mayCreate(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, lifetime time.Duration) error {
 	if s.Guard == nil {
 		return nil
 	}
@@ -146,22 +147,22 @@ func (s *Sandboxes) mayCreate(ctx context.Context, teamID uuid.UUID, wanted NewS
 	})
 }
 
-func needsOf(build db.FindStartableBuildRow) scheduler.Resources {
+func needsOf(build rows.FindStartableBuildRow) scheduler.Resources {
 	return scheduler.Resources{VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB)}
 }
 
 // createSomewhere tries other hosts where one has less room than it promised.
-func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, lifetime time.Duration) (db.Sandbox, error) {
+func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, lifetime time.Duration) (rows.Sandbox, error) {
 	const attempts = 3
 	var full []uuid.UUID
 	var refused error
 	for {
 		creating, err := s.place(ctx, teamID, wanted, build, full)
 		if refused != nil && fault.ReasonOf(err) == fault.NoCapacity {
-			return db.Sandbox{}, refused // the host has said what is short
+			return rows.Sandbox{}, refused // the host has said what is short
 		}
 		if err != nil {
-			return db.Sandbox{}, err
+			return rows.Sandbox{}, err
 		}
 		running, err := s.createOn(ctx, creating, wanted, lifetime)
 		s.countCreate(ctx, creating.HostID, err == nil)
@@ -175,7 +176,7 @@ func (s *Sandboxes) createSomewhere(ctx context.Context, teamID uuid.UUID, wante
 
 // countCreate counts what a host's creates come to; nothing depends on it.
 func (s *Sandboxes) countCreate(ctx context.Context, hostID uuid.UUID, created bool) {
-	err := s.Queries.CountHostCreate(ctx, db.CountHostCreateParams{HostID: hostID, Created: created})
+	err := s.Queries.CountHostCreate(ctx, rows.CountHostCreateParams{HostID: hostID, Created: created})
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("count a host's create", "host", hostID, "error", err)
 	}
@@ -183,7 +184,7 @@ func (s *Sandboxes) countCreate(ctx context.Context, hostID uuid.UUID, created b
 
 // createOn makes a sandbox on the host that it was given. If that fails nothing
 // of it is left.
-func (s *Sandboxes) createOn(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
+func (s *Sandboxes) createOn(ctx context.Context, creating rows.Sandbox, wanted NewSandbox, lifetime time.Duration) (rows.Sandbox, error) {
 	running, err := s.start(ctx, creating, wanted, lifetime)
 	if err == nil {
 		err = ctx.Err() // a sandbox that nobody will hear of must not stay
@@ -193,15 +194,15 @@ func (s *Sandboxes) createOn(ctx context.Context, creating db.Sandbox, wanted Ne
 			running = creating
 		}
 		s.abandon(ctx, running)
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	return running, nil
 }
 
-func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (db.FindStartableBuildRow, error) {
+func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string) (rows.FindStartableBuildRow, error) {
 	wanted, err := parseTemplateName("templateID", name)
 	if err != nil {
-		return db.FindStartableBuildRow{}, err
+		return rows.FindStartableBuildRow{}, err
 	}
 	build, err := s.Queries.FindStartableBuild(ctx, startable(teamID, wanted))
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -213,8 +214,8 @@ func (s *Sandboxes) findBuild(ctx context.Context, teamID uuid.UUID, name string
 	return build, nil
 }
 
-func startable(teamID uuid.UUID, wanted templateName) db.FindStartableBuildParams {
-	params := db.FindStartableBuildParams{Name: wanted.name, TeamID: teamID, TeamSlug: wanted.team}
+func startable(teamID uuid.UUID, wanted templateName) rows.FindStartableBuildParams {
+	params := rows.FindStartableBuildParams{Name: wanted.name, TeamID: teamID, TeamSlug: wanted.team}
 	if buildID, err := uuid.Parse(wanted.name); err == nil {
 		params.BuildID = &buildID
 	}
@@ -242,20 +243,20 @@ func (s *Sandboxes) templateMissing(ctx context.Context, name string) error {
 }
 
 // place finds a host and stores the sandbox on it, where it now holds its room.
-func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow, avoid []uuid.UUID) (db.Sandbox, error) {
+func (s *Sandboxes) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, avoid []uuid.UUID) (rows.Sandbox, error) {
 	request := scheduler.Request{Build: build.BuildID, Host: wanted.volumeHost, Avoid: avoid, Needs: needsOf(build)}
 	wanted.Affinity.apply(&request, teamID)
-	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
+	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error) {
 		return s.insert(ctx, queries, teamID, hostID, wanted, build)
 	})
 }
 
-func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hostID uuid.UUID, wanted NewSandbox, build db.FindStartableBuildRow) (db.Sandbox, error) {
+func (s *Sandboxes) insert(ctx context.Context, queries *rows.Queries, teamID, hostID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow) (rows.Sandbox, error) {
 	metadata := wanted.Metadata
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
-	sandbox, err := queries.CreateSandbox(ctx, db.CreateSandboxParams{
+	sandbox, err := queries.CreateSandbox(ctx, rows.CreateSandboxParams{
 		ID: id.NewSandbox(), TeamID: teamID, HostID: hostID,
 		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
@@ -265,16 +266,16 @@ func (s *Sandboxes) insert(ctx context.Context, queries *db.Queries, teamID, hos
 		IamTokens: wanted.IdentityTokens,
 	})
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
+		return rows.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
 	}
 	if err := s.linkKey(ctx, queries, sandbox, wanted.Idempotency.Key); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	err = storeMounts(ctx, queries, &sandbox, wanted.mounts)
 	return sandbox, err
 }
 
-func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSandbox, lifetime time.Duration) (db.Sandbox, error) {
+func (s *Sandboxes) start(ctx context.Context, creating rows.Sandbox, wanted NewSandbox, lifetime time.Duration) (rows.Sandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
@@ -287,17 +288,17 @@ func (s *Sandboxes) start(ctx context.Context, creating db.Sandbox, wanted NewSa
 		},
 	})
 	if fault.Is(err, fault.NotFound) {
-		return db.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
+		return rows.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
 	}
 	if err != nil {
-		return db.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
+		return rows.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
 	}
 	return s.startRunning(ctx, creating, seen, lifetime)
 }
 
 // workloadOf is who a sandbox is in its identity tokens. Its forks are that, too, each
 // under its own ID.
-func workloadOf(sandbox db.Sandbox) workload.Identity {
+func workloadOf(sandbox rows.Sandbox) workload.Identity {
 	if len(sandbox.IamTokens) == 0 {
 		return workload.Identity{}
 	}
@@ -324,7 +325,7 @@ func notMade(err error, message string) error {
 
 // environment is what the caller set, and the names by which programs learn
 // that they run in a sandbox, and in which.
-func environment(sandbox db.Sandbox, wanted map[string]string) map[string]string {
+func environment(sandbox rows.Sandbox, wanted map[string]string) map[string]string {
 	variables := map[string]string{
 		"E2B_SANDBOX": "true", "E2B_SANDBOX_ID": sandbox.ID, "E2B_TEMPLATE_ID": sandbox.TemplateID,
 	}
@@ -333,7 +334,7 @@ func environment(sandbox db.Sandbox, wanted map[string]string) map[string]string
 }
 
 // abandon ends a sandbox that was not created as a whole.
-func (s *Sandboxes) abandon(ctx context.Context, sandbox db.Sandbox) {
+func (s *Sandboxes) abandon(ctx context.Context, sandbox rows.Sandbox) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	killing, err := s.transition(ctx, sandbox, lifecycle.Killing, "not created")

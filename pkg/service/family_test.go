@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -66,9 +66,9 @@ func (f *fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 func (f *fixture) requireAgreement(t *testing.T) {
 	t.Helper()
 	alive := map[string]pb.SandboxState{}
-	rows, err := f.Queries.ListOnHost(t.Context(), db.ListOnHostParams{HostID: f.host})
+	found, err := f.Queries.ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.host})
 	require.NoError(t, err)
-	for _, row := range rows {
+	for _, row := range found {
 		switch row.State {
 		case lifecycle.Running:
 			alive[row.ID] = pb.SandboxState_SANDBOX_STATE_RUNNING

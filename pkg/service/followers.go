@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
@@ -108,7 +108,7 @@ func (f *Followers) heed(changed string) {
 // refresh brings what is kept to what the database says.
 func (f *Followers) refresh(ctx context.Context) error {
 	me := f.Claimant.ID()
-	if err := db.New(f.Pool).FollowHosts(ctx, db.FollowHostsParams{Follower: me, Batch: followBatch}); err != nil {
+	if err := rows.New(f.Pool).FollowHosts(ctx, rows.FollowHostsParams{Follower: me, Batch: followBatch}); err != nil {
 		return fmt.Errorf("follow hosts: %w", err)
 	}
 	current, err := f.current(ctx)
@@ -127,13 +127,13 @@ func (f *Followers) refresh(ctx context.Context) error {
 }
 
 // current are the hosts that have joined and are not retired.
-func (f *Followers) current(ctx context.Context) (map[uuid.UUID]db.Host, error) {
-	rows, err := db.New(f.Pool).ListHosts(ctx)
+func (f *Followers) current(ctx context.Context) (map[uuid.UUID]rows.Host, error) {
+	found, err := rows.New(f.Pool).ListHosts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
 	}
-	current := map[uuid.UUID]db.Host{}
-	for _, row := range rows {
+	current := map[uuid.UUID]rows.Host{}
+	for _, row := range found {
 		if row.Address != "" {
 			current[row.ID] = row
 		}

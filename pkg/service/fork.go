@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
@@ -23,7 +23,7 @@ const maxForks = 100
 
 // ForkResult is a sandbox that begins where another was, or why there is none.
 type ForkResult struct {
-	Sandbox db.Sandbox
+	Sandbox rows.Sandbox
 	Err     error
 }
 
@@ -38,7 +38,7 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 		return nil, err
 	}
 	var results []ForkResult
-	err = s.whenRunning(ctx, teamID, sandboxID, func(parent db.Sandbox) (err error) {
+	err = s.whenRunning(ctx, teamID, sandboxID, func(parent rows.Sandbox) (err error) {
 		results, err = s.forkOrNothing(ctx, parent, int(count), lifetime)
 		return err
 	})
@@ -46,7 +46,7 @@ func (s *Sandboxes) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string
 }
 
 // forkOrNothing leaves nothing behind where it fails.
-func (s *Sandboxes) forkOrNothing(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
+func (s *Sandboxes) forkOrNothing(ctx context.Context, parent rows.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
 	if err := s.mayFork(ctx, parent, count, lifetime); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Sandboxes) forkOrNothing(ctx context.Context, parent db.Sandbox, count 
 	return results, nil
 }
 
-func (s *Sandboxes) mayFork(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) error {
+func (s *Sandboxes) mayFork(ctx context.Context, parent rows.Sandbox, count int, lifetime time.Duration) error {
 	if s.Guard == nil {
 		return nil
 	}
@@ -76,12 +76,12 @@ func (s *Sandboxes) mayFork(ctx context.Context, parent db.Sandbox, count int, l
 	})
 }
 
-func needsLike(sandbox db.Sandbox) scheduler.Resources {
+func needsLike(sandbox rows.Sandbox) scheduler.Resources {
 	return scheduler.Resources{VCPUs: int64(sandbox.VCPUCount), MemoryMiB: int64(sandbox.MemoryMiB), DiskMiB: int64(sandbox.DiskMiB)}
 }
 
 // fork returns, with an error too, what has to be abandoned.
-func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
+func (s *Sandboxes) fork(ctx context.Context, parent rows.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	results := make([]ForkResult, count)
@@ -113,10 +113,10 @@ func (s *Sandboxes) fork(ctx context.Context, parent db.Sandbox, count int, life
 
 // placeFork stores a sandbox that is like its parent but for who it is, where its
 // parent is, within what the team may have and the host has room for.
-func (s *Sandboxes) placeFork(ctx context.Context, parent db.Sandbox) (creating db.Sandbox, err error) {
+func (s *Sandboxes) placeFork(ctx context.Context, parent rows.Sandbox) (creating rows.Sandbox, err error) {
 	needs := needsLike(parent)
 	err = pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		if err := Admit(ctx, queries, parent.TeamID, Demand{Sandboxes: 1, Needs: needs, Creates: 1}); err != nil {
 			return err
 		}
@@ -129,13 +129,13 @@ func (s *Sandboxes) placeFork(ctx context.Context, parent db.Sandbox) (creating 
 		return err
 	})
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	return creating, nil
 }
 
-func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent db.Sandbox) (db.Sandbox, error) {
-	creating, err := queries.CreateSandbox(ctx, db.CreateSandboxParams{
+func (s *Sandboxes) insertFork(ctx context.Context, queries *rows.Queries, parent rows.Sandbox) (rows.Sandbox, error) {
+	creating, err := queries.CreateSandbox(ctx, rows.CreateSandboxParams{
 		ID: id.NewSandbox(), TeamID: parent.TeamID, HostID: parent.HostID,
 		TemplateID: parent.TemplateID, Alias: parent.Alias, BuildID: parent.BuildID,
 		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: parent.AutoPause,
@@ -145,13 +145,13 @@ func (s *Sandboxes) insertFork(ctx context.Context, queries *db.Queries, parent 
 		Secure: parent.Secure, IamTokens: parent.IamTokens,
 	})
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)
+		return rows.Sandbox{}, fmt.Errorf("store a fork of sandbox %s: %w", parent.ID, err)
 	}
 	err = storeMounts(ctx, queries, &creating, parent.VolumeMounts)
 	return creating, err
 }
 
-func (s *Sandboxes) finishFork(ctx context.Context, creating db.Sandbox, fork host.ForkResult, lifetime time.Duration) ForkResult {
+func (s *Sandboxes) finishFork(ctx context.Context, creating rows.Sandbox, fork host.ForkResult, lifetime time.Duration) ForkResult {
 	if fork.Err != nil {
 		s.Log.Error("fork a sandbox", "sandbox", creating.ID, "error", fork.Err)
 		s.abandon(ctx, creating)

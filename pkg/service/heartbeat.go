@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -39,26 +39,26 @@ func (h *HostSync) beat(ctx context.Context) {
 }
 
 // measure records what the host is and how full.
-func (h *HostSync) measure(ctx context.Context) (db.Host, error) {
+func (h *HostSync) measure(ctx context.Context) (rows.Host, error) {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
 	info, err := h.Host.Info(ctx)
 	if err != nil {
-		return db.Host{}, err
+		return rows.Host{}, err
 	}
 	// No transaction: a placement locks these two rows in the other order.
-	queries := db.New(h.Pool)
-	seen, err := queries.UpdateHost(ctx, db.UpdateHostParams{
+	queries := rows.New(h.Pool)
+	seen, err := queries.UpdateHost(ctx, rows.UpdateHostParams{
 		ID: h.HostID, Version: info.Version, Driver: info.Driver, Accelerator: info.Accelerator,
 		CPUCount: info.CPUCount, MemoryTotalBytes: info.MemoryTotalBytes, DiskTotalBytes: info.DiskTotalBytes,
 	})
 	if err == nil {
-		err = queries.UpdateHostLoad(ctx, db.UpdateHostLoadParams{
+		err = queries.UpdateHostLoad(ctx, rows.UpdateHostLoadParams{
 			HostID: h.HostID, MemoryAvailableBytes: info.MemoryAvailableBytes, DiskAvailableBytes: info.DiskAvailableBytes,
 		})
 	}
 	if err != nil {
-		return db.Host{}, fmt.Errorf("record a heartbeat of host %s: %w", h.HostID, err)
+		return rows.Host{}, fmt.Errorf("record a heartbeat of host %s: %w", h.HostID, err)
 	}
 	h.settleSigningKey(ctx, info.SigningKeyID)
 	return seen, nil
@@ -79,7 +79,7 @@ func (h *HostSync) settleSigningKey(ctx context.Context, held string) {
 // welcome makes a host that has answered, and whose sandboxes are known, one that
 // gets new ones, unless it was to be drained.
 func (h *HostSync) welcome(ctx context.Context) error {
-	row, err := db.New(h.Pool).GetHost(ctx, h.HostID)
+	row, err := rows.New(h.Pool).GetHost(ctx, h.HostID)
 	if err != nil {
 		return fmt.Errorf("get host %s: %w", h.HostID, err)
 	}
@@ -96,7 +96,7 @@ func (h *HostSync) welcome(ctx context.Context) error {
 // giveUp lets a host that has been away for long get no more sandboxes. Those it
 // has stay what they are: nobody knows that they are not.
 func (h *HostSync) giveUp(ctx context.Context) {
-	row, err := db.New(h.Pool).GetHost(ctx, h.HostID)
+	row, err := rows.New(h.Pool).GetHost(ctx, h.HostID)
 	if err == nil && row.State.CanBecome(lifecycle.HostUnreachable) {
 		err = h.become(ctx, row, lifecycle.HostUnreachable)
 	}
@@ -105,8 +105,8 @@ func (h *HostSync) giveUp(ctx context.Context) {
 	}
 }
 
-func (h *HostSync) become(ctx context.Context, row db.Host, next lifecycle.HostState) error {
-	err := moveHost(ctx, db.New(h.Pool), row, next)
+func (h *HostSync) become(ctx context.Context, row rows.Host, next lifecycle.HostState) error {
+	err := moveHost(ctx, rows.New(h.Pool), row, next)
 	if errors.Is(err, errOvertaken) {
 		return nil // by an admin, or by another that follows it
 	}
@@ -117,7 +117,7 @@ func (h *HostSync) become(ctx context.Context, row db.Host, next lifecycle.HostS
 }
 
 // moveHost is the only way in which a host changes its state.
-func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecycle.HostState) error {
+func moveHost(ctx context.Context, queries *rows.Queries, row rows.Host, next lifecycle.HostState) error {
 	if !row.State.CanBecome(next) {
 		return fmt.Errorf("host %s: no transition from %s to %s", row.ID, row.State, next)
 	}
@@ -128,7 +128,7 @@ func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecy
 	case lifecycle.HostReady:
 		wanted = false
 	}
-	_, err := queries.SetHostState(ctx, db.SetHostStateParams{
+	_, err := queries.SetHostState(ctx, rows.SetHostStateParams{
 		ID: row.ID, FromState: row.State, NextState: next, DrainWanted: wanted,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -143,7 +143,7 @@ func moveHost(ctx context.Context, queries *db.Queries, row db.Host, next lifecy
 // drain pauses what runs on the host, a few at a time. One whose pause fails runs
 // on and is tried again with the next heartbeat.
 func (h *HostSync) drain(ctx context.Context) error {
-	claimed, err := db.New(h.Pool).ClaimForDrain(ctx, db.ClaimForDrainParams{
+	claimed, err := rows.New(h.Pool).ClaimForDrain(ctx, rows.ClaimForDrainParams{
 		HostID: h.HostID, Claimant: h.Sandboxes.Claimant.ID(), Batch: pauseParallelism,
 	})
 	if err != nil {

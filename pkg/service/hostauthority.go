@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -23,7 +23,7 @@ type Sealer interface {
 
 // OpenAuthority returns the installation's certificate authority, and makes it
 // the first time. Of replicas that start together all get the same.
-func OpenAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) (*authority.Authority, error) {
+func OpenAuthority(ctx context.Context, queries *rows.Queries, sealer Sealer) (*authority.Authority, error) {
 	row, err := queries.GetAuthority(ctx)
 	if errors.Is(err, pgx.ErrNoRows) {
 		if err := storeNewAuthority(ctx, queries, sealer); err != nil {
@@ -41,7 +41,7 @@ func OpenAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) (*au
 	return authority.Load(row.Certificate, key)
 }
 
-func storeNewAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) error {
+func storeNewAuthority(ctx context.Context, queries *rows.Queries, sealer Sealer) error {
 	made, err := authority.New()
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func storeNewAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) 
 	if err != nil {
 		return fmt.Errorf("seal the certificate authority's key: %w", err)
 	}
-	err = queries.StoreAuthority(ctx, db.StoreAuthorityParams{Certificate: made.Certificate(), SealedKey: sealed})
+	err = queries.StoreAuthority(ctx, rows.StoreAuthorityParams{Certificate: made.Certificate(), SealedKey: sealed})
 	if err != nil {
 		return fmt.Errorf("store the certificate authority: %w", err)
 	}
@@ -63,7 +63,7 @@ func storeNewAuthority(ctx context.Context, queries *db.Queries, sealer Sealer) 
 
 // AuthorityKeys is the authority's key as a store of sealed values, for its
 // rotation.
-type AuthorityKeys struct{ Queries *db.Queries }
+type AuthorityKeys struct{ Queries *rows.Queries }
 
 // ListSealed implements seal.Store.
 func (s AuthorityKeys) ListSealed(ctx context.Context, notWith seal.KeyID, after string, _ int32) ([]seal.Stored, error) {
@@ -82,5 +82,5 @@ func (s AuthorityKeys) ListSealed(ctx context.Context, notWith seal.KeyID, after
 
 // Replace implements seal.Store.
 func (s AuthorityKeys) Replace(ctx context.Context, old seal.Stored, sealed []byte) error {
-	return s.Queries.ReplaceAuthorityKey(ctx, db.ReplaceAuthorityKeyParams{SealedKey: sealed, OldKey: old.Sealed})
+	return s.Queries.ReplaceAuthorityKey(ctx, rows.ReplaceAuthorityKeyParams{SealedKey: sealed, OldKey: old.Sealed})
 }

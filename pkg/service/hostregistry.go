@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -51,17 +51,17 @@ type HostRegistry struct {
 // CreateToken makes a token that lets one machine join within a time, as a host
 // with these tags. Its last part is the authority's fingerprint: by it the machine
 // knows the control plane.
-func (r *HostRegistry) CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, db.HostToken, error) {
+func (r *HostRegistry) CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error) {
 	if lifetime <= 0 || lifetime > maxTokenLifetime {
-		return "", db.HostToken{}, fault.New(fault.Invalid, "lifetimeSeconds must be from 1 to %d", int(maxTokenLifetime.Seconds()))
+		return "", rows.HostToken{}, fault.New(fault.Invalid, "lifetimeSeconds must be from 1 to %d", int(maxTokenLifetime.Seconds()))
 	}
 	if err := validateTags(tags); err != nil {
-		return "", db.HostToken{}, err
+		return "", rows.HostToken{}, err
 	}
 	secret := make([]byte, tokenBytes)
 	_, _ = rand.Read(secret) // never fails
 	token := tokenPrefix + hex.EncodeToString(secret) + "_" + hex.EncodeToString(authority.Fingerprint(r.Authority.Certificate()))
-	row, err := db.New(r.Pool).CreateHostToken(ctx, db.CreateHostTokenParams{
+	row, err := rows.New(r.Pool).CreateHostToken(ctx, rows.CreateHostTokenParams{
 		ID: uuid.New(), TokenHash: hashToken(token), Tags: append([]string{}, tags...), Lifetime: lifetime,
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *HostRegistry) Join(ctx context.Context, joining Joining) (Membership, e
 	}
 	var member Membership
 	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		token, err := queries.UseHostToken(ctx, hashToken(joining.Token))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.New(fault.Unauthenticated, "the token is not valid, or was used already")
@@ -140,7 +140,7 @@ func (r *HostRegistry) Join(ctx context.Context, joining Joining) (Membership, e
 		if err != nil {
 			return fmt.Errorf("use a host token: %w", err)
 		}
-		row, err := queries.JoinHost(ctx, db.JoinHostParams{
+		row, err := queries.JoinHost(ctx, rows.JoinHostParams{
 			ID: uuid.New(), Name: joining.Name, Address: joining.Address, Tags: token.Tags,
 			VCPUOvercommit: r.Overcommit.VCPUs, MemoryOvercommit: r.Overcommit.Memory, DiskOvercommit: r.Overcommit.Disk,
 		})
@@ -153,7 +153,7 @@ func (r *HostRegistry) Join(ctx context.Context, joining Joining) (Membership, e
 		if _, err := queries.RevokeCertificates(ctx, row.ID); err != nil {
 			return fmt.Errorf("revoke a host's certificates: %w", err)
 		}
-		if err := queries.SetTokenHost(ctx, db.SetTokenHostParams{ID: token.ID, HostID: &row.ID}); err != nil {
+		if err := queries.SetTokenHost(ctx, rows.SetTokenHostParams{ID: token.ID, HostID: &row.ID}); err != nil {
 			return fmt.Errorf("store who used a host token: %w", err)
 		}
 		member, err = r.issue(ctx, queries, row.ID, joining.Request)
@@ -165,12 +165,12 @@ func (r *HostRegistry) Join(ctx context.Context, joining Joining) (Membership, e
 	return member, err
 }
 
-func (r *HostRegistry) issue(ctx context.Context, queries *db.Queries, hostID uuid.UUID, request []byte) (Membership, error) {
+func (r *HostRegistry) issue(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, request []byte) (Membership, error) {
 	certificate, expiresAt, err := r.Authority.IssueHost(hostID, request)
 	if err != nil {
 		return Membership{}, fault.Wrap(fault.Invalid, err, "request must be a certificate request for a P-256 key, signed with it")
 	}
-	err = queries.StoreCertificate(ctx, db.StoreCertificateParams{
+	err = queries.StoreCertificate(ctx, rows.StoreCertificateParams{
 		Fingerprint: authority.Fingerprint(certificate), HostID: hostID, ExpiresAt: expiresAt,
 	})
 	if err != nil {
@@ -187,7 +187,7 @@ func (r *HostRegistry) Renew(ctx context.Context, certificate, request, signatur
 	if err := authority.Verify(certificate, request, signature); err != nil {
 		return Membership{}, refused
 	}
-	queries := db.New(r.Pool)
+	queries := rows.New(r.Pool)
 	found, err := queries.FindCertificate(ctx, authority.Fingerprint(certificate))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Membership{}, refused
@@ -204,7 +204,7 @@ func (r *HostRegistry) Renew(ctx context.Context, certificate, request, signatur
 
 // Check says whether a certificate opens its host now.
 func (r *HostRegistry) Check(ctx context.Context, fingerprint []byte) error {
-	if _, err := db.New(r.Pool).FindCertificate(ctx, fingerprint); err != nil {
+	if _, err := rows.New(r.Pool).FindCertificate(ctx, fingerprint); err != nil {
 		return fmt.Errorf("the host's certificate is not valid: %w", err)
 	}
 	return nil
@@ -215,7 +215,7 @@ func (r *HostRegistry) Check(ctx context.Context, fingerprint []byte) error {
 func (r *HostRegistry) Revoke(ctx context.Context, hostID uuid.UUID) error {
 	var revoked int64
 	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		if revoked, err = queries.RevokeCertificates(ctx, hostID); err != nil {
 			return err
 		}

@@ -8,23 +8,23 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
 // List returns all hosts but those that are retired, by name.
-func (r *HostRegistry) List(ctx context.Context) ([]db.ListHostLoadsRow, error) {
-	rows, err := db.New(r.Pool).ListHostLoads(ctx)
+func (r *HostRegistry) List(ctx context.Context) ([]rows.ListHostLoadsRow, error) {
+	found, err := rows.New(r.Pool).ListHostLoads(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
 	}
-	return rows, nil
+	return found, nil
 }
 
 // Get returns a host that is not retired.
-func (r *HostRegistry) Get(ctx context.Context, hostID uuid.UUID) (db.GetHostLoadRow, error) {
-	row, err := db.New(r.Pool).GetHostLoad(ctx, hostID)
+func (r *HostRegistry) Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error) {
+	row, err := rows.New(r.Pool).GetHostLoad(ctx, hostID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, hostNotFound(hostID)
 	}
@@ -49,7 +49,7 @@ func (r *HostRegistry) Undrain(ctx context.Context, hostID uuid.UUID) error {
 }
 
 func (r *HostRegistry) move(ctx context.Context, hostID uuid.UUID, next lifecycle.HostState) error {
-	queries := db.New(r.Pool)
+	queries := rows.New(r.Pool)
 	return retryOvertaken(ctx, func() error {
 		row, err := queries.GetHost(ctx, hostID)
 		switch {
@@ -76,7 +76,7 @@ func (r *HostRegistry) move(ctx context.Context, hostID uuid.UUID, next lifecycl
 // that still has sandboxes, paused or not, is retired only by force: they are lost.
 func (r *HostRegistry) Retire(ctx context.Context, hostID uuid.UUID, force bool) error {
 	err := retryOvertaken(ctx, func() error {
-		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, db.New(tx), hostID, force) })
+		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, rows.New(tx), hostID, force) })
 	})
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (r *HostRegistry) Retire(ctx context.Context, hostID uuid.UUID, force bool)
 
 // retire waits for placements on the host that are under way; there are none
 // after it.
-func retire(ctx context.Context, queries *db.Queries, hostID uuid.UUID, force bool) error {
+func retire(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, force bool) error {
 	row, err := queries.GetHost(ctx, hostID)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && row.State == lifecycle.HostRetired {
 		return hostNotFound(hostID)
@@ -123,8 +123,8 @@ func retire(ctx context.Context, queries *db.Queries, hostID uuid.UUID, force bo
 // giveUpSandboxes records that what was on a retired host is gone with it: each in
 // a transaction of its own, since each locks its team.
 func (r *HostRegistry) giveUpSandboxes(ctx context.Context, hostID uuid.UUID) error {
-	queries := db.New(r.Pool)
-	left, err := queries.ListOnHost(ctx, db.ListOnHostParams{HostID: hostID})
+	queries := rows.New(r.Pool)
+	left, err := queries.ListOnHost(ctx, rows.ListOnHostParams{HostID: hostID})
 	if err != nil {
 		return fmt.Errorf("list the sandboxes of host %s: %w", hostID, err)
 	}

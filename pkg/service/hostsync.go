@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -154,7 +154,7 @@ func (h *HostSync) syncTemplates(ctx context.Context) error {
 		return err
 	}
 	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		builds := []uuid.UUID{}
 		for _, template := range templates {
 			buildID, err := h.storeBuild(ctx, queries, template)
@@ -163,11 +163,11 @@ func (h *HostSync) syncTemplates(ctx context.Context) error {
 			}
 			builds = append(builds, buildID)
 		}
-		return queries.RemoveOtherHostBuilds(ctx, db.RemoveOtherHostBuildsParams{HostID: h.HostID, BuildIds: builds})
+		return queries.RemoveOtherHostBuilds(ctx, rows.RemoveOtherHostBuildsParams{HostID: h.HostID, BuildIds: builds})
 	})
 }
 
-func (h *HostSync) storeBuild(ctx context.Context, queries *db.Queries, template host.Template) (uuid.UUID, error) {
+func (h *HostSync) storeBuild(ctx context.Context, queries *rows.Queries, template host.Template) (uuid.UUID, error) {
 	buildID, err := uuid.Parse(template.BuildID)
 	if err != nil {
 		return uuid.Nil, err
@@ -176,21 +176,21 @@ func (h *HostSync) storeBuild(ctx context.Context, queries *db.Queries, template
 	if errors.Is(err, pgx.ErrNoRows) {
 		templateID = id.NewTemplate()
 		err = errors.Join(
-			queries.CreateTemplate(ctx, db.CreateTemplateParams{ID: templateID, Public: true}),
-			queries.CreateTemplateAlias(ctx, db.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
+			queries.CreateTemplate(ctx, rows.CreateTemplateParams{ID: templateID, Public: true}),
+			queries.CreateTemplateAlias(ctx, rows.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
 		)
 	}
 	if err != nil {
 		return uuid.Nil, err
 	}
-	err = queries.UpsertReadyBuild(ctx, db.UpsertReadyBuildParams{
+	err = queries.UpsertReadyBuild(ctx, rows.UpsertReadyBuildParams{
 		ID: buildID, TemplateID: templateID, VCPUCount: template.VCPUCount,
 		MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB, EnvdVersion: template.EnvdVersion,
 	})
 	if err != nil {
 		return uuid.Nil, err
 	}
-	return buildID, queries.AddHostBuild(ctx, db.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
+	return buildID, queries.AddHostBuild(ctx, rows.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
 }
 
 // wait says whether ctx lasted as long.

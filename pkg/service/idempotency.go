@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -39,10 +39,10 @@ type Idempotency struct {
 }
 
 // createOnce is create for a request that may come again.
-func (s *Sandboxes) createOnce(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (db.Sandbox, error) {
+func (s *Sandboxes) createOnce(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (rows.Sandbox, error) {
 	key := wanted.Idempotency.Key
 	if !idempotencyKey.MatchString(key) {
-		return db.Sandbox{}, fault.New(fault.Invalid, "Idempotency-Key must be lower-case letters, digits and dashes, from 1 to 255")
+		return rows.Sandbox{}, fault.New(fault.Invalid, "Idempotency-Key must be lower-case letters, digits and dashes, from 1 to 255")
 	}
 	made, err := s.claimKey(ctx, teamID, wanted.Idempotency)
 	if err != nil || made.ID != "" {
@@ -57,16 +57,16 @@ func (s *Sandboxes) createOnce(ctx context.Context, teamID uuid.UUID, wanted New
 	}
 	if err != nil {
 		s.forgetKey(ctx, teamID, key)
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	return running, nil
 }
 
 // claimKey returns what an earlier request with the same key has made; nothing where
 // this one is to make it.
-func (s *Sandboxes) claimKey(ctx context.Context, teamID uuid.UUID, asked Idempotency) (made db.Sandbox, err error) {
+func (s *Sandboxes) claimKey(ctx context.Context, teamID uuid.UUID, asked Idempotency) (made rows.Sandbox, err error) {
 	err = retryOvertaken(ctx, func() error {
-		claimed, err := s.Queries.ClaimIdempotencyKey(ctx, db.ClaimIdempotencyKeyParams{
+		claimed, err := s.Queries.ClaimIdempotencyKey(ctx, rows.ClaimIdempotencyKeyParams{
 			TeamID: teamID, Key: asked.Key, RequestHash: asked.Hash[:], Claimant: s.Claimant.ID(), Life: idempotencyLife,
 		})
 		if err != nil {
@@ -83,40 +83,40 @@ func (s *Sandboxes) claimKey(ctx context.Context, teamID uuid.UUID, asked Idempo
 
 // earlier is what became of the request that came first with a key. It answers
 // errOvertaken where that changes meanwhile, and nothing where it came to nothing.
-func (s *Sandboxes) earlier(ctx context.Context, teamID uuid.UUID, asked Idempotency) (db.Sandbox, error) {
-	first, err := s.Queries.GetIdempotencyKey(ctx, db.GetIdempotencyKeyParams{TeamID: teamID, Key: asked.Key, Longest: longestCreate})
+func (s *Sandboxes) earlier(ctx context.Context, teamID uuid.UUID, asked Idempotency) (rows.Sandbox, error) {
+	first, err := s.Queries.GetIdempotencyKey(ctx, rows.GetIdempotencyKeyParams{TeamID: teamID, Key: asked.Key, Longest: longestCreate})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return db.Sandbox{}, errOvertaken
+		return rows.Sandbox{}, errOvertaken
 	case err != nil:
-		return db.Sandbox{}, fmt.Errorf("get an idempotency key: %w", err)
+		return rows.Sandbox{}, fmt.Errorf("get an idempotency key: %w", err)
 	case !bytes.Equal(first.RequestHash, asked.Hash[:]):
-		return db.Sandbox{}, fault.New(fault.Conflict, "the Idempotency-Key was used before, with another request").Because(fault.IdempotencyMismatch)
+		return rows.Sandbox{}, fault.New(fault.Conflict, "the Idempotency-Key was used before, with another request").Because(fault.IdempotencyMismatch)
 	case !first.Done && first.UnderWay:
-		return db.Sandbox{}, fault.New(fault.Conflict, "the first request with this Idempotency-Key is under way").Because(fault.IdempotencyInProgress)
+		return rows.Sandbox{}, fault.New(fault.Conflict, "the first request with this Idempotency-Key is under way").Because(fault.IdempotencyInProgress)
 	}
-	var made db.Sandbox
+	var made rows.Sandbox
 	if first.SandboxID != nil {
 		made, err = s.Queries.GetSandbox(ctx, *first.SandboxID)
 	}
 	switch {
 	case first.SandboxID != nil && err != nil && !errors.Is(err, pgx.ErrNoRows):
-		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", *first.SandboxID, err)
+		return rows.Sandbox{}, fmt.Errorf("get sandbox %s: %w", *first.SandboxID, err)
 	case made.ID != "" && first.Done:
 		return made, nil
 	case made.ID != "" && made.State.Visible(): // only the answer was lost
 		return made, s.finishKey(ctx, made, asked.Key)
 	case first.SandboxID == nil && !first.Done, made.State == lifecycle.Failed:
-		return db.Sandbox{}, s.takeOverKey(ctx, teamID, asked.Key, first)
+		return rows.Sandbox{}, s.takeOverKey(ctx, teamID, asked.Key, first)
 	default:
-		return db.Sandbox{}, fault.New(fault.Conflict,
+		return rows.Sandbox{}, fault.New(fault.Conflict,
 			"what the first request with this Idempotency-Key came to is not known; send another key").Because(fault.IdempotencyUnknown)
 	}
 }
 
 // takeOverKey claims a key whose claimant has died before it made anything.
-func (s *Sandboxes) takeOverKey(ctx context.Context, teamID uuid.UUID, key string, first db.GetIdempotencyKeyRow) error {
-	taken, err := s.Queries.TakeOverIdempotencyKey(ctx, db.TakeOverIdempotencyKeyParams{
+func (s *Sandboxes) takeOverKey(ctx context.Context, teamID uuid.UUID, key string, first rows.GetIdempotencyKeyRow) error {
+	taken, err := s.Queries.TakeOverIdempotencyKey(ctx, rows.TakeOverIdempotencyKeyParams{
 		TeamID: teamID, Key: key, Claimant: s.Claimant.ID(), Before: first.Claimant, SandboxID: first.SandboxID,
 	})
 	if err != nil {
@@ -137,11 +137,11 @@ func withoutOvertaken(err error) error {
 }
 
 // linkKey is called in the transaction that stores the sandbox.
-func (s *Sandboxes) linkKey(ctx context.Context, queries *db.Queries, sandbox db.Sandbox, key string) error {
+func (s *Sandboxes) linkKey(ctx context.Context, queries *rows.Queries, sandbox rows.Sandbox, key string) error {
 	if key == "" {
 		return nil
 	}
-	err := queries.LinkIdempotencyKey(ctx, db.LinkIdempotencyKeyParams{
+	err := queries.LinkIdempotencyKey(ctx, rows.LinkIdempotencyKeyParams{
 		TeamID: sandbox.TeamID, Key: key, SandboxID: &sandbox.ID, Claimant: s.Claimant.ID(),
 	})
 	if err != nil {
@@ -151,8 +151,8 @@ func (s *Sandboxes) linkKey(ctx context.Context, queries *db.Queries, sandbox db
 }
 
 // finishKey must succeed before the client is told of the sandbox.
-func (s *Sandboxes) finishKey(ctx context.Context, made db.Sandbox, key string) error {
-	finished, err := s.Queries.FinishIdempotencyKey(ctx, db.FinishIdempotencyKeyParams{TeamID: made.TeamID, Key: key, SandboxID: &made.ID})
+func (s *Sandboxes) finishKey(ctx context.Context, made rows.Sandbox, key string) error {
+	finished, err := s.Queries.FinishIdempotencyKey(ctx, rows.FinishIdempotencyKeyParams{TeamID: made.TeamID, Key: key, SandboxID: &made.ID})
 	if err != nil {
 		return fmt.Errorf("store what an idempotency key came to: %w", err)
 	}
@@ -166,7 +166,7 @@ func (s *Sandboxes) finishKey(ctx context.Context, made db.Sandbox, key string) 
 func (s *Sandboxes) forgetKey(ctx context.Context, teamID uuid.UUID, key string) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	err := s.Queries.ForgetIdempotencyKey(ctx, db.ForgetIdempotencyKeyParams{TeamID: teamID, Key: key, Claimant: s.Claimant.ID()})
+	err := s.Queries.ForgetIdempotencyKey(ctx, rows.ForgetIdempotencyKeyParams{TeamID: teamID, Key: key, Claimant: s.Claimant.ID()})
 	if err != nil {
 		s.Log.Warn("forget an idempotency key", "team", teamID, "error", err)
 	}
@@ -182,14 +182,14 @@ func (IdempotencyJob) Kind() string { return "delete_idempotency_keys" }
 type IdempotencyWorker struct {
 	river.WorkerDefaults[IdempotencyJob]
 
-	Queries *db.Queries
+	Queries *rows.Queries
 }
 
 // Work deletes until there are no more.
 func (w *IdempotencyWorker) Work(ctx context.Context, _ *river.Job[IdempotencyJob]) error {
 	for deleted := int64(idempotencyBatch); deleted == idempotencyBatch; {
 		var err error
-		deleted, err = w.Queries.DeleteIdempotencyKeys(ctx, db.DeleteIdempotencyKeysParams{Life: idempotencyLife, Batch: idempotencyBatch})
+		deleted, err = w.Queries.DeleteIdempotencyKeys(ctx, rows.DeleteIdempotencyKeysParams{Life: idempotencyLife, Batch: idempotencyBatch})
 		if err != nil {
 			return fmt.Errorf("delete old idempotency keys: %w", err)
 		}

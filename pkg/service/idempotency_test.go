@@ -12,7 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -86,7 +86,7 @@ func TestIdempotency_SaysThatTheFirstRequestIsUnderWay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	entered, release := f.hold("create")
-	answer := make(chan db.Sandbox, 1)
+	answer := make(chan rows.Sandbox, 1)
 	go func() {
 		made, _ := f.Create(t.Context(), f.team, keyed("a-key", "body"))
 		answer <- made

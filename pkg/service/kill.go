@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -44,7 +44,7 @@ func (s *Sandboxes) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string
 
 // awaitKill waits for the end of a kill that another call has begun. Like Kill it
 // succeeds where no process works on the kill any more, and when patience ends.
-func (s *Sandboxes) awaitKill(ctx context.Context, sandbox db.Sandbox) error {
+func (s *Sandboxes) awaitKill(ctx context.Context, sandbox rows.Sandbox) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
 	s.waiting.Add(1)
 	defer s.waiting.Add(-1)
@@ -62,7 +62,7 @@ func (s *Sandboxes) awaitKill(ctx context.Context, sandbox db.Sandbox) error {
 }
 
 // finishKill does the work of a kill that has been claimed.
-func (s *Sandboxes) finishKill(ctx context.Context, killing db.Sandbox, reason string) {
+func (s *Sandboxes) finishKill(ctx context.Context, killing rows.Sandbox, reason string) {
 	if err := s.Hosts.Agent(killing.HostID).KillSandbox(ctx, killing.ID); err != nil {
 		s.Log.Error("kill a sandbox, will try again", "sandbox", killing.ID, "error", err)
 		s.release(context.WithoutCancel(ctx), killing)

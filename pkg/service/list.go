@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -33,7 +33,7 @@ type Filter struct {
 
 // Page is one page of a list.
 type Page struct {
-	Sandboxes []db.Sandbox
+	Sandboxes []rows.Sandbox
 	// NextToken is empty on the last page.
 	NextToken string
 	// TotalRunning counts what runs and fits the filter, on all pages.
@@ -53,7 +53,7 @@ func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter) (
 	if err != nil {
 		return Page{}, err
 	}
-	query := db.ListSandboxesNewestParams{
+	query := rows.ListSandboxesNewestParams{
 		TeamID: teamID, States: texts(widen(filter.States)), MetadataFilter: metadata,
 		StartedAfter: filter.StartedAfter, Template: filter.Template,
 		CursorTime: cursor.time, CursorID: cursor.id,
@@ -61,7 +61,7 @@ func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter) (
 	}
 	var page Page
 	if filter.OldestFirst {
-		page.Sandboxes, err = s.Queries.ListSandboxesOldest(ctx, db.ListSandboxesOldestParams(query))
+		page.Sandboxes, err = s.Queries.ListSandboxesOldest(ctx, rows.ListSandboxesOldestParams(query))
 	} else {
 		page.Sandboxes, err = s.Queries.ListSandboxesNewest(ctx, query)
 	}
@@ -73,7 +73,7 @@ func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter) (
 		last := page.Sandboxes[filter.PageSize-1]
 		page.NextToken = cursorAt(last.StartedAt, last.ID).String()
 	}
-	page.TotalRunning, err = s.Queries.CountRunning(ctx, db.CountRunningParams{
+	page.TotalRunning, err = s.Queries.CountRunning(ctx, rows.CountRunningParams{
 		TeamID: teamID, MetadataFilter: metadata, StartedAfter: filter.StartedAfter, Template: filter.Template,
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 // LogLevel says how much a line matters.
@@ -40,21 +40,21 @@ type LogFilter struct {
 }
 
 // Logs returns what happened to a team's sandbox, also when it is over.
-func (s *Sandboxes) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter LogFilter) ([]db.SandboxLog, error) {
+func (s *Sandboxes) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter LogFilter) ([]rows.SandboxLog, error) {
 	if _, err := s.getEver(ctx, teamID, sandboxID); err != nil {
 		return nil, err
 	}
-	query := db.ListLogsForwardParams{
+	query := rows.ListLogsForwardParams{
 		SandboxID: sandboxID, FromTime: filter.From, Levels: levelsFrom(filter.Level),
 		Search: filter.Search, PageSize: int32(filter.Limit),
 	}
-	var lines []db.SandboxLog
+	var lines []rows.SandboxLog
 	var err error
 	if filter.Backward {
 		if filter.From.IsZero() {
 			query.FromTime = time.Now().Add(time.Hour) // whatever the clocks say
 		}
-		lines, err = s.Queries.ListLogsBackward(ctx, db.ListLogsBackwardParams(query))
+		lines, err = s.Queries.ListLogsBackward(ctx, rows.ListLogsBackwardParams(query))
 	} else {
 		lines, err = s.Queries.ListLogsForward(ctx, query)
 	}
@@ -81,7 +81,7 @@ func (s *Sandboxes) logLine(ctx context.Context, sandboxID, message string, fiel
 	for name, value := range fields {
 		all[name] = value
 	}
-	err := s.Queries.AppendLog(ctx, db.AppendLogParams{SandboxID: sandboxID, Level: string(Info), Message: message, Fields: all})
+	err := s.Queries.AppendLog(ctx, rows.AppendLogParams{SandboxID: sandboxID, Level: string(Info), Message: message, Fields: all})
 	if err != nil {
 		s.Log.Warn("write a sandbox's log", "sandbox", sandboxID, "error", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
@@ -42,10 +43,10 @@ func newFixture(t *testing.T) *fixture {
 	pool, err := db.Open(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	queries := db.New(pool)
-	team, err := queries.EnsureTeam(t.Context(), db.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
+	queries := rows.New(pool)
+	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)
-	local, err := queries.EnsureHost(t.Context(), db.EnsureHostParams{ID: uuid.New(), Name: "local"})
+	local, err := queries.EnsureHost(t.Context(), rows.EnsureHostParams{ID: uuid.New(), Name: "local"})
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	agent := hosttest.Start(t, http.NotFoundHandler())
@@ -86,7 +87,7 @@ func newClaimant(t *testing.T, url string) *db.Claimant {
 	return claimant
 }
 
-func (f *fixture) create(t *testing.T) db.Sandbox {
+func (f *fixture) create(t *testing.T) rows.Sandbox {
 	t.Helper()
 	sandbox, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 600})
 	require.NoError(t, err)
@@ -94,7 +95,7 @@ func (f *fixture) create(t *testing.T) db.Sandbox {
 }
 
 // stored is what the database says of a sandbox, visible or not.
-func (f *fixture) stored(t *testing.T, sandboxID string) db.Sandbox {
+func (f *fixture) stored(t *testing.T, sandboxID string) rows.Sandbox {
 	t.Helper()
 	sandbox, err := f.Queries.GetSandbox(context.Background(), sandboxID)
 	require.NoError(t, err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -49,7 +49,7 @@ func (p Span) step(points int) time.Duration {
 
 // Metrics returns what a team's sandbox took, also when it is paused or over, in
 // the order of time. Of a long time it tells less exactly.
-func (s *Sandboxes) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span Span) ([]db.ListSamplesRow, error) {
+func (s *Sandboxes) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span Span) ([]rows.ListSamplesRow, error) {
 	sandbox, err := s.getEver(ctx, teamID, sandboxID)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (s *Sandboxes) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID str
 	if soon := time.Now().Add(sampleEvery); span.End.After(soon) {
 		span.End = soon
 	}
-	samples, err := s.Queries.ListSamples(ctx, db.ListSamplesParams{
+	samples, err := s.Queries.ListSamples(ctx, rows.ListSamplesParams{
 		SandboxID: sandboxID, StartAt: span.Start, EndAt: span.End, Step: span.step(maxMetricPoints),
 	})
 	if err != nil {
@@ -75,11 +75,11 @@ func (s *Sandboxes) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID str
 
 // LatestMetrics returns the last sample of each of a team's sandboxes. Those that
 // are not the team's, or have none, are left out.
-func (s *Sandboxes) LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]db.SandboxSample, error) {
+func (s *Sandboxes) LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]rows.SandboxSample, error) {
 	if len(sandboxIDs) > maxSandboxesAsked {
 		return nil, fault.New(fault.Invalid, "sandbox_ids must be at most %d", maxSandboxesAsked)
 	}
-	samples, err := s.Queries.LatestSamples(ctx, db.LatestSamplesParams{TeamID: teamID, SandboxIds: sandboxIDs})
+	samples, err := s.Queries.LatestSamples(ctx, rows.LatestSamplesParams{TeamID: teamID, SandboxIds: sandboxIDs})
 	if err != nil {
 		return nil, fmt.Errorf("list latest samples: %w", err)
 	}
@@ -115,14 +115,14 @@ func (u *Usage) TeamMetrics(ctx context.Context, teamID uuid.UUID, span Span) ([
 	}
 	step := span.step(maxTeamPoints)
 	beforeLast := span.End.Sub(span.Start).Truncate(step) - step
-	rows, err := u.Queries.ListTeamMetrics(ctx, db.ListTeamMetricsParams{
+	found, err := u.Queries.ListTeamMetrics(ctx, rows.ListTeamMetricsParams{
 		TeamID: teamID, Step: step, StartAt: span.End.Add(-max(0, beforeLast)), EndAt: span.End,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the metrics of team %s: %w", teamID, err)
 	}
-	metrics := make([]TeamMetric, 0, len(rows))
-	for _, row := range rows {
+	metrics := make([]TeamMetric, 0, len(found))
+	for _, row := range found {
 		metrics = append(metrics, TeamMetric{At: row.At, Concurrent: row.Concurrent, StartRate: float64(row.Started) / step.Seconds()})
 	}
 	return metrics, nil
@@ -140,7 +140,7 @@ func (u *Usage) MaxConcurrent(ctx context.Context, teamID uuid.UUID, span Span) 
 	if err != nil {
 		return Peak{}, err
 	}
-	row, err := u.Queries.MaxConcurrent(ctx, db.MaxConcurrentParams{TeamID: teamID, StartAt: span.Start, EndAt: span.End})
+	row, err := u.Queries.MaxConcurrent(ctx, rows.MaxConcurrentParams{TeamID: teamID, StartAt: span.Start, EndAt: span.End})
 	if err != nil {
 		return Peak{}, fmt.Errorf("find the most sandboxes of team %s: %w", teamID, err)
 	}
@@ -154,7 +154,7 @@ func (u *Usage) MaxStartRate(ctx context.Context, teamID uuid.UUID, span Span) (
 		return Peak{}, err
 	}
 	step := span.step(maxTeamPoints)
-	row, err := u.Queries.MaxStarts(ctx, db.MaxStartsParams{TeamID: teamID, Step: step, StartAt: span.Start, EndAt: span.End})
+	row, err := u.Queries.MaxStarts(ctx, rows.MaxStartsParams{TeamID: teamID, Step: step, StartAt: span.Start, EndAt: span.End})
 	if err != nil {
 		return Peak{}, fmt.Errorf("find the most starts of team %s: %w", teamID, err)
 	}

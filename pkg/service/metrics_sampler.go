@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
@@ -34,7 +34,7 @@ type SampleSource interface {
 // they are paused, and deletes what is too old. Any number of control planes may
 // do so: what one has stored, another leaves.
 type Sampler struct {
-	Queries *db.Queries
+	Queries *rows.Queries
 	// Sources are the hosts that can be asked now.
 	Sources   func() map[uuid.UUID]SampleSource
 	Sandboxes *Sandboxes
@@ -83,16 +83,16 @@ func (m *Sampler) sampleHost(ctx context.Context, source SampleSource) error {
 	if err != nil {
 		return err
 	}
-	var rows db.InsertSamplesParams
+	var found rows.InsertSamplesParams
 	for _, of := range all {
 		if len(of.Samples) > 0 {
-			addSample(&rows, of, of.Samples[len(of.Samples)-1])
+			addSample(&found, of, of.Samples[len(of.Samples)-1])
 		}
 	}
-	if len(rows.SandboxIds) == 0 {
+	if len(found.SandboxIds) == 0 {
 		return nil
 	}
-	if err := m.Queries.InsertSamples(ctx, rows); err != nil {
+	if err := m.Queries.InsertSamples(ctx, found); err != nil {
 		return fmt.Errorf("store samples: %w", err)
 	}
 	return nil
@@ -100,23 +100,23 @@ func (m *Sampler) sampleHost(ctx context.Context, source SampleSource) error {
 
 // addSample takes what the guest says of memory and disk, which is what its
 // programs see, over what its host has measured.
-func addSample(rows *db.InsertSamplesParams, of host.Samples, sample host.Sample) {
+func addSample(found *rows.InsertSamplesParams, of host.Samples, sample host.Sample) {
 	memory := [3]int64{sample.MemoryBytes, of.MemoryLimitBytes, 0}
 	disk := [2]int64{sample.DiskAllocatedBytes, of.DiskLimitBytes}
 	if guest := sample.Guest; guest != nil && guest.MemoryTotalBytes > 0 {
 		memory = [3]int64{guest.MemoryUsedBytes, guest.MemoryTotalBytes, guest.MemoryCacheBytes}
 		disk = [2]int64{guest.DiskUsedBytes, guest.DiskTotalBytes}
 	}
-	rows.SandboxIds = append(rows.SandboxIds, of.SandboxID)
+	found.SandboxIds = append(found.SandboxIds, of.SandboxID)
 	// Control planes that ask within one step store one sample.
-	rows.Ats = append(rows.Ats, sample.At.Truncate(sampleEvery))
-	rows.CpuCounts = append(rows.CpuCounts, of.VCPUCount)
-	rows.CpuUsedPcts = append(rows.CpuUsedPcts, float32(sample.CPUUsedPercent))
-	rows.MemUsed = append(rows.MemUsed, memory[0])
-	rows.MemTotal = append(rows.MemTotal, memory[1])
-	rows.MemCache = append(rows.MemCache, memory[2])
-	rows.DiskUsed = append(rows.DiskUsed, disk[0])
-	rows.DiskTotal = append(rows.DiskTotal, disk[1])
+	found.Ats = append(found.Ats, sample.At.Truncate(sampleEvery))
+	found.CpuCounts = append(found.CpuCounts, of.VCPUCount)
+	found.CpuUsedPcts = append(found.CpuUsedPcts, float32(sample.CPUUsedPercent))
+	found.MemUsed = append(found.MemUsed, memory[0])
+	found.MemTotal = append(found.MemTotal, memory[1])
+	found.MemCache = append(found.MemCache, memory[2])
+	found.DiskUsed = append(found.DiskUsed, disk[0])
+	found.DiskTotal = append(found.DiskTotal, disk[1])
 }
 
 // Tidy deletes samples and logs that are too old and what is left of snapshots

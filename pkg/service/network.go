@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -18,19 +18,19 @@ import (
 type NetworkUpdate struct {
 	AllowInternetAccess *bool
 	AllowOut, DenyOut   []string
-	Rules               map[string][]db.NetworkRule
-	EgressProxy         *db.EgressProxy
+	Rules               map[string][]rows.NetworkRule
+	EgressProxy         *rows.EgressProxy
 }
 
 // UpdateNetwork replaces what a running sandbox may reach; what is not given is
 // cleared. Who may reach the sandbox stays as it is.
 func (s *Sandboxes) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update NetworkUpdate) error {
-	return s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+	return s.whenRunning(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
 		return s.updateNetwork(ctx, sandbox, update)
 	})
 }
 
-func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, update NetworkUpdate) error {
+func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox rows.Sandbox, update NetworkUpdate) error {
 	network := sandbox.Network
 	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
 	network.EgressProxy = update.EgressProxy
@@ -49,7 +49,7 @@ func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, updat
 	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandbox.ID, hostNetwork(network, update.AllowInternetAccess), secrets); err != nil {
 		return s.orOvertaken(ctx, sandbox, err)
 	}
-	stored, err := s.Queries.SetNetwork(ctx, db.SetNetworkParams{
+	stored, err := s.Queries.SetNetwork(ctx, rows.SetNetworkParams{
 		ID: sandbox.ID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -68,7 +68,7 @@ func (s *Sandboxes) updateNetwork(ctx context.Context, sandbox db.Sandbox, updat
 const maxHTTPSPorts = 100
 
 // validateNetwork checks what a client asks for, also by the rules of hosts.
-func (s *Sandboxes) validateNetwork(network db.Network, allowInternetAccess *bool) error {
+func (s *Sandboxes) validateNetwork(network rows.Network, allowInternetAccess *bool) error {
 	if len(network.HTTPSPorts) > maxHTTPSPorts {
 		return fault.New(fault.Invalid, "network.httpsPorts must be at most %d", maxHTTPSPorts)
 	}
@@ -83,7 +83,7 @@ func (s *Sandboxes) validateNetwork(network db.Network, allowInternetAccess *boo
 
 // hostNetwork is a sandbox's network in the words of its host. The rules of a
 // domain keep their order.
-func hostNetwork(network db.Network, allowInternetAccess *bool) host.Network {
+func hostNetwork(network rows.Network, allowInternetAccess *bool) host.Network {
 	wanted := host.Network{
 		DenyInternet: allowInternetAccess != nil && !*allowInternetAccess || slices.Contains(network.DenyOut, everywhere),
 		AllowOut:     network.AllowOut, DenyOut: network.DenyOut, MaskRequestHost: network.MaskRequestHost,
@@ -96,7 +96,7 @@ func hostNetwork(network db.Network, allowInternetAccess *bool) host.Network {
 	}
 	for domain, rules := range network.Rules {
 		if len(rules) == 0 {
-			rules = []db.NetworkRule{{}} // a name must be sound even where nothing is done
+			rules = []rows.NetworkRule{{}} // a name must be sound even where nothing is done
 		}
 		for _, rule := range rules {
 			wanted.Rules = append(wanted.Rules, host.NetworkRule{Domain: domain, SetHeaders: rule.Transform.Headers})

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -19,7 +19,7 @@ const unaskedLifetime = 5 * time.Minute
 // has failed, and records that. Where the host cannot say it leaves the sandbox
 // to Reconcile. It returns the sandbox as it is now, if that is known, and what
 // the client should hear.
-func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failure error) (db.Sandbox, error) {
+func (s *Sandboxes) afterFailure(ctx context.Context, sandbox rows.Sandbox, failure error) (rows.Sandbox, error) {
 	ctx, cancel := detach(ctx) // the operation's own time may be over
 	defer cancel()
 	seen, err := s.Hosts.Agent(sandbox.HostID).GetSandbox(ctx, sandbox.ID)
@@ -30,13 +30,13 @@ func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failur
 		s.Log.Warn("outcome of an operation is not known yet", "sandbox", sandbox.ID, "state", sandbox.State, "error", failure)
 		s.release(ctx, sandbox)
 		if _, gone := s.Get(ctx, sandbox.TeamID, sandbox.ID); fault.Is(gone, fault.NotFound) {
-			return db.Sandbox{}, gone // killed meanwhile, which is why the operation failed
+			return rows.Sandbox{}, gone // killed meanwhile, which is why the operation failed
 		}
-		return db.Sandbox{}, failure
+		return rows.Sandbox{}, failure
 	}
 	now, err := s.accept(ctx, sandbox, seen)
 	if err != nil {
-		return db.Sandbox{}, s.overtaken(ctx, sandbox, err)
+		return rows.Sandbox{}, s.overtaken(ctx, sandbox, err)
 	}
 	switch {
 	case now.State.Over():
@@ -49,7 +49,7 @@ func (s *Sandboxes) afterFailure(ctx context.Context, sandbox db.Sandbox, failur
 }
 
 // accept records what a host says about a sandbox.
-func (s *Sandboxes) accept(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox) (db.Sandbox, error) {
+func (s *Sandboxes) accept(ctx context.Context, sandbox rows.Sandbox, seen host.Sandbox) (rows.Sandbox, error) {
 	if seen.State == lifecycle.Running {
 		switch sandbox.State {
 		case lifecycle.Resuming, lifecycle.Paused, lifecycle.Broken:
@@ -62,7 +62,7 @@ func (s *Sandboxes) accept(ctx context.Context, sandbox db.Sandbox, seen host.Sa
 
 // overtaken turns the loss of a race at the end of an operation into what the
 // client should hear: a kill hides the sandbox, anything else is a conflict.
-func (s *Sandboxes) overtaken(ctx context.Context, sandbox db.Sandbox, err error) error {
+func (s *Sandboxes) overtaken(ctx context.Context, sandbox rows.Sandbox, err error) error {
 	if !errors.Is(err, errOvertaken) {
 		return err
 	}

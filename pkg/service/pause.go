@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -36,7 +36,7 @@ func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if asked.State == lifecycle.Paused {
 		return wrongState(asked)
 	}
-	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
 		switch {
 		case sandbox.State == lifecycle.Running:
 			return s.pause(ctx, sandbox, wanted)
@@ -48,7 +48,7 @@ func (s *Sandboxes) Pause(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	})
 }
 
-func (s *Sandboxes) pause(ctx context.Context, sandbox db.Sandbox, wanted PauseRequest) error {
+func (s *Sandboxes) pause(ctx context.Context, sandbox rows.Sandbox, wanted PauseRequest) error {
 	pausing, err := s.begin(ctx, sandbox, lifecycle.Pausing)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Sandboxes) pause(ctx context.Context, sandbox db.Sandbox, wanted PauseR
 
 // PauseAll pauses everything that runs on a host.
 func (s *Sandboxes) PauseAll(ctx context.Context, hostID uuid.UUID) error {
-	claimed, err := s.Queries.ClaimRunning(ctx, db.ClaimRunningParams{HostID: hostID, Claimant: s.Claimant.ID()})
+	claimed, err := s.Queries.ClaimRunning(ctx, rows.ClaimRunningParams{HostID: hostID, Claimant: s.Claimant.ID()})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Sandboxes) PauseAll(ctx context.Context, hostID uuid.UUID) error {
 }
 
 // finishPause does the work of a pause that has been claimed.
-func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox, wanted PauseRequest) error {
+func (s *Sandboxes) finishPause(ctx context.Context, pausing rows.Sandbox, wanted PauseRequest) error {
 	// Before the host begins: whoever finds the sandbox paused must know.
 	if err := s.noteMemory(ctx, pausing, wanted.WithoutMemory); err != nil {
 		_, err = s.afterFailure(ctx, pausing, err)
@@ -96,11 +96,11 @@ func (s *Sandboxes) finishPause(ctx context.Context, pausing db.Sandbox, wanted 
 }
 
 // noteMemory stores whether the pause under way keeps memory.
-func (s *Sandboxes) noteMemory(ctx context.Context, pausing db.Sandbox, withoutMemory bool) error {
+func (s *Sandboxes) noteMemory(ctx context.Context, pausing rows.Sandbox, withoutMemory bool) error {
 	if pausing.WithoutMemory == withoutMemory {
 		return nil
 	}
-	err := s.Queries.SetWithoutMemory(ctx, db.SetWithoutMemoryParams{
+	err := s.Queries.SetWithoutMemory(ctx, rows.SetWithoutMemoryParams{
 		ID: pausing.ID, Version: pausing.Version, WithoutMemory: withoutMemory,
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
@@ -44,18 +44,18 @@ func NewPlacement(pool *pgxpool.Pool, chooser scheduler.Scheduler, log *slog.Log
 }
 
 // Insert stores a sandbox that gets a host, within the placement's transaction.
-type Insert func(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error)
+type Insert func(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error)
 
 // Place finds a host for a team's sandbox and stores it there. The sandbox holds
 // its room until it is paused or over.
-func (p *Placement) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (db.Sandbox, error) {
+func (p *Placement) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
 	asked := time.Now()
 	placed, err := p.try(ctx, teamID, request, insert)
 	var none *scheduler.NoRoomError
 	if errors.As(err, &none) {
 		// The scheduler may not have heard of a host or a template yet.
 		if err := p.observeSince(ctx, asked); err != nil {
-			return db.Sandbox{}, err
+			return rows.Sandbox{}, err
 		}
 		placed, err = p.try(ctx, teamID, request, insert)
 	}
@@ -68,57 +68,57 @@ func (p *Placement) Place(ctx context.Context, teamID uuid.UUID, request schedul
 	return placed, err
 }
 
-func (p *Placement) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (db.Sandbox, error) {
-	var placed db.Sandbox
+func (p *Placement) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+	var placed rows.Sandbox
 	_, err := p.scheduler.Place(ctx, request, func(ctx context.Context, hostID uuid.UUID) error {
 		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
-			placed, err = reserve(ctx, db.New(tx), teamID, hostID, request, insert)
+			placed, err = reserve(ctx, rows.New(tx), teamID, hostID, request, insert)
 			return err
 		})
 	})
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	return placed, nil
 }
 
 // reserve is called in a transaction. Locks are taken in the order of the team
 // and then the host, as the triggers of the schema do.
-func reserve(ctx context.Context, queries *db.Queries, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (db.Sandbox, error) {
+func reserve(ctx context.Context, queries *rows.Queries, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
 	if request.Host != uuid.Nil && request.Host != hostID {
-		return db.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
+		return rows.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
 	}
 	demand := Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
 	if err := Admit(ctx, queries, teamID, demand); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if err := lockRoom(ctx, queries, hostID, request.Needs); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if request.Group != "" && request.Rule == scheduler.Apart {
 		// A statement of its own sees what was committed while the lock was waited for.
-		taken, err := queries.HostHasGroup(ctx, db.HostHasGroupParams{HostID: hostID, PlacementGroup: request.Group})
+		taken, err := queries.HostHasGroup(ctx, rows.HostHasGroupParams{HostID: hostID, PlacementGroup: request.Group})
 		if err != nil {
-			return db.Sandbox{}, fmt.Errorf("look for a group on a host: %w", err)
+			return rows.Sandbox{}, fmt.Errorf("look for a group on a host: %w", err)
 		}
 		if taken {
-			return db.Sandbox{}, scheduler.ErrTaken
+			return rows.Sandbox{}, scheduler.ErrTaken
 		}
 	}
 	placed, err := insert(ctx, queries, hostID)
 	if err != nil || request.Group == "" {
 		return placed, err
 	}
-	err = queries.SetPlacementGroup(ctx, db.SetPlacementGroupParams{ID: placed.ID, PlacementGroup: request.Group})
+	err = queries.SetPlacementGroup(ctx, rows.SetPlacementGroupParams{ID: placed.ID, PlacementGroup: request.Group})
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("store a sandbox's group: %w", err)
+		return rows.Sandbox{}, fmt.Errorf("store a sandbox's group: %w", err)
 	}
 	return placed, nil
 }
 
 // lockRoom makes sure of room on a host until the transaction ends.
-func lockRoom(ctx context.Context, queries *db.Queries, hostID uuid.UUID, needs scheduler.Resources) error {
-	_, err := queries.LockHostRoom(ctx, db.LockHostRoomParams{
+func lockRoom(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, needs scheduler.Resources) error {
+	_, err := queries.LockHostRoom(ctx, rows.LockHostRoomParams{
 		HostID: hostID, VCPUCount: needs.VCPUs, MemoryMiB: needs.MemoryMiB, DiskMiB: needs.DiskMiB,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -161,8 +161,8 @@ func (p *Placement) observeSince(ctx context.Context, since time.Time) error {
 }
 
 func (p *Placement) schedulable(ctx context.Context) ([]scheduler.Host, error) {
-	queries := db.New(p.pool)
-	rows, err := queries.ListSchedulable(ctx)
+	queries := rows.New(p.pool)
+	found, err := queries.ListSchedulable(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
 	}
@@ -177,8 +177,8 @@ func (p *Placement) schedulable(ctx context.Context) ([]scheduler.Host, error) {
 		}
 		groups[row.HostID][row.PlacementGroup] = int(row.Members)
 	}
-	hosts := make([]scheduler.Host, 0, len(rows))
-	for _, row := range rows {
+	hosts := make([]scheduler.Host, 0, len(found))
+	for _, row := range found {
 		hosts = append(hosts, scheduler.Host{
 			ID: row.ID, Tags: row.Tags, Builds: row.Builds, Groups: groups[row.ID],
 			Capacity:  scheduler.Resources{VCPUs: row.VCPUCapacity, MemoryMiB: row.MemoryMiBCapacity, DiskMiB: row.DiskMiBCapacity},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
@@ -25,7 +25,7 @@ import (
 // secondHost is another host of the same fleet.
 func (f *fixture) secondHost(t *testing.T) (uuid.UUID, *hosttest.Agent) {
 	t.Helper()
-	row, err := f.Queries.EnsureHost(t.Context(), db.EnsureHostParams{ID: uuid.New(), Name: "second"})
+	row, err := f.Queries.EnsureHost(t.Context(), rows.EnsureHostParams{ID: uuid.New(), Name: "second"})
 	require.NoError(t, err)
 	agent := hosttest.Start(t, http.NotFoundHandler())
 	client := host.NewClient(agent.RPCSocket)
@@ -122,8 +122,8 @@ func TestPlacement_KeepsAGroupApartBetweenControlPlanes(t *testing.T) {
 }
 
 // insertRow stores a sandbox that no host is asked to make.
-func (f *fixture) insertRow(ctx context.Context, queries *db.Queries, hostID uuid.UUID) (db.Sandbox, error) {
-	return queries.CreateSandbox(ctx, db.CreateSandboxParams{
+func (f *fixture) insertRow(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error) {
+	return queries.CreateSandbox(ctx, rows.CreateSandboxParams{
 		ID: "i" + uuid.NewString()[:8] + "00000000000", TeamID: f.team, HostID: hostID, TemplateID: "t", BuildID: uuid.New(),
 		State: lifecycle.Creating, Claimant: f.Claimant.ID(), Metadata: map[string]string{}, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096,
 	})

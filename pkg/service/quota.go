@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
@@ -29,7 +29,7 @@ type Demand struct {
 // row from then on, so that others of the team wait and then see what was added;
 // it must come before the host's row is locked, as in the schema's triggers. The
 // fault names the limit and what the team has.
-func Admit(ctx context.Context, queries *db.Queries, teamID uuid.UUID, demand Demand) error {
+func Admit(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, demand Demand) error {
 	has, err := queries.LockTeamUse(ctx, teamID)
 	if err != nil {
 		return fmt.Errorf("get what team %s has: %w", teamID, err)
@@ -51,7 +51,7 @@ func Admit(ctx context.Context, queries *db.Queries, teamID uuid.UUID, demand De
 }
 
 // compare says which limit a demand would break, if any.
-func compare(limits db.TeamLimit, has db.TeamUse, demand Demand) error {
+func compare(limits rows.TeamLimit, has rows.TeamUse, demand Demand) error {
 	for _, limit := range []struct {
 		name      string
 		most      *int64
@@ -79,7 +79,7 @@ func widened(limit *int32) *int64 {
 }
 
 // spendCreates takes from a team's allowance, which fills up within a minute.
-func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perMinute, creates int32) error {
+func spendCreates(ctx context.Context, queries *rows.Queries, has rows.TeamUse, perMinute, creates int32) error {
 	now, err := queries.Now(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the database for the time: %w", err)
@@ -103,7 +103,7 @@ func spendCreates(ctx context.Context, queries *db.Queries, has db.TeamUse, perM
 	}
 	left := allowance - float64(creates)
 	tell(left, float64(perMinute)-left)
-	err = queries.SpendCreates(ctx, db.SpendCreatesParams{
+	err = queries.SpendCreates(ctx, rows.SpendCreatesParams{
 		TeamID: has.TeamID, CreateAllowance: left, RefilledAt: now,
 	})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -125,7 +125,7 @@ func TestCreate_LeavesNothingWhenTheHostRefuses(t *testing.T) {
 func (f *fixture) requireNothing(t *testing.T) {
 	t.Helper()
 	require.Empty(t, f.agent.States())
-	alive, err := f.Queries.ListOnHost(t.Context(), db.ListOnHostParams{HostID: f.host})
+	alive, err := f.Queries.ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.host})
 	require.NoError(t, err)
 	require.Empty(t, alive)
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
@@ -45,18 +45,18 @@ func (s *Sandboxes) Reap(ctx context.Context) {
 	}
 }
 
-func (s *Sandboxes) claimExpired(ctx context.Context, most int) []db.Sandbox {
+func (s *Sandboxes) claimExpired(ctx context.Context, most int) []rows.Sandbox {
 	if most == 0 {
 		return nil
 	}
-	claimed, err := s.Queries.ClaimExpired(ctx, db.ClaimExpiredParams{Claimant: s.Claimant.ID(), Batch: int32(most)})
+	claimed, err := s.Queries.ClaimExpired(ctx, rows.ClaimExpiredParams{Claimant: s.Claimant.ID(), Batch: int32(most)})
 	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("look for expired sandboxes", "error", err)
 	}
 	return claimed
 }
 
-func (s *Sandboxes) expire(ctx context.Context, claimed db.Sandbox) {
+func (s *Sandboxes) expire(ctx context.Context, claimed rows.Sandbox) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	if claimed.State == lifecycle.Killing {
@@ -65,7 +65,7 @@ func (s *Sandboxes) expire(ctx context.Context, claimed db.Sandbox) {
 	}
 	if err := s.finishPause(ctx, claimed, PauseRequest{WithoutMemory: !claimed.AutoPauseMemory}); err != nil {
 		s.Log.Error("pause an expired sandbox", "sandbox", claimed.ID, "error", err)
-		if err := s.Queries.PostponeEnd(ctx, db.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
+		if err := s.Queries.PostponeEnd(ctx, rows.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
 			s.Log.Warn("postpone the end of a sandbox", "sandbox", claimed.ID, "error", err)
 		}
 	}

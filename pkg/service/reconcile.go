@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -46,7 +46,7 @@ func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) rem
 func (s *Sandboxes) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	// The order matters: what is stored now and changes while the host answers
 	// has another version by then, and is left to the next time.
-	stored, err := s.Queries.ListOnHost(ctx, db.ListOnHostParams{HostID: hostID, Asking: s.Claimant.ID()})
+	stored, err := s.Queries.ListOnHost(ctx, rows.ListOnHostParams{HostID: hostID, Asking: s.Claimant.ID()})
 	if err != nil {
 		return fmt.Errorf("list what should be on the host: %w", err)
 	}
@@ -70,7 +70,7 @@ func (s *Sandboxes) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	return errors.Join(failures...)
 }
 
-func (s *Sandboxes) reconcileOne(ctx context.Context, row db.ListOnHostRow, seen host.Sandbox) error {
+func (s *Sandboxes) reconcileOne(ctx context.Context, row rows.ListOnHostRow, seen host.Sandbox) error {
 	action := remedyFor(row.State, row.Abandoned, seen.State)
 	if action == leave {
 		return nil

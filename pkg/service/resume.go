@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -25,16 +25,16 @@ type ResumeRequest struct {
 
 // Resume brings a paused sandbox back for a time. Of many at once one resumes it and
 // the others wait for that; one that runs when the request comes is a Conflict.
-func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (db.Sandbox, error) {
+func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (rows.Sandbox, error) {
 	if _, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	asked, err := s.Get(ctx, teamID, sandboxID)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if asked.State == lifecycle.Running {
-		return db.Sandbox{}, wrongState(asked)
+		return rows.Sandbox{}, wrongState(asked)
 	}
 	running, _, err := s.connect(ctx, teamID, sandboxID, wanted)
 	return running, err
@@ -42,15 +42,15 @@ func (s *Sandboxes) Resume(ctx context.Context, teamID uuid.UUID, sandboxID stri
 
 // Connect makes sure that a sandbox runs for at least a time. It says whether
 // the sandbox had to be resumed.
-func (s *Sandboxes) Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (db.Sandbox, bool, error) {
+func (s *Sandboxes) Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (rows.Sandbox, bool, error) {
 	if _, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
-		return db.Sandbox{}, false, err
+		return rows.Sandbox{}, false, err
 	}
 	return s.connect(ctx, teamID, sandboxID, wanted)
 }
 
-func (s *Sandboxes) connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (running db.Sandbox, resumed bool, err error) {
-	err = s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+func (s *Sandboxes) connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (running rows.Sandbox, resumed bool, err error) {
+	err = s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) (err error) {
 		switch sandbox.State {
 		case lifecycle.Running:
 			running, err = s.extend(ctx, sandbox, time.Duration(wanted.TimeoutSeconds)*time.Second)
@@ -67,22 +67,22 @@ func (s *Sandboxes) connect(ctx context.Context, teamID uuid.UUID, sandboxID str
 
 // resume does not come back to a host that has refused: only the client knows
 // whether that makes sense.
-func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted ResumeRequest) (db.Sandbox, error) {
+func (s *Sandboxes) resume(ctx context.Context, paused rows.Sandbox, wanted ResumeRequest) (rows.Sandbox, error) {
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if paused.GuestUnresponsive && !wanted.WithoutMemory {
-		return db.Sandbox{}, fault.New(fault.Conflict,
+		return rows.Sandbox{}, fault.New(fault.Conflict,
 			"the guest agent of sandbox %s did not answer when it was paused; resume it with memory: false", paused.ID).
 			Because(fault.GuestUnresponsiveAtPause)
 	}
 	if err := s.mayResume(ctx, paused, lifetime); err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	resuming, err := s.beginResume(ctx, paused)
 	if err != nil {
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	if wanted.AutoPause != nil {
 		resuming.AutoPause = *wanted.AutoPause
@@ -100,13 +100,13 @@ func (s *Sandboxes) resume(ctx context.Context, paused db.Sandbox, wanted Resume
 		if after.State == lifecycle.Running {
 			return s.extended(ctx, after, lifetime)
 		}
-		return db.Sandbox{}, err
+		return rows.Sandbox{}, err
 	}
 	running, err := s.startRunning(ctx, resuming, seen, lifetime)
 	return running, s.overtaken(ctx, resuming, err)
 }
 
-func (s *Sandboxes) mayResume(ctx context.Context, paused db.Sandbox, lifetime time.Duration) error {
+func (s *Sandboxes) mayResume(ctx context.Context, paused rows.Sandbox, lifetime time.Duration) error {
 	if s.Guard == nil {
 		return nil
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/singleflight"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
@@ -57,7 +57,7 @@ type Claimant interface{ ID() int32 }
 
 // Sandboxes is the service of sandboxes.
 type Sandboxes struct {
-	Queries *db.Queries
+	Queries *rows.Queries
 	Hosts   Hosts
 	// Placement finds the hosts of new sandboxes.
 	Placement *Placement
@@ -90,7 +90,7 @@ type Credentials struct {
 }
 
 // Credentials derives a sandbox's credentials as they are now.
-func (s *Sandboxes) Credentials(ctx context.Context, sandbox db.Sandbox) (Credentials, error) {
+func (s *Sandboxes) Credentials(ctx context.Context, sandbox rows.Sandbox) (Credentials, error) {
 	found, err := s.Queries.GetSandboxWithEpoch(ctx, sandbox.ID)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("get the token epochs of sandbox %s: %w", sandbox.ID, err)
@@ -107,43 +107,43 @@ func (s *Sandboxes) Credentials(ctx context.Context, sandbox db.Sandbox) (Creden
 }
 
 // Get returns a team's sandbox.
-func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
+func (s *Sandboxes) Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error) {
 	sandbox, err := s.getEver(ctx, teamID, sandboxID)
 	if err == nil && !sandbox.State.Visible() {
-		return db.Sandbox{}, notFound(sandboxID)
+		return rows.Sandbox{}, notFound(sandboxID)
 	}
 	return sandbox, err
 }
 
 // getEver returns a team's sandbox, also one that is over.
-func (s *Sandboxes) getEver(ctx context.Context, teamID uuid.UUID, sandboxID string) (db.Sandbox, error) {
+func (s *Sandboxes) getEver(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error) {
 	if !id.IsSandbox(sandboxID) {
-		return db.Sandbox{}, notFound(sandboxID)
+		return rows.Sandbox{}, notFound(sandboxID)
 	}
 	sandbox, err := s.Queries.GetSandbox(ctx, sandboxID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, notFound(sandboxID)
+		return rows.Sandbox{}, notFound(sandboxID)
 	}
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+		return rows.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
 	}
 	if sandbox.TeamID != teamID {
-		return db.Sandbox{}, notFound(sandboxID)
+		return rows.Sandbox{}, notFound(sandboxID)
 	}
 	return sandbox, nil
 }
 
 // begin claims a sandbox for an operation by moving it from the state in which it was
 // read into the operation's own. It answers errOvertaken where it is in another one.
-func (s *Sandboxes) begin(ctx context.Context, sandbox db.Sandbox, next lifecycle.State) (db.Sandbox, error) {
-	claimed, err := s.Queries.BeginTransition(ctx, db.BeginTransitionParams{
+func (s *Sandboxes) begin(ctx context.Context, sandbox rows.Sandbox, next lifecycle.State) (rows.Sandbox, error) {
+	claimed, err := s.Queries.BeginTransition(ctx, rows.BeginTransitionParams{
 		ID: sandbox.ID, TeamID: sandbox.TeamID, NextState: next, Claimant: s.Claimant.ID(), FromStates: []string{string(sandbox.State)},
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, errOvertaken
+		return rows.Sandbox{}, errOvertaken
 	}
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandbox.ID, next, err)
+		return rows.Sandbox{}, fmt.Errorf("begin to move sandbox %s to %s: %w", sandbox.ID, next, err)
 	}
 	return claimed, nil
 }
@@ -152,40 +152,40 @@ func (s *Sandboxes) begin(ctx context.Context, sandbox db.Sandbox, next lifecycl
 var errOvertaken = errors.New("sandbox was changed meanwhile")
 
 // transition moves a sandbox as it was read to its next state.
-func (s *Sandboxes) transition(ctx context.Context, sandbox db.Sandbox, next lifecycle.State, reason string) (db.Sandbox, error) {
+func (s *Sandboxes) transition(ctx context.Context, sandbox rows.Sandbox, next lifecycle.State, reason string) (rows.Sandbox, error) {
 	return s.transitionAs(ctx, sandbox, host.Sandbox{State: next, Reason: reason})
 }
 
 // transitionAs moves a sandbox to what its host says of it.
-func (s *Sandboxes) transitionAs(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox) (db.Sandbox, error) {
+func (s *Sandboxes) transitionAs(ctx context.Context, sandbox rows.Sandbox, seen host.Sandbox) (rows.Sandbox, error) {
 	next, reason := seen.State, seen.Reason
 	if !sandbox.State.CanBecome(next) {
-		return db.Sandbox{}, fmt.Errorf("sandbox %s: no transition from %s to %s", sandbox.ID, sandbox.State, next)
+		return rows.Sandbox{}, fmt.Errorf("sandbox %s: no transition from %s to %s", sandbox.ID, sandbox.State, next)
 	}
-	moved, err := s.Queries.Transition(ctx, db.TransitionParams{
+	moved, err := s.Queries.Transition(ctx, rows.TransitionParams{
 		ID: sandbox.ID, Version: sandbox.Version, NextState: next, Reason: reason, GuestUnresponsive: seen.GuestUnresponsive,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, errOvertaken
+		return rows.Sandbox{}, errOvertaken
 	}
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("move sandbox %s to %s: %w", sandbox.ID, next, err)
+		return rows.Sandbox{}, fmt.Errorf("move sandbox %s to %s: %w", sandbox.ID, next, err)
 	}
 	s.Log.Info("sandbox changed state", "sandbox", sandbox.ID, "from", sandbox.State, "to", next, "reason", reason)
 	return moved, nil
 }
 
 // startRunning ends a create or a resume: the sandbox runs for lifetime.
-func (s *Sandboxes) startRunning(ctx context.Context, sandbox db.Sandbox, seen host.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
-	moved, err := s.Queries.StartRunning(ctx, db.StartRunningParams{
+func (s *Sandboxes) startRunning(ctx context.Context, sandbox rows.Sandbox, seen host.Sandbox, lifetime time.Duration) (rows.Sandbox, error) {
+	moved, err := s.Queries.StartRunning(ctx, rows.StartRunningParams{
 		ID: sandbox.ID, Version: sandbox.Version, Lifetime: lifetime, AutoPause: sandbox.AutoPause,
 		VCPUCount: seen.VCPUCount, MemoryMiB: seen.MemoryMiB, DiskMiB: seen.DiskMiB, EnvdVersion: seen.EnvdVersion,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Sandbox{}, errOvertaken
+		return rows.Sandbox{}, errOvertaken
 	}
 	if err != nil {
-		return db.Sandbox{}, fmt.Errorf("move sandbox %s to running: %w", sandbox.ID, err)
+		return rows.Sandbox{}, fmt.Errorf("move sandbox %s to running: %w", sandbox.ID, err)
 	}
 	s.Log.Info("sandbox changed state", "sandbox", sandbox.ID, "from", sandbox.State, "to", lifecycle.Running)
 	s.settleSecrets(ctx, moved, seen.SecretsRevision)
@@ -193,8 +193,8 @@ func (s *Sandboxes) startRunning(ctx context.Context, sandbox db.Sandbox, seen h
 }
 
 // release leaves a claimed sandbox, whose outcome is not known, to Reconcile.
-func (s *Sandboxes) release(ctx context.Context, sandbox db.Sandbox) {
-	err := s.Queries.ReleaseClaim(ctx, db.ReleaseClaimParams{ID: sandbox.ID, Version: sandbox.Version})
+func (s *Sandboxes) release(ctx context.Context, sandbox rows.Sandbox) {
+	err := s.Queries.ReleaseClaim(ctx, rows.ReleaseClaimParams{ID: sandbox.ID, Version: sandbox.Version})
 	if err != nil {
 		s.Log.Warn("release a sandbox's claim", "sandbox", sandbox.ID, "error", err)
 	}
@@ -222,7 +222,7 @@ func shortened(text string) string {
 }
 
 // wrongState says that a sandbox is in no state for what was asked.
-func wrongState(sandbox db.Sandbox) error {
+func wrongState(sandbox rows.Sandbox) error {
 	if sandbox.State == lifecycle.Broken {
 		return fault.New(fault.Conflict, "sandbox %s has failed and cannot be used: %s", sandbox.ID, sandbox.Reason).Because(fault.Broken)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -39,13 +39,13 @@ func (s *Secrets) Resolve(ctx context.Context, teamID uuid.UUID, names []string)
 	if len(names) == 0 {
 		return host.Secrets{}, nil
 	}
-	rows, err := db.New(s.Pool).FindSecrets(ctx, db.FindSecretsParams{TeamID: teamID, Names: names})
+	found, err := rows.New(s.Pool).FindSecrets(ctx, rows.FindSecretsParams{TeamID: teamID, Names: names})
 	if err != nil {
 		return host.Secrets{}, fmt.Errorf("find secrets: %w", err)
 	}
-	secrets := host.Secrets{Values: make(map[string]string, len(rows))}
-	revision := make([]string, 0, len(rows))
-	for _, row := range rows {
+	secrets := host.Secrets{Values: make(map[string]string, len(found))}
+	revision := make([]string, 0, len(found))
+	for _, row := range found {
 		revision = append(revision, row.ID+":"+strconv.FormatInt(row.Version, 10)) // as ListSecretRevisions has it
 		value, err := s.Keyring.Open(row.SealedValue, secretPurpose(row.TeamID, row.ID))
 		if err != nil {
@@ -71,7 +71,7 @@ func (SecretJob) Kind() string { return "secret_change" }
 func (SecretJob) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: secretAttempts} }
 
 // spread makes a job of a change, in its transaction.
-func (s *Secrets) spread(ctx context.Context, tx pgx.Tx, changed db.Secret) error {
+func (s *Secrets) spread(ctx context.Context, tx pgx.Tx, changed rows.Secret) error {
 	if _, err := s.Queue.InsertTx(ctx, tx, SecretJob{TeamID: changed.TeamID, Name: changed.Name}, nil); err != nil {
 		return fmt.Errorf("enqueue the change of secret %s: %w", changed.ID, err)
 	}
@@ -86,7 +86,7 @@ type SecretWorker struct {
 
 // Work tells every sandbox that may hold the secret.
 func (w *SecretWorker) Work(ctx context.Context, job *river.Job[SecretJob]) error {
-	users, err := w.Sandboxes.Queries.ListSecretUsers(ctx, db.ListSecretUsersParams{TeamID: job.Args.TeamID, Name: job.Args.Name})
+	users, err := w.Sandboxes.Queries.ListSecretUsers(ctx, rows.ListSecretUsersParams{TeamID: job.Args.TeamID, Name: job.Args.Name})
 	if err != nil {
 		return fmt.Errorf("list who uses a secret: %w", err)
 	}
@@ -106,7 +106,7 @@ func (w *SecretWorker) Work(ctx context.Context, job *river.Job[SecretJob]) erro
 // deliverSecrets makes a sandbox hold what its network refers to, as that is now.
 // held is the revision that it has, or empty. Deliveries can overtake each other,
 // so each looks again when it is done.
-func (s *Sandboxes) deliverSecrets(ctx context.Context, sandbox db.Sandbox, held string) error {
+func (s *Sandboxes) deliverSecrets(ctx context.Context, sandbox rows.Sandbox, held string) error {
 	if s.Secrets == nil || len(sandbox.SecretNames) == 0 {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (s *Sandboxes) deliverSecrets(ctx context.Context, sandbox db.Sandbox, held
 
 // settleSecrets is deliverSecrets where nothing is lost if it fails: Reconcile
 // finds what a host does not have.
-func (s *Sandboxes) settleSecrets(ctx context.Context, sandbox db.Sandbox, held string) {
+func (s *Sandboxes) settleSecrets(ctx context.Context, sandbox rows.Sandbox, held string) {
 	if err := s.deliverSecrets(ctx, sandbox, held); err != nil && ctx.Err() == nil {
 		s.Log.Warn("hand a sandbox its secrets", "sandbox", sandbox.ID, "error", err)
 	}
@@ -143,12 +143,12 @@ func (s *Sandboxes) reconcileSecrets(ctx context.Context, hostID uuid.UUID, list
 	if s.Secrets == nil {
 		return nil
 	}
-	rows, err := s.Queries.ListSecretRevisions(ctx, hostID)
+	found, err := s.Queries.ListSecretRevisions(ctx, hostID)
 	if err != nil {
 		return fmt.Errorf("list which secrets should be on the host: %w", err)
 	}
-	wanted := make(map[string]string, len(rows))
-	for _, row := range rows {
+	wanted := make(map[string]string, len(found))
+	for _, row := range found {
 		wanted[row.ID] = row.Revision
 	}
 	for _, seen := range listed {
@@ -168,7 +168,7 @@ func (s *Sandboxes) reconcileSecrets(ctx context.Context, hostID uuid.UUID, list
 
 // secretsOf finds what a network that a client asks for refers to. All of it must
 // be there, and make headers.
-func (s *Sandboxes) secretsOf(ctx context.Context, teamID uuid.UUID, network db.Network) (host.Secrets, error) {
+func (s *Sandboxes) secretsOf(ctx context.Context, teamID uuid.UUID, network rows.Network) (host.Secrets, error) {
 	references, err := network.References()
 	if err != nil {
 		return host.Secrets{}, fault.New(fault.Invalid, "network.rules: %s", err)
@@ -196,7 +196,7 @@ func (s *Sandboxes) secretsOf(ctx context.Context, teamID uuid.UUID, network db.
 
 // checkFilled checks the headers that secrets make, by the rules of hosts. Identity
 // tokens, of which there are none yet, count for nothing.
-func (s *Sandboxes) checkFilled(network db.Network, secrets host.Secrets) error {
+func (s *Sandboxes) checkFilled(network rows.Network, secrets host.Secrets) error {
 	if s.CheckNetwork == nil {
 		return nil
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -23,18 +23,18 @@ type SecretKey struct {
 
 // SecretKeys knows the secret keys and what they are still needed for.
 type SecretKeys struct {
-	Queries *db.Queries
+	Queries *rows.Queries
 	Keyring *seal.Keyring
 }
 
 // List returns all keys that there are, and those that something is sealed with.
 func (k *SecretKeys) List(ctx context.Context) ([]SecretKey, error) {
-	rows, err := k.Queries.CountSealed(ctx)
+	found, err := k.Queries.CountSealed(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count sealed values: %w", err)
 	}
 	newest, sealed := k.Keyring.NewestKey(), map[seal.KeyID]int64{}
-	for _, row := range rows {
+	for _, row := range found {
 		if len(row.KeyID) == len(newest) {
 			sealed[seal.KeyID(row.KeyID)] = row.Sealed
 		}

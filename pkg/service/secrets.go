@@ -15,7 +15,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -64,22 +64,22 @@ type NewSecret struct {
 
 // SecretPage is one page of a list of secrets.
 type SecretPage struct {
-	Secrets []db.Secret
+	Secrets []rows.Secret
 	// NextToken is empty on the last page.
 	NextToken string
 }
 
 // Create stores a secret under a name that the team has not used.
-func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret) (made db.Secret, err error) {
+func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret) (made rows.Secret, err error) {
 	name := strings.ToLower(wanted.Name)
 	switch {
 	case !secretName.MatchString(wanted.Name):
-		return db.Secret{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
+		return rows.Secret{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	case strings.HasPrefix(name, secretIDPrefix):
-		return db.Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", secretIDPrefix)
+		return rows.Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", secretIDPrefix)
 	}
 	if err := checkSecret(wanted.Value, wanted.Metadata); err != nil {
-		return db.Secret{}, err
+		return rows.Secret{}, err
 	}
 	if wanted.Metadata == nil {
 		wanted.Metadata = map[string]string{}
@@ -87,10 +87,10 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 	secretID := id.NewSecret()
 	sealed, err := s.Keyring.Seal([]byte(wanted.Value), secretPurpose(teamID, secretID))
 	if err != nil {
-		return db.Secret{}, fmt.Errorf("seal secret: %w", err)
+		return rows.Secret{}, fmt.Errorf("seal secret: %w", err)
 	}
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
+		queries := rows.New(tx)
 		if _, err := queries.LockTeam(ctx, teamID); err != nil {
 			return fmt.Errorf("lock team: %w", err)
 		}
@@ -105,7 +105,7 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 		if count >= most {
 			return fault.New(fault.RateLimited, "the team has %d secrets, which is the most", count).Because(fault.SecretLimit)
 		}
-		made, err = queries.CreateSecret(ctx, db.CreateSecretParams{
+		made, err = queries.CreateSecret(ctx, rows.CreateSecretParams{
 			ID: secretID, TeamID: teamID, Name: name, SealedValue: sealed, Metadata: wanted.Metadata,
 		})
 		if err != nil {
@@ -116,16 +116,16 @@ func (s *Secrets) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 	var refused *pgconn.PgError
 	switch {
 	case errors.As(err, &refused) && refused.Code == uniqueViolation:
-		return db.Secret{}, fault.New(fault.Conflict, "the team has a secret %q already", name)
+		return rows.Secret{}, fault.New(fault.Conflict, "the team has a secret %q already", name)
 	case err != nil:
-		return db.Secret{}, fmt.Errorf("store secret: %w", err)
+		return rows.Secret{}, fmt.Errorf("store secret: %w", err)
 	}
 	s.Log.Info("secret created", "secret", made.ID, "team", teamID)
 	return made, nil
 }
 
 // secretsOf is how many secrets a team may have.
-func secretsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (int64, error) {
+func secretsOf(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) (int64, error) {
 	limits, err := limitsOf(ctx, queries, teamID)
 	if err != nil || limits.MaxSecrets == nil {
 		return maxSecrets, err
@@ -135,13 +135,13 @@ func secretsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (int6
 
 // Update replaces a secret's value, and its metadata unless that is nil. Sandboxes
 // that run have the new value soon.
-func (s *Secrets) Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (changed db.Secret, err error) {
+func (s *Secrets) Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (changed rows.Secret, err error) {
 	if err := checkSecret(value, metadata); err != nil {
-		return db.Secret{}, err
+		return rows.Secret{}, err
 	}
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
-		stored, err := queries.LockSecret(ctx, db.LockSecretParams{TeamID: teamID, Key: secretKey(key)})
+		queries := rows.New(tx)
+		stored, err := queries.LockSecret(ctx, rows.LockSecretParams{TeamID: teamID, Key: secretKey(key)})
 		if err != nil {
 			return err
 		}
@@ -152,14 +152,14 @@ func (s *Secrets) Update(ctx context.Context, teamID uuid.UUID, key, value strin
 		if err != nil {
 			return fmt.Errorf("seal secret: %w", err)
 		}
-		changed, err = queries.UpdateSecret(ctx, db.UpdateSecretParams{ID: stored.ID, SealedValue: sealed, Metadata: metadata})
+		changed, err = queries.UpdateSecret(ctx, rows.UpdateSecretParams{ID: stored.ID, SealedValue: sealed, Metadata: metadata})
 		if err != nil {
 			return err
 		}
 		return s.spread(ctx, tx, changed)
 	})
 	if err != nil {
-		return db.Secret{}, secretFault("update", key, err)
+		return rows.Secret{}, secretFault("update", key, err)
 	}
 	s.Log.Info("secret updated", "secret", changed.ID, "team", teamID, "version", changed.Version)
 	return changed, nil
@@ -168,9 +168,9 @@ func (s *Secrets) Update(ctx context.Context, teamID uuid.UUID, key, value strin
 // Delete deletes a secret, by its ID or name. Requests that need it fail from soon
 // on.
 func (s *Secrets) Delete(ctx context.Context, teamID uuid.UUID, key string) error {
-	var gone db.Secret
+	var gone rows.Secret
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) (err error) {
-		gone, err = db.New(tx).DeleteSecret(ctx, db.DeleteSecretParams{TeamID: teamID, Key: secretKey(key)})
+		gone, err = rows.New(tx).DeleteSecret(ctx, rows.DeleteSecretParams{TeamID: teamID, Key: secretKey(key)})
 		if err != nil {
 			return err
 		}
@@ -184,10 +184,10 @@ func (s *Secrets) Delete(ctx context.Context, teamID uuid.UUID, key string) erro
 }
 
 // Get returns a team's secret, by its ID or name.
-func (s *Secrets) Get(ctx context.Context, teamID uuid.UUID, key string) (db.Secret, error) {
-	secret, err := db.New(s.Pool).FindSecret(ctx, db.FindSecretParams{TeamID: teamID, Key: secretKey(key)})
+func (s *Secrets) Get(ctx context.Context, teamID uuid.UUID, key string) (rows.Secret, error) {
+	secret, err := rows.New(s.Pool).FindSecret(ctx, rows.FindSecretParams{TeamID: teamID, Key: secretKey(key)})
 	if err != nil {
-		return db.Secret{}, secretFault("get", key, err)
+		return rows.Secret{}, secretFault("get", key, err)
 	}
 	return secret, nil
 }
@@ -198,16 +198,16 @@ func (s *Secrets) List(ctx context.Context, teamID uuid.UUID, pageSize int, page
 	if err != nil {
 		return SecretPage{}, err
 	}
-	rows, err := db.New(s.Pool).ListSecrets(ctx, db.ListSecretsParams{
+	found, err := rows.New(s.Pool).ListSecrets(ctx, rows.ListSecretsParams{
 		TeamID: teamID, BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(pageSize) + 1,
 	})
 	if err != nil {
 		return SecretPage{}, fmt.Errorf("list secrets: %w", err)
 	}
-	page := SecretPage{Secrets: rows}
-	if len(rows) > pageSize {
-		page.Secrets = rows[:pageSize]
-		last := rows[pageSize-1]
+	page := SecretPage{Secrets: found}
+	if len(found) > pageSize {
+		page.Secrets = found[:pageSize]
+		last := found[pageSize-1]
 		page.NextToken = cursorAt(last.CreatedAt, last.ID).String()
 	}
 	return page, nil

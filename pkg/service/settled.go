@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -25,7 +25,7 @@ const (
 // whenSettled calls act with a team's sandbox as soon as no operation on it is under
 // way, and again where act answers errOvertaken: another operation was quicker to
 // begin. It answers Busy when patience ends, and NotFound once the sandbox is killed.
-func (s *Sandboxes) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(db.Sandbox) error) error {
+func (s *Sandboxes) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(rows.Sandbox) error) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
 	waits := false
 	defer func() {
@@ -58,8 +58,8 @@ func (s *Sandboxes) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID
 }
 
 // whenRunning is whenSettled for what only a running sandbox can do.
-func (s *Sandboxes) whenRunning(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(db.Sandbox) error) error {
-	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+func (s *Sandboxes) whenRunning(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(rows.Sandbox) error) error {
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
 		if sandbox.State != lifecycle.Running {
 			return wrongState(sandbox)
 		}
@@ -69,7 +69,7 @@ func (s *Sandboxes) whenRunning(ctx context.Context, teamID uuid.UUID, sandboxID
 
 // orOvertaken turns a host's refusal of what a sandbox could do when it was read into
 // errOvertaken where the sandbox has changed since: then that is why.
-func (s *Sandboxes) orOvertaken(ctx context.Context, sandbox db.Sandbox, refusal error) error {
+func (s *Sandboxes) orOvertaken(ctx context.Context, sandbox rows.Sandbox, refusal error) error {
 	switch fault.ReasonOf(refusal) {
 	case fault.WrongState, fault.Broken, fault.Killed, fault.MachineEnded:
 	default:
@@ -89,7 +89,7 @@ func (s *Sandboxes) patienceOrDefault() time.Duration {
 	return busyPatience
 }
 
-func busy(sandbox db.Sandbox) error {
+func busy(sandbox rows.Sandbox) error {
 	return fault.New(fault.Conflict, "sandbox %s is still %s; try again", sandbox.ID, sandbox.State).Because(fault.Busy)
 }
 

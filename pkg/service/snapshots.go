@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
@@ -70,7 +70,7 @@ func (s *Sandboxes) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID st
 		return Snapshot{}, err
 	}
 	var taken Snapshot
-	err = s.whenRunning(ctx, teamID, sandboxID, func(sandbox db.Sandbox) (err error) {
+	err = s.whenRunning(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) (err error) {
 		taken, err = s.snapshot(ctx, sandbox, name, wanted.WithoutMemory)
 		return err
 	})
@@ -98,7 +98,7 @@ func (s *Sandboxes) snapshotName(ctx context.Context, teamID uuid.UUID, text str
 	return snapshotName{team: team.Slug, alias: parsed.name, tag: parsed.tag}, nil
 }
 
-func (s *Sandboxes) snapshot(ctx context.Context, sandbox db.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
+func (s *Sandboxes) snapshot(ctx context.Context, sandbox rows.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
 	ctx, cancel := detach(ctx)
 	defer cancel()
 	buildID := uuid.New()
@@ -122,14 +122,14 @@ func (s *Sandboxes) snapshot(ctx context.Context, sandbox db.Sandbox, name snaps
 
 // beginSnapshot stores what is about to be made, so that it can be found and
 // deleted whatever happens, and returns the snapshot's ID.
-func (s *Sandboxes) beginSnapshot(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
+func (s *Sandboxes) beginSnapshot(ctx context.Context, sandbox rows.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
 	if name.alias != "" {
 		if existing, found, err := s.findSnapshot(ctx, sandbox.TeamID, name.alias); err != nil || found {
 			return existing, s.beginAgain(ctx, sandbox, buildID, name, existing, err)
 		}
 	}
 	snapshotID := id.NewTemplate()
-	err := s.Queries.BeginSnapshot(ctx, db.BeginSnapshotParams{
+	err := s.Queries.BeginSnapshot(ctx, rows.BeginSnapshotParams{
 		HostID: sandbox.HostID, TemplateID: snapshotID, TeamID: sandbox.TeamID, SandboxID: sandbox.ID,
 		Alias: name.alias, BuildID: buildID, MadeDefault: name.isDefault(),
 		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
@@ -144,11 +144,11 @@ func (s *Sandboxes) beginSnapshot(ctx context.Context, sandbox db.Sandbox, build
 	return snapshotID, nil
 }
 
-func (s *Sandboxes) beginAgain(ctx context.Context, sandbox db.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
+func (s *Sandboxes) beginAgain(ctx context.Context, sandbox rows.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
 	if err != nil {
 		return err
 	}
-	begun, err := s.Queries.BeginSnapshotAgain(ctx, db.BeginSnapshotAgainParams{
+	begun, err := s.Queries.BeginSnapshotAgain(ctx, rows.BeginSnapshotAgainParams{
 		HostID: sandbox.HostID, TemplateID: existing, BuildID: buildID, MadeDefault: name.isDefault(),
 		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
 	})
@@ -162,13 +162,13 @@ func (s *Sandboxes) beginAgain(ctx context.Context, sandbox db.Sandbox, buildID 
 }
 
 func (s *Sandboxes) finishSnapshot(
-	ctx context.Context, sandbox db.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
+	ctx context.Context, sandbox rows.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
 ) error {
 	taken, err := s.Hosts.Agent(sandbox.HostID).SnapshotSandbox(ctx, sandbox.ID, buildID.String(), withoutMemory)
 	if err != nil {
 		return err
 	}
-	finished, err := s.Queries.FinishSnapshot(ctx, db.FinishSnapshotParams{
+	finished, err := s.Queries.FinishSnapshot(ctx, rows.FinishSnapshotParams{
 		ID: buildID, VCPUCount: taken.VCPUCount, MemoryMiB: taken.MemoryMiB, DiskMiB: taken.DiskMiB, EnvdVersion: taken.EnvdVersion,
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Sandboxes) finishSnapshot(
 	if name.isDefault() {
 		return nil
 	}
-	err = s.Queries.AssignTags(ctx, db.AssignTagsParams{TemplateID: snapshotID, Tags: []string{name.tag}, BuildID: buildID})
+	err = s.Queries.AssignTags(ctx, rows.AssignTagsParams{TemplateID: snapshotID, Tags: []string{name.tag}, BuildID: buildID})
 	if err != nil {
 		return fmt.Errorf("tag build %s: %w", buildID, err)
 	}
@@ -247,7 +247,7 @@ func (s *Sandboxes) DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapsh
 // findSnapshot finds the ID of a team's snapshot by ID or name. It answers Conflict
 // where a template that was built has the name.
 func (s *Sandboxes) findSnapshot(ctx context.Context, teamID uuid.UUID, name string) (string, bool, error) {
-	row, err := s.Queries.FindSnapshot(ctx, db.FindSnapshotParams{TeamID: teamID, Name: name})
+	row, err := s.Queries.FindSnapshot(ctx, rows.FindSnapshotParams{TeamID: teamID, Name: name})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", false, nil
 	}

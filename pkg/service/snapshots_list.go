@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
@@ -47,7 +47,7 @@ func (s *Sandboxes) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter 
 	if err != nil {
 		return SnapshotPage{}, err
 	}
-	rows, err := s.Queries.ListSnapshots(ctx, db.ListSnapshotsParams{
+	found, err := s.Queries.ListSnapshots(ctx, rows.ListSnapshotsParams{
 		TeamID: teamID, SandboxID: filter.SandboxID, Name: named.name, Tag: named.tag, TeamSlug: named.team,
 		BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(filter.PageSize) + 1,
 	})
@@ -55,12 +55,12 @@ func (s *Sandboxes) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter 
 		return SnapshotPage{}, fmt.Errorf("list snapshots: %w", err)
 	}
 	page := SnapshotPage{Snapshots: []Snapshot{}}
-	if len(rows) > filter.PageSize {
-		rows = rows[:filter.PageSize]
-		last := rows[filter.PageSize-1]
+	if len(found) > filter.PageSize {
+		found = found[:filter.PageSize]
+		last := found[filter.PageSize-1]
 		page.NextToken = cursorAt(last.CreatedAt, last.ID).String()
 	}
-	for _, row := range rows {
+	for _, row := range found {
 		snapshot := Snapshot{ID: row.ID}
 		snapshot.Reference, snapshot.Names = references(row.ID, row.TeamSlug, row.Aliases, row.Tags...)
 		page.Snapshots = append(page.Snapshots, snapshot)

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -38,7 +38,7 @@ func (d *TeamDeletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 			return err
 		}
 	}
-	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, db.New(tx), teamID) })
+	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, rows.New(tx), teamID) })
 	if refused := new(pgconn.PgError); errors.As(err, &refused) && refused.Code == foreignKeyViolation {
 		return fault.Wrap(fault.Conflict, err, "tables of an extension still refer to the team")
 	}
@@ -50,7 +50,7 @@ func (d *TeamDeletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 }
 
 func (d *TeamDeletion) mayDelete(ctx context.Context, teamID uuid.UUID) error {
-	queries := db.New(d.Pool)
+	queries := rows.New(d.Pool)
 	team, err := queries.GetTeam(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fault.New(fault.NotFound, "there is no such team")
@@ -117,7 +117,7 @@ func (d *TeamDeletion) deleteVolumes(ctx context.Context, teamID uuid.UUID) erro
 // deleteTeamRows deletes a team that has nothing on any host. It takes the locks of
 // a placement in the order of one, so that neither waits for the other, and nothing
 // is placed for the team after the count.
-func deleteTeamRows(ctx context.Context, queries *db.Queries, teamID uuid.UUID) error {
+func deleteTeamRows(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) error {
 	if _, err := queries.LockTeamUse(ctx, teamID); err != nil {
 		return fmt.Errorf("lock what team %s uses: %w", teamID, err)
 	}
@@ -128,7 +128,7 @@ func deleteTeamRows(ctx context.Context, queries *db.Queries, teamID uuid.UUID) 
 	if err != nil {
 		return fmt.Errorf("count what team %s has: %w", teamID, err)
 	}
-	if has != (db.CountOfTeamRow{}) {
+	if has != (rows.CountOfTeamRow{}) {
 		return fault.New(fault.Conflict, "the team has %d sandboxes, %d volumes and %d snapshots that are being made or deleted; try again",
 			has.Running+has.Paused, has.Volumes, has.Snapshots+has.Templates)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -55,7 +55,7 @@ func (s *Sandboxes) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, fai
 	}
 }
 
-func requireTeam(ctx context.Context, queries *db.Queries, teamID uuid.UUID) error {
+func requireTeam(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) error {
 	_, err := queries.GetTeam(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fault.New(fault.NotFound, "team %s was not found", teamID)
@@ -68,12 +68,12 @@ func requireTeam(ctx context.Context, queries *db.Queries, teamID uuid.UUID) err
 
 // RunningCounts says how many sandboxes each team runs; those without are not in it.
 func (s *Sandboxes) RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error) {
-	rows, err := s.Queries.CountRunningByTeam(ctx)
+	found, err := s.Queries.CountRunningByTeam(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count what teams run: %w", err)
 	}
-	counts := make(map[uuid.UUID]int64, len(rows))
-	for _, row := range rows {
+	counts := make(map[uuid.UUID]int64, len(found))
+	for _, row := range found {
 		counts[row.TeamID] = row.Running
 	}
 	return counts, nil

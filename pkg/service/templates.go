@@ -6,15 +6,15 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 // Templates is the service of templates.
-type Templates struct{ Queries *db.Queries }
+type Templates struct{ Queries *rows.Queries }
 
 // TemplatePage is one page of a list of templates.
 type TemplatePage struct {
-	Templates []db.ListTemplatesRow
+	Templates []rows.ListTemplatesRow
 	// NextToken is empty on the last page.
 	NextToken string
 }
@@ -26,15 +26,15 @@ func (t *Templates) List(ctx context.Context, teamID uuid.UUID, pageSize int, pa
 	if err != nil {
 		return TemplatePage{}, err
 	}
-	rows, err := t.Queries.ListTemplates(ctx, db.ListTemplatesParams{
+	found, err := t.Queries.ListTemplates(ctx, rows.ListTemplatesParams{
 		TeamID: teamID, BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(pageSize) + 1,
 	})
 	if err != nil {
 		return TemplatePage{}, fmt.Errorf("list templates: %w", err)
 	}
-	page := TemplatePage{Templates: rows}
-	if len(rows) > pageSize {
-		page.Templates = rows[:pageSize]
+	page := TemplatePage{Templates: found}
+	if len(found) > pageSize {
+		page.Templates = found[:pageSize]
 		last := page.Templates[pageSize-1]
 		page.NextToken = cursorAt(last.CreatedAt, last.ID).String()
 	}

@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // BuildPage is one page of a template's builds.
 type BuildPage struct {
-	Builds []db.TemplateBuild
+	Builds []rows.TemplateBuild
 	// NextToken is empty on the last page.
 	NextToken string
 }
@@ -25,7 +25,7 @@ func (t *Templates) Builds(ctx context.Context, templateID string, pageSize int,
 	if err != nil {
 		return BuildPage{}, err
 	}
-	builds, err := t.Queries.ListBuilds(ctx, db.ListBuildsParams{
+	builds, err := t.Queries.ListBuilds(ctx, rows.ListBuildsParams{
 		TemplateID: templateID, BeforeTime: cursor.time, BeforeID: cursor.id, PageSize: int32(pageSize) + 1,
 	})
 	if err != nil {
@@ -41,21 +41,21 @@ func (t *Templates) Builds(ctx context.Context, templateID string, pageSize int,
 }
 
 // Build returns a build of a template that a team may use.
-func (t *Templates) Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (db.TemplateBuild, error) {
+func (t *Templates) Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error) {
 	parsed, err := uuid.Parse(buildID)
 	if err != nil {
-		return db.TemplateBuild{}, fault.New(fault.Invalid, "buildID is not a UUID")
+		return rows.TemplateBuild{}, fault.New(fault.Invalid, "buildID is not a UUID")
 	}
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
-		return db.TemplateBuild{}, err
+		return rows.TemplateBuild{}, err
 	}
-	build, err := t.Queries.GetBuild(ctx, db.GetBuildParams{ID: parsed, TemplateID: template.ID})
+	build, err := t.Queries.GetBuild(ctx, rows.GetBuildParams{ID: parsed, TemplateID: template.ID})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.TemplateBuild{}, fault.New(fault.NotFound, "build %s was not found", parsed)
+		return rows.TemplateBuild{}, fault.New(fault.NotFound, "build %s was not found", parsed)
 	}
 	if err != nil {
-		return db.TemplateBuild{}, fmt.Errorf("get build %s: %w", buildID, err)
+		return rows.TemplateBuild{}, fmt.Errorf("get build %s: %w", buildID, err)
 	}
 	return build, nil
 }

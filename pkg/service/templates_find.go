@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // Template is a template or a snapshot, which is one of its team.
 type Template struct {
-	db.FindTemplateRow
+	rows.FindTemplateRow
 }
 
 // Names are those that every team may use it by, as far as it may use it at all.
@@ -57,7 +57,7 @@ func (t *Templates) FindTagged(ctx context.Context, teamID uuid.UUID, name strin
 }
 
 func (t *Templates) find(ctx context.Context, teamID uuid.UUID, wanted templateName) (Template, error) {
-	row, err := t.Queries.FindTemplate(ctx, db.FindTemplateParams{TeamID: teamID, TeamSlug: wanted.team, Name: wanted.name})
+	row, err := t.Queries.FindTemplate(ctx, rows.FindTemplateParams{TeamID: teamID, TeamSlug: wanted.team, Name: wanted.name})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Template{}, templateNotFound(wanted.name)
 	}
@@ -91,7 +91,7 @@ func (t *Templates) Publish(ctx context.Context, teamID uuid.UUID, name string, 
 	if err != nil || public == nil {
 		return template, err
 	}
-	if err := t.Queries.PublishTemplate(ctx, db.PublishTemplateParams{ID: template.ID, Public: *public}); err != nil {
+	if err := t.Queries.PublishTemplate(ctx, rows.PublishTemplateParams{ID: template.ID, Public: *public}); err != nil {
 		return Template{}, fmt.Errorf("publish template %s: %w", template.ID, err)
 	}
 	template.Public = *public

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -61,10 +61,10 @@ func (t *Templates) CountTags(ctx context.Context, teamID uuid.UUID, name string
 // HasTag says whether a template has a tag that stands for a ready build.
 func (t *Templates) HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error) {
 	_, groups, err := t.tagGroups(ctx, teamID, name)
-	return slices.ContainsFunc(groups, func(group db.ListTagGroupsRow) bool { return group.Tag == tag }), err
+	return slices.ContainsFunc(groups, func(group rows.ListTagGroupsRow) bool { return group.Tag == tag }), err
 }
 
-func (t *Templates) tagGroups(ctx context.Context, teamID uuid.UUID, name string) (Template, []db.ListTagGroupsRow, error) {
+func (t *Templates) tagGroups(ctx context.Context, teamID uuid.UUID, name string) (Template, []rows.ListTagGroupsRow, error) {
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
 		return Template{}, nil, err
@@ -83,37 +83,37 @@ func (t *Templates) TagGroups(ctx context.Context, teamID uuid.UUID, name string
 	if err != nil {
 		return nil, "", err
 	}
-	template, rows, err := t.tagGroups(ctx, teamID, name)
+	template, found, err := t.tagGroups(ctx, teamID, name)
 	if err != nil {
 		return nil, "", err
 	}
 	search := strings.ToLower(filter.Search)
-	rows = slices.DeleteFunc(rows, func(row db.ListTagGroupsRow) bool { return !strings.Contains(strings.ToLower(row.Tag), search) })
-	slices.SortFunc(rows, order)
+	found = slices.DeleteFunc(found, func(row rows.ListTagGroupsRow) bool { return !strings.Contains(strings.ToLower(row.Tag), search) })
+	slices.SortFunc(found, order)
 	if filter.PageToken != "" {
 		last, err := parseCursor(filter.PageToken, false)
 		if err != nil {
 			return nil, "", err
 		}
-		rows = slices.DeleteFunc(rows, func(row db.ListTagGroupsRow) bool {
-			return order(row, db.ListTagGroupsRow{Tag: last.id, AssignedAt: last.time}) <= 0
+		found = slices.DeleteFunc(found, func(row rows.ListTagGroupsRow) bool {
+			return order(row, rows.ListTagGroupsRow{Tag: last.id, AssignedAt: last.time}) <= 0
 		})
 	}
 	next := ""
-	if len(rows) > filter.PageSize {
-		rows = rows[:filter.PageSize]
-		last := rows[filter.PageSize-1]
+	if len(found) > filter.PageSize {
+		found = found[:filter.PageSize]
+		last := found[filter.PageSize-1]
 		next = cursorAt(last.AssignedAt, last.Tag).String()
 	}
-	groups, err := t.newestAssignments(ctx, template.ID, rows, filter.AssignmentLimit)
+	groups, err := t.newestAssignments(ctx, template.ID, found, filter.AssignmentLimit)
 	return groups, next, err
 }
 
-func (s TagSort) order() (func(a, b db.ListTagGroupsRow) int, error) {
-	byName := func(a, b db.ListTagGroupsRow) int { return cmp.Compare(a.Tag, b.Tag) }
-	byTime := func(a, b db.ListTagGroupsRow) int { return cmp.Or(a.AssignedAt.Compare(b.AssignedAt), byName(a, b)) }
-	reversed := func(order func(a, b db.ListTagGroupsRow) int) func(a, b db.ListTagGroupsRow) int {
-		return func(a, b db.ListTagGroupsRow) int { return order(b, a) }
+func (s TagSort) order() (func(a, b rows.ListTagGroupsRow) int, error) {
+	byName := func(a, b rows.ListTagGroupsRow) int { return cmp.Compare(a.Tag, b.Tag) }
+	byTime := func(a, b rows.ListTagGroupsRow) int { return cmp.Or(a.AssignedAt.Compare(b.AssignedAt), byName(a, b)) }
+	reversed := func(order func(a, b rows.ListTagGroupsRow) int) func(a, b rows.ListTagGroupsRow) int {
+		return func(a, b rows.ListTagGroupsRow) int { return order(b, a) }
 	}
 	switch s {
 	case TagsLatestDescending, "":
@@ -129,7 +129,7 @@ func (s TagSort) order() (func(a, b db.ListTagGroupsRow) int, error) {
 	}
 }
 
-func (t *Templates) newestAssignments(ctx context.Context, templateID string, tags []db.ListTagGroupsRow, limit int) ([]TagGroup, error) {
+func (t *Templates) newestAssignments(ctx context.Context, templateID string, tags []rows.ListTagGroupsRow, limit int) ([]TagGroup, error) {
 	groups := make([]TagGroup, len(tags))
 	places := make(map[string]*TagGroup, len(tags))
 	names := make([]string, len(tags))
@@ -137,13 +137,13 @@ func (t *Templates) newestAssignments(ctx context.Context, templateID string, ta
 		groups[i] = TagGroup{Tag: row.Tag, Assignments: []TagAssignment{}}
 		places[row.Tag], names[i] = &groups[i], row.Tag
 	}
-	rows, err := t.Queries.ListNewestTagAssignments(ctx, db.ListNewestTagAssignmentsParams{
+	found, err := t.Queries.ListNewestTagAssignments(ctx, rows.ListNewestTagAssignmentsParams{
 		TemplateID: templateID, Tags: names, PerTag: int64(limit) + 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list assignments of tags of template %s: %w", templateID, err)
 	}
-	for _, row := range rows {
+	for _, row := range found {
 		group := places[row.Tag]
 		if len(group.Assignments) == limit {
 			group.HasMore = true
@@ -167,23 +167,23 @@ func (t *Templates) TagAssignments(ctx context.Context, teamID uuid.UUID, name, 
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := t.Queries.ListTagAssignments(ctx, db.ListTagAssignmentsParams{
+	found, err := t.Queries.ListTagAssignments(ctx, rows.ListTagAssignmentsParams{
 		TemplateID: template.ID, Tag: tag, BeforeTime: before.time, BeforeID: before.id, PageSize: int32(pageSize) + 1,
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list assignments of tag %s of template %s: %w", tag, template.ID, err)
 	}
-	if len(rows) == 0 && pageToken == "" {
+	if len(found) == 0 && pageToken == "" {
 		return nil, "", fault.New(fault.NotFound, "template %s has no tag %.128q", template.ID, tag)
 	}
 	next := ""
-	if len(rows) > pageSize {
-		rows = rows[:pageSize]
-		last := rows[pageSize-1]
+	if len(found) > pageSize {
+		found = found[:pageSize]
+		last := found[pageSize-1]
 		next = cursorAt(last.AssignedAt, last.ID.String()).String()
 	}
-	assignments := make([]TagAssignment, 0, len(rows))
-	for _, row := range rows {
+	assignments := make([]TagAssignment, 0, len(found))
+	for _, row := range found {
 		assignments = append(assignments, TagAssignment(row))
 	}
 	return assignments, next, nil
@@ -191,8 +191,8 @@ func (t *Templates) TagAssignments(ctx context.Context, teamID uuid.UUID, name, 
 
 // Defaults returns the installation's templates that every team may use, newest
 // first.
-func (t *Templates) Defaults(ctx context.Context) ([]db.ListTemplatesRow, error) {
-	var defaults []db.ListTemplatesRow
+func (t *Templates) Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error) {
+	var defaults []rows.ListTemplatesRow
 	for token := ""; ; {
 		const pageSize = 100
 		page, err := t.List(ctx, uuid.Nil, pageSize, token) // no team has this ID

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
@@ -50,7 +50,7 @@ func (t *Templates) AssignTags(ctx context.Context, teamID uuid.UUID, target str
 		return uuid.Nil, err
 	}
 	tags = slices.Sorted(slices.Values(tags))
-	err = t.Queries.AssignTags(ctx, db.AssignTagsParams{TemplateID: template.ID, Tags: slices.Compact(tags), BuildID: build.ID})
+	err = t.Queries.AssignTags(ctx, rows.AssignTagsParams{TemplateID: template.ID, Tags: slices.Compact(tags), BuildID: build.ID})
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == foreignKeyViolation {
 		return uuid.Nil, templateNotFound(target) // deleted meanwhile
@@ -61,24 +61,24 @@ func (t *Templates) AssignTags(ctx context.Context, teamID uuid.UUID, target str
 	return build.ID, nil
 }
 
-func (t *Templates) taggedBuild(ctx context.Context, template Template, tag string) (db.TemplateBuild, error) {
+func (t *Templates) taggedBuild(ctx context.Context, template Template, tag string) (rows.TemplateBuild, error) {
 	missing := fault.New(fault.NotFound, "template %s has no build that is ready and tagged %q", template.ID, tag)
 	buildID, err := uuid.Parse(tag)
 	if err != nil {
-		buildID, err = t.Queries.FindTaggedBuild(ctx, db.FindTaggedBuildParams{TemplateID: template.ID, Tag: tag})
+		buildID, err = t.Queries.FindTaggedBuild(ctx, rows.FindTaggedBuildParams{TemplateID: template.ID, Tag: tag})
 	}
-	var build db.TemplateBuild
+	var build rows.TemplateBuild
 	if err == nil {
-		build, err = t.Queries.GetBuild(ctx, db.GetBuildParams{ID: buildID, TemplateID: template.ID})
+		build, err = t.Queries.GetBuild(ctx, rows.GetBuildParams{ID: buildID, TemplateID: template.ID})
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.TemplateBuild{}, missing
+		return rows.TemplateBuild{}, missing
 	}
 	if err != nil {
-		return db.TemplateBuild{}, fmt.Errorf("find build %s of template %s: %w", tag, template.ID, err)
+		return rows.TemplateBuild{}, fmt.Errorf("find build %s of template %s: %w", tag, template.ID, err)
 	}
 	if build.Status != "ready" {
-		return db.TemplateBuild{}, missing
+		return rows.TemplateBuild{}, missing
 	}
 	return build, nil
 }
@@ -102,7 +102,7 @@ func (t *Templates) RemoveTags(ctx context.Context, teamID uuid.UUID, name strin
 	if err != nil {
 		return err
 	}
-	if err := t.Queries.RemoveTags(ctx, db.RemoveTagsParams{TemplateID: template.ID, Tags: tags}); err != nil {
+	if err := t.Queries.RemoveTags(ctx, rows.RemoveTagsParams{TemplateID: template.ID, Tags: tags}); err != nil {
 		return fmt.Errorf("remove tags of template %s: %w", template.ID, err)
 	}
 	return nil
@@ -110,7 +110,7 @@ func (t *Templates) RemoveTags(ctx context.Context, teamID uuid.UUID, name strin
 
 // Tags returns the tags of a template that a team may use, the newest first, with
 // the one that stands for the newest build.
-func (t *Templates) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]db.TemplateTag, error) {
+func (t *Templates) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error) {
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (t *Templates) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]
 			at = tag.CreatedAt
 		}
 	}
-	return append([]db.TemplateTag{{TemplateID: template.ID, Tag: newestTag, BuildID: newest.ID, CreatedAt: at}}, kept...), nil
+	return append([]rows.TemplateTag{{TemplateID: template.ID, Tag: newestTag, BuildID: newest.ID, CreatedAt: at}}, kept...), nil
 }
 
 func validateTemplateTags(tags []string) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
@@ -22,11 +22,11 @@ func (s *Sandboxes) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID 
 	if err != nil {
 		return err
 	}
-	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
 		if sandbox.State != lifecycle.Running {
 			return notRunning(sandboxID)
 		}
-		_, err := s.Queries.SetEnd(ctx, db.SetEndParams{ID: sandboxID, TeamID: teamID, Lifetime: lifetime})
+		_, err := s.Queries.SetEnd(ctx, rows.SetEndParams{ID: sandboxID, TeamID: teamID, Lifetime: lifetime})
 		return endError(sandboxID, err)
 	})
 }
@@ -37,7 +37,7 @@ func (s *Sandboxes) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID str
 	if err != nil {
 		return err
 	}
-	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox db.Sandbox) error {
+	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
 		if sandbox.State != lifecycle.Running {
 			return notRunning(sandboxID)
 		}
@@ -48,13 +48,13 @@ func (s *Sandboxes) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID str
 
 // extend keeps a running sandbox for at least a time from now. It answers errOvertaken
 // where it runs no more.
-func (s *Sandboxes) extend(ctx context.Context, sandbox db.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
-	extended, err := s.Queries.ExtendEnd(ctx, db.ExtendEndParams{ID: sandbox.ID, TeamID: sandbox.TeamID, Lifetime: lifetime})
+func (s *Sandboxes) extend(ctx context.Context, sandbox rows.Sandbox, lifetime time.Duration) (rows.Sandbox, error) {
+	extended, err := s.Queries.ExtendEnd(ctx, rows.ExtendEndParams{ID: sandbox.ID, TeamID: sandbox.TeamID, Lifetime: lifetime})
 	return extended, endError(sandbox.ID, err)
 }
 
 // extended is extend for a sandbox that was only just found to run.
-func (s *Sandboxes) extended(ctx context.Context, sandbox db.Sandbox, lifetime time.Duration) (db.Sandbox, error) {
+func (s *Sandboxes) extended(ctx context.Context, sandbox rows.Sandbox, lifetime time.Duration) (rows.Sandbox, error) {
 	extended, err := s.extend(ctx, sandbox, lifetime)
 	return extended, s.overtaken(ctx, sandbox, err)
 }

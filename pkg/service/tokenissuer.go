@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
@@ -45,8 +45,8 @@ type SigningHost interface {
 // The public half is there to be read before the host can sign with the private one.
 // What two control planes give the same host at once is put right by the next call.
 func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent SigningHost, heldKeyID string) error {
-	queries := db.New(t.Pool)
-	inUse, err := queries.IsIdentityKeyInUse(ctx, db.IsIdentityKeyInUseParams{ID: heldKeyID, HostID: hostID, Issuer: t.URL})
+	queries := rows.New(t.Pool)
+	inUse, err := queries.IsIdentityKeyInUse(ctx, rows.IsIdentityKeyInUseParams{ID: heldKeyID, HostID: hostID, Issuer: t.URL})
 	if err != nil {
 		return fmt.Errorf("look up the signing key of host %s: %w", hostID, err)
 	}
@@ -67,7 +67,7 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	err = queries.RetireIdentityKeys(ctx, db.RetireIdentityKeysParams{HostID: hostID, CurrentID: current, Publish: signedFor})
+	err = queries.RetireIdentityKeys(ctx, rows.RetireIdentityKeysParams{HostID: hostID, CurrentID: current, Publish: signedFor})
 	if given != nil {
 		return given
 	}
@@ -78,7 +78,7 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	return nil
 }
 
-func (t *TokenIssuer) publish(ctx context.Context, queries *db.Queries, hostID uuid.UUID, key *workload.Key) error {
+func (t *TokenIssuer) publish(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, key *workload.Key) error {
 	public, err := key.Public()
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (t *TokenIssuer) publish(ctx context.Context, queries *db.Queries, hostID u
 	if err := queries.DeleteExpiredIdentityKeys(ctx); err != nil {
 		return err
 	}
-	return queries.CreateIdentityKey(ctx, db.CreateIdentityKeyParams{
+	return queries.CreateIdentityKey(ctx, rows.CreateIdentityKeyParams{
 		ID: key.ID, HostID: hostID, Issuer: key.Issuer, PublicKey: public, Use: signingKeyUse, Publish: signingKeyLife + signedFor,
 	})
 }
@@ -96,12 +96,12 @@ func (t *TokenIssuer) Issuer() string { return t.URL }
 
 // Keys are the public halves of all keys that a token may be signed with which is valid.
 func (t *TokenIssuer) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
-	rows, err := db.New(t.Pool).ListIdentityKeys(ctx)
+	found, err := rows.New(t.Pool).ListIdentityKeys(ctx)
 	if err != nil {
 		return jose.JSONWebKeySet{}, fmt.Errorf("list public keys: %w", err)
 	}
-	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(rows))}
-	for _, row := range rows {
+	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(found))}
+	for _, row := range found {
 		key, err := workload.PublishedKey(row.ID, row.PublicKey)
 		if err != nil {
 			return jose.JSONWebKeySet{}, err
@@ -113,7 +113,7 @@ func (t *TokenIssuer) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
 
 // checkTokens refuses a network that refers to identity tokens which its sandbox does
 // not have.
-func checkTokens(network db.Network, tokens workload.Tokens) error {
+func checkTokens(network rows.Network, tokens workload.Tokens) error {
 	names, err := network.References()
 	if err != nil {
 		return fault.New(fault.Invalid, "network.rules: %s", err)

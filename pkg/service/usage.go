@@ -9,13 +9,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // Usage is the service of what teams use and may use. The counting itself is the
 // schema's: a trigger opens and closes an interval with each change of state.
-type Usage struct{ Queries *db.Queries }
+type Usage struct{ Queries *rows.Queries }
 
 // Used is what a team's sandboxes have used in a time, running or being paused.
 type Used struct {
@@ -39,7 +39,7 @@ func (u *Usage) Between(ctx context.Context, teamID uuid.UUID, since, until time
 	if until.Sub(since) > maxUsageTime {
 		return Used{}, fault.New(fault.Invalid, "end must be at most %d days after start", int(maxUsageTime.Hours()/24))
 	}
-	sum, err := u.Queries.SumUsage(ctx, db.SumUsageParams{TeamID: teamID, Since: since, Until: until})
+	sum, err := u.Queries.SumUsage(ctx, rows.SumUsageParams{TeamID: teamID, Since: since, Until: until})
 	if err != nil {
 		return Used{}, fmt.Errorf("sum up the usage of team %s: %w", teamID, err)
 	}
@@ -47,10 +47,10 @@ func (u *Usage) Between(ctx context.Context, teamID uuid.UUID, since, until time
 }
 
 // Has is what a team has at this moment.
-func (u *Usage) Has(ctx context.Context, teamID uuid.UUID) (db.TeamUse, error) {
+func (u *Usage) Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error) {
 	has, err := u.Queries.GetTeamUse(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.TeamUse{TeamID: teamID}, nil
+		return rows.TeamUse{TeamID: teamID}, nil
 	}
 	if err != nil {
 		return has, fmt.Errorf("get what team %s has: %w", teamID, err)
@@ -59,15 +59,15 @@ func (u *Usage) Has(ctx context.Context, teamID uuid.UUID) (db.TeamUse, error) {
 }
 
 // Limits is what a team may have; nil is without limit.
-func (u *Usage) Limits(ctx context.Context, teamID uuid.UUID) (db.TeamLimit, error) {
+func (u *Usage) Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error) {
 	return limitsOf(ctx, u.Queries, teamID)
 }
 
 // limitsOf has no limit for a team without a row.
-func limitsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (db.TeamLimit, error) {
+func limitsOf(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) (rows.TeamLimit, error) {
 	limits, err := queries.GetTeamLimits(ctx, teamID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.TeamLimit{TeamID: teamID}, nil
+		return rows.TeamLimit{TeamID: teamID}, nil
 	}
 	if err != nil {
 		return limits, fmt.Errorf("get the limits of team %s: %w", teamID, err)
@@ -76,7 +76,7 @@ func limitsOf(ctx context.Context, queries *db.Queries, teamID uuid.UUID) (db.Te
 }
 
 // SetLimits replaces what a team may have. What it has already it keeps.
-func (u *Usage) SetLimits(ctx context.Context, limits db.TeamLimit) error {
+func (u *Usage) SetLimits(ctx context.Context, limits rows.TeamLimit) error {
 	for name, value := range map[string]*int64{
 		"maxSandboxes": widened(limits.MaxSandboxes), "maxVcpus": limits.MaxVCPUCount, "maxMemoryMiB": limits.MaxMemoryMiB,
 		"maxDiskMiB": limits.MaxDiskMiB, "maxBuilds": widened(limits.MaxBuilds), "maxCreatesPerMinute": widened(limits.MaxCreatesPerMinute),
@@ -91,7 +91,7 @@ func (u *Usage) SetLimits(ctx context.Context, limits db.TeamLimit) error {
 	} else if err != nil {
 		return fmt.Errorf("get team %s: %w", limits.TeamID, err)
 	}
-	if err := u.Queries.SetTeamLimits(ctx, db.SetTeamLimitsParams(limits)); err != nil {
+	if err := u.Queries.SetTeamLimits(ctx, rows.SetTeamLimitsParams(limits)); err != nil {
 		return fmt.Errorf("set the limits of team %s: %w", limits.TeamID, err)
 	}
 	return nil

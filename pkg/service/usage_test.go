@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 func number[T int32 | int64](value T) *T { return &value }
 
-func (f *fixture) setLimits(t *testing.T, limits db.TeamLimit) {
+func (f *fixture) setLimits(t *testing.T, limits rows.TeamLimit) {
 	t.Helper()
 	limits.TeamID = f.team
 	require.NoError(t, (&service.Usage{Queries: f.Queries}).SetLimits(t.Context(), limits))
@@ -25,13 +25,13 @@ func (f *fixture) setLimits(t *testing.T, limits db.TeamLimit) {
 func TestLimits_NameWhatIsReachedAndWhatTheTeamHas(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		limits db.TeamLimit
+		limits rows.TeamLimit
 		want   string
 	}{
-		"sandboxes": {db.TeamLimit{MaxSandboxes: number[int32](1)}, "the team may have 1 sandboxes at once, and has 1 of them; this would take 1 more"},
-		"vCPUs":     {db.TeamLimit{MaxVCPUCount: number[int64](1)}, "the team may have 1 vCPUs, and has 1 of them; this would take 1 more"},
-		"memory":    {db.TeamLimit{MaxMemoryMiB: number[int64](1000)}, "the team may have 1000 MiB of memory, and has 512 of them; this would take 512 more"},
-		"disk":      {db.TeamLimit{MaxDiskMiB: number[int64](5000)}, "the team may have 5000 MiB of disk, and has 4096 of them; this would take 4096 more"},
+		"sandboxes": {rows.TeamLimit{MaxSandboxes: number[int32](1)}, "the team may have 1 sandboxes at once, and has 1 of them; this would take 1 more"},
+		"vCPUs":     {rows.TeamLimit{MaxVCPUCount: number[int64](1)}, "the team may have 1 vCPUs, and has 1 of them; this would take 1 more"},
+		"memory":    {rows.TeamLimit{MaxMemoryMiB: number[int64](1000)}, "the team may have 1000 MiB of memory, and has 512 of them; this would take 512 more"},
+		"disk":      {rows.TeamLimit{MaxDiskMiB: number[int64](5000)}, "the team may have 5000 MiB of disk, and has 4096 of them; this would take 4096 more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +48,7 @@ func TestLimits_NameWhatIsReachedAndWhatTheTeamHas(t *testing.T) {
 func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.setLimits(t, db.TeamLimit{MaxSandboxes: number[int32](3)})
+	f.setLimits(t, rows.TeamLimit{MaxSandboxes: number[int32](3)})
 	codes := together(func() error {
 		_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})
 		return err
@@ -66,7 +66,7 @@ func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 func TestLimits_OfCreatesAMinuteSayHowLongToWait(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.setLimits(t, db.TeamLimit{MaxCreatesPerMinute: number[int32](2)})
+	f.setLimits(t, rows.TeamLimit{MaxCreatesPerMinute: number[int32](2)})
 	require.NoError(t, f.Kill(t.Context(), f.team, f.create(t).ID))
 	f.create(t)
 	_, err := f.Create(t.Context(), f.team, service.NewSandbox{Template: "base", TimeoutSeconds: 60})

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -56,7 +56,7 @@ func validateMounts(mounts []VolumeMount) error {
 
 // findMounts finds the volumes that a new sandbox wants and the host that has them
 // all, the zero UUID where it wants none.
-func (s *Sandboxes) findMounts(ctx context.Context, teamID uuid.UUID, wanted []VolumeMount) ([]db.VolumeMount, uuid.UUID, error) {
+func (s *Sandboxes) findMounts(ctx context.Context, teamID uuid.UUID, wanted []VolumeMount) ([]rows.VolumeMount, uuid.UUID, error) {
 	if len(wanted) == 0 {
 		return nil, uuid.Nil, nil
 	}
@@ -64,15 +64,15 @@ func (s *Sandboxes) findMounts(ctx context.Context, teamID uuid.UUID, wanted []V
 	for i, mount := range wanted {
 		names[i] = mount.Name
 	}
-	found, err := s.Queries.FindVolumes(ctx, db.FindVolumesParams{TeamID: teamID, Names: names})
+	found, err := s.Queries.FindVolumes(ctx, rows.FindVolumesParams{TeamID: teamID, Names: names})
 	if err != nil {
 		return nil, uuid.Nil, fmt.Errorf("find volumes: %w", err)
 	}
-	byName := map[string]db.Volume{}
+	byName := map[string]rows.Volume{}
 	for _, volume := range found {
 		byName[volume.Name] = volume
 	}
-	hostID, mounts := uuid.Nil, make([]db.VolumeMount, len(wanted))
+	hostID, mounts := uuid.Nil, make([]rows.VolumeMount, len(wanted))
 	for i, mount := range wanted {
 		volume, there := byName[mount.Name]
 		if !there {
@@ -81,14 +81,14 @@ func (s *Sandboxes) findMounts(ctx context.Context, teamID uuid.UUID, wanted []V
 		if hostID != uuid.Nil && hostID != volume.HostID {
 			return nil, uuid.Nil, fault.New(fault.Conflict, "volumes %q and %q are on different hosts", wanted[0].Name, mount.Name)
 		}
-		hostID, mounts[i] = volume.HostID, db.VolumeMount{VolumeID: volume.ID, Name: volume.Name, Path: mount.Path}
+		hostID, mounts[i] = volume.HostID, rows.VolumeMount{VolumeID: volume.ID, Name: volume.Name, Path: mount.Path}
 	}
 	return mounts, hostID, nil
 }
 
 // storeMounts belongs to the transaction that stores a sandbox: until it ends none
 // of the volumes is deleted, and then the sandbox is found to mount them.
-func storeMounts(ctx context.Context, queries *db.Queries, sandbox *db.Sandbox, mounts []db.VolumeMount) error {
+func storeMounts(ctx context.Context, queries *rows.Queries, sandbox *rows.Sandbox, mounts []rows.VolumeMount) error {
 	if len(mounts) == 0 {
 		return nil
 	}
@@ -107,14 +107,14 @@ func storeMounts(ctx context.Context, queries *db.Queries, sandbox *db.Sandbox, 
 	if len(held) != len(ids) {
 		return fault.New(fault.Conflict, "a volume was deleted meanwhile")
 	}
-	if err := queries.SetVolumeMounts(ctx, db.SetVolumeMountsParams{ID: sandbox.ID, VolumeMounts: mounts}); err != nil {
+	if err := queries.SetVolumeMounts(ctx, rows.SetVolumeMountsParams{ID: sandbox.ID, VolumeMounts: mounts}); err != nil {
 		return fmt.Errorf("store the volumes of sandbox %s: %w", sandbox.ID, err)
 	}
 	sandbox.VolumeMounts = mounts
 	return nil
 }
 
-func hostMounts(mounts []db.VolumeMount) []host.VolumeMount {
+func hostMounts(mounts []rows.VolumeMount) []host.VolumeMount {
 	all := make([]host.VolumeMount, 0, len(mounts))
 	for _, mount := range mounts {
 		all = append(all, host.VolumeMount{VolumeID: mount.VolumeID, Path: mount.Path})

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
@@ -47,8 +47,8 @@ type Volumes struct {
 }
 
 // List returns a team's volumes, the oldest first.
-func (v *Volumes) List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, error) {
-	volumes, err := db.New(v.Pool).ListVolumes(ctx, teamID)
+func (v *Volumes) List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error) {
+	volumes, err := rows.New(v.Pool).ListVolumes(ctx, teamID)
 	if err != nil {
 		return nil, fmt.Errorf("list volumes: %w", err)
 	}
@@ -56,24 +56,24 @@ func (v *Volumes) List(ctx context.Context, teamID uuid.UUID) ([]db.Volume, erro
 }
 
 // Get returns a team's volume.
-func (v *Volumes) Get(ctx context.Context, teamID uuid.UUID, volumeID string) (db.Volume, error) {
+func (v *Volumes) Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error) {
 	volume, err := v.find(ctx, volumeID)
 	if err == nil && volume.TeamID != teamID {
-		return db.Volume{}, volumeNotFound(volumeID)
+		return rows.Volume{}, volumeNotFound(volumeID)
 	}
 	return volume, err
 }
 
-func (v *Volumes) find(ctx context.Context, volumeID string) (db.Volume, error) {
+func (v *Volumes) find(ctx context.Context, volumeID string) (rows.Volume, error) {
 	if !id.IsVolume(volumeID) {
-		return db.Volume{}, volumeNotFound(volumeID)
+		return rows.Volume{}, volumeNotFound(volumeID)
 	}
-	volume, err := db.New(v.Pool).GetVolume(ctx, volumeID)
+	volume, err := rows.New(v.Pool).GetVolume(ctx, volumeID)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && volume.Deleting {
-		return db.Volume{}, volumeNotFound(volumeID)
+		return rows.Volume{}, volumeNotFound(volumeID)
 	}
 	if err != nil {
-		return db.Volume{}, fmt.Errorf("get volume %s: %w", volumeID, err)
+		return rows.Volume{}, fmt.Errorf("get volume %s: %w", volumeID, err)
 	}
 	return volume, nil
 }
@@ -87,18 +87,18 @@ type NewVolume struct {
 }
 
 // Create makes an empty volume on the host with the most room.
-func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume) (db.Volume, error) {
+func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume) (rows.Volume, error) {
 	if !volumeName.MatchString(wanted.Name) {
-		return db.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
+		return rows.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	}
-	queries := db.New(v.Pool)
-	var volume db.Volume
+	queries := rows.New(v.Pool)
+	var volume rows.Volume
 	err := pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) (err error) {
-		volume, err = v.claim(ctx, db.New(tx), teamID, wanted)
+		volume, err = v.claim(ctx, rows.New(tx), teamID, wanted)
 		return err
 	})
 	if err != nil {
-		return db.Volume{}, err
+		return rows.Volume{}, err
 	}
 	ctx, cancel := detach(ctx)
 	defer cancel()
@@ -108,7 +108,7 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume
 	}
 	if err != nil {
 		// An error does not say that nothing was made.
-		return db.Volume{}, errors.Join(err, v.remove(ctx, volume))
+		return rows.Volume{}, errors.Join(err, v.remove(ctx, volume))
 	}
 	v.Log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
 	return volume, nil
@@ -116,31 +116,31 @@ func (v *Volumes) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume
 
 // claim stores a volume that nobody may use yet. It holds the team's row, so that
 // requests at once do not make more volumes than the team may have.
-func (v *Volumes) claim(ctx context.Context, queries *db.Queries, teamID uuid.UUID, wanted NewVolume) (db.Volume, error) {
+func (v *Volumes) claim(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, wanted NewVolume) (rows.Volume, error) {
 	if _, err := queries.LockTeam(ctx, teamID); err != nil {
-		return db.Volume{}, fmt.Errorf("lock team %s: %w", teamID, err)
+		return rows.Volume{}, fmt.Errorf("lock team %s: %w", teamID, err)
 	}
 	maxMiB, most, err := v.allowed(ctx, queries, teamID, wanted.MaxMiB)
 	if err != nil {
-		return db.Volume{}, err
+		return rows.Volume{}, err
 	}
-	has, err := queries.CountVolumes(ctx, db.CountVolumesParams{TeamID: teamID, Name: wanted.Name})
+	has, err := queries.CountVolumes(ctx, rows.CountVolumesParams{TeamID: teamID, Name: wanted.Name})
 	switch {
 	case err != nil:
-		return db.Volume{}, fmt.Errorf("count volumes: %w", err)
+		return rows.Volume{}, fmt.Errorf("count volumes: %w", err)
 	case has.Named:
-		return db.Volume{}, nameTaken(wanted.Name)
+		return rows.Volume{}, nameTaken(wanted.Name)
 	case has.Volumes >= most:
-		return db.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", has.Volumes)
+		return rows.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", has.Volumes)
 	}
-	volume, err := queries.CreateVolume(ctx, db.CreateVolumeParams{
+	volume, err := queries.CreateVolume(ctx, rows.CreateVolumeParams{
 		ID: id.NewVolume(), TeamID: teamID, Name: wanted.Name, MaxMiB: maxMiB,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return db.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
+		return rows.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
 	}
 	if err != nil {
-		return db.Volume{}, fmt.Errorf("store volume: %w", err)
+		return rows.Volume{}, fmt.Errorf("store volume: %w", err)
 	}
 	return volume, nil
 }
@@ -150,7 +150,7 @@ const largestVolumeMiB = 1 << 40
 
 // allowed is how much a volume may hold and how many of them the team may have.
 // Zero MiB is no limit.
-func (v *Volumes) allowed(ctx context.Context, queries *db.Queries, teamID uuid.UUID, wantedMiB *int64) (maxMiB, most int64, err error) {
+func (v *Volumes) allowed(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, wantedMiB *int64) (maxMiB, most int64, err error) {
 	limits, err := limitsOf(ctx, queries, teamID)
 	if err != nil {
 		return 0, 0, err
@@ -180,7 +180,7 @@ func nameTaken(name string) error {
 }
 
 // finish lets a volume be used that its host has made.
-func finish(ctx context.Context, queries *db.Queries, volume db.Volume) (db.Volume, error) {
+func finish(ctx context.Context, queries *rows.Queries, volume rows.Volume) (rows.Volume, error) {
 	usable, err := queries.FinishVolume(ctx, volume.ID)
 	var refused *pgconn.PgError
 	switch {
@@ -196,17 +196,17 @@ func finish(ctx context.Context, queries *db.Queries, volume db.Volume) (db.Volu
 
 // remove deletes a volume that nobody may use, on its host and then here. Where
 // that fails, whoever follows the host tries again.
-func (v *Volumes) remove(ctx context.Context, volume db.Volume) error {
+func (v *Volumes) remove(ctx context.Context, volume rows.Volume) error {
 	if err := v.onHost(volume, func(link *host.Link) error { return link.DeleteVolume(ctx, volume.ID) }); err != nil {
 		return err
 	}
-	if err := db.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
+	if err := rows.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
 		return fmt.Errorf("forget volume %s: %w", volume.ID, err)
 	}
 	return nil
 }
 
-func (v *Volumes) onHost(volume db.Volume, ask func(*host.Link) error) error {
+func (v *Volumes) onHost(volume rows.Volume, ask func(*host.Link) error) error {
 	link := v.Hosts.Link(volume.HostID)
 	if link == nil {
 		return away{}.err()
@@ -235,10 +235,10 @@ func (v *Volumes) Delete(ctx context.Context, teamID uuid.UUID, volumeID string)
 }
 
 // giveUp makes sure that nobody mounts a volume now or later.
-func (v *Volumes) giveUp(ctx context.Context, teamID uuid.UUID, volumeID string) (volume db.Volume, err error) {
+func (v *Volumes) giveUp(ctx context.Context, teamID uuid.UUID, volumeID string) (volume rows.Volume, err error) {
 	err = pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
-		queries := db.New(tx)
-		volume, err = queries.LockVolume(ctx, db.LockVolumeParams{ID: volumeID, TeamID: teamID})
+		queries := rows.New(tx)
+		volume, err = queries.LockVolume(ctx, rows.LockVolumeParams{ID: volumeID, TeamID: teamID})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return volumeNotFound(volumeID)
 		}
@@ -246,7 +246,7 @@ func (v *Volumes) giveUp(ctx context.Context, teamID uuid.UUID, volumeID string)
 			return fmt.Errorf("get volume %s: %w", volumeID, err)
 		}
 		// A statement of its own sees what was committed while the lock was waited for.
-		users, err := queries.ListVolumeUsers(ctx, db.ListVolumeUsersParams{VolumeID: volumeID, Most: namedUsers + 1})
+		users, err := queries.ListVolumeUsers(ctx, rows.ListVolumeUsersParams{VolumeID: volumeID, Most: namedUsers + 1})
 		if err != nil {
 			return fmt.Errorf("list who mounts volume %s: %w", volumeID, err)
 		}
@@ -266,8 +266,8 @@ func naming(sandboxes []string) string {
 }
 
 // Token opens the content of a volume, and of no other.
-func (v *Volumes) Token(ctx context.Context, volume db.Volume) (string, error) {
-	epoch, err := db.New(v.Pool).GetTokenEpoch(ctx, volume.TeamID)
+func (v *Volumes) Token(ctx context.Context, volume rows.Volume) (string, error) {
+	epoch, err := rows.New(v.Pool).GetTokenEpoch(ctx, volume.TeamID)
 	if err != nil {
 		return "", fmt.Errorf("get the token epoch of volume %s: %w", volume.ID, err)
 	}
@@ -280,7 +280,7 @@ func (v *Volumes) Open(ctx context.Context, volumeID, token string) (*host.Link,
 	if !id.IsVolume(volumeID) || token == "" {
 		return nil, wrongToken
 	}
-	found, err := db.New(v.Pool).GetVolumeWithEpoch(ctx, volumeID)
+	found, err := rows.New(v.Pool).GetVolumeWithEpoch(ctx, volumeID)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, volumeNotFound(volumeID)
@@ -299,7 +299,7 @@ func (v *Volumes) Open(ctx context.Context, volumeID, token string) (*host.Link,
 }
 
 // retireVolumes forgets the volumes of a host that is taken out of the fleet.
-func retireVolumes(ctx context.Context, queries *db.Queries, row db.Host, force bool) error {
+func retireVolumes(ctx context.Context, queries *rows.Queries, row rows.Host, force bool) error {
 	left, err := queries.CountVolumesOnHost(ctx, row.ID)
 	if err != nil {
 		return fmt.Errorf("count the volumes of host %s: %w", row.Name, err)

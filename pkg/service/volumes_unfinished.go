@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 // endedAtOnce is how many volumes are ended in one look at a host.
@@ -14,8 +14,8 @@ const endedAtOnce = 100
 // endVolumes deletes the volumes of a host that a control plane was at making, or
 // at deleting, when it died or the host went away.
 func (h *HostSync) endVolumes(ctx context.Context) error {
-	queries := db.New(h.Pool)
-	unfinished, err := queries.ListUnfinishedVolumes(ctx, db.ListUnfinishedVolumesParams{
+	queries := rows.New(h.Pool)
+	unfinished, err := queries.ListUnfinishedVolumes(ctx, rows.ListUnfinishedVolumesParams{
 		HostID: h.HostID, OlderThan: 2 * operationTimeout, Most: endedAtOnce,
 	})
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
@@ -29,7 +28,7 @@ func (e *Extension) charge(ctx context.Context, teamID uuid.UUID) (credits int64
 			return fmt.Errorf("read the account of team %s: %w", teamID, err)
 		}
 		for {
-			started, err := events.Log{Queries: db.New(tx)}.After(ctx, teamID, seen, started, batch)
+			started, err := events.NewLog(tx).After(ctx, teamID, seen, started, batch)
 			if err != nil {
 				return err
 			}
@@ -59,9 +58,9 @@ func (e *Extension) topUp(ctx context.Context, teamID uuid.UUID, credits int64) 
 }
 
 func (e *Extension) teams(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := e.server.Pool.Query(ctx, "SELECT team_id FROM credits_accounts")
+	found, err := e.server.Pool.Query(ctx, "SELECT team_id FROM credits_accounts")
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	return pgx.CollectRows(found, pgx.RowTo[uuid.UUID])
 }

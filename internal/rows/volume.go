@@ -1,4 +1,4 @@
-package db
+package rows
 
 // VolumeMount is a volume that a sandbox mounts, and where.
 type VolumeMount struct {

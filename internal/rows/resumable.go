@@ -1,4 +1,4 @@
-package db
+package rows
 
 import "git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 

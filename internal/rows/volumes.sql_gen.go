@@ -3,7 +3,7 @@
 //   sqlc v1.31.1
 // source: volumes.sql
 
-package db
+package rows
 
 import (
 	"context"

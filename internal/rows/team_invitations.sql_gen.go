@@ -3,7 +3,7 @@
 //   sqlc v1.31.1
 // source: team_invitations.sql
 
-package db
+package rows
 
 import (
 	"context"
