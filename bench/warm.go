@@ -12,8 +12,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
@@ -53,7 +53,7 @@ func awaitReadyGuest(ctx context.Context, wrenn *installation.Installation) erro
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
 	defer transport.CloseIdleConnections()
-	agent := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent")
+	agent := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent")
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
 	for {

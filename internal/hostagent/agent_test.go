@@ -20,8 +20,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
@@ -31,7 +31,7 @@ import (
 
 // agentUnderTest is a real host agent with real VMs, in this process.
 type agentUnderTest struct {
-	hostagentconnect.HostAgentClient
+	hostagentv1connect.HostAgentClient
 	config  Config
 	traffic *http.Client
 	build   string
@@ -56,7 +56,7 @@ func startAgent(t *testing.T, dataDir string, changes ...func(*Config)) *agentUn
 	var ctx context.Context
 	ctx, a.stop = context.WithCancel(context.Background())
 	go func() { a.stopped <- Run(ctx, a.config) }()
-	a.HostAgentClient = hostagentconnect.NewHostAgentClient(unixClient(a.config.RPCSocket), "http://agent")
+	a.HostAgentClient = hostagentv1connect.NewHostAgentClient(unixClient(a.config.RPCSocket), "http://agent")
 	a.traffic = unixClient(a.config.TrafficSocket)
 	const startTimeout = 5 * time.Minute // the first time on a machine an image is built
 	require.Eventually(t, func() bool {

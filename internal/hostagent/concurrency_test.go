@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 // reasonOf is the reason that came with an error.

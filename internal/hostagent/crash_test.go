@@ -19,8 +19,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 )
 
@@ -48,7 +48,7 @@ func startAgentProcess(t *testing.T, dataDir string, flags ...string) *agentProc
 	}, flags...)...)
 	a.command.Stdout, a.command.Stderr = log, log
 	require.NoError(t, a.command.Start())
-	a.HostAgentClient = hostagentconnect.NewHostAgentClient(unixClient(socket), "http://agent")
+	a.HostAgentClient = hostagentv1connect.NewHostAgentClient(unixClient(socket), "http://agent")
 	a.traffic = unixClient(traffic)
 	const startTimeout = 5 * time.Minute
 	require.Eventually(t, func() bool {

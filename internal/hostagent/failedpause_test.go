@@ -10,7 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 // testFailedPause has pauses of every kind fail when the guest stands still

@@ -179,7 +179,7 @@ func getOver(t *testing.T, link *host.Link, http2 bool) string {
 	protocols.SetUnencryptedHTTP2(http2)
 	transport := &http.Transport{Protocols: protocols, DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://guest.invalid/hostagent.HostAgent/KillSandbox", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://guest.invalid/hostagent.v1.HostAgent/KillSandbox", nil)
 	require.NoError(t, err)
 	response, err := transport.RoundTrip(request)
 	require.NoError(t, err)

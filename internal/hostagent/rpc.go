@@ -7,8 +7,8 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -25,7 +25,7 @@ type server struct {
 	stopping   <-chan struct{} // closed when the agent is about to stop
 }
 
-var _ hostagentconnect.HostAgentHandler = (*server)(nil)
+var _ hostagentv1connect.HostAgentHandler = (*server)(nil)
 
 func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
 	memoryTotal, _, err := sandbox.HostMemory()

@@ -5,7 +5,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 

@@ -8,7 +8,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 // testSecrets looks for a secret where it must not be: in the guest, and in what

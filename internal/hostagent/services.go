@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -53,7 +53,7 @@ func (a *agent) openTraffic(ctx context.Context) error {
 // that it has joined. It comes last, when all that they may ask for can be done.
 func (a *agent) takeOrders(ctx context.Context) error {
 	mux := http.NewServeMux()
-	mux.Handle(hostagentconnect.NewHostAgentHandler(&server{
+	mux.Handle(hostagentv1connect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir, volumes: a.volumes,
 		stopping: a.services.ctx.Done(),
 	}))

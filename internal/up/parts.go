@@ -16,8 +16,8 @@ import (
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
@@ -94,7 +94,7 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 
 // agentClient asks the host agent over its socket.
 type agentClient struct {
-	hostagentconnect.HostAgentClient
+	hostagentv1connect.HostAgentClient
 	transport *http.Transport
 }
 
@@ -102,7 +102,7 @@ func newAgentClient(socket string) agentClient {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
-	return agentClient{hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent"), transport}
+	return agentClient{hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent"), transport}
 }
 
 func (c agentClient) close() { c.transport.CloseIdleConnections() }

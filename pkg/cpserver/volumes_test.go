@@ -18,7 +18,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 type volume struct{ VolumeID, Name, Token, Domain string }

@@ -9,8 +9,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
@@ -83,7 +83,7 @@ type Creation struct {
 
 // Client drives one host.
 type Client struct {
-	rpc       hostagentconnect.HostAgentClient
+	rpc       hostagentv1connect.HostAgentClient
 	transport *http.Transport
 	address   string // the host's URL
 }
@@ -100,7 +100,7 @@ func NewClient(socket string) *Client {
 		},
 	}
 	const address = "http://host-agent.invalid"
-	rpc := hostagentconnect.NewHostAgentClient(&http.Client{Transport: transport}, address)
+	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, address)
 	return &Client{rpc: rpc, transport: transport, address: address}
 }
 

@@ -14,8 +14,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -23,7 +23,7 @@ import (
 // forgetful is a host that does what it is asked, and of which the first answers
 // are lost on the way.
 type forgetful struct {
-	hostagentconnect.UnimplementedHostAgentHandler
+	hostagentv1connect.UnimplementedHostAgentHandler
 
 	mutex  sync.Mutex
 	losses int
@@ -80,7 +80,7 @@ func (f *forgetful) start(t *testing.T) *host.Client {
 	socket := filepath.Join(t.TempDir(), "rpc.sock")
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)
-	_, handler := hostagentconnect.NewHostAgentHandler(f)
+	_, handler := hostagentv1connect.NewHostAgentHandler(f)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

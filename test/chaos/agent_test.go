@@ -15,14 +15,14 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 )
 
 // agent is a host agent that is started again whenever it ends, as a service
 // manager does it.
 type agent struct {
-	hostagentconnect.HostAgentClient
+	hostagentv1connect.HostAgentClient
 	traffic *http.Client
 	build   string
 	dataDir string
@@ -46,7 +46,7 @@ func startAgent(t *testing.T, dataDir, warmPercent string) *agent {
 	require.FileExists(t, program, "run: make build")
 	socket, traffic := filepath.Join(dataDir, "rpc.sock"), filepath.Join(dataDir, "traffic.sock")
 	a := &agent{
-		HostAgentClient: hostagentconnect.NewHostAgentClient(unixClient(socket), "http://agent"),
+		HostAgentClient: hostagentv1connect.NewHostAgentClient(unixClient(socket), "http://agent"),
 		traffic:         unixClient(traffic), dataDir: dataDir, peace: newPeace(),
 		stopped: make(chan struct{}), ended: make(chan struct{}),
 	}

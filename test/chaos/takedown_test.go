@@ -11,8 +11,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 )
 
@@ -32,7 +32,7 @@ func takeDown(t *testing.T, dataDir string) {
 			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 		})
 	}()
-	client := hostagentconnect.NewHostAgentClient(unixClient(socket), "http://agent")
+	client := hostagentv1connect.NewHostAgentClient(unixClient(socket), "http://agent")
 	require.Eventually(t, func() bool {
 		_, err := client.GetInfo(t.Context(), connect.NewRequest(&pb.GetInfoRequest{}))
 		return err == nil

@@ -12,7 +12,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 // worker is a client that does at random whatever clients do with sandboxes.

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/hostagentconnect"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -37,7 +37,7 @@ const EnvdVersion = "0.6.4"
 
 // Agent is the host agent.
 type Agent struct {
-	hostagentconnect.UnimplementedHostAgentHandler
+	hostagentv1connect.UnimplementedHostAgentHandler
 
 	RPCSocket     string
 	TrafficSocket string
@@ -90,7 +90,7 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 // orders answers control planes.
 func (a *Agent) orders() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(hostagentconnect.NewHostAgentHandler(a))
+	mux.Handle(hostagentv1connect.NewHostAgentHandler(a))
 	mux.Handle(host.VolumePrefix, a.volumes)
 	return mux
 }

@@ -5,7 +5,7 @@ import (
 
 	"connectrpc.com/connect"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent"
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 // Take makes the agent have samples of a sandbox, in place of those it had.

@@ -4,9 +4,9 @@
 // versions:
 // 	protoc-gen-go v1.36.12-devel
 // 	protoc        (unknown)
-// source: hostagent/hostagent.proto
+// source: hostagent/v1/hostagent.proto
 
-package hostagent
+package hostagentv1
 
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -118,11 +118,11 @@ func (x Reason) String() string {
 }
 
 func (Reason) Descriptor() protoreflect.EnumDescriptor {
-	return file_hostagent_hostagent_proto_enumTypes[0].Descriptor()
+	return file_hostagent_v1_hostagent_proto_enumTypes[0].Descriptor()
 }
 
 func (Reason) Type() protoreflect.EnumType {
-	return &file_hostagent_hostagent_proto_enumTypes[0]
+	return &file_hostagent_v1_hostagent_proto_enumTypes[0]
 }
 
 func (x Reason) Number() protoreflect.EnumNumber {
@@ -131,7 +131,7 @@ func (x Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reason.Descriptor instead.
 func (Reason) EnumDescriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{0}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{0}
 }
 
 type SandboxState int32
@@ -190,11 +190,11 @@ func (x SandboxState) String() string {
 }
 
 func (SandboxState) Descriptor() protoreflect.EnumDescriptor {
-	return file_hostagent_hostagent_proto_enumTypes[1].Descriptor()
+	return file_hostagent_v1_hostagent_proto_enumTypes[1].Descriptor()
 }
 
 func (SandboxState) Type() protoreflect.EnumType {
-	return &file_hostagent_hostagent_proto_enumTypes[1]
+	return &file_hostagent_v1_hostagent_proto_enumTypes[1]
 }
 
 func (x SandboxState) Number() protoreflect.EnumNumber {
@@ -203,13 +203,13 @@ func (x SandboxState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SandboxState.Descriptor instead.
 func (SandboxState) EnumDescriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{1}
 }
 
 // Refusal is a detail of every error.
 type Refusal struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
-	Reason Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=hostagent.Reason" json:"reason,omitempty"`
+	Reason Reason                 `protobuf:"varint,1,opt,name=reason,proto3,enum=hostagent.v1.Reason" json:"reason,omitempty"`
 	// explanation is for the owner of the sandbox; empty where there is none to give.
 	Explanation   string `protobuf:"bytes,2,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -218,7 +218,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +230,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[0]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +243,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{0}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Refusal) GetReason() Reason {
@@ -265,7 +265,7 @@ type Sandbox struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	SandboxId   string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
 	BuildId     string                 `protobuf:"bytes,2,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
-	State       SandboxState           `protobuf:"varint,3,opt,name=state,proto3,enum=hostagent.SandboxState" json:"state,omitempty"`
+	State       SandboxState           `protobuf:"varint,3,opt,name=state,proto3,enum=hostagent.v1.SandboxState" json:"state,omitempty"`
 	VcpuCount   uint32                 `protobuf:"varint,4,opt,name=vcpu_count,json=vcpuCount,proto3" json:"vcpu_count,omitempty"`
 	MemoryMib   uint32                 `protobuf:"varint,5,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
 	DiskMib     uint32                 `protobuf:"varint,6,opt,name=disk_mib,json=diskMib,proto3" json:"disk_mib,omitempty"`
@@ -286,7 +286,7 @@ type Sandbox struct {
 
 func (x *Sandbox) Reset() {
 	*x = Sandbox{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +298,7 @@ func (x *Sandbox) String() string {
 func (*Sandbox) ProtoMessage() {}
 
 func (x *Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[1]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +311,7 @@ func (x *Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sandbox.ProtoReflect.Descriptor instead.
 func (*Sandbox) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{1}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Sandbox) GetSandboxId() string {
@@ -421,7 +421,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +433,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[2]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +446,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{2}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Usage) GetRunningSeconds() float64 {
@@ -528,7 +528,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +540,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[3]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +553,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{3}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Template) GetBuildId() string {
@@ -611,7 +611,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +623,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[4]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +636,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{4}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Identity) GetEnvVars() map[string]string {
@@ -661,7 +661,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +673,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[5]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +686,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{5}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{5}
 }
 
 type GetInfoResponse struct {
@@ -725,7 +725,7 @@ type GetInfoResponse struct {
 
 func (x *GetInfoResponse) Reset() {
 	*x = GetInfoResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +737,7 @@ func (x *GetInfoResponse) String() string {
 func (*GetInfoResponse) ProtoMessage() {}
 
 func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[6]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +750,7 @@ func (x *GetInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetInfoResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{6}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetInfoResponse) GetVersion() string {
@@ -882,7 +882,7 @@ func (x *GetInfoResponse) GetSigningKeyId() string {
 // SandboxCount is how many sandboxes are in a state. None are where it is missing.
 type SandboxCount struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	State         SandboxState           `protobuf:"varint,1,opt,name=state,proto3,enum=hostagent.SandboxState" json:"state,omitempty"`
+	State         SandboxState           `protobuf:"varint,1,opt,name=state,proto3,enum=hostagent.v1.SandboxState" json:"state,omitempty"`
 	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -890,7 +890,7 @@ type SandboxCount struct {
 
 func (x *SandboxCount) Reset() {
 	*x = SandboxCount{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +902,7 @@ func (x *SandboxCount) String() string {
 func (*SandboxCount) ProtoMessage() {}
 
 func (x *SandboxCount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[7]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +915,7 @@ func (x *SandboxCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxCount.ProtoReflect.Descriptor instead.
 func (*SandboxCount) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{7}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SandboxCount) GetState() SandboxState {
@@ -940,7 +940,7 @@ type ListTemplatesRequest struct {
 
 func (x *ListTemplatesRequest) Reset() {
 	*x = ListTemplatesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +952,7 @@ func (x *ListTemplatesRequest) String() string {
 func (*ListTemplatesRequest) ProtoMessage() {}
 
 func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[8]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +965,7 @@ func (x *ListTemplatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesRequest.ProtoReflect.Descriptor instead.
 func (*ListTemplatesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{8}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{8}
 }
 
 type ListTemplatesResponse struct {
@@ -977,7 +977,7 @@ type ListTemplatesResponse struct {
 
 func (x *ListTemplatesResponse) Reset() {
 	*x = ListTemplatesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +989,7 @@ func (x *ListTemplatesResponse) String() string {
 func (*ListTemplatesResponse) ProtoMessage() {}
 
 func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[9]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1002,7 @@ func (x *ListTemplatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTemplatesResponse.ProtoReflect.Descriptor instead.
 func (*ListTemplatesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{9}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListTemplatesResponse) GetTemplates() []*Template {
@@ -1035,7 +1035,7 @@ type CreateSandboxRequest struct {
 
 func (x *CreateSandboxRequest) Reset() {
 	*x = CreateSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1047,7 @@ func (x *CreateSandboxRequest) String() string {
 func (*CreateSandboxRequest) ProtoMessage() {}
 
 func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[10]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1060,7 @@ func (x *CreateSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxRequest.ProtoReflect.Descriptor instead.
 func (*CreateSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{10}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateSandboxRequest) GetSandboxId() string {
@@ -1140,7 +1140,7 @@ type WorkloadIdentity struct {
 
 func (x *WorkloadIdentity) Reset() {
 	*x = WorkloadIdentity{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1152,7 @@ func (x *WorkloadIdentity) String() string {
 func (*WorkloadIdentity) ProtoMessage() {}
 
 func (x *WorkloadIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1165,7 @@ func (x *WorkloadIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadIdentity.ProtoReflect.Descriptor instead.
 func (*WorkloadIdentity) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorkloadIdentity) GetTeamId() string {
@@ -1201,7 +1201,7 @@ type IdentityToken struct {
 
 func (x *IdentityToken) Reset() {
 	*x = IdentityToken{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1213,7 @@ func (x *IdentityToken) String() string {
 func (*IdentityToken) ProtoMessage() {}
 
 func (x *IdentityToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1226,7 @@ func (x *IdentityToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityToken.ProtoReflect.Descriptor instead.
 func (*IdentityToken) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *IdentityToken) GetAudience() string {
@@ -1257,7 +1257,7 @@ type VolumeMount struct {
 
 func (x *VolumeMount) Reset() {
 	*x = VolumeMount{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1269,7 @@ func (x *VolumeMount) String() string {
 func (*VolumeMount) ProtoMessage() {}
 
 func (x *VolumeMount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1282,7 @@ func (x *VolumeMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeMount.ProtoReflect.Descriptor instead.
 func (*VolumeMount) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VolumeMount) GetVolumeId() string {
@@ -1330,7 +1330,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1342,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1355,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -1426,7 +1426,7 @@ type EgressProxy struct {
 
 func (x *EgressProxy) Reset() {
 	*x = EgressProxy{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1438,7 @@ func (x *EgressProxy) String() string {
 func (*EgressProxy) ProtoMessage() {}
 
 func (x *EgressProxy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1451,7 @@ func (x *EgressProxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EgressProxy.ProtoReflect.Descriptor instead.
 func (*EgressProxy) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *EgressProxy) GetAddress() string {
@@ -1509,7 +1509,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1521,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1534,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1571,7 +1571,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1583,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1596,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Secrets) GetValues() map[string]string {
@@ -1626,7 +1626,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1638,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1651,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1684,7 +1684,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1696,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1709,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1736,7 +1736,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1748,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1761,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1801,7 +1801,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1813,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1826,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1851,7 +1851,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1863,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1876,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1916,7 +1916,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +1928,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +1941,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -1967,7 +1967,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +1979,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +1992,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -2032,7 +2032,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2044,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2057,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -2076,7 +2076,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2088,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2101,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -2119,7 +2119,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2131,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2144,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 type ForkSandboxRequest struct {
@@ -2161,7 +2161,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2173,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2186,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -2221,7 +2221,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2233,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2246,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -2273,7 +2273,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2285,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2298,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -2322,7 +2322,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2334,7 +2334,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2347,7 +2347,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -2386,7 +2386,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2398,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2411,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -2450,7 +2450,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2462,7 +2462,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2475,7 +2475,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 type SetSecretsRequest struct {
@@ -2488,7 +2488,7 @@ type SetSecretsRequest struct {
 
 func (x *SetSecretsRequest) Reset() {
 	*x = SetSecretsRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2500,7 @@ func (x *SetSecretsRequest) String() string {
 func (*SetSecretsRequest) ProtoMessage() {}
 
 func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2513,7 @@ func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SetSecretsRequest) GetSandboxId() string {
@@ -2538,7 +2538,7 @@ type SetSecretsResponse struct {
 
 func (x *SetSecretsResponse) Reset() {
 	*x = SetSecretsResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2550,7 @@ func (x *SetSecretsResponse) String() string {
 func (*SetSecretsResponse) ProtoMessage() {}
 
 func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2563,7 @@ func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 // SetSigningKeyRequest has a secret.
@@ -2583,7 +2583,7 @@ type SetSigningKeyRequest struct {
 
 func (x *SetSigningKeyRequest) Reset() {
 	*x = SetSigningKeyRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2595,7 @@ func (x *SetSigningKeyRequest) String() string {
 func (*SetSigningKeyRequest) ProtoMessage() {}
 
 func (x *SetSigningKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2608,7 @@ func (x *SetSigningKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSigningKeyRequest.ProtoReflect.Descriptor instead.
 func (*SetSigningKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetSigningKeyRequest) GetKeyId() string {
@@ -2647,7 +2647,7 @@ type SetSigningKeyResponse struct {
 
 func (x *SetSigningKeyResponse) Reset() {
 	*x = SetSigningKeyResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2659,7 @@ func (x *SetSigningKeyResponse) String() string {
 func (*SetSigningKeyResponse) ProtoMessage() {}
 
 func (x *SetSigningKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2672,7 @@ func (x *SetSigningKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSigningKeyResponse.ProtoReflect.Descriptor instead.
 func (*SetSigningKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 type KillSandboxRequest struct {
@@ -2687,7 +2687,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2699,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2712,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -2737,7 +2737,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2749,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2762,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 type CreateVolumeRequest struct {
@@ -2777,7 +2777,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +2789,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +2802,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2827,7 +2827,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2839,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +2852,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 type DeleteVolumeRequest struct {
@@ -2864,7 +2864,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2876,7 +2876,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2889,7 +2889,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2907,7 +2907,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +2919,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +2932,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 type GetSandboxRequest struct {
@@ -2944,7 +2944,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +2956,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +2969,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -2988,7 +2988,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3000,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3013,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -3031,7 +3031,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3043,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3056,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{46}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 type ListSandboxesResponse struct {
@@ -3068,7 +3068,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3080,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3093,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{47}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -3111,7 +3111,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3123,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3136,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{48}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 type WatchSandboxesResponse struct {
@@ -3148,7 +3148,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3160,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3173,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{49}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -3197,7 +3197,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3209,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3222,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{50}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -3255,7 +3255,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[51]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3267,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[51]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3280,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{51}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -3307,7 +3307,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[52]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3319,7 +3319,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[52]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3332,7 +3332,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{52}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -3407,7 +3407,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[53]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3419,7 +3419,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[53]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3432,7 +3432,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{53}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -3541,7 +3541,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_hostagent_proto_msgTypes[54]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3553,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_hostagent_proto_msgTypes[54]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3566,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_hostagent_proto_rawDescGZIP(), []int{54}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -3611,19 +3611,19 @@ func (x *GuestSample) GetDiskTotalBytes() uint64 {
 	return 0
 }
 
-var File_hostagent_hostagent_proto protoreflect.FileDescriptor
+var File_hostagent_v1_hostagent_proto protoreflect.FileDescriptor
 
-const file_hostagent_hostagent_proto_rawDesc = "" +
+const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\n" +
-	"\x19hostagent/hostagent.proto\x12\thostagent\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n" +
-	"\aRefusal\x12)\n" +
-	"\x06reason\x18\x01 \x01(\x0e2\x11.hostagent.ReasonR\x06reason\x12 \n" +
-	"\vexplanation\x18\x02 \x01(\tR\vexplanation\"\xc3\x03\n" +
+	"\x1chostagent/v1/hostagent.proto\x12\fhostagent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Y\n" +
+	"\aRefusal\x12,\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x14.hostagent.v1.ReasonR\x06reason\x12 \n" +
+	"\vexplanation\x18\x02 \x01(\tR\vexplanation\"\xc9\x03\n" +
 	"\aSandbox\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12-\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x17.hostagent.SandboxStateR\x05state\x12\x1d\n" +
+	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x120\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1a.hostagent.v1.SandboxStateR\x05state\x12\x1d\n" +
 	"\n" +
 	"vcpu_count\x18\x04 \x01(\rR\tvcpuCount\x12\x1d\n" +
 	"\n" +
@@ -3632,9 +3632,9 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\fenvd_version\x18\a \x01(\tR\venvdVersion\x129\n" +
 	"\n" +
 	"started_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x16\n" +
-	"\x06reason\x18\t \x01(\tR\x06reason\x12&\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12)\n" +
 	"\x05usage\x18\n" +
-	" \x01(\v2\x10.hostagent.UsageR\x05usage\x12)\n" +
+	" \x01(\v2\x13.hostagent.v1.UsageR\x05usage\x12)\n" +
 	"\x10secrets_revision\x18\v \x01(\tR\x0fsecretsRevision\x12-\n" +
 	"\x12guest_unresponsive\x18\f \x01(\bR\x11guestUnresponsive\"\xad\x03\n" +
 	"\x05Usage\x12'\n" +
@@ -3655,14 +3655,14 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\rR\tmemoryMib\x12\x19\n" +
 	"\bdisk_mib\x18\x05 \x01(\rR\adiskMib\x12!\n" +
-	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\"\xac\x01\n" +
-	"\bIdentity\x12;\n" +
-	"\benv_vars\x18\x02 \x03(\v2 .hostagent.Identity.EnvVarsEntryR\aenvVars\x12!\n" +
+	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\"\xaf\x01\n" +
+	"\bIdentity\x12>\n" +
+	"\benv_vars\x18\x02 \x03(\v2#.hostagent.v1.Identity.EnvVarsEntryR\aenvVars\x12!\n" +
 	"\flifecycle_id\x18\x03 \x01(\tR\vlifecycleId\x1a:\n" +
 	"\fEnvVarsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\x01\x10\x02\"\x10\n" +
-	"\x0eGetInfoRequest\"\x81\x06\n" +
+	"\x0eGetInfoRequest\"\x84\x06\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12 \n" +
@@ -3679,37 +3679,37 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x0eallocated_cpus\x18\v \x01(\rR\rallocatedCpus\x124\n" +
 	"\x16allocated_memory_bytes\x18\f \x01(\x04R\x14allocatedMemoryBytes\x12(\n" +
 	"\x10cpu_used_percent\x18\r \x01(\x01R\x0ecpuUsedPercent\x126\n" +
-	"\x17memory_pressure_percent\x18\x0e \x01(\x01R\x15memoryPressurePercent\x12>\n" +
-	"\x0esandbox_counts\x18\x0f \x03(\v2\x17.hostagent.SandboxCountR\rsandboxCounts\x12+\n" +
+	"\x17memory_pressure_percent\x18\x0e \x01(\x01R\x15memoryPressurePercent\x12A\n" +
+	"\x0esandbox_counts\x18\x0f \x03(\v2\x1a.hostagent.v1.SandboxCountR\rsandboxCounts\x12+\n" +
 	"\x11creates_succeeded\x18\x10 \x01(\x04R\x10createsSucceeded\x12%\n" +
 	"\x0ecreates_failed\x18\x11 \x01(\x04R\rcreatesFailed\x12$\n" +
-	"\x0esigning_key_id\x18\x12 \x01(\tR\fsigningKeyId\"S\n" +
-	"\fSandboxCount\x12-\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x17.hostagent.SandboxStateR\x05state\x12\x14\n" +
+	"\x0esigning_key_id\x18\x12 \x01(\tR\fsigningKeyId\"V\n" +
+	"\fSandboxCount\x120\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1a.hostagent.v1.SandboxStateR\x05state\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
-	"\x14ListTemplatesRequest\"J\n" +
-	"\x15ListTemplatesResponse\x121\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x13.hostagent.TemplateR\ttemplates\"\xae\x03\n" +
+	"\x14ListTemplatesRequest\"M\n" +
+	"\x15ListTemplatesResponse\x124\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x16.hostagent.v1.TemplateR\ttemplates\"\xbd\x03\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
-	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12/\n" +
-	"\bidentity\x18\x03 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12#\n" +
+	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x122\n" +
+	"\bidentity\x18\x03 \x01(\v2\x16.hostagent.v1.IdentityR\bidentity\x12#\n" +
 	"\rdeny_internet\x18\x04 \x01(\bR\fdenyInternet\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\x122\n" +
-	"\anetwork\x18\x06 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12;\n" +
-	"\rvolume_mounts\x18\a \x03(\v2\x16.hostagent.VolumeMountR\fvolumeMounts\x12,\n" +
-	"\asecrets\x18\b \x01(\v2\x12.hostagent.SecretsR\asecrets\x12H\n" +
-	"\x11workload_identity\x18\t \x01(\v2\x1b.hostagent.WorkloadIdentityR\x10workloadIdentity\"\xe2\x01\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x125\n" +
+	"\anetwork\x18\x06 \x01(\v2\x1b.hostagent.v1.NetworkPolicyR\anetwork\x12>\n" +
+	"\rvolume_mounts\x18\a \x03(\v2\x19.hostagent.v1.VolumeMountR\fvolumeMounts\x12/\n" +
+	"\asecrets\x18\b \x01(\v2\x15.hostagent.v1.SecretsR\asecrets\x12K\n" +
+	"\x11workload_identity\x18\t \x01(\v2\x1e.hostagent.v1.WorkloadIdentityR\x10workloadIdentity\"\xe8\x01\n" +
 	"\x10WorkloadIdentity\x12\x17\n" +
 	"\ateam_id\x18\x01 \x01(\tR\x06teamId\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
-	"templateId\x12?\n" +
-	"\x06tokens\x18\x03 \x03(\v2'.hostagent.WorkloadIdentity.TokensEntryR\x06tokens\x1aS\n" +
+	"templateId\x12B\n" +
+	"\x06tokens\x18\x03 \x03(\v2*.hostagent.v1.WorkloadIdentity.TokensEntryR\x06tokens\x1aV\n" +
 	"\vTokensEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
-	"\x05value\x18\x02 \x01(\v2\x18.hostagent.IdentityTokenR\x05value:\x028\x01\"J\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
+	"\x05value\x18\x02 \x01(\v2\x1b.hostagent.v1.IdentityTokenR\x05value:\x028\x01\"J\n" +
 	"\rIdentityToken\x12\x1a\n" +
 	"\baudience\x18\x01 \x01(\tR\baudience\x12\x1d\n" +
 	"\n" +
@@ -3717,15 +3717,15 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\vVolumeMount\x12\x1b\n" +
 	"\tvolume_id\x18\x01 \x01(\tR\bvolumeId\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"\xb3\x02\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"\xbc\x02\n" +
 	"\rNetworkPolicy\x12#\n" +
 	"\rdeny_internet\x18\x01 \x01(\bR\fdenyInternet\x12\x1b\n" +
 	"\tallow_out\x18\x02 \x03(\tR\ballowOut\x12\x19\n" +
-	"\bdeny_out\x18\x03 \x03(\tR\adenyOut\x12,\n" +
-	"\x05rules\x18\x04 \x03(\v2\x16.hostagent.NetworkRuleR\x05rules\x12*\n" +
-	"\x11mask_request_host\x18\x05 \x01(\tR\x0fmaskRequestHost\x120\n" +
-	"\x06limits\x18\x06 \x01(\v2\x18.hostagent.NetworkLimitsR\x06limits\x129\n" +
-	"\fegress_proxy\x18\a \x01(\v2\x16.hostagent.EgressProxyR\vegressProxy\"\xab\x01\n" +
+	"\bdeny_out\x18\x03 \x03(\tR\adenyOut\x12/\n" +
+	"\x05rules\x18\x04 \x03(\v2\x19.hostagent.v1.NetworkRuleR\x05rules\x12*\n" +
+	"\x11mask_request_host\x18\x05 \x01(\tR\x0fmaskRequestHost\x123\n" +
+	"\x06limits\x18\x06 \x01(\v2\x1b.hostagent.v1.NetworkLimitsR\x06limits\x12<\n" +
+	"\fegress_proxy\x18\a \x01(\v2\x19.hostagent.v1.EgressProxyR\vegressProxy\"\xab\x01\n" +
 	"\vEgressProxy\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
@@ -3733,17 +3733,17 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x03tls\x18\x04 \x01(\bR\x03tls\x12\x1f\n" +
 	"\vserver_name\x18\x05 \x01(\tR\n" +
 	"serverName\x12\x17\n" +
-	"\aca_cert\x18\x06 \x01(\tR\x06caCert\"\xd4\x01\n" +
+	"\aca_cert\x18\x06 \x01(\tR\x06caCert\"\xd7\x01\n" +
 	"\vNetworkRule\x12\x16\n" +
-	"\x06domain\x18\x01 \x01(\tR\x06domain\x12G\n" +
-	"\vset_headers\x18\x02 \x03(\v2&.hostagent.NetworkRule.SetHeadersEntryR\n" +
+	"\x06domain\x18\x01 \x01(\tR\x06domain\x12J\n" +
+	"\vset_headers\x18\x02 \x03(\v2).hostagent.v1.NetworkRule.SetHeadersEntryR\n" +
 	"setHeaders\x12%\n" +
 	"\x0eremove_headers\x18\x03 \x03(\tR\rremoveHeaders\x1a=\n" +
 	"\x0fSetHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x98\x01\n" +
-	"\aSecrets\x126\n" +
-	"\x06values\x18\x01 \x03(\v2\x1e.hostagent.Secrets.ValuesEntryR\x06values\x12\x1a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9b\x01\n" +
+	"\aSecrets\x129\n" +
+	"\x06values\x18\x01 \x03(\v2!.hostagent.v1.Secrets.ValuesEntryR\x06values\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\tR\brevision\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3751,68 +3751,68 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\rNetworkLimits\x125\n" +
 	"\x17upload_bytes_per_second\x18\x01 \x01(\x04R\x14uploadBytesPerSecond\x129\n" +
 	"\x19download_bytes_per_second\x18\x02 \x01(\x04R\x16downloadBytesPerSecond\x12 \n" +
-	"\vconnections\x18\x03 \x01(\rR\vconnections\"E\n" +
-	"\x15CreateSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\xae\x01\n" +
+	"\vconnections\x18\x03 \x01(\rR\vconnections\"H\n" +
+	"\x15CreateSandboxResponse\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\xae\x01\n" +
 	"\x13PauseSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
 	"\x0ewithout_memory\x18\x02 \x01(\bR\rwithoutMemory\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x122\n" +
-	"\x15require_healthy_guest\x18\x04 \x01(\bR\x13requireHealthyGuest\"D\n" +
-	"\x14PauseSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\xac\x01\n" +
+	"\x15require_healthy_guest\x18\x04 \x01(\bR\x13requireHealthyGuest\"G\n" +
+	"\x14PauseSandboxResponse\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\xaf\x01\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
-	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\x12\x1d\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
+	"\bidentity\x18\x02 \x01(\v2\x16.hostagent.v1.IdentityR\bidentity\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
-	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"E\n" +
-	"\x15ResumeSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x98\x01\n" +
+	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"H\n" +
+	"\x15ResumeSandboxResponse\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\x98\x01\n" +
 	"\x16SnapshotSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
 	"\bbuild_id\x18\x02 \x01(\tR\abuildId\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
-	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"J\n" +
-	"\x17SnapshotSandboxResponse\x12/\n" +
-	"\btemplate\x18\x01 \x01(\v2\x13.hostagent.TemplateR\btemplate\"2\n" +
+	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"M\n" +
+	"\x17SnapshotSandboxResponse\x122\n" +
+	"\btemplate\x18\x01 \x01(\v2\x16.hostagent.v1.TemplateR\btemplate\"2\n" +
 	"\x15DeleteSnapshotRequest\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\tR\abuildId\"\x18\n" +
-	"\x16DeleteSnapshotResponse\"y\n" +
+	"\x16DeleteSnapshotResponse\"|\n" +
 	"\x12ForkSandboxRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12%\n" +
-	"\x05forks\x18\x02 \x03(\v2\x0f.hostagent.ForkR\x05forks\x12\x1d\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12(\n" +
+	"\x05forks\x18\x02 \x03(\v2\x12.hostagent.v1.ForkR\x05forks\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tR\trequestId\"V\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"Y\n" +
 	"\x04Fork\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
-	"\bidentity\x18\x02 \x01(\v2\x13.hostagent.IdentityR\bidentity\"F\n" +
-	"\x13ForkSandboxResponse\x12/\n" +
-	"\aresults\x18\x01 \x03(\v2\x15.hostagent.ForkResultR\aresults\"~\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
+	"\bidentity\x18\x02 \x01(\v2\x16.hostagent.v1.IdentityR\bidentity\"I\n" +
+	"\x13ForkSandboxResponse\x122\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.hostagent.v1.ForkResultR\aresults\"\x84\x01\n" +
 	"\n" +
-	"ForkResult\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\x12\x14\n" +
-	"\x05error\x18\x02 \x01(\tR\x05error\x12,\n" +
-	"\arefusal\x18\x03 \x01(\v2\x12.hostagent.RefusalR\arefusal\"\xb6\x01\n" +
+	"ForkResult\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12/\n" +
+	"\arefusal\x18\x03 \x01(\v2\x15.hostagent.v1.RefusalR\arefusal\"\xbc\x01\n" +
 	"\x14UpdateNetworkRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
-	"\anetwork\x18\x02 \x01(\v2\x18.hostagent.NetworkPolicyR\anetwork\x12,\n" +
-	"\asecrets\x18\x03 \x01(\v2\x12.hostagent.SecretsR\asecrets\x12\x1d\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x125\n" +
+	"\anetwork\x18\x02 \x01(\v2\x1b.hostagent.v1.NetworkPolicyR\anetwork\x12/\n" +
+	"\asecrets\x18\x03 \x01(\v2\x15.hostagent.v1.SecretsR\asecrets\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\"\x17\n" +
-	"\x15UpdateNetworkResponse\"`\n" +
+	"\x15UpdateNetworkResponse\"c\n" +
 	"\x11SetSecretsRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12,\n" +
-	"\asecrets\x18\x02 \x01(\v2\x12.hostagent.SecretsR\asecrets\"\x14\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12/\n" +
+	"\asecrets\x18\x02 \x01(\v2\x15.hostagent.v1.SecretsR\asecrets\"\x14\n" +
 	"\x12SetSecretsResponse\"\x9f\x01\n" +
 	"\x14SetSigningKeyRequest\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x1f\n" +
@@ -3836,32 +3836,32 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x14DeleteVolumeResponse\"2\n" +
 	"\x11GetSandboxRequest\x12\x1d\n" +
 	"\n" +
-	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"B\n" +
-	"\x12GetSandboxResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x16\n" +
-	"\x14ListSandboxesRequest\"I\n" +
-	"\x15ListSandboxesResponse\x120\n" +
-	"\tsandboxes\x18\x01 \x03(\v2\x12.hostagent.SandboxR\tsandboxes\"\x17\n" +
-	"\x15WatchSandboxesRequest\"F\n" +
-	"\x16WatchSandboxesResponse\x12,\n" +
-	"\asandbox\x18\x01 \x01(\v2\x12.hostagent.SandboxR\asandbox\"\x88\x01\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"E\n" +
+	"\x12GetSandboxResponse\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\x16\n" +
+	"\x14ListSandboxesRequest\"L\n" +
+	"\x15ListSandboxesResponse\x123\n" +
+	"\tsandboxes\x18\x01 \x03(\v2\x15.hostagent.v1.SandboxR\tsandboxes\"\x17\n" +
+	"\x15WatchSandboxesRequest\"I\n" +
+	"\x16WatchSandboxesResponse\x12/\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\x88\x01\n" +
 	"\x12ListSamplesRequest\x12\x1f\n" +
 	"\vsandbox_ids\x18\x01 \x03(\tR\n" +
 	"sandboxIds\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n" +
 	"\vlatest_only\x18\x03 \x01(\bR\n" +
-	"latestOnly\"N\n" +
-	"\x13ListSamplesResponse\x127\n" +
-	"\tsandboxes\x18\x01 \x03(\v2\x19.hostagent.SandboxSamplesR\tsandboxes\"\xfb\x01\n" +
+	"latestOnly\"Q\n" +
+	"\x13ListSamplesResponse\x12:\n" +
+	"\tsandboxes\x18\x01 \x03(\v2\x1c.hostagent.v1.SandboxSamplesR\tsandboxes\"\x81\x02\n" +
 	"\x0eSandboxSamples\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x1d\n" +
 	"\n" +
 	"vcpu_count\x18\x02 \x01(\rR\tvcpuCount\x12,\n" +
 	"\x12memory_limit_bytes\x18\x03 \x01(\x04R\x10memoryLimitBytes\x12(\n" +
-	"\x10disk_limit_bytes\x18\x04 \x01(\x04R\x0ediskLimitBytes\x12&\n" +
-	"\x05usage\x18\x05 \x01(\v2\x10.hostagent.UsageR\x05usage\x12+\n" +
-	"\asamples\x18\x06 \x03(\v2\x11.hostagent.SampleR\asamples\"\xdc\x04\n" +
+	"\x10disk_limit_bytes\x18\x04 \x01(\x04R\x0ediskLimitBytes\x12)\n" +
+	"\x05usage\x18\x05 \x01(\v2\x13.hostagent.v1.UsageR\x05usage\x12.\n" +
+	"\asamples\x18\x06 \x03(\v2\x14.hostagent.v1.SampleR\asamples\"\xdf\x04\n" +
 	"\x06Sample\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12(\n" +
 	"\x10cpu_used_percent\x18\x02 \x01(\x01R\x0ecpuUsedPercent\x12'\n" +
@@ -3875,8 +3875,8 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x12network_sent_bytes\x18\n" +
 	" \x01(\x04R\x10networkSentBytes\x128\n" +
 	"\x18network_received_packets\x18\v \x01(\x04R\x16networkReceivedPackets\x120\n" +
-	"\x14network_sent_packets\x18\f \x01(\x04R\x12networkSentPackets\x12,\n" +
-	"\x05guest\x18\r \x01(\v2\x16.hostagent.GuestSampleR\x05guest\"\x93\x02\n" +
+	"\x14network_sent_packets\x18\f \x01(\x04R\x12networkSentPackets\x12/\n" +
+	"\x05guest\x18\r \x01(\v2\x19.hostagent.v1.GuestSampleR\x05guest\"\x93\x02\n" +
 	"\vGuestSample\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12*\n" +
 	"\x11memory_used_bytes\x18\x02 \x01(\x04R\x0fmemoryUsedBytes\x12,\n" +
@@ -3915,189 +3915,189 @@ const file_hostagent_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xc2\v\n" +
-	"\tHostAgent\x12@\n" +
-	"\aGetInfo\x12\x19.hostagent.GetInfoRequest\x1a\x1a.hostagent.GetInfoResponse\x12R\n" +
-	"\rListTemplates\x12\x1f.hostagent.ListTemplatesRequest\x1a .hostagent.ListTemplatesResponse\x12R\n" +
-	"\rCreateSandbox\x12\x1f.hostagent.CreateSandboxRequest\x1a .hostagent.CreateSandboxResponse\x12O\n" +
-	"\fPauseSandbox\x12\x1e.hostagent.PauseSandboxRequest\x1a\x1f.hostagent.PauseSandboxResponse\x12R\n" +
-	"\rResumeSandbox\x12\x1f.hostagent.ResumeSandboxRequest\x1a .hostagent.ResumeSandboxResponse\x12X\n" +
-	"\x0fSnapshotSandbox\x12!.hostagent.SnapshotSandboxRequest\x1a\".hostagent.SnapshotSandboxResponse\x12U\n" +
-	"\x0eDeleteSnapshot\x12 .hostagent.DeleteSnapshotRequest\x1a!.hostagent.DeleteSnapshotResponse\x12L\n" +
-	"\vForkSandbox\x12\x1d.hostagent.ForkSandboxRequest\x1a\x1e.hostagent.ForkSandboxResponse\x12R\n" +
-	"\rUpdateNetwork\x12\x1f.hostagent.UpdateNetworkRequest\x1a .hostagent.UpdateNetworkResponse\x12I\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xae\f\n" +
+	"\tHostAgent\x12F\n" +
+	"\aGetInfo\x12\x1c.hostagent.v1.GetInfoRequest\x1a\x1d.hostagent.v1.GetInfoResponse\x12X\n" +
+	"\rListTemplates\x12\".hostagent.v1.ListTemplatesRequest\x1a#.hostagent.v1.ListTemplatesResponse\x12X\n" +
+	"\rCreateSandbox\x12\".hostagent.v1.CreateSandboxRequest\x1a#.hostagent.v1.CreateSandboxResponse\x12U\n" +
+	"\fPauseSandbox\x12!.hostagent.v1.PauseSandboxRequest\x1a\".hostagent.v1.PauseSandboxResponse\x12X\n" +
+	"\rResumeSandbox\x12\".hostagent.v1.ResumeSandboxRequest\x1a#.hostagent.v1.ResumeSandboxResponse\x12^\n" +
+	"\x0fSnapshotSandbox\x12$.hostagent.v1.SnapshotSandboxRequest\x1a%.hostagent.v1.SnapshotSandboxResponse\x12[\n" +
+	"\x0eDeleteSnapshot\x12#.hostagent.v1.DeleteSnapshotRequest\x1a$.hostagent.v1.DeleteSnapshotResponse\x12R\n" +
+	"\vForkSandbox\x12 .hostagent.v1.ForkSandboxRequest\x1a!.hostagent.v1.ForkSandboxResponse\x12X\n" +
+	"\rUpdateNetwork\x12\".hostagent.v1.UpdateNetworkRequest\x1a#.hostagent.v1.UpdateNetworkResponse\x12O\n" +
 	"\n" +
-	"SetSecrets\x12\x1c.hostagent.SetSecretsRequest\x1a\x1d.hostagent.SetSecretsResponse\x12R\n" +
-	"\rSetSigningKey\x12\x1f.hostagent.SetSigningKeyRequest\x1a .hostagent.SetSigningKeyResponse\x12L\n" +
-	"\vKillSandbox\x12\x1d.hostagent.KillSandboxRequest\x1a\x1e.hostagent.KillSandboxResponse\x12O\n" +
-	"\fCreateVolume\x12\x1e.hostagent.CreateVolumeRequest\x1a\x1f.hostagent.CreateVolumeResponse\x12O\n" +
-	"\fDeleteVolume\x12\x1e.hostagent.DeleteVolumeRequest\x1a\x1f.hostagent.DeleteVolumeResponse\x12I\n" +
+	"SetSecrets\x12\x1f.hostagent.v1.SetSecretsRequest\x1a .hostagent.v1.SetSecretsResponse\x12X\n" +
+	"\rSetSigningKey\x12\".hostagent.v1.SetSigningKeyRequest\x1a#.hostagent.v1.SetSigningKeyResponse\x12R\n" +
+	"\vKillSandbox\x12 .hostagent.v1.KillSandboxRequest\x1a!.hostagent.v1.KillSandboxResponse\x12U\n" +
+	"\fCreateVolume\x12!.hostagent.v1.CreateVolumeRequest\x1a\".hostagent.v1.CreateVolumeResponse\x12U\n" +
+	"\fDeleteVolume\x12!.hostagent.v1.DeleteVolumeRequest\x1a\".hostagent.v1.DeleteVolumeResponse\x12O\n" +
 	"\n" +
-	"GetSandbox\x12\x1c.hostagent.GetSandboxRequest\x1a\x1d.hostagent.GetSandboxResponse\x12R\n" +
-	"\rListSandboxes\x12\x1f.hostagent.ListSandboxesRequest\x1a .hostagent.ListSandboxesResponse\x12W\n" +
-	"\x0eWatchSandboxes\x12 .hostagent.WatchSandboxesRequest\x1a!.hostagent.WatchSandboxesResponse0\x01\x12L\n" +
-	"\vListSamples\x12\x1d.hostagent.ListSamplesRequest\x1a\x1e.hostagent.ListSamplesResponseB\x8e\x01\n" +
-	"\rcom.hostagentB\x0eHostagentProtoP\x01Z)git.omukk.dev/wrenn/sandbox/gen/hostagent\xa2\x02\x03HXX\xaa\x02\tHostagent\xca\x02\tHostagent\xe2\x02\x15Hostagent\\GPBMetadata\xea\x02\tHostagentb\x06proto3"
+	"GetSandbox\x12\x1f.hostagent.v1.GetSandboxRequest\x1a .hostagent.v1.GetSandboxResponse\x12X\n" +
+	"\rListSandboxes\x12\".hostagent.v1.ListSandboxesRequest\x1a#.hostagent.v1.ListSandboxesResponse\x12]\n" +
+	"\x0eWatchSandboxes\x12#.hostagent.v1.WatchSandboxesRequest\x1a$.hostagent.v1.WatchSandboxesResponse0\x01\x12R\n" +
+	"\vListSamples\x12 .hostagent.v1.ListSamplesRequest\x1a!.hostagent.v1.ListSamplesResponseB\xad\x01\n" +
+	"\x10com.hostagent.v1B\x0eHostagentProtoP\x01Z8git.omukk.dev/wrenn/sandbox/gen/hostagent/v1;hostagentv1\xa2\x02\x03HXX\xaa\x02\fHostagent.V1\xca\x02\fHostagent\\V1\xe2\x02\x18Hostagent\\V1\\GPBMetadata\xea\x02\rHostagent::V1b\x06proto3"
 
 var (
-	file_hostagent_hostagent_proto_rawDescOnce sync.Once
-	file_hostagent_hostagent_proto_rawDescData []byte
+	file_hostagent_v1_hostagent_proto_rawDescOnce sync.Once
+	file_hostagent_v1_hostagent_proto_rawDescData []byte
 )
 
-func file_hostagent_hostagent_proto_rawDescGZIP() []byte {
-	file_hostagent_hostagent_proto_rawDescOnce.Do(func() {
-		file_hostagent_hostagent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)))
+func file_hostagent_v1_hostagent_proto_rawDescGZIP() []byte {
+	file_hostagent_v1_hostagent_proto_rawDescOnce.Do(func() {
+		file_hostagent_v1_hostagent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_hostagent_v1_hostagent_proto_rawDesc), len(file_hostagent_v1_hostagent_proto_rawDesc)))
 	})
-	return file_hostagent_hostagent_proto_rawDescData
+	return file_hostagent_v1_hostagent_proto_rawDescData
 }
 
-var file_hostagent_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hostagent_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
-var file_hostagent_hostagent_proto_goTypes = []any{
-	(Reason)(0),                     // 0: hostagent.Reason
-	(SandboxState)(0),               // 1: hostagent.SandboxState
-	(*Refusal)(nil),                 // 2: hostagent.Refusal
-	(*Sandbox)(nil),                 // 3: hostagent.Sandbox
-	(*Usage)(nil),                   // 4: hostagent.Usage
-	(*Template)(nil),                // 5: hostagent.Template
-	(*Identity)(nil),                // 6: hostagent.Identity
-	(*GetInfoRequest)(nil),          // 7: hostagent.GetInfoRequest
-	(*GetInfoResponse)(nil),         // 8: hostagent.GetInfoResponse
-	(*SandboxCount)(nil),            // 9: hostagent.SandboxCount
-	(*ListTemplatesRequest)(nil),    // 10: hostagent.ListTemplatesRequest
-	(*ListTemplatesResponse)(nil),   // 11: hostagent.ListTemplatesResponse
-	(*CreateSandboxRequest)(nil),    // 12: hostagent.CreateSandboxRequest
-	(*WorkloadIdentity)(nil),        // 13: hostagent.WorkloadIdentity
-	(*IdentityToken)(nil),           // 14: hostagent.IdentityToken
-	(*VolumeMount)(nil),             // 15: hostagent.VolumeMount
-	(*NetworkPolicy)(nil),           // 16: hostagent.NetworkPolicy
-	(*EgressProxy)(nil),             // 17: hostagent.EgressProxy
-	(*NetworkRule)(nil),             // 18: hostagent.NetworkRule
-	(*Secrets)(nil),                 // 19: hostagent.Secrets
-	(*NetworkLimits)(nil),           // 20: hostagent.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 21: hostagent.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 22: hostagent.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 23: hostagent.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 24: hostagent.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 25: hostagent.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 26: hostagent.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 27: hostagent.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 28: hostagent.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 29: hostagent.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 30: hostagent.ForkSandboxRequest
-	(*Fork)(nil),                    // 31: hostagent.Fork
-	(*ForkSandboxResponse)(nil),     // 32: hostagent.ForkSandboxResponse
-	(*ForkResult)(nil),              // 33: hostagent.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 34: hostagent.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 35: hostagent.UpdateNetworkResponse
-	(*SetSecretsRequest)(nil),       // 36: hostagent.SetSecretsRequest
-	(*SetSecretsResponse)(nil),      // 37: hostagent.SetSecretsResponse
-	(*SetSigningKeyRequest)(nil),    // 38: hostagent.SetSigningKeyRequest
-	(*SetSigningKeyResponse)(nil),   // 39: hostagent.SetSigningKeyResponse
-	(*KillSandboxRequest)(nil),      // 40: hostagent.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 41: hostagent.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 42: hostagent.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 43: hostagent.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 44: hostagent.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 45: hostagent.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 46: hostagent.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 47: hostagent.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 48: hostagent.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 49: hostagent.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 50: hostagent.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 51: hostagent.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 52: hostagent.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 53: hostagent.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 54: hostagent.SandboxSamples
-	(*Sample)(nil),                  // 55: hostagent.Sample
-	(*GuestSample)(nil),             // 56: hostagent.GuestSample
-	nil,                             // 57: hostagent.Identity.EnvVarsEntry
-	nil,                             // 58: hostagent.WorkloadIdentity.TokensEntry
-	nil,                             // 59: hostagent.NetworkRule.SetHeadersEntry
-	nil,                             // 60: hostagent.Secrets.ValuesEntry
+var file_hostagent_v1_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_hostagent_v1_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_hostagent_v1_hostagent_proto_goTypes = []any{
+	(Reason)(0),                     // 0: hostagent.v1.Reason
+	(SandboxState)(0),               // 1: hostagent.v1.SandboxState
+	(*Refusal)(nil),                 // 2: hostagent.v1.Refusal
+	(*Sandbox)(nil),                 // 3: hostagent.v1.Sandbox
+	(*Usage)(nil),                   // 4: hostagent.v1.Usage
+	(*Template)(nil),                // 5: hostagent.v1.Template
+	(*Identity)(nil),                // 6: hostagent.v1.Identity
+	(*GetInfoRequest)(nil),          // 7: hostagent.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),         // 8: hostagent.v1.GetInfoResponse
+	(*SandboxCount)(nil),            // 9: hostagent.v1.SandboxCount
+	(*ListTemplatesRequest)(nil),    // 10: hostagent.v1.ListTemplatesRequest
+	(*ListTemplatesResponse)(nil),   // 11: hostagent.v1.ListTemplatesResponse
+	(*CreateSandboxRequest)(nil),    // 12: hostagent.v1.CreateSandboxRequest
+	(*WorkloadIdentity)(nil),        // 13: hostagent.v1.WorkloadIdentity
+	(*IdentityToken)(nil),           // 14: hostagent.v1.IdentityToken
+	(*VolumeMount)(nil),             // 15: hostagent.v1.VolumeMount
+	(*NetworkPolicy)(nil),           // 16: hostagent.v1.NetworkPolicy
+	(*EgressProxy)(nil),             // 17: hostagent.v1.EgressProxy
+	(*NetworkRule)(nil),             // 18: hostagent.v1.NetworkRule
+	(*Secrets)(nil),                 // 19: hostagent.v1.Secrets
+	(*NetworkLimits)(nil),           // 20: hostagent.v1.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 21: hostagent.v1.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 22: hostagent.v1.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 23: hostagent.v1.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 24: hostagent.v1.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 25: hostagent.v1.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 26: hostagent.v1.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 27: hostagent.v1.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 28: hostagent.v1.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 29: hostagent.v1.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 30: hostagent.v1.ForkSandboxRequest
+	(*Fork)(nil),                    // 31: hostagent.v1.Fork
+	(*ForkSandboxResponse)(nil),     // 32: hostagent.v1.ForkSandboxResponse
+	(*ForkResult)(nil),              // 33: hostagent.v1.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 34: hostagent.v1.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 35: hostagent.v1.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 36: hostagent.v1.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 37: hostagent.v1.SetSecretsResponse
+	(*SetSigningKeyRequest)(nil),    // 38: hostagent.v1.SetSigningKeyRequest
+	(*SetSigningKeyResponse)(nil),   // 39: hostagent.v1.SetSigningKeyResponse
+	(*KillSandboxRequest)(nil),      // 40: hostagent.v1.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 41: hostagent.v1.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 42: hostagent.v1.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 43: hostagent.v1.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 44: hostagent.v1.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 45: hostagent.v1.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 46: hostagent.v1.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 47: hostagent.v1.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 48: hostagent.v1.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 49: hostagent.v1.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 50: hostagent.v1.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 51: hostagent.v1.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 52: hostagent.v1.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 53: hostagent.v1.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 54: hostagent.v1.SandboxSamples
+	(*Sample)(nil),                  // 55: hostagent.v1.Sample
+	(*GuestSample)(nil),             // 56: hostagent.v1.GuestSample
+	nil,                             // 57: hostagent.v1.Identity.EnvVarsEntry
+	nil,                             // 58: hostagent.v1.WorkloadIdentity.TokensEntry
+	nil,                             // 59: hostagent.v1.NetworkRule.SetHeadersEntry
+	nil,                             // 60: hostagent.v1.Secrets.ValuesEntry
 	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
 }
-var file_hostagent_hostagent_proto_depIdxs = []int32{
-	0,  // 0: hostagent.Refusal.reason:type_name -> hostagent.Reason
-	1,  // 1: hostagent.Sandbox.state:type_name -> hostagent.SandboxState
-	61, // 2: hostagent.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	4,  // 3: hostagent.Sandbox.usage:type_name -> hostagent.Usage
-	57, // 4: hostagent.Identity.env_vars:type_name -> hostagent.Identity.EnvVarsEntry
-	9,  // 5: hostagent.GetInfoResponse.sandbox_counts:type_name -> hostagent.SandboxCount
-	1,  // 6: hostagent.SandboxCount.state:type_name -> hostagent.SandboxState
-	5,  // 7: hostagent.ListTemplatesResponse.templates:type_name -> hostagent.Template
-	6,  // 8: hostagent.CreateSandboxRequest.identity:type_name -> hostagent.Identity
-	16, // 9: hostagent.CreateSandboxRequest.network:type_name -> hostagent.NetworkPolicy
-	15, // 10: hostagent.CreateSandboxRequest.volume_mounts:type_name -> hostagent.VolumeMount
-	19, // 11: hostagent.CreateSandboxRequest.secrets:type_name -> hostagent.Secrets
-	13, // 12: hostagent.CreateSandboxRequest.workload_identity:type_name -> hostagent.WorkloadIdentity
-	58, // 13: hostagent.WorkloadIdentity.tokens:type_name -> hostagent.WorkloadIdentity.TokensEntry
-	18, // 14: hostagent.NetworkPolicy.rules:type_name -> hostagent.NetworkRule
-	20, // 15: hostagent.NetworkPolicy.limits:type_name -> hostagent.NetworkLimits
-	17, // 16: hostagent.NetworkPolicy.egress_proxy:type_name -> hostagent.EgressProxy
-	59, // 17: hostagent.NetworkRule.set_headers:type_name -> hostagent.NetworkRule.SetHeadersEntry
-	60, // 18: hostagent.Secrets.values:type_name -> hostagent.Secrets.ValuesEntry
-	3,  // 19: hostagent.CreateSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 20: hostagent.PauseSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	6,  // 21: hostagent.ResumeSandboxRequest.identity:type_name -> hostagent.Identity
-	3,  // 22: hostagent.ResumeSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	5,  // 23: hostagent.SnapshotSandboxResponse.template:type_name -> hostagent.Template
-	31, // 24: hostagent.ForkSandboxRequest.forks:type_name -> hostagent.Fork
-	6,  // 25: hostagent.Fork.identity:type_name -> hostagent.Identity
-	33, // 26: hostagent.ForkSandboxResponse.results:type_name -> hostagent.ForkResult
-	3,  // 27: hostagent.ForkResult.sandbox:type_name -> hostagent.Sandbox
-	2,  // 28: hostagent.ForkResult.refusal:type_name -> hostagent.Refusal
-	16, // 29: hostagent.UpdateNetworkRequest.network:type_name -> hostagent.NetworkPolicy
-	19, // 30: hostagent.UpdateNetworkRequest.secrets:type_name -> hostagent.Secrets
-	19, // 31: hostagent.SetSecretsRequest.secrets:type_name -> hostagent.Secrets
-	61, // 32: hostagent.SetSigningKeyRequest.not_after:type_name -> google.protobuf.Timestamp
-	3,  // 33: hostagent.GetSandboxResponse.sandbox:type_name -> hostagent.Sandbox
-	3,  // 34: hostagent.ListSandboxesResponse.sandboxes:type_name -> hostagent.Sandbox
-	3,  // 35: hostagent.WatchSandboxesResponse.sandbox:type_name -> hostagent.Sandbox
-	61, // 36: hostagent.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	54, // 37: hostagent.ListSamplesResponse.sandboxes:type_name -> hostagent.SandboxSamples
-	4,  // 38: hostagent.SandboxSamples.usage:type_name -> hostagent.Usage
-	55, // 39: hostagent.SandboxSamples.samples:type_name -> hostagent.Sample
-	61, // 40: hostagent.Sample.at:type_name -> google.protobuf.Timestamp
-	56, // 41: hostagent.Sample.guest:type_name -> hostagent.GuestSample
-	61, // 42: hostagent.GuestSample.at:type_name -> google.protobuf.Timestamp
-	14, // 43: hostagent.WorkloadIdentity.TokensEntry.value:type_name -> hostagent.IdentityToken
-	7,  // 44: hostagent.HostAgent.GetInfo:input_type -> hostagent.GetInfoRequest
-	10, // 45: hostagent.HostAgent.ListTemplates:input_type -> hostagent.ListTemplatesRequest
-	12, // 46: hostagent.HostAgent.CreateSandbox:input_type -> hostagent.CreateSandboxRequest
-	22, // 47: hostagent.HostAgent.PauseSandbox:input_type -> hostagent.PauseSandboxRequest
-	24, // 48: hostagent.HostAgent.ResumeSandbox:input_type -> hostagent.ResumeSandboxRequest
-	26, // 49: hostagent.HostAgent.SnapshotSandbox:input_type -> hostagent.SnapshotSandboxRequest
-	28, // 50: hostagent.HostAgent.DeleteSnapshot:input_type -> hostagent.DeleteSnapshotRequest
-	30, // 51: hostagent.HostAgent.ForkSandbox:input_type -> hostagent.ForkSandboxRequest
-	34, // 52: hostagent.HostAgent.UpdateNetwork:input_type -> hostagent.UpdateNetworkRequest
-	36, // 53: hostagent.HostAgent.SetSecrets:input_type -> hostagent.SetSecretsRequest
-	38, // 54: hostagent.HostAgent.SetSigningKey:input_type -> hostagent.SetSigningKeyRequest
-	40, // 55: hostagent.HostAgent.KillSandbox:input_type -> hostagent.KillSandboxRequest
-	42, // 56: hostagent.HostAgent.CreateVolume:input_type -> hostagent.CreateVolumeRequest
-	44, // 57: hostagent.HostAgent.DeleteVolume:input_type -> hostagent.DeleteVolumeRequest
-	46, // 58: hostagent.HostAgent.GetSandbox:input_type -> hostagent.GetSandboxRequest
-	48, // 59: hostagent.HostAgent.ListSandboxes:input_type -> hostagent.ListSandboxesRequest
-	50, // 60: hostagent.HostAgent.WatchSandboxes:input_type -> hostagent.WatchSandboxesRequest
-	52, // 61: hostagent.HostAgent.ListSamples:input_type -> hostagent.ListSamplesRequest
-	8,  // 62: hostagent.HostAgent.GetInfo:output_type -> hostagent.GetInfoResponse
-	11, // 63: hostagent.HostAgent.ListTemplates:output_type -> hostagent.ListTemplatesResponse
-	21, // 64: hostagent.HostAgent.CreateSandbox:output_type -> hostagent.CreateSandboxResponse
-	23, // 65: hostagent.HostAgent.PauseSandbox:output_type -> hostagent.PauseSandboxResponse
-	25, // 66: hostagent.HostAgent.ResumeSandbox:output_type -> hostagent.ResumeSandboxResponse
-	27, // 67: hostagent.HostAgent.SnapshotSandbox:output_type -> hostagent.SnapshotSandboxResponse
-	29, // 68: hostagent.HostAgent.DeleteSnapshot:output_type -> hostagent.DeleteSnapshotResponse
-	32, // 69: hostagent.HostAgent.ForkSandbox:output_type -> hostagent.ForkSandboxResponse
-	35, // 70: hostagent.HostAgent.UpdateNetwork:output_type -> hostagent.UpdateNetworkResponse
-	37, // 71: hostagent.HostAgent.SetSecrets:output_type -> hostagent.SetSecretsResponse
-	39, // 72: hostagent.HostAgent.SetSigningKey:output_type -> hostagent.SetSigningKeyResponse
-	41, // 73: hostagent.HostAgent.KillSandbox:output_type -> hostagent.KillSandboxResponse
-	43, // 74: hostagent.HostAgent.CreateVolume:output_type -> hostagent.CreateVolumeResponse
-	45, // 75: hostagent.HostAgent.DeleteVolume:output_type -> hostagent.DeleteVolumeResponse
-	47, // 76: hostagent.HostAgent.GetSandbox:output_type -> hostagent.GetSandboxResponse
-	49, // 77: hostagent.HostAgent.ListSandboxes:output_type -> hostagent.ListSandboxesResponse
-	51, // 78: hostagent.HostAgent.WatchSandboxes:output_type -> hostagent.WatchSandboxesResponse
-	53, // 79: hostagent.HostAgent.ListSamples:output_type -> hostagent.ListSamplesResponse
+var file_hostagent_v1_hostagent_proto_depIdxs = []int32{
+	0,  // 0: hostagent.v1.Refusal.reason:type_name -> hostagent.v1.Reason
+	1,  // 1: hostagent.v1.Sandbox.state:type_name -> hostagent.v1.SandboxState
+	61, // 2: hostagent.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 3: hostagent.v1.Sandbox.usage:type_name -> hostagent.v1.Usage
+	57, // 4: hostagent.v1.Identity.env_vars:type_name -> hostagent.v1.Identity.EnvVarsEntry
+	9,  // 5: hostagent.v1.GetInfoResponse.sandbox_counts:type_name -> hostagent.v1.SandboxCount
+	1,  // 6: hostagent.v1.SandboxCount.state:type_name -> hostagent.v1.SandboxState
+	5,  // 7: hostagent.v1.ListTemplatesResponse.templates:type_name -> hostagent.v1.Template
+	6,  // 8: hostagent.v1.CreateSandboxRequest.identity:type_name -> hostagent.v1.Identity
+	16, // 9: hostagent.v1.CreateSandboxRequest.network:type_name -> hostagent.v1.NetworkPolicy
+	15, // 10: hostagent.v1.CreateSandboxRequest.volume_mounts:type_name -> hostagent.v1.VolumeMount
+	19, // 11: hostagent.v1.CreateSandboxRequest.secrets:type_name -> hostagent.v1.Secrets
+	13, // 12: hostagent.v1.CreateSandboxRequest.workload_identity:type_name -> hostagent.v1.WorkloadIdentity
+	58, // 13: hostagent.v1.WorkloadIdentity.tokens:type_name -> hostagent.v1.WorkloadIdentity.TokensEntry
+	18, // 14: hostagent.v1.NetworkPolicy.rules:type_name -> hostagent.v1.NetworkRule
+	20, // 15: hostagent.v1.NetworkPolicy.limits:type_name -> hostagent.v1.NetworkLimits
+	17, // 16: hostagent.v1.NetworkPolicy.egress_proxy:type_name -> hostagent.v1.EgressProxy
+	59, // 17: hostagent.v1.NetworkRule.set_headers:type_name -> hostagent.v1.NetworkRule.SetHeadersEntry
+	60, // 18: hostagent.v1.Secrets.values:type_name -> hostagent.v1.Secrets.ValuesEntry
+	3,  // 19: hostagent.v1.CreateSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	3,  // 20: hostagent.v1.PauseSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	6,  // 21: hostagent.v1.ResumeSandboxRequest.identity:type_name -> hostagent.v1.Identity
+	3,  // 22: hostagent.v1.ResumeSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	5,  // 23: hostagent.v1.SnapshotSandboxResponse.template:type_name -> hostagent.v1.Template
+	31, // 24: hostagent.v1.ForkSandboxRequest.forks:type_name -> hostagent.v1.Fork
+	6,  // 25: hostagent.v1.Fork.identity:type_name -> hostagent.v1.Identity
+	33, // 26: hostagent.v1.ForkSandboxResponse.results:type_name -> hostagent.v1.ForkResult
+	3,  // 27: hostagent.v1.ForkResult.sandbox:type_name -> hostagent.v1.Sandbox
+	2,  // 28: hostagent.v1.ForkResult.refusal:type_name -> hostagent.v1.Refusal
+	16, // 29: hostagent.v1.UpdateNetworkRequest.network:type_name -> hostagent.v1.NetworkPolicy
+	19, // 30: hostagent.v1.UpdateNetworkRequest.secrets:type_name -> hostagent.v1.Secrets
+	19, // 31: hostagent.v1.SetSecretsRequest.secrets:type_name -> hostagent.v1.Secrets
+	61, // 32: hostagent.v1.SetSigningKeyRequest.not_after:type_name -> google.protobuf.Timestamp
+	3,  // 33: hostagent.v1.GetSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	3,  // 34: hostagent.v1.ListSandboxesResponse.sandboxes:type_name -> hostagent.v1.Sandbox
+	3,  // 35: hostagent.v1.WatchSandboxesResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	61, // 36: hostagent.v1.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	54, // 37: hostagent.v1.ListSamplesResponse.sandboxes:type_name -> hostagent.v1.SandboxSamples
+	4,  // 38: hostagent.v1.SandboxSamples.usage:type_name -> hostagent.v1.Usage
+	55, // 39: hostagent.v1.SandboxSamples.samples:type_name -> hostagent.v1.Sample
+	61, // 40: hostagent.v1.Sample.at:type_name -> google.protobuf.Timestamp
+	56, // 41: hostagent.v1.Sample.guest:type_name -> hostagent.v1.GuestSample
+	61, // 42: hostagent.v1.GuestSample.at:type_name -> google.protobuf.Timestamp
+	14, // 43: hostagent.v1.WorkloadIdentity.TokensEntry.value:type_name -> hostagent.v1.IdentityToken
+	7,  // 44: hostagent.v1.HostAgent.GetInfo:input_type -> hostagent.v1.GetInfoRequest
+	10, // 45: hostagent.v1.HostAgent.ListTemplates:input_type -> hostagent.v1.ListTemplatesRequest
+	12, // 46: hostagent.v1.HostAgent.CreateSandbox:input_type -> hostagent.v1.CreateSandboxRequest
+	22, // 47: hostagent.v1.HostAgent.PauseSandbox:input_type -> hostagent.v1.PauseSandboxRequest
+	24, // 48: hostagent.v1.HostAgent.ResumeSandbox:input_type -> hostagent.v1.ResumeSandboxRequest
+	26, // 49: hostagent.v1.HostAgent.SnapshotSandbox:input_type -> hostagent.v1.SnapshotSandboxRequest
+	28, // 50: hostagent.v1.HostAgent.DeleteSnapshot:input_type -> hostagent.v1.DeleteSnapshotRequest
+	30, // 51: hostagent.v1.HostAgent.ForkSandbox:input_type -> hostagent.v1.ForkSandboxRequest
+	34, // 52: hostagent.v1.HostAgent.UpdateNetwork:input_type -> hostagent.v1.UpdateNetworkRequest
+	36, // 53: hostagent.v1.HostAgent.SetSecrets:input_type -> hostagent.v1.SetSecretsRequest
+	38, // 54: hostagent.v1.HostAgent.SetSigningKey:input_type -> hostagent.v1.SetSigningKeyRequest
+	40, // 55: hostagent.v1.HostAgent.KillSandbox:input_type -> hostagent.v1.KillSandboxRequest
+	42, // 56: hostagent.v1.HostAgent.CreateVolume:input_type -> hostagent.v1.CreateVolumeRequest
+	44, // 57: hostagent.v1.HostAgent.DeleteVolume:input_type -> hostagent.v1.DeleteVolumeRequest
+	46, // 58: hostagent.v1.HostAgent.GetSandbox:input_type -> hostagent.v1.GetSandboxRequest
+	48, // 59: hostagent.v1.HostAgent.ListSandboxes:input_type -> hostagent.v1.ListSandboxesRequest
+	50, // 60: hostagent.v1.HostAgent.WatchSandboxes:input_type -> hostagent.v1.WatchSandboxesRequest
+	52, // 61: hostagent.v1.HostAgent.ListSamples:input_type -> hostagent.v1.ListSamplesRequest
+	8,  // 62: hostagent.v1.HostAgent.GetInfo:output_type -> hostagent.v1.GetInfoResponse
+	11, // 63: hostagent.v1.HostAgent.ListTemplates:output_type -> hostagent.v1.ListTemplatesResponse
+	21, // 64: hostagent.v1.HostAgent.CreateSandbox:output_type -> hostagent.v1.CreateSandboxResponse
+	23, // 65: hostagent.v1.HostAgent.PauseSandbox:output_type -> hostagent.v1.PauseSandboxResponse
+	25, // 66: hostagent.v1.HostAgent.ResumeSandbox:output_type -> hostagent.v1.ResumeSandboxResponse
+	27, // 67: hostagent.v1.HostAgent.SnapshotSandbox:output_type -> hostagent.v1.SnapshotSandboxResponse
+	29, // 68: hostagent.v1.HostAgent.DeleteSnapshot:output_type -> hostagent.v1.DeleteSnapshotResponse
+	32, // 69: hostagent.v1.HostAgent.ForkSandbox:output_type -> hostagent.v1.ForkSandboxResponse
+	35, // 70: hostagent.v1.HostAgent.UpdateNetwork:output_type -> hostagent.v1.UpdateNetworkResponse
+	37, // 71: hostagent.v1.HostAgent.SetSecrets:output_type -> hostagent.v1.SetSecretsResponse
+	39, // 72: hostagent.v1.HostAgent.SetSigningKey:output_type -> hostagent.v1.SetSigningKeyResponse
+	41, // 73: hostagent.v1.HostAgent.KillSandbox:output_type -> hostagent.v1.KillSandboxResponse
+	43, // 74: hostagent.v1.HostAgent.CreateVolume:output_type -> hostagent.v1.CreateVolumeResponse
+	45, // 75: hostagent.v1.HostAgent.DeleteVolume:output_type -> hostagent.v1.DeleteVolumeResponse
+	47, // 76: hostagent.v1.HostAgent.GetSandbox:output_type -> hostagent.v1.GetSandboxResponse
+	49, // 77: hostagent.v1.HostAgent.ListSandboxes:output_type -> hostagent.v1.ListSandboxesResponse
+	51, // 78: hostagent.v1.HostAgent.WatchSandboxes:output_type -> hostagent.v1.WatchSandboxesResponse
+	53, // 79: hostagent.v1.HostAgent.ListSamples:output_type -> hostagent.v1.ListSamplesResponse
 	62, // [62:80] is the sub-list for method output_type
 	44, // [44:62] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
@@ -4105,27 +4105,27 @@ var file_hostagent_hostagent_proto_depIdxs = []int32{
 	0,  // [0:44] is the sub-list for field type_name
 }
 
-func init() { file_hostagent_hostagent_proto_init() }
-func file_hostagent_hostagent_proto_init() {
-	if File_hostagent_hostagent_proto != nil {
+func init() { file_hostagent_v1_hostagent_proto_init() }
+func file_hostagent_v1_hostagent_proto_init() {
+	if File_hostagent_v1_hostagent_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_hostagent_proto_rawDesc), len(file_hostagent_hostagent_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_v1_hostagent_proto_rawDesc), len(file_hostagent_v1_hostagent_proto_rawDesc)),
 			NumEnums:      2,
 			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
-		GoTypes:           file_hostagent_hostagent_proto_goTypes,
-		DependencyIndexes: file_hostagent_hostagent_proto_depIdxs,
-		EnumInfos:         file_hostagent_hostagent_proto_enumTypes,
-		MessageInfos:      file_hostagent_hostagent_proto_msgTypes,
+		GoTypes:           file_hostagent_v1_hostagent_proto_goTypes,
+		DependencyIndexes: file_hostagent_v1_hostagent_proto_depIdxs,
+		EnumInfos:         file_hostagent_v1_hostagent_proto_enumTypes,
+		MessageInfos:      file_hostagent_v1_hostagent_proto_msgTypes,
 	}.Build()
-	File_hostagent_hostagent_proto = out.File
-	file_hostagent_hostagent_proto_goTypes = nil
-	file_hostagent_hostagent_proto_depIdxs = nil
+	File_hostagent_v1_hostagent_proto = out.File
+	file_hostagent_v1_hostagent_proto_goTypes = nil
+	file_hostagent_v1_hostagent_proto_depIdxs = nil
 }
