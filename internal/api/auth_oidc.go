@@ -1,35 +1,33 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 const (
-	// attemptCookieName holds what ties a browser that comes back to the one that
-	// left.
+	// attemptCookieName names the cookie with the attempt that the browser began.
 	attemptCookieName = auth.CookiePrefix + "sign_in"
 	attemptLife       = 10 * time.Minute
 )
 
 func (s *Server) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	type provider struct {
-		Name string `json:"name"`
+		Name  string `json:"name"`
+		Title string `json:"title"`
 	}
 	providers := []provider{}
-	for name := range s.Identity.Providers {
-		providers = append(providers, provider{name})
+	for _, known := range s.Identity.Providers() {
+		providers = append(providers, provider{known.Name(), known.Title()})
 	}
-	slices.SortFunc(providers, func(a, b provider) int { return strings.Compare(a.Name, b.Name) })
 	writeJSON(w, http.StatusOK, providers)
 	return nil
 }
@@ -47,16 +45,15 @@ func (s *Server) beginExternal(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) finishExternal(w http.ResponseWriter, r *http.Request) error {
-	provider, query := chi.URLParam(r, "provider"), r.URL.Query()
-	attempt, err := s.attemptOf(r, provider, query.Get("state"))
+	provider := chi.URLParam(r, "provider")
+	attempt, err := s.attemptOf(r, provider)
 	if err != nil {
 		return err
 	}
-	s.setCookie(w, attemptCookieName, "", 0)
-	if query.Get("error") != "" {
-		return fault.New(fault.Unauthenticated, "the sign-in service did not let you in")
+	signedIn, err := s.Identity.FinishExternal(r.Context(), provider, attempt, r, s.clientOf(r))
+	if !errors.Is(err, identity.ErrOtherAttempt) {
+		s.setCookie(w, attemptCookieName, "", 0)
 	}
-	signedIn, err := s.Identity.FinishExternal(r.Context(), provider, attempt, query.Get("code"), s.clientOf(r))
 	if err != nil {
 		return err
 	}
@@ -72,16 +69,15 @@ func (s *Server) finishExternal(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// attemptOf checks that the browser that came back is the one that left.
-func (s *Server) attemptOf(r *http.Request, provider, state string) (identity.Attempt, error) {
-	refusal := fault.New(fault.Unauthenticated, "state: this sign-in was not begun in this browser, or too long ago")
+// attemptOf reads the attempt that the browser began with a provider.
+func (s *Server) attemptOf(r *http.Request, provider string) (identity.Attempt, error) {
 	cookie, err := r.Cookie(s.cookieName(attemptCookieName))
 	if err != nil {
-		return identity.Attempt{}, refusal
+		return identity.Attempt{}, identity.ErrOtherAttempt
 	}
 	parts := strings.Split(cookie.Value, ".")
-	if len(parts) != 4 || parts[0] != provider || !auth.Equal(state, parts[1]) {
-		return identity.Attempt{}, refusal
+	if len(parts) != 4 || parts[0] != provider {
+		return identity.Attempt{}, identity.ErrOtherAttempt
 	}
 	return identity.Attempt{State: parts[1], Nonce: parts[2], Verifier: parts[3]}, nil
 }

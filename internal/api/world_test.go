@@ -87,7 +87,7 @@ func newWorld(t *testing.T) *world {
 	w.server.PublicURL = w.http.URL
 	w.people = identity.New(identity.Config{
 		Pool: w.pool, Mailer: w.mails, Sealer: keyring, PublicURL: w.http.URL,
-		Providers: map[string]identity.Provider{}, Log: w.server.Log,
+		Log: w.server.Log,
 	})
 	w.server.Identity = w.people
 	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})

@@ -29,7 +29,7 @@ func TestOIDC_FollowsAProvidersDocumentToPublicAddressesOnly(t *testing.T) {
 	oidc := NewOIDC(OIDCConfig{Issuer: provider.URL, ClientID: "client"})
 	_, err := oidc.Begin(t.Context(), Attempt{})
 	require.NoError(t, err, "the issuer itself may be anywhere")
-	_, err = oidc.Finish(t.Context(), Attempt{}, "code")
+	_, err = oidc.Finish(t.Context(), Attempt{}, httptest.NewRequest(http.MethodGet, "/callback?code=code", nil))
 	require.ErrorIs(t, err, internet.ErrForbiddenAddress)
 	require.Empty(t, asked)
 }
