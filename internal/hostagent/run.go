@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
@@ -35,7 +35,7 @@ type agent struct {
 	network       *network.Pool
 	base          *snapshot.Snapshot
 	cgroups       *cgroup.Root
-	traffic       *proxy.Forwarder
+	traffic       *forward.Forwarder
 	way           *traffic // into the sandboxes
 	volumes       *volume.Store
 	sandbox       *sandbox.Manager
@@ -188,7 +188,7 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.traffic = proxy.NewForwarder(a.config.Log)
+	a.traffic = forward.New(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, sandboxDirectory), SnapshotDir: filepath.Join(a.storage.Dir, snapshotDirectory), Driver: a.driver, Network: a.network,
 		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),

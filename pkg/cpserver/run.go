@@ -20,7 +20,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
@@ -70,7 +70,7 @@ type server struct {
 	hostSync   *service.HostSync
 	hosts      *service.HostRegistry
 	followers  *service.Followers
-	forwarder  *proxy.Forwarder
+	forwarder  *forward.Forwarder
 	api        *api.Server
 	http       *http.Server
 

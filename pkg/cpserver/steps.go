@@ -17,7 +17,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -111,7 +112,7 @@ func (s *server) buildServices(context.Context) error {
 		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
 	}
 	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
-	s.forwarder = proxy.NewForwarder(s.log)
+	s.forwarder = forward.New(s.log)
 	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes: s.sandboxes,
@@ -174,8 +175,8 @@ func (s *server) listen(ctx context.Context) error {
 		PerAddress: s.config.MaxConnectionsPerAddress,
 		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Clients.Trusts(address) },
 	})
-	router := &proxy.Router{
-		Domains:   proxy.NewDomains(s.config.Domain),
+	router := &route.Router{
+		Domains:   route.NewDomains(s.config.Domain),
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
 	}

@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"net/http"
@@ -8,16 +8,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
-// stripCredentials takes a sandbox's credentials out of a request that may pass:
-// what a guest sees can end up in a snapshot that others read. They are taken out
-// by name where they belong, and by value wherever else a client put them.
+// stripCredentials removes a sandbox's credentials from a request, because a guest can
+// keep them in a snapshot that others start from. Their own headers and parameters are
+// removed by name, all others that contain one by value.
 func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpochRow, tokens Tokens) {
 	id, epochs := found.Sandbox.ID, epochsOf(found)
 	secrets := []string{tokens.EnvdAccess(id, epochs), tokens.TrafficAccess(id, epochs)}
 	r.Header.Del(trafficTokenHeader)
 	if port == AgentPort {
 		r.Header.Del(envdTokenHeader)
-		// A page that was opened by a signed URL names that URL in its requests.
+		// A page that was opened by a signed URL sends that URL as Referer.
 		r.Header.Del("Referer")
 	}
 	if from, err := url.Parse(r.Header.Get("Referer")); err == nil && isValidlySigned(from.Query(), secrets[0]) {
@@ -33,14 +33,14 @@ func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpo
 	})
 }
 
-// isValidlySigned looks for a signature of the sandbox in a request to a port
-// that has no use for it. An expired one is worth nothing.
+// isValidlySigned reports whether a query has a signature of the sandbox, expired or
+// not.
 func isValidlySigned(query url.Values, token string) bool {
 	return signatureFits(query, token, operationRead) || signatureFits(query, token, operationWrite)
 }
 
-// stripHeaders takes secrets out of the values of all headers, and with them
-// headers that hold nothing else.
+// stripHeaders removes secrets from the values of all headers, and removes headers that
+// contain nothing else.
 func stripHeaders(header http.Header, secrets []string) {
 	for name, values := range header {
 		var kept []string
@@ -64,7 +64,7 @@ func stripHeaders(header http.Header, secrets []string) {
 	}
 }
 
-// stripQuery drops parameters and leaves the others as they were written.
+// stripQuery removes parameters and keeps the others byte for byte.
 func stripQuery(raw string, drop func(name, value string) bool) string {
 	pairs := strings.Split(raw, "&")
 	kept := make([]string, 0, len(pairs))
@@ -77,7 +77,8 @@ func stripQuery(raw string, drop func(name, value string) bool) string {
 	return strings.Join(kept, "&")
 }
 
-// unescaped is a part of a query as a lax server reads it.
+// unescaped decodes a part of a query, or returns it as it is if it is malformed, as
+// lenient servers do.
 func unescaped(part string) string {
 	if plain, err := url.QueryUnescape(part); err == nil {
 		return plain

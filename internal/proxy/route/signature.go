@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"crypto/sha256"
@@ -21,19 +21,19 @@ const (
 
 const signatureVersion = "v1_"
 
-// Errors of signed URLs, in the words that E2B's clients look for.
+// Errors of signed URLs. E2B's clients compare their texts.
 var (
 	errBadSignature = errors.New("invalid signature")
 	errExpired      = errors.New("signature is already expired")
 )
 
-// isSigned says whether a request to the guest agent is one for a file whose URL
-// is signed.
+// isSigned reports whether a request to the guest agent is for a file and has a signed
+// URL.
 func isSigned(r *http.Request) bool {
 	return r.URL.Path == "/files" && r.URL.Query().Has(signatureParameter)
 }
 
-// file is what a URL names and a signature is for.
+// file is the file that a URL names, and whose path and user a signature covers.
 type file struct{ path, username string }
 
 func fileOf(r *http.Request) file {
@@ -41,12 +41,13 @@ func fileOf(r *http.Request) file {
 	return file{query.Get("path"), query.Get("username")}
 }
 
-// verifySignature checks a URL that stands in for the token: for one path, one
-// user, one operation, and until it expires, if ever.
+// verifySignature checks a signed URL, which replaces the token for one path, one user
+// and one operation, until it expires if it has an expiration.
 func verifySignature(r *http.Request, token string, now time.Time) error {
 	query := r.URL.Query()
 	operation, ok := operationOf(r.Method)
-	// A user's name with a colon would be another reading of a path that has them.
+	// The signed text joins its parts with colons: a user name with a colon could be
+	// part of a path.
 	if !ok || strings.Contains(query.Get("username"), ":") || !signatureFits(query, token, operation) {
 		return errBadSignature
 	}
@@ -76,14 +77,14 @@ func operationOf(method string) (operation string, ok bool) {
 	}
 }
 
-// What a signature allows.
+// The operations that a signature can allow.
 const (
 	operationRead  = "read"
 	operationWrite = "write"
 )
 
-// signatureFits says whether the token's owner signed for an operation, whatever
-// the time is.
+// signatureFits reports whether a signature was made with the token for an operation.
+// It ignores the expiration.
 func signatureFits(query url.Values, token, operation string) bool {
 	parts := []string{query.Get("path"), operation, query.Get("username"), token}
 	if expiration := query.Get(expirationParameter); expiration != "" {

@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"context"
@@ -8,17 +8,16 @@ import (
 	"time"
 )
 
-// connections remembers what is open to each sandbox, so that all of it can be
-// closed when the sandbox stops.
+// connections holds the open connections to each sandbox, to close them all when
+// the sandbox stops.
 type connections struct {
 	mutex sync.Mutex
 	open  map[string]map[*connection]struct{} // by sandbox ID
 }
 
-// connection is one connection to a sandbox, from when it is dialled until it is
-// closed.
+// connection is a connection to a sandbox, from the start of its dial to its close.
 type connection struct {
-	net.Conn  // nil until it was dialled
+	net.Conn  // nil while it is dialled
 	sandboxID string
 	port      uint16
 	owner     *connections
@@ -28,8 +27,8 @@ type connection struct {
 	closeOnce sync.Once
 }
 
-// dialContext is called by the transports. The target travels in the context,
-// because the transports know only a name for it.
+// dialContext is the transports' dial function. It takes the target from the
+// context, because a transport passes only a host name.
 func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	target := targetOf(ctx)
 	ctx, cancel := context.WithCancel(ctx)
@@ -53,8 +52,8 @@ func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, e
 	return conn, nil
 }
 
-// errStopped ends a dial in the middle of which its sandbox stopped. Whoever has
-// the address by now may be another.
+// errStopped is the outcome of a dial during which its sandbox stopped: the address
+// may belong to another sandbox by then.
 var errStopped = errors.New("the sandbox has stopped")
 
 func (c *connections) remember(conn *connection) {
@@ -66,7 +65,7 @@ func (c *connections) remember(conn *connection) {
 	c.open[conn.sandboxID][conn] = struct{}{}
 }
 
-// keep makes a connection of what was dialled, unless all were closed meanwhile.
+// keep stores a dialled connection. It returns false if closeAll ran meanwhile.
 func (c *connections) keep(conn *connection, raw net.Conn) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -110,7 +109,8 @@ func (c *connections) closeAll(sandboxID string) {
 	}
 }
 
-// awaitNone returns when no connection to a port of a sandbox is open, or with ctx.
+// awaitNone returns when no connection to a port of a sandbox is open, or when ctx
+// ends.
 func (c *connections) awaitNone(ctx context.Context, sandboxID string, port uint16) {
 	const pollEvery = time.Millisecond
 	poll := time.NewTicker(pollEvery)
@@ -135,14 +135,13 @@ func (c *connections) isOpen(sandboxID string, port uint16) bool {
 	return false
 }
 
-// answerTimeout is how long an answer is waited for that a peer may have given
-// before it stopped to read.
+// answerTimeout is how long a failed write waits for the peer's answer to be read.
 const answerTimeout = 5 * time.Second
 
-// Write sends some of a request. A peer that has answered already may read no more
-// of it; the answer is then there to be read, but the transport would take the
-// failed write for the outcome. It learns of that only when it has read what there
-// is to read, and so closed the connection.
+// Write sends a part of a request. A peer that answers before it has read the whole
+// request may close its side; the write then fails although the answer can be read.
+// The transport reports the write's error unless it has read the answer first, so a
+// failed write returns only after the transport has closed the connection.
 func (c *connection) Write(data []byte) (int, error) {
 	n, err := c.Conn.Write(data)
 	if err == nil || c.http2 {
@@ -157,23 +156,23 @@ func (c *connection) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection and forgets it.
+// Close closes the connection and removes it from its owner.
 func (c *connection) Close() error {
 	c.owner.forget(c)
 	c.closeOnce.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
 
-// dialError marks a failure to reach the target at all.
+// dialError marks a failure to connect to the target.
 type dialError struct{ cause error }
 
 func (e *dialError) Error() string { return e.cause.Error() }
 func (e *dialError) Unwrap() error { return e.cause }
 
-// bufferPool lends the copy buffers of the reverse proxy.
+// bufferPool holds the reverse proxy's copy buffers.
 type bufferPool struct{ pool sync.Pool }
 
-// copyBufferSize is large enough that a download costs few system calls.
+// copyBufferSize, in bytes, keeps the number of system calls of a download low.
 const copyBufferSize = 64 << 10
 
 func newBufferPool() *bufferPool {

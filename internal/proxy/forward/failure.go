@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"context"
@@ -11,38 +11,33 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 )
 
-// Failure is the JSON body of an answer that the proxy gives in a sandbox's
-// stead. Clients take status 502 to mean that the sandbox is gone or paused.
+// Failure is the JSON body of an answer that Wrenn gives because the sandbox did
+// not. SDKs read status 502 as "the sandbox is gone or paused".
 type Failure struct {
 	SandboxID string `json:"sandboxId"`
 	Message   string `json:"message"`
 	Port      uint16 `json:"port,omitempty"`
 	Code      int    `json:"code"`
-	// advice says what a person can do; only pages show it.
-	advice string
+	// Advice tells a person what to do. Only the HTML page shows it.
+	Advice string `json:"-"`
 }
 
-// Failures that several places report, with advice of their own.
-var (
-	notFound = Failure{
-		Code: http.StatusBadGateway, Message: "The sandbox was not found",
-		advice: "It has ended, or its ID in the address is wrong. Check the address, or create a new sandbox.",
-	}
-	paused = Failure{
-		Code: http.StatusBadGateway, Message: "The sandbox is paused",
-		advice: "Resume it, with Sandbox.connect of an SDK or with “wrenn sandbox resume”, and load this page again.",
-	}
-	hostAway = Failure{
-		Code: http.StatusServiceUnavailable, Message: "The host of the sandbox cannot be reached at the moment",
-		advice: "Try again in a moment.",
-	}
-	portClosed = Failure{
-		Code: http.StatusBadGateway, Message: "The sandbox is running but nothing listens on this port",
-		advice: "Start the server in the sandbox, have it listen on this port and on 0.0.0.0, and load this page again.",
-	}
-)
+// HostAway is the failure of a sandbox whose host cannot be reached.
+var HostAway = Failure{
+	Code: http.StatusServiceUnavailable, Message: "The host of the sandbox cannot be reached at the moment",
+	Advice: DefaultAdvice,
+}
 
-// advices are for failures that have none of their own.
+// portClosed is the failure of a port on which no server of the sandbox listens.
+var portClosed = Failure{
+	Code: http.StatusBadGateway, Message: "The sandbox is running but nothing listens on this port",
+	Advice: "Start the server in the sandbox, have it listen on this port and on 0.0.0.0, and load this page again.",
+}
+
+// DefaultAdvice is shown for a failure that may pass by itself.
+const DefaultAdvice = "Try again in a moment."
+
+// advices are shown, by status code, for failures without advice of their own.
 var advices = map[int]string{
 	http.StatusBadRequest:   "A sandbox's address is {port}-{sandboxID}.{domain}, with a port from 1 to 65535.",
 	http.StatusUnauthorized: "Send the sandbox's access token, which the call that created the sandbox has answered.",
@@ -50,22 +45,21 @@ var advices = map[int]string{
 	http.StatusBadGateway:   "See in the sandbox whether the server on this port runs and answers.",
 }
 
-const defaultAdvice = "Try again in a moment."
-
-// at says which sandbox and port a failure is about. A port of zero is left out.
-func (f Failure) at(sandboxID string, port uint16) Failure {
+// At returns the failure with its sandbox and port. The JSON body omits port zero.
+func (f Failure) At(sandboxID string, port uint16) Failure {
 	f.SandboxID, f.Port = sandboxID, port
 	return f
 }
 
-// Write answers a request with the failure: a page for browsers, JSON for others.
+// Write answers a request with the failure: an HTML page for browsers, JSON for
+// other clients.
 func (f Failure) Write(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Add("Vary", "Accept")
 	if r.Header.Get("Origin") != "" {
-		// So that an SDK in a browser learns why.
+		// Lets an SDK in a browser read the failure.
 		header.Set("Access-Control-Allow-Origin", "*")
 	}
 	if wantsPage(r) {
@@ -77,12 +71,12 @@ func (f Failure) Write(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(f)
 }
 
-// WriteError answers a request with a Failure. A port of zero is left out.
+// WriteError answers a request with a Failure. The JSON body omits port zero.
 func WriteError(w http.ResponseWriter, r *http.Request, status int, sandboxID string, port uint16, message string) {
 	Failure{SandboxID: sandboxID, Port: port, Message: message, Code: status}.Write(w, r)
 }
 
-// failures turns what went wrong between the proxy and a target into an answer.
+// failures answers requests that could not be sent to their target.
 type failures struct{ log *slog.Logger }
 
 func (f failures) handle(w http.ResponseWriter, r *http.Request, err error) {
@@ -94,7 +88,7 @@ func (f failures) handle(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if r.Context().Err() != nil || errors.Is(err, context.Canceled) {
-		log.Debug("client left before the sandbox answered")
+		log.Debug("client disconnected before the sandbox answered")
 		panic(http.ErrAbortHandler)
 	}
 	failure := failureOf(target, err)
@@ -109,11 +103,11 @@ func failureOf(target Target, err error) Failure {
 	case !errors.As(err, &dial):
 		failure = Failure{Code: http.StatusBadGateway, Message: "The sandbox closed the connection before it answered"}
 	case target.Dial != nil || target.Network == "unix":
-		failure = hostAway
+		failure = HostAway
 	case errors.Is(err, syscall.ECONNREFUSED):
 		failure = portClosed
 	default:
 		failure = Failure{Code: http.StatusBadGateway, Message: "The sandbox does not answer"}
 	}
-	return failure.at(target.SandboxID, target.Port)
+	return failure.At(target.SandboxID, target.Port)
 }

@@ -1,4 +1,4 @@
-package proxy_test
+package route_test
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ func earlyGuest(w http.ResponseWriter, r *http.Request) {
 func TestForward_AnswersGivenBeforeTheBodyIsReadArriveWhole(t *testing.T) {
 	t.Parallel()
 	const repeats = 3
-	guest := serve(t, http.HandlerFunc(earlyGuest))
+	guest := httpservertest.Start(t, http.HandlerFunc(earlyGuest))
 	h := startHops(t, guest.Listener.Addr().String())
 	t.Cleanup(func() { require.NotContains(t, h.log.String(), "panic") })
 	next := httpservertest.Question{Method: http.MethodGet, Path: "/next", Header: at(3000)}
@@ -85,13 +85,13 @@ func TestForward_AnswersGivenBeforeTheBodyIsReadArriveWhole(t *testing.T) {
 
 func TestForward_GivesUpABodyThatStalls(t *testing.T) {
 	t.Parallel()
-	guest := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	guest := httpservertest.Start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	h := startHopsWith(t, guest.Listener.Addr().String(), httpserver.Options{Stall: 100 * time.Millisecond})
-	for name, client := range map[string]*http.Client{"HTTP/1": {Transport: &http.Transport{}}, "HTTP/2": h2cClient(t)} {
+	for name, client := range map[string]*http.Client{"HTTP/1": {Transport: &http.Transport{}}, "HTTP/2": httpservertest.HTTP2Client(t)} {
 		for range 5 {
 			body, out := io.Pipe()
 			go func() { _, _ = out.Write([]byte("x")) }()
-			request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, h.url, body)
+			request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, h.url, body)
 			require.NoError(t, err)
 			request.Header = at(3000)
 			response, err := client.Do(request)
@@ -106,7 +106,7 @@ func TestForward_GivesUpABodyThatStalls(t *testing.T) {
 func TestForward_WaitsForTheMessagesOfAStream(t *testing.T) {
 	t.Parallel()
 	const stall = 100 * time.Millisecond
-	guest := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	guest := httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		_, _ = w.Write(body)
 	}))
@@ -119,11 +119,11 @@ func TestForward_WaitsForTheMessagesOfAStream(t *testing.T) {
 			_, _ = out.Write([]byte("second"))
 			_ = out.Close()
 		}()
-		request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, h.url, body)
+		request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, h.url, body)
 		require.NoError(t, err)
 		request.Header = at(3000)
 		request.Header.Set("Content-Type", kind)
-		response, err := h2cClient(t).Do(request)
+		response, err := httpservertest.HTTP2Client(t).Do(request)
 		require.NoError(t, err)
 		got, err := io.ReadAll(response.Body)
 		require.NoError(t, err)

@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"bufio"
@@ -20,55 +20,25 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver/httpservertest"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 )
 
 const patience = 10 * time.Second
 
-// serve starts an HTTP/1.1 and h2c server on a loopback port.
-func serve(t *testing.T, handler http.Handler) *httptest.Server {
-	t.Helper()
-	server := httptest.NewUnstartedServer(handler)
-	server.Config.Protocols = new(http.Protocols)
-	server.Config.Protocols.SetHTTP1(true)
-	server.Config.Protocols.SetUnencryptedHTTP2(true)
-	server.Start()
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	return server
-}
-
 // forwardTo starts a forwarding server in front of a guest.
-func forwardTo(t *testing.T, guest http.Handler) (*httptest.Server, *proxy.Forwarder) {
+func forwardTo(t *testing.T, guest http.Handler) (*httptest.Server, *forward.Forwarder) {
 	t.Helper()
-	return forwardWith(t, "tcp", serve(t, guest).Listener.Addr().String())
+	return forwardWith(t, "tcp", httpservertest.Start(t, guest).Listener.Addr().String())
 }
 
-func forwardWith(t *testing.T, network, address string) (*httptest.Server, *proxy.Forwarder) {
+func forwardWith(t *testing.T, network, address string) (*httptest.Server, *forward.Forwarder) {
 	t.Helper()
-	forwarder := proxy.NewForwarder(slog.New(slog.DiscardHandler))
+	forwarder := forward.New(slog.New(slog.DiscardHandler))
 	t.Cleanup(forwarder.Close)
-	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forwarder.Forward(w, r, proxy.Target{SandboxID: "isandbox", Port: 3000, Network: network, Address: address})
+	return httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		forwarder.Forward(w, r, forward.Target{SandboxID: "isandbox", Port: 3000, Network: network, Address: address})
 	})), forwarder
-}
-
-func h2cClient(t *testing.T) *http.Client {
-	t.Helper()
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-func testContext(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func TestForward_KeepsPathQueryHostAndHeaders(t *testing.T) {
@@ -78,7 +48,7 @@ func TestForward_KeepsPathQueryHostAndHeaders(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 		fmt.Fprintf(w, "%s %s %s %q", r.Method, r.Host, r.RequestURI, r.Header.Get("Proxy-Authorization"))
 	}))
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodPatch, front.URL+"/a%2Fb/c?x=1;y=%20", nil)
+	request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPatch, front.URL+"/a%2Fb/c?x=1;y=%20", nil)
 	require.NoError(t, err)
 	request.Host = "3000-isandbox.example.com"
 	request.Header.Set("X-Question", "why")
@@ -103,7 +73,7 @@ func TestForward_StreamsEachLineAsItComes(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 		}
 	}))
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, front.URL, nil)
+	request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodGet, front.URL, nil)
 	require.NoError(t, err)
 	go func() { next <- "first" }()
 	response, err := front.Client().Do(request)
@@ -130,10 +100,10 @@ func TestForward_CarriesBothDirectionsAtOnce(t *testing.T) {
 			_ = controller.Flush()
 		}
 	}))
-	for name, client := range map[string]*http.Client{"HTTP/1.1": front.Client(), "h2c": h2cClient(t)} {
+	for name, client := range map[string]*http.Client{"HTTP/1.1": front.Client(), "h2c": httpservertest.HTTP2Client(t)} {
 		t.Run(name, func(t *testing.T) {
 			reader, writer := io.Pipe()
-			request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, front.URL, reader)
+			request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, front.URL, reader)
 			require.NoError(t, err)
 			written := make(chan error, 1)
 			go func() { _, err := fmt.Fprintln(writer, "one"); written <- err }()
@@ -170,7 +140,7 @@ func TestForward_CarriesWebSocketMessages(t *testing.T) {
 			_ = conn.Write(r.Context(), kind, append([]byte("echo "), message...))
 		}
 	}))
-	ctx := testContext(t)
+	ctx := httpservertest.Context(t)
 	conn, _, err := websocket.Dial(ctx, front.URL, nil)
 	require.NoError(t, err)
 	defer conn.CloseNow()
@@ -195,11 +165,11 @@ func TestForward_SpeaksHTTP2ToGRPCOnlyAndKeepsTrailers(t *testing.T) {
 	}))
 	for contentType, protocol := range map[string]string{"application/grpc": "HTTP/2.0", "application/json": "HTTP/1.1"} {
 		t.Run(contentType, func(t *testing.T) {
-			request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, front.URL, strings.NewReader("payload"))
+			request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, front.URL, strings.NewReader("payload"))
 			require.NoError(t, err)
 			request.Header.Set("Content-Type", contentType)
 			request.Header.Set("Te", "trailers")
-			response, err := h2cClient(t).Do(request)
+			response, err := httpservertest.HTTP2Client(t).Do(request)
 			require.NoError(t, err)
 			defer response.Body.Close()
 			body, err := io.ReadAll(response.Body)
@@ -233,7 +203,7 @@ func TestForward_LeavesCompressedAnswersAlone(t *testing.T) {
 	front, _ := forwardTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Asked", r.Header.Get("Accept-Encoding"))
 	}))
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, front.URL, nil)
+	request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodGet, front.URL, nil)
 	require.NoError(t, err)
 	response, err := (&http.Transport{DisableCompression: true}).RoundTrip(request)
 	require.NoError(t, err)
@@ -250,7 +220,7 @@ func TestForward_EndsTheGuestsRequestWhenTheClientLeaves(t *testing.T) {
 		<-r.Context().Done()
 		close(ended)
 	}))
-	ctx, leave := context.WithCancel(testContext(t))
+	ctx, leave := context.WithCancel(httpservertest.Context(t))
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, front.URL, nil)
 	require.NoError(t, err)
 	response, err := front.Client().Do(request)
@@ -272,7 +242,7 @@ func TestCloseSandbox_EndsItsStreams(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}))
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, front.URL, nil)
+	request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodGet, front.URL, nil)
 	require.NoError(t, err)
 	response, err := front.Client().Do(request)
 	require.NoError(t, err)
@@ -299,7 +269,7 @@ func TestForward_SaysWhyATargetCannotAnswer(t *testing.T) {
 			response, err := front.Client().Get(front.URL)
 			require.NoError(t, err)
 			defer response.Body.Close()
-			var failure proxy.Failure
+			var failure forward.Failure
 			require.NoError(t, json.NewDecoder(response.Body).Decode(&failure))
 			require.Equal(t, test.status, response.StatusCode)
 			require.Equal(t, test.status, failure.Code)
@@ -347,7 +317,7 @@ func TestForward_NeverLetsAClientUpgradeToHTTP2(t *testing.T) {
 	front, _ := forwardTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%q %q %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"), r.Header.Get("HTTP2-Settings"))
 	}))
-	request, err := http.NewRequestWithContext(testContext(t), http.MethodGet, front.URL, nil)
+	request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodGet, front.URL, nil)
 	require.NoError(t, err)
 	request.Header.Set("Connection", "Upgrade, HTTP2-Settings")
 	request.Header.Set("Upgrade", "h2c")
@@ -365,8 +335,8 @@ func TestForward_PassesNoHeadWithoutEnd(t *testing.T) {
 	front, _ := forwardTo(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Much", strings.Repeat("x", 128<<10))
 	}))
-	for contentType, client := range map[string]*http.Client{"application/json": front.Client(), "application/grpc": h2cClient(t)} {
-		request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, front.URL, nil)
+	for contentType, client := range map[string]*http.Client{"application/json": front.Client(), "application/grpc": httpservertest.HTTP2Client(t)} {
+		request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, front.URL, nil)
 		require.NoError(t, err)
 		request.Header.Set("Content-Type", contentType)
 		response, err := client.Do(request)

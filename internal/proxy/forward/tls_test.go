@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"io"
@@ -11,7 +11,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver/httpservertest"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 )
 
 func TestForward_SpeaksTLSWithWhateverCertificate(t *testing.T) {
@@ -28,10 +29,10 @@ func TestForward_SpeaksTLSWithWhateverCertificate(t *testing.T) {
 		_, _ = io.WriteString(w, r.Host)
 	}))
 	t.Cleanup(guest.Close)
-	forwarder := proxy.NewForwarder(slog.New(slog.DiscardHandler))
+	forwarder := forward.New(slog.New(slog.DiscardHandler))
 	t.Cleanup(forwarder.Close)
-	front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forwarder.Forward(w, r, proxy.Target{
+	front := httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		forwarder.Forward(w, r, forward.Target{
 			SandboxID: "isandbox", Port: 8443, Network: "tcp", Address: guest.Listener.Addr().String(), TLS: true,
 		})
 	}))

@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"errors"
@@ -14,14 +14,14 @@ import (
 // AgentPort is where the guest agent listens in every sandbox.
 const AgentPort = host.AgentPort
 
-// Headers by which clients name a sandbox on a base URL that all share.
+// Headers in which clients name a sandbox at the address that all sandboxes share.
 const (
 	clientSandboxHeader = "E2b-Sandbox-Id"
 	clientPortHeader    = "E2b-Sandbox-Port"
 )
 
-// localDomain is always one of those under which sandboxes have names: it means
-// this machine everywhere.
+// localDomain is always one of the domains of sandboxes: every machine resolves it to
+// itself.
 const localDomain = "localhost"
 
 // labelPattern is the first label of a sandbox's host name: its port and ID.
@@ -30,22 +30,22 @@ var labelPattern = regexp.MustCompile(`^(\d+)-(.+)$`)
 var (
 	errBadPort = errors.New("the sandbox's port must be a number from 1 to 65535")
 	errBadID   = errors.New("the sandbox's ID is malformed")
-	// errNoSuchID is of a host name that no sandbox can have.
+	// errNoSuchID is the error of a host name whose ID is malformed.
 	errNoSuchID = errors.New("no sandbox has such an ID")
 )
 
-// destination is where a client wants a request to go.
+// destination is the sandbox and port that a request names.
 type destination struct {
 	sandboxID string
 	port      uint16
-	// shared says that headers named it, at an address that is not the sandbox's own.
+	// shared is true if headers named the sandbox, at the address that all share.
 	shared bool
 }
 
-// Domains are those under which sandboxes have host names, without ports.
+// Domains are the domains under which sandboxes have host names, without ports.
 type Domains []string
 
-// NewDomains takes domains as they are configured: with a port or without.
+// NewDomains makes Domains from configured ones, each with or without a port.
 func NewDomains(configured ...string) Domains {
 	domains := Domains{localDomain}
 	for _, domain := range configured {
@@ -54,8 +54,8 @@ func NewDomains(configured ...string) Domains {
 	return domains
 }
 
-// destinationOf reads a request's host name or else its headers. It answers false
-// for a request that names no sandbox, which is one for the control API.
+// destinationOf reads the destination from a request's host name or else its headers.
+// It returns false for a request that names no sandbox, which is for the control API.
 func (d Domains) destinationOf(r *http.Request) (destination, bool, error) {
 	port, sandboxID, named := d.split(r.Host)
 	failure := errNoSuchID
@@ -80,7 +80,7 @@ func (d Domains) destinationOf(r *http.Request) (destination, bool, error) {
 	return destination{sandboxID: sandboxID, port: uint16(number), shared: !named}, true, nil
 }
 
-// split takes the port and the ID out of a host name of the form
+// split reads the port and the ID from a host name of the form
 // {port}-{sandboxID}.{domain}.
 func (d Domains) split(host string) (port, sandboxID string, named bool) {
 	label, domain, _ := strings.Cut(plainName(host), ".")
@@ -95,8 +95,7 @@ func (d Domains) split(host string) (port, sandboxID string, named bool) {
 	return "", "", false
 }
 
-// plainName is a host name in lower case, without its port and without the dot of
-// the root.
+// plainName is a host name in lower case, without port and final dot.
 func plainName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(hostName(host), "."))
 }

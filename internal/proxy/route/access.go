@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"errors"
@@ -18,32 +18,33 @@ const (
 	trafficTokenHeader = "E2b-Traffic-Access-Token"
 )
 
-// hostRoutes are the guest agent's routes that only the host may call. Those
-// below one of them are the host's as well.
+// hostRoutes are the first path elements of the guest agent's routes that only the
+// host may call.
 var hostRoutes = map[string]bool{
 	"init": true, "freeze": true, "unfreeze": true, "collapse": true,
 	"fsfreeze": true, "fsthaw": true, "snapshot": true,
 }
 
-// Tokens derives the credentials of a sandbox.
+// Tokens derives a sandbox's credentials.
 type Tokens interface {
 	EnvdAccess(sandboxID string, epochs auth.Epochs) string
 	TrafficAccess(sandboxID string, epochs auth.Epochs) string
 }
 
-// epochsOf returns what a sandbox's tokens are derived from besides its ID.
+// epochsOf returns the epochs from which a sandbox's tokens are derived, beside its ID.
 func epochsOf(found rows.GetSandboxWithEpochRow) auth.Epochs {
 	return auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
 }
 
-// refusal says why a request may not pass.
+// refusal is the answer to a request that may not pass.
 type refusal struct {
 	status  int
 	message string
 }
 
-// refuse decides whether a request may go to a port of a sandbox. It is the only
-// place that does: what passes is spoken for by the host's own secret from here on.
+// refuse decides whether a request may go to a port of a sandbox; nil means yes. No
+// later check follows: the host agent authenticates every request to the guest agent
+// with its own secret.
 func refuse(r *http.Request, found rows.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
@@ -73,8 +74,8 @@ func refuseAgent(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Toke
 
 var errNoToken = errors.New("the guest agent needs the sandbox's access token in the header X-Access-Token")
 
-// checkCredential looks for what opens the guest agent of a sandbox: its token, or
-// a signature in its stead.
+// checkCredential checks a request's credential for the guest agent: the sandbox's
+// access token or, for a file, a signature.
 func checkCredential(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) error {
 	shown, token := r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
 	switch {
@@ -87,22 +88,22 @@ func checkCredential(r *http.Request, found rows.GetSandboxWithEpochRow, tokens 
 	}
 }
 
-// isHostRoute looks at the path as the laxest server would read it.
+// isHostRoute reads the path as the most lenient server would.
 func isHostRoute(requested string) bool {
 	cleaned := strings.ToLower(path.Clean("/" + strings.ReplaceAll(requested, `\`, "/")))
 	first, _, _ := strings.Cut(strings.TrimPrefix(cleaned, "/"), "/")
 	return hostRoutes[first]
 }
 
-// isOpen says whether a request to the guest agent needs no credential: a preflight or
-// a health check.
+// isOpen reports whether a request to the guest agent needs no credential: a preflight
+// or a health check.
 func isOpen(r *http.Request) bool {
 	return httpserver.IsPreflight(r) || r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 }
 
-// mayResume says whether a request may bring back a sandbox that does not run:
-// one that refuse lets pass, and not only because it is open to everybody. A
-// health check asks whether a sandbox runs, which must not make it run.
+// mayResume reports whether a request may resume a sandbox. For the guest agent's port
+// that requires a credential, and a health check never resumes: it asks whether the
+// sandbox runs.
 func mayResume(r *http.Request, found rows.GetSandboxWithEpochRow, to destination, tokens Tokens) bool {
 	if !found.Sandbox.Resumable() {
 		return false

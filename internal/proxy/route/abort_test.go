@@ -1,4 +1,4 @@
-package proxy_test
+package route_test
 
 import (
 	"bufio"
@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver/httpservertest"
 )
 
 // TestCloseSandbox_ResetsItsStreams looks at the connection itself: an end without
 // a reset is the end of an answer for a client of HTTP/1.0, or a broken chunk.
 func TestCloseSandbox_ResetsItsStreams(t *testing.T) {
 	t.Parallel()
-	guest := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	guest := httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/long" {
 			w.Header().Set("Content-Length", "1000000")
 		}
@@ -37,7 +39,7 @@ func TestCloseSandbox_ResetsItsStreams(t *testing.T) {
 				conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
 				require.NoError(t, err)
 				defer conn.Close()
-				require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+				require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 				body := `{"process":{}}`
 				_, err = fmt.Fprintf(conn, "POST %s HTTP/%s\r\nHost: x\r\nE2b-Sandbox-Id: %s\r\nE2b-Sandbox-Port: 3000\r\nContent-Length: %d\r\n\r\n%s",
 					path, version, sandboxID, len(body), body)
@@ -58,18 +60,18 @@ func TestCloseSandbox_ResetsItsStreams(t *testing.T) {
 
 func TestCloseSandbox_ResetsStreamsOfHTTP2(t *testing.T) {
 	t.Parallel()
-	guest := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	guest := httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "hello")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}))
 	h := startHops(t, guest.Listener.Addr().String())
 	for _, contentType := range []string{"application/connect+json", "application/grpc"} {
-		request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, h.url, strings.NewReader("{}"))
+		request, err := http.NewRequestWithContext(httpservertest.Context(t), http.MethodPost, h.url, strings.NewReader("{}"))
 		require.NoError(t, err)
 		request.Header = at(3000)
 		request.Header.Set("Content-Type", contentType)
-		response, err := h2cClient(t).Do(request)
+		response, err := httpservertest.HTTP2Client(t).Do(request)
 		require.NoError(t, err)
 		lines := bufio.NewReader(response.Body)
 		_, err = lines.ReadString('\n')

@@ -1,10 +1,9 @@
-// Package proxy carries requests into sandboxes. A Forwarder sends one request
-// to one port of one sandbox and streams what comes back; a Router, used by the
-// control plane, decides which sandbox a request is for and whether it may pass.
+// Package forward sends an HTTP request to one port of one sandbox and streams the
+// answer back.
 //
 // A request takes two hops, each with a Forwarder of its own: the control plane
 // dials the host agent's traffic socket, and the host agent dials the guest.
-package proxy
+package forward
 
 import (
 	"context"
@@ -26,31 +25,31 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/inflight"
 )
 
-// Headers by which the control plane names a guest to the host agent, and says
-// that the port speaks TLS. A client's own are always removed.
+// Headers by which the control plane tells the host agent a request's sandbox and
+// port, and that the port speaks TLS. The control plane removes those of clients.
 const (
 	SandboxHeader = "Wrenn-Sandbox-Id"
 	PortHeader    = "Wrenn-Sandbox-Port"
 	TLSHeader     = "Wrenn-Sandbox-Tls"
 )
 
-// Target is one port of one sandbox and what to dial to reach it from here: a
-// host, or "tcp" and a guest's address.
+// Target is one port of one sandbox and the address to dial for it: the host
+// agent's, or the guest's with Network "tcp".
 type Target struct {
 	SandboxID string
 	Port      uint16
 	Network   string
 	Address   string
-	// TLS is spoken to the port, whose certificate is not checked: that it is the
-	// guest's is known by its address.
+	// TLS encrypts the connection. The port's certificate is not checked: the
+	// address, which no other guest has, identifies the guest.
 	TLS bool
-	// Dial, where it is set, opens the connections instead, for HTTP/2 or HTTP/1.1.
-	// Address then only tells places apart.
+	// Dial, if set, opens the connections, for HTTP/2 or HTTP/1.1. Address then only
+	// separates the pools of connections.
 	Dial func(ctx context.Context, http2 bool) (net.Conn, error)
-	// Header is set on the request in place of the client's own, after the headers
-	// that the client's Connection names have gone.
+	// Header replaces the request's headers of the same names. It is set after the
+	// headers that the client's Connection header lists were removed.
 	Header http.Header
-	// Answer, where it is set, changes the head of what comes back.
+	// Answer, if set, changes the answer's header.
 	Answer func(http.Header)
 }
 
@@ -67,9 +66,8 @@ func (t Target) scheme() string {
 	return "http"
 }
 
-// host is the key under which connections to a target are pooled: never shared
-// between sandboxes, nor between places where one sandbox has been. Nobody
-// resolves it.
+// host is the key under which connections to a target are pooled. It differs for
+// each sandbox and for each address that a sandbox had. It is never resolved.
 func (t Target) host() string {
 	name := t.SandboxID
 	if guest, _, err := net.SplitHostPort(t.Address); err == nil {
@@ -84,21 +82,21 @@ const (
 	idleTimeout = 4 * time.Second
 	// maxIdlePerTarget lets a browser's burst of requests reuse its connections.
 	maxIdlePerTarget = 32
-	// maxRequests is what one sandbox is asked at a time, streams and WebSockets
-	// among them: each costs the host memory as long as it lasts.
+	// maxRequests is how many requests to one sandbox may be open at a time,
+	// including streams and WebSockets: each uses memory of the host until it ends.
 	maxRequests = 1024
-	// maxAnswerHead is what is read of an answer before its body.
+	// maxAnswerHead bounds an answer's status line and headers, in bytes.
 	maxAnswerHead = 64 << 10
-	// continueTimeout is how long a target that a client expects "100 Continue" from
-	// may take to say so, or to refuse the body, before it gets the body unasked.
+	// continueTimeout is how long to wait for a target's "100 Continue" or refusal
+	// before the body is sent without it.
 	continueTimeout = time.Second
-	// dialTimeout bounds only the start of a connection, on this machine's networks.
+	// dialTimeout bounds the start of a connection on this machine's networks.
 	dialTimeout = 5 * time.Second
 )
 
-// Forwarder forwards requests to sandboxes: streamed, never buffered, without a
-// time limit, and cancelled when the client goes away. It speaks HTTP/1.1 to the
-// target, but HTTP/2 where gRPC came in over HTTP/2.
+// Forwarder forwards requests to sandboxes. It streams bodies in both directions,
+// sets no time limit, and cancels a request when its client disconnects. It speaks
+// HTTP/1.1 to the target, or HTTP/2 if the request is gRPC over HTTP/2.
 type Forwarder struct {
 	connections connections
 	requests    inflight.Counter[string] // by sandbox ID
@@ -107,8 +105,8 @@ type Forwarder struct {
 	http2       *http.Transport
 }
 
-// NewForwarder makes a Forwarder. Close ends its pooled connections.
-func NewForwarder(log *slog.Logger) *Forwarder {
+// New makes a Forwarder. Close ends its pooled connections.
+func New(log *slog.Logger) *Forwarder {
 	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
 	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP2(true) })
@@ -128,7 +126,7 @@ func NewForwarder(log *slog.Logger) *Forwarder {
 }
 
 // Forward sends the request to the target and the target's answer to the client.
-// Where the target cannot answer the client gets a JSON error instead.
+// If the target does not answer, the client gets a Failure.
 func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Target) {
 	if !f.requests.Take(target.SandboxID, maxRequests) {
 		WriteError(w, r, http.StatusServiceUnavailable, target.SandboxID, target.Port,
@@ -136,34 +134,36 @@ func (f *Forwarder) Forward(w http.ResponseWriter, r *http.Request, target Targe
 		return
 	}
 	defer f.requests.GiveBack(target.SandboxID)
-	// Without this the server swallows what is left of the request body when the
+	// Without full duplex the server discards the rest of the request's body when the
 	// answer begins, and a target that answers while it reads loses input.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	f.proxy.ServeHTTP(w, r.WithContext(withTarget(r.Context(), target)))
 }
 
-// CloseSandbox ends every connection to a sandbox, in use or pooled. Whoever
-// pauses or kills a sandbox calls it, since a machine that is gone sends no FIN.
+// CloseSandbox ends every connection to a sandbox, in use or pooled. It must be
+// called when a sandbox is paused or killed, because a VM that has ended sends no
+// FIN.
 func (f *Forwarder) CloseSandbox(sandboxID string) {
 	f.connections.closeAll(sandboxID)
 }
 
-// Drain waits until every connection to a port of a sandbox has ended by itself,
-// or ctx ends: what the port's server has said then is on its way to the client.
+// Drain waits until the server on a port of a sandbox has closed every connection
+// to it, or until ctx ends. After that, every byte that the server sent has been
+// read from its connection.
 func (f *Forwarder) Drain(ctx context.Context, sandboxID string, port uint16) {
 	f.connections.awaitNone(ctx, sandboxID, port)
 }
 
-// Close ends all pooled connections. Requests under way are not disturbed.
+// Close ends all idle connections. Open requests continue.
 func (f *Forwarder) Close() {
 	f.http1.CloseIdleConnections()
 	f.http2.CloseIdleConnections()
 }
 
-// RoundTrip picks the protocol towards the target.
+// RoundTrip sends a request over the protocol that its target is spoken to with.
 func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
 	target := targetOf(r.Context())
-	// The reverse proxy hands informational answers on without ModifyResponse.
+	// The reverse proxy passes 1xx answers on without ModifyResponse.
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(_ int, header textproto.MIMEHeader) error {
 			target.clean(http.Header(header))
@@ -215,7 +215,7 @@ func rewrite(r *httputil.ProxyRequest) {
 		}
 	}
 	if _, ok := r.In.Header["User-Agent"]; !ok {
-		r.Out.Header.Set("User-Agent", "") // keeps Go from naming itself
+		r.Out.Header.Set("User-Agent", "") // otherwise Go sends its own
 	}
 	h2c.Refuse(r.Out.Header)
 	maps.Copy(r.Out.Header, target.Header)

@@ -1,4 +1,4 @@
-package proxy
+package route
 
 import (
 	"net/http"
@@ -7,14 +7,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 )
 
-// isPreflightToSandbox says whether the request that a preflight is for will name a
+// isPreflightToSandbox reports whether a preflight announces a request that names a
 // sandbox in its headers.
 func isPreflightToSandbox(r *http.Request) bool {
 	return httpserver.IsPreflight(r) && strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), strings.ToLower(clientSandboxHeader))
 }
 
-// allowAsking permits the request that a preflight to a sandbox is about, where the
-// sandbox is not known or does not run: the answer to that request says why.
+// allowAsking permits the request that a preflight announces although its sandbox is
+// unknown or does not run, so that the browser can read the answer that says why.
 func allowAsking(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Add("Vary", "Origin")

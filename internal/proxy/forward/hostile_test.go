@@ -1,4 +1,4 @@
-package proxy_test
+package forward_test
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver/httpservertest"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 )
 
 func TestForward_CarriesOnlySoManyRequestsToASandbox(t *testing.T) {
@@ -25,7 +26,7 @@ func TestForward_CarriesOnlySoManyRequestsToASandbox(t *testing.T) {
 			<-r.Context().Done()
 		}
 	}))
-	client := h2cClient(t)
+	client := httpservertest.HTTP2Client(t)
 	ctx, leave := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
 	t.Cleanup(asking.Wait)
@@ -54,7 +55,7 @@ func TestForward_CarriesOnlySoManyRequestsToASandbox(t *testing.T) {
 	response, err := ask("/")
 	require.NoError(t, err)
 	defer response.Body.Close()
-	var failure proxy.Failure
+	var failure forward.Failure
 	require.NoError(t, json.NewDecoder(response.Body).Decode(&failure))
 	require.Equal(t, http.StatusServiceUnavailable, failure.Code)
 	require.Contains(t, failure.Message, "too much at once")
@@ -71,11 +72,11 @@ func TestCloseSandbox_EndsWhatIsBeingDialled(t *testing.T) {
 	t.Parallel()
 	for name, heeds := range map[string]bool{"a dial that heeds its context": true, "a dial that comes too late": false} {
 		t.Run(name, func(t *testing.T) {
-			forwarder := proxy.NewForwarder(slog.New(slog.DiscardHandler))
+			forwarder := forward.New(slog.New(slog.DiscardHandler))
 			t.Cleanup(forwarder.Close)
 			dialling, stopped := make(chan struct{}), make(chan struct{})
 			ours, theirs := net.Pipe()
-			target := proxy.Target{SandboxID: "isandbox", Port: 3000, Dial: func(ctx context.Context, _ bool) (net.Conn, error) {
+			target := forward.Target{SandboxID: "isandbox", Port: 3000, Dial: func(ctx context.Context, _ bool) (net.Conn, error) {
 				close(dialling)
 				if heeds {
 					<-ctx.Done()
@@ -84,7 +85,7 @@ func TestCloseSandbox_EndsWhatIsBeingDialled(t *testing.T) {
 				<-stopped
 				return ours, nil
 			}}
-			front := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { forwarder.Forward(w, r, target) }))
+			front := httpservertest.Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { forwarder.Forward(w, r, target) }))
 			status := make(chan int, 1)
 			go func() {
 				defer close(status)

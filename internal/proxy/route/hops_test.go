@@ -1,4 +1,4 @@
-package proxy_test
+package route_test
 
 import (
 	"context"
@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -38,8 +39,8 @@ const sandboxID = "i0123456789abcdefghi"
 // the host agent have them: real connections, a directory of one sandbox.
 type hops struct {
 	url   string
-	agent *proxy.Forwarder // the host agent's
-	guest string           // the address that is dialled for every port but the closed one
+	agent *forward.Forwarder // the host agent's
+	guest string             // the address that is dialled for every port but the closed one
 	log   *watchedLog
 }
 
@@ -53,7 +54,7 @@ func startHopsWith(t *testing.T, guest string, options httpserver.Options) *hops
 	t.Helper()
 	h := &hops{guest: guest, log: &watchedLog{}}
 	log := slog.New(slog.NewTextHandler(h.log, nil))
-	h.agent = proxy.NewForwarder(log)
+	h.agent = forward.New(log)
 	t.Cleanup(h.agent.Close)
 	dir, err := os.MkdirTemp("", "wrenn-hops-") //nolint:usetesting // a socket's path must be short
 	require.NoError(t, err)
@@ -62,10 +63,10 @@ func startHopsWith(t *testing.T, guest string, options httpserver.Options) *hops
 	h.listen(t, "unix", socket, http.HandlerFunc(h.toGuest), httpserver.Options{})
 
 	link := host.NewLocalLink(filepath.Join(dir, "rpc.sock"), socket)
-	forwarder := proxy.NewForwarder(log)
+	forwarder := forward.New(log)
 	t.Cleanup(forwarder.Close)
-	router := &proxy.Router{
-		Domains: proxy.NewDomains(), Directory: oneSandbox{}, Tokens: fixedTokens{}, Forwarder: forwarder, Hosts: oneHost{link}, Log: log,
+	router := &route.Router{
+		Domains: route.NewDomains(), Directory: oneSandbox{}, Tokens: fixedTokens{}, Forwarder: forwarder, Hosts: oneHost{link}, Log: log,
 	}
 	h.url = "http://" + h.listen(t, "tcp", "127.0.0.1:0", router.Before(http.NotFoundHandler()), options)
 	return h
@@ -97,12 +98,12 @@ func (h *hops) listen(t *testing.T, network, address string, handler http.Handle
 
 // toGuest is the host agent's part.
 func (h *hops) toGuest(w http.ResponseWriter, r *http.Request) {
-	id, address := r.Header.Get(proxy.SandboxHeader), h.guest
-	port, _ := strconv.ParseUint(r.Header.Get(proxy.PortHeader), 10, 16)
+	id, address := r.Header.Get(forward.SandboxHeader), h.guest
+	port, _ := strconv.ParseUint(r.Header.Get(forward.PortHeader), 10, 16)
 	if port == closedGuestPort {
 		address = "127.0.0.1:1"
 	}
-	h.agent.Forward(w, r, proxy.Target{SandboxID: id, Port: uint16(port), Network: "tcp", Address: address})
+	h.agent.Forward(w, r, forward.Target{SandboxID: id, Port: uint16(port), Network: "tcp", Address: address})
 }
 
 type oneSandbox struct{}

@@ -1,4 +1,4 @@
-package proxy
+package forward
 
 import (
 	"bytes"
@@ -23,14 +23,15 @@ var (
 	pagePolicy   = policyFor(pageStyle)
 )
 
-// policyFor allows a page its one style sheet and nothing else.
+// policyFor returns a Content-Security-Policy that allows one style sheet and
+// nothing else.
 func policyFor(style string) string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// wantsPage says whether a person will look at the answer: browsers name text/html
-// where they navigate, programs do not.
+// wantsPage reports whether a browser is navigating: only then does it accept
+// text/html by name.
 func wantsPage(r *http.Request) bool {
 	for _, line := range r.Header["Accept"] {
 		for part := range strings.SplitSeq(line, ",") {
@@ -48,11 +49,11 @@ func wantsPage(r *http.Request) bool {
 func (f Failure) writePage(w http.ResponseWriter) {
 	var page bytes.Buffer
 	err := pageTemplate.Execute(&page, map[string]any{
-		"Style": template.CSS(pageStyle), "Code": f.Code, "Status": http.StatusText(f.Code), "Message": f.Message, //nolint:gosec // our own style
-		"Advice": cmp.Or(f.advice, advices[f.Code], defaultAdvice), "SandboxID": f.SandboxID, "Port": f.Port,
+		"Style": template.CSS(pageStyle), "Code": f.Code, "Status": http.StatusText(f.Code), "Message": f.Message, //nolint:gosec // a constant of this package
+		"Advice": cmp.Or(f.Advice, advices[f.Code], DefaultAdvice), "SandboxID": f.SandboxID, "Port": f.Port,
 	})
 	if err != nil {
-		panic(err) // the template is ours and takes any text
+		panic(err) // the template is a constant that accepts any text
 	}
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
