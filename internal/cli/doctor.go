@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
 
@@ -31,6 +32,7 @@ func newDoctor(s streams) *cobra.Command {
 			results := doctor.Examine(command.Context(), doctor.Options{
 				DataDir: dataDir, CacheDir: environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir), Listen: listen,
 				Running: running, EnvdPath: envd, ExternalDatabase: os.Getenv("DATABASE_URL") != "",
+				RequireFirecracker: os.Getenv("WRENN_DRIVER") == hostagent.DriverFirecracker,
 			})
 			if err := printResults(s.output, results, asJSON); err != nil {
 				return err
