@@ -32,7 +32,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			if err, isError := reason.(error); isError && errors.Is(err, http.ErrAbortHandler) {
 				panic(reason)
 			}
-			s.fail(w, r, fmt.Errorf("panic: %v\n%s", reason, debug.Stack()))
+			s.Fail(w, r, fmt.Errorf("panic: %v\n%s", reason, debug.Stack()))
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
@@ -67,9 +67,9 @@ func (s *server) buildIdentity(context.Context) error {
 		}
 	}
 	s.adminToken = adminToken
-	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
+	s.api.Access.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
-	s.api.PublicURL, s.api.Clients = settings.PublicURL, api.Clients{TrustedProxies: settings.TrustedProxies}
+	s.api.Access.PublicURL, s.api.Access.Clients = settings.PublicURL, access.Clients{TrustedProxies: settings.TrustedProxies}
 	s.background(s.identity.Run)
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/resources"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
@@ -120,7 +122,7 @@ func (s *server) buildServices(context.Context) error {
 		Templates:   &service.Templates{Queries: s.queries},
 		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		TokenIssuer: s.issuer,
-		Domain:      s.config.Domain, Log: s.log,
+		Access:      access.Control{Log: s.log}, Domain: s.config.Domain, Log: s.log,
 	}
 	return nil
 }
@@ -173,14 +175,14 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	s.listener = httpserver.NewListener(s.listener, httpserver.Limits{
 		PerAddress: s.config.MaxConnectionsPerAddress,
-		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Clients.Trusts(address) },
+		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Access.Clients.Trusts(address) },
 	})
 	router := &route.Router{
 		Domains:   route.NewDomains(s.config.Domain),
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
-		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
+		Hosts: s.fleet, Clients: s.api.Access.Clients, AdminToken: s.adminToken, Log: s.log,
 	}
-	content := &api.VolumeContent{Volumes: s.volumes, Log: s.log}
+	content := &resources.VolumeContent{Volumes: s.volumes, Log: s.log}
 	handler := content.Before(s.api.Handler())
 	if s.around != nil {
 		handler = s.around(handler)
