@@ -24,7 +24,7 @@ func (s *server) followEvents(ctx context.Context) error {
 	s.api.Events = &activity.Events{Log: events.NewLog(s.pool), Bus: bus}
 	written := audit.Log{Queries: s.queries}
 	s.api.Audit, s.api.Access.Audit = written, written
-	s.background(bus.Run, s.expire)
+	s.parts.Background("follow events", bus.Run, s.expire)
 	return nil
 }
 

@@ -17,7 +17,7 @@ func (s *server) startExtensions(ctx context.Context) error {
 	if err != nil || len(s.given) == 0 {
 		return err
 	}
-	s.onTearDown(func(ctx context.Context) error { set.Stop(ctx); return nil })
+	s.parts.OnStop("stop extensions", func(ctx context.Context) error { set.Stop(ctx); return nil })
 	err = set.Start(ctx, extension.Server{Admit: s.api.Require, Context: cpextension.ServerContext{
 		Version: s.version, Config: *s.config,
 		Pool: s.pool, Queries: s.queries,
@@ -40,6 +40,6 @@ func (s *server) runExtensions(context.Context) error {
 		return nil
 	}
 	s.extensions.Begin()
-	s.onTearDown(func(ctx context.Context) error { s.extensions.End(ctx); return nil })
+	s.parts.OnStop("end the work of extensions", func(ctx context.Context) error { s.extensions.End(ctx); return nil })
 	return nil
 }

@@ -23,7 +23,7 @@ func (s *server) registerHost(ctx context.Context) error {
 	}
 	s.hostID, s.host = row.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
 	s.fleet.Put(s.hostID, s.host)
-	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
+	s.parts.OnStop("close the link to the local host", func(context.Context) error { s.host.Close(); return nil })
 	return nil
 }
 

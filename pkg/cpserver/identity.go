@@ -70,7 +70,7 @@ func (s *server) buildIdentity(context.Context) error {
 	s.api.Access.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
 	s.api.Access.PublicURL, s.api.Access.Clients = settings.PublicURL, access.Clients{TrustedProxies: settings.TrustedProxies}
-	s.background(s.identity.Run)
+	s.parts.Background("send mail", s.identity.Run)
 	return nil
 }
 

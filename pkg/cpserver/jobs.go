@@ -49,15 +49,12 @@ func (s *server) openJobs(context.Context) error {
 
 func (s *server) startJobs(ctx context.Context) error {
 	if err := s.jobs.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("start job queue: %w", err)
+		return err
 	}
-	s.onTearDown(func(ctx context.Context) error {
+	s.parts.OnStop("stop the job queue", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*jobStopTimeout)
 		defer cancel()
-		if err := s.jobs.Stop(ctx); err != nil {
-			return fmt.Errorf("stop job queue: %w", err)
-		}
-		return nil
+		return s.jobs.Stop(ctx)
 	})
 	return nil
 }

@@ -45,7 +45,7 @@ func (s *server) keysInFiles() ([][]byte, error) {
 // startKeys follows changes of the files with the secret keys.
 func (s *server) startKeys(context.Context) error {
 	s.api.Keys = &service.SecretKeys{Queries: s.queries, Keyring: s.keyring}
-	s.background(s.followKeys)
+	s.parts.Background("follow secret keys", s.followKeys)
 	return nil
 }
 

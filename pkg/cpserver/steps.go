@@ -2,7 +2,6 @@ package cpserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -52,7 +51,7 @@ func (s *server) openDatabase(ctx context.Context) error {
 		return err
 	}
 	s.pool, s.queries = pool, rows.New(pool)
-	s.onTearDown(func(context.Context) error { pool.Close(); return nil })
+	s.parts.OnStop("close the database", func(context.Context) error { pool.Close(); return nil })
 	return nil
 }
 
@@ -64,7 +63,7 @@ func (s *server) claim(ctx context.Context) error {
 		return err
 	}
 	s.claimant = claimant
-	s.background(claimant.Hold)
+	s.parts.Background("hold the claim", claimant.Hold)
 	return nil
 }
 
@@ -115,7 +114,7 @@ func (s *server) buildServices(context.Context) error {
 	}
 	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
 	s.forwarder = forward.New(s.log)
-	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
+	s.parts.OnStop("close connections to sandboxes", func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes: s.sandboxes,
 		Volumes:   s.volumes, TeamDeletion: deletion,
@@ -144,12 +143,12 @@ func (s *server) firstSync(ctx context.Context) error {
 }
 
 func (s *server) startWork(context.Context) error {
-	s.onTearDown(s.pauseAll)
+	s.parts.OnStop("pause what runs", s.pauseAll)
 	sampler := &service.Sampler{Queries: s.queries, Sources: s.fleet.Samples, Sandboxes: s.sandboxes, Log: s.log}
 	if s.hostSync != nil {
-		s.background(s.hostSync.Run)
+		s.parts.Background("follow the local host", s.hostSync.Run)
 	}
-	s.background(s.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run)
+	s.parts.Background("background work", s.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run)
 	return nil
 }
 
@@ -158,10 +157,7 @@ func (s *server) pauseAll(ctx context.Context) error {
 		return nil
 	}
 	s.log.Info("pausing what runs")
-	if err := s.sandboxes.PauseAll(ctx, s.hostID); err != nil {
-		return fmt.Errorf("pause what runs: %w", err)
-	}
-	return nil
+	return s.sandboxes.PauseAll(ctx, s.hostID)
 }
 
 // listen opens the port. Until the server runs, clients wait.
@@ -190,41 +186,30 @@ func (s *server) listen(ctx context.Context) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{
+	server := &http.Server{
 		Handler: httpserver.Handler(router.Before(handler), httpserver.Options{Stall: bodyStall}), Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ConnContext: httpserver.ConnContext,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	s.onTearDown(s.closeServer)
-	return nil
-}
-
-func (s *server) serve(context.Context) error {
-	go func() {
-		defer close(s.served)
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve: %w", err)
+	s.parts.Serve("serve", func(ctx context.Context) error {
+		select {
+		case <-s.ready:
+			return httpserver.Serve(ctx, server, s.listener, closeTimeout)
+		case <-ctx.Done():
+			return s.listener.Close()
 		}
-	}()
-	s.onTearDown(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-		defer cancel()
-		return s.api.Drain(ctx)
 	})
 	return nil
 }
 
-// closeServer ends the server, and by force the streams that do not end.
-func (s *server) closeServer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close()
-	}
-	// The server closes only a listener that it has served.
-	if err := s.listener.Close(); err == nil {
-		return nil
-	}
-	<-s.served
+// serve lets the HTTP server answer. When the control plane stops, requests of the
+// control API end first, while traffic to sandboxes goes on.
+func (s *server) serve(context.Context) error {
+	close(s.ready)
+	s.parts.OnStop("wait for requests under way", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		return s.api.Drain(ctx)
+	})
 	return nil
 }
