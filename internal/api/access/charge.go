@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 const (
@@ -60,7 +61,7 @@ func (c *Control) ChargePublic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := chi.RouteContext(r.Context()).RoutePattern()
 		if rule, declared := Rules[r.Method+" "+pattern]; declared && rule.IsPublic() && isCharged(r.Method, pattern) {
-			if err := c.Limits.of(pattern).Take(auth.Network(c.Clients.Address(r))); err != nil {
+			if err := c.Limits.of(pattern).Take(ratelimit.Network(c.Clients.Address(r))); err != nil {
 				c.fail(w, r, err)
 				return
 			}
