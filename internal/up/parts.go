@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,17 +184,4 @@ func (c Config) dialURL() string {
 		return "http://" + net.JoinHostPort("127.0.0.1", port)
 	}
 	return "http://" + c.ListenAddress()
-}
-
-// FindEnvd returns the guest agent's binary: what WRENN_ENVD names, or the one
-// beside the running program.
-func FindEnvd() (string, error) {
-	if path := os.Getenv("WRENN_ENVD"); path != "" {
-		return filepath.Abs(path)
-	}
-	program, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find envd: %w", err)
-	}
-	return filepath.Join(filepath.Dir(program), "envd"), nil
 }

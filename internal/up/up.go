@@ -17,10 +17,6 @@ import (
 )
 
 const (
-	// DefaultDataDir is where everything that must survive is kept.
-	DefaultDataDir = "/var/lib/wrenn"
-	// DefaultCacheDir holds guest images, which can be made again.
-	DefaultCacheDir = "/var/cache/wrenn"
 	// DefaultListen is where the API and the sandboxes are reached.
 	DefaultListen = "127.0.0.1:3000"
 

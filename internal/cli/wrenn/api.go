@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
 
@@ -62,7 +63,7 @@ func connectAPI(dataDir string) (*api, error) {
 		}
 		address, key = cmp.Or(address, local.url), cmp.Or(key, local.key)
 	}
-	return &api{url: address, key: key, sandboxURL: environmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
+	return &api{url: address, key: key, sandboxURL: cli.EnvironmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
 }
 
 // connectAdmin finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and

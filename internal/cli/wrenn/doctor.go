@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"encoding/json"
@@ -8,12 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
 
-func newDoctor(s streams) *cobra.Command {
+func newDoctor(s cli.Streams) *cobra.Command {
 	var dataDir, listen string
 	asJSON := false
 	command := &cobra.Command{
@@ -21,7 +23,7 @@ func newDoctor(s streams) *cobra.Command {
 		Short: "Check whether this machine can run Wrenn, and how to mend what is missing",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			envd, err := up.FindEnvd()
+			envd, err := installation.FindEnvd()
 			if err != nil {
 				return err
 			}
@@ -30,23 +32,23 @@ func newDoctor(s streams) *cobra.Command {
 				return err
 			}
 			results := doctor.Examine(command.Context(), doctor.Options{
-				DataDir: dataDir, CacheDir: environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir), Listen: listen,
+				DataDir: dataDir, CacheDir: cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir), Listen: listen,
 				Running: running, EnvdPath: envd, ExternalDatabase: os.Getenv("DATABASE_URL") != "",
 				RequireFirecracker: os.Getenv("WRENN_DRIVER") == hostagent.DriverFirecracker,
 			})
-			if err := printResults(s.output, results, asJSON); err != nil {
+			if err := printResults(s.Output, results, asJSON); err != nil {
 				return err
 			}
 			for _, result := range results {
 				if result.Status == doctor.Fail {
-					return exitError(exitFailure)
+					return cli.ExitError(cli.ExitFailure)
 				}
 			}
 			return nil
 		},
 	}
-	addDataDirFlag(command, &dataDir)
-	command.Flags().StringVar(&listen, "listen", environmentOr("WRENN_LISTEN", up.DefaultListen), "address that the API is to listen on (WRENN_LISTEN)")
+	cli.AddDataDirFlag(command, &dataDir)
+	command.Flags().StringVar(&listen, "listen", cli.EnvironmentOr("WRENN_LISTEN", up.DefaultListen), "address that the API is to listen on (WRENN_LISTEN)")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }

@@ -1,15 +1,16 @@
-package cli
+package wrenn
 
 import (
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
 
 // newEnv prints what a shell can evaluate.
-func newEnv(s streams) *cobra.Command {
+func newEnv(s cli.Streams) *cobra.Command {
 	var dataDir string
 	command := &cobra.Command{
 		Use:   "env",
@@ -21,10 +22,10 @@ func newEnv(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprint(s.output, up.Exports(a.url, a.key))
+			fmt.Fprint(s.Output, up.Exports(a.url, a.key))
 			return nil
 		},
 	}
-	addDataDirFlag(command, &dataDir)
+	cli.AddDataDirFlag(command, &dataDir)
 	return command
 }

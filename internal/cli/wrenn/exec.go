@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
@@ -32,7 +33,7 @@ const (
 
 // execution is one command in a sandbox.
 type execution struct {
-	streams
+	cli.Streams
 	sandboxID   string
 	command     []string
 	environment []string
@@ -42,7 +43,7 @@ type execution struct {
 }
 
 func (c *sandboxCommand) newExec() *cobra.Command {
-	e := &execution{streams: c.streams}
+	e := &execution{Streams: c.Streams}
 	command := &cobra.Command{
 		Use:   "exec SANDBOX [--] COMMAND [ARGUMENT...]",
 		Short: "Run a command in a sandbox and pass on its output and exit code",
@@ -112,7 +113,7 @@ func (e *execution) run(ctx context.Context, a *api) error {
 	end, err := e.follow(stream)
 	if err != nil {
 		if ctx.Err() != nil {
-			return exitError(exitInterrupted)
+			return cli.ExitError(cli.ExitInterrupted)
 		}
 		return fmt.Errorf("exec in %s: %w", e.sandboxID, plain(err))
 	}
@@ -166,20 +167,20 @@ func (e *execution) request() (*process.StartRequest, error) {
 		request.Process.Cwd = &e.directory
 	}
 	if e.terminal {
-		if !term.IsTerminal(int(e.input.Fd())) {
+		if !term.IsTerminal(int(e.Input.Fd())) {
 			return nil, errors.New("-t needs a terminal, and standard input is none")
 		}
-		size, err := windowSize(e.input)
+		size, err := windowSize(e.Input)
 		if err != nil {
 			return nil, err
 		}
 		request.Pty = &process.PTY{Size: size}
 		if environment["TERM"] == "" {
-			environment["TERM"] = environmentOr("TERM", "xterm")
+			environment["TERM"] = cli.EnvironmentOr("TERM", "xterm")
 		}
 		return request, nil
 	}
-	piped := isPiped(e.input)
+	piped := isPiped(e.Input)
 	request.Stdin = &piped
 	return request, nil
 }
@@ -199,7 +200,7 @@ func (e *execution) attach(ctx context.Context, remote *remoteProcess, request *
 	if request.GetStdin() {
 		// A read of standard input cannot be interrupted: this goroutine ends
 		// with its input or with the program.
-		go remote.feed(ctx, e.input, remote.sendStdin, e.errors)
+		go remote.feed(ctx, e.Input, remote.sendStdin, e.Errors)
 	}
 	return func() {}, nil
 }
@@ -225,11 +226,11 @@ func (e *execution) write(data *process.ProcessEvent_DataEvent) error {
 	var err error
 	switch {
 	case len(data.GetStderr()) > 0:
-		_, err = e.errors.Write(data.GetStderr())
+		_, err = e.Errors.Write(data.GetStderr())
 	case len(data.GetPty()) > 0:
-		_, err = e.output.Write(data.GetPty())
+		_, err = e.Output.Write(data.GetPty())
 	case len(data.GetStdout()) > 0:
-		_, err = e.output.Write(data.GetStdout())
+		_, err = e.Output.Write(data.GetStdout())
 	}
 	return err
 }
@@ -237,15 +238,15 @@ func (e *execution) write(data *process.ProcessEvent_DataEvent) error {
 // conclude passes the exit code on.
 func (e *execution) conclude(end *process.ProcessEvent_EndEvent) error {
 	if !end.GetExited() {
-		fmt.Fprintf(e.errors, "%s ended by %s\n", e.command[0], end.GetStatus())
+		fmt.Fprintf(e.Errors, "%s ended by %s\n", e.command[0], end.GetStatus())
 	}
 	switch code := end.GetExitCode(); {
 	case code == 0 && end.GetExited():
 		return nil
 	case code <= 0:
-		return exitError(exitFailure)
+		return cli.ExitError(cli.ExitFailure)
 	default:
-		return exitError(code)
+		return cli.ExitError(code)
 	}
 }
 

@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
 // fakeGuest runs a script in place of a command.
@@ -145,14 +146,14 @@ func TestExec_SendsWhatIsPipedIn(t *testing.T) {
 func TestExec_SaysHowACommandWasKilled(t *testing.T) {
 	startFakeGuest(t, newFakeGuest(sendAll(end(-1, false, "signal: killed"))))
 	_, problems, code := wrenn(t, "sandbox", "exec", "i1", "sleep", "9")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, "sleep ended by signal: killed\n", problems)
 }
 
 func TestExec_FailsWhenTheSandboxGoesAway(t *testing.T) {
 	startFakeGuest(t, newFakeGuest(sendAll(stdout("half"))))
 	out, problems, code := wrenn(t, "sandbox", "exec", "i1", "cat")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, "half", out)
 	require.Contains(t, problems, "went away")
 }
@@ -161,7 +162,7 @@ func TestExec_InAPausedSandboxSaysHowToResume(t *testing.T) {
 	f := startFake(t, nil)
 	f.on("GET /sandboxes/i1", http.StatusOK, sandboxInfo{SandboxID: "i1", State: "paused"})
 	_, problems, code := wrenn(t, "sandbox", "exec", "i1", "true")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Contains(t, problems, "wrenn sandbox resume i1")
 }
 
@@ -184,6 +185,6 @@ func TestExec_EndsTheCommandWhenInterrupted(t *testing.T) {
 		interrupt()
 	}()
 	var out, problems bytes.Buffer
-	s := streams{input: nothing, output: &out, errors: &problems}
-	require.Equal(t, 143, execute(ctx, newRoot(s), []string{"sandbox", "exec", "i1", "sleep", "9"}, s), problems.String())
+	s := cli.Streams{Input: nothing, Output: &out, Errors: &problems}
+	require.Equal(t, 143, cli.Execute(ctx, newRoot(s, nil), []string{"sandbox", "exec", "i1", "sleep", "9"}, s), problems.String())
 }

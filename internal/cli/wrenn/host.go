@@ -1,35 +1,34 @@
-package cli
+package wrenn
 
 import (
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
-	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 )
 
 // hostCommand is wrenn host: what an admin does with the machines of a fleet.
 type hostCommand struct {
-	streams
+	cli.Streams
 	dataDir string
 }
 
-func newHost(s streams) *cobra.Command {
-	c := &hostCommand{streams: s}
+func newHost(s cli.Streams) *cobra.Command {
+	c := &hostCommand{Streams: s}
 	command := &cobra.Command{
 		Use:   "host",
 		Short: "Add machines to the fleet, and take them out",
 		Long: `Add machines to the fleet, and take them out. Where Wrenn does not run on this
 machine it needs E2B_API_URL, and an admin's token in WRENN_ADMIN_TOKEN.`,
 	}
-	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", environmentOr("WRENN_DATA_DIR", up.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
+	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
 	command.AddCommand(c.newToken(), c.newList(),
 		c.newChange("drain", "Give a host no more sandboxes and pause those it runs", http.MethodPost, "/drain"),
 		c.newChange("undrain", "Give a drained host sandboxes again", http.MethodPost, "/undrain"),
@@ -58,8 +57,8 @@ func (c *hostCommand) newToken() *cobra.Command {
 			if _, err := a.call(command.Context(), http.MethodPost, "/hosts/tokens", body, &made); err != nil {
 				return fmt.Errorf("make a token: %w", err)
 			}
-			fmt.Fprintln(c.output, made.Token)
-			fmt.Fprintf(c.errors, "good until %s; on the machine: wrenn-host-agent join --server URL --address IP:PORT --token TOKEN\n",
+			fmt.Fprintln(c.Output, made.Token)
+			fmt.Fprintf(c.Errors, "good until %s; on the machine: wrenn-host-agent join --server URL --address IP:PORT --token TOKEN\n",
 				made.ExpiresAt.Local().Format(time.DateTime))
 			return nil
 		},
@@ -101,7 +100,7 @@ func (c *hostCommand) newList() *cobra.Command {
 				return fmt.Errorf("list hosts: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.output, hosts)
+				return printJSON(c.Output, hosts)
 			}
 			return c.printTable(hosts)
 		},
@@ -111,7 +110,7 @@ func (c *hostCommand) newList() *cobra.Command {
 }
 
 func (c *hostCommand) printTable(hosts []hostInfo) error {
-	table := tabwriter.NewWriter(c.output, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(c.Output, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tCPU\tMEMORY\tRUNNING\tPAUSED\tFAILED\tSEEN")
 	for _, h := range hosts {
 		seen := "never"
@@ -175,35 +174,5 @@ func (c *hostCommand) newRetire() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&force, "force", false, "even if it has sandboxes, which are lost")
-	return command
-}
-
-// newJoin is wrenn-host-agent join.
-func newJoin(s streams) *cobra.Command {
-	var options hostagent.JoinOptions
-	command := &cobra.Command{
-		Use:   "join",
-		Short: "Make this machine a host of a fleet",
-		Long: `Make this machine a host of a fleet, once: with a token from "wrenn host token".
-The key is made here and stays here. When the agent starts it serves the fleet's
-control planes at the address, and nobody else.`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			hostID, err := hostagent.Join(command.Context(), options)
-			if err != nil {
-				return fmt.Errorf("join: %w", err)
-			}
-			fmt.Fprintf(s.output, "this machine is host %s; start wrenn-host-agent, or start it again\n", hostID)
-			return nil
-		},
-	}
-	addDataDirFlag(command, &options.DataDir)
-	flags := command.Flags()
-	flags.StringVar(&options.Server, "server", os.Getenv("WRENN_SERVER"), "the control plane's URL (WRENN_SERVER)")
-	flags.StringVar(&options.Token, "token", os.Getenv("WRENN_HOST_TOKEN"), "the token (WRENN_HOST_TOKEN, which other users of this machine do not see)")
-	flags.StringVar(&options.Name, "name", "", "what the host is called (default this machine's name)")
-	flags.StringVar(&options.Address, "address", "", "IP address and port at which control planes reach this machine")
-	flags.StringVar(&options.Listen, "listen", "", "where to listen for them (default the address's port on every network)")
-	flags.BoolVar(&options.Insecure, "insecure", false, "allow a server's URL that is not https")
 	return command
 }

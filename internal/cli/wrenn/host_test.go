@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"encoding/json"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
 const localAdminToken = "0011223344556677"
@@ -71,7 +73,7 @@ func TestHost_ShowsTheAdminTokenToNoOtherServer(t *testing.T) {
 	t.Setenv("E2B_API_URL", elsewhere)
 	for _, directory := range []string{serveDataDir(t, local), t.TempDir()} {
 		_, stderr, code := wrenn(t, "host", "list", "--data-dir", directory)
-		require.Equal(t, exitFailure, code)
+		require.Equal(t, cli.ExitFailure, code)
 		require.Contains(t, stderr, "WRENN_ADMIN_TOKEN is not set")
 		require.Nil(t, shown.Load(), "nothing must be sent")
 	}
@@ -81,7 +83,7 @@ func TestHost_WithoutWrennSaysWhatToSet(t *testing.T) {
 	t.Setenv("WRENN_ADMIN_TOKEN", "")
 	t.Setenv("E2B_API_URL", "")
 	_, stderr, code := wrenn(t, "host", "list", "--data-dir", t.TempDir())
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Contains(t, stderr, "no Wrenn is running in")
 	require.Contains(t, stderr, "E2B_API_URL")
 }

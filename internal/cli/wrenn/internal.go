@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 )
@@ -16,18 +18,21 @@ import (
 const lifelineFD = 3
 
 // newInternal holds the commands that `wrenn up` runs as its children.
-func newInternal(s streams) *cobra.Command {
+func newInternal(s cli.Streams, options []cpserver.Option) *cobra.Command {
 	command := &cobra.Command{Use: "internal", Hidden: true, Short: "The parts that wrenn up runs"}
 	controlPlane := &cobra.Command{
 		Use:   "control-plane",
 		Short: "Serve the API and the way to the sandboxes",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return cpserver.Run(command.Context(), cpserver.WithVersion(version.String()))
+			all := append([]cpserver.Option{cpserver.WithVersion(version.String())}, options...)
+			return cpserver.Run(command.Context(), all...)
 		},
 	}
 	controlPlane.PreRunE = becomeChild("wrenn-control")
-	hostAgent := newHostAgent(s, false)
+	// What runs is paused when "wrenn up" ends.
+	const keepRunning = false
+	hostAgent := hostagent.NewCommand(s, keepRunning)
 	hostAgent.Use = "host-agent"
 	hostAgent.PreRunE = becomeChild("wrenn-agent")
 	command.AddCommand(controlPlane, hostAgent)

@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -24,17 +26,17 @@ const (
 
 // keysCommand is wrenn keys: what an admin does with an installation's secret keys.
 type keysCommand struct {
-	streams
+	cli.Streams
 	dataDir string
 }
 
-func newKeys(s streams) *cobra.Command {
-	c := &keysCommand{streams: s}
+func newKeys(s cli.Streams) *cobra.Command {
+	c := &keysCommand{Streams: s}
 	command := &cobra.Command{
 		Use:   "keys",
 		Short: "Rotate the key that tokens are derived from and secrets sealed with",
 	}
-	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", environmentOr("WRENN_DATA_DIR", up.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
+	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
 	command.AddCommand(c.newRotate(), c.newList())
 	return command
 }
@@ -70,9 +72,9 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.errors, "the newest key in %s is %s; back the file up, apart from the database\n", file, newest)
+	fmt.Fprintf(c.Errors, "the newest key in %s is %s; back the file up, apart from the database\n", file, newest)
 	if elsewhere {
-		fmt.Fprintln(c.errors, "control planes that have this file use the key within seconds; see: wrenn keys list")
+		fmt.Fprintln(c.Errors, "control planes that have this file use the key within seconds; see: wrenn keys list")
 		return nil
 	}
 	address, running, err := layout.URL()
@@ -80,7 +82,7 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 		return err
 	}
 	if !running {
-		fmt.Fprintln(c.errors, "Wrenn does not run here; it uses the key from its next start on")
+		fmt.Fprintln(c.Errors, "Wrenn does not run here; it uses the key from its next start on")
 		return nil
 	}
 	token, err := layout.ReadAdminToken()
@@ -91,7 +93,7 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 	if err := a.awaitKey(ctx, newest.String()); err != nil {
 		return fmt.Errorf("wait until the new key is in use: %w", err)
 	}
-	fmt.Fprintln(c.errors, "it is in use: tokens from before are refused, and secrets are sealed with it")
+	fmt.Fprintln(c.Errors, "it is in use: tokens from before are refused, and secrets are sealed with it")
 	return nil
 }
 
@@ -158,7 +160,7 @@ func (c *keysCommand) newList() *cobra.Command {
 				return fmt.Errorf("list keys: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.output, keys)
+				return printJSON(c.Output, keys)
 			}
 			return c.printTable(keys)
 		},
@@ -168,7 +170,7 @@ func (c *keysCommand) newList() *cobra.Command {
 }
 
 func (c *keysCommand) printTable(keys []keyInfo) error {
-	table := tabwriter.NewWriter(c.output, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(c.Output, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "KEY\tUSE\tSEALED")
 	for _, key := range keys {
 		use := "opens"

@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"net/http"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -68,7 +69,7 @@ func TestKeys_RotatePutsANewKeyInFrontAndWaitsUntilItIsInUse(t *testing.T) {
 func TestKeys_RotateTakesAFileOfAControlPlaneThatRunsElsewhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	_, stderr, code := wrenn(t, "keys", "rotate", "--file", path)
-	require.Equal(t, exitFailure, code, "there is no key to keep")
+	require.Equal(t, cli.ExitFailure, code, "there is no key to keep")
 	require.NoFileExists(t, path, stderr)
 	require.NoError(t, os.WriteFile(path, seal.NewKey(), 0o600))
 	_, stderr, code = wrenn(t, "keys", "rotate", "--file", path)

@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func (c *sandboxCommand) newList() *cobra.Command {
 				return fmt.Errorf("list sandboxes: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.output, sandboxes)
+				return printJSON(c.Output, sandboxes)
 			}
 			return c.printTable(sandboxes)
 		},
@@ -60,10 +60,10 @@ func (a *api) list(ctx context.Context, state string) ([]sandboxInfo, error) {
 
 func (c *sandboxCommand) printTable(sandboxes []sandboxInfo) error {
 	if len(sandboxes) == 0 {
-		fmt.Fprintln(c.errors, "no sandboxes; start one with: wrenn sandbox create")
+		fmt.Fprintln(c.Errors, "no sandboxes; start one with: wrenn sandbox create")
 		return nil
 	}
-	table := tabwriter.NewWriter(c.output, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(c.Output, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SANDBOX\tSTATE\tTEMPLATE\tCPU\tMEMORY\tSTARTED\tENDS IN")
 	for _, s := range sandboxes {
 		template := s.Alias

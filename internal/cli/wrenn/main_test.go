@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
 const testKey = "e2b_00112233445566778899aabbccddeeff00112233"
@@ -94,8 +95,8 @@ func wrenn(t *testing.T, arguments ...string) (stdout, stderr string, code int) 
 func wrennReading(t *testing.T, input *os.File, arguments ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, problems bytes.Buffer
-	s := streams{input: input, output: &out, errors: &problems}
-	code = execute(t.Context(), newRoot(s), arguments, s)
+	s := cli.Streams{Input: input, Output: &out, Errors: &problems}
+	code = cli.Execute(t.Context(), newRoot(s, nil), arguments, s)
 	return out.String(), problems.String(), code
 }
 
@@ -122,7 +123,7 @@ func TestMain_SaysInOneLineWhatIsWrong(t *testing.T) {
 				http.Error(w, "<html>", http.StatusInternalServerError)
 			})
 			stdout, stderr, code := wrenn(t, test.arguments...)
-			require.Equal(t, exitFailure, code)
+			require.Equal(t, cli.ExitFailure, code)
 			require.Empty(t, stdout)
 			require.Contains(t, stderr, test.says)
 			require.True(t, strings.HasPrefix(stderr, "wrenn: "), stderr)
@@ -135,7 +136,7 @@ func TestConnectAPI_SaysWhatIsMissing(t *testing.T) {
 	t.Setenv("E2B_API_URL", "")
 	t.Setenv("E2B_API_KEY", "")
 	_, stderr, code := wrenn(t, "sandbox", "list", "--data-dir", t.TempDir())
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Contains(t, stderr, "no Wrenn is running in")
 	require.Contains(t, stderr, "wrenn up")
 

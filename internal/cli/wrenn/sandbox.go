@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
 // defaultTimeout is how long a sandbox lives, as in the official SDKs.
@@ -16,15 +18,15 @@ const defaultTimeout = 5 * time.Minute
 
 // sandboxCommand is what the commands on sandboxes share.
 type sandboxCommand struct {
-	streams
+	cli.Streams
 	dataDir string
 }
 
 // connect finds the API once the flags are known.
 func (c *sandboxCommand) connect() (*api, error) { return connectAPI(c.dataDir) }
 
-func newSandbox(s streams) *cobra.Command {
-	c := &sandboxCommand{streams: s}
+func newSandbox(s cli.Streams) *cobra.Command {
+	c := &sandboxCommand{Streams: s}
 	command := &cobra.Command{
 		Use:     "sandbox",
 		Aliases: []string{"sbx"},
@@ -46,7 +48,7 @@ E2B_API_KEY, or of the Wrenn that runs on this machine.`,
 		}),
 	}
 	for _, child := range commands {
-		addDataDirFlag(child, &c.dataDir)
+		cli.AddDataDirFlag(child, &c.dataDir)
 		command.AddCommand(child)
 	}
 	return command
@@ -144,9 +146,9 @@ func (c *sandboxCommand) create(ctx context.Context, request newSandboxRequest) 
 	if _, err := a.call(ctx, http.MethodPost, "/sandboxes", request, &created); err != nil {
 		return fmt.Errorf("create a sandbox: %w", err)
 	}
-	fmt.Fprintf(c.errors, "created in %s from template %s, lives for %s\n",
+	fmt.Fprintf(c.Errors, "created in %s from template %s, lives for %s\n",
 		time.Since(started).Round(time.Millisecond), request.TemplateID, time.Duration(request.TimeoutSeconds)*time.Second)
-	fmt.Fprintln(c.output, created.SandboxID)
+	fmt.Fprintln(c.Output, created.SandboxID)
 	return nil
 }
 

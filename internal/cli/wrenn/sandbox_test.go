@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"net/http"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
 func TestCreate_PrintsTheIDAndNothingElse(t *testing.T) {
@@ -60,7 +62,7 @@ func TestKill_GoesOnAfterAFailureAndReportsIt(t *testing.T) {
 	f.on("DELETE /sandboxes/i1", http.StatusNotFound, map[string]any{"code": 404, "message": "gone"})
 	f.on("DELETE /sandboxes/i2", http.StatusNoContent, nil)
 	_, stderr, code := wrenn(t, "sandbox", "kill", "i1", "i2")
-	require.Equal(t, exitFailure, code)
+	require.Equal(t, cli.ExitFailure, code)
 	require.Equal(t, "wrenn: kill i1: gone\n", stderr)
 	require.Equal(t, []string{"DELETE /sandboxes/i1", "DELETE /sandboxes/i2"}, f.requests)
 }

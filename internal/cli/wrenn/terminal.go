@@ -1,4 +1,4 @@
-package cli
+package wrenn
 
 import (
 	"context"
@@ -16,26 +16,26 @@ import (
 // attachTerminal makes this terminal the command's: keys, Ctrl-C among them,
 // go through as they are, and so does a change of size.
 func (e *execution) attachTerminal(ctx context.Context, remote *remoteProcess) (restore func(), err error) {
-	before, err := term.MakeRaw(int(e.input.Fd()))
+	before, err := term.MakeRaw(int(e.Input.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("prepare the terminal: %w", err)
 	}
 	// As with a pipe, the read ends with the program.
-	go remote.feed(ctx, e.input, remote.sendKeys, e.errors)
+	go remote.feed(ctx, e.Input, remote.sendKeys, e.Errors)
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
 	following, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		remote.followSize(following, e.input, resized)
+		remote.followSize(following, e.Input, resized)
 	}()
 	return func() {
 		signal.Stop(resized)
 		stop()
 		<-done
-		if err := term.Restore(int(e.input.Fd()), before); err != nil {
-			fmt.Fprintf(e.errors, "restore the terminal: %v\n", err)
+		if err := term.Restore(int(e.Input.Fd()), before); err != nil {
+			fmt.Fprintf(e.Errors, "restore the terminal: %v\n", err)
 		}
 	}, nil
 }

@@ -1,16 +1,18 @@
-package cli
+package wrenn
 
 import (
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 )
 
-func newUp(s streams) *cobra.Command {
-	config := up.Config{Version: version.String(), Out: s.output}
+func newUp(s cli.Streams) *cobra.Command {
+	config := up.Config{Version: version.String(), Out: s.Output}
 	detach := false
 	command := &cobra.Command{
 		Use:   "up",
@@ -32,7 +34,7 @@ With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
 			return up.Run(command.Context(), config)
 		},
 	}
-	addDataDirFlag(command, &config.DataDir)
+	cli.AddDataDirFlag(command, &config.DataDir)
 	flags := command.Flags()
 	flags.StringVar(&config.Listen, "listen", os.Getenv("WRENN_LISTEN"), "address for the API and the sandboxes (WRENN_LISTEN, default "+up.DefaultListen+")")
 	flags.StringVar(&config.Domain, "domain", os.Getenv("WRENN_DOMAIN"), "what sandbox host names end in (WRENN_DOMAIN, default localhost:PORT)")
@@ -43,13 +45,13 @@ With DATABASE_URL set, that PostgreSQL is used instead of a private one.`,
 
 // findPrograms completes what a host agent is started with.
 func findPrograms(config *up.Config) (err error) {
-	config.CacheDir = environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir)
-	config.EnvdPath, err = up.FindEnvd()
+	config.CacheDir = cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir)
+	config.EnvdPath, err = installation.FindEnvd()
 	return err
 }
 
-func newDown(s streams) *cobra.Command {
-	config := up.Config{Version: version.String(), Out: s.output}
+func newDown(s cli.Streams) *cobra.Command {
+	config := up.Config{Version: version.String(), Out: s.Output}
 	command := &cobra.Command{
 		Use:   "down",
 		Short: "Pause what runs and stop Wrenn",
@@ -63,6 +65,6 @@ running is paused and cleaned up.`,
 			return up.Down(command.Context(), config)
 		},
 	}
-	addDataDirFlag(command, &config.DataDir)
+	cli.AddDataDirFlag(command, &config.DataDir)
 	return command
 }
