@@ -131,7 +131,7 @@ lint: vet ## vet, staticcheck, golangci-lint and gofumpt, on both modules
 	@cd examples/extension && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: generate
-generate: ## regenerate code from proto/ and db/
+generate: ## regenerate code from proto/ and db/, and the lists of what programs link
 	@echo "Generating code from proto/ and db/"
 	@$(TOOL) buf lint proto
 	@$(TOOL) buf generate proto --template proto/buf.gen.yaml
@@ -139,6 +139,8 @@ generate: ## regenerate code from proto/ and db/
 	@$(TOOL) sqlc generate
 	@echo "Writing the schema that all migrations lead to"
 	@go test -count=1 -run '^TestSchema_IsTheOneThatIsCommitted$$' ./pkg/db -update
+	@echo "Writing what each program links"
+	@go test -count=1 ./test/links -update
 
 .PHONY: clean
 clean: ## remove what was built; data and image cache stay
