@@ -78,7 +78,7 @@ func (s *Server) Handler() http.Handler {
 	})
 	router.Group(func(router chi.Router) {
 		router.Use(
-			respond.TellLimits, s.Access.AuditRequests, s.Access.ChargePublic, s.Access.Authorize, s.afterAuth,
+			noteSandbox, respond.TellLimits, s.Access.AuditRequests, s.Access.ChargePublic, s.Access.Authorize, s.afterAuth,
 			(&request.Tolerance{Log: s.Log}).Middleware,
 		)
 		s.route(respond.Router{Mux: router, Fail: s.Fail})

@@ -48,7 +48,9 @@ func newServer(kill func(context.Context) error, log *strings.Builder) *api.Serv
 
 func send(handler http.Handler, method, path string) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequest(method, path, nil))
+	request := httptest.NewRequest(method, path, nil)
+	request.Header.Set("X-Request-Id", "a-test-request")
+	handler.ServeHTTP(recorder, request)
 	return recorder
 }
 
@@ -67,7 +69,7 @@ func TestFail_GivesEachErrorItsStatusAndHidesWhatIsInternal(t *testing.T) {
 		"full":          {fault.Wrap(fault.Exhausted, secret, "no"), http.StatusServiceUnavailable, "no"},
 		"timeout":       {fault.Wrap(fault.Timeout, secret, "no"), http.StatusGatewayTimeout, "no"},
 		"database away": {&net.OpError{Op: "dial", Err: secret}, http.StatusServiceUnavailable, "the database cannot be reached at the moment"},
-		"ours":          {secret, http.StatusInternalServerError, "internal error"},
+		"ours":          {secret, http.StatusInternalServerError, "internal error (request a-test-request)"},
 	} {
 		var log strings.Builder
 		got := send(newServer(func(context.Context) error { return test.err }, &log).Handler(), http.MethodDelete, "/sandboxes/x")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -19,6 +20,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // agent is a host agent while it starts, runs and stops. Each step of the
@@ -56,6 +58,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err := config.validate(); err != nil {
 		return err
 	}
+	config.Log = slog.New(requestlog.NewHandler(config.Log.Handler()))
 	a := &agent{config: config}
 	defer func() { err = errors.Join(err, a.tearDown()) }()
 	for _, step := range []struct {

@@ -29,6 +29,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
@@ -140,5 +141,6 @@ func (s *server) configure(context.Context) error {
 			s.log = slog.New(slog.NewTextHandler(os.Stderr, options))
 		}
 	}
+	s.log = slog.New(requestlog.NewHandler(s.log.Handler()))
 	return nil
 }

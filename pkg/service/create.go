@@ -16,6 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
@@ -268,6 +269,7 @@ func (s *Sandboxes) insert(ctx context.Context, queries *rows.Queries, teamID, h
 	if err != nil {
 		return rows.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
 	}
+	requestlog.SetSandbox(ctx, sandbox.ID)
 	if err := s.linkKey(ctx, queries, sandbox, wanted.Idempotency.Key); err != nil {
 		return rows.Sandbox{}, err
 	}

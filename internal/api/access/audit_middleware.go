@@ -9,9 +9,9 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 const (
@@ -63,15 +63,15 @@ func (c *Control) writeAudit(r *http.Request, draft *audit.Draft, status int) {
 		entry.Resource.ID = resource.ID
 	}
 	entry.Status, entry.Outcome = status, outcomeOf(status)
-	entry.Address, entry.UserAgent, entry.RequestID = address, r.UserAgent(), request.IDOf(r.Context())
+	entry.Address, entry.UserAgent, entry.RequestID = address, r.UserAgent(), requestlog.ID(r.Context())
 	if isAnonymous(entry, pattern) && !c.anonymousCalls.admit(&entry) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), auditTimeout)
 	defer cancel()
 	if err := c.Audit.Append(ctx, entry); err != nil {
-		c.Log.Error("audit entry was not written", "error", err, "action", entry.Action, "resource", entry.Resource.ID,
-			"actor", entry.Actor.ID, "outcome", entry.Outcome, "request", entry.RequestID)
+		c.Log.ErrorContext(ctx, "audit entry was not written", "error", err, "action", entry.Action, "resource", entry.Resource.ID,
+			"actor", entry.Actor.ID, "outcome", entry.Outcome)
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // Authorize lets a request pass that its route's rule lets in. It must be a
@@ -39,6 +41,9 @@ func (c *Control) Require(rule auth.Rule) func(http.Handler) http.Handler {
 			if err != nil {
 				c.fail(w, r, err)
 				return
+			}
+			if principal.TeamID != uuid.Nil {
+				requestlog.SetTeam(r.Context(), principal.TeamID.String())
 			}
 			next.ServeHTTP(w, r.WithContext(auth.WithPrincipal(r.Context(), principal)))
 		})

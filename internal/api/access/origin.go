@@ -8,15 +8,15 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // exposedHeaders are what pages of other origins may read of an answer.
 var exposedHeaders = strings.Join([]string{
 	"X-Next-Token", "X-Total-Running", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
-	"Should-Retry", "Wrenn-Ignored-Fields", request.IDHeader,
+	"Should-Retry", "Wrenn-Ignored-Fields", requestlog.Header,
 }, ", ")
 
 // preflightAge is how many seconds a browser may remember what a preflight was told.

@@ -160,7 +160,7 @@ func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uui
 	for {
 		last, err := h.sendEvents(ctx, stream, team, after, filter)
 		if err != nil {
-			h.Log.Debug("a stream of events has ended", "error", err)
+			h.Log.DebugContext(ctx, "a stream of events has ended", "error", err)
 			return nil
 		}
 		after = last

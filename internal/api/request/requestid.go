@@ -1,34 +1,19 @@
 package request
 
 import (
-	"context"
 	"net/http"
-	"regexp"
 
-	"github.com/google/uuid"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
-const IDHeader = "X-Request-Id"
-
-// requestIDPattern is what a client's own ID must be like to be taken over.
-var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9._:-]{8,64}$`)
-
-type requestIDKey struct{}
-
-// Identify gives each request an ID, or keeps the client's, and answers
-// with it.
+// Identify gives each request an ID, or keeps the client's, and answers with it.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(IDHeader)
-		if !requestIDPattern.MatchString(id) {
-			id = uuid.NewString()
+		id := r.Header.Get(requestlog.Header)
+		if !requestlog.IsID(id) {
+			id = requestlog.NewID()
 		}
-		w.Header().Set(IDHeader, id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+		w.Header().Set(requestlog.Header, id)
+		next.ServeHTTP(w, r.WithContext(requestlog.Begin(r.Context(), id)))
 	})
-}
-
-func IDOf(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
 }

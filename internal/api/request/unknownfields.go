@@ -49,7 +49,7 @@ func (t *Tolerance) Middleware(next http.Handler) http.Handler {
 		}
 		noted := &unknownFields{header: w.Header(), log: func(fields []string) {
 			if t.logged.first(r.UserAgent() + " " + r.Method + " " + pattern) {
-				t.Log.Info("a client sends fields that are not known here; they are ignored",
+				t.Log.InfoContext(r.Context(), "a client sends fields that are not known here; they are ignored",
 					"client", exactjson.Shortened(r.UserAgent()), "method", r.Method, "route", pattern, "fields", strings.Join(fields, ", "))
 			}
 		}}

@@ -2,16 +2,15 @@ package resources
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
-	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -34,17 +33,19 @@ var volumeContentPath = regexp.MustCompile(`^/volumecontent/([^/]+)/(path|dir|fi
 // Before returns a handler that answers requests about the content of volumes and
 // hands all others to next.
 func (v *VolumeContent) Before(next http.Handler) http.Handler {
+	content := request.Identify(http.HandlerFunc(v.serve))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		match := volumeContentPath.FindStringSubmatch(r.URL.Path)
-		if match == nil {
+		if volumeContentPath.MatchString(r.URL.Path) {
+			content.ServeHTTP(w, r)
+		} else {
 			next.ServeHTTP(w, r)
-			return
 		}
-		v.serve(w, r, match[1], match[2])
 	})
 }
 
-func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request, volumeID, what string) {
+func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request) {
+	match := volumeContentPath.FindStringSubmatch(r.URL.Path)
+	volumeID, what := match[1], match[2]
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	// The answer can be a page that somebody has put there.
@@ -67,14 +68,6 @@ func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request, volumeID, 
 	link.VolumeContent(volumeID, what, v.fail).ServeHTTP(w, r)
 }
 
-func messageOf(err error) string {
-	var shown *fault.Error
-	if errors.As(err, &shown) {
-		return shown.Message
-	}
-	return "internal error"
-}
-
 func (v *VolumeContent) fail(w http.ResponseWriter, r *http.Request, err error) {
 	httpserver.Abandon(r.Context())
 	if httpserver.TooSlow(r.Context()) {
@@ -84,13 +77,10 @@ func (v *VolumeContent) fail(w http.ResponseWriter, r *http.Request, err error) 
 	if r.Context().Err() != nil {
 		return // the client left; nobody reads an answer
 	}
-	code, message := fault.CodeOf(err), messageOf(err)
-	if db.IsUnavailable(err) {
-		code, message = fault.Unavailable, "the database cannot be reached at the moment"
-	}
+	code, message := respond.CodeAndMessage(r.Context(), err)
 	status := respond.Statuses[code]
 	if status >= http.StatusInternalServerError {
-		v.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
+		v.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")

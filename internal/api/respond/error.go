@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // Statuses gives each code of a fault its HTTP status.
@@ -52,17 +53,10 @@ func (f Failures) Answer(w http.ResponseWriter, r *http.Request, err error) {
 		Refuse(w, http.StatusRequestTimeout, TooSlow, "", 0)
 		return
 	}
-	var shown *fault.Error
-	switch {
-	case errors.As(err, &shown):
-	case db.IsUnavailable(err):
-		shown = fault.Wrap(fault.Unavailable, err, "the database cannot be reached at the moment")
-	default:
-		shown = fault.Wrap(fault.Internal, err, "internal error")
-	}
+	shown := shownOf(r.Context(), err)
 	status := Statuses[shown.Code]
 	if status >= http.StatusInternalServerError && status != http.StatusNotImplemented {
-		f.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
+		f.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
 	}
 	if shown.Code == fault.RateLimited && shown.RetryAfter > 0 && w.Header().Get(limitRemaining) == "" {
 		tellLimit(w.Header(), ratelimit.Standing{Limit: shown.Limit, Reset: shown.RetryAfter})
@@ -77,12 +71,33 @@ type Refusal struct {
 	ErrorCode string `json:"error_code,omitempty"`
 }
 
-// RefusalOf is the refusal that stands for an error in a list of results.
-func RefusalOf(err error) Refusal {
+// shownOf is what a client is told of an error. Where the fault is ours that names the
+// request, so that a user can quote what the log is searched by.
+func shownOf(ctx context.Context, err error) *fault.Error {
 	shown := fault.New(fault.Internal, "internal error")
-	_ = errors.As(err, &shown)
+	if found := (*fault.Error)(nil); errors.As(err, &found) {
+		told := *found
+		shown = &told
+	} else if db.IsUnavailable(err) {
+		return fault.Wrap(fault.Unavailable, err, "the database cannot be reached at the moment")
+	}
+	if shown.Code == fault.Internal {
+		shown.Message += " (request " + requestlog.ID(ctx) + ")"
+	}
+	return shown
+}
+
+// RefusalOf is the refusal that stands for an error in a list of results.
+func RefusalOf(ctx context.Context, err error) Refusal {
+	shown := shownOf(ctx, err)
 	status := Statuses[shown.Code]
 	return Refusal{status, shown.Message, adviceFor(status, shown.Reason).errorCode}
+}
+
+// CodeAndMessage is what clients of volumes are told of an error.
+func CodeAndMessage(ctx context.Context, err error) (fault.Code, string) {
+	shown := shownOf(ctx, err)
+	return shown.Code, shown.Message
 }
 
 // Refuse answers with a refusal, and says whether and when to try again.

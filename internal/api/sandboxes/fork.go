@@ -44,6 +44,6 @@ func (h *Handlers) forkOf(ctx context.Context, result service.ForkResult) forkAn
 			return forkAnswer{Sandbox: &answer}
 		}
 	}
-	refusal := respond.RefusalOf(err)
+	refusal := respond.RefusalOf(ctx, err)
 	return forkAnswer{Error: &refusal}
 }

@@ -88,11 +88,11 @@ func (f failures) handle(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if r.Context().Err() != nil || errors.Is(err, context.Canceled) {
-		log.Debug("client disconnected before the sandbox answered")
+		log.DebugContext(r.Context(), "client disconnected before the sandbox answered")
 		panic(http.ErrAbortHandler)
 	}
 	failure := failureOf(target, err)
-	log.Debug("request did not reach the sandbox", "status", failure.Code)
+	log.DebugContext(r.Context(), "request did not reach the sandbox", "status", failure.Code)
 	failure.Write(w, r)
 }
 

@@ -21,6 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // Directory finds sandboxes. The router queries it for every request and caches
@@ -75,14 +76,29 @@ func (t *Router) Before(next http.Handler) http.Handler {
 		case err != nil:
 			forward.WriteError(w, r, http.StatusBadRequest, "", 0, err.Error())
 		default:
-			t.route(w, r, to)
+			t.route(w, withRequest(r, to.sandboxID), to)
 		}
 	})
+}
+
+// withRequest lets log lines tell by which request they are, and of which sandbox. The
+// guest's server is told no ID that its client has not sent.
+func withRequest(r *http.Request, sandboxID string) *http.Request {
+	id := r.Header.Get(requestlog.Header)
+	if !requestlog.IsID(id) {
+		id = requestlog.NewID()
+	}
+	ctx := requestlog.Begin(r.Context(), id)
+	requestlog.SetSandbox(ctx, sandboxID)
+	return r.WithContext(ctx)
 }
 
 func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	found, err := t.Directory.GetSandboxWithEpoch(r.Context(), to.sandboxID)
 	sandbox := found.Sandbox
+	if err == nil {
+		requestlog.SetTeam(r.Context(), sandbox.TeamID.String())
+	}
 	switch {
 	case to.port == AgentPort && httpserver.IsPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
 		allowAsking(w, r)
@@ -92,7 +108,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		return
 	case err != nil:
 		if r.Context().Err() == nil {
-			t.Log.Error("look up a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
+			t.Log.ErrorContext(r.Context(), "look up a sandbox for traffic", "error", err)
 		}
 		forward.WriteError(w, r, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
 		return
@@ -149,7 +165,7 @@ func (t *Router) resume(w http.ResponseWriter, r *http.Request, to destination) 
 	if r.Context().Err() != nil {
 		return false // the client disconnected
 	}
-	t.Log.Warn("resume a sandbox for traffic", "sandbox", to.sandboxID, "error", err)
+	t.Log.WarnContext(r.Context(), "resume a sandbox for traffic", "error", err)
 	switch fault.CodeOf(err) {
 	case fault.NotFound:
 		notFound.At(to.sandboxID, 0).Write(w, r)
