@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli/wrenn"
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 )
 
-func main() { os.Exit(wrenn.Main(os.Args[1:])) }
+func main() { os.Exit(cli.Main(os.Args[1:])) }

@@ -12,12 +12,12 @@ import (
 )
 
 // withProvider lets people sign in with an OpenID Connect provider.
-func withProvider(t *testing.T, w *world, signUp identity.SignUp) *provider {
+func withProvider(t *testing.T, w *world, signUp bool) *provider {
 	t.Helper()
 	p := startProvider(t)
-	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{
-		Name: "corp", Issuer: p.http.URL, ClientID: clientID, ClientSecret: clientSecret, SignUp: signUp,
-	})))
+	w.people.Providers["corp"] = identity.NewOIDC(identity.OIDCConfig{
+		Issuer: p.http.URL, ClientID: clientID, ClientSecret: clientSecret, SignUp: signUp,
+	})
 	return p
 }
 
@@ -51,7 +51,7 @@ func (b *browser) follow(t *testing.T, address string) answer {
 func TestOIDC_SignsInWhoWasInvited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, identity.InvitedOnly)
+	p := withProvider(t, w, false)
 	admin := w.firstAdmin(t)
 	p.knows("1001", "Grace@Example.com", true)
 	refused := w.browser(t).goThrough(t, "corp")
@@ -84,7 +84,7 @@ func TestOIDC_SignsInWhoWasInvited(t *testing.T) {
 func TestOIDC_TiesAnAccountOnlyToAnAddressThatIsVouchedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, identity.Everyone)
+	p := withProvider(t, w, true)
 	admin := w.firstAdmin(t)
 	for _, verified := range []any{false, nil, "false", "yes"} {
 		p.knows("2002", "ada@example.com", verified)
@@ -103,7 +103,7 @@ func TestOIDC_TiesAnAccountOnlyToAnAddressThatIsVouchedFor(t *testing.T) {
 func TestOIDC_AsksForTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, identity.InvitedOnly)
+	p := withProvider(t, w, false)
 	_, _, codes := enrolled(t, w.firstAdmin(t))
 	p.knows("1", "ada@example.com", true)
 	b := w.browser(t)
@@ -119,7 +119,7 @@ func TestOIDC_AsksForTheSecondFactor(t *testing.T) {
 func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, identity.Everyone)
+	p := withProvider(t, w, true)
 	p.knows("1", "eve@example.com", true)
 	b, eve := w.browser(t), w.browser(t)
 	require.Equal(t, http.StatusUnauthorized, b.follow(t, eve.back(t, "corp")).status, "a browser that began nothing")
@@ -150,7 +150,7 @@ func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 func TestOIDC_MayBeAwayAndComeBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{Name: "gone", Issuer: "http://127.0.0.1:1", ClientID: clientID})))
+	w.people.Providers["gone"] = identity.NewOIDC(identity.OIDCConfig{Issuer: "http://127.0.0.1:1", ClientID: clientID})
 	got := w.browser(t).do(t, http.MethodGet, "/auth/oidc/gone/start", nil)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.NotContains(t, string(got.body), "127.0.0.1")
@@ -167,9 +167,9 @@ func TestGitHub_SignsInByItsVerifiedPrimaryAddress(t *testing.T) {
 			w := newWorld(t)
 			admin := w.firstAdmin(t)
 			github := startGitHub(t, 42, "ada@example.com", test.verified)
-			require.NoError(t, w.people.AddProvider(identity.NewGitHub(identity.GitHubConfig{
-				ClientID: clientID, ClientSecret: clientSecret, URL: github.URL, APIURL: github.URL, SignUp: identity.Everyone,
-			})))
+			w.people.Providers["github"] = identity.NewGitHub(identity.GitHubConfig{
+				ClientID: clientID, ClientSecret: clientSecret, URL: github.URL, APIURL: github.URL, SignUp: true,
+			})
 			b := w.browser(t)
 			got := b.goThrough(t, "github")
 			require.Equal(t, test.status, got.status, "%s", got.body)

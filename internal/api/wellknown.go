@@ -4,10 +4,9 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/go-jose/go-jose/v4"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api/access"
-	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
@@ -18,18 +17,21 @@ type TokenIssuer interface {
 	Keys(ctx context.Context) (jose.JSONWebKeySet, error)
 }
 
+// wellKnown begins the paths of the documents, below the issuer's address. Source: RFC
+// 8615.
 const (
-	descriptionPath = access.WellKnown + "openid-configuration"
-	keysPath        = access.WellKnown + "jwks.json"
+	wellKnown       = "/.well-known/"
+	descriptionPath = wellKnown + "openid-configuration"
+	keysPath        = wellKnown + "jwks.json"
 )
 
 // publishedFor is how long verifiers may keep the documents, in a header. A host that
 // starts has a new key, which a verifier must learn of soon.
 const publishedFor = "public, max-age=60"
 
-func (s *Server) routeWellKnown(router respond.Router) {
-	router.Get(descriptionPath, s.describeIssuer)
-	router.Get(keysPath, s.listIssuerKeys)
+func (s *Server) routeWellKnown(router chi.Router) {
+	router.Get(descriptionPath, s.handle(s.describeIssuer))
+	router.Get(keysPath, s.handle(s.listIssuerKeys))
 }
 
 // issuerDescription is what verifiers ask an issuer for. Source: OpenID Connect
@@ -51,7 +53,7 @@ func (s *Server) describeIssuer(w http.ResponseWriter, _ *http.Request) error {
 	}
 	issuer := s.TokenIssuer.Issuer()
 	w.Header().Set("Cache-Control", publishedFor)
-	return respond.Value(w, http.StatusOK, issuerDescription{
+	return answer(w, http.StatusOK, issuerDescription{
 		Issuer: issuer, JWKSURI: issuer + keysPath, ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"},
 		Algorithms: []string{string(workload.Algorithm)},
 		Claims:     []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "team_id", "sandbox_id", "template_id"},
@@ -67,5 +69,5 @@ func (s *Server) listIssuerKeys(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", publishedFor)
-	return respond.Value(w, http.StatusOK, keys, nil)
+	return answer(w, http.StatusOK, keys, nil)
 }

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
@@ -94,7 +93,7 @@ func (c child) lastWords(process *supervisor.Process) string {
 	if err == nil {
 		content = bytes.TrimSpace(content)
 		last := string(content[bytes.LastIndexByte(content, '\n')+1:])
-		if words, found := strings.CutPrefix(last, cli.ErrorPrefix); found {
+		if words, found := strings.CutPrefix(last, "wrenn: "); found {
 			return words
 		}
 	}

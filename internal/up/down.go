@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"git.omukk.dev/wrenn/sandbox/internal/boot"
 )
 
 // downTimeout is for all parts together.
@@ -80,8 +78,11 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	say.Say("the last Wrenn here did not stop in order: a host agent looks for what it left running, and pauses it")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s, ctx := newStack(ctx, c, layout, say)
-	err = s.steps.Start(ctx, append(s.preparation(), boot.Step{Name: "start the host agent", Do: s.startHostAgent})...)
+	s := newStack(c, layout, say)
+	err = s.prepare(ctx)
+	if err == nil {
+		err = s.startHostAgent(ctx)
+	}
 	err = errors.Join(err, s.stop(forced))
 	return errors.Join(err, releasePIDFile(pidFile, err == nil))
 }

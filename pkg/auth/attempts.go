@@ -3,8 +3,6 @@ package auth
 import (
 	"net/netip"
 	"time"
-
-	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // Attempts bounds how often what belongs to an account may be guessed: tightly from
@@ -47,7 +45,7 @@ const neighbourhoodBits = 24
 func Neighbourhood(address string) string {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil || !parsed.Unmap().Is4() {
-		return ratelimit.Network(address)
+		return Network(address)
 	}
 	network, err := parsed.Unmap().Prefix(neighbourhoodBits)
 	if err != nil {

@@ -2,7 +2,6 @@ package cpserver_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -40,7 +39,6 @@ type controlPlane struct {
 	agent  *hosttest.Agent
 	pool   *pgxpool.Pool
 	extras []cpserver.Option
-	log    *slog.Logger // nil for the test's output
 	stop   func() error
 
 	mutex  sync.Mutex
@@ -63,15 +61,10 @@ func (p *controlPlane) printed() string {
 // setUp prepares everything that a control plane needs and does not start it.
 func setUp(t *testing.T, guest http.Handler) *controlPlane {
 	t.Helper()
-	return setUpOver(t, hosttest.Start(t, guest))
-}
-
-func setUpOver(t *testing.T, agent *hosttest.Agent) *controlPlane {
-	t.Helper()
 	dir := t.TempDir()
 	secret := make([]byte, auth.SecretKeySize)
 	_, _ = rand.Read(secret)
-	p := &controlPlane{key: auth.NewKey(), agent: agent}
+	p := &controlPlane{key: auth.NewKey(), agent: hosttest.Start(t, guest)}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), secret, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(p.key+"\n"), 0o600))
 	p.config = config.Config{
@@ -102,11 +95,10 @@ func (p *controlPlane) start(t *testing.T) {
 	p.url = "http://" + listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, checker := make(chan error, 1), openapitest.New(t)
-	log := cmp.Or(p.log, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	go func() {
 		ended <- cpserver.Run(ctx, append(p.extras, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
 			cpserver.WithHandlerAround(checker.Wrap),
-			cpserver.WithLogger(log), cpserver.WithOutput(p))...)
+			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))...)
 	}()
 	stopped := false
 	p.stop = func() error {

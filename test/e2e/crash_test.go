@@ -65,7 +65,7 @@ func TestDown_PausesWhatAKilledWrennLeftRunning(t *testing.T) {
 	require.NoError(t, wrenn.Down(t.Context()))
 	ctx, cancel := context.WithTimeout(t.Context(), leakPatience)
 	defer cancel()
-	left, err := shared.before.LeftByInstallation(ctx, wrenn.DataDir)
+	left, err := leftBehind(ctx, wrenn)
 	require.NoError(t, err)
 	require.Empty(t, left, "left behind by wrenn down")
 	require.NoError(t, wrenn.Up(t.Context()))

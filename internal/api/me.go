@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+func (s *Server) routeMe(router chi.Router) {
+	router.Get("/me", s.handle(s.showMe))
+	router.Patch("/me", s.handle(s.renameMe))
+	router.Post("/me/invitations", s.handle(s.acceptInvitation))
+}
+
+// meAnswer is what a user knows of themselves.
+type meAnswer struct {
+	ID            uuid.UUID        `json:"id"`
+	Email         string           `json:"email"`
+	Name          string           `json:"name"`
+	PlatformAdmin bool             `json:"platformAdmin"`
+	HasPassword   bool             `json:"hasPassword"`
+	SecondFactor  bool             `json:"secondFactor"`
+	Teams         []membershipInfo `json:"teams"`
+	// CSRFToken is only for whoever has the session.
+	CSRFToken string `json:"csrfToken,omitempty"`
+}
+
+// membershipInfo is a team with what the user may do in it.
+type membershipInfo struct {
+	TeamID      string            `json:"teamID"`
+	Name        string            `json:"name"`
+	Role        auth.Role         `json:"role"`
+	Permissions []auth.Permission `json:"permissions"`
+}
+
+func (s *Server) meOf(r *http.Request) (meAnswer, error) {
+	userID := auth.PrincipalOf(r.Context()).UserID
+	user, err := s.Identity.User(r.Context(), userID)
+	if err != nil {
+		return meAnswer{}, err
+	}
+	teams, err := s.Identity.Teams(r.Context(), userID)
+	if err != nil {
+		return meAnswer{}, err
+	}
+	answer := meAnswer{
+		ID: user.ID, Email: user.Email, Name: user.Name, PlatformAdmin: user.PlatformAdmin,
+		HasPassword: user.PasswordHash != "", SecondFactor: user.TOTPConfirmedAt != nil, Teams: []membershipInfo{},
+	}
+	for _, team := range teams {
+		answer.Teams = append(answer.Teams, membershipOf(team))
+	}
+	return answer, nil
+}
+
+func membershipOf(team rows.ListTeamsOfUserRow) membershipInfo {
+	role := auth.Role(team.Role)
+	return membershipInfo{TeamID: team.ID.String(), Name: team.Name, Role: role, Permissions: role.Permissions()}
+}
+
+func (s *Server) showMe(w http.ResponseWriter, r *http.Request) error {
+	answer, err := s.meOf(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) renameMe(w http.ResponseWriter, r *http.Request) error {
+	var body nameBody
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if err := s.Identity.RenameUser(r.Context(), auth.PrincipalOf(r.Context()).UserID, body.Name); err != nil {
+		return err
+	}
+	return s.showMe(w, r)
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+)
+
+// sandboxMetric is what a sandbox took at one moment. Memory and disk are in bytes.
+type sandboxMetric struct {
+	Timestamp     time.Time `json:"timestamp"`
+	TimestampUnix int64     `json:"timestampUnix"`
+	CPUCount      int32     `json:"cpuCount"`
+	CPUUsedPct    float64   `json:"cpuUsedPct"`
+	MemUsed       int64     `json:"memUsed"`
+	MemTotal      int64     `json:"memTotal"`
+	MemCache      int64     `json:"memCache"`
+	DiskUsed      int64     `json:"diskUsed"`
+	DiskTotal     int64     `json:"diskTotal"`
+}
+
+func metricOf(sample rows.ListSamplesRow) sandboxMetric {
+	return sandboxMetric{
+		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: rounded(sample.CpuUsedPct),
+		MemUsed: sample.MemUsed, MemTotal: sample.MemTotal, MemCache: sample.MemCache,
+		DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
+	}
+}
+
+// rounded leaves two digits after the point, which is more than is measured.
+func rounded(percent float32) float64 {
+	const hundredths = 100
+	return math.Round(float64(percent)*hundredths) / hundredths
+}
+
+func (s *Server) listSandboxMetrics(w http.ResponseWriter, r *http.Request) error {
+	span, err := spanQuery(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	samples, err := s.Sandboxes.Metrics(r.Context(), teamOf(r), sandboxOf(r), span)
+	if err != nil {
+		return err
+	}
+	metrics := make([]sandboxMetric, 0, len(samples))
+	for _, sample := range samples {
+		metrics = append(metrics, metricOf(sample))
+	}
+	writeJSON(w, http.StatusOK, metrics)
+	return nil
+}
+
+// listLatestMetrics answers for sandboxes that are repeated or separated by commas.
+func (s *Server) listLatestMetrics(w http.ResponseWriter, r *http.Request) error {
+	var sandboxIDs []string
+	for _, value := range r.URL.Query()["sandbox_ids"] {
+		for _, sandboxID := range strings.Split(value, ",") {
+			sandboxID, ok := id.ReadSandbox(sandboxID)
+			if !ok {
+				return fault.New(fault.Invalid, "sandbox_ids must be sandboxes' IDs, separated by commas")
+			}
+			sandboxIDs = append(sandboxIDs, sandboxID)
+		}
+	}
+	if len(sandboxIDs) == 0 {
+		return fault.New(fault.Invalid, "sandbox_ids is missing")
+	}
+	samples, err := s.Sandboxes.LatestMetrics(r.Context(), teamOf(r), sandboxIDs)
+	if err != nil {
+		return err
+	}
+	metrics := make(map[string]sandboxMetric, len(samples))
+	for _, sample := range samples {
+		metrics[sample.SandboxID] = metricOf(rows.ListSamplesRow{
+			At: sample.At, CPUCount: sample.CPUCount, CpuUsedPct: sample.CpuUsedPct, MemUsed: sample.MemUsed,
+			MemTotal: sample.MemTotal, MemCache: sample.MemCache, DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
+		})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"sandboxes": metrics})
+	return nil
+}
+
+// spanQuery reads start and end in seconds since 1970.
+func spanQuery(query url.Values) (usage.Span, error) {
+	start, err := timeQuery(query, "start", 1)
+	if err != nil {
+		return usage.Span{}, err
+	}
+	end, err := timeQuery(query, "end", 1)
+	if err == nil && !start.IsZero() && !end.IsZero() && end.Before(start) {
+		err = fault.New(fault.Invalid, "start must not be after end")
+	}
+	return usage.Span{Start: start, End: end}, err
+}

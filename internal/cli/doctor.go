@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/doctor"
+	"git.omukk.dev/wrenn/sandbox/internal/up"
+)
+
+func newDoctor(s streams) *cobra.Command {
+	var dataDir, listen string
+	asJSON := false
+	command := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check whether this machine can run Wrenn, and how to mend what is missing",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			envd, err := up.FindEnvd()
+			if err != nil {
+				return err
+			}
+			_, running, err := up.Layout{DataDir: dataDir}.URL()
+			if err != nil {
+				return err
+			}
+			results := doctor.Examine(command.Context(), doctor.Options{
+				DataDir: dataDir, CacheDir: environmentOr("WRENN_CACHE_DIR", up.DefaultCacheDir), Listen: listen,
+				Running: running, EnvdPath: envd, ExternalDatabase: os.Getenv("DATABASE_URL") != "",
+			})
+			if err := printResults(s.output, results, asJSON); err != nil {
+				return err
+			}
+			for _, result := range results {
+				if result.Status == doctor.Fail {
+					return exitError(exitFailure)
+				}
+			}
+			return nil
+		},
+	}
+	addDataDirFlag(command, &dataDir)
+	command.Flags().StringVar(&listen, "listen", environmentOr("WRENN_LISTEN", up.DefaultListen), "address that the API is to listen on (WRENN_LISTEN)")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}
+
+func printResults(out io.Writer, results []doctor.Result, asJSON bool) error {
+	if asJSON {
+		return printJSON(out, results)
+	}
+	for _, result := range results {
+		fmt.Fprintf(out, "%-4s  %-14s  %s\n", result.Status, result.Name, result.Detail)
+		if result.Fix != "" {
+			fmt.Fprintf(out, "      %-14s  → %s\n", "", result.Fix)
+		}
+	}
+	return nil
+}
+
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
