@@ -49,7 +49,7 @@ deps: ## install the Debian packages that running Wrenn needs, if any is missing
 	@deploy/install-packages.sh run
 
 .PHONY: test
-test: test-deps check-generated vet test-unit test-fuzz test-e2e ## everything that CI runs
+test: test-deps check-generated check-protocol vet test-unit test-fuzz test-e2e ## everything that CI runs
 
 .PHONY: test-deps
 test-deps:
@@ -59,6 +59,13 @@ test-deps:
 .PHONY: check-generated
 check-generated:
 	@deploy/check-generated.sh
+
+# test/protocol holds this check to finding what it must.
+.PHONY: check-protocol
+check-protocol: ## the wire protocols against those of the last release
+	@echo "Comparing proto/ with what was released"
+	@$(TOOL) buf lint proto
+	@$(TOOL) buf breaking proto --against proto/released.binpb
 
 .PHONY: vet
 vet:
@@ -118,7 +125,7 @@ bench: deps build ## what Wrenn adds to the same things done by hand
 	@$(SUDO) bin/bench
 
 .PHONY: lint
-lint: vet ## vet, staticcheck, golangci-lint and gofumpt, on both modules
+lint: vet check-protocol ## vet, buf, staticcheck, golangci-lint and gofumpt, on all modules
 	@echo "Checking formatting"
 	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | grep -v '/gen/\|^gen/\|_gen\.go$$' | xargs $(TOOL) gofumpt -l); \
 	if [ -n "$$unformatted" ]; then echo "Not formatted; run: $(TOOL) gofumpt -w ." >&2; echo "$$unformatted" >&2; exit 1; fi
@@ -131,14 +138,21 @@ lint: vet ## vet, staticcheck, golangci-lint and gofumpt, on both modules
 	@cd examples/extension && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: generate
-generate: ## regenerate code from proto/ and db/
+generate: ## regenerate code from proto/ and db/, and the lists of what programs link
 	@echo "Generating code from proto/ and db/"
-	@$(TOOL) buf lint proto
 	@$(TOOL) buf generate proto --template proto/buf.gen.yaml
 	@$(TOOL) buf generate proto --template proto/buf.gen.envd.yaml --path proto/process --path proto/filesystem
 	@$(TOOL) sqlc generate
 	@echo "Writing the schema that all migrations lead to"
 	@go test -count=1 -run '^TestSchema_IsTheOneThatIsCommitted$$' ./pkg/db -update
+	@echo "Writing what each program links"
+	@go test -count=1 ./test/links -update
+
+.PHONY: release-protocol
+release-protocol: check-protocol ## record the committed protocol and agent as those of the last release
+	@git diff --quiet HEAD -- proto || { echo "Commit the changes in proto/ first" >&2; exit 1; }
+	@$(TOOL) buf build proto --exclude-source-info -o proto/released.binpb
+	@git rev-parse HEAD > proto/previous-agent
 
 .PHONY: clean
 clean: ## remove what was built; data and image cache stay
@@ -147,4 +161,4 @@ clean: ## remove what was built; data and image cache stay
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

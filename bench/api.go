@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 )
 
 const (
@@ -35,11 +37,12 @@ type apiSide struct {
 // with as many connections to it, the same questions.
 func measureAPI(ctx context.Context, o options, into *measurements) (err error) {
 	fmt.Fprintln(os.Stderr, "reading and listing through the API")
-	world, err := startAPIWorld(ctx, o.output)
-	if err != nil {
+	steps, ctx := boot.New(ctx)
+	defer func() { err = errors.Join(err, steps.Stop(context.WithoutCancel(ctx))) }()
+	world := &apiWorld{steps: steps}
+	if err := world.start(ctx, o.output); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, world.close()) }()
 	sides := []apiSide{
 		{world.bare, map[string]*[]time.Duration{"read": &into.readByHand, "list": &into.listByHand}},
 		{world.wrenn, map[string]*[]time.Duration{"read": &into.readByAPI, "list": &into.listByAPI}},
@@ -152,7 +155,7 @@ func (w *apiWorld) compareAnswers(ctx context.Context) error {
 			totals, bodies = append(totals, header.Get("X-Total-Running")), append(bodies, string(body))
 		}
 		if totals[0] != totals[1] || bodies[0] != bodies[1] {
-			return fmt.Errorf("GET %s is answered %s by the API, but %s by the bare handler", path, bodies[0], bodies[1])
+			return fmt.Errorf("GET %s is answered %.500s by the API, but %.500s by the bare handler", path, bodies[0], bodies[1])
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,13 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
+	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
@@ -28,7 +28,7 @@ import (
 
 const (
 	apiDomain = "localhost:3000"
-	// databaseUser is whom Debian's package of PostgreSQL makes.
+	// databaseUser is the user that Debian's PostgreSQL package creates.
 	databaseUser = "postgres"
 	// apiTeams have so many sandboxes each: a page of the API's.
 	apiTeams, sandboxesEach = 20, 100
@@ -40,8 +40,11 @@ const (
 type apiWorld struct {
 	wrenn, bare string // addresses
 	teams       []apiTeam
+	steps       *boot.Sequence
 	directory   string
-	undo        []func() error
+	secret      []byte // from which both sides derive tokens
+	database    *postgres.Server
+	pool        *pgxpool.Pool
 }
 
 type apiTeam struct {
@@ -50,44 +53,29 @@ type apiTeam struct {
 	sandboxes []string
 }
 
-func startAPIWorld(ctx context.Context, output io.Writer) (_ *apiWorld, err error) {
-	w := &apiWorld{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
-	if w.directory, err = os.MkdirTemp("", "wrenn-bench-"); err != nil {
-		return nil, err
-	}
-	w.undo = append(w.undo, func() error { return os.RemoveAll(w.directory) })
-	if err := os.Chmod(w.directory, 0o755); err != nil { // PostgreSQL must get through
-		return nil, err
-	}
-	server, err := w.startDatabase(ctx)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := db.Open(ctx, server.URL())
-	if err != nil {
-		return nil, err
-	}
-	w.undo = append(w.undo, func() error { pool.Close(); return nil })
-	if err := db.Migrate(ctx, pool); err != nil {
-		return nil, err
-	}
-	if err := w.fill(ctx, pool); err != nil {
-		return nil, fmt.Errorf("fill the database: %w", err)
-	}
-	secret := make([]byte, auth.SecretKeySize)
-	rand.Read(secret) // never fails
-	if err := w.serveBare(ctx, rows.New(pool), secret); err != nil {
-		return nil, err
-	}
-	return w, w.serveWrenn(ctx, server.URL(), secret, output)
+// start starts the servers over a database that it fills.
+func (w *apiWorld) start(ctx context.Context, output io.Writer) error {
+	return w.steps.Start(ctx,
+		boot.Step{Name: "make a directory", Do: w.makeDirectory},
+		boot.Step{Name: "start PostgreSQL", Do: w.startDatabase},
+		boot.Step{Name: "open the database", Do: w.openDatabase},
+		boot.Step{Name: "fill the database", Do: w.fill},
+		boot.Step{Name: "start the bare handler", Do: w.serveBare},
+		boot.Step{Name: "start the control plane", Do: func(ctx context.Context) error { return w.serveWrenn(ctx, output) }},
+	)
 }
 
-func (w *apiWorld) startDatabase(ctx context.Context) (*postgres.Server, error) {
+func (w *apiWorld) makeDirectory(context.Context) (err error) {
+	if w.directory, err = os.MkdirTemp("", "wrenn-bench-"); err != nil {
+		return err
+	}
+	w.secret = make([]byte, auth.SecretKeySize)
+	rand.Read(w.secret) // never fails
+	w.steps.OnStop("remove the directory", func(context.Context) error { return os.RemoveAll(w.directory) })
+	return os.Chmod(w.directory, 0o755) // PostgreSQL's user must get through
+}
+
+func (w *apiWorld) startDatabase(ctx context.Context) (err error) {
 	settings := postgres.Config{
 		DataDir: filepath.Join(w.directory, "data"), SocketDir: filepath.Join(w.directory, "socket"),
 		LogPath: filepath.Join(w.directory, "log"),
@@ -95,21 +83,28 @@ func (w *apiWorld) startDatabase(ctx context.Context) (*postgres.Server, error) 
 	if os.Geteuid() == 0 {
 		settings.User = databaseUser
 	}
-	server, err := postgres.Start(ctx, settings)
-	if err != nil {
-		return nil, err
+	if w.database, err = postgres.Start(ctx, settings); err != nil {
+		return err
 	}
-	w.undo = append(w.undo, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	w.steps.OnStop("stop PostgreSQL", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 		defer cancel()
-		return server.Stop(ctx)
+		return w.database.Stop(ctx)
 	})
-	return server, nil
+	return nil
+}
+
+func (w *apiWorld) openDatabase(ctx context.Context) (err error) {
+	if w.pool, err = db.Open(ctx, w.database.URL()); err != nil {
+		return err
+	}
+	w.steps.OnStop("close the database", func(context.Context) error { w.pool.Close(); return nil })
+	return db.Migrate(ctx, w.pool)
 }
 
 // fill makes teams with a key and sandboxes each; every fifth of these is paused.
-func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
-	queries := rows.New(pool)
+func (w *apiWorld) fill(ctx context.Context) error {
+	queries := rows.New(w.pool)
 	host, err := queries.EnsureHost(ctx, rows.EnsureHostParams{ID: uuid.New(), Name: "bench"})
 	if err != nil {
 		return err
@@ -129,7 +124,7 @@ func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
 		if err != nil {
 			return err
 		}
-		found, err := pool.Query(ctx, `
+		found, err := w.pool.Query(ctx, `
 			INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, started_at, end_at, auto_pause,
 				metadata, vcpu_count, memory_mib, disk_mib, envd_version)
 			SELECT 'i' || substr(md5(gen_random_uuid()::text), 1, 19), $1, $2, 'rki5dems9wqfm4r03t7g', 'base', gen_random_uuid(),
@@ -144,12 +139,12 @@ func (w *apiWorld) fill(ctx context.Context, pool *pgxpool.Pool) error {
 		}
 		w.teams = append(w.teams, team)
 	}
-	_, err = pool.Exec(ctx, "VACUUM ANALYZE")
+	_, err = w.pool.Exec(ctx, "VACUUM ANALYZE")
 	return err
 }
 
-func (w *apiWorld) serveBare(ctx context.Context, queries *rows.Queries, secret []byte) error {
-	tokens, err := auth.NewTokens(secret)
+func (w *apiWorld) serveBare(ctx context.Context) error {
+	tokens, err := auth.NewTokens(w.secret)
 	if err != nil {
 		return err
 	}
@@ -157,25 +152,19 @@ func (w *apiWorld) serveBare(ctx context.Context, queries *rows.Queries, secret 
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: bareHandler(queries, tokens), ReadHeaderTimeout: stopTimeout}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
 	w.bare = listener.Addr().String()
-	w.undo = append(w.undo, func() error {
-		err := server.Close()
-		if ended := <-ended; !errors.Is(ended, http.ErrServerClosed) {
-			err = errors.Join(err, ended)
-		}
-		return err
+	server := &http.Server{Handler: bareHandler(rows.New(w.pool), tokens), ReadHeaderTimeout: stopTimeout}
+	w.steps.Serve("serve the bare handler", func(ctx context.Context) error {
+		return httpserver.Serve(ctx, server, listener, stopTimeout)
 	})
 	return nil
 }
 
-// serveWrenn runs a whole control plane that has no host yet, and waits until it
-// answers.
-func (w *apiWorld) serveWrenn(ctx context.Context, databaseURL string, secret []byte, output io.Writer) error {
+// serveWrenn runs a whole control plane without a host. Requests wait until it
+// serves.
+func (w *apiWorld) serveWrenn(ctx context.Context, output io.Writer) error {
 	secretFile := filepath.Join(w.directory, "secret")
-	if err := os.WriteFile(secretFile, secret, 0o600); err != nil {
+	if err := os.WriteFile(secretFile, w.secret, 0o600); err != nil {
 		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -183,22 +172,11 @@ func (w *apiWorld) serveWrenn(ctx context.Context, databaseURL string, secret []
 		return err
 	}
 	w.wrenn = listener.Addr().String()
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() {
-		ended <- cpserver.Run(running, cpserver.WithListener(listener), cpserver.WithOutput(io.Discard),
+	w.steps.Serve("run the control plane", func(ctx context.Context) error {
+		return cpserver.Run(ctx, cpserver.WithListener(listener), cpserver.WithOutput(io.Discard),
 			cpserver.WithLogger(slog.New(slog.NewTextHandler(output, nil))), cpserver.WithConfig(config.Config{
-				DatabaseURL: databaseURL, Domain: apiDomain, SecretKeyFile: secretFile, MaxTimeout: time.Hour,
+				DatabaseURL: w.database.URL(), Domain: apiDomain, SecretKeyFile: secretFile, MaxTimeout: time.Hour,
 			}))
-	}()
-	w.undo = append(w.undo, func() error { stop(); return <-ended })
+	})
 	return nil
-}
-
-func (w *apiWorld) close() error {
-	var failures []error
-	for _, undo := range slices.Backward(w.undo) {
-		failures = append(failures, undo())
-	}
-	return errors.Join(failures...)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
@@ -45,17 +46,20 @@ func chooseParts(names string) ([]part, error) {
 func installed(
 	warmPercent string, measure func(context.Context, *installation.Installation, options, *measurements) error,
 ) func(context.Context, options, *measurements) error {
-	return func(ctx context.Context, o options, into *measurements) error {
+	return func(ctx context.Context, o options, into *measurements) (err error) {
+		steps, ctx := boot.New(ctx)
+		defer func() { err = errors.Join(err, steps.Stop(context.WithoutCancel(ctx))) }()
 		wrenn, err := installation.New(o.output)
 		if err != nil {
 			return err
 		}
+		steps.OnStop("remove the installation", func(context.Context) error { return wrenn.Remove() })
 		fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
 		wrenn.Settings = []string{"WRENN_WARM_MEMORY_PERCENT=" + warmPercent}
-		err = wrenn.Up(ctx)
-		if err == nil {
-			err = errors.Join(measure(ctx, wrenn, o, into), wrenn.Down(context.WithoutCancel(ctx)))
+		if err := steps.Step(ctx, "start Wrenn", wrenn.Up); err != nil {
+			return err
 		}
-		return errors.Join(err, wrenn.Remove())
+		steps.OnStop("stop Wrenn", wrenn.Down)
+		return measure(ctx, wrenn, o, into)
 	}
 }

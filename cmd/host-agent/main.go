@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/hostagent"
 )
 
-func main() { os.Exit(cli.HostAgentMain(os.Args[1:])) }
+func main() { os.Exit(hostagent.Main(os.Args[1:])) }

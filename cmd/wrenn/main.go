@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/wrenn"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:])) }
+func main() { os.Exit(wrenn.Main(os.Args[1:])) }

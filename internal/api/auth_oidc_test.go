@@ -12,12 +12,12 @@ import (
 )
 
 // withProvider lets people sign in with an OpenID Connect provider.
-func withProvider(t *testing.T, w *world, signUp bool) *provider {
+func withProvider(t *testing.T, w *world, signUp identity.SignUp) *provider {
 	t.Helper()
 	p := startProvider(t)
-	w.people.Providers["corp"] = identity.NewOIDC(identity.OIDCConfig{
-		Issuer: p.http.URL, ClientID: clientID, ClientSecret: clientSecret, SignUp: signUp,
-	})
+	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{
+		Name: "corp", Issuer: p.http.URL, ClientID: clientID, ClientSecret: clientSecret, SignUp: signUp,
+	})))
 	return p
 }
 
@@ -51,7 +51,7 @@ func (b *browser) follow(t *testing.T, address string) answer {
 func TestOIDC_SignsInWhoWasInvited(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, false)
+	p := withProvider(t, w, identity.InvitedOnly)
 	admin := w.firstAdmin(t)
 	p.knows("1001", "Grace@Example.com", true)
 	refused := w.browser(t).goThrough(t, "corp")
@@ -84,7 +84,7 @@ func TestOIDC_SignsInWhoWasInvited(t *testing.T) {
 func TestOIDC_TiesAnAccountOnlyToAnAddressThatIsVouchedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, true)
+	p := withProvider(t, w, identity.Everyone)
 	admin := w.firstAdmin(t)
 	for _, verified := range []any{false, nil, "false", "yes"} {
 		p.knows("2002", "ada@example.com", verified)
@@ -103,7 +103,7 @@ func TestOIDC_TiesAnAccountOnlyToAnAddressThatIsVouchedFor(t *testing.T) {
 func TestOIDC_AsksForTheSecondFactor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, false)
+	p := withProvider(t, w, identity.InvitedOnly)
 	_, _, codes := enrolled(t, w.firstAdmin(t))
 	p.knows("1", "ada@example.com", true)
 	b := w.browser(t)
@@ -119,7 +119,7 @@ func TestOIDC_AsksForTheSecondFactor(t *testing.T) {
 func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := withProvider(t, w, true)
+	p := withProvider(t, w, identity.Everyone)
 	p.knows("1", "eve@example.com", true)
 	b, eve := w.browser(t), w.browser(t)
 	require.Equal(t, http.StatusUnauthorized, b.follow(t, eve.back(t, "corp")).status, "a browser that began nothing")
@@ -150,7 +150,7 @@ func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 func TestOIDC_MayBeAwayAndComeBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.people.Providers["gone"] = identity.NewOIDC(identity.OIDCConfig{Issuer: "http://127.0.0.1:1", ClientID: clientID})
+	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{Name: "gone", Issuer: "http://127.0.0.1:1", ClientID: clientID})))
 	got := w.browser(t).do(t, http.MethodGet, "/auth/oidc/gone/start", nil)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.NotContains(t, string(got.body), "127.0.0.1")
@@ -167,9 +167,9 @@ func TestGitHub_SignsInByItsVerifiedPrimaryAddress(t *testing.T) {
 			w := newWorld(t)
 			admin := w.firstAdmin(t)
 			github := startGitHub(t, 42, "ada@example.com", test.verified)
-			w.people.Providers["github"] = identity.NewGitHub(identity.GitHubConfig{
-				ClientID: clientID, ClientSecret: clientSecret, URL: github.URL, APIURL: github.URL, SignUp: true,
-			})
+			require.NoError(t, w.people.AddProvider(identity.NewGitHub(identity.GitHubConfig{
+				ClientID: clientID, ClientSecret: clientSecret, URL: github.URL, APIURL: github.URL, SignUp: identity.Everyone,
+			})))
 			b := w.browser(t)
 			got := b.goThrough(t, "github")
 			require.Equal(t, test.status, got.status, "%s", got.body)

@@ -103,7 +103,7 @@ func TestCookies_AreForTLSOnlyBehindTLS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.firstAdmin(t)
-	w.server.PublicURL = "https://wrenn.example.com"
+	w.server.Access.PublicURL = "https://wrenn.example.com"
 	cookie := w.browser(t).login(t, "ada@example.com", password).header.Get("Set-Cookie")
 	require.True(t, strings.HasPrefix(cookie, "__Host-wrenn_session="), cookie)
 	require.Contains(t, cookie, "Secure")

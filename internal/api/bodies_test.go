@@ -8,7 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
@@ -51,12 +52,12 @@ func TestBodies_ThatAreWrongAreRefusedByEveryRouteWithTheFieldNamed(t *testing.T
 			{`{"a":`, "not valid JSON", http.StatusBadRequest},
 			{"\x00\xff", "not valid JSON", http.StatusBadRequest},
 		} {
-			if wrong.body == unknownField && api.E2BRoutes.MatchString(r.pattern) {
+			if wrong.body == unknownField && request.E2BRoutes.MatchString(r.pattern) {
 				continue // left out there
 			}
 			request := httptest.NewRequest(r.method, r.path(w.team.ID), strings.NewReader(wrong.body))
 			request.Header = owner.Clone()
-			if api.Rules[r.name()] == auth.ByAdmin() {
+			if access.Rules[r.name()] == auth.ByAdmin() {
 				request.Header = http.Header{"X-Admin-Token": {adminToken}}
 			}
 			recorder := httptest.NewRecorder()

@@ -6,15 +6,16 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/openapi"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-func (s *Server) routeDocumentation(router chi.Router) {
-	router.Get("/docs", s.handle(s.showDocumentation))
-	router.Get("/docs/{section}", s.handle(s.showDocumentation))
-	router.Get("/openapi.json", s.handle(s.openapiJSON))
-	router.Get("/openapi.yaml", s.handle(s.openapiYAML))
+func (s *Server) routeDocumentation(router respond.Router) {
+	router.Get("/docs", s.showDocumentation)
+	router.Get("/docs/{section}", s.showDocumentation)
+	router.Get("/openapi.json", s.openapiJSON)
+	router.Get("/openapi.yaml", s.openapiYAML)
 }
 
 // showDocumentation shows the first page, or that of a section.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/internal/openapi"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
@@ -35,11 +35,11 @@ func TestDocument_HasEveryRouteAndNoOther(t *testing.T) {
 	for _, r := range routes(t, newWorld(t)) {
 		require.Contains(t, operations, r.name(), "the document does not describe it")
 	}
-	for name := range api.Rules {
+	for name := range access.Rules {
 		require.Contains(t, operations, name, "the document does not describe it")
 	}
 	for name := range operations {
-		require.Contains(t, api.Rules, name, "the document describes what is not there")
+		require.Contains(t, access.Rules, name, "the document describes what is not there")
 	}
 }
 
@@ -49,7 +49,7 @@ func TestDocument_SaysWhoMayCallEachRoute(t *testing.T) {
 		"apiKey": auth.ByKey, "session": auth.BySession, "accessToken": auth.ByAccessToken, "adminToken": auth.ByAdminToken,
 	}
 	operations := described(t)
-	for name, rule := range api.Rules {
+	for name, rule := range access.Rules {
 		operation, said := operations[name], map[auth.Kind]bool{}
 		require.NotNil(t, operation, name)
 		for _, way := range operation.Security {

@@ -44,7 +44,7 @@ func TestFail_TellsProgramsWhatWentWrongAndWhetherToTryAgain(t *testing.T) {
 		"wrapped by us": {errors.Join(errors.New("log"), fault503), "", "true", "1", 503},
 	} {
 		var log strings.Builder
-		got := request(newServer(func(context.Context) error { return test.err }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
+		got := send(newServer(func(context.Context) error { return test.err }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
 		require.Equal(t, test.status, got.Code, name)
 		var refusal struct {
 			ErrorCode string `json:"error_code"`

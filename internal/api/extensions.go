@@ -5,23 +5,24 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-func (s *Server) routeExtensions(router chi.Router) {
-	router.Get("/extensions", s.handle(s.listExtensionPages))
-	router.Get("/admin/extensions", s.handle(s.listExtensions))
+func (s *Server) routeExtensions(router respond.Router) {
+	router.Get("/extensions", s.listExtensionPages)
+	router.Get("/admin/extensions", s.listExtensions)
 }
 
 // mountExtensions adds the routes that extensions have. Each route says itself
-// who may call it, so that they are not in the table of rules.
+// who may call it, so that they are not in access.Rules.
 func (s *Server) mountExtensions(router chi.Router) {
 	if s.Extensions == nil {
 		return
 	}
 	router.Group(func(router chi.Router) {
-		router.Use(s.auditRequests)
+		router.Use(s.Access.AuditRequests)
 		for name, routes := range s.Extensions.Routes() {
 			router.Mount(extension.Prefix+name, routes)
 		}
@@ -61,9 +62,6 @@ func (s *Server) shown(middlewares chi.Middlewares, next http.Handler) http.Hand
 	})
 }
 
-// Fail answers an error, for extensions.
-func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, r, err) }
-
 // Stopping is closed when the server takes no more requests.
 func (s *Server) Stopping() <-chan struct{} { return s.gate.closing() }
 
@@ -72,7 +70,7 @@ func (s *Server) listExtensions(w http.ResponseWriter, _ *http.Request) error {
 	if s.Extensions != nil {
 		statuses = s.Extensions.Statuses()
 	}
-	writeJSON(w, http.StatusOK, statuses)
+	respond.JSON(w, http.StatusOK, statuses)
 	return nil
 }
 
@@ -81,6 +79,6 @@ func (s *Server) listExtensionPages(w http.ResponseWriter, r *http.Request) erro
 	if s.Extensions != nil {
 		pages = s.Extensions.Pages(auth.PrincipalOf(r.Context()).PlatformAdmin)
 	}
-	writeJSON(w, http.StatusOK, pages)
+	respond.JSON(w, http.StatusOK, pages)
 	return nil
 }

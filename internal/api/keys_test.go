@@ -29,7 +29,7 @@ func byKey(key string) http.Header { return http.Header{"X-Api-Key": {key}} }
 // authorized says what an API key or a token is answered on a route of teams.
 func authorized(t *testing.T, w *world, header http.Header, rule auth.Rule) error {
 	t.Helper()
-	_, err := w.server.Authenticator.Authorize(t.Context(), rule, auth.Credentials{
+	_, err := w.server.Access.Authenticator.Authorize(t.Context(), rule, auth.Credentials{
 		APIKey: header.Get("X-Api-Key"), Address: "192.0.2.1",
 	})
 	return err

@@ -16,7 +16,7 @@ import (
 // from posts as a client of another address.
 func (b *browser) from(t *testing.T, address, path string, body fields) int {
 	t.Helper()
-	b.server.Clients.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	b.server.Access.Clients.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	return b.send(t, http.MethodPost, path, body, http.Header{"X-Forwarded-For": {address}}).status
 }
 
@@ -77,7 +77,7 @@ func TestAudit_IsNotFilledByStrangers(t *testing.T) {
 	w := newWorld(t)
 	patient(w)
 	log := audit.Log{Queries: w.queries}
-	w.server.Audit = log
+	w.server.Access.Audit = log
 	b := w.browser(t)
 	for i := range 60 {
 		b.from(t, fmt.Sprintf("198.51.100.%d", i), "/auth/login", fields{"email": "ada@example.com", "password": "wrong"})

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
@@ -53,8 +53,9 @@ func routes(t *testing.T, w *world) []route {
 
 // patient lets as many wrong credentials pass as a matrix needs.
 func patient(w *world) {
-	w.server.Authenticator.(*auth.Authenticator).Failures = auth.NewLimiter(1<<30, time.Nanosecond)
-	w.server.Unlimited()
+	w.server.Access.Authenticator.(*auth.Authenticator).Failures = auth.NewLimiter(1<<30, time.Nanosecond)
+	unlimited := auth.NewLimiter(1<<30, time.Nanosecond)
+	w.server.Access.Limits = access.Limits{People: unlimited, Hosts: unlimited, Documents: unlimited}
 }
 
 func TestRoutes_EachSaysWhoMayCallIt(t *testing.T) {
@@ -62,7 +63,7 @@ func TestRoutes_EachSaysWhoMayCallIt(t *testing.T) {
 	w := newWorld(t)
 	public := map[string]bool{}
 	for _, r := range routes(t, w) {
-		rule, declared := api.Rules[r.name()]
+		rule, declared := access.Rules[r.name()]
 		require.True(t, declared, "rules.go does not say who may call %s", r.name())
 		require.NotEqual(t, auth.Rule{}, rule, r.name())
 		public[r.pattern] = rule.IsPublic()
@@ -102,9 +103,9 @@ func TestMatrix_EverybodyPassesWhereTheTableSaysAndNowhereElse(t *testing.T) {
 			}
 			recorder := httptest.NewRecorder()
 			reached.ServeHTTP(recorder, request)
-			want := who.may(api.Rules[r.name()], r.method, strings.Contains(r.pattern, "{teamID}"))
+			want := who.may(access.Rules[r.name()], r.method, strings.Contains(r.pattern, "{teamID}"))
 			require.Equal(t, want, recorder.Code, "%s by %s: %s", r.name(), who.name, recorder.Body)
-			if want == http.StatusNoContent && !api.Rules[r.name()].IsPublic() {
+			if want == http.StatusNoContent && !access.Rules[r.name()].IsPublic() {
 				passed[who.name]++
 			}
 		}
@@ -124,7 +125,7 @@ func TestMatrix_StrangersReachNoHandler(t *testing.T) {
 	patient(w)
 	handler := w.server.Handler()
 	for _, r := range routes(t, w) {
-		if api.Rules[r.name()].IsPublic() {
+		if access.Rules[r.name()].IsPublic() {
 			continue
 		}
 		for _, header := range []http.Header{{}, byKey(auth.NewKey()), byKey("x"), bearer("x"), session("x", "x"), {"X-Admin-Token": {""}}} {

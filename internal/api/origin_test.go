@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
@@ -31,7 +31,7 @@ func TestOrigins_OfAnyPageMayUseTheRoutesOfPrograms(t *testing.T) {
 			"Origin": {"https://app.example.com"}, "Access-Control-Request-Method": {r.method},
 			"Access-Control-Request-Headers": {"authorization,x-api-key,content-type,lang"},
 		})
-		rule := api.Rules[r.name()]
+		rule := access.Rules[r.name()]
 		ownPages := rule == auth.BySignIn() || strings.HasPrefix(r.pattern, "/auth/")
 		if strings.HasPrefix(r.pattern, "/extensions/") {
 			continue

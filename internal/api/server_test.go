@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -29,23 +31,26 @@ func (everybody) Authorize(context.Context, auth.Rule, auth.Credentials) (auth.P
 
 // killer is a service whose Kill does as a test says. Nothing else is called.
 type killer struct {
-	api.Sandboxes
+	sandboxes.Service
 	kill func(ctx context.Context) error
 }
 
 func (k killer) Kill(ctx context.Context, _ uuid.UUID, _ string) error { return k.kill(ctx) }
 
 func newServer(kill func(context.Context) error, log *strings.Builder) *api.Server {
+	logger := slog.New(slog.NewTextHandler(log, nil))
 	return &api.Server{
-		Authenticator: everybody{}, Sandboxes: killer{kill: kill},
+		Access: access.Control{Authenticator: everybody{}, Log: logger}, Sandboxes: killer{kill: kill},
 		Healthy: func(context.Context) error { return errors.New("connection refused") },
-		Log:     slog.New(slog.NewTextHandler(log, nil)),
+		Log:     logger,
 	}
 }
 
-func request(handler http.Handler, method, path string) *httptest.ResponseRecorder {
+func send(handler http.Handler, method, path string) *httptest.ResponseRecorder {
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequest(method, path, nil))
+	request := httptest.NewRequest(method, path, nil)
+	request.Header.Set("X-Request-Id", "a-test-request")
+	handler.ServeHTTP(recorder, request)
 	return recorder
 }
 
@@ -64,10 +69,10 @@ func TestFail_GivesEachErrorItsStatusAndHidesWhatIsInternal(t *testing.T) {
 		"full":          {fault.Wrap(fault.Exhausted, secret, "no"), http.StatusServiceUnavailable, "no"},
 		"timeout":       {fault.Wrap(fault.Timeout, secret, "no"), http.StatusGatewayTimeout, "no"},
 		"database away": {&net.OpError{Op: "dial", Err: secret}, http.StatusServiceUnavailable, "the database cannot be reached at the moment"},
-		"ours":          {secret, http.StatusInternalServerError, "internal error"},
+		"ours":          {secret, http.StatusInternalServerError, "internal error (request a-test-request)"},
 	} {
 		var log strings.Builder
-		got := request(newServer(func(context.Context) error { return test.err }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
+		got := send(newServer(func(context.Context) error { return test.err }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
 		require.Equal(t, test.status, got.Code, name)
 		var refusal struct {
 			Code    int
@@ -85,7 +90,7 @@ func TestFail_GivesEachErrorItsStatusAndHidesWhatIsInternal(t *testing.T) {
 func TestHandler_SurvivesAPanicOfOurs(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	got := request(newServer(func(context.Context) error { panic("index out of range") }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
+	got := send(newServer(func(context.Context) error { panic("index out of range") }, &log).Handler(), http.MethodDelete, "/sandboxes/x")
 	require.Equal(t, http.StatusInternalServerError, got.Code)
 	require.NotContains(t, got.Body.String(), "index")
 	require.Contains(t, log.String(), "index out of range")
@@ -94,7 +99,7 @@ func TestHandler_SurvivesAPanicOfOurs(t *testing.T) {
 func TestHealth_SaysThatTheDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	got := request(newServer(nil, &log).Handler(), http.MethodGet, "/health")
+	got := send(newServer(nil, &log).Handler(), http.MethodGet, "/health")
 	require.Equal(t, http.StatusServiceUnavailable, got.Code)
 	require.NotEmpty(t, got.Header().Get("Retry-After"))
 }
@@ -110,13 +115,13 @@ func TestDrain_WaitsForRequestsUnderWayAndRefusesNewOnes(t *testing.T) {
 	}, &log)
 	handler := server.Handler()
 	answered := make(chan int, 1)
-	go func() { answered <- request(handler, http.MethodDelete, "/sandboxes/x").Code }()
+	go func() { answered <- send(handler, http.MethodDelete, "/sandboxes/x").Code }()
 	<-started
 
 	expired, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, server.Drain(expired), context.DeadlineExceeded)
-	require.Equal(t, http.StatusServiceUnavailable, request(handler, http.MethodDelete, "/sandboxes/x").Code)
+	require.Equal(t, http.StatusServiceUnavailable, send(handler, http.MethodDelete, "/sandboxes/x").Code)
 	close(finish)
 	require.Equal(t, http.StatusNoContent, <-answered)
 	require.NoError(t, server.Drain(t.Context()))

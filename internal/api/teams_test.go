@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 func TestInvitation_LetsItsAddressIntoTheTeamOnce(t *testing.T) {
@@ -123,7 +123,7 @@ func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	w := newWorld(t)
 	few := int32(3)
 	w.people.NewTeamLimits = &rows.TeamLimit{MaxSandboxes: &few}
-	w.server.Usage = &usage.Service{Queries: w.queries}
+	w.server.Usage = &service.Usage{Queries: w.queries}
 	admin := w.firstAdmin(t)
 	var made struct{ TeamID string }
 	admin.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": "new"}, &made)

@@ -4,9 +4,10 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/go-jose/go-jose/v4"
 
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
@@ -17,21 +18,18 @@ type TokenIssuer interface {
 	Keys(ctx context.Context) (jose.JSONWebKeySet, error)
 }
 
-// wellKnown begins the paths of the documents, below the issuer's address. Source: RFC
-// 8615.
 const (
-	wellKnown       = "/.well-known/"
-	descriptionPath = wellKnown + "openid-configuration"
-	keysPath        = wellKnown + "jwks.json"
+	descriptionPath = access.WellKnown + "openid-configuration"
+	keysPath        = access.WellKnown + "jwks.json"
 )
 
 // publishedFor is how long verifiers may keep the documents, in a header. A host that
 // starts has a new key, which a verifier must learn of soon.
 const publishedFor = "public, max-age=60"
 
-func (s *Server) routeWellKnown(router chi.Router) {
-	router.Get(descriptionPath, s.handle(s.describeIssuer))
-	router.Get(keysPath, s.handle(s.listIssuerKeys))
+func (s *Server) routeWellKnown(router respond.Router) {
+	router.Get(descriptionPath, s.describeIssuer)
+	router.Get(keysPath, s.listIssuerKeys)
 }
 
 // issuerDescription is what verifiers ask an issuer for. Source: OpenID Connect
@@ -53,7 +51,7 @@ func (s *Server) describeIssuer(w http.ResponseWriter, _ *http.Request) error {
 	}
 	issuer := s.TokenIssuer.Issuer()
 	w.Header().Set("Cache-Control", publishedFor)
-	return answer(w, http.StatusOK, issuerDescription{
+	return respond.Value(w, http.StatusOK, issuerDescription{
 		Issuer: issuer, JWKSURI: issuer + keysPath, ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"},
 		Algorithms: []string{string(workload.Algorithm)},
 		Claims:     []string{"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "team_id", "sandbox_id", "template_id"},
@@ -69,5 +67,5 @@ func (s *Server) listIssuerKeys(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", publishedFor)
-	return answer(w, http.StatusOK, keys, nil)
+	return respond.Value(w, http.StatusOK, keys, nil)
 }

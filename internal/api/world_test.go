@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/internal/openapi/openapitest"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
@@ -76,18 +77,19 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	w := &world{pool: dbtest.Open(t), mails: make(letterbox, 10)}
 	w.queries = rows.New(w.pool)
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	w.server = &api.Server{
-		Authenticator: auth.NewAuthenticator(w.queries, adminToken), FirstTeam: "default",
-		Healthy: w.pool.Ping, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Access: access.Control{Authenticator: auth.NewAuthenticator(w.queries, adminToken), Log: log}, FirstTeam: "default",
+		Healthy: w.pool.Ping, Log: log,
 	}
 	w.http = httptest.NewServer(openapitest.New(t).Wrap(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		w.server.Handler().ServeHTTP(answer, r)
 	})))
 	t.Cleanup(w.http.Close)
-	w.server.PublicURL = w.http.URL
+	w.server.Access.PublicURL = w.http.URL
 	w.people = identity.New(identity.Config{
 		Pool: w.pool, Mailer: w.mails, Sealer: keyring, PublicURL: w.http.URL,
-		Providers: map[string]identity.Provider{}, Log: w.server.Log,
+		Log: w.server.Log,
 	})
 	w.server.Identity = w.people
 	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})

@@ -1,4 +1,5 @@
-// Package cli is the wrenn command line.
+// Package cli runs the command lines of Wrenn's programs. Each program's commands
+// are in a package of their own below it.
 package cli
 
 import (
@@ -13,78 +14,76 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 )
 
 const (
-	exitFailure = 1
-	// exitInterrupted is 128 + SIGINT, as shells have it.
-	exitInterrupted = 130
+	// ExitFailure is the exit code of a program that failed.
+	ExitFailure = 1
+	// ExitInterrupted is 128 + SIGINT, as in shells.
+	ExitInterrupted = 130
 )
 
-// exitError ends the program with an exit code of its own and no message.
-type exitError int
+// ErrorPrefix starts the line on standard error that says why a program failed.
+const ErrorPrefix = "wrenn: "
 
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+// ExitError ends the program with its exit code and prints no message.
+type ExitError int
 
-// streams are the program's standard files; chatter goes to errors, so that
-// output can be piped.
-type streams struct {
-	input  *os.File
-	output io.Writer
-	errors io.Writer
+// Error returns the exit code as text.
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// Streams are the program's standard files. Messages for people go to Errors, so that
+// Output can be piped.
+type Streams struct {
+	Input  *os.File
+	Output io.Writer
+	Errors io.Writer
 }
 
-// Main runs the program and returns its exit code.
-func Main(arguments []string) int {
+// Main runs a program's command until it ends or is interrupted, and returns the exit
+// code.
+func Main(arguments []string, newCommand func(Streams) *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	s := streams{input: os.Stdin, output: os.Stdout, errors: os.Stderr}
-	return execute(ctx, newRoot(s), arguments, s)
+	s := Streams{Input: os.Stdin, Output: os.Stdout, Errors: os.Stderr}
+	return Execute(ctx, newCommand(s), arguments, s)
 }
 
-// execute runs a command and says in one line why it failed.
-func execute(ctx context.Context, command *cobra.Command, arguments []string, s streams) int {
+// Execute runs a command and returns its exit code. A failure is one line on the
+// error stream.
+func Execute(ctx context.Context, command *cobra.Command, arguments []string, s Streams) int {
+	command.Version = version.String()
+	command.SetVersionTemplate("{{.Version}}\n")
+	command.SilenceErrors, command.SilenceUsage = true, true
 	command.SetArgs(arguments)
-	command.SetIn(s.input)
-	command.SetOut(s.output)
-	command.SetErr(s.errors)
+	command.SetIn(s.Input)
+	command.SetOut(s.Output)
+	command.SetErr(s.Errors)
 	err := command.ExecuteContext(ctx)
-	var code exitError
+	var code ExitError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return exitInterrupted
+		return ExitInterrupted
 	}
-	// One line, whatever the error: scripts and logs are read by lines.
-	fmt.Fprintln(s.errors, up.ErrorPrefix+strings.Join(strings.Fields(err.Error()), " "))
-	return exitFailure
+	// Scripts and logs are read by lines, and an error may contain several.
+	fmt.Fprintln(s.Errors, ErrorPrefix+strings.Join(strings.Fields(err.Error()), " "))
+	return ExitFailure
 }
 
-func newRoot(s streams) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "wrenn",
-		Short:         "Isolated Linux machines for AI agents, on your own hardware",
-		Version:       version.String(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
-	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newUp(s), newDown(s), newDoctor(s), newSandbox(s), newHost(s), newKeys(s), newEnv(s), newInternal(s))
-	return root
-}
-
-// addDataDirFlag gives a command the flag that names an installation.
-func addDataDirFlag(command *cobra.Command, dataDir *string) {
-	command.Flags().StringVar(dataDir, "data-dir", environmentOr("WRENN_DATA_DIR", up.DefaultDataDir),
+// AddDataDirFlag adds the flag --data-dir to a command.
+func AddDataDirFlag(command *cobra.Command, dataDir *string) {
+	command.Flags().StringVar(dataDir, "data-dir", EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir),
 		"where Wrenn keeps its data (WRENN_DATA_DIR)")
 }
 
-func environmentOr(name, otherwise string) string {
+// EnvironmentOr returns an environment variable, or otherwise if it is unset or empty.
+func EnvironmentOr(name, otherwise string) string {
 	if value := os.Getenv(name); value != "" {
 		return value
 	}

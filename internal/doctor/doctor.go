@@ -38,8 +38,10 @@ type Options struct {
 	Running bool
 	// EnvdPath is the guest agent's binary.
 	EnvdPath string
-	// ExternalDatabase says that no private PostgreSQL is needed.
+	// ExternalDatabase is true if no private PostgreSQL is needed.
 	ExternalDatabase bool
+	// RequireFirecracker is true if the configuration asks for Firecracker.
+	RequireFirecracker bool
 }
 
 // check is one thing to look at. It leaves nothing behind on the machine.
@@ -55,6 +57,7 @@ var checks = []check{
 	{"packages", checkPackages},
 	{"qemu", checkQEMU},
 	{"kvm", checkKVM},
+	{"firecracker", checkFirecracker},
 	{"postgresql", checkPostgreSQL},
 	{"envd", checkEnvd},
 	{"memory", checkMemory},

@@ -136,3 +136,30 @@ func TestPackageList_IsWhollyUnderstood(t *testing.T) {
 	}
 	require.NotZero(t, packages)
 }
+
+func TestCheckFirecracker(t *testing.T) {
+	install := func(t *testing.T, programs ...string) {
+		t.Helper()
+		directory := t.TempDir()
+		for _, program := range programs {
+			require.NoError(t, os.Symlink("/bin/sh", filepath.Join(directory, program)))
+		}
+		t.Setenv("PATH", directory)
+	}
+	required := Options{RequireFirecracker: true}
+	t.Run("a dynamically linked one is refused with the reason", func(t *testing.T) {
+		install(t, "firecracker", "jailer")
+		result := checkFirecracker(t.Context(), Options{})
+		require.Equal(t, Warn, result.Status)
+		require.Contains(t, result.Detail, "dynamically linked")
+		require.Contains(t, result.Fix, "statically linked")
+		result = checkFirecracker(t.Context(), required)
+		require.Equal(t, Fail, result.Status)
+		require.Contains(t, result.Detail, "dynamically linked")
+	})
+	t.Run("a missing one is needed only if it is asked for", func(t *testing.T) {
+		install(t)
+		require.Equal(t, OK, checkFirecracker(t.Context(), Options{}).Status)
+		require.Equal(t, Fail, checkFirecracker(t.Context(), required).Status)
+	})
+}

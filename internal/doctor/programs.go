@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
@@ -99,6 +100,23 @@ func checkKVM(context.Context, Options) Result {
 		return warn("", "/dev/kvm: %v", err)
 	}
 	return ok("/dev/kvm is there; the first start tries it with a guest, and emulates where that does not boot")
+}
+
+// checkFirecracker fails only if the configuration asks for Firecracker: QEMU runs
+// the guests otherwise.
+func checkFirecracker(_ context.Context, options Options) Result {
+	const fix = "install firecracker and jailer from a release of Firecracker, which are statically linked"
+	err := firecracker.CheckInstalled()
+	switch {
+	case err == nil:
+		return ok("%s and %s are installed", firecracker.Binary, firecracker.Jailer)
+	case options.RequireFirecracker:
+		return fail(fix+", or unset WRENN_DRIVER", "WRENN_DRIVER is firecracker: %v", err)
+	case errors.Is(err, firecracker.ErrNotInstalled):
+		return ok("not installed: QEMU runs the guests")
+	default:
+		return warn(fix, "%v; QEMU runs the guests", err)
+	}
 }
 
 func checkPostgreSQL(_ context.Context, options Options) Result {

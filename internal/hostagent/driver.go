@@ -30,7 +30,10 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 		return nil, "", err
 	}
 	installErr := firecracker.CheckInstalled()
-	if installErr != nil && !errors.Is(installErr, firecracker.ErrNotInstalled) {
+	switch {
+	case errors.Is(installErr, firecracker.ErrNotStatic):
+		config.Log.Warn("the installed Firecracker cannot be used", "reason", installErr)
+	case installErr != nil && !errors.Is(installErr, firecracker.ErrNotInstalled):
 		return nil, "", installErr
 	}
 	if answer.Driver, err = chooseDriver(config.Driver, known, answer.Accelerator, installErr); err != nil {
@@ -63,10 +66,10 @@ func isUsed(storageDir string) (bool, error) {
 	return false, nil
 }
 
-// chooseDriver decides by what is asked for, what this data directory has been
-// used with, whether KVM works, and why Firecracker is not installed, if it is
-// not. A snapshot restores only with the VMM that made it, so a data directory
-// stays with the driver it began with until somebody says otherwise.
+// chooseDriver chooses by the configured driver, the driver of this data directory so
+// far, whether KVM works, and installErr, which is why Firecracker cannot be used. A
+// snapshot restores only with the VMM that made it, so a data directory keeps its
+// driver until the configuration names another.
 func chooseDriver(wanted string, known choice, accelerator string, installErr error) (string, error) {
 	usable := installErr
 	if usable == nil && accelerator != qemu.KVM {

@@ -32,6 +32,8 @@ func TestChooseDriver_SuitsTheMachineAndWhatIsKept(t *testing.T) {
 		"Firecracker gone":            {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, firecracker.ErrNotInstalled, ""},
 		"asked for Firecracker":       {DriverFirecracker, old, qemu.KVM, nil, DriverFirecracker},
 		"asked for what is not there": {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotInstalled, ""},
+		"Firecracker not static":      {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotStatic, DriverQEMU},
+		"asked for a dynamic one":     {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotStatic, ""},
 		"asked for it without KVM":    {DriverFirecracker, choice{}, qemu.TCG, nil, ""},
 		"asked for QEMU":              {DriverQEMU, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
 	} {

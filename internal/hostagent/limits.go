@@ -2,17 +2,12 @@ package hostagent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
@@ -116,11 +111,11 @@ func (l Limits) disk() cgroup.IOLimits {
 // openCgroups finds where VMs get their control groups. Limits of the disk were
 // asked for: where they cannot be set, the agent does not start.
 func (a *agent) openCgroups(context.Context) error {
-	installation, err := a.installation()
+	name, err := installation.EnsureName(a.config.DataDir)
 	if err != nil {
 		return err
 	}
-	a.cgroups = cgroup.Open(a.config.Limits.CgroupRoot, installation, a.config.Log)
+	a.cgroups = cgroup.Open(a.config.Limits.CgroupRoot, name, a.config.Log)
 	a.onTearDown(a.cgroups.Close)
 	limits := a.config.Limits.disk()
 	if limits == (cgroup.IOLimits{}) {
@@ -137,28 +132,4 @@ func (a *agent) openCgroups(context.Context) error {
 	}
 	a.diskLimits = limits
 	return nil
-}
-
-// installationFile holds the name that tells this data directory's control groups
-// from those of others on the machine, wherever each sees its own mounted.
-const installationFile = "installation"
-
-func (a *agent) installation() (string, error) {
-	path := filepath.Join(a.config.DataDir, installationFile)
-	content, err := os.ReadFile(path)
-	name := strings.TrimSpace(string(content))
-	if err == nil && name != "" && filepath.Base(name) == name && name[0] != '.' {
-		return name, nil
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("read the installation's name: %w", err)
-	}
-	const nameBytes = 8
-	random := make([]byte, nameBytes)
-	_, _ = rand.Read(random) // never fails
-	name = hex.EncodeToString(random)
-	if err := disk.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("remember the installation's name: %w", err)
-	}
-	return name, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
@@ -84,13 +85,13 @@ func keepRunning(config *Config) { config.KeepRunning = true }
 // groupsOf is where the control groups of an agent's sandboxes are.
 func groupsOf(t *testing.T, dataDir string) string {
 	t.Helper()
-	name, err := os.ReadFile(filepath.Join(dataDir, installationFile))
+	name, err := installation.ReadName(dataDir)
 	require.NoError(t, err)
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	require.NoError(t, err)
 	for line := range strings.Lines(string(mounts)) {
 		if fields := strings.Fields(line); fields[2] == "cgroup2" {
-			return filepath.Join(fields[1], "wrenn", strings.TrimSpace(string(name)))
+			return filepath.Join(fields[1], "wrenn", name)
 		}
 	}
 	t.Skip("version 2 of control groups is not mounted")
@@ -249,26 +250,6 @@ func TestConfig_RefusesLimitsThatMakeNoSense(t *testing.T) {
 		require.ErrorContains(t, limits.validate(), field)
 	}
 	require.ErrorIs(t, Limits{DownloadBytesPerSecond: 1000}.validate(), egress.ErrRateTooLow)
-}
-
-func TestInstallation_IsTheSameAtEveryStart(t *testing.T) {
-	t.Parallel()
-	first, other := agent{config: Config{DataDir: t.TempDir()}}, agent{config: Config{DataDir: t.TempDir()}}
-	name, err := first.installation()
-	require.NoError(t, err)
-	require.Len(t, name, 16)
-	again, err := first.installation()
-	require.NoError(t, err)
-	require.Equal(t, name, again)
-	another, err := other.installation()
-	require.NoError(t, err)
-	require.NotEqual(t, name, another)
-	for _, broken := range []string{"", "../../etc", ".", "a/b"} {
-		require.NoError(t, os.WriteFile(filepath.Join(first.config.DataDir, installationFile), []byte(broken), 0o600))
-		repaired, err := first.installation()
-		require.NoError(t, err)
-		require.Len(t, repaired, 16, broken)
-	}
 }
 
 // send writes a file into a guest.

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
@@ -62,8 +62,8 @@ func healthOver(t *testing.T, link *host.Link, id string) int {
 	}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://guest.invalid/health", nil)
 	require.NoError(t, err)
-	request.Header.Set(proxy.SandboxHeader, id)
-	request.Header.Set(proxy.PortHeader, strconv.Itoa(envdclient.Port))
+	request.Header.Set(forward.SandboxHeader, id)
+	request.Header.Set(forward.PortHeader, strconv.Itoa(envdclient.Port))
 	response, err := transport.RoundTrip(request)
 	require.NoError(t, err)
 	defer response.Body.Close()

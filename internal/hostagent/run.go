@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -13,12 +14,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // agent is a host agent while it starts, runs and stops. Each step of the
@@ -35,7 +37,7 @@ type agent struct {
 	network       *network.Pool
 	base          *snapshot.Snapshot
 	cgroups       *cgroup.Root
-	traffic       *proxy.Forwarder
+	traffic       *forward.Forwarder
 	way           *traffic // into the sandboxes
 	volumes       *volume.Store
 	sandbox       *sandbox.Manager
@@ -56,6 +58,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	if err := config.validate(); err != nil {
 		return err
 	}
+	config.Log = slog.New(requestlog.NewHandler(config.Log.Handler()))
 	a := &agent{config: config}
 	defer func() { err = errors.Join(err, a.tearDown()) }()
 	for _, step := range []struct {
@@ -188,7 +191,7 @@ func (a *agent) openSandboxes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.traffic = proxy.NewForwarder(a.config.Log)
+	a.traffic = forward.New(a.config.Log)
 	a.sandbox, err = sandbox.NewManager(ctx, sandbox.Config{
 		Dir: filepath.Join(a.storage.Dir, sandboxDirectory), SnapshotDir: filepath.Join(a.storage.Dir, snapshotDirectory), Driver: a.driver, Network: a.network,
 		WarmBytes:  int64(memory) / 100 * int64(a.config.WarmMemoryPercent),

@@ -10,12 +10,14 @@ import (
 	"os"
 	"time"
 
+	"connectrpc.com/connect"
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // services are the agent's HTTP servers, each on a socket of its own. Each answers
@@ -56,7 +58,7 @@ func (a *agent) takeOrders(ctx context.Context) error {
 	mux.Handle(hostagentv1connect.NewHostAgentHandler(&server{
 		sandboxes: a.sandbox, driver: a.driver, version: a.config.Version, storageDir: a.storage.Dir, volumes: a.volumes,
 		stopping: a.services.ctx.Done(),
-	}))
+	}, connect.WithInterceptors(requestlog.NewInterceptor(a.config.Log))))
 	mux.Handle(host.VolumePrefix, a.volumes)
 	if err := a.openSocket(ctx, "rpc", a.config.RPCSocket, mux); err != nil {
 		return err

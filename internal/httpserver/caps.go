@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/inflight"
-	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // Limits are what a Listener allows its clients; the zero Limits allow anything.
 type Limits struct {
-	// PerAddress is how many connections one IPv4 address, or one IPv6 network of a
-	// customer (auth.Network), may have at a time. Zero is any number.
+	// PerAddress is how many connections one ratelimit.Network may have at a time. Zero
+	// is any number.
 	PerAddress int
 	// Exempt says which addresses are not counted, because many clients share them.
 	Exempt func(netip.Addr) bool
@@ -40,7 +40,7 @@ func (c *caps) take(from net.Addr) (release func(), ok bool) {
 	if c.limits.Exempt != nil && c.limits.Exempt(address) {
 		return func() {}, true
 	}
-	network := auth.Network(address.String())
+	network := ratelimit.Network(address.String())
 	if !c.open.Take(network, c.limits.PerAddress) {
 		return nil, false
 	}

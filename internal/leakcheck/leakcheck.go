@@ -6,10 +6,14 @@ package leakcheck
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 )
 
 const (
@@ -91,6 +95,31 @@ func (s Snapshot) Left(ctx context.Context, filter Filter) ([]string, error) {
 		case <-poll.C:
 		}
 	}
+}
+
+// LeftByInstallation waits until nothing is left of the installation of a data
+// directory that has stopped, as Left does with Own. It also reports network slots that
+// the host agent has not taken down.
+func (s Snapshot) LeftByInstallation(ctx context.Context, dataDir string) ([]string, error) {
+	name, err := installation.ReadName(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, fmt.Errorf("the installation in %s has no name", dataDir)
+	}
+	left, err := s.Left(ctx, Own(dataDir, name))
+	if err != nil {
+		return nil, err
+	}
+	slots, err := os.ReadDir(filepath.Join(dataDir, "network"))
+	if err != nil {
+		return nil, err
+	}
+	for _, slot := range slots {
+		left = append(left, "network slot "+slot.Name())
+	}
+	return left, nil
 }
 
 // newIn names what a later snapshot has in addition.

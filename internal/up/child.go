@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
@@ -93,7 +94,7 @@ func (c child) lastWords(process *supervisor.Process) string {
 	if err == nil {
 		content = bytes.TrimSpace(content)
 		last := string(content[bytes.LastIndexByte(content, '\n')+1:])
-		if words, found := strings.CutPrefix(last, "wrenn: "); found {
+		if words, found := strings.CutPrefix(last, cli.ErrorPrefix); found {
 			return words
 		}
 	}

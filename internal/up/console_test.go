@@ -24,7 +24,7 @@ func TestConsole_KeepsSecretsFromALog(t *testing.T) {
 	require.NoError(t, os.WriteFile(l.console(), []byte("old"), 0o644))
 
 	var log bytes.Buffer
-	s := newStack(Config{}, l, &terminal{out: &log})
+	s, _ := newStack(t.Context(), Config{}, l, &terminal{out: &log})
 	require.NoError(t, s.console.begin())
 	s.console.Show(tokenLink)
 	require.NoError(t, s.say.showUse(l, "http://localhost:3000"))
@@ -52,7 +52,7 @@ func TestConsole_ShowsSecretsOnATerminal(t *testing.T) {
 	t.Parallel()
 	l := layout(t)
 	person, shown := openTerminal(t)
-	s := newStack(Config{}, l, &terminal{out: person})
+	s, _ := newStack(t.Context(), Config{}, l, &terminal{out: person})
 	s.console.Show(tokenLink)
 	require.NoError(t, person.Close())
 	text, _ := io.ReadAll(shown) // ends with EIO

@@ -13,11 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
 )
-
-// ErrorPrefix starts the line in which the program says why it failed.
-const ErrorPrefix = "wrenn: "
 
 // detachedVariable tells a process in the background that its output is a log and
 // that another one says how to use it.
@@ -99,7 +97,7 @@ func (l Layout) launch(config Config) (*detached, error) {
 	}
 	d := &detached{layout: l, pid: command.Process.Pid, log: log}
 	d.output = &lines{say: func(line string) {
-		if failure, found := strings.CutPrefix(line, ErrorPrefix); found {
+		if failure, found := strings.CutPrefix(line, cli.ErrorPrefix); found {
 			d.failure = failure
 			return
 		}

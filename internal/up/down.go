@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 )
 
 // downTimeout is for all parts together.
@@ -78,11 +80,8 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	say.Say("the last Wrenn here did not stop in order: a host agent looks for what it left running, and pauses it")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s := newStack(c, layout, say)
-	err = s.prepare(ctx)
-	if err == nil {
-		err = s.startHostAgent(ctx)
-	}
+	s, ctx := newStack(ctx, c, layout, say)
+	err = s.steps.Start(ctx, append(s.preparation(), boot.Step{Name: "start the host agent", Do: s.startHostAgent})...)
 	err = errors.Join(err, s.stop(forced))
 	return errors.Join(err, releasePIDFile(pidFile, err == nil))
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,11 +33,12 @@ const (
 	firstPublicPort = 1024
 )
 
-// startDatabase returns how the control plane reaches its database.
-func (s *stack) startDatabase(ctx context.Context) (string, error) {
+// startDatabase starts a private PostgreSQL, unless the configuration names one.
+func (s *stack) startDatabase(ctx context.Context) error {
 	if s.config.DatabaseURL != "" {
 		s.say.step("PostgreSQL", "the one that DATABASE_URL names", time.Now())
-		return s.config.DatabaseURL, nil
+		s.databaseURL = s.config.DatabaseURL
+		return nil
 	}
 	config := postgres.Config{
 		DataDir: s.layout.postgres(), SocketDir: s.layout.postgresRun(), LogPath: s.layout.log("postgres"),
@@ -53,7 +53,8 @@ func (s *stack) startDatabase(ctx context.Context) (string, error) {
 		major = server.Major
 		return server, nil
 	}}
-	return config.URL(), s.keep(ctx, service, func() string { return fmt.Sprintf("version %d", major) })
+	s.databaseURL = config.URL()
+	return s.keep(ctx, service, func() string { return fmt.Sprintf("version %d", major) })
 }
 
 // startHostAgent starts the part that needs root. Its standard output is for
@@ -108,7 +109,7 @@ func newAgentClient(socket string) agentClient {
 func (c agentClient) close() { c.transport.CloseIdleConnections() }
 
 // startControlPlane starts the part that faces the network, as the system user.
-func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error {
+func (s *stack) startControlPlane(ctx context.Context) error {
 	identity := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.owner.uid), Gid: uint32(s.owner.gid)}}
 	if s.needsLowPort() {
 		identity.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
@@ -123,7 +124,7 @@ func (s *stack) startControlPlane(ctx context.Context, databaseURL string) error
 		stdout: &lines{say: s.console.Show},
 		environment: append(inherited(os.Environ()),
 			"HOME="+s.layout.controlPlane(),
-			"DATABASE_URL="+databaseURL,
+			"DATABASE_URL="+s.databaseURL,
 			"WRENN_LISTEN="+s.config.ListenAddress(),
 			"WRENN_DOMAIN="+s.config.domain(),
 			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
@@ -185,17 +186,4 @@ func (c Config) dialURL() string {
 		return "http://" + net.JoinHostPort("127.0.0.1", port)
 	}
 	return "http://" + c.ListenAddress()
-}
-
-// FindEnvd returns the guest agent's binary: what WRENN_ENVD names, or the one
-// beside the running program.
-func FindEnvd() (string, error) {
-	if path := os.Getenv("WRENN_ENVD"); path != "" {
-		return filepath.Abs(path)
-	}
-	program, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("find envd: %w", err)
-	}
-	return filepath.Join(filepath.Dir(program), "envd"), nil
 }

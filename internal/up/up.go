@@ -12,15 +12,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
 const (
-	// DefaultDataDir is where everything that must survive is kept.
-	DefaultDataDir = "/var/lib/wrenn"
-	// DefaultCacheDir holds guest images, which can be made again.
-	DefaultCacheDir = "/var/cache/wrenn"
 	// DefaultListen is where the API and the sandboxes are reached.
 	DefaultListen = "127.0.0.1:3000"
 
@@ -83,6 +80,7 @@ func (c Config) options() doctor.Options {
 	return doctor.Options{
 		DataDir: c.DataDir, CacheDir: c.CacheDir, Listen: c.ListenAddress(),
 		EnvdPath: c.EnvdPath, ExternalDatabase: c.DatabaseURL != "",
+		RequireFirecracker: os.Getenv("WRENN_DRIVER") == "firecracker",
 	}
 }
 
@@ -110,7 +108,7 @@ func Run(ctx context.Context, config Config) (err error) {
 
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s := newStack(config, layout, say)
+	s, ctx := newStack(ctx, config, layout, say)
 	defer func() {
 		stopErr := s.stop(forced)
 		orderly, err = stopErr == nil, errors.Join(err, stopErr)
@@ -165,63 +163,58 @@ func (c Config) openDataDir(ctx context.Context) (Config, Layout, error) {
 	return c, Layout{DataDir: absolute}, nil
 }
 
-// stack is Wrenn's parts, in the order in which they were started.
+// stack is Wrenn's parts while they start, run and stop.
 type stack struct {
-	config   Config
-	layout   Layout
-	say      *terminal
-	owner    systemUser
-	console  *console
-	lifeline *os.File
-	parts    []part
+	config Config
+	layout Layout
+	say    *terminal
+	steps  *boot.Sequence
+
+	owner       systemUser
+	console     *console
+	lifeline    *os.File
+	databaseURL string
+	running     bool // at least one part was started
 }
 
-func newStack(config Config, layout Layout, say *terminal) *stack {
-	return &stack{config: config, layout: layout, say: say, console: &console{say: say, path: layout.console()}}
+// newStack returns the context for the steps of its start too.
+func newStack(ctx context.Context, config Config, layout Layout, say *terminal) (*stack, context.Context) {
+	steps, ctx := boot.New(ctx)
+	return &stack{config: config, layout: layout, say: say, steps: steps, console: &console{say: say, path: layout.console()}}, ctx
 }
 
-type part struct {
-	name string
-	kept *supervisor.Kept
-}
-
-// start starts the parts one after the other, each once the one before is
-// ready to be used.
+// start starts the parts one after the other, each when the one before is ready.
 func (s *stack) start(ctx context.Context) error {
-	if err := s.prepare(ctx); err != nil {
-		return err
-	}
-	databaseURL, err := s.startDatabase(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.startHostAgent(ctx); err != nil {
-		return err
-	}
-	return s.startControlPlane(ctx, databaseURL)
+	return s.steps.Start(ctx, append(s.preparation(),
+		boot.Step{Name: "start PostgreSQL", Do: s.startDatabase},
+		boot.Step{Name: "start the host agent", Do: s.startHostAgent},
+		boot.Step{Name: "start the control plane", Do: s.startControlPlane},
+	)...)
 }
 
-// prepare makes what all parts need, and waits for those of an earlier Wrenn.
-func (s *stack) prepare(ctx context.Context) (err error) {
-	if s.owner, err = ensureSystemUser(ctx, s.say.Say); err != nil {
-		return err
+// preparation makes what all parts need.
+func (s *stack) preparation() []boot.Step {
+	return []boot.Step{
+		{Name: "find the system user", Do: func(ctx context.Context) (err error) {
+			s.owner, err = ensureSystemUser(ctx, s.say.Say)
+			return err
+		}},
+		{Name: "prepare the data directory", Do: func(context.Context) error { return s.layout.prepare(s.owner) }},
+		{Name: "make the secrets", Do: func(context.Context) error { return s.layout.ensureSecrets(s.owner) }},
+		{Name: "open the console", Do: func(context.Context) error {
+			s.steps.OnStop("close the console", func(context.Context) error { return s.console.close() })
+			return s.console.begin()
+		}},
+		{Name: "wait for the processes of an earlier wrenn up", Do: func(ctx context.Context) (err error) {
+			if s.lifeline, err = s.layout.takeLifeline(ctx, s.say.Say); err == nil {
+				s.steps.OnStop("release the lifeline", func(context.Context) error { return s.lifeline.Close() })
+			}
+			return err
+		}},
 	}
-	if err := s.layout.prepare(s.owner); err != nil {
-		return fmt.Errorf("prepare the data directory: %w", err)
-	}
-	if err := s.layout.ensureSecrets(s.owner); err != nil {
-		return err
-	}
-	if err := s.console.begin(); err != nil {
-		return err
-	}
-	if s.lifeline, err = s.layout.takeLifeline(ctx, s.say.Say); err != nil {
-		return fmt.Errorf("wait for an earlier wrenn up: %w", err)
-	}
-	return nil
 }
 
-// keep starts one part and says how long it took.
+// keep starts one part and prints how long that took.
 func (s *stack) keep(ctx context.Context, service supervisor.Service, detail func() string) error {
 	started := time.Now()
 	service.Report = s.say.Say
@@ -229,34 +222,30 @@ func (s *stack) keep(ctx context.Context, service supervisor.Service, detail fun
 	if err != nil {
 		return err
 	}
-	s.parts = append(s.parts, part{name: service.Name, kept: kept})
+	s.running = true
+	s.steps.OnStop("stop "+service.Name, func(ctx context.Context) error {
+		started := time.Now()
+		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+		defer cancel()
+		if err := kept.Stop(ctx); err != nil {
+			return err
+		}
+		s.say.step(service.Name, "stopped", started)
+		return nil
+	})
 	s.say.step(service.Name, detail(), started)
 	return nil
 }
 
-// stop stops the parts, last started first: the control plane pauses what runs
-// while there is still a host agent to do it and a database to write it to.
+// stop stops the parts, last started first: the control plane pauses sandboxes
+// while the host agent and the database still run. The end of forced cuts short
+// the wait for each.
 func (s *stack) stop(forced context.Context) error {
 	failures := []error{s.layout.removeInstance(), notify("STOPPING=1")}
-	if len(s.parts) > 0 {
+	if s.running {
 		s.say.Say("Stopping. What runs is paused; Ctrl-C again does not wait for that.")
 	}
-	for i := len(s.parts) - 1; i >= 0; i-- {
-		started := time.Now()
-		ctx, cancel := context.WithTimeout(forced, stopTimeout)
-		err := s.parts[i].kept.Stop(ctx)
-		cancel()
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		s.say.step(s.parts[i].name, "stopped", started)
-	}
-	failures = append(failures, s.console.close())
-	if s.lifeline != nil {
-		failures = append(failures, s.lifeline.Close())
-	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, s.steps.Stop(forced))...)
 }
 
 // announce tells people, other commands and systemd that Wrenn is ready.

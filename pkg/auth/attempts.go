@@ -3,6 +3,8 @@ package auth
 import (
 	"net/netip"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // Attempts bounds how often what belongs to an account may be guessed: tightly from
@@ -45,7 +47,7 @@ const neighbourhoodBits = 24
 func Neighbourhood(address string) string {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil || !parsed.Unmap().Is4() {
-		return Network(address)
+		return ratelimit.Network(address)
 	}
 	network, err := parsed.Unmap().Prefix(neighbourhoodBits)
 	if err != nil {

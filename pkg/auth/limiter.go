@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -78,24 +77,6 @@ func (l *Limiter) check(who string) error {
 	refusal := fault.TooSoon(wait, "too many attempts; try again later")
 	refusal.Limit = l.burst
 	return refusal
-}
-
-// sharedBits is how much of an IPv6 address one customer's addresses have in
-// common.
-const sharedBits = 64
-
-// Network is what an address is limited by: itself, or its network where somebody
-// has a whole one to himself.
-func Network(address string) string {
-	parsed, err := netip.ParseAddr(address)
-	if err != nil || parsed.Unmap().Is4() {
-		return address
-	}
-	network, err := parsed.WithZone("").Prefix(sharedBits)
-	if err != nil {
-		return address
-	}
-	return network.String()
 }
 
 // makeRoom drops who has paid, and a tenth of the others where all are in debt:

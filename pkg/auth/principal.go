@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // Kind is how a principal has proved who it is.
@@ -36,9 +38,9 @@ func (k Kind) noun() string {
 // token are apart, so that wrong keys do not lock the admin out.
 func (k Kind) source(address string) string {
 	if k == ByAdminToken {
-		return k.noun() + " from " + Network(address)
+		return k.noun() + " from " + ratelimit.Network(address)
 	}
-	return Network(address)
+	return ratelimit.Network(address)
 }
 
 // Principal is who makes a request. It lives as long as the request: what was

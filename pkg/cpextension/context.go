@@ -17,10 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // ServerContext is the server as an extension has it. Everything in it is the
@@ -37,10 +34,10 @@ type ServerContext struct {
 	Pool    *pgxpool.Pool
 	Queries *rows.Queries
 
-	Sandboxes *sandboxes.Service
-	Templates *templates.Service
-	Usage     *usage.Service
-	Hosts     *fleet.Service
+	Sandboxes *service.Sandboxes
+	Templates *service.Templates
+	Usage     *service.Usage
+	Hosts     *service.HostRegistry
 	Scheduler scheduler.Scheduler
 
 	// Identity is people, teams, members and invitations, API keys and access tokens.

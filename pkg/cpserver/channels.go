@@ -17,6 +17,6 @@ func (s *server) buildChannels(context.Context) error {
 	s.channels = &channels.Service{Pool: s.pool, Queries: s.queries, Keyring: s.keyring, Queue: s.jobs}
 	s.api.Channels = s.channels
 	dispatcher := &channels.Dispatcher{Pool: s.pool, Bus: s.events, Queue: s.jobs, Log: s.log}
-	s.background(dispatcher.Run)
+	s.parts.Background("tell channels of events", dispatcher.Run)
 	return nil
 }

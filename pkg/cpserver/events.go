@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/activity"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -21,9 +21,10 @@ func (s *server) followEvents(ctx context.Context) error {
 		return err
 	}
 	s.events = bus
-	s.api.Events = &api.Events{Log: events.NewLog(s.pool), Bus: bus}
-	s.api.Audit = audit.Log{Queries: s.queries}
-	s.background(bus.Run, s.expire)
+	s.api.Events = &activity.Events{Log: events.NewLog(s.pool), Bus: bus}
+	written := audit.Log{Queries: s.queries}
+	s.api.Audit, s.api.Access.Audit = written, written
+	s.parts.Background("follow events", bus.Run, s.expire)
 	return nil
 }
 

@@ -7,7 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // startExtensions gets ready what others have added, and lets them be asked from
@@ -17,11 +17,11 @@ func (s *server) startExtensions(ctx context.Context) error {
 	if err != nil || len(s.given) == 0 {
 		return err
 	}
-	s.onTearDown(func(ctx context.Context) error { set.Stop(ctx); return nil })
+	s.parts.OnStop("stop extensions", func(ctx context.Context) error { set.Stop(ctx); return nil })
 	err = set.Start(ctx, extension.Server{Admit: s.api.Require, Context: cpextension.ServerContext{
 		Version: s.version, Config: *s.config,
 		Pool: s.pool, Queries: s.queries,
-		Sandboxes: s.sandboxes, Templates: s.templates, Usage: &usage.Service{Queries: s.queries},
+		Sandboxes: s.sandboxes, Templates: &service.Templates{Queries: s.queries}, Usage: &service.Usage{Queries: s.queries},
 		Hosts: s.hosts, Scheduler: s.scheduler,
 		Identity: s.identity, Events: s.events, EventLog: events.NewLog(s.pool), Audit: audit.Log{Queries: s.queries},
 		Channels: s.channels, Mailer: s.mailer, Keyring: s.keyring,
@@ -40,6 +40,6 @@ func (s *server) runExtensions(context.Context) error {
 		return nil
 	}
 	s.extensions.Begin()
-	s.onTearDown(func(ctx context.Context) error { s.extensions.End(ctx); return nil })
+	s.parts.OnStop("end the work of extensions", func(ctx context.Context) error { s.extensions.End(ctx); return nil })
 	return nil
 }

@@ -8,13 +8,12 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // registerHost makes the host on this machine known, where there is one.
 func (s *server) registerHost(ctx context.Context) error {
-	s.fleet = &fleet.Agents{}
+	s.fleet = &service.Fleet{}
 	if s.config.HostAgentSocket == "" {
 		return nil
 	}
@@ -24,21 +23,21 @@ func (s *server) registerHost(ctx context.Context) error {
 	}
 	s.hostID, s.host = row.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
 	s.fleet.Put(s.hostID, s.host)
-	s.onTearDown(func(context.Context) error { s.host.Close(); return nil })
+	s.parts.OnStop("close the link to the local host", func(context.Context) error { s.host.Close(); return nil })
 	return nil
 }
 
 // buildFleet makes what lets other machines be hosts.
 func (s *server) buildFleet(ctx context.Context) error {
-	ca, err := fleet.OpenAuthority(ctx, s.queries, s.keyring)
+	ca, err := service.OpenAuthority(ctx, s.queries, s.keyring)
 	if err != nil {
 		return err
 	}
-	s.hosts = &fleet.Service{
-		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: s.log,
+	s.hosts = &service.HostRegistry{
+		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: service.DefaultOvercommit, Log: s.log,
 	}
-	s.api.Hosts, s.api.Usage = s.hosts, &usage.Service{Queries: s.queries}
-	s.followers = &fleet.Followers{
+	s.api.Hosts, s.api.Usage = s.hosts, &service.Usage{Queries: s.queries}
+	s.followers = &service.Followers{
 		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Issuer: s.issuer, Log: s.log,
 	}
 	return s.followers.Load(ctx)

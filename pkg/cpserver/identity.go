@@ -6,15 +6,12 @@ import (
 	"os"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
-
-// githubName is GitHub's in addresses.
-const githubName = "github"
 
 // openMail connects to nothing yet.
 func (s *server) openMail(context.Context) error {
@@ -61,36 +58,41 @@ func (s *server) buildIdentity(context.Context) error {
 		return err
 	}
 	s.identity = identity.New(identity.Config{
-		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Providers: providers, Log: s.log,
+		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Log: s.log,
 		NewTeamLimits: limitsOf(s.config.TeamLimits),
 	})
+	for _, provider := range providers {
+		if err := s.identity.AddProvider(provider); err != nil {
+			return err
+		}
+	}
 	s.adminToken = adminToken
-	s.api.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
+	s.api.Access.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
-	s.api.PublicURL, s.api.Clients = settings.PublicURL, api.Clients{TrustedProxies: settings.TrustedProxies}
-	s.background(s.identity.Run)
+	s.api.Access.PublicURL, s.api.Access.Clients = settings.PublicURL, access.Clients{TrustedProxies: settings.TrustedProxies}
+	s.parts.Background("send mail", s.identity.Run)
 	return nil
 }
 
-func providersOf(settings config.Identity) (map[string]identity.Provider, error) {
-	providers := map[string]identity.Provider{}
+func providersOf(settings config.Identity) ([]identity.Provider, error) {
+	var providers []identity.Provider
 	if github := settings.GitHub; github.ClientID != "" {
 		secret, err := readSecretFile("WRENN_GITHUB_CLIENT_SECRET_FILE", github.ClientSecretFile)
 		if err != nil {
 			return nil, err
 		}
-		providers[githubName] = identity.NewGitHub(identity.GitHubConfig{
-			ClientID: github.ClientID, ClientSecret: secret, URL: github.URL, APIURL: github.APIURL, SignUp: github.SignUp,
-		})
+		providers = append(providers, identity.NewGitHub(identity.GitHubConfig{
+			ClientID: github.ClientID, ClientSecret: secret, URL: github.URL, APIURL: github.APIURL, SignUp: identity.SignUp(github.SignUp),
+		}))
 	}
 	if oidc := settings.OIDC; oidc.Issuer != "" {
 		secret, err := readSecretFile("WRENN_OIDC_CLIENT_SECRET_FILE", oidc.ClientSecretFile)
 		if err != nil {
 			return nil, err
 		}
-		providers[oidc.Name] = identity.NewOIDC(identity.OIDCConfig{
-			Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: oidc.SignUp,
-		})
+		providers = append(providers, identity.NewOIDC(identity.OIDCConfig{
+			Name: oidc.Name, Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: identity.SignUp(oidc.SignUp),
+		}))
 	}
 	return providers, nil
 }

@@ -4,14 +4,11 @@ package cpserver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"sync"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,8 +16,9 @@ import (
 	"github.com/riverqueue/river"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
@@ -31,13 +29,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 // server is the control plane while it is built, runs and is taken apart.
@@ -65,105 +60,69 @@ type server struct {
 	jobs       *river.Client[pgx.Tx]
 	host       *host.Link
 	hostID     uuid.UUID
-	fleet      *fleet.Agents
+	fleet      *service.Fleet
 	scheduler  scheduler.Scheduler
-	placement  *placement.Service
-	templates  *templates.Service
-	sandboxes  *sandboxes.Service
-	volumes    *volumes.Service
-	issuer     *fleet.TokenIssuer
-	hostSync   *fleet.Sync
-	hosts      *fleet.Service
-	followers  *fleet.Followers
-	forwarder  *proxy.Forwarder
+	placement  *service.Placement
+	sandboxes  *service.Sandboxes
+	volumes    *service.Volumes
+	issuer     *service.TokenIssuer
+	hostSync   *service.HostSync
+	hosts      *service.HostRegistry
+	followers  *service.Followers
+	forwarder  *forward.Forwarder
 	api        *api.Server
-	http       *http.Server
 
 	extensions *extension.Set // nil where there are none
 
-	undo   []func(context.Context) error
-	served chan struct{} // closed when the HTTP server has ended
-	failed chan error    // a part that has stopped unasked
-}
-
-// step is one part of the bootstrap. What it makes it also registers to be
-// undone.
-type step struct {
-	name string
-	run  func(context.Context) error
+	parts *boot.Sequence // what has been started
+	ready chan struct{}  // closed when the HTTP server may answer
 }
 
 // Run starts the control plane and serves until ctx ends. It then stops taking
 // requests, pauses all sandboxes if the configuration asks for it, and returns.
-func Run(ctx context.Context, options ...Option) (err error) {
-	s := &server{output: os.Stdout, served: make(chan struct{}), failed: make(chan error, 1)}
+func Run(ctx context.Context, options ...Option) error {
+	s := &server{output: os.Stdout, ready: make(chan struct{})}
 	for _, option := range options {
 		option(s)
 	}
-	defer func() { err = errors.Join(err, s.tearDown(context.WithoutCancel(ctx))) }()
-	for _, step := range []step{
-		{"read configuration", s.configure},
-		{"open database", s.openDatabase},
-		{"migrate database", s.migrate},
-		{"claim a place among the control planes", s.claim},
-		{"read secret keys", s.readKeys},
-		{"set up mail", s.openMail},
-		{"make sure of the default team", s.bootstrapTeam},
-		{"register the local host", s.registerHost},
-		{"build services", s.buildServices},
-		{"build the fleet of hosts", s.buildFleet},
-		{"build identity", s.buildIdentity},
-		{"follow events", s.followEvents},
-		{"open the job queue", s.openJobs},
-		{"build channels", s.buildChannels},
-		{"build secrets", s.buildSecrets},
-		{"follow secret keys", s.startKeys},
-		{"start extensions", s.startExtensions},
-		{"start the job queue", s.startJobs},
-		{"listen", s.listen},
-		{"take over the local host's sandboxes", s.firstSync},
-		{"run extensions", s.runExtensions},
-		{"start background work", s.startWork},
-		{"show the first admin's link", s.showFirstAdminLink},
-		{"serve", s.serve},
-	} {
-		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
-		}
-	}
-	s.log.Info("control plane is ready", "address", s.listener.Addr().String(), "version", s.version)
-	select {
-	case <-ctx.Done():
-		s.log.Info("control plane is stopping")
-		return nil
-	case err := <-s.failed:
+	return boot.Run(ctx, s.start)
+}
+
+// start builds and starts the parts, each after those that it needs.
+func (s *server) start(ctx context.Context, parts *boot.Sequence) error {
+	s.parts = parts
+	err := parts.Start(ctx, []boot.Step{
+		{Name: "read configuration", Do: s.configure},
+		{Name: "open database", Do: s.openDatabase},
+		{Name: "migrate database", Do: s.migrate},
+		{Name: "claim a place among the control planes", Do: s.claim},
+		{Name: "read secret keys", Do: s.readKeys},
+		{Name: "set up mail", Do: s.openMail},
+		{Name: "make sure of the default team", Do: s.bootstrapTeam},
+		{Name: "register the local host", Do: s.registerHost},
+		{Name: "build services", Do: s.buildServices},
+		{Name: "build the fleet of hosts", Do: s.buildFleet},
+		{Name: "build identity", Do: s.buildIdentity},
+		{Name: "follow events", Do: s.followEvents},
+		{Name: "open the job queue", Do: s.openJobs},
+		{Name: "build channels", Do: s.buildChannels},
+		{Name: "build secrets", Do: s.buildSecrets},
+		{Name: "follow secret keys", Do: s.startKeys},
+		{Name: "start extensions", Do: s.startExtensions},
+		{Name: "start the job queue", Do: s.startJobs},
+		{Name: "listen", Do: s.listen},
+		{Name: "take over the local host's sandboxes", Do: s.firstSync},
+		{Name: "run extensions", Do: s.runExtensions},
+		{Name: "start background work", Do: s.startWork},
+		{Name: "show the first admin's link", Do: s.showFirstAdminLink},
+		{Name: "serve", Do: s.serve},
+	}...)
+	if err != nil {
 		return err
 	}
-}
-
-// onTearDown registers how to undo what a step has done.
-func (s *server) onTearDown(undo func(context.Context) error) { s.undo = append(s.undo, undo) }
-
-func (s *server) tearDown(ctx context.Context) error {
-	var failures []error
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		failures = append(failures, s.undo[i](ctx))
-	}
-	return errors.Join(failures...)
-}
-
-// background runs work until the tear-down, which waits for its end.
-func (s *server) background(work ...func(context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	for _, run := range work {
-		running.Go(func() { run(ctx) })
-	}
-	s.onTearDown(func(context.Context) error {
-		cancel()
-		running.Wait()
-		return nil
-	})
+	parts.OnStop("say so", func(context.Context) error { s.log.Info("control plane is stopping"); return nil })
+	s.log.Info("control plane is ready", "address", s.listener.Addr().String(), "version", s.version)
+	return nil
 }
 
 func (s *server) configure(context.Context) error {
@@ -182,5 +141,6 @@ func (s *server) configure(context.Context) error {
 			s.log = slog.New(slog.NewTextHandler(os.Stderr, options))
 		}
 	}
+	s.log = slog.New(requestlog.NewHandler(s.log.Handler()))
 	return nil
 }

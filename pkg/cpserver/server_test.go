@@ -2,6 +2,7 @@ package cpserver_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -39,6 +40,7 @@ type controlPlane struct {
 	agent  *hosttest.Agent
 	pool   *pgxpool.Pool
 	extras []cpserver.Option
+	log    *slog.Logger // nil for the test's output
 	stop   func() error
 
 	mutex  sync.Mutex
@@ -61,10 +63,15 @@ func (p *controlPlane) printed() string {
 // setUp prepares everything that a control plane needs and does not start it.
 func setUp(t *testing.T, guest http.Handler) *controlPlane {
 	t.Helper()
+	return setUpOver(t, hosttest.Start(t, guest))
+}
+
+func setUpOver(t *testing.T, agent *hosttest.Agent) *controlPlane {
+	t.Helper()
 	dir := t.TempDir()
 	secret := make([]byte, auth.SecretKeySize)
 	_, _ = rand.Read(secret)
-	p := &controlPlane{key: auth.NewKey(), agent: hosttest.Start(t, guest)}
+	p := &controlPlane{key: auth.NewKey(), agent: agent}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), secret, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte(p.key+"\n"), 0o600))
 	p.config = config.Config{
@@ -95,10 +102,11 @@ func (p *controlPlane) start(t *testing.T) {
 	p.url = "http://" + listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, checker := make(chan error, 1), openapitest.New(t)
+	log := cmp.Or(p.log, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	go func() {
 		ended <- cpserver.Run(ctx, append(p.extras, cpserver.WithConfig(p.config), cpserver.WithListener(listener),
 			cpserver.WithHandlerAround(checker.Wrap),
-			cpserver.WithLogger(slog.New(slog.NewTextHandler(t.Output(), nil))), cpserver.WithOutput(p))...)
+			cpserver.WithLogger(log), cpserver.WithOutput(p))...)
 	}()
 	stopped := false
 	p.stop = func() error {

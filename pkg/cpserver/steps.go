@@ -2,7 +2,6 @@ package cpserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -16,20 +15,17 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/resources"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
 const (
@@ -55,7 +51,7 @@ func (s *server) openDatabase(ctx context.Context) error {
 		return err
 	}
 	s.pool, s.queries = pool, rows.New(pool)
-	s.onTearDown(func(context.Context) error { pool.Close(); return nil })
+	s.parts.OnStop("close the database", func(context.Context) error { pool.Close(); return nil })
 	return nil
 }
 
@@ -67,7 +63,7 @@ func (s *server) claim(ctx context.Context) error {
 		return err
 	}
 	s.claimant = claimant
-	s.background(claimant.Hold)
+	s.parts.Background("hold the claim", claimant.Hold)
 	return nil
 }
 
@@ -105,28 +101,27 @@ func (s *server) buildServices(context.Context) error {
 	if s.scheduler == nil {
 		s.scheduler = scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // dice
 	}
-	s.placement = placement.New(s.pool, s.scheduler, s.log)
-	s.templates = &templates.Service{Queries: s.queries, Hosts: s.fleet.SnapshotHost, Log: s.log}
-	s.sandboxes = &sandboxes.Service{
-		Pool: s.pool, Queries: s.queries, Templates: s.templates, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
+	s.placement = service.NewPlacement(s.pool, s.scheduler, s.log)
+	s.sandboxes = &service.Sandboxes{
+		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
-	s.volumes = &volumes.Service{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
-	s.issuer = &fleet.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
+	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
+	s.issuer = &service.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
 	if s.host != nil {
-		s.hostSync = &fleet.Sync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
+		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
 	}
-	deletion := &teams.Deletion{Pool: s.pool, Sandboxes: s.sandboxes, Templates: s.templates, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
-	s.forwarder = proxy.NewForwarder(s.log)
-	s.onTearDown(func(context.Context) error { s.forwarder.Close(); return nil })
+	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
+	s.forwarder = forward.New(s.log)
+	s.parts.OnStop("close connections to sandboxes", func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes: s.sandboxes,
 		Volumes:   s.volumes, TeamDeletion: deletion,
-		Templates:   s.templates,
-		TeamMetrics: &usage.Service{Queries: s.queries}, Healthy: s.pool.Ping,
+		Templates:   &service.Templates{Queries: s.queries},
+		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
 		TokenIssuer: s.issuer,
-		Domain:      s.config.Domain, Log: s.log,
+		Access:      access.Control{Log: s.log}, Domain: s.config.Domain, Log: s.log,
 	}
 	return nil
 }
@@ -148,12 +143,12 @@ func (s *server) firstSync(ctx context.Context) error {
 }
 
 func (s *server) startWork(context.Context) error {
-	s.onTearDown(s.pauseAll)
-	sampler := &usage.Sampler{Queries: s.queries, Sources: s.fleet.Samples, SweepSnapshots: s.templates.SweepSnapshots, Log: s.log}
+	s.parts.OnStop("pause what runs", s.pauseAll)
+	sampler := &service.Sampler{Queries: s.queries, Sources: s.fleet.Samples, Sandboxes: s.sandboxes, Log: s.log}
 	if s.hostSync != nil {
-		s.background(s.hostSync.Run)
+		s.parts.Background("follow the local host", s.hostSync.Run)
 	}
-	s.background(s.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run)
+	s.parts.Background("background work", s.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run)
 	return nil
 }
 
@@ -162,10 +157,7 @@ func (s *server) pauseAll(ctx context.Context) error {
 		return nil
 	}
 	s.log.Info("pausing what runs")
-	if err := s.sandboxes.PauseAll(ctx, s.hostID); err != nil {
-		return fmt.Errorf("pause what runs: %w", err)
-	}
-	return nil
+	return s.sandboxes.PauseAll(ctx, s.hostID)
 }
 
 // listen opens the port. Until the server runs, clients wait.
@@ -179,14 +171,14 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	s.listener = httpserver.NewListener(s.listener, httpserver.Limits{
 		PerAddress: s.config.MaxConnectionsPerAddress,
-		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Clients.Trusts(address) },
+		Exempt:     func(address netip.Addr) bool { return address.IsLoopback() || s.api.Access.Clients.Trusts(address) },
 	})
-	router := &proxy.Router{
-		Domains:   proxy.NewDomains(s.config.Domain),
+	router := &route.Router{
+		Domains:   route.NewDomains(s.config.Domain),
 		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
-		Hosts: s.fleet, Clients: s.api.Clients, AdminToken: s.adminToken, Log: s.log,
+		Hosts: s.fleet, Clients: s.api.Access.Clients, AdminToken: s.adminToken, Log: s.log,
 	}
-	content := &api.VolumeContent{Volumes: s.volumes, Log: s.log}
+	content := &resources.VolumeContent{Volumes: s.volumes, Log: s.log}
 	handler := content.Before(s.api.Handler())
 	if s.around != nil {
 		handler = s.around(handler)
@@ -194,41 +186,30 @@ func (s *server) listen(ctx context.Context) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{
+	server := &http.Server{
 		Handler: httpserver.Handler(router.Before(handler), httpserver.Options{Stall: bodyStall}), Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ConnContext: httpserver.ConnContext,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
-	s.onTearDown(s.closeServer)
-	return nil
-}
-
-func (s *server) serve(context.Context) error {
-	go func() {
-		defer close(s.served)
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("serve: %w", err)
+	s.parts.Serve("serve", func(ctx context.Context) error {
+		select {
+		case <-s.ready:
+			return httpserver.Serve(ctx, server, s.listener, closeTimeout)
+		case <-ctx.Done():
+			return s.listener.Close()
 		}
-	}()
-	s.onTearDown(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-		defer cancel()
-		return s.api.Drain(ctx)
 	})
 	return nil
 }
 
-// closeServer ends the server, and by force the streams that do not end.
-func (s *server) closeServer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-	defer cancel()
-	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close()
-	}
-	// The server closes only a listener that it has served.
-	if err := s.listener.Close(); err == nil {
-		return nil
-	}
-	<-s.served
+// serve lets the HTTP server answer. When the control plane stops, requests of the
+// control API end first, while traffic to sandboxes goes on.
+func (s *server) serve(context.Context) error {
+	close(s.ready)
+	s.parts.OnStop("wait for requests under way", func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		return s.api.Drain(ctx)
+	})
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 func TestTraffic_UnderstandsEveryFormOfASandboxsName(t *testing.T) {
@@ -68,8 +69,8 @@ func TestTraffic_ToANameThatNoSandboxHasIsABadGateway(t *testing.T) {
 func TestTraffic_TellsBrowsersWhatIsWrongByAPage(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		port, _ := strconv.Atoi(r.Header.Get(proxy.PortHeader))
-		proxy.WriteError(w, r, http.StatusBadGateway, r.Header.Get(proxy.SandboxHeader), uint16(port), "<script>of the host's</script>")
+		port, _ := strconv.Atoi(r.Header.Get(forward.PortHeader))
+		forward.WriteError(w, r, http.StatusBadGateway, r.Header.Get(forward.SandboxHeader), uint16(port), "<script>of the host's</script>")
 	}))
 	running := p.create(t, `{"templateID":"base"}`)
 	private := p.create(t, `{"templateID":"base","network":{"allowPublicTraffic":false}}`)
@@ -142,7 +143,7 @@ func TestTraffic_FromPagesOfOtherOriginsLearnsWhyItIsRefused(t *testing.T) {
 		require.Equal(t, "*", preflight.header.Get("Access-Control-Allow-Origin"))
 		require.Equal(t, asks.Get("Access-Control-Request-Headers"), preflight.header.Get("Access-Control-Allow-Headers"))
 	}
-	refused := with(at(stopped.SandboxID, proxy.AgentPort), "Origin", "https://app.example.com")
+	refused := with(at(stopped.SandboxID, host.AgentPort), "Origin", "https://app.example.com")
 	got := p.send(t, http.MethodPost, "/process.Process/Start", "", refused)
 	requireStatus(t, http.StatusBadGateway, got)
 	require.Equal(t, "*", got.header.Get("Access-Control-Allow-Origin"))

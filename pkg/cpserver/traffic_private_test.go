@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
 	s := p.create(t, `{"templateID":"base"}`)
 	token := auth.NewAccessToken()
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+p.key))
-	for _, port := range []int{8080, proxy.AgentPort} {
+	for _, port := range []int{8080, host.AgentPort} {
 		header := at(s.SandboxID, port)
 		header.Set("X-Access-Token", s.EnvdAccessToken)
 		for name, value := range map[string]string{

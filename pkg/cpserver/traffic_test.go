@@ -16,13 +16,14 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // echoGuest answers what a guest and its host agent see of a request.
 var echoGuest = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"sandbox": r.Header.Values(proxy.SandboxHeader), "port": r.Header.Get(proxy.PortHeader),
+		"sandbox": r.Header.Values(forward.SandboxHeader), "port": r.Header.Get(forward.PortHeader),
 		"host": r.Host, "uri": r.RequestURI, "method": r.Method, "header": r.Header,
 	})
 })
@@ -84,13 +85,13 @@ func TestTraffic_ToASandboxThatDoesNotRunIsABadGateway(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	paused := p.create(t, `{"templateID":"base"}`)
 	killed := p.create(t, `{"templateID":"base"}`)
-	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", at(paused.SandboxID, proxy.AgentPort)).status)
+	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", at(paused.SandboxID, host.AgentPort)).status)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+paused.SandboxID+"/pause", ""))
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+killed.SandboxID, ""))
 	for _, id := range []string{paused.SandboxID, killed.SandboxID, "i0123456789abcdefghi"} {
-		got := p.send(t, http.MethodGet, "/health", "", at(id, proxy.AgentPort))
+		got := p.send(t, http.MethodGet, "/health", "", at(id, host.AgentPort))
 		requireStatus(t, http.StatusBadGateway, got)
-		var failure proxy.Failure
+		var failure forward.Failure
 		got.decode(t, &failure)
 		require.Equal(t, id, failure.SandboxID)
 	}
@@ -110,7 +111,7 @@ func TestTraffic_ToTheGuestAgentNeedsItsToken(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
 	other := p.create(t, `{"templateID":"base"}`)
-	anonymous := at(s.SandboxID, proxy.AgentPort)
+	anonymous := at(s.SandboxID, host.AgentPort)
 	trusted := with(anonymous, "X-Access-Token", s.EnvdAccessToken)
 	for _, path := range []string{"/files?path=/x", "/envs", "/metrics", "/process.Process/List", "/", "/health/x", "/files/compose?signature=v1_x"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -132,7 +133,7 @@ func TestTraffic_NeverReachesTheHostsRoutes(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
-	trusted := with(at(s.SandboxID, proxy.AgentPort), "X-Access-Token", s.EnvdAccessToken)
+	trusted := with(at(s.SandboxID, host.AgentPort), "X-Access-Token", s.EnvdAccessToken)
 	for _, path := range []string{
 		"/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/snapshot/prepare",
 		"//init", "/./init", "/x/../init", "/init/", "/%69nit", "/INIT", "/snapshot//prepare", "/snapshot%2Fprepare",
@@ -178,7 +179,7 @@ func TestTraffic_ToASignedURLIsVerifiedAtTheEdge(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
 	other := p.create(t, `{"templateID":"base"}`)
-	agent := at(s.SandboxID, proxy.AgentPort)
+	agent := at(s.SandboxID, host.AgentPort)
 	token := s.EnvdAccessToken
 	for name, test := range map[string]struct {
 		method, path, want string
@@ -224,8 +225,8 @@ func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
 		header http.Header
 		want   string
 	}{
-		"agent, by token":     {proxy.AgentPort, "/envs?a=%20b", nil, "/envs?a=%20b"},
-		"agent, by signature": {proxy.AgentPort, read, http.Header{"X-Access-Token": nil, "Referer": {"http://x" + read}}, "/files?path=%2Fa"},
+		"agent, by token":     {host.AgentPort, "/envs?a=%20b", nil, "/envs?a=%20b"},
+		"agent, by signature": {host.AgentPort, read, http.Header{"X-Access-Token": nil, "Referer": {"http://x" + read}}, "/files?path=%2Fa"},
 		"port":                {8080, "/x?a=1&b=%zz;&c=2", nil, "/x?a=1&b=%zz;&c=2"},
 		"port, signature":     {8080, read + "&d=4", nil, "/files?path=%2Fa&d=4"},
 		"port, its own":       {8080, "/x?signature=s&path=/a", nil, "/x?signature=s&path=/a"},

@@ -9,38 +9,38 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 const (
-	// pollEvery is how long an event can take whose announcement got lost.
-	pollEvery   = 5 * time.Second
+	// pollEvery bounds the delay of events whose notification was lost.
+	pollEvery = 5 * time.Second
+	// listenRetry is the delay before a broken connection is replaced.
 	listenRetry = time.Second
 	topic       = "wrenn_events"
 )
 
-// Bus follows the events of all teams and hands each, once, to the subscribers of
-// this process. It never waits for a subscriber.
+// Bus hands each event of all teams, once, to the subscribers of this process. It
+// never waits for a subscriber.
 type Bus struct {
 	url  string
 	pool *pgxpool.Pool
 	log  *slog.Logger
 	// seen is the database's snapshot up to which events were handed out. Only Run
-	// has it.
+	// uses it.
 	seen string
 
-	mutex         sync.Mutex
-	stopped       bool
-	subscriptions map[*Subscription]func() bool // with what ends waiting for the context
+	mutex   sync.Mutex
+	stopped bool
+	// subscriptions have the function that stops watching the subscriber's context.
+	subscriptions map[*Subscription]func() bool
 }
 
-// NewBus makes a bus that begins with what happens from now on. url is for the
-// connection that announcements come in by.
+// NewBus makes a bus for the events from now on. It listens for notifications on a
+// connection of its own to url.
 func NewBus(ctx context.Context, url string, pool *pgxpool.Pool, log *slog.Logger) (*Bus, error) {
-	seen, err := rows.New(pool).CurrentSnapshot(ctx)
+	seen, err := newStore(pool).snapshot(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find the newest event: %w", err)
+		return nil, err
 	}
 	return &Bus{url: url, pool: pool, log: log, seen: seen, subscriptions: make(map[*Subscription]func() bool)}, nil
 }
@@ -76,8 +76,8 @@ func (b *Bus) end(s *Subscription, err error) {
 	close(s.events)
 }
 
-// Run hands out events until ctx ends. It rides out an absence of the database;
-// what happens meanwhile is handed out afterwards.
+// Run hands out events until ctx ends. While the database cannot be reached it tries
+// again, and hands out what it missed afterwards.
 func (b *Bus) Run(ctx context.Context) {
 	wake := make(chan struct{}, 1)
 	var listening sync.WaitGroup
@@ -94,7 +94,7 @@ func (b *Bus) Run(ctx context.Context) {
 		case <-poll.C:
 		}
 		if err := b.handOut(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("look for new events", "error", err)
+			b.log.Warn("read new events", "error", err)
 		}
 	}
 }
@@ -127,29 +127,25 @@ func (b *Bus) handOut(ctx context.Context) error {
 	return nil
 }
 
-// fetch reads what has become visible since b.seen, and the snapshot up to which
-// it has read. Both come from one snapshot of the database.
+// fetch reads the events that became visible since b.seen, and the snapshot for the
+// next call. One transaction reads both.
 func (b *Bus) fetch(ctx context.Context) (fresh []Event, seen string, err error) {
 	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, b.pool, options, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
-		if seen, err = queries.CurrentSnapshot(ctx); err != nil {
+		if seen, err = newStore(tx).snapshot(ctx); err != nil {
 			return err
 		}
-		found, err := queries.EventsSince(ctx, b.seen)
-		for _, row := range found {
-			fresh = append(fresh, eventOf(row))
-		}
+		fresh, err = newStore(tx).since(ctx, b.seen)
 		return err
 	})
 	return fresh, seen, err
 }
 
-// listen wakes Run when an event is announced, over a connection of its own.
+// listen wakes Run at each notification.
 func (b *Bus) listen(ctx context.Context, wake chan<- struct{}) {
 	for ctx.Err() == nil {
 		if err := b.listenOnce(ctx, wake); ctx.Err() == nil {
-			b.log.Warn("announcements of events are interrupted", "error", err)
+			b.log.Warn("notifications of events are interrupted", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -161,19 +157,19 @@ func (b *Bus) listen(ctx context.Context, wake chan<- struct{}) {
 func (b *Bus) listenOnce(ctx context.Context, wake chan<- struct{}) error {
 	conn, err := pgx.Connect(ctx, b.url)
 	if err != nil {
-		return fmt.Errorf("connect for announcements: %w", err)
+		return fmt.Errorf("connect for notifications: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, "LISTEN "+topic); err != nil {
-		return fmt.Errorf("listen for announcements: %w", err)
+		return fmt.Errorf("listen for notifications: %w", err)
 	}
 	for {
 		select {
-		case wake <- struct{}{}: // at first for what came before
+		case wake <- struct{}{}: // the first time for events from before LISTEN
 		default:
 		}
 		if _, err := conn.WaitForNotification(ctx); err != nil {
-			return fmt.Errorf("wait for announcements: %w", err)
+			return fmt.Errorf("wait for notifications: %w", err)
 		}
 	}
 }

@@ -1,12 +1,10 @@
-// Package events tells what has happened: to sandboxes, templates, keys, members,
-// channels, secrets, volumes and hosts.
+// Package events records what happens to sandboxes, templates, keys, members,
+// channels, secrets, volumes and hosts, and hands it to subscribers.
 //
-// An event is a row that is written in the transaction of what it tells of, so
-// that there is neither an event without a change nor a change without its event.
-// Most are written by triggers, whichever statement makes the change; Record
-// writes the others. A Bus follows the rows and hands them to subscribers in this
-// process; whoever must not miss one while no control plane runs reads them with
-// a Log, from the last ID it has seen.
+// An event is a row that is written in the transaction of its change, so that neither
+// exists without the other. A Bus reads new rows and hands them to subscribers in this
+// process. A reader who must not miss an event while no control plane runs uses a Log
+// and stores the last ID that it has read.
 package events
 
 import (
@@ -20,10 +18,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Type says what has happened: a kind of thing, a dot and a verb.
+// Type is the kind of thing, a dot and a verb, such as "sandbox.paused".
 type Type string
 
-// Kind is the kind of thing that a type is about, such as "sandbox".
+// Kind is the part before the dot, such as "sandbox".
 func (t Type) Kind() string {
 	kind, _, _ := strings.Cut(string(t), ".")
 	return kind
@@ -31,16 +29,16 @@ func (t Type) Kind() string {
 
 // The types of events.
 const (
-	SandboxCreated     Type = "sandbox.created" // asked for; it does not run yet
+	SandboxCreated     Type = "sandbox.created" // requested; it does not run yet
 	SandboxStarted     Type = "sandbox.started" // runs for the first time
 	SandboxPaused      Type = "sandbox.paused"
 	SandboxResumed     Type = "sandbox.resumed"
 	SandboxSnapshotted Type = "sandbox.snapshotted"
 	SandboxForked      Type = "sandbox.forked"
-	SandboxUpdated     Type = "sandbox.updated" // its end, metadata or network
+	SandboxUpdated     Type = "sandbox.updated" // end, metadata or network changed
 	SandboxKilled      Type = "sandbox.killed"
 	SandboxExpired     Type = "sandbox.expired" // killed because its time was over
-	SandboxFailed      Type = "sandbox.failed"  // never ran, or its host cannot use it any more
+	SandboxFailed      Type = "sandbox.failed"  // never ran, or its host can no longer use it
 
 	TemplateCreated     Type = "template.created"
 	TemplateUpdated     Type = "template.updated"
@@ -59,7 +57,7 @@ const (
 	ChannelCreated Type = "channel.created"
 	ChannelUpdated Type = "channel.updated"
 	ChannelDeleted Type = "channel.deleted"
-	// ChannelTested is never stored: it is what a test of a channel sends.
+	// ChannelTested is sent by a test of a channel and is never stored.
 	ChannelTested Type = "channel.tested"
 
 	SecretCreated Type = "secret.created"
@@ -67,7 +65,7 @@ const (
 	SecretDeleted Type = "secret.deleted"
 
 	VolumeCreated Type = "volume.created"
-	VolumeDeleted Type = "volume.deleted" // nobody can use it any more
+	VolumeDeleted Type = "volume.deleted"
 
 	HostRegistered  Type = "host.registered"
 	HostReady       Type = "host.ready"
@@ -76,19 +74,19 @@ const (
 	HostRetired     Type = "host.retired"
 )
 
-// Installation stands in place of a team for what belongs to none.
+// Installation is the TeamID of events that belong to no team.
 var Installation = uuid.Nil
 
-// Event is one thing that has happened.
+// Event is something that happened.
 type Event struct {
-	// ID grows within a team in the order in which things happened.
+	// ID grows within a team in the order of commits.
 	ID     int64     `json:"id"`
 	Type   Type      `json:"type"`
 	TeamID uuid.UUID `json:"teamID"`
 	// ResourceID is the sandbox, template, key, user, channel, secret, volume or host.
 	ResourceID string    `json:"resourceID"`
 	At         time.Time `json:"at"`
-	// Data is a JSON object, different for each type.
+	// Data is a JSON object; its fields depend on the type.
 	Data json.RawMessage `json:"data"`
 }
 
@@ -100,9 +98,9 @@ var (
 	wildcardPattern = regexp.MustCompile(`^[a-z]{1,32}\.\*$`)
 )
 
-// ValidateTypes checks a list of types to select events by: each a whole type or,
-// such as "sandbox.*", all of a kind. A type that is not known here is let pass,
-// because extensions have their own.
+// ValidateTypes checks a list that selects events: each is a type or, as "sandbox.*",
+// all of a kind. Types that are not listed here are valid, because extensions have
+// their own.
 func ValidateTypes(field string, types []string) error {
 	if len(types) > maxTypes {
 		return fault.New(fault.Invalid, "%s may have at most %d types", field, maxTypes)

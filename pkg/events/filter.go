@@ -8,13 +8,13 @@ import (
 
 // Filter selects events. The zero Filter selects all, of all teams.
 type Filter struct {
-	// TeamID selects one team's, nil all.
+	// TeamID selects the events of one team; nil selects those of all.
 	TeamID *uuid.UUID
-	// Types selects by type, each whole or such as "sandbox.*"; empty selects all.
+	// Types selects types, each whole or as "sandbox.*"; empty selects all.
 	Types []string
-	// HiddenKinds leaves out kinds of things, such as "secret", whatever is selected.
+	// HiddenKinds leaves out kinds, such as "secret", even if Types selects them.
 	HiddenKinds []string
-	// ResourceID selects one thing's, "" all.
+	// ResourceID selects the events of one resource; "" selects those of all.
 	ResourceID string
 }
 

@@ -76,3 +76,23 @@ func TestValidateTypes_TakesTypesAndKinds(t *testing.T) {
 	}
 	require.ErrorContains(t, events.ValidateTypes("types", strings.Split(strings.Repeat("a.b ", 60), " ")), "types")
 }
+
+func TestRecordAll_KeepsTheOrderWithinATeam(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Open(t)
+	first, second := uuid.Max, uuid.New()
+	require.NoError(t, events.RecordAll(t.Context(), pool,
+		events.Draft{TeamID: first, Type: events.KeyCreated, ResourceID: "a", Data: map[string]string{"name": "k"}},
+		events.Draft{TeamID: second, Type: events.KeyCreated, ResourceID: "b"},
+		events.Draft{TeamID: first, Type: events.KeyRevoked, ResourceID: "a"},
+	))
+	ofFirst, err := events.NewLog(pool).After(t.Context(), first, 0, events.Filter{}, 10)
+	require.NoError(t, err)
+	require.Len(t, ofFirst, 2)
+	require.Equal(t, events.KeyCreated, ofFirst[0].Type)
+	require.JSONEq(t, `{"name": "k"}`, string(ofFirst[0].Data))
+	require.Equal(t, events.KeyRevoked, ofFirst[1].Type)
+	ofSecond, err := events.NewLog(pool).After(t.Context(), second, 0, events.Filter{}, 10)
+	require.NoError(t, err)
+	require.Less(t, ofSecond[0].ID, ofFirst[0].ID, "teams come in the order of their IDs")
+}

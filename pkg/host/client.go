@@ -100,7 +100,7 @@ func NewClient(socket string) *Client {
 		},
 	}
 	const address = "http://host-agent.invalid"
-	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, address)
+	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, address, sendRequest)
 	return &Client{rpc: rpc, transport: transport, address: address}
 }
 

@@ -49,7 +49,7 @@ func NewRemoteLink(hostID uuid.UUID, address string, config *tls.Config) *Link {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return open.dial(ctx, "tcp", address) },
 	}
 	url := "https://" + orders.ServerName
-	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, url)
+	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, url, sendRequest)
 	return &Link{
 		Client: &Client{rpc: rpc, transport: transport, address: url}, Address: address, open: open,
 		traffic: func(ctx context.Context, http2 bool) (net.Conn, error) {

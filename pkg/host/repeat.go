@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 const (
@@ -35,6 +36,10 @@ func repeat[Q, A any](
 	}
 	return response, err
 }
+
+// sendRequest sends the ID and team of the request for which a host is called along,
+// for its log.
+var sendRequest = connect.WithInterceptors(requestlog.NewInterceptor(nil))
 
 // newRequestID names a call for the host, however often it is repeated.
 func newRequestID() string { return rand.Text() }

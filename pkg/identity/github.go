@@ -18,8 +18,7 @@ type GitHubConfig struct {
 	// URL and APIURL are those of github.com, or of a GitHub Enterprise Server.
 	URL    string
 	APIURL string
-	// SignUp gives an account to everybody who has one at GitHub.
-	SignUp bool
+	SignUp SignUp
 }
 
 // GitHub's own addresses.
@@ -28,7 +27,7 @@ const (
 	GitHubAPIURL = "https://api.github.com"
 )
 
-// GitHub asks GitHub who somebody is. GitHub speaks OAuth and no OpenID Connect.
+// GitHub is GitHub as a provider. GitHub speaks OAuth but not OpenID Connect.
 type GitHub struct {
 	config GitHubConfig
 	client *http.Client
@@ -39,8 +38,14 @@ func NewGitHub(config GitHubConfig) *GitHub {
 	return &GitHub{config: config, client: providerClient(config.URL, config.APIURL)}
 }
 
-// SignUp says whether somebody who was not invited gets an account.
-func (g *GitHub) SignUp() bool { return g.config.SignUp }
+// Name is "github".
+func (*GitHub) Name() string { return "github" }
+
+// Title is "GitHub".
+func (*GitHub) Title() string { return "GitHub" }
+
+// SignUp is the policy that the provider was configured with.
+func (g *GitHub) SignUp() SignUp { return g.config.SignUp }
 
 func (g *GitHub) oauth(redirect string) *oauth2.Config {
 	return &oauth2.Config{
@@ -53,18 +58,22 @@ func (g *GitHub) oauth(redirect string) *oauth2.Config {
 	}
 }
 
-// Begin returns where a browser goes to ask GitHub.
+// Begin returns the address of GitHub's sign-in page.
 func (g *GitHub) Begin(_ context.Context, attempt Attempt) (string, error) {
-	return g.oauth(attempt.Redirect).AuthCodeURL(attempt.State, oauth2.S256ChallengeOption(attempt.Verifier)), nil
+	return g.oauth(attempt.CallbackURL).AuthCodeURL(attempt.State, oauth2.S256ChallengeOption(attempt.Verifier)), nil
 }
 
-// Finish trades the code for a token and asks with it who its user is.
-func (g *GitHub) Finish(ctx context.Context, attempt Attempt, code string) (External, error) {
+// Finish trades the code for a token and asks GitHub for the token's user.
+func (g *GitHub) Finish(ctx context.Context, attempt Attempt, callback *http.Request) (ExternalIdentity, error) {
+	code, err := codeOf(callback)
+	if err != nil {
+		return ExternalIdentity{}, err
+	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, g.client)
-	oauth := g.oauth(attempt.Redirect)
+	oauth := g.oauth(attempt.CallbackURL)
 	token, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(attempt.Verifier))
 	if err != nil {
-		return External{}, providerAway(err)
+		return ExternalIdentity{}, providerAway(err)
 	}
 	client := oauth.Client(ctx, token)
 	var user struct {
@@ -73,10 +82,10 @@ func (g *GitHub) Finish(ctx context.Context, attempt Attempt, code string) (Exte
 		Name  string `json:"name"`
 	}
 	if err := g.get(ctx, client, "/user", &user); err != nil {
-		return External{}, providerAway(err)
+		return ExternalIdentity{}, providerAway(err)
 	}
 	if user.ID == 0 {
-		return External{}, providerAway(errors.New("GitHub's user has no ID"))
+		return ExternalIdentity{}, providerAway(errors.New("GitHub's user has no ID"))
 	}
 	var emails []struct {
 		Email    string `json:"email"`
@@ -84,15 +93,15 @@ func (g *GitHub) Finish(ctx context.Context, attempt Attempt, code string) (Exte
 		Verified bool   `json:"verified"`
 	}
 	if err := g.get(ctx, client, "/user/emails", &emails); err != nil {
-		return External{}, providerAway(err)
+		return ExternalIdentity{}, providerAway(err)
 	}
-	who := External{Subject: strconv.FormatInt(user.ID, 10), Name: user.Name}
+	who := ExternalIdentity{Provider: g.Name(), Subject: strconv.FormatInt(user.ID, 10), Name: user.Name}
 	if who.Name == "" {
 		who.Name = user.Login
 	}
 	for _, email := range emails {
 		if email.Primary && email.Verified {
-			who.Email = email.Email
+			who.Email, who.EmailVerified = email.Email, true
 		}
 	}
 	return who, nil

@@ -1,6 +1,24 @@
-// Package identity is about people: how they prove who they are (password, second
-// factor, another service's word), what ties them to teams (membership,
-// invitation), and the keys and tokens that they make.
+// Package identity has users, teams, members and invitations, what users sign in with
+// (password, second factor, identity provider), and the API keys and access tokens
+// that they make.
+//
+// # Signing in with an identity provider
+//
+// A Provider is added by Service.AddProvider before the server answers requests. OIDC
+// and GitHub are two; an extension adds others. A sign-in has these steps:
+//
+//  1. The browser asks for /auth/oidc/{name}/start. Service.BeginExternal makes an
+//     Attempt and calls Provider.Begin; the server keeps the attempt in a cookie and
+//     redirects the browser to the URL that Begin returned.
+//  2. The provider sends the browser to Attempt.CallbackURL, which is
+//     /auth/oidc/{name}/callback, with Attempt.State in the parameter "state" or
+//     "RelayState".
+//  3. Service.FinishExternal compares the state with the one in the cookie and calls
+//     Provider.Finish, which checks the answer and returns an ExternalIdentity.
+//  4. Service.SignInExternal finds, ties or makes the user and begins a session; where
+//     the user has a second factor, it returns a challenge in place of the session.
+//
+// An extension that verifies people in its own routes calls SignInExternal itself.
 package identity
 
 import (
@@ -9,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,8 +79,6 @@ type Config struct {
 	Sealer Sealer
 	// PublicURL is what links in mails begin with.
 	PublicURL string
-	// Providers are the other services whose word is taken, by name.
-	Providers map[string]Provider
 	Log       *slog.Logger
 	// NewTeamLimits are what a team that a user makes may have; nil is without limits.
 	NewTeamLimits *rows.TeamLimit
@@ -77,6 +94,9 @@ type Service struct {
 	byTeam    *auth.Limiter
 	hashing   chan struct{} // holds a place for each password that may be hashed at once
 	mails     chan mail.Message
+
+	providersMutex sync.RWMutex
+	providers      map[string]Provider // by name
 }
 
 // New makes a Service. Run sends its mails.
@@ -90,6 +110,7 @@ func New(config Config) *Service {
 		byTeam:    auth.NewLimiter(teamBurst, teamInterval),
 		hashing:   make(chan struct{}, hashingAtOnce),
 		mails:     make(chan mail.Message, mailQueue),
+		providers: map[string]Provider{},
 	}
 }
 

@@ -15,15 +15,17 @@ import (
 
 // OIDCConfig names an OpenID Connect provider.
 type OIDCConfig struct {
+	// Name is the provider's in addresses; Title is Name where it is empty.
+	Name         string
+	Title        string
 	Issuer       string
 	ClientID     string
 	ClientSecret string
-	// SignUp gives an account to everybody whom the provider knows.
-	SignUp bool
+	SignUp       SignUp
 }
 
-// OIDC is an OpenID Connect provider. It is asked for its addresses at its first
-// use, so that it may be away when Wrenn starts.
+// OIDC is an OpenID Connect provider. Its discovery document is fetched at the first
+// sign-in, so that the provider need not answer when the server starts.
 type OIDC struct {
 	config     OIDCConfig
 	client     *http.Client
@@ -32,11 +34,20 @@ type OIDC struct {
 
 // NewOIDC makes an OIDC.
 func NewOIDC(config OIDCConfig) *OIDC {
+	if config.Title == "" {
+		config.Title = config.Name
+	}
 	return &OIDC{config: config, client: providerClient(config.Issuer)}
 }
 
-// SignUp says whether somebody who was not invited gets an account.
-func (o *OIDC) SignUp() bool { return o.config.SignUp }
+// Name is the one that the provider was configured with.
+func (o *OIDC) Name() string { return o.config.Name }
+
+// Title is the one that the provider was configured with.
+func (o *OIDC) Title() string { return o.config.Title }
+
+// SignUp is the policy that the provider was configured with.
+func (o *OIDC) SignUp() SignUp { return o.config.SignUp }
 
 func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	if known := o.discovered.Load(); known != nil {
@@ -58,33 +69,37 @@ func (o *OIDC) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
 	}
 }
 
-// Begin returns where a browser goes to ask the provider.
+// Begin returns the address of the provider's sign-in page.
 func (o *OIDC) Begin(ctx context.Context, attempt Attempt) (string, error) {
 	provider, err := o.discover(ctx)
 	if err != nil {
 		return "", err
 	}
-	return o.oauth(provider, attempt.Redirect).AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)), nil
+	return o.oauth(provider, attempt.CallbackURL).AuthCodeURL(attempt.State, oidc.Nonce(attempt.Nonce), oauth2.S256ChallengeOption(attempt.Verifier)), nil
 }
 
 // Finish trades the code for an ID token and checks it.
-func (o *OIDC) Finish(ctx context.Context, attempt Attempt, code string) (External, error) {
+func (o *OIDC) Finish(ctx context.Context, attempt Attempt, callback *http.Request) (ExternalIdentity, error) {
+	code, err := codeOf(callback)
+	if err != nil {
+		return ExternalIdentity{}, err
+	}
 	provider, err := o.discover(ctx)
 	if err != nil {
-		return External{}, err
+		return ExternalIdentity{}, err
 	}
 	ctx = oidc.ClientContext(ctx, o.client)
-	tokens, err := o.oauth(provider, attempt.Redirect).Exchange(ctx, code, oauth2.VerifierOption(attempt.Verifier))
+	tokens, err := o.oauth(provider, attempt.CallbackURL).Exchange(ctx, code, oauth2.VerifierOption(attempt.Verifier))
 	if err != nil {
-		return External{}, providerAway(err)
+		return ExternalIdentity{}, providerAway(err)
 	}
 	raw, _ := tokens.Extra("id_token").(string)
 	token, err := provider.Verifier(&oidc.Config{ClientID: o.config.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return External{}, fault.Wrap(fault.Unauthenticated, err, "the sign-in service's answer is not valid")
+		return ExternalIdentity{}, fault.Wrap(fault.Unauthenticated, err, "the sign-in service's answer is not valid")
 	}
 	if !auth.Equal(token.Nonce, attempt.Nonce) {
-		return External{}, fault.New(fault.Unauthenticated, "the sign-in service's answer is for another attempt")
+		return ExternalIdentity{}, fault.New(fault.Unauthenticated, "the sign-in service's answer is for another attempt")
 	}
 	var claims struct {
 		Email    string `json:"email"`
@@ -92,11 +107,10 @@ func (o *OIDC) Finish(ctx context.Context, attempt Attempt, code string) (Extern
 		Name     string `json:"name"`
 	}
 	if err := token.Claims(&claims); err != nil {
-		return External{}, providerAway(fmt.Errorf("read claims: %w", err))
+		return ExternalIdentity{}, providerAway(fmt.Errorf("read claims: %w", err))
 	}
-	who := External{Subject: token.Subject, Name: claims.Name}
-	if claims.Verified == true || claims.Verified == "true" {
-		who.Email = claims.Email
-	}
-	return who, nil
+	return ExternalIdentity{
+		Provider: o.config.Name, Subject: token.Subject, Name: claims.Name,
+		Email: claims.Email, EmailVerified: claims.Verified == true || claims.Verified == "true",
+	}, nil
 }

@@ -2,60 +2,153 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"net/http"
-	"time"
+	"regexp"
+	"slices"
+	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Provider is another service whose word is taken on who somebody is.
+// Provider is a service that says who a person is: an OpenID Connect provider,
+// GitHub, or what an extension brings, such as SAML. The package comment says how a
+// sign-in goes. Its methods are called by many goroutines at once.
+//
+// Begin and Finish return a *fault.Error for what the person may be told, such as
+// fault.Unauthenticated for an answer that is not valid; any other error is logged
+// and shown as internal.
 type Provider interface {
-	// Begin returns where a browser goes to ask the service.
-	Begin(ctx context.Context, attempt Attempt) (string, error)
-	// Finish turns what the browser came back with into who it is.
-	Finish(ctx context.Context, attempt Attempt, code string) (External, error)
-	// SignUp says whether somebody who was not invited gets an account.
-	SignUp() bool
+	// Name identifies the provider in addresses and in the database: letters, digits,
+	// dashes and underscores. It must never change.
+	Name() string
+	// Title is what the sign-in page calls the provider.
+	Title() string
+	// Begin returns the URL that the browser is redirected to.
+	Begin(ctx context.Context, attempt Attempt) (redirectURL string, err error)
+	// Finish checks the provider's answer in the request for attempt.CallbackURL, and
+	// that it belongs to the attempt. The state has been compared already.
+	Finish(ctx context.Context, attempt Attempt, callback *http.Request) (ExternalIdentity, error)
 }
 
-// Attempt is what ties a browser that comes back to the one that left.
-type Attempt struct {
-	State    string
-	Nonce    string
-	Verifier string // PKCE's
-	Redirect string // where the service sends the browser
+// SignUpPolicy is what a Provider may also implement. A provider without it has
+// InvitedOnly.
+type SignUpPolicy interface {
+	SignUp() SignUp
 }
 
-// External is who somebody is at a provider. Subject never changes; Email is empty
-// unless the provider vouches for it.
-type External struct {
-	Subject string
-	Email   string
-	Name    string
-}
+// SignUp says who gets an account at the first sign-in with a provider.
+type SignUp bool
 
 const (
-	providerTimeout = 10 * time.Second
-	largestDocument = 1 << 20
+	// InvitedOnly gives an account to those whose address was invited to a team.
+	InvitedOnly SignUp = false
+	// Everyone gives an account to all for whose e-mail address the provider vouches.
+	Everyone SignUp = true
 )
 
-// providerClient talks to a provider, whose addresses are configured. Its answers
-// are bounded.
-func providerClient(configured ...string) *http.Client {
-	return &http.Client{Timeout: providerTimeout, Transport: boundedAnswers{providerTransport(configured...)}}
+// ExternalIdentity is who a person is, as a provider says.
+type ExternalIdentity struct {
+	// Provider is the Name of the provider.
+	Provider string
+	// Subject identifies the person at the provider. It never changes.
+	Subject string
+	Email   string
+	// EmailVerified says that the provider vouches for Email. Without it the identity
+	// signs in only where it is tied to an account already.
+	EmailVerified bool
+	// Name is what the person is called; it may be empty.
+	Name string
 }
 
-// boundedAnswers cuts answers off that are larger than any sensible one.
-type boundedAnswers struct{ http.RoundTripper }
+// Attempt is one sign-in with a provider. A cookie keeps it in the browser that
+// began it.
+type Attempt struct {
+	// State must come back in the parameter "state" or "RelayState".
+	State string
+	// Nonce ties the provider's answer to the attempt, where the protocol has room for
+	// it: the nonce of an ID token, the ID of a SAML request.
+	Nonce string
+	// Verifier is the code verifier of PKCE.
+	Verifier string
+	// CallbackURL is where the provider must send the browser, by GET, or by POST
+	// with a form.
+	CallbackURL string
+}
 
-func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		response.Body = http.MaxBytesReader(nil, response.Body, largestDocument)
+// ErrOtherAttempt says that a callback does not belong to the attempt that the
+// browser began.
+var ErrOtherAttempt = fault.New(fault.Unauthenticated, "state: this sign-in was not begun in this browser, or too long ago")
+
+// check compares the state of a callback.
+func (a Attempt) check(callback *http.Request) error {
+	state := callback.FormValue("state")
+	if state == "" {
+		state = callback.FormValue("RelayState")
 	}
-	return response, err
+	if a.State == "" || !auth.Equal(state, a.State) {
+		return ErrOtherAttempt
+	}
+	return nil
 }
 
-func providerAway(err error) error {
-	return fault.Wrap(fault.Unavailable, err, "the sign-in service did not answer as expected; try again")
+// errDenied is for a provider that says that the person may not sign in, or did not
+// want to.
+var errDenied = fault.New(fault.Unauthenticated, "the sign-in service did not let you in")
+
+// codeOf returns the authorization code of OAuth in a callback.
+func codeOf(callback *http.Request) (string, error) {
+	if callback.FormValue("error") != "" {
+		return "", errDenied
+	}
+	return callback.FormValue("code"), nil
+}
+
+// providerName keeps out what separates the parts of the attempt's cookie and of
+// paths.
+var providerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// AddProvider adds a way to sign in. Names must be unique.
+func (s *Service) AddProvider(provider Provider) error {
+	name := provider.Name()
+	if !providerName.MatchString(name) {
+		return fmt.Errorf("identity provider %q: a name has 1 to 64 letters, digits, dashes and underscores", name)
+	}
+	s.providersMutex.Lock()
+	defer s.providersMutex.Unlock()
+	if _, exists := s.providers[name]; exists {
+		return fmt.Errorf("identity provider %q: the name is taken", name)
+	}
+	s.providers[name] = provider
+	return nil
+}
+
+// Providers returns the ways to sign in besides a password, by name.
+func (s *Service) Providers() []Provider {
+	s.providersMutex.RLock()
+	defer s.providersMutex.RUnlock()
+	providers := make([]Provider, 0, len(s.providers))
+	for _, provider := range s.providers {
+		providers = append(providers, provider)
+	}
+	slices.SortFunc(providers, func(a, b Provider) int { return strings.Compare(a.Name(), b.Name()) })
+	return providers
+}
+
+func (s *Service) provider(name string) (Provider, error) {
+	s.providersMutex.RLock()
+	defer s.providersMutex.RUnlock()
+	provider, known := s.providers[name]
+	if !known {
+		return nil, fault.New(fault.NotFound, "there is no such sign-in service")
+	}
+	return provider, nil
+}
+
+func signUpOf(provider Provider) SignUp {
+	if policy, decides := provider.(SignUpPolicy); decides {
+		return policy.SignUp()
+	}
+	return InvitedOnly
 }

@@ -14,7 +14,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 )
 
 const (
@@ -77,8 +77,8 @@ type toGuest struct {
 
 func (g toGuest) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set(proxy.SandboxHeader, g.id)
-	r.Header.Set(proxy.PortHeader, strconv.Itoa(g.port))
+	r.Header.Set(forward.SandboxHeader, g.id)
+	r.Header.Set(forward.PortHeader, strconv.Itoa(g.port))
 	return g.transport.RoundTrip(r)
 }
 

@@ -65,7 +65,7 @@ func TestDown_PausesWhatAKilledWrennLeftRunning(t *testing.T) {
 	require.NoError(t, wrenn.Down(t.Context()))
 	ctx, cancel := context.WithTimeout(t.Context(), leakPatience)
 	defer cancel()
-	left, err := leftBehind(ctx, wrenn)
+	left, err := shared.before.LeftByInstallation(ctx, wrenn.DataDir)
 	require.NoError(t, err)
 	require.Empty(t, left, "left behind by wrenn down")
 	require.NoError(t, wrenn.Up(t.Context()))

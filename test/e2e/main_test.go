@@ -55,16 +55,6 @@ func (i installations) Run() int {
 	return code
 }
 
-// leftBehind waits until nothing is left of a Wrenn that has ended, and returns
-// what is when ctx ends.
-func leftBehind(ctx context.Context, wrenn *installation.Installation) ([]string, error) {
-	name, err := os.ReadFile(filepath.Join(wrenn.DataDir, "installation"))
-	if err != nil {
-		return nil, err
-	}
-	return shared.before.Left(ctx, leakcheck.Own(wrenn.DataDir, strings.TrimSpace(string(name))))
-}
-
 // printLogs shows what the parts of Wrenn had to say to whoever looks for what
 // a test has failed of.
 func printLogs(wrenn *installation.Installation) {
@@ -113,7 +103,7 @@ func stopShared() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
 	defer cancel()
-	left, err := leftBehind(ctx, shared.wrenn)
+	left, err := shared.before.LeftByInstallation(ctx, shared.wrenn.DataDir)
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,8 @@ type Driver struct {
 
 var _ vmm.Driver = (*Driver)(nil)
 
-// New returns a driver that uses the programs on PATH. ErrNotInstalled says
-// that one of them is not there.
+// New returns a driver that uses the programs on PATH. It returns ErrNotInstalled if
+// one of them is missing, and ErrNotStatic if the jail could not run Firecracker.
 func New(ctx context.Context, log *slog.Logger) (*Driver, error) {
 	d := &Driver{log: log}
 	if err := d.find(); err != nil {
@@ -46,7 +46,7 @@ func New(ctx context.Context, log *slog.Logger) (*Driver, error) {
 	return d, err
 }
 
-// CheckInstalled returns ErrNotInstalled where New would.
+// CheckInstalled returns ErrNotInstalled or ErrNotStatic where New would.
 func CheckInstalled() error { return new(Driver).find() }
 
 // find finds the programs.
@@ -61,7 +61,7 @@ func (d *Driver) find() error {
 			return fmt.Errorf("find %s: %w", name, err)
 		}
 	}
-	return nil
+	return checkStatic(d.binary)
 }
 
 // version is what Firecracker calls itself: snapshots belong to one version.

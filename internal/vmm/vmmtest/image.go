@@ -28,7 +28,8 @@ const (
 )
 
 const (
-	cacheDir = "/var/cache/wrenn"
+	// CacheDir is where guest images are kept between runs.
+	CacheDir = "/var/cache/wrenn"
 	diskMiB  = 4096
 )
 
@@ -93,5 +94,5 @@ func findAgent() (string, error) {
 // ImageOptions says what the image of the suite is made of, agent being the
 // path of the guest agent's binary.
 func ImageOptions(agent string, progress func(line string), log *slog.Logger) template.ImageOptions {
-	return template.ImageOptions{CacheDir: cacheDir, EnvdPath: agent, DiskMiB: diskMiB, Progress: progress, Log: log}
+	return template.ImageOptions{CacheDir: CacheDir, EnvdPath: agent, DiskMiB: diskMiB, Progress: progress, Log: log}
 }

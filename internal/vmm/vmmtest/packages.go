@@ -47,7 +47,7 @@ func packagesFor(image template.Image, names []string) (archive string, err erro
 	if err != nil {
 		return "", err
 	}
-	archives := filepath.Join(cacheDir, "packages", "tests")
+	archives := filepath.Join(CacheDir, "packages", "tests")
 	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
 		return "", err
 	}

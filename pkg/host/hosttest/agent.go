@@ -6,6 +6,7 @@ package hosttest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
 // BuildID is the one template build that the agent has, named "base".
@@ -59,12 +61,20 @@ type Agent struct {
 	volumes    *volume.Store
 	stop       context.CancelFunc
 
+	log          *slog.Logger
 	unresponsive bool
 	stopped      context.Context
 }
 
 // Start runs an agent until the test ends. Traffic to any guest goes to guest.
 func Start(t testing.TB, guest http.Handler) *Agent {
+	t.Helper()
+	return StartLogging(t, guest, slog.New(slog.DiscardHandler))
+}
+
+// StartLogging runs an agent that logs the calls it answers, with what their requests
+// are, as a real one does.
+func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 	t.Helper()
 	// Not t.TempDir: the name of a test may make a socket's path too long.
 	dir, err := os.MkdirTemp("", "wrenn-agent-") //nolint:usetesting // as said above
@@ -75,7 +85,7 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
 		pauses: map[string]*pb.PauseSandboxRequest{}, resumes: map[string]*pb.ResumeSandboxRequest{}, identities: map[string]*pb.Identity{},
 		networks: map[string]*pb.NetworkPolicy{}, secrets: map[string]*pb.Secrets{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
-		watchers: map[chan *pb.Sandbox]struct{}{},
+		watchers: map[chan *pb.Sandbox]struct{}{}, log: log,
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	t.Cleanup(a.stop)
@@ -90,7 +100,7 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 // orders answers control planes.
 func (a *Agent) orders() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(hostagentv1connect.NewHostAgentHandler(a))
+	mux.Handle(hostagentv1connect.NewHostAgentHandler(a, connect.WithInterceptors(requestlog.NewInterceptor(a.log))))
 	mux.Handle(host.VolumePrefix, a.volumes)
 	return mux
 }

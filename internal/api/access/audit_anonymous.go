@@ -1,0 +1,59 @@
+package access
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+)
+
+const (
+	// Entries of anonymous calls from one network, and from all networks together,
+	// may be this many.
+	anonymousBurst       = 20
+	anonymousInterval    = time.Minute
+	allAnonymousBurst    = 500
+	allAnonymousInterval = 10 * time.Second
+)
+
+// anonymousCalls keeps calls without credentials from filling the audit log. Calls
+// over the limit are counted, and the next entry has their number.
+type anonymousCalls struct {
+	once      sync.Once
+	near, all *auth.Limiter
+
+	mutex   sync.Mutex
+	skipped int
+}
+
+// admit says whether an entry is written, and adds to it how many were not.
+func (c *anonymousCalls) admit(entry *audit.Entry) bool {
+	c.once.Do(func() {
+		c.near = auth.NewLimiter(anonymousBurst, anonymousInterval)
+		c.all = auth.NewLimiter(allAnonymousBurst, allAnonymousInterval)
+	})
+	admitted := c.near.Take(auth.Neighbourhood(entry.Address)) == nil && c.all.Take("") == nil
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !admitted {
+		c.skipped++
+		return false
+	}
+	if c.skipped > 0 && entry.Details == nil {
+		entry.Details, _ = json.Marshal(map[string]int{"similarNotWritten": c.skipped}) // never fails
+		c.skipped = 0
+	}
+	return true
+}
+
+// isAnonymous says whether an entry is of a call without valid credentials that can
+// be repeated at will: one that failed, or one of a route that needs none.
+func isAnonymous(entry audit.Entry, pattern string) bool {
+	if entry.Actor.ID != "" || entry.Actor.Kind == string(auth.ByAdminToken) {
+		return false
+	}
+	return entry.Status >= http.StatusBadRequest || pattern == "/auth/password/reset-request" || pattern == "/auth/invitations/show"
+}

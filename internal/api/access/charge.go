@@ -1,0 +1,78 @@
+package access
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
+)
+
+const (
+	// One address may use the public routes of people this often.
+	publicBurst    = 30
+	publicInterval = 6 * time.Second
+	// Hosts come in numbers, and many of them from one address.
+	hostBurst    = 200
+	hostInterval = time.Second
+	// Verifiers keep the documents that they ask for.
+	documentBurst    = 100
+	documentInterval = time.Second
+)
+
+// WellKnown begins the paths of the documents by which identity tokens are verified,
+// below the issuer's address. Source: RFC 8615.
+const WellKnown = "/.well-known/"
+
+// Limits bounds how often each address uses what asks for no credential.
+type Limits struct {
+	// People, Hosts and Documents are of the routes of people, of hosts, and of the
+	// issuer of identity tokens. Those that are nil get their usual value.
+	People, Hosts, Documents *auth.Limiter
+
+	once sync.Once
+}
+
+func (l *Limits) of(pattern string) *auth.Limiter {
+	l.once.Do(func() {
+		l.People = cmp.Or(l.People, auth.NewLimiter(publicBurst, publicInterval))
+		l.Hosts = cmp.Or(l.Hosts, auth.NewLimiter(hostBurst, hostInterval))
+		l.Documents = cmp.Or(l.Documents, auth.NewLimiter(documentBurst, documentInterval))
+	})
+	switch {
+	case strings.HasPrefix(pattern, "/hosts/"):
+		return l.Hosts
+	case strings.HasPrefix(pattern, WellKnown):
+		return l.Documents
+	default:
+		return l.People
+	}
+}
+
+// ChargePublic counts each use of a public route that can be guessed at, before
+// its body is read. Like Authorize it must be a middleware of the routes
+// themselves.
+func (c *Control) ChargePublic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pattern := chi.RouteContext(r.Context()).RoutePattern()
+		if rule, declared := Rules[r.Method+" "+pattern]; declared && rule.IsPublic() && isCharged(r.Method, pattern) {
+			if err := c.Limits.of(pattern).Take(ratelimit.Network(c.Clients.Address(r))); err != nil {
+				c.fail(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isCharged leaves out what only shows public things and asks no database for them:
+// health and documentation.
+func isCharged(method, pattern string) bool {
+	return method != http.MethodGet && method != http.MethodHead ||
+		strings.HasPrefix(pattern, "/auth/oidc/") || strings.HasPrefix(pattern, WellKnown)
+}

@@ -1,0 +1,37 @@
+// Package account answers the routes by which people sign in, and those of users,
+// teams, members, invitations, API keys and access tokens.
+package account
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+)
+
+// TeamDeletion deletes teams with all that they have.
+type TeamDeletion interface {
+	Delete(ctx context.Context, teamID uuid.UUID) error
+}
+
+// Handlers answers the routes.
+type Handlers struct {
+	Identity     *identity.Service
+	TeamDeletion TeamDeletion
+	// Access reads the credentials of requests, and their clients' addresses.
+	Access *access.Control
+	// FirstTeam is the slug of the team that the first admin owns.
+	FirstTeam string
+}
+
+// Route registers the routes.
+func (h *Handlers) Route(router respond.Router) {
+	h.routeSignIn(router)
+	h.routeMe(router)
+	h.routeTeams(router)
+	h.routeKeys(router)
+	h.routeUsers(router)
+}

@@ -1,0 +1,121 @@
+package activity
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+func (h *Handlers) getTeamAudit(w http.ResponseWriter, r *http.Request) error {
+	return h.getAudit(w, r, request.Team(r))
+}
+
+// getAnyAudit is an admin's view: of what belongs to no team, or of any team.
+func (h *Handlers) getAnyAudit(w http.ResponseWriter, r *http.Request) error {
+	team, err := request.TeamAsked(r)
+	if err != nil {
+		return err
+	}
+	return h.getAudit(w, r, team)
+}
+
+// getAudit answers with a page, or with everything as a file.
+func (h *Handlers) getAudit(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
+	query, err := auditQuery(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	query.TeamID = team
+	switch r.URL.Query().Get("format") {
+	case "", "json":
+		return h.listAudit(w, r, query)
+	case "jsonl":
+		return export(w, r, query, "application/x-ndjson", "audit.jsonl", h.Audit.ExportJSONLines)
+	case "csv":
+		return export(w, r, query, "text/csv; charset=utf-8", "audit.csv", h.Audit.ExportCSV)
+	default:
+		return fault.New(fault.Invalid, "format must be json, jsonl or csv")
+	}
+}
+
+func (h *Handlers) listAudit(w http.ResponseWriter, r *http.Request, query audit.Query) error {
+	limit, err := request.PageSize(r.URL.Query().Get("limit"))
+	if err != nil {
+		return err
+	}
+	query.Limit = limit + 1
+	entries, err := h.Audit.List(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	if len(entries) > limit {
+		entries = entries[:limit]
+		w.Header().Set("X-Next-Token", strconv.FormatInt(entries[limit-1].ID, 10))
+	}
+	respond.JSON(w, http.StatusOK, entries)
+	return nil
+}
+
+// export breaks the connection where the log fails halfway, so that nobody takes
+// a part for the whole.
+func export(
+	w http.ResponseWriter, r *http.Request, query audit.Query, contentType, name string,
+	write func(context.Context, audit.Query, io.Writer) error,
+) error {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Disposition", "attachment; filename="+name)
+	if err := write(r.Context(), query, w); err != nil {
+		if counted, ok := w.(middleware.WrapResponseWriter); ok && counted.BytesWritten() == 0 {
+			w.Header().Del("Content-Disposition")
+			return err
+		}
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+func auditQuery(given url.Values) (audit.Query, error) {
+	query := audit.Query{
+		ActorID: given.Get("actor"), Action: given.Get("action"),
+		ResourceID: given.Get("resource"), Outcome: audit.Outcome(given.Get("outcome")),
+	}
+	for _, name := range []string{"actor", "action", "resource"} {
+		if strings.ContainsRune(given.Get(name), 0) {
+			return query, fault.New(fault.Invalid, "%s must not contain a zero byte", name)
+		}
+	}
+	if query.Outcome != "" && !audit.IsOutcome(string(query.Outcome)) {
+		return query, fault.New(fault.Invalid, "outcome must be success, denied or failure")
+	}
+	for name, bound := range map[string]*time.Time{"since": &query.Since, "until": &query.Until} {
+		text := given.Get(name)
+		if text == "" {
+			continue
+		}
+		parsed, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return query, fault.New(fault.Invalid, "%s must be a time such as 2006-01-02T15:04:05Z", name)
+		}
+		*bound = parsed
+	}
+	if text := given.Get("nextToken"); text != "" {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || id < 1 {
+			return query, fault.New(fault.Invalid, "nextToken is not one that was given out")
+		}
+		query.BeforeID = id
+	}
+	return query, nil
+}

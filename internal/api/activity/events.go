@@ -1,0 +1,250 @@
+package activity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/internal/inflight"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+)
+
+const (
+	// heartbeatEvery keeps proxies from closing a stream on which nothing happens.
+	heartbeatEvery = 15 * time.Second
+	// eventWriteTimeout ends a stream whose client does not read.
+	eventWriteTimeout = 30 * time.Second
+	eventPage         = 100
+	// missedHeader says that events behind the one that a client has seen may have
+	// expired. A stream begins with an event "missed" then.
+	missedHeader = "X-Events-Missed"
+	// maxTeamStreams is how many streams a team may have on one control plane.
+	maxTeamStreams = 100
+)
+
+// Events are what has happened and what happens.
+type Events struct {
+	Log events.Log
+	Bus *events.Bus
+	// Heartbeat is how often a quiet stream says that it is alive; zero for the
+	// usual.
+	Heartbeat time.Duration
+
+	streams inflight.Counter[uuid.UUID] // by team
+}
+
+func (h *Handlers) getTeamEvents(w http.ResponseWriter, r *http.Request) error {
+	return h.getEvents(w, r, request.Team(r))
+}
+
+// getAnyEvents is an admin's view: of what belongs to no team, such as hosts, or
+// of any team.
+func (h *Handlers) getAnyEvents(w http.ResponseWriter, r *http.Request) error {
+	team, err := request.TeamAsked(r)
+	if err != nil {
+		return err
+	}
+	return h.getEvents(w, r, team)
+}
+
+// getEvents answers with a page, or with a stream to a client that asks for one.
+func (h *Handlers) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
+	filter, err := eventFilter(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	filter.HiddenKinds = hiddenFrom(r)
+	after, given, err := eventCursor(r)
+	if err != nil {
+		return err
+	}
+	if given && after > 0 {
+		complete, err := h.Events.Log.Complete(r.Context(), after)
+		if err != nil {
+			return err
+		}
+		if !complete {
+			w.Header().Set(missedHeader, "true")
+		}
+	}
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		return h.listEvents(w, r, team, filter, after)
+	}
+	if !given {
+		if after, err = h.Events.Log.Latest(r.Context(), team); err != nil {
+			return err
+		}
+	}
+	return h.streamEvents(w, r, team, filter, after)
+}
+
+func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID, filter events.Filter, after int64) error {
+	limit, err := request.PageSize(r.URL.Query().Get("limit"))
+	if err != nil {
+		return err
+	}
+	page, err := h.Events.Log.After(r.Context(), team, after, filter, limit)
+	if err != nil {
+		return err
+	}
+	if len(page) == limit {
+		w.Header().Set("X-Next-Token", strconv.FormatInt(page[limit-1].ID, 10))
+	}
+	respond.JSON(w, http.StatusOK, page)
+	return nil
+}
+
+func eventFilter(query url.Values) (events.Filter, error) {
+	filter := events.Filter{ResourceID: request.SandboxID(query.Get("sandboxID"))}
+	if filter.ResourceID == "" {
+		filter.ResourceID = query.Get("resourceID")
+	}
+	if strings.ContainsRune(filter.ResourceID, 0) {
+		return filter, fault.New(fault.Invalid, "resourceID must not contain a zero byte")
+	}
+	for _, value := range query["type"] {
+		filter.Types = append(filter.Types, strings.Split(value, ",")...)
+	}
+	return filter, events.ValidateTypes("type", filter.Types)
+}
+
+// eventCursor is the last event that a client has seen: as browsers name it when
+// they come back, or as a client asks for it at first.
+func eventCursor(r *http.Request) (after int64, given bool, err error) {
+	name, text := "Last-Event-ID", r.Header.Get("Last-Event-ID")
+	if text == "" {
+		name, text = "after", r.URL.Query().Get("after")
+	}
+	if text == "" {
+		name, text = "nextToken", r.URL.Query().Get("nextToken")
+	}
+	if text == "" {
+		return 0, false, nil
+	}
+	after, err = strconv.ParseInt(text, 10, 64)
+	if err != nil || after < 0 {
+		return 0, false, fault.New(fault.Invalid, "%s must be the ID of an event", name)
+	}
+	return after, true, nil
+}
+
+// streamEvents sends what follows an event, until the client leaves, may no
+// longer read, or the server stops. The log is what is sent; the bus only says
+// when to look, so that nothing is missed however slow the client is.
+func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID, filter events.Filter, after int64) error {
+	filter.TeamID = &team
+	if err := h.Events.enter(team); err != nil {
+		return err
+	}
+	defer h.Events.streams.GiveBack(team)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream := eventStream{w, http.NewResponseController(w)}
+	if err := stream.begin(); err != nil {
+		return nil //nolint:nilerr // the client left
+	}
+	heartbeat := time.NewTicker(request.OrDefault(nonZero(h.Events.Heartbeat), heartbeatEvery))
+	defer heartbeat.Stop()
+	news := h.Events.Bus.Subscribe(ctx, filter)
+	for {
+		last, err := h.sendEvents(ctx, stream, team, after, filter)
+		if err != nil {
+			h.Log.DebugContext(ctx, "a stream of events has ended", "error", err)
+			return nil
+		}
+		after = last
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.Stopping:
+			return nil
+		case <-heartbeat.C:
+			err = stream.comment("still here")
+		case _, open := <-news.Events():
+			if !open && errors.Is(news.Err(), events.ErrTooSlow) {
+				news = h.Events.Bus.Subscribe(ctx, filter)
+			} else if !open {
+				return nil
+			}
+			drain(news)
+		}
+		if err != nil || !h.mayStillRead(r) {
+			return nil
+		}
+	}
+}
+
+// mayStillRead asks again, because a key can be revoked and a role changed during a
+// stream. A user who has left the team may be let in still, but for another one.
+func (h *Handlers) mayStillRead(r *http.Request) bool {
+	principal, err := h.Authorize(r)
+	return err == nil && principal.TeamID == request.Team(r) && slices.Equal(hiddenKinds(principal), hiddenFrom(r))
+}
+
+// sendEvents sends all there are now and returns the last one's ID.
+func (h *Handlers) sendEvents(ctx context.Context, stream eventStream, team uuid.UUID, after int64, filter events.Filter) (int64, error) {
+	for {
+		page, err := h.Events.Log.After(ctx, team, after, filter, eventPage)
+		if err != nil {
+			return after, err
+		}
+		if err := stream.send(page); err != nil {
+			return after, err
+		}
+		if len(page) > 0 {
+			after = page[len(page)-1].ID
+		}
+		if len(page) < eventPage {
+			return after, nil
+		}
+	}
+}
+
+// drain takes what one look at the log will find anyway.
+func drain(subscription *events.Subscription) {
+	for {
+		select {
+		case _, open := <-subscription.Events():
+			if !open {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+func nonZero(length time.Duration) *time.Duration {
+	if length == 0 {
+		return nil
+	}
+	return &length
+}
+
+func (e *Events) enter(team uuid.UUID) error {
+	if !e.streams.Take(team, maxTeamStreams) {
+		return fault.New(fault.RateLimited, "the team has %d streams of events already", maxTeamStreams).Because(fault.TeamLimit)
+	}
+	return nil
+}
+
+// errClosed says that a client no longer reads.
+var errClosed = errors.New("client no longer reads")
+
+func closed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errClosed, err)
+}

@@ -1,0 +1,55 @@
+// Package hosts answers the routes of an installation: its hosts, which other clients
+// know as nodes, and its secret keys.
+package hosts
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// Service is the service behind the routes of hosts and nodes.
+type Service interface {
+	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error)
+	Join(ctx context.Context, joining service.Joining) (service.Membership, error)
+	Renew(ctx context.Context, certificate, request, signature []byte) (service.Membership, error)
+	List(ctx context.Context) ([]rows.ListHostLoadsRow, error)
+	Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error)
+	Drain(ctx context.Context, hostID uuid.UUID) error
+	Undrain(ctx context.Context, hostID uuid.UUID) error
+	Retire(ctx context.Context, hostID uuid.UUID, force bool) error
+	Revoke(ctx context.Context, hostID uuid.UUID) error
+}
+
+// SecretKeys knows the installation's secret keys.
+type SecretKeys interface {
+	List(ctx context.Context) ([]service.SecretKey, error)
+}
+
+// Handlers answers the routes.
+type Handlers struct {
+	Hosts Service
+	Keys  SecretKeys
+}
+
+// Route registers the routes.
+func (h *Handlers) Route(router respond.Router) {
+	router.Post("/hosts/tokens", h.createHostToken)
+	router.Post("/hosts/join", h.joinHost)
+	router.Post("/hosts/renew", h.renewHost)
+	router.Get("/hosts", h.listHosts)
+	router.Get("/hosts/{hostID}", h.getHost)
+	router.Delete("/hosts/{hostID}", h.retireHost)
+	router.Post("/hosts/{hostID}/drain", h.drainHost)
+	router.Post("/hosts/{hostID}/undrain", h.undrainHost)
+	router.Post("/hosts/{hostID}/revoke", h.revokeHost)
+	router.Get("/nodes", h.listNodes)
+	router.Get("/nodes/{nodeID}", h.getNode)
+	router.Post("/nodes/{nodeID}", h.changeNode)
+	router.Get("/admin/keys", h.listSecretKeys)
+}

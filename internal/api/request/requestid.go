@@ -1,0 +1,19 @@
+package request
+
+import (
+	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+)
+
+// Identify gives each request an ID, or keeps the client's, and answers with it.
+func Identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(requestlog.Header)
+		if !requestlog.IsID(id) {
+			id = requestlog.NewID()
+		}
+		w.Header().Set(requestlog.Header, id)
+		next.ServeHTTP(w, r.WithContext(requestlog.Begin(r.Context(), id)))
+	})
+}

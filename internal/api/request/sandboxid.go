@@ -1,0 +1,42 @@
+package request
+
+import (
+	"net/http"
+	"regexp"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+)
+
+// sandboxPath is a path that names a sandbox.
+var sandboxPath = regexp.MustCompile(`^((?:/v2)?/sandboxes/)([^/]+)((?:/.*)?)$`)
+
+// ReadSandboxIDs lets all that follows see the ID of a sandbox in a request's path
+// as it is, however an older client writes it.
+func ReadSandboxIDs(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := pathWithPlainID(r.URL.Path); path != r.URL.Path {
+			address := *r.URL
+			address.Path, address.RawPath = path, pathWithPlainID(r.URL.RawPath)
+			r = r.WithContext(r.Context())
+			r.URL = &address
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func pathWithPlainID(path string) string {
+	parts := sandboxPath.FindStringSubmatch(path)
+	if parts == nil {
+		return path
+	}
+	return parts[1] + SandboxID(parts[2]) + parts[3]
+}
+
+// SandboxID is the ID that a client means, or what it wrote where that is
+// none.
+func SandboxID(text string) string {
+	if plain, ok := id.ReadSandbox(text); ok {
+		return plain
+	}
+	return text
+}

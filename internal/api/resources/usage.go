@@ -1,0 +1,123 @@
+package resources
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// Usage is the service behind the routes of what teams use and may use.
+type Usage interface {
+	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (service.Used, error)
+	Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error)
+	Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error)
+	SetLimits(ctx context.Context, limits rows.TeamLimit) error
+}
+
+func (h *Handlers) routeUsage(router respond.Router) {
+	router.Get("/teams/{teamID}/usage", h.getUsage)
+	router.Get("/teams/{teamID}/limits", h.getLimits)
+	router.Put("/admin/teams/{teamID}/limits", h.setLimits)
+}
+
+// getUsage sums up a time, which is the current month where none is named.
+func (h *Handlers) getUsage(w http.ResponseWriter, r *http.Request) error {
+	teamID, err := request.OwnTeam(r)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	since, err := request.Moment(r, "start", time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		return err
+	}
+	until, err := request.Moment(r, "end", now)
+	if err != nil {
+		return err
+	}
+	used, err := h.Usage.Between(r.Context(), teamID, since, until)
+	if err != nil {
+		return err
+	}
+	respond.JSON(w, http.StatusOK, struct {
+		Start            time.Time `json:"start"`
+		End              time.Time `json:"end"`
+		SandboxCount     int64     `json:"sandboxCount"`
+		VCPUSeconds      float64   `json:"vcpuSeconds"`
+		MemoryGiBSeconds float64   `json:"memoryGiBSeconds"`
+	}{used.Since.UTC(), used.Until.UTC(), used.Sandboxes, used.VCPUSeconds, used.GiBSeconds})
+	return nil
+}
+
+// limits is what a team may have; null is without limit.
+type limits struct {
+	MaxSandboxes        *int32 `json:"maxSandboxes"`
+	MaxVCPUs            *int64 `json:"maxVcpus"`
+	MaxMemoryMiB        *int64 `json:"maxMemoryMiB"`
+	MaxDiskMiB          *int64 `json:"maxDiskMiB"`
+	MaxBuilds           *int32 `json:"maxBuilds"`
+	MaxCreatesPerMinute *int32 `json:"maxCreatesPerMinute"`
+	MaxVolumes          *int32 `json:"maxVolumes"`
+	MaxVolumeMiB        *int64 `json:"maxVolumeMiB"`
+	MaxSecrets          *int32 `json:"maxSecrets"`
+}
+
+// inUse is what a team has.
+type inUse struct {
+	Sandboxes int32 `json:"sandboxes"`
+	VCPUs     int64 `json:"vcpus"`
+	MemoryMiB int64 `json:"memoryMiB"`
+	DiskMiB   int64 `json:"diskMiB"`
+}
+
+func (h *Handlers) getLimits(w http.ResponseWriter, r *http.Request) error {
+	teamID, err := request.OwnTeam(r)
+	if err != nil {
+		return err
+	}
+	may, err := h.Usage.Limits(r.Context(), teamID)
+	if err != nil {
+		return err
+	}
+	has, err := h.Usage.Has(r.Context(), teamID)
+	if err != nil {
+		return err
+	}
+	respond.JSON(w, http.StatusOK, struct {
+		Limits limits `json:"limits"`
+		InUse  inUse  `json:"inUse"`
+	}{
+		limits{
+			may.MaxSandboxes, may.MaxVCPUCount, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
+			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets,
+		},
+		inUse{has.SandboxCount, has.VCPUCount, has.MemoryMiB, has.DiskMiB},
+	})
+	return nil
+}
+
+// setLimits replaces all limits: one that is not named is lifted.
+func (h *Handlers) setLimits(w http.ResponseWriter, r *http.Request) error {
+	var body limits
+	if err := request.Decode(r, &body); err != nil {
+		return err
+	}
+	teamID, err := uuid.Parse(chi.URLParam(r, "teamID"))
+	if err != nil {
+		return fault.New(fault.Invalid, "teamID is not a UUID")
+	}
+	return respond.NoContent(w, h.Usage.SetLimits(r.Context(), rows.TeamLimit{
+		TeamID: teamID, MaxSandboxes: body.MaxSandboxes, MaxVCPUCount: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
+		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
+		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets,
+	}))
+}

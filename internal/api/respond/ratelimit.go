@@ -1,0 +1,37 @@
+package respond
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
+)
+
+// Headers that say how a client stands with the limit of what it has asked for.
+const (
+	limitLimit     = "RateLimit-Limit"
+	limitRemaining = "RateLimit-Remaining"
+	limitReset     = "RateLimit-Reset"
+)
+
+// TellLimits puts what services say of limits into the head of the answer.
+func TellLimits(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := ratelimit.WithListener(r.Context(), func(standing ratelimit.Standing) { tellLimit(w.Header(), standing) })
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func tellLimit(header http.Header, standing ratelimit.Standing) {
+	if standing.Limit > 0 {
+		header.Set(limitLimit, strconv.Itoa(standing.Limit))
+	}
+	header.Set(limitRemaining, strconv.Itoa(max(standing.Remaining, 0)))
+	header.Set(limitReset, strconv.Itoa(wholeSeconds(standing.Reset)))
+}
+
+// wholeSeconds rounds up: a client that retries after a rounded-down time is refused
+// again.
+func wholeSeconds(wait time.Duration) int { return int(math.Ceil(wait.Seconds())) }

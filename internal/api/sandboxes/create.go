@@ -1,0 +1,106 @@
+package sandboxes
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/request"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
+)
+
+// The times to live of the two versions of the API, where a client names none.
+const (
+	defaultTimeoutV1 = 15
+	defaultTimeoutV2 = 300
+)
+
+// newSandbox is the body of a create.
+type newSandbox struct {
+	TemplateID          string            `json:"templateID"`
+	Timeout             *int32            `json:"timeout"`
+	AutoPause           bool              `json:"autoPause"`
+	AutoPauseMemory     *bool             `json:"autoPauseMemory"`
+	AutoResume          *enabled          `json:"autoResume"`
+	Secure              *bool             `json:"secure"`
+	AllowInternetAccess *bool             `json:"allow_internet_access"`
+	Network             rows.Network      `json:"network"`
+	Metadata            map[string]string `json:"metadata"`
+	EnvVars             map[string]string `json:"envVars"`
+	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
+	// template that has the gateway.
+	MCP map[string]json.RawMessage `json:"mcp"`
+	// IAM is who the sandbox may say that it is to other services.
+	IAM struct {
+		Tokens workload.Tokens `json:"tokens"`
+	} `json:"iam"`
+
+	VolumeMounts []service.VolumeMount `json:"volumeMounts"`
+	// Placement is ours: what is asked of the host.
+	Placement struct {
+		HostTags []string `json:"hostTags"`
+		Group    string   `json:"group"`
+		Spread   string   `json:"spread"`
+	} `json:"placement"`
+}
+
+type enabled struct {
+	Enabled bool `json:"enabled"`
+}
+
+func (h *Handlers) createSandboxV1(w http.ResponseWriter, r *http.Request) error {
+	return h.createSandbox(w, r, defaultTimeoutV1)
+}
+
+func (h *Handlers) createSandboxV2(w http.ResponseWriter, r *http.Request) error {
+	return h.createSandbox(w, r, defaultTimeoutV2)
+}
+
+func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, defaultTimeout int32) error {
+	var body newSandbox
+	if err := request.Decode(r, &body); err != nil {
+		return err
+	}
+	if err := mayUseSecrets(r, body.Network.Rules); err != nil {
+		return err
+	}
+	idempotency, err := idempotencyOf(r, body)
+	if err != nil {
+		return err
+	}
+	sandbox, err := h.Sandboxes.Create(r.Context(), request.Team(r), service.NewSandbox{
+		Template: body.TemplateID, TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
+		AutoPauseWithoutMemory: !request.OrDefault(body.AutoPauseMemory, true), AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,
+		Insecure:            !request.OrDefault(body.Secure, true),
+		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network, IdentityTokens: body.IAM.Tokens,
+		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
+		VolumeMounts: body.VolumeMounts, Idempotency: idempotency,
+	})
+	if err != nil {
+		return err
+	}
+	audit.SetResource(r.Context(), sandbox.ID)
+	return h.answerSandbox(w, r, http.StatusCreated, sandbox)
+}
+
+// idempotencyOf reads the header by which clients make a request safe to be sent again.
+// What is hashed is what was understood: the order of fields and spaces do not matter.
+func idempotencyOf(r *http.Request, body any) (service.Idempotency, error) {
+	given, isGiven := r.Header["Idempotency-Key"]
+	if !isGiven {
+		return service.Idempotency{}, nil
+	}
+	if len(given) != 1 {
+		return service.Idempotency{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
+	}
+	understood, err := json.Marshal(body)
+	if err != nil {
+		return service.Idempotency{}, fmt.Errorf("encode a request to compare it: %w", err)
+	}
+	return service.Idempotency{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
+}

@@ -1,0 +1,63 @@
+// Package templates answers the routes of templates, their tags and their builds.
+package templates
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/service"
+)
+
+// Service is the service behind the routes of templates.
+type Service interface {
+	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
+	Find(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	FindTagged(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
+	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (service.Template, error)
+	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (service.BuildPage, error)
+	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error)
+	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
+	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
+	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
+	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error)
+	CountTags(ctx context.Context, teamID uuid.UUID, name string) (int, error)
+	HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error)
+	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter service.TagGroupsFilter) (groups []service.TagGroup, next string, err error)
+	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []service.TagAssignment, next string, err error)
+	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
+}
+
+// Snapshots deletes snapshots, which clients delete as they delete templates.
+type Snapshots interface {
+	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+}
+
+// Handlers answers the routes.
+type Handlers struct {
+	Templates Service
+	Snapshots Snapshots
+}
+
+// Route registers the routes.
+func (h *Handlers) Route(router respond.Router) {
+	router.Get("/templates", h.listTemplates)
+	router.Get("/v2/templates", h.listTemplates)
+	router.Get("/templates/{templateID}", h.getTemplate)
+	router.Patch("/templates/{templateID}", h.updateTemplateV1)
+	router.Patch("/v2/templates/{templateID}", h.updateTemplateV2)
+	router.Delete("/templates/{templateID}", h.deleteTemplate)
+	router.Get("/templates/aliases/{alias}", h.findTemplate)
+	router.Get("/default-templates", h.listDefaultTemplates)
+	router.Get("/templates/{templateID}/tags", h.listTags)
+	router.Get("/templates/{templateID}/tags/count", h.countTags)
+	router.Get("/templates/{templateID}/tags/exists", h.findTag)
+	router.Get("/templates/{templateID}/tags/groups", h.listTagGroups)
+	router.Get("/templates/{templateID}/tags/{tag}/assignments", h.listTagAssignments)
+	router.Post("/templates/tags", h.assignTags)
+	router.Delete("/templates/tags", h.removeTags)
+	h.routeBuilds(router)
+}

@@ -1,0 +1,196 @@
+package wrenn
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/up"
+)
+
+// requestTimeout is for one call of the API; a create on a machine whose
+// sandboxes are emulated can take seconds.
+const requestTimeout = 2 * time.Minute
+
+// api is the public API, spoken to with a team's key.
+type api struct {
+	url, key string
+	// adminToken, where it is set, is shown instead of the key.
+	adminToken string
+	// sandboxURL is where every sandbox's traffic goes.
+	sandboxURL string
+	client     *http.Client
+}
+
+// sandboxInfo is what the API says of a sandbox, as far as it is shown.
+type sandboxInfo struct {
+	SandboxID       string            `json:"sandboxID"`
+	TemplateID      string            `json:"templateID"`
+	Alias           string            `json:"alias,omitempty"`
+	State           string            `json:"state,omitempty"`
+	StartedAt       time.Time         `json:"startedAt"`
+	EndAt           time.Time         `json:"endAt"`
+	CPUCount        int               `json:"cpuCount"`
+	MemoryMB        int               `json:"memoryMB"`
+	DiskSizeMB      int               `json:"diskSizeMB"`
+	EnvdVersion     string            `json:"envdVersion"`
+	Metadata        map[string]string `json:"metadata,omitempty"`
+	EnvdAccessToken string            `json:"envdAccessToken,omitempty"`
+}
+
+// connectAPI finds the API as the official SDKs do, by E2B_API_URL and
+// E2B_API_KEY, and where these are not set in a data directory of this machine.
+func connectAPI(dataDir string) (*api, error) {
+	address, key := os.Getenv("E2B_API_URL"), os.Getenv("E2B_API_KEY")
+	if address == "" || key == "" {
+		local, err := connectLocal(dataDir)
+		switch {
+		case err != nil && address == "":
+			return nil, fmt.Errorf("%w; or set E2B_API_URL and E2B_API_KEY", err)
+		case err != nil:
+			return nil, errors.New("E2B_API_URL is set but E2B_API_KEY is not")
+		}
+		address, key = cmp.Or(address, local.url), cmp.Or(key, local.key)
+	}
+	return &api{url: address, key: key, sandboxURL: cli.EnvironmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
+}
+
+// connectAdmin finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
+// where these are not set in a data directory of this machine. The token found there
+// is sent only to the Wrenn that runs from that directory.
+func connectAdmin(dataDir string) (*api, error) {
+	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
+	if address == "" || token == "" {
+		layout := up.Layout{DataDir: dataDir}
+		local, ready, err := layout.URL()
+		switch {
+		case err != nil && address == "":
+			return nil, fmt.Errorf("%w; or set E2B_API_URL", err)
+		case !ready && address == "":
+			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", dataDir)
+		case token == "" && address != "" && (!ready || address != local):
+			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
+		}
+		address = cmp.Or(address, local)
+		if token == "" {
+			token, err = layout.ReadAdminToken()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("the admin token in %s is root's; run it with sudo, or set WRENN_ADMIN_TOKEN", dataDir)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &api{url: address, adminToken: token, client: &http.Client{}}, nil
+}
+
+// connectLocal finds the Wrenn that serves a data directory of this machine.
+func connectLocal(dataDir string) (*api, error) {
+	layout := up.Layout{DataDir: dataDir}
+	address, ready, err := layout.URL()
+	if err != nil {
+		return nil, err
+	}
+	if !ready {
+		return nil, fmt.Errorf("no Wrenn is running in %s; start it: sudo wrenn up", dataDir)
+	}
+	key, err := layout.ReadAPIKey()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("the API key in %s is root's; run it with sudo", dataDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &api{url: address, key: key, sandboxURL: address, client: &http.Client{}}, nil
+}
+
+// call sends a request and decodes the answer into result, if that is not nil.
+// It returns the answer's headers.
+func (a *api) call(ctx context.Context, method, path string, body, result any) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request, err := a.newRequest(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("the API does not answer: %w", withoutURL(err))
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return nil, readRefusal(response)
+	}
+	if result == nil {
+		return response.Header, nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(result); err != nil {
+		return nil, fmt.Errorf("the API at %s answers with something else than JSON: %w", a.url, err)
+	}
+	return response.Header, nil
+}
+
+func (a *api) newRequest(ctx context.Context, method, path string, body any) (*http.Request, error) {
+	var content io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.url, "/")+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("E2B_API_URL: %w", withoutURL(err))
+	}
+	if a.adminToken != "" {
+		request.Header.Set("X-Admin-Token", a.adminToken)
+	} else {
+		request.Header.Set("X-API-Key", a.key)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	return request, nil
+}
+
+// readRefusal turns an error answer into what the API says is wrong.
+func readRefusal(response *http.Response) error {
+	var refusal struct {
+		Message string `json:"message"`
+	}
+	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err != nil {
+		return fmt.Errorf("the API answers %s: %w", response.Status, err)
+	}
+	if json.Unmarshal(content, &refusal) != nil || refusal.Message == "" {
+		return fmt.Errorf("the API answers %s", response.Status)
+	}
+	return errors.New(refusal.Message)
+}
+
+// withoutURL drops the method and URL that net/http puts before an error.
+func withoutURL(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// sandboxPath is a route of one sandbox.
+func sandboxPath(id, action string) string {
+	return "/sandboxes/" + url.PathEscape(id) + action
+}

@@ -1,0 +1,178 @@
+package wrenn
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
+)
+
+// hostCommand is wrenn host: what an admin does with the machines of a fleet.
+type hostCommand struct {
+	cli.Streams
+	dataDir string
+}
+
+func newHost(s cli.Streams) *cobra.Command {
+	c := &hostCommand{Streams: s}
+	command := &cobra.Command{
+		Use:   "host",
+		Short: "Add machines to the fleet, and take them out",
+		Long: `Add machines to the fleet, and take them out. Where Wrenn does not run on this
+machine it needs E2B_API_URL, and an admin's token in WRENN_ADMIN_TOKEN.`,
+	}
+	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
+	command.AddCommand(c.newToken(), c.newList(),
+		c.newChange("drain", "Give a host no more sandboxes and pause those it runs", http.MethodPost, "/drain"),
+		c.newChange("undrain", "Give a drained host sandboxes again", http.MethodPost, "/undrain"),
+		c.newChange("revoke", "End a host's certificates, and all connections to it, at once", http.MethodPost, "/revoke"),
+		c.newRetire())
+	return command
+}
+
+func (c *hostCommand) newToken() *cobra.Command {
+	var tags []string
+	lifetime := time.Hour
+	command := &cobra.Command{
+		Use:   "token",
+		Short: "Make a token with which one machine can join, once",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := connectAdmin(c.dataDir)
+			if err != nil {
+				return err
+			}
+			var made struct {
+				Token     string    `json:"token"`
+				ExpiresAt time.Time `json:"expiresAt"`
+			}
+			body := map[string]any{"tags": tags, "lifetimeSeconds": int(lifetime.Seconds())}
+			if _, err := a.call(command.Context(), http.MethodPost, "/hosts/tokens", body, &made); err != nil {
+				return fmt.Errorf("make a token: %w", err)
+			}
+			fmt.Fprintln(c.Output, made.Token)
+			fmt.Fprintf(c.Errors, "good until %s; on the machine: wrenn-host-agent join --server URL --address IP:PORT --token TOKEN\n",
+				made.ExpiresAt.Local().Format(time.DateTime))
+			return nil
+		},
+	}
+	command.Flags().StringSliceVar(&tags, "tag", nil, "tag that the host will have; may be repeated")
+	command.Flags().DurationVar(&lifetime, "lifetime", lifetime, "how long the token is good, at most a week")
+	return command
+}
+
+// hostInfo is what the API says of a host, as far as it is shown.
+type hostInfo struct {
+	HostID       string     `json:"hostID"`
+	Name         string     `json:"name"`
+	Address      string     `json:"address,omitempty"`
+	Tags         []string   `json:"tags,omitempty"`
+	State        string     `json:"state"`
+	LastSeenAt   *time.Time `json:"lastSeenAt"`
+	CPUCount     int        `json:"cpuCount"`
+	MemoryMB     int        `json:"memoryMB"`
+	SandboxCount int        `json:"sandboxCount"`
+	PausedCount  int        `json:"pausedCount"`
+	FailedCount  int        `json:"failedCount"`
+}
+
+func (c *hostCommand) newList() *cobra.Command {
+	asJSON := false
+	command := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List the hosts of the fleet",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			a, err := connectAdmin(c.dataDir)
+			if err != nil {
+				return err
+			}
+			var hosts []hostInfo
+			if _, err := a.call(command.Context(), http.MethodGet, "/hosts", nil, &hosts); err != nil {
+				return fmt.Errorf("list hosts: %w", err)
+			}
+			if asJSON {
+				return printJSON(c.Output, hosts)
+			}
+			return c.printTable(hosts)
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}
+
+func (c *hostCommand) printTable(hosts []hostInfo) error {
+	table := tabwriter.NewWriter(c.Output, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tCPU\tMEMORY\tRUNNING\tPAUSED\tFAILED\tSEEN")
+	for _, h := range hosts {
+		seen := "never"
+		if h.LastSeenAt != nil {
+			seen = time.Since(*h.LastSeenAt).Round(time.Second).String() + " ago"
+		}
+		address := h.Address
+		if address == "" {
+			address = "this control plane's"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d MiB\t%d\t%d\t%d\t%s\n",
+			h.Name, h.State, address, h.CPUCount, h.MemoryMB, h.SandboxCount, h.PausedCount, h.FailedCount, seen)
+	}
+	return table.Flush()
+}
+
+// findHost takes a host's ID or its name.
+func (a *api) findHost(ctx context.Context, given string) (hostInfo, error) {
+	var hosts []hostInfo
+	if _, err := a.call(ctx, http.MethodGet, "/hosts", nil, &hosts); err != nil {
+		return hostInfo{}, err
+	}
+	for _, h := range hosts {
+		if h.HostID == given || h.Name == given {
+			return h, nil
+		}
+	}
+	return hostInfo{}, fmt.Errorf("there is no host %q; see: wrenn host list", given)
+}
+
+func (c *hostCommand) newChange(verb, short, method, action string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " HOST", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return c.change(command.Context(), verb, arguments[0], method, action)
+		},
+	}
+}
+
+func (c *hostCommand) change(ctx context.Context, verb, given, method, action string) error {
+	a, err := connectAdmin(c.dataDir)
+	if err != nil {
+		return err
+	}
+	found, err := a.findHost(ctx, given)
+	if err == nil {
+		_, err = a.call(ctx, method, "/hosts/"+url.PathEscape(found.HostID)+action, nil, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("%s host %s: %w", verb, given, err)
+	}
+	return nil
+}
+
+func (c *hostCommand) newRetire() *cobra.Command {
+	force := false
+	command := &cobra.Command{
+		Use: "retire HOST", Short: "Take a host out of the fleet for good", Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return c.change(command.Context(), "retire", arguments[0], http.MethodDelete, fmt.Sprintf("?force=%t", force))
+		},
+	}
+	command.Flags().BoolVar(&force, "force", false, "even if it has sandboxes, which are lost")
+	return command
+}

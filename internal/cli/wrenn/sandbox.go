@@ -1,0 +1,173 @@
+package wrenn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
+)
+
+// defaultTimeout is how long a sandbox lives, as in the official SDKs.
+const defaultTimeout = 5 * time.Minute
+
+// sandboxCommand is what the commands on sandboxes share.
+type sandboxCommand struct {
+	cli.Streams
+	dataDir string
+}
+
+// connect finds the API once the flags are known.
+func (c *sandboxCommand) connect() (*api, error) { return connectAPI(c.dataDir) }
+
+func newSandbox(s cli.Streams) *cobra.Command {
+	c := &sandboxCommand{Streams: s}
+	command := &cobra.Command{
+		Use:     "sandbox",
+		Aliases: []string{"sbx"},
+		Short:   "Create, use and end sandboxes",
+		Long: `Create, use and end sandboxes through the public API: that of E2B_API_URL with
+E2B_API_KEY, or of the Wrenn that runs on this machine.`,
+		Args: cobra.NoArgs, // so that a mistyped command is an error
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	commands := []*cobra.Command{
+		c.newCreate(), c.newList(), c.newExec(), c.newResume(),
+		c.newForEach("pause", "Save sandboxes with their memory and stop them", func(ctx context.Context, a *api, id string) error {
+			_, err := a.call(ctx, http.MethodPost, sandboxPath(id, "/pause"), nil, nil)
+			return err
+		}),
+		c.newForEach("kill", "End sandboxes, running or paused, and delete what they hold", func(ctx context.Context, a *api, id string) error {
+			_, err := a.call(ctx, http.MethodDelete, sandboxPath(id, ""), nil, nil)
+			return err
+		}),
+	}
+	for _, child := range commands {
+		cli.AddDataDirFlag(child, &c.dataDir)
+		command.AddCommand(child)
+	}
+	return command
+}
+
+// newForEach makes a command that does one thing to each sandbox named.
+func (c *sandboxCommand) newForEach(name, short string, do func(context.Context, *api, string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   name + " SANDBOX...",
+		Short: short,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, ids []string) error {
+			a, err := c.connect()
+			if err != nil {
+				return err
+			}
+			var failures []error
+			for _, id := range ids {
+				if err := do(command.Context(), a, id); err != nil {
+					failures = append(failures, fmt.Errorf("%s %s: %w", name, id, err))
+				}
+			}
+			return errors.Join(failures...)
+		},
+	}
+}
+
+func (c *sandboxCommand) newResume() *cobra.Command {
+	timeout := defaultTimeout
+	command := c.newForEach("resume", "Bring paused sandboxes back", func(ctx context.Context, a *api, id string) error {
+		seconds, err := wholeSeconds(timeout)
+		if err != nil {
+			return err
+		}
+		_, err = a.call(ctx, http.MethodPost, sandboxPath(id, "/resume"), map[string]any{"timeout": seconds}, nil)
+		return err
+	})
+	command.Flags().DurationVar(&timeout, "timeout", timeout, "how long they run before they end")
+	return command
+}
+
+// newSandboxRequest is the body of a create.
+type newSandboxRequest struct {
+	TemplateID          string            `json:"templateID"`
+	TimeoutSeconds      int64             `json:"timeout"`
+	Secure              bool              `json:"secure"`
+	AutoPause           bool              `json:"autoPause"`
+	AllowInternetAccess bool              `json:"allow_internet_access"`
+	EnvVars             map[string]string `json:"envVars,omitempty"`
+	Metadata            map[string]string `json:"metadata,omitempty"`
+}
+
+func (c *sandboxCommand) newCreate() *cobra.Command {
+	var environment, metadata []string
+	timeout := defaultTimeout
+	autoPause, noInternet := false, false
+	command := &cobra.Command{
+		Use:   "create [TEMPLATE]",
+		Short: "Start a sandbox and print its ID",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			request := newSandboxRequest{TemplateID: "base", Secure: true, AutoPause: autoPause, AllowInternetAccess: !noInternet}
+			if len(arguments) > 0 {
+				request.TemplateID = arguments[0]
+			}
+			var err error
+			if request.TimeoutSeconds, err = wholeSeconds(timeout); err != nil {
+				return err
+			}
+			if request.EnvVars, err = parsePairs("--env", environment); err != nil {
+				return err
+			}
+			if request.Metadata, err = parsePairs("--metadata", metadata); err != nil {
+				return err
+			}
+			return c.create(command.Context(), request)
+		},
+	}
+	flags := command.Flags()
+	flags.DurationVar(&timeout, "timeout", timeout, "how long it lives")
+	flags.StringArrayVarP(&environment, "env", "e", nil, "NAME=VALUE for every command in it; may be repeated")
+	flags.StringArrayVarP(&metadata, "metadata", "m", nil, "NAME=VALUE to find it by; may be repeated")
+	flags.BoolVar(&autoPause, "auto-pause", false, "pause it instead of ending it when its time is up")
+	flags.BoolVar(&noInternet, "no-internet", false, "leave it without a way to the internet")
+	return command
+}
+
+func (c *sandboxCommand) create(ctx context.Context, request newSandboxRequest) error {
+	a, err := c.connect()
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	var created sandboxInfo
+	if _, err := a.call(ctx, http.MethodPost, "/sandboxes", request, &created); err != nil {
+		return fmt.Errorf("create a sandbox: %w", err)
+	}
+	fmt.Fprintf(c.Errors, "created in %s from template %s, lives for %s\n",
+		time.Since(started).Round(time.Millisecond), request.TemplateID, time.Duration(request.TimeoutSeconds)*time.Second)
+	fmt.Fprintln(c.Output, created.SandboxID)
+	return nil
+}
+
+func wholeSeconds(timeout time.Duration) (int64, error) {
+	if timeout < time.Second {
+		return 0, fmt.Errorf("--timeout %s is too short: it must be a second or more", timeout)
+	}
+	return int64(timeout / time.Second), nil
+}
+
+// parsePairs splits NAME=VALUE arguments.
+func parsePairs(flag string, pairs []string) (map[string]string, error) {
+	parsed := make(map[string]string, len(pairs))
+	for _, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		if !found || name == "" {
+			return nil, fmt.Errorf("%s %q is not NAME=VALUE", flag, pair)
+		}
+		parsed[name] = value
+	}
+	return parsed, nil
+}

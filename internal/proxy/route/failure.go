@@ -1,0 +1,40 @@
+package route
+
+import (
+	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+var (
+	notFound = forward.Failure{
+		Code: http.StatusBadGateway, Message: "The sandbox was not found",
+		Advice: "It has ended, or its ID in the address is wrong. Check the address, or create a new sandbox.",
+	}
+	paused = forward.Failure{
+		Code: http.StatusBadGateway, Message: "The sandbox is paused",
+		Advice: "Resume it, with Sandbox.connect of an SDK or with “wrenn sandbox resume”, and load this page again.",
+	}
+	failed = forward.Failure{
+		Code: http.StatusBadGateway, Message: "The sandbox has failed",
+		Advice: "Its details tell why. Create a new sandbox.",
+	}
+	notRunningYet = forward.Failure{
+		Code: http.StatusBadGateway, Message: "The sandbox is not running yet", Advice: forward.DefaultAdvice,
+	}
+)
+
+// notRunning is the failure of a request to a sandbox in a state other than running.
+func notRunning(state lifecycle.State) forward.Failure {
+	switch state {
+	case lifecycle.Pausing, lifecycle.Paused, lifecycle.Resuming:
+		return paused
+	case lifecycle.Broken:
+		return failed
+	case lifecycle.Creating:
+		return notRunningYet
+	default:
+		return notFound
+	}
+}

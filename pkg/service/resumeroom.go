@@ -1,0 +1,66 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+)
+
+// beginResume claims a paused sandbox and takes room for it on the host that has
+// it, in one transaction. It answers errOvertaken where it is paused no more.
+func (s *Sandboxes) beginResume(ctx context.Context, paused rows.Sandbox) (resuming rows.Sandbox, err error) {
+	err = pgx.BeginFunc(ctx, s.Placement.pool, func(tx pgx.Tx) (err error) {
+		resuming, err = s.resumeWithRoom(ctx, rows.New(tx), paused.TeamID, paused.ID)
+		return err
+	})
+	return resuming, err
+}
+
+// resumeWithRoom takes its locks in the order of the schema's triggers: the
+// sandbox, its team, its host.
+func (s *Sandboxes) resumeWithRoom(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error) {
+	paused, err := queries.LockSandbox(ctx, rows.LockSandboxParams{ID: sandboxID, TeamID: teamID})
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && paused.State != lifecycle.Paused {
+		return rows.Sandbox{}, errOvertaken
+	}
+	if err != nil {
+		return rows.Sandbox{}, fmt.Errorf("get sandbox %s: %w", sandboxID, err)
+	}
+	needs := scheduler.Resources{VCPUs: int64(paused.VCPUCount), MemoryMiB: int64(paused.MemoryMiB)}
+	if err := Admit(ctx, queries, teamID, Demand{Sandboxes: 1, Needs: needs}); err != nil {
+		return rows.Sandbox{}, err
+	}
+	if err := lockRoom(ctx, queries, paused.HostID, needs); errors.Is(err, scheduler.ErrTaken) {
+		return rows.Sandbox{}, s.whyNoRoom(ctx, queries, paused.HostID)
+	} else if err != nil {
+		return rows.Sandbox{}, err
+	}
+	resuming, err := queries.BeginTransition(ctx, rows.BeginTransitionParams{
+		ID: sandboxID, TeamID: teamID, NextState: lifecycle.Resuming, Claimant: s.Claimant.ID(),
+		FromStates: texts(lifecycle.From(lifecycle.Resuming)),
+	})
+	if err != nil {
+		return rows.Sandbox{}, fmt.Errorf("begin to resume sandbox %s: %w", sandboxID, err)
+	}
+	return resuming, nil
+}
+
+func (s *Sandboxes) whyNoRoom(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) error {
+	host, err := queries.GetHost(ctx, hostID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("get host %s: %w", hostID, err)
+	case host.State == lifecycle.HostReady:
+		return fault.New(fault.Exhausted, "the sandbox's host has no room for it at the moment").Because(fault.NoCapacity)
+	default:
+		return fault.New(fault.Unavailable, "the sandbox's host is %s", host.State)
+	}
+}

@@ -1,0 +1,80 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+)
+
+const (
+	teamKillsAtOnce = 8
+	teamKillPage    = 100
+)
+
+// KillTeam kills all that a team runs, and says how many were killed and how many
+// could not be. Paused sandboxes stay.
+func (s *Sandboxes) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
+	if err := requireTeam(ctx, s.Queries, teamID); err != nil {
+		return 0, 0, err
+	}
+	var killedCount, failedCount atomic.Int64
+	var kills errgroup.Group
+	kills.SetLimit(teamKillsAtOnce)
+	filter := Filter{States: []lifecycle.State{lifecycle.Running}, PageSize: teamKillPage}
+	for {
+		page, err := s.List(ctx, teamID, filter)
+		if err != nil {
+			_ = kills.Wait() // the kills answer by counting
+			return int(killedCount.Load()), int(failedCount.Load()), err
+		}
+		for _, sandbox := range page.Sandboxes {
+			kills.Go(func() error {
+				switch err := s.Kill(ctx, teamID, sandbox.ID); {
+				case err == nil:
+					killedCount.Add(1)
+				case !fault.Is(err, fault.NotFound): // gone by itself
+					failedCount.Add(1)
+					s.Log.Warn("kill a sandbox of a team", "sandbox", sandbox.ID, "team", teamID, "error", err)
+				}
+				return nil
+			})
+		}
+		if filter.PageToken = page.NextToken; filter.PageToken == "" {
+			_ = kills.Wait()
+			return int(killedCount.Load()), int(failedCount.Load()), nil
+		}
+	}
+}
+
+func requireTeam(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) error {
+	_, err := queries.GetTeam(ctx, teamID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.New(fault.NotFound, "team %s was not found", teamID)
+	}
+	if err != nil {
+		return fmt.Errorf("get team %s: %w", teamID, err)
+	}
+	return nil
+}
+
+// RunningCounts says how many sandboxes each team runs; those without are not in it.
+func (s *Sandboxes) RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error) {
+	found, err := s.Queries.CountRunningByTeam(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count what teams run: %w", err)
+	}
+	counts := make(map[uuid.UUID]int64, len(found))
+	for _, row := range found {
+		counts[row.TeamID] = row.Running
+	}
+	return counts, nil
+}
