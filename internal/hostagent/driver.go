@@ -13,44 +13,51 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
-// openDriver returns the driver that the configuration asks for, or that suits
-// the machine, and what its VMM calls itself. storageDir is where its VMs are.
-func openDriver(ctx context.Context, config Config, storageDir string, images imageSource) (vmm.Driver, string, error) {
+// driver is a VMM's driver. Its Maker's Version is what the VMM calls itself.
+type driver interface {
+	vmm.Driver
+	Maker() vmm.Maker
+}
+
+// openDriver returns the driver that the configuration names, or else the one that
+// suits the machine. storageDir is where the driver's VMs are.
+func openDriver(ctx context.Context, config Config, storageDir string, images imageSource) (driver, error) {
 	path := filepath.Join(config.DataDir, "accelerator.json")
 	known, err := readChoice(path)
 	if err != nil {
 		if used, usedErr := isUsed(storageDir); used || usedErr != nil {
-			return nil, "", errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
+			return nil, errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
 				`what is paused there restores with no other: write {"driver":%q} or {"driver":%q} into that file`, err, DriverQEMU, DriverFirecracker))
 		}
 		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
 	}
 	answer, err := chooseAccelerator(ctx, config, images, known)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	installErr := firecracker.CheckInstalled()
 	switch {
 	case errors.Is(installErr, firecracker.ErrNotStatic):
 		config.Log.Warn("the installed Firecracker cannot be used", "reason", installErr)
 	case installErr != nil && !errors.Is(installErr, firecracker.ErrNotInstalled):
-		return nil, "", installErr
+		return nil, installErr
 	}
 	if answer.Driver, err = chooseDriver(config.Driver, known, answer.Accelerator, installErr); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if answer != known {
 		if err := writeChoice(path, answer); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	if answer.Driver == DriverFirecracker {
-		return openFirecracker(ctx, config)
+		return firecracker.New(ctx, config.Log)
 	}
-	return openQEMU(ctx, config, answer.Accelerator)
+	return qemu.New(ctx, answer.Accelerator, config.Log)
 }
 
-// isUsed says whether there is anything that one VMM made and another cannot use.
+// isUsed reports whether a storage has sandboxes or snapshots, which only the VMM that
+// made them can use.
 func isUsed(storageDir string) (bool, error) {
 	for _, name := range []string{sandboxDirectory, snapshotDirectory} {
 		entries, err := os.ReadDir(filepath.Join(storageDir, name))
@@ -58,7 +65,7 @@ func isUsed(storageDir string) (bool, error) {
 			return false, err
 		}
 		for _, entry := range entries {
-			if !strings.HasPrefix(entry.Name(), ".") { // nobody misses a guest held ready
+			if !strings.HasPrefix(entry.Name(), ".") { // guests held ready can be discarded
 				return true, nil
 			}
 		}
@@ -88,20 +95,4 @@ func chooseDriver(wanted string, known choice, accelerator string, installErr er
 		return DriverQEMU, nil
 	}
 	return DriverFirecracker, nil
-}
-
-func openFirecracker(ctx context.Context, config Config) (vmm.Driver, string, error) {
-	driver, err := firecracker.New(ctx, config.Log)
-	if err != nil {
-		return nil, "", err
-	}
-	return driver, driver.Maker().Version, nil
-}
-
-func openQEMU(ctx context.Context, config Config, accelerator string) (vmm.Driver, string, error) {
-	driver, err := qemu.New(ctx, accelerator, config.Log)
-	if err != nil {
-		return nil, "", err
-	}
-	return driver, driver.Maker().Version, nil
 }

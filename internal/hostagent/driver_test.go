@@ -61,7 +61,7 @@ func TestOpenDriver_DoesNotGuessWhatAUsedDataDirectoryIsUsedWith(t *testing.T) {
 	require.False(t, used)
 
 	require.NoError(t, os.MkdirAll(filepath.Join(storage, snapshotDirectory, "taken"), 0o700))
-	_, _, err = openDriver(t.Context(), config, storage, func(context.Context) (template.Image, error) { return template.Image{}, nil })
+	_, err = openDriver(t.Context(), config, storage, func(context.Context) (template.Image, error) { return template.Image{}, nil })
 	require.ErrorContains(t, err, path)
 	require.ErrorContains(t, err, `write {"driver":"qemu"}`)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
@@ -141,17 +142,15 @@ func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	dir, member := o.join(t)
-	a := &agent{config: Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, services: newServices(context.Background())}
 	named := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name+" "+r.Proto) })
 	}
-	listening, err := a.listenRemote(t.Context(), named("orders"), named("traffic"))
+	opened, err := openRemote(t.Context(), Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, named("orders"), named("traffic"))
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		require.NoError(t, a.services.stop())
-		require.NoError(t, a.services.wait())
-	})
-	address := listening.String()
+	parts, running := boot.New(t.Context())
+	parts.Serve("serve", opened.serve, opened.renew)
+	t.Cleanup(func() { require.NoError(t, parts.Stop(context.WithoutCancel(running))) })
+	address := opened.listener.Addr().String()
 	link := host.NewRemoteLink(member.HostID, address, o.Client(func(context.Context, []byte) error { return nil }))
 	defer link.Close()
 	for http2, want := range map[bool]string{false: "traffic HTTP/1.1", true: "traffic HTTP/2.0"} {

@@ -1,13 +1,10 @@
 package hostagent
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
@@ -106,30 +103,4 @@ func (l Limits) disk() cgroup.IOLimits {
 		ReadRequestsPerSecond: l.ReadRequestsPerSecond, WriteRequestsPerSecond: l.WriteRequestsPerSecond,
 		Weight: l.DiskWeight,
 	}
-}
-
-// openCgroups finds where VMs get their control groups. Limits of the disk were
-// asked for: where they cannot be set, the agent does not start.
-func (a *agent) openCgroups(context.Context) error {
-	name, err := installation.EnsureName(a.config.DataDir)
-	if err != nil {
-		return err
-	}
-	a.cgroups = cgroup.Open(a.config.Limits.CgroupRoot, name, a.config.Log)
-	a.onTearDown(a.cgroups.Close)
-	limits := a.config.Limits.disk()
-	if limits == (cgroup.IOLimits{}) {
-		return nil
-	}
-	if !a.cgroups.Enforces("io") {
-		return errors.New("limits of the disk are configured, but control groups have no io controller here")
-	}
-	if limits.Device, err = cgroup.DeviceOf(a.storage.Dir); err != nil {
-		return err
-	}
-	if err := a.cgroups.Check(cgroup.Limits{IO: limits}); err != nil {
-		return fmt.Errorf("limits of the disk are configured, but cannot be set: %w", err)
-	}
-	a.diskLimits = limits
-	return nil
 }

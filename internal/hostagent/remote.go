@@ -11,18 +11,25 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 )
 
-// listenRemote lets the control planes of the fleet in that this machine has
-// joined, if it has: orders and traffic at one address, by TLS on both sides.
-func (a *agent) listenRemote(ctx context.Context, orders, traffic http.Handler) (net.Addr, error) {
-	member, err := readMembership(a.config.DataDir)
+// remote is the endpoint for the control planes of a fleet: requests to the agent and
+// traffic at one address, by TLS with certificates on both sides.
+type remote struct {
+	endpoint
+	certifier *certifier
+}
+
+// openRemote listens for the control planes of the fleet that this machine has joined.
+// It returns nil if it has joined none.
+func openRemote(ctx context.Context, config Config, rpc, traffic http.Handler) (*remote, error) {
+	member, err := readMembership(config.DataDir)
 	if err != nil || member == nil {
 		return nil, err
 	}
-	certifier, err := newCertifier(a.config.DataDir, member, a.config.Log)
+	certifier, err := newCertifier(config.DataDir, member, config.Log)
 	if err != nil {
 		return nil, err
 	}
-	config, err := authority.Server(member.Authority, certifier.certificate)
+	tlsConfig, err := authority.Server(member.Authority, certifier.certificate)
 	if err != nil {
 		return nil, fmt.Errorf("read the authority's certificate: %w", err)
 	}
@@ -30,14 +37,15 @@ func (a *agent) listenRemote(ctx context.Context, orders, traffic http.Handler) 
 	if err != nil {
 		return nil, fmt.Errorf("listen for control planes: %w", err)
 	}
-	a.services.serve(endpoint{
-		name: "remote", listener: tls.NewListener(httpserver.NewListener(listener, httpserver.Limits{}), config),
-		server: newServer(authority.Route(orders, traffic), a.config.Log),
-	})
-	a.services.group.Go(func() error {
-		certifier.run(a.services.ctx)
-		return nil
-	})
-	a.config.Log.Info("listening for control planes", "address", listener.Addr().String(), "host", member.HostID)
-	return listener.Addr(), nil
+	config.Log.Info("listening for control planes", "address", listener.Addr().String(), "host", member.HostID)
+	return &remote{certifier: certifier, endpoint: endpoint{
+		listener: tls.NewListener(httpserver.NewListener(listener, httpserver.Limits{}), tlsConfig),
+		server:   newServer(authority.Route(rpc, traffic), config.Log),
+	}}, nil
+}
+
+// renew keeps the host's certificate valid until ctx ends.
+func (r *remote) renew(ctx context.Context) error {
+	r.certifier.run(ctx)
+	return nil
 }
