@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // secretHeader carries the host's secret. The host sets it on every request that it
@@ -13,7 +15,7 @@ const secretHeader = "X-Access-Token"
 func (s *Server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.authorise(r); err != nil {
-			writeError(w, http.StatusUnauthorized, err.Error())
+			utils.WriteError(w, http.StatusUnauthorized, err.Error())
 			return
 		}
 		next.ServeHTTP(w, r)

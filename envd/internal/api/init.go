@@ -11,7 +11,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // initialiser lets one /init work at a time and remembers what must not be
@@ -44,7 +46,7 @@ var errWrongSecret = errors.New("only the sandbox's host may call this, with its
 func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	request, err := decodeInit(http.MaxBytesReader(w, r.Body, maxInitBytes))
 	if err != nil {
-		writeError(w, http.StatusBadRequest, err.Error())
+		utils.WriteError(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	select {
@@ -54,12 +56,12 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.checkUser(request.DefaultUser); err != nil {
-		writeError(w, http.StatusBadRequest, "defaultUser: "+err.Error())
+		utils.WriteError(w, http.StatusBadRequest, "defaultUser: "+err.Error())
 		return
 	}
 	metadata := s.readMetadata(r.Context())
 	if err := s.authoriseInit(r, request, metadata); err != nil {
-		writeError(w, http.StatusUnauthorized, err.Error())
+		utils.WriteError(w, http.StatusUnauthorized, err.Error())
 		return
 	}
 	if !s.init.isNews(request) {
@@ -68,7 +70,7 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.apply(r.Context(), request, metadata); err != nil {
 		s.log.Error("take over what the host says", "error", err)
-		writeError(w, http.StatusInternalServerError, err.Error())
+		utils.WriteError(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -91,7 +93,7 @@ func (s *Server) checkUser(name string) error {
 // host that lost our answer repeats its request, whose secret is in force by then.
 func (s *Server) authoriseInit(r *http.Request, request initRequest, metadata mmds.Metadata) error {
 	if metadata.SecretDigest != "" && request.Secret != "" {
-		if !keys.Equal(keys.Digest(request.Secret), metadata.SecretDigest) {
+		if !keys.Matches(request.Secret, metadata.SecretDigest) {
 			return errors.New("the secret is not the one the metadata service vouches for")
 		}
 		return nil
@@ -150,7 +152,8 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	}
 	variables := request.variables(metadata)
 	if s.init.begins(request.LifecycleID) {
-		attempt("identity", s.machine.RenewIdentity(variables["E2B_SANDBOX_ID"]))
+		sandbox, _ := id.ParseSandbox(variables["E2B_SANDBOX_ID"]) // a host of E2B's may set none, or another form
+		attempt("identity", s.machine.RenewIdentity(sandbox))
 	}
 	s.beginLife(request.LifecycleID)
 	if s.held.Load() {
@@ -221,7 +224,7 @@ func (r *initRequest) variables(metadata mmds.Metadata) map[string]string {
 		return nil
 	}
 	variables := make(map[string]string, len(r.EnvVars))
-	for name, value := range map[string]string{"E2B_SANDBOX_ID": metadata.SandboxID, "E2B_TEMPLATE_ID": metadata.TemplateID} {
+	for name, value := range map[string]string{"E2B_SANDBOX_ID": string(metadata.SandboxID), "E2B_TEMPLATE_ID": string(metadata.TemplateID)} {
 		if value != "" {
 			variables["E2B_SANDBOX"], variables[name] = "true", value
 		}

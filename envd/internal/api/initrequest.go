@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // initRequest is what the host tells a guest that was just started.
@@ -45,8 +46,8 @@ func decodeInit(body io.Reader) (initRequest, error) {
 
 func (r *initRequest) check() error {
 	for name, value := range r.EnvVars {
-		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-			return fmt.Errorf("envVars: variable %q is malformed", name)
+		if err := utils.CheckVariable(name, value); err != nil {
+			return fmt.Errorf("envVars: %w", err)
 		}
 	}
 	if r.DefaultWorkdir != "" && (!strings.HasPrefix(r.DefaultWorkdir, "/") || strings.ContainsRune(r.DefaultWorkdir, 0)) {

@@ -4,7 +4,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -23,6 +22,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/services/process"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // Machine is what the host changes of the guest as a whole. Tests that run on a
@@ -30,7 +31,7 @@ import (
 type Machine interface {
 	SetClock(now time.Time) error
 	Reseed(seed host.Seed, life string) error
-	RenewIdentity(name string) error
+	RenewIdentity(sandbox id.Sandbox) error
 	InstallCertificates(bundle []byte) error
 	SetHostService(address netip.Addr) error
 	MountVolumes(ctx context.Context, volumes []host.Volume) error
@@ -110,9 +111,11 @@ func New(config Config) *Server {
 
 	router := chi.NewRouter()
 	router.Use(allowBrowsers, s.authenticate)
-	router.NotFound(func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, "no such route") })
+	router.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		utils.WriteError(w, http.StatusNotFound, "no such route")
+	})
 	router.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, http.StatusMethodNotAllowed, "the route does not take this method")
+		utils.WriteError(w, http.StatusMethodNotAllowed, "the route does not take this method")
 	})
 	router.Get("/health", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	router.Get("/metrics", s.metrics)
@@ -156,10 +159,10 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	measured, err := s.meter.Measure()
 	if err != nil {
 		s.log.Error("measure the machine", "error", err)
-		writeError(w, http.StatusInternalServerError, "the machine could not be measured")
+		utils.WriteError(w, http.StatusInternalServerError, "the machine could not be measured")
 		return
 	}
-	writeJSON(w, measured)
+	utils.WriteJSON(w, measured)
 }
 
 func (s *Server) environment(w http.ResponseWriter, r *http.Request) {
@@ -167,16 +170,5 @@ func (s *Server) environment(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client left
 	}
-	writeJSON(w, environment)
-}
-
-func writeJSON(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value)
-}
-
-func writeError(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"message": message, "code": status})
+	utils.WriteJSON(w, environment)
 }

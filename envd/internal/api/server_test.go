@@ -28,6 +28,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -68,8 +69,8 @@ func (n *notes) Reseed(seed host.Seed, life string) error {
 	return n.note("reseed " + life)
 }
 
-func (n *notes) RenewIdentity(name string) error {
-	return n.note(strings.TrimSpace("identity " + name))
+func (n *notes) RenewIdentity(name id.Sandbox) error {
+	return n.note(strings.TrimSpace("identity " + string(name)))
 }
 
 func (n *notes) InstallCertificates([]byte) error {

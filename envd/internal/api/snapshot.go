@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // farewellTimeout bounds how long a client that does not read is waited for.
@@ -96,7 +97,7 @@ func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
 	if text := r.URL.Query().Get("maxWaitMs"); text != "" {
 		milliseconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || milliseconds < 0 {
-			writeError(w, http.StatusBadRequest, "maxWaitMs is not a number of milliseconds")
+			utils.WriteError(w, http.StatusBadRequest, "maxWaitMs is not a number of milliseconds")
 			return
 		}
 		wait = time.Duration(min(milliseconds, maxFreezeWait.Milliseconds())) * time.Millisecond
@@ -109,7 +110,7 @@ func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, "freeze commands", err)
 		return
 	}
-	writeJSON(w, freezeResult{
+	utils.WriteJSON(w, freezeResult{
 		Requested: result.Requested, Frozen: result.Frozen, NotFrozen: result.NotFrozen,
 		Failed: result.Failed, Unobservable: result.Unobservable,
 		SweepMs: result.Sweep.Milliseconds(), WaitMs: result.Wait.Milliseconds(),
@@ -128,7 +129,7 @@ func (s *Server) groupsUsable(w http.ResponseWriter) bool {
 	if s.groups.Usable() {
 		return true
 	}
-	writeError(w, http.StatusServiceUnavailable, "this guest has no cgroups that can be frozen")
+	utils.WriteError(w, http.StatusServiceUnavailable, "this guest has no cgroups that can be frozen")
 	return false
 }
 
@@ -160,7 +161,7 @@ func (s *Server) collapse(w http.ResponseWriter, _ *http.Request) {
 		s.fail(w, "collapse memory", err)
 		return
 	}
-	writeJSON(w, result)
+	utils.WriteJSON(w, result)
 }
 
 // answer is 204, or what went wrong.
@@ -169,7 +170,7 @@ func (s *Server) answer(w http.ResponseWriter, what string, err error) {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, host.ErrCannotFreeze):
-		writeError(w, http.StatusServiceUnavailable, err.Error())
+		utils.WriteError(w, http.StatusServiceUnavailable, err.Error())
 	default:
 		s.fail(w, what, err)
 	}
@@ -177,5 +178,5 @@ func (s *Server) answer(w http.ResponseWriter, what string, err error) {
 
 func (s *Server) fail(w http.ResponseWriter, what string, err error) {
 	s.log.Error("serve the host", "request", what, "error", err)
-	writeError(w, http.StatusInternalServerError, what+": "+err.Error())
+	utils.WriteError(w, http.StatusInternalServerError, what+": "+err.Error())
 }

@@ -12,9 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // Class says what a process is to envd.
@@ -51,7 +52,7 @@ type Groups struct {
 // Open makes the groups, moves envd into its own and ends what forwarders an
 // earlier envd left. It cannot fail: without cgroups Usable answers false.
 func Open(log *slog.Logger) *Groups {
-	root, err := findMount("/proc/self/mountinfo")
+	root, err := findMount(filesystem.MountTable)
 	if err != nil {
 		log.Warn("commands are not kept apart", "error", err)
 		return &Groups{log: log}
@@ -135,18 +136,14 @@ func (g *Groups) Close() {
 }
 
 // findMount returns where the version 2 hierarchy is mounted.
-// Source: proc_pid_mountinfo(5).
 func findMount(table string) (string, error) {
-	content, err := os.ReadFile(table)
+	mounts, err := filesystem.ReadMounts(table)
 	if err != nil {
 		return "", err
 	}
-	const pathField = 4
-	for line := range strings.Lines(string(content)) {
-		place, device, found := strings.Cut(line, " - ")
-		fields := strings.Fields(place)
-		if found && strings.HasPrefix(device, "cgroup2 ") && len(fields) > pathField {
-			return fields[pathField], nil
+	for _, mount := range mounts {
+		if mount.Type == "cgroup2" {
+			return mount.Path, nil
 		}
 	}
 	return "", errors.New("no cgroup2 file system is mounted")

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // leftoverTimeout bounds how long the kernel may take to end what was killed.
@@ -33,9 +34,8 @@ func endMembers(directory string) error {
 			return errors.New("end leftover processes: they do not end")
 		}
 		for _, member := range members {
-			// 0 is a process that this one's PID namespace does not show.
-			if pid, err := strconv.Atoi(member); err == nil && pid > 0 {
-				_ = unix.Kill(pid, unix.SIGKILL) // it may have ended meanwhile
+			if process, err := id.ParseProcess(member); err == nil {
+				_ = unix.Kill(int(process), unix.SIGKILL) // it may have ended meanwhile
 			}
 		}
 		<-time.After(pollEvery)

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // composeRequest asks for one file made of others.
@@ -34,7 +36,7 @@ func (h *Handler) Compose(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	writeJSON(w, entry)
+	utils.WriteJSON(w, entry)
 }
 
 func (h *Handler) compose(ctx context.Context, request composeRequest) (Entry, error) {

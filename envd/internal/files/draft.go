@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // draft is content that is not whole yet. For a file that is not there it lies

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // FuzzUploadForm holds that no body harms the server or leaves half a file.

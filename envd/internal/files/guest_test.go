@@ -20,12 +20,12 @@ import (
 	"go.uber.org/goleak"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // patience is how long a test waits for what ought to happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -2,7 +2,6 @@
 package files
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // Handler serves /files and /files/compose. Make one with New.
@@ -63,7 +64,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	var mistake *requestError
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, permissions.ErrInvalidPath), errors.Is(err, errIsDirectory),
+	case errors.As(err, &mistake), errors.As(err, &tooLarge), errors.Is(err, filesystem.ErrInvalidPath), errors.Is(err, errIsDirectory),
 		errors.Is(err, permissions.ErrUnknownUser),
 		errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP),
 		errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ETXTBSY), errors.Is(err, syscall.EOPNOTSUPP):
@@ -79,19 +80,12 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	default:
 		h.log.Error("move a file", "error", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"message": err.Error(), "code": status})
+	utils.WriteError(w, status, err.Error())
 }
 
 // caller finds the user a request names, or the default one.
 func (h *Handler) caller(name string) (*permissions.User, error) { return h.settings.User(name) }
 
 func (h *Handler) resolve(path string, user *permissions.User) (string, error) {
-	return permissions.Resolve(path, user, h.settings.Workdir())
-}
-
-func writeJSON(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value)
+	return filesystem.Resolve(path, user.Home, h.settings.Workdir())
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/envd/internal/services/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 func attached(path string) map[string]string { return filesystem.Metadata(path) }

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // reserve makes sure that a file can grow to a size, in bytes, and its holes be
@@ -17,7 +17,7 @@ func reserve(file *os.File, size int64) error {
 	if err != nil || size == 0 {
 		return err
 	}
-	err = descriptor.With(file, func(opened int) error {
+	err = utils.WithDescriptor(file, func(opened int) error {
 		return unix.Fallocate(opened, unix.FALLOC_FL_KEEP_SIZE, 0, size)
 	})
 	switch {
@@ -33,7 +33,7 @@ func reserve(file *os.File, size int64) error {
 // requireRoom asks a file system that reserves nothing how much it has. The
 // kernel's own file systems have no blocks at all.
 func requireRoom(file *os.File, bytes int64) error {
-	return descriptor.With(file, func(opened int) error {
+	return utils.WithDescriptor(file, func(opened int) error {
 		var room unix.Statfs_t
 		if err := unix.Fstatfs(opened, &room); err != nil || room.Blocks == 0 {
 			return nil //nolint:nilerr // a file system that cannot tell may have room
@@ -49,7 +49,7 @@ func requireRoom(file *os.File, bytes int64) error {
 // of this time alone for a write.
 func touch(file *os.File) {
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
-	_ = descriptor.With(file, func(opened int) error {
+	_ = utils.WithDescriptor(file, func(opened int) error {
 		return unix.UtimesNanoAt(opened, "", times, unix.AT_EMPTY_PATH)
 	})
 }

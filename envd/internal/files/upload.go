@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // Upload writes files: one as the body itself, or any number as parts of a
@@ -29,7 +30,7 @@ func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	writeJSON(w, entries)
+	utils.WriteJSON(w, entries)
 }
 
 func (h *Handler) upload(r *http.Request) ([]Entry, error) {

@@ -7,8 +7,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/smap"
 )
 
 // Collapsed says what gathering memory into huge pages did, in the wire's
@@ -56,19 +54,19 @@ func Collapse() (Collapsed, error) {
 	return result, nil
 }
 
-func heapRegions() ([]smap.Region, error) {
+func heapRegions() ([]mapping, error) {
 	file, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return nil, fmt.Errorf("collapse memory: %w", err)
 	}
 	defer file.Close()
-	all, err := smap.Parse(file)
+	all, err := parseMappings(file)
 	if err != nil {
 		return nil, fmt.Errorf("collapse memory: %w", err)
 	}
-	var heap []smap.Region
+	var heap []mapping
 	for _, region := range all {
-		if region.Anonymous() && region.Permissions == "rw-p" && region.Resident > 0 && region.End-roundUp(region.Start) >= hugePageBytes {
+		if region.isAnonymous() && region.Permissions == "rw-p" && region.Resident > 0 && region.End-roundUp(region.Start) >= hugePageBytes {
 			heap = append(heap, region)
 		}
 	}

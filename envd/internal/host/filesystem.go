@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // ErrCannotFreeze is returned for a file system that knows no freezing.
@@ -42,7 +42,7 @@ func askFilesystem(path string, request uint) error {
 		return fmt.Errorf("freeze or thaw: %w", err)
 	}
 	defer directory.Close()
-	err = descriptor.With(directory, func(opened int) error { return unix.IoctlSetInt(opened, request, 0) })
+	err = utils.WithDescriptor(directory, func(opened int) error { return unix.IoctlSetInt(opened, request, 0) })
 	switch {
 	case err == nil:
 		return nil

@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // Identity is what tells a machine from others: the IDs of the machine and of
@@ -21,22 +22,20 @@ type Identity struct {
 	directory         string // in memory; only root may enter it
 }
 
-// sandboxName is a name of a sandbox that a machine can have.
-var sandboxName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
-// Renew makes both IDs new and, where name is one, gives the machine that name.
-func (i Identity) Renew(name string) error {
+// Renew makes both IDs new and gives the machine the sandbox's ID as its name. An empty
+// one leaves the name as it is.
+func (i Identity) Renew(sandbox id.Sandbox) error {
 	i.machineID = cmp.Or(i.machineID, "/etc/machine-id")
 	i.bootID = cmp.Or(i.bootID, "/proc/sys/kernel/random/boot_id")
 	i.directory = cmp.Or(i.directory, "/run/wrenn")
 	failures := []error{i.prepare()}
-	id := randomUUID()
-	failures = append(failures, i.cover(i.machineID, "machine-id", hex.EncodeToString(id[:])+"\n"))
-	id = randomUUID()
+	uuid := randomUUID()
+	failures = append(failures, i.cover(i.machineID, "machine-id", hex.EncodeToString(uuid[:])+"\n"))
+	uuid = randomUUID()
 	failures = append(failures, i.cover(i.bootID, "boot-id",
-		fmt.Sprintf("%x-%x-%x-%x-%x\n", id[:4], id[4:6], id[6:8], id[8:10], id[10:])))
-	if sandboxName.MatchString(name) {
-		failures = append(failures, unix.Sethostname([]byte(name)))
+		fmt.Sprintf("%x-%x-%x-%x-%x\n", uuid[:4], uuid[4:6], uuid[6:8], uuid[8:10], uuid[10:])))
+	if sandbox != "" {
+		failures = append(failures, unix.Sethostname([]byte(sandbox)))
 	}
 	if err := errors.Join(failures...); err != nil {
 		return fmt.Errorf("give the machine an identity of its own: %w", err)
@@ -99,10 +98,10 @@ func (i Identity) cover(path, name, content string) error {
 // randomUUID is a version 4 UUID, which machine IDs are too.
 // Source: machine-id(5).
 func randomUUID() [16]byte {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
+	var uuid [16]byte
+	_, _ = rand.Read(uuid[:]) // never fails
 	const version, variant = 0x40, 0x80
-	id[6] = id[6]&0x0f | version
-	id[8] = id[8]&0x3f | variant
-	return id
+	uuid[6] = uuid[6]&0x0f | version
+	uuid[8] = uuid[8]&0x3f | variant
+	return uuid
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // Machine is the one this process runs in. The zero value is the real one.
@@ -22,8 +24,8 @@ func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 // Reseed makes the kernel's random numbers this life's own.
 func (Machine) Reseed(seed Seed, life string) error { return Reseed(seed, life) }
 
-// RenewIdentity gives the machine IDs, and where it is one, a name of its own.
-func (m Machine) RenewIdentity(name string) error { return m.identity.Renew(name) }
+// RenewIdentity gives the machine new IDs and the sandbox's ID as its name.
+func (m Machine) RenewIdentity(sandbox id.Sandbox) error { return m.identity.Renew(sandbox) }
 
 // FreezeFilesystem holds every write to the root file system.
 func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }

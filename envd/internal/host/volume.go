@@ -15,7 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // ErrBadVolume is returned for a volume that cannot be meant.
@@ -60,7 +61,7 @@ const (
 
 func (v Volumes) orOwn() Volumes {
 	if v.program == "" {
-		return Volumes{program: "/bin/mount", table: "/proc/self/mountinfo", modules: "/usr/lib/wrenn/modules"}
+		return Volumes{program: "/bin/mount", table: filesystem.MountTable, modules: "/usr/lib/wrenn/modules"}
 	}
 	return v
 }
@@ -80,14 +81,14 @@ func (v Volumes) MountAll(ctx context.Context, wanted []Volume) error {
 // does it for each, which can be ended where the host does not answer.
 func (v Volumes) Sync(ctx context.Context) error {
 	v = v.orOwn()
-	all, err := v.mounts()
+	all, err := filesystem.ReadMounts(v.table)
 	failures := []error{err}
 	for _, mount := range all {
-		if mount.kind != "nfs" || !ofHost(mount.source) {
+		if mount.Type != "nfs" || !ofHost(mount.Source) {
 			continue
 		}
-		if output, err := exec.CommandContext(ctx, "/bin/sync", "-f", mount.path).CombinedOutput(); err != nil {
-			failures = append(failures, fmt.Errorf("sync %s: %w: %s", mount.path, err, strings.TrimSpace(string(output))))
+		if output, err := exec.CommandContext(ctx, "/bin/sync", "-f", mount.Path).CombinedOutput(); err != nil {
+			failures = append(failures, fmt.Errorf("sync %s: %w: %s", mount.Path, err, strings.TrimSpace(string(output))))
 		}
 	}
 	return errors.Join(failures...)
@@ -154,39 +155,19 @@ func loadModule(path string) error {
 		return err
 	}
 	defer file.Close()
-	err = descriptor.With(file, func(opened int) error { return unix.FinitModule(opened, "", 0) })
+	err = utils.WithDescriptor(file, func(opened int) error { return unix.FinitModule(opened, "", 0) })
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
 }
 
-// mounted is a line of the table of mounts. Source: proc_pid_mountinfo(5).
-type mounted struct{ path, kind, source string }
-
-func (v Volumes) mounts() ([]mounted, error) {
-	content, err := os.ReadFile(v.table)
-	if err != nil {
-		return nil, err
-	}
-	var all []mounted
-	const pathField, fieldsNeeded = 4, 5
-	for line := range strings.Lines(string(content)) {
-		place, device, found := strings.Cut(line, " - ")
-		fields, origin := strings.Fields(place), strings.Fields(device)
-		if found && len(fields) >= fieldsNeeded && len(origin) > 1 {
-			all = append(all, mounted{fields[pathField], origin[0], origin[1]})
-		}
-	}
-	return all, nil
-}
-
 // mountedAt returns what is mounted at path, empty for nothing.
 func (v Volumes) mountedAt(path string) (source string, err error) {
-	all, err := v.mounts()
+	all, err := filesystem.ReadMounts(v.table)
 	for _, mount := range all {
-		if mount.path == path {
-			source = mount.source // the last mount hides the ones before
+		if mount.Path == path {
+			source = mount.Source // the last mount hides the ones before
 		}
 	}
 	return source, err
@@ -195,20 +176,20 @@ func (v Volumes) mountedAt(path string) (source string, err error) {
 // unmountOthers takes away the host's volumes that are not wanted. Their server
 // may not be there any more, so nobody asks it.
 func (v Volumes) unmountOthers(wanted []Volume) error {
-	all, err := v.mounts()
+	all, err := filesystem.ReadMounts(v.table)
 	if err != nil {
 		return fmt.Errorf("look for volumes: %w", err)
 	}
 	var failures []error
 	for _, mount := range slices.Backward(all) {
 		isWanted := slices.ContainsFunc(wanted, func(volume Volume) bool {
-			return volume.Target == mount.source && filepath.Clean(volume.Path) == mount.path
+			return volume.Target == mount.Source && filepath.Clean(volume.Path) == mount.Path
 		})
-		if mount.kind != "nfs" || !ofHost(mount.source) || isWanted {
+		if mount.Type != "nfs" || !ofHost(mount.Source) || isWanted {
 			continue
 		}
-		if err := unix.Unmount(mount.path, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
-			failures = append(failures, fmt.Errorf("unmount %s: %w", mount.path, err))
+		if err := unix.Unmount(mount.Path, unix.MNT_FORCE|unix.MNT_DETACH); err != nil {
+			failures = append(failures, fmt.Errorf("unmount %s: %w", mount.Path, err))
 		}
 	}
 	return errors.Join(failures...)

@@ -14,14 +14,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // Metadata is what the host tells through the monitor.
 type Metadata struct {
-	SandboxID  string `json:"instanceID"`
-	TemplateID string `json:"envID"`
+	SandboxID  id.Sandbox  // empty for none
+	TemplateID id.Template // empty for none
 	// SecretDigest is the SHA-256 of the host's secret, in hexadecimal digits.
-	SecretDigest string `json:"accessTokenHash"`
+	SecretDigest string
 }
 
 // kernelParameter is on the kernel's command line where there is a service.
@@ -61,7 +63,8 @@ func newService(base string) *Service {
 	return &Service{base: base, client: &http.Client{Transport: transport, Timeout: timeout}}
 }
 
-// Read asks for the metadata as it is now.
+// Read asks for the current metadata. With an error about one identifier it returns the
+// rest.
 func (s *Service) Read(ctx context.Context) (Metadata, error) {
 	token, err := s.call(ctx, http.MethodPut, "/latest/api/token", "X-metadata-token-ttl-seconds", tokenSeconds)
 	if err != nil {
@@ -71,9 +74,29 @@ func (s *Service) Read(ctx context.Context) (Metadata, error) {
 	if err != nil {
 		return Metadata{}, fmt.Errorf("ask the metadata service: %w", err)
 	}
-	var metadata Metadata
-	if err := json.Unmarshal(content, &metadata); err != nil {
+	return parse(content)
+}
+
+// parse leaves a malformed identifier out, and returns an error with the rest.
+func parse(content []byte) (Metadata, error) {
+	var raw struct {
+		SandboxID    string `json:"instanceID"`
+		TemplateID   string `json:"envID"`
+		SecretDigest string `json:"accessTokenHash"`
+	}
+	if err := json.Unmarshal(content, &raw); err != nil {
 		return Metadata{}, fmt.Errorf("ask the metadata service: %w", err)
+	}
+	metadata := Metadata{SecretDigest: raw.SecretDigest}
+	var sandboxErr, templateErr error
+	if raw.SandboxID != "" {
+		metadata.SandboxID, sandboxErr = id.ParseSandbox(raw.SandboxID)
+	}
+	if raw.TemplateID != "" {
+		metadata.TemplateID, templateErr = id.ParseTemplate(raw.TemplateID)
+	}
+	if err := errors.Join(sandboxErr, templateErr); err != nil {
+		return metadata, fmt.Errorf("read the metadata: %w", err)
 	}
 	return metadata, nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // serve answers as Firecracker does; a real one answers in the driver's tests.
@@ -35,6 +37,12 @@ func TestRead_TellsWhoThisIs(t *testing.T) {
 	metadata, err := serve(t, `{"instanceID":"ione","envID":"base","accessTokenHash":"ab","more":1}`).Read(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, Metadata{SandboxID: "ione", TemplateID: "base", SecretDigest: "ab"}, metadata)
+}
+
+func TestRead_LeavesMalformedIdentifiersOut(t *testing.T) {
+	metadata, err := serve(t, `{"instanceID":"not a label","envID":"base","accessTokenHash":"ab"}`).Read(t.Context())
+	require.ErrorIs(t, err, id.ErrMalformed)
+	require.Equal(t, Metadata{TemplateID: "base", SecretDigest: "ab"}, metadata)
 }
 
 func TestRead_SaysWhatWentWrong(t *testing.T) {

@@ -4,13 +4,13 @@ package settings
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"maps"
 	"net/http"
 	"sync"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
 )
 
 // DefaultUser runs what names no user, until /init says otherwise.
@@ -19,7 +19,7 @@ const DefaultUser = "user"
 // Settings is safe for use by many goroutines. Make one with New.
 type Settings struct {
 	mutex   sync.RWMutex
-	secret  string
+	secret  string // its digest; empty until the first /init
 	env     map[string]string
 	given   chan struct{} // closed when forgotten variables are given again; nil unless forgotten
 	user    string
@@ -43,7 +43,7 @@ func (s *Settings) Apply(update Update) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if update.Secret != "" {
-		s.secret = update.Secret
+		s.secret = keys.Digest(update.Secret)
 	}
 	if update.User != "" {
 		s.user = update.User
@@ -109,7 +109,7 @@ func (s *Settings) HasSecret() bool {
 func (s *Settings) SecretIs(candidate string) bool {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
-	return s.secret != "" && subtle.ConstantTimeCompare([]byte(s.secret), []byte(candidate)) == 1
+	return s.secret != "" && keys.Matches(candidate, s.secret)
 }
 
 // User finds the user by name, or the default user when name is empty.

@@ -1,9 +1,7 @@
 package filesystem
 
 import (
-	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 func (w *world) stat(t *testing.T, path string) *pb.EntryInfo {
@@ -27,7 +26,7 @@ func TestStat_DescribesAFileInFull(t *testing.T) {
 	modified := time.Date(2020, 2, 29, 12, 0, 0, 123_000_000, time.UTC)
 	require.NoError(t, os.Chtimes(path, modified, modified))
 	require.NoError(t, os.Chown(path, 65534, 4_000_000_000))
-	require.NoError(t, SetMetadata(path, map[string]string{"author": "me", "empty": ""}))
+	require.NoError(t, shared.SetMetadata(path, map[string]string{"author": "me", "empty": ""}))
 
 	entry := w.stat(t, path)
 	require.Equal(t, "notes.txt", entry.GetName())
@@ -84,34 +83,11 @@ func TestStat_SpellsNamesThatAreNotText(t *testing.T) {
 	w := newWorld(t)
 	write(t, w.path("odd", "a\xff\xfe"), "")
 	require.NoError(t, os.Symlink("\xfd", w.path("odd", "link")))
-	require.NoError(t, unix.Setxattr(w.path("odd"), MetadataPrefix+"k", []byte("\xfc"), 0))
+	require.NoError(t, unix.Setxattr(w.path("odd"), shared.MetadataPrefix+"k", []byte("\xfc"), 0))
 	listed := w.list(t, "odd", 1)
 	require.Equal(t, []string{"a\uFFFD", "link"}, names(listed))
 	require.Equal(t, w.path("odd", "\uFFFD"), listed[1].GetSymlinkTarget())
 	require.Equal(t, "\uFFFD", w.stat(t, "odd").GetMetadata()["k"])
-}
-
-func TestMetadata_IsReplacedAndBounded(t *testing.T) {
-	w := newWorld(t)
-	path := write(t, w.path("file"), "")
-	require.NoError(t, unix.Setxattr(path, "user.other", []byte("not ours"), 0))
-	require.Nil(t, Metadata(path))
-	require.NoError(t, SetMetadata(path, map[string]string{"a": "1", "b": "2"}))
-	require.NoError(t, SetMetadata(path, map[string]string{"b": "3", "c": "4"}))
-	require.Equal(t, map[string]string{"b": "3", "c": "4"}, Metadata(path))
-	require.NoError(t, SetMetadata(path, nil))
-	require.Nil(t, Metadata(path))
-	require.Error(t, SetMetadata(w.path("missing"), map[string]string{"a": "1"}))
-	require.Nil(t, Metadata(w.path("missing")))
-
-	tooMuch := mountTmpfs(t, w.path("tmpfs"), "size=8m")
-	path = write(t, tooMuch+"/file", "")
-	for i := range 40 {
-		if err := unix.Setxattr(path, fmt.Sprintf("%s%d", MetadataPrefix, i), []byte(strings.Repeat("x", 4096)), 0); err != nil {
-			t.Skipf("this kernel's tmpfs keeps no user attributes: %v", err)
-		}
-	}
-	require.Len(t, Metadata(path), maxMetadataBytes/4097)
 }
 
 func mountTmpfs(t *testing.T, path, options string) string {

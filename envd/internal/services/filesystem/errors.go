@@ -9,6 +9,7 @@ import (
 	"connectrpc.com/connect"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 var (
@@ -49,7 +50,7 @@ var codes = []struct {
 	errors []error
 }{
 	{connect.CodeInvalidArgument, []error{
-		permissions.ErrUnknownUser, permissions.ErrInvalidPath, errNotDirectory, errRemoveRoot, errRemoveNothing, errSamePlace, errIntoItself, errNetworkMount,
+		permissions.ErrUnknownUser, shared.ErrInvalidPath, errNotDirectory, errRemoveRoot, errRemoveNothing, errSamePlace, errIntoItself, errNetworkMount,
 		syscall.ENOTDIR, syscall.EINVAL, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.EXDEV,
 	}},
 	{connect.CodeNotFound, []error{fs.ErrNotExist, errNoWatcher, errRootGone}},

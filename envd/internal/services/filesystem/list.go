@@ -16,6 +16,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 // ListDir lists a directory, depth levels deep; 0 means 1. What cannot be
 // read below it is left out. The order is that of a walk by name.
 func (s *Service) ListDir(ctx context.Context, request *connect.Request[pb.ListDirRequest]) (*connect.Response[pb.ListDirResponse], error) {
-	lister := &lister{ctx: ctx, describer: newDescriber(), budget: s.listBytes}
+	lister := &lister{ctx: ctx, describer: shared.NewDescriber(), budget: s.listBytes}
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
 		root, err := directoryAt(path)
 		if err != nil {
@@ -60,7 +61,7 @@ func directoryAt(path string) (string, error) {
 // lister collects entries of one listing.
 type lister struct {
 	ctx       context.Context //nolint:containedctx // a lister lives for one request
-	describer describer
+	describer shared.Describer
 	root      string // without links
 	shown     string // root as the client called it
 	budget    int    // bytes
@@ -108,11 +109,12 @@ func (l *lister) read(directory string) ([]found, error) {
 		}
 		batch, err := opened.ReadDir(readAtOnce)
 		for _, item := range batch {
-			entry, err := l.describer.describe(filepath.Join(l.root, directory, item.Name()))
+			described, err := l.describer.Describe(filepath.Join(l.root, directory, item.Name()))
 			if err != nil {
 				continue // it vanished meanwhile, or cannot be looked at
 			}
-			entry.Path = sayable(filepath.Join(l.shown, directory, item.Name()))
+			described.Path = filepath.Join(l.shown, directory, item.Name())
+			entry := toInfo(described)
 			if l.budget -= proto.Size(entry) + entryOverhead; l.budget < 0 {
 				return nil, fmt.Errorf("%s: %w", l.shown, errListTooLong)
 			}

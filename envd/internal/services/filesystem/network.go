@@ -1,47 +1,29 @@
 package filesystem
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
-// mounts are the types of what is mounted, by mount point. They come from a
-// list of the kernel's, because asking the file system itself waits without end
-// for a server that is gone.
+// mounts are the types of mounted file systems, by mount point.
 type mounts map[string]string
 
-func readMounts() (mounts, error) {
-	content, err := os.ReadFile("/proc/self/mountinfo")
+func readMounts(table string) (mounts, error) {
+	all, err := shared.ReadMounts(table)
 	if err != nil {
-		return nil, fmt.Errorf("read what is mounted: %w", err)
+		return nil, err
 	}
-	return parseMounts(string(content)), nil
-}
-
-// parseMounts reads mountinfo: six fields, of which the fifth is the mount
-// point, more up to a dash, then the type. A later line covers an earlier one.
-// Source: proc_pid_mountinfo(5).
-func parseMounts(text string) mounts {
-	const mountPoint = 4
 	known := make(mounts)
-	for line := range strings.Lines(text) {
-		place, kind, found := strings.Cut(line, " - ")
-		fields := strings.Fields(place)
-		kinds := strings.Fields(kind)
-		if found && len(fields) > mountPoint && len(kinds) > 0 {
-			known[unescapeMount.Replace(fields[mountPoint])] = kinds[0]
-		}
+	for _, mount := range all {
+		known[mount.Path] = mount.Type
 	}
-	return known
+	return known, nil
 }
 
-var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-
-// onNetwork tells whether others change what is at a clean, absolute path, too:
-// other machines, or a program that answers for it. inotify does not see what
-// they do.
+// onNetwork tells whether a clean, absolute path is on a file system that other
+// machines or a program serve: inotify does not report the changes they make.
 func (m mounts) onNetwork(path string) bool {
 	for {
 		if kind, found := m[path]; found {

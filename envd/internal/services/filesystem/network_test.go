@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,7 +45,8 @@ func TestNetworkMounts_AreRefusedUnlessAllowed(t *testing.T) {
 }
 
 func TestMounts_AreKnownByTheirNearestMountPoint(t *testing.T) {
-	known := parseMounts(`22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+	table := filepath.Join(t.TempDir(), "mountinfo")
+	write(t, table, `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:25 / /home/user/with\040blank rw shared:2 master:1 - nfs4 host:/export rw
 31 22 0:26 / /data rw - fuse.sshfs someone@host:/ rw
 32 31 0:27 / /data/local rw - tmpfs none rw
@@ -54,6 +56,8 @@ func TestMounts_AreKnownByTheirNearestMountPoint(t *testing.T) {
 malformed
 36 22 0:31 / - - 
 `)
+	known, err := readMounts(table)
+	require.NoError(t, err)
 	for path, want := range map[string]bool{
 		"/": false, "/home/user": false, "/home/user/with": false, "/home/user/with blank": true, "/home/user/with blank/a/b": true,
 		"/data": true, "/data/x": true, "/data/local": false, "/data/local/x": false, "/data/localx": true,

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 func TestWatchDir_Recursive_SeesWhatIsBelowAndWhatComesLater(t *testing.T) {
@@ -176,7 +177,7 @@ func TestWatchDir_Recursive_EndsWhenWhatMovesInTakesTooMuchMemory(t *testing.T) 
 	outside := newWorld(t)
 	for i := range 20 {
 		path := write(t, outside.path("tree", fmt.Sprint(i)), "")
-		require.NoError(t, SetMetadata(path, map[string]string{"key": strings.Repeat("x", 2000)}))
+		require.NoError(t, shared.SetMetadata(path, map[string]string{"key": strings.Repeat("x", 2000)}))
 	}
 	w.service.limits.bufferedBytes = 20_000
 	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true})

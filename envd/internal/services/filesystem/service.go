@@ -21,6 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/gen/filesystem/filesystemconnect"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // Service implements filesystem.Filesystem. Make one with New.
@@ -53,7 +54,7 @@ func New(settings *settings.Settings, log *slog.Logger) *Service {
 func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatRequest]) (*connect.Response[pb.StatResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) (err error) {
-		entry, err = newDescriber().describe(path)
+		entry, err = describe(path)
 		if errors.Is(err, syscall.ENOTDIR) {
 			// Below a file there is nothing: whoever asks whether a path exists
 			// wants that answer.
@@ -83,7 +84,7 @@ func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDir
 		} else if err != nil {
 			return err
 		}
-		entry, err = newDescriber().describe(path)
+		entry, err = describe(path)
 		return err
 	})
 	if err != nil {
@@ -96,14 +97,14 @@ func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDir
 func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveRequest]) (*connect.Response[pb.MoveResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetSource(), func(user *permissions.User, source string) error {
-		destination, err := permissions.Resolve(request.Msg.GetDestination(), user, s.settings.Workdir())
+		destination, err := shared.Resolve(request.Msg.GetDestination(), user.Home, s.settings.Workdir())
 		if err != nil {
 			return err
 		}
 		if err := move(user, source, destination); err != nil {
 			return err
 		}
-		entry, err = newDescriber().describe(destination)
+		entry, err = describe(destination)
 		return err
 	})
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *Service) at(header http.Header, path string, work func(user *permission
 	if err != nil {
 		return toConnect(err)
 	}
-	resolved, err := permissions.Resolve(path, user, s.settings.Workdir())
+	resolved, err := shared.Resolve(path, user.Home, s.settings.Workdir())
 	if err != nil {
 		return toConnect(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keepalive"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // WatchDir streams changes until the client leaves. A client that reads slowly
@@ -24,7 +24,7 @@ func (s *Service) WatchDir(ctx context.Context, request *connect.Request[pb.Watc
 	if err := stream.Send(started); err != nil {
 		return err
 	}
-	interval := keepalive.Interval(request.Header())
+	interval := utils.KeepaliveInterval(request.Header())
 	ping := time.Now().Add(interval)
 	for {
 		events, ended := w.next(ctx, ping)

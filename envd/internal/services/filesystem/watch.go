@@ -16,11 +16,8 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
-
-// UploadPrefix starts the names of files that are not whole yet. Nobody is told
-// of them.
-const UploadPrefix = ".wrenn-upload-"
 
 // moveGrace is how long the second half of a rename is waited for. Without it
 // the directory was moved out of what is watched.
@@ -59,7 +56,7 @@ type watch struct {
 
 	events    []*pb.FilesystemEvent // what the batch at hand stands for
 	bytes     int                   // that events take
-	describer describer
+	describer shared.Describer
 	mounts    mounts // nil until they are needed
 }
 
@@ -132,7 +129,7 @@ func (w *watch) refuseNetwork(path string) error {
 		return nil
 	}
 	if w.mounts == nil {
-		known, err := readMounts()
+		known, err := readMounts(shared.MountTable)
 		if err != nil {
 			return err
 		}
@@ -210,7 +207,7 @@ func (w *watch) checkRoot() error {
 
 // translate names changes as the protocol does.
 func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
-	w.events, w.bytes, w.describer, w.mounts = nil, 0, newDescriber(), nil
+	w.events, w.bytes, w.describer, w.mounts = nil, 0, shared.NewDescriber(), nil
 	for _, c := range changes {
 		if err := w.apply(ctx, c); err != nil {
 			return w.events, err
@@ -284,17 +281,17 @@ func (w *watch) apply(ctx context.Context, c change) error {
 
 // tell adds an event about something in a directory.
 func (w *watch) tell(d *directory, name string, kind pb.EventType) {
-	if strings.HasPrefix(name, UploadPrefix) {
+	if strings.HasPrefix(name, shared.UploadPrefix) {
 		return
 	}
 	path := d.path(name)
-	event := &pb.FilesystemEvent{Name: sayable(path), Type: kind}
+	event := &pb.FilesystemEvent{Name: validUTF8(path), Type: kind}
 	left := kind == pb.EventType_EVENT_TYPE_REMOVE || kind == pb.EventType_EVENT_TYPE_RENAME
 	if w.options.GetIncludeEntry() && !left {
 		// Where it is gone already, the event stands without.
-		if entry, err := w.describer.describe(filepath.Join(w.root, path)); err == nil {
-			entry.Path = sayable(filepath.Join(w.shown, path))
-			event.Entry = entry
+		if entry, err := w.describer.Describe(filepath.Join(w.root, path)); err == nil {
+			entry.Path = filepath.Join(w.shown, path)
+			event.Entry = toInfo(entry)
 		}
 	}
 	w.events = append(w.events, event)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
+	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 func (w *world) watchRoot(t *testing.T, options *pb.WatchDirRequest) *stream {
@@ -42,8 +43,8 @@ func TestWatchDir_TellsEveryKindOfChange(t *testing.T) {
 func TestWatchDir_TellsNothingOfUnfinishedUploads(t *testing.T) {
 	w := newWorld(t)
 	s := w.watchRoot(t, &pb.WatchDirRequest{Recursive: true})
-	write(t, w.path(UploadPrefix+"1"), "content")
-	require.NoError(t, os.Rename(w.path(UploadPrefix+"1"), w.path("whole")))
+	write(t, w.path(shared.UploadPrefix+"1"), "content")
+	require.NoError(t, os.Rename(w.path(shared.UploadPrefix+"1"), w.path("whole")))
 	require.Equal(t, []string{"CREATE whole"}, s.changes(t))
 }
 

@@ -13,6 +13,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // Errors of what is asked of a process.
@@ -31,7 +32,7 @@ var (
 type child struct {
 	config *pb.ProcessConfig
 	tag    *string
-	pid    int
+	pid    id.Process
 	output *output
 
 	command  *exec.Cmd
@@ -69,7 +70,7 @@ func (l launcher) start(command *exec.Cmd, request *pb.StartRequest) (*child, *s
 	if err != nil {
 		return nil, nil, err
 	}
-	c.pid = command.Process.Pid
+	c.pid = id.Process(command.Process.Pid)
 	relax(c.pid)
 	return c, first, nil
 }
@@ -181,7 +182,7 @@ func (c *child) signal(signal syscall.Signal) error {
 	if c.reaped {
 		return errEnded
 	}
-	err := unix.Kill(-c.pid, signal)
+	err := unix.Kill(-int(c.pid), signal)
 	if err == nil && signal == unix.SIGKILL && c.terminal != nil {
 		err = killSession(c.pid)
 	}

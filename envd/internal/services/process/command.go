@@ -14,6 +14,8 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/permissions"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 const (
@@ -36,7 +38,7 @@ func buildCommand(request *pb.StartRequest, user *permissions.User, settings map
 			return nil, errors.New("cmd and args must not hold NUL bytes")
 		}
 	}
-	directory, err := permissions.Resolve(config.GetCwd(), user, workdir)
+	directory, err := filesystem.Resolve(config.GetCwd(), user.Home, workdir)
 	if err != nil {
 		return nil, fmt.Errorf("cwd: %w", err)
 	}
@@ -77,8 +79,8 @@ func buildEnvironment(request *pb.StartRequest, user *permissions.User, settings
 	}
 	for _, layer := range []map[string]string{settings, request.GetProcess().GetEnvs()} {
 		for name, value := range layer {
-			if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(value, 0) {
-				return nil, fmt.Errorf("environment variable %q is malformed", name)
+			if err := utils.CheckVariable(name, value); err != nil {
+				return nil, fmt.Errorf("environment: %w", err)
 			}
 			variables[name] = value
 		}

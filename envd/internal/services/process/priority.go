@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"sync"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
 // How ready the kernel is to kill a process when memory runs out, from -1000
@@ -43,7 +45,7 @@ func (p *protection) lift(start func() error) error {
 }
 
 // relax lets the kernel choose a command before what else there is.
-func relax(pid int) {
+func relax(pid id.Process) {
 	// It may have ended already; then there is nothing to relax.
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(scoreOfCommands), 0)
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // reader carries one pipe or terminal of a child to its subscribers. It ends
@@ -129,7 +129,7 @@ func (r *reader) hasExited() bool {
 
 // waiting is how many bytes are in the pipe.
 func (r *reader) waiting() (n int) {
-	err := descriptor.With(r.file, func(descriptor int) (err error) {
+	err := utils.WithDescriptor(r.file, func(descriptor int) (err error) {
 		n, err = unix.IoctlGetInt(descriptor, unix.TIOCINQ)
 		return err
 	})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -18,7 +17,9 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
 	"git.omukk.dev/wrenn/sandbox/envd/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/settings"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keepalive"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/smap"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // Service implements process.Process.
@@ -27,8 +28,7 @@ type Service struct {
 	launcher launcher
 	log      *slog.Logger
 
-	mutex    sync.Mutex
-	children map[int]*child
+	children smap.Map[id.Process, *child]
 
 	suspension suspension
 }
@@ -39,16 +39,14 @@ var _ processconnect.ProcessHandler = (*Service)(nil)
 func New(settings *settings.Settings, groups Groups, log *slog.Logger) *Service {
 	return &Service{
 		settings: settings, launcher: launcher{groups: groups, protection: &protection{}},
-		log: log, children: make(map[int]*child), suspension: suspension{streams: make(map[chan struct{}]struct{})},
+		log: log, suspension: suspension{streams: make(map[chan struct{}]struct{})},
 	}
 }
 
 // List names what runs, oldest first as far as numbers tell.
 func (s *Service) List(context.Context, *connect.Request[pb.ListRequest]) (*connect.Response[pb.ListResponse], error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
 	response := &pb.ListResponse{}
-	for _, c := range s.children {
+	for _, c := range s.children.Values() {
 		response.Processes = append(response.Processes, &pb.ProcessInfo{Config: c.config, Pid: uint32(c.pid), Tag: c.tag})
 	}
 	slices.SortFunc(response.Processes, func(a, b *pb.ProcessInfo) int { return cmp.Compare(a.GetPid(), b.GetPid()) })
@@ -85,7 +83,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	s.suspendLateComer(c)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
-	err = follow(ctx, c, subscription, keepalive.Interval(request.Header()), send)
+	err = follow(ctx, c, subscription, utils.KeepaliveInterval(request.Header()), send)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the command's time is up; it was killed"))
 	}
@@ -106,7 +104,7 @@ func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.Conne
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.ConnectResponse{Event: event}) }
 	subscription := c.output.subscribe()
 	s.suspendLateComer(c)
-	return follow(ctx, c, subscription, keepalive.Interval(request.Header()), send)
+	return follow(ctx, c, subscription, utils.KeepaliveInterval(request.Header()), send)
 }
 
 // follow sends a process's events until it ends, the client leaves, or the
@@ -241,9 +239,7 @@ func (s *Service) CloseStdin(ctx context.Context, request *connect.Request[pb.Cl
 // add lists a child until it ends, and kills it at its deadline, whoever is
 // still listening then. A zero deadline never comes.
 func (s *Service) add(c *child, deadline time.Time) {
-	s.mutex.Lock()
-	s.children[c.pid] = c
-	s.mutex.Unlock()
+	s.children.Store(c.pid, c)
 	go func() {
 		var timeUp <-chan time.Time
 		if !deadline.IsZero() {
@@ -257,12 +253,8 @@ func (s *Service) add(c *child, deadline time.Time) {
 			s.kill(c)
 			<-c.done
 		}
-		<-c.output.awaitUnheld() // somebody may come back for its end
-		s.mutex.Lock()
-		defer s.mutex.Unlock()
-		if s.children[c.pid] == c { // its number may be another's by now
-			delete(s.children, c.pid)
-		}
+		<-c.output.awaitUnheld()                                                      // somebody may come back for its end
+		s.children.DeleteIf(c.pid, func(current *child) bool { return current == c }) // else its number is another's by now
 	}()
 }
 
@@ -273,16 +265,14 @@ func (s *Service) kill(c *child) {
 }
 
 func (s *Service) find(selector *pb.ProcessSelector) (*child, error) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
 	switch by := selector.GetSelector().(type) {
 	case *pb.ProcessSelector_Pid:
-		if c, ok := s.children[int(by.Pid)]; ok {
+		if c, found := s.children.Load(id.Process(by.Pid)); found {
 			return c, nil
 		}
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no process has PID %d", by.Pid))
 	case *pb.ProcessSelector_Tag:
-		for _, c := range s.children {
+		for _, c := range s.children.Values() {
 			if c.tag != nil && *c.tag == by.Tag {
 				return c, nil
 			}

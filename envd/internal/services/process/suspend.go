@@ -52,7 +52,7 @@ func (s *Service) Suspend(ctx context.Context) {
 		s.suspension.expiry.Stop()
 	}
 	s.suspension.mutex.Unlock()
-	for _, c := range s.all() {
+	for _, c := range s.children.Values() {
 		c.output.suspend()
 	}
 	for _, ended := range streams {
@@ -96,17 +96,7 @@ func (s *Service) Close() {
 }
 
 func (s *Service) releaseAll() {
-	for _, c := range s.all() {
+	for _, c := range s.children.Values() {
 		c.output.release()
 	}
-}
-
-func (s *Service) all() []*child {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	all := make([]*child, 0, len(s.children))
-	for _, c := range s.children {
-		all = append(all, c)
-	}
-	return all
 }

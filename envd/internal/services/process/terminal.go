@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/process"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/descriptor"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // What a terminal measures whose client names no size, as a VT100 does.
@@ -29,7 +29,7 @@ func openTerminal(size *pb.PTY_Size) (master, slave *os.File, err error) {
 	}
 	master = os.NewFile(uintptr(opened), "/dev/ptmx")
 	var number uint32
-	err = descriptor.With(master, func(descriptor int) (err error) {
+	err = utils.WithDescriptor(master, func(descriptor int) (err error) {
 		if err := unix.IoctlSetPointerInt(descriptor, unix.TIOCSPTLCK, 0); err != nil {
 			return fmt.Errorf("unlock the terminal: %w", err)
 		}
@@ -52,7 +52,7 @@ func openTerminal(size *pb.PTY_Size) (master, slave *os.File, err error) {
 
 // resizeTerminal does not wait for reads or writes that are under way.
 func resizeTerminal(master *os.File, size *pb.PTY_Size) error {
-	err := descriptor.With(master, func(descriptor int) error {
+	err := utils.WithDescriptor(master, func(descriptor int) error {
 		return unix.IoctlSetWinsize(descriptor, unix.TIOCSWINSZ, windowSize(size))
 	})
 	if err != nil {

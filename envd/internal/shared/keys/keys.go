@@ -1,4 +1,4 @@
-// Package keys compares and digests the secrets envd is told.
+// Package keys digests secrets and recognises them by their digests.
 package keys
 
 import (
@@ -7,16 +7,13 @@ import (
 	"encoding/hex"
 )
 
-// Digest is the SHA-256 of a secret in lower-case hexadecimal digits: what may
-// be written where the secret itself may not.
+// Digest is the SHA-256 of a secret in lower-case hexadecimal digits.
 func Digest(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hex.EncodeToString(sum[:])
 }
 
-// Equal compares two secrets in a time that does not tell where they differ,
-// nor how long either is.
-func Equal(one, other string) bool {
-	first, second := sha256.Sum256([]byte(one)), sha256.Sum256([]byte(other))
-	return subtle.ConstantTimeCompare(first[:], second[:]) == 1
+// Matches compares a secret with a digest, in constant time.
+func Matches(secret, digest string) bool {
+	return subtle.ConstantTimeCompare([]byte(Digest(secret)), []byte(digest)) == 1
 }

@@ -1,90 +1,54 @@
-// Package smap reads how a process's memory is mapped.
+// Package smap is a map that goroutines share.
 package smap
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io"
-	"strconv"
-	"strings"
+	"maps"
+	"slices"
+	"sync"
 )
 
-// ErrMalformed is returned for lines that the kernel would not write.
-var ErrMalformed = errors.New("malformed memory map")
-
-// Region is one mapping. Sizes are in bytes.
-type Region struct {
-	Start, End  uint64
-	Permissions string // as in "rw-p"
-	Path        string // empty for anonymous memory, or a name in brackets
-	Resident    uint64
-	Huge        uint64 // the part of Resident that lies in huge pages
+// Map is safe for use by many goroutines. The zero value is empty.
+type Map[K comparable, V any] struct {
+	mutex   sync.Mutex
+	entries map[K]V
 }
 
-// Anonymous says whether the region is private memory of no file, which
-// includes what the kernel names, as it does the heap.
-func (r *Region) Anonymous() bool {
-	return strings.HasSuffix(r.Permissions, "p") && (r.Path == "" || strings.HasPrefix(r.Path, "[anon") || r.Path == "[heap]")
+// Store sets the value of a key.
+func (m *Map[K, V]) Store(key K, value V) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.entries == nil {
+		m.entries = make(map[K]V)
+	}
+	m.entries[key] = value
 }
 
-// Parse reads the format of /proc/PID/smaps.
-// Source: Documentation/filesystems/proc.rst in Linux.
-func Parse(from io.Reader) ([]Region, error) {
-	var regions []Region
-	lines := bufio.NewScanner(from)
-	for lines.Scan() {
-		name, value, isField := strings.Cut(lines.Text(), ":")
-		if isField && !strings.Contains(name, " ") {
-			if len(regions) == 0 {
-				return nil, fmt.Errorf("%w: %q before any mapping", ErrMalformed, name)
-			}
-			if err := regions[len(regions)-1].setField(name, value); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		region, err := parseHeader(lines.Text())
-		if err != nil {
-			return nil, err
-		}
-		regions = append(regions, region)
-	}
-	return regions, lines.Err()
+// Load returns the value of a key.
+func (m *Map[K, V]) Load(key K) (value V, found bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	value, found = m.entries[key]
+	return value, found
 }
 
-// parseHeader reads "start-end perms offset device inode [path]".
-func parseHeader(line string) (Region, error) {
-	const permissionsField, pathField = 1, 5
-	fields := strings.Fields(line)
-	if len(fields) < pathField {
-		return Region{}, fmt.Errorf("%w: %q", ErrMalformed, line)
-	}
-	start, end, _ := strings.Cut(fields[0], "-")
-	region := Region{Permissions: fields[permissionsField], Path: strings.Join(fields[pathField:], " ")}
-	var startErr, endErr error
-	region.Start, startErr = strconv.ParseUint(start, 16, 64)
-	region.End, endErr = strconv.ParseUint(end, 16, 64)
-	if startErr != nil || endErr != nil || region.End < region.Start {
-		return Region{}, fmt.Errorf("%w: %q", ErrMalformed, line)
-	}
-	return region, nil
+// Delete removes a key.
+func (m *Map[K, V]) Delete(key K) {
+	m.DeleteIf(key, func(V) bool { return true })
 }
 
-func (r *Region) setField(name, value string) error {
-	var target *uint64
-	switch name {
-	case "Rss":
-		target = &r.Resident
-	case "AnonHugePages":
-		target = &r.Huge
-	default:
-		return nil
+// DeleteIf removes a key whose value satisfies a condition. The condition must not use
+// the map.
+func (m *Map[K, V]) DeleteIf(key K, condition func(V) bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if value, found := m.entries[key]; found && condition(value) {
+		delete(m.entries, key)
 	}
-	kibibytes, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 54)
-	if err != nil {
-		return fmt.Errorf("%w: %s is %q", ErrMalformed, name, value)
-	}
-	*target = kibibytes << 10
-	return nil
+}
+
+// Values returns a copy of the values, in no order.
+func (m *Map[K, V]) Values() []V {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return slices.Collect(maps.Values(m.entries))
 }

@@ -1,56 +1,62 @@
 package smap
 
 import (
-	"os"
-	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-const sample = `00400000-00800000 r-xp 00000000 08:01 1234                               /usr/local/bin/a program
-Size:               4096 kB
-Rss:                1000 kB
-AnonHugePages:         0 kB
-VmFlags: rd ex mr mw me
-c000000000-c004000000 rw-p 00000000 00:00 0                              [anon: Go: heap]
-Rss:                8192 kB
-AnonHugePages:      2048 kB
-7ffd0000-7ffe0000 rw-p 00000000 00:00 0                                  [stack]
-`
-
-func TestParse_ReadsWhatTheKernelWrites(t *testing.T) {
-	regions, err := Parse(strings.NewReader(sample))
-	require.NoError(t, err)
-	require.Equal(t, []Region{
-		{Start: 0x400000, End: 0x800000, Permissions: "r-xp", Path: "/usr/local/bin/a program", Resident: 1000 << 10},
-		{Start: 0xc000000000, End: 0xc004000000, Permissions: "rw-p", Path: "[anon: Go: heap]", Resident: 8 << 20, Huge: 2 << 20},
-		{Start: 0x7ffd0000, End: 0x7ffe0000, Permissions: "rw-p", Path: "[stack]"},
-	}, regions)
-	require.False(t, regions[0].Anonymous())
-	require.True(t, regions[1].Anonymous())
-	require.False(t, regions[2].Anonymous())
+func TestMap_KeepsTheLastValueOfEachKey(t *testing.T) {
+	var m Map[string, int]
+	_, found := m.Load("a")
+	require.False(t, found)
+	require.Empty(t, m.Values())
+	m.Store("a", 1)
+	m.Store("a", 2)
+	m.Store("b", 3)
+	value, found := m.Load("a")
+	require.True(t, found)
+	require.Equal(t, 2, value)
+	require.ElementsMatch(t, []int{2, 3}, m.Values())
 }
 
-func TestParse_ReadsThisProcess(t *testing.T) {
-	file, err := os.Open("/proc/self/smaps")
-	require.NoError(t, err)
-	defer file.Close()
-	regions, err := Parse(file)
-	require.NoError(t, err)
-	var resident uint64
-	for _, region := range regions {
-		resident += region.Resident
-	}
-	require.Greater(t, resident, uint64(1<<20))
+func TestDelete_RemovesTheKeyThatIsThere(t *testing.T) {
+	var m Map[string, int]
+	m.Delete("a")
+	m.Store("a", 1)
+	m.Store("b", 2)
+	m.Delete("a")
+	require.Equal(t, []int{2}, m.Values())
 }
 
-func TestParse_RefusesWhatIsNoMap(t *testing.T) {
-	for _, text := range []string{
-		"Rss: 1 kB\n", "nonsense\n", "zz-10 rw-p 0 0:0 0\n", "20-10 rw-p 0 0:0 0\n",
-		"10-20 rw-p 0 0:0 0\nRss: many kB\n", "10-20 rw-p 0 0:0 0\nRss: 99999999999999999999 kB\n",
-	} {
-		_, err := Parse(strings.NewReader(text))
-		require.ErrorIs(t, err, ErrMalformed, text)
+func TestDeleteIf_SparesAnotherValueOfTheKey(t *testing.T) {
+	var m Map[string, int]
+	isOne := func(value int) bool { return value == 1 }
+	m.Store("a", 2)
+	m.DeleteIf("a", isOne)
+	require.Equal(t, []int{2}, m.Values())
+	m.Store("a", 1)
+	m.DeleteIf("a", isOne)
+	require.Empty(t, m.Values())
+}
+
+func TestMap_IsSharedByGoroutines(t *testing.T) {
+	var m Map[int, int]
+	var all sync.WaitGroup
+	for number := range 50 {
+		all.Go(func() {
+			m.Store(number, number)
+			_, found := m.Load(number)
+			m.Values()
+			if number%2 == 0 {
+				m.Delete(number)
+			}
+			if !found {
+				t.Errorf("%d is missing", number)
+			}
+		})
 	}
+	all.Wait()
+	require.Len(t, m.Values(), 25)
 }
