@@ -11,16 +11,6 @@ CREATE TYPE public.river_job_state AS ENUM (
     'scheduled'
 );
 
-CREATE FUNCTION public.api_key_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data) VALUES (NEW.team_id,
-        CASE WHEN TG_OP = 'INSERT' THEN 'key.created' WHEN NEW.revoked_at IS NULL THEN 'key.updated' ELSE 'key.revoked' END,
-        NEW.id::text, jsonb_build_object('name', NEW.name));
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.audit_keep() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -122,20 +112,6 @@ CREATE FUNCTION public.living_claimants() RETURNS integer[]
     WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = 1467114862::oid
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 $$;
-
-CREATE FUNCTION public.member_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    member team_members := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-    verb text := CASE TG_OP WHEN 'INSERT' THEN 'added' WHEN 'DELETE' THEN 'removed' ELSE 'updated' END;
-BEGIN
-    IF EXISTS (SELECT FROM teams WHERE id = member.team_id) THEN
-        INSERT INTO events (team_id, type, resource_id, data)
-        VALUES (member.team_id, 'member.' || verb, member.user_id::text, jsonb_build_object('role', member.role));
-    END IF;
-    RETURN NULL;
-END $$;
 
 CREATE FUNCTION public.river_job_state_in_bitmask(bitmask bit, state public.river_job_state) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -1194,8 +1170,6 @@ CREATE UNIQUE INDEX volumes_by_name ON public.volumes USING btree (team_id, name
 
 CREATE INDEX volumes_unfinished ON public.volumes USING btree (host_id) WHERE deleting;
 
-CREATE TRIGGER api_keys_event AFTER INSERT OR UPDATE OF name, revoked_at ON public.api_keys FOR EACH ROW EXECUTE FUNCTION public.api_key_event();
-
 CREATE TRIGGER audit_entries_keep BEFORE DELETE OR UPDATE ON public.audit_entries FOR EACH ROW EXECUTE FUNCTION public.audit_keep();
 
 CREATE TRIGGER audit_entries_keep_all BEFORE TRUNCATE ON public.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION public.audit_keep();
@@ -1229,8 +1203,6 @@ CREATE TRIGGER sandboxes_log_state AFTER UPDATE OF state ON public.sandboxes FOR
 CREATE TRIGGER sandboxes_set_occupies BEFORE INSERT OR UPDATE OF state ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_set_occupies();
 
 CREATE TRIGGER secrets_event AFTER INSERT OR DELETE OR UPDATE OF version ON public.secrets FOR EACH ROW EXECUTE FUNCTION public.secret_event();
-
-CREATE TRIGGER team_members_event AFTER INSERT OR DELETE OR UPDATE OF role ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.member_event();
 
 CREATE TRIGGER template_builds_event AFTER UPDATE OF status ON public.template_builds FOR EACH ROW WHEN (((new.status = ANY (ARRAY['ready'::text, 'error'::text])) AND (old.status <> new.status))) EXECUTE FUNCTION public.build_event();
 

@@ -1,5 +1,5 @@
 -- name: CreateInvitation :one
--- Inviting somebody again replaces the link that was sent before.
+-- Replaces an invitation of the same address.
 INSERT INTO team_invitations (id, team_id, email, role, token_hash, invited_by, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (team_id, email) DO UPDATE SET id = EXCLUDED.id, role = EXCLUDED.role, token_hash = EXCLUDED.token_hash,
@@ -7,8 +7,7 @@ ON CONFLICT (team_id, email) DO UPDATE SET id = EXCLUDED.id, role = EXCLUDED.rol
 RETURNING *;
 
 -- name: ListInvitations :many
-SELECT id, email, role, created_at, expires_at FROM team_invitations
-WHERE team_id = $1 ORDER BY created_at DESC, id;
+SELECT * FROM team_invitations WHERE team_id = $1 ORDER BY created_at DESC, id;
 
 -- name: FindInvitation :one
 SELECT i.id, i.email, i.role, i.team_id, t.name AS team_name FROM team_invitations i JOIN teams t ON t.id = i.team_id
@@ -18,11 +17,11 @@ WHERE i.token_hash = $1 AND i.expires_at > now();
 DELETE FROM team_invitations WHERE token_hash = $1 AND expires_at > now() RETURNING *;
 
 -- name: UseInvitationsOf :many
--- All that wait for a mail address. Relies on team_invitations_by_email.
+-- All of an e-mail address. Relies on team_invitations_by_email.
 DELETE FROM team_invitations WHERE email = $1 AND expires_at > now() RETURNING *;
 
 -- name: DeleteInvitationsBy :exec
--- What a user has sent, for every team where none is named.
+-- Those that a user sent for a team, or for all teams where team_id is NULL.
 DELETE FROM team_invitations
 WHERE invited_by = @user_id AND (sqlc.narg(team_id)::uuid IS NULL OR team_id = sqlc.narg(team_id));
 

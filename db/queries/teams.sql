@@ -31,7 +31,7 @@ UPDATE teams SET token_epoch = token_epoch + 1 WHERE id IN (
 SELECT * FROM teams WHERE slug = $1;
 
 -- name: LockTeam :one
--- Holds the team's row: changes of its members take turns.
+-- Serialises changes of the team's members.
 SELECT id FROM teams WHERE id = $1 FOR UPDATE;
 
 -- name: CountOfTeam :one
@@ -50,13 +50,21 @@ DELETE FROM sandboxes WHERE team_id = $1 AND state IN ('killed', 'failed');
 -- Members, keys, secrets and all else that belongs to it go with it.
 DELETE FROM teams WHERE id = $1;
 
+-- name: SearchTeams :many
+-- By name and ID. An empty name selects all.
+SELECT * FROM teams WHERE @name::text = '' OR name = @name
+ORDER BY name, id LIMIT @page_size OFFSET @skip;
+
+-- name: CountTeams :one
+-- Of what SearchTeams selects.
+SELECT count(*) FROM teams WHERE @name::text = '' OR name = @name;
+
 -- name: RenameTeam :one
 UPDATE teams SET name = $2 WHERE id = $1 RETURNING *;
 
 -- name: ListTeamsOfUser :many
--- The first is the one that a request works on that names none. Relies on
--- team_members_by_user.
-SELECT t.id, t.name, m.role, m.created_at FROM team_members m JOIN teams t ON t.id = m.team_id
+-- The first is the one of requests that name none. Relies on team_members_by_user.
+SELECT sqlc.embed(t), m.role, m.created_at AS joined_at FROM team_members m JOIN teams t ON t.id = m.team_id
 WHERE m.user_id = $1 ORDER BY m.created_at, t.id;
 
 -- name: FindMembership :one
@@ -66,7 +74,7 @@ WHERE user_id = @user_id AND (sqlc.narg(team_id)::uuid IS NULL OR team_id = sqlc
 ORDER BY created_at, team_id LIMIT 1;
 
 -- name: AddMember :execrows
--- No row: is a member already, and keeps the role.
+-- No row: the user is a member already and keeps the role.
 INSERT INTO team_members (team_id, user_id, role) VALUES ($1, $2, $3)
 ON CONFLICT (team_id, user_id) DO NOTHING;
 
@@ -78,8 +86,8 @@ WHERE m.team_id = $1 ORDER BY m.created_at, m.user_id;
 -- name: SetMemberRole :execrows
 UPDATE team_members SET role = $3 WHERE team_id = $1 AND user_id = $2;
 
--- name: RemoveMember :execrows
-DELETE FROM team_members WHERE team_id = $1 AND user_id = $2;
+-- name: RemoveMember :one
+DELETE FROM team_members WHERE team_id = $1 AND user_id = $2 RETURNING role;
 
 -- name: CountOwners :one
 SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner';

@@ -10,8 +10,8 @@ WHERE s.token_hash = @token_hash AND s.expires_at > now() AND s.last_used_at > @
     AND u.disabled_at IS NULL;
 
 -- name: FindCredentialUser :one
--- The user of a session or an access token that is still there. No row: it is not, or
--- the user is disabled.
+-- The user of a session or of an access token. No row: it was ended or revoked, or the
+-- user is disabled.
 SELECT u.* FROM users u WHERE u.id = @user_id AND u.disabled_at IS NULL AND (
     EXISTS (SELECT FROM user_sessions s WHERE s.id = @session_id AND s.user_id = u.id)
     OR EXISTS (SELECT FROM access_tokens t WHERE t.id = @token_id AND t.user_id = u.id)
@@ -37,7 +37,7 @@ INSERT INTO one_time_tokens (token_hash, purpose, user_id, expires_at) VALUES ($
 SELECT * FROM one_time_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > now();
 
 -- name: UseOneTimeToken :one
--- Of two uses at once, only one gets the row.
+-- No row: it was used or has expired.
 DELETE FROM one_time_tokens WHERE token_hash = $1 AND purpose = $2 AND expires_at > now()
 RETURNING *;
 

@@ -6,7 +6,7 @@ RETURNING *;
 SELECT * FROM users WHERE id = $1;
 
 -- name: LockUser :one
--- Holds the user's row, so that one of two changes that depend on it waits.
+-- Serialises changes of the user and of what the user owns.
 SELECT * FROM users WHERE id = $1 FOR UPDATE;
 
 -- name: FindUserByEmail :one
@@ -17,7 +17,7 @@ SELECT * FROM users WHERE email = $1;
 UPDATE users SET password_hash = $2 WHERE id = $1;
 
 -- name: RehashPassword :exec
--- Only over the hash that was checked: a change meanwhile wins.
+-- Only where the hash is still the one that was checked.
 UPDATE users SET password_hash = @new_hash WHERE id = @id AND password_hash = @old_hash;
 
 -- name: SetUserName :exec
@@ -27,7 +27,7 @@ UPDATE users SET name = $2 WHERE id = $1;
 SELECT EXISTS (SELECT FROM users WHERE platform_admin);
 
 -- name: LockFirstAdmin :exec
--- Two who follow the first admin's link at once take turns.
+-- Serialises changes of who is an admin of the installation. The number is arbitrary.
 SELECT pg_advisory_xact_lock(1467114863);
 
 -- name: SetTOTPSecret :exec
@@ -37,7 +37,7 @@ UPDATE users SET totp_secret = $2, totp_confirmed_at = NULL, totp_last_step = 0 
 UPDATE users SET totp_confirmed_at = now(), totp_last_step = $2 WHERE id = $1;
 
 -- name: UseTOTPStep :execrows
--- No row: the code of this step has been used.
+-- No row: a code of this or a later step was used.
 UPDATE users SET totp_last_step = $2 WHERE id = $1 AND totp_last_step < $2;
 
 -- name: ClearTOTP :exec
@@ -56,7 +56,8 @@ DELETE FROM recovery_codes WHERE user_id = $1;
 SELECT u.* FROM users u JOIN user_identities i ON i.user_id = u.id
 WHERE i.provider = $1 AND i.subject = $2;
 
--- name: AddIdentity :exec
+-- name: AddIdentity :execrows
+-- No row: the identity is tied already.
 INSERT INTO user_identities (provider, subject, user_id) VALUES ($1, $2, $3)
 ON CONFLICT (provider, subject) DO NOTHING;
 
@@ -69,13 +70,34 @@ ORDER BY id LIMIT @batch;
 -- name: ReplaceSealedSecondFactor :exec
 UPDATE users SET totp_secret = @totp_secret WHERE id = @id AND totp_secret = @old_secret;
 
--- name: ListUsers :many
--- By mail address, beginning behind one. Relies on the unique index over email.
-SELECT id, email, name, platform_admin, (totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor, created_at, disabled_at
-FROM users WHERE email > @after ORDER BY email LIMIT @page_size;
+-- name: SearchUsers :many
+-- By e-mail address. Empty texts and NULL select all. Relies on the unique index over
+-- email and on the primary keys of user_identities and team_members.
+SELECT u.* FROM users u WHERE u.email > @after
+    AND (@email::text = '' OR u.email = @email)
+    AND (@provider::text = '' OR EXISTS (SELECT FROM user_identities i
+        WHERE i.provider = @provider AND (@subject::text = '' OR i.subject = @subject) AND i.user_id = u.id))
+    AND (sqlc.narg(team_id)::uuid IS NULL OR EXISTS (SELECT FROM team_members m WHERE m.team_id = sqlc.narg(team_id) AND m.user_id = u.id))
+    AND (sqlc.narg(disabled)::boolean IS NULL OR (u.disabled_at IS NOT NULL) = sqlc.narg(disabled))
+ORDER BY u.email LIMIT @page_size OFFSET @skip;
+
+-- name: CountUsers :one
+-- Of what SearchUsers selects, from the first.
+SELECT count(*) FROM users u WHERE (@email::text = '' OR u.email = @email)
+    AND (@provider::text = '' OR EXISTS (SELECT FROM user_identities i
+        WHERE i.provider = @provider AND (@subject::text = '' OR i.subject = @subject) AND i.user_id = u.id))
+    AND (sqlc.narg(team_id)::uuid IS NULL OR EXISTS (SELECT FROM team_members m WHERE m.team_id = sqlc.narg(team_id) AND m.user_id = u.id))
+    AND (sqlc.narg(disabled)::boolean IS NULL OR (u.disabled_at IS NOT NULL) = sqlc.narg(disabled));
+
+-- name: ListIdentities :many
+-- Relies on user_identities_by_user.
+SELECT provider, subject FROM user_identities WHERE user_id = $1 ORDER BY provider, subject;
+
+-- name: SetUserEmail :exec
+UPDATE users SET email = $2 WHERE id = $1;
 
 -- name: SetUserDisabled :exec
--- Who is disabled already keeps the time.
+-- A user who is disabled already keeps the time.
 UPDATE users SET disabled_at = CASE WHEN @disabled::boolean THEN COALESCE(disabled_at, now()) END WHERE id = @id;
 
 -- name: SetPlatformAdmin :exec

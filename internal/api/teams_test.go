@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -120,15 +120,14 @@ func TestMembers_WhoAreRemovedAreOutAtOnce(t *testing.T) {
 
 func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	few := int32(3)
-	w.people.NewTeamLimits = &rows.TeamLimit{MaxSandboxes: &few}
+	few := int64(3)
+	w := newWorldWith(t, config.TeamLimits{Sandboxes: &few})
 	w.server.Usage = &service.Usage{Queries: w.queries}
 	admin := w.firstAdmin(t)
 	var made struct{ TeamID string }
 	admin.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": "new"}, &made)
-	limit := func(team string) *int32 {
-		var answer struct{ Limits struct{ MaxSandboxes *int32 } }
+	limit := func(team string) *int64 {
+		var answer struct{ Limits struct{ MaxSandboxes *int64 } }
 		admin.must(t, http.StatusOK, http.MethodGet, "/teams/"+team+"/limits", nil, &answer)
 		return answer.Limits.MaxSandboxes
 	}

@@ -22,6 +22,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/openapi/openapitest"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
@@ -73,6 +74,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, config.TeamLimits{})
+}
+
+func newWorldWith(t *testing.T, limits config.TeamLimits) *world {
+	t.Helper()
 	keyring, err := seal.NewKeyring(make([]byte, seal.KeySize))
 	require.NoError(t, err)
 	w := &world{pool: dbtest.Open(t), mails: make(letterbox, 10)}
@@ -87,10 +93,7 @@ func newWorld(t *testing.T) *world {
 	})))
 	t.Cleanup(w.http.Close)
 	w.server.Access.PublicURL = w.http.URL
-	w.people = identity.New(identity.Config{
-		Pool: w.pool, Mailer: w.mails, Sealer: keyring, PublicURL: w.http.URL,
-		Log: w.server.Log,
-	})
+	w.people = identity.New(w.pool, w.mails, keyring, w.server.Log, identity.Config{PublicURL: w.http.URL, NewTeamLimits: limits})
 	w.server.Identity = w.people
 	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)

@@ -40,7 +40,7 @@ type CreateAPIKeyParams struct {
 	MaskedSuffix string
 }
 
-// A key that exists is left as it is: a revoked one stays revoked.
+// No row: the key exists and stays as it is, revoked or not.
 func (q *Queries) CreateAPIKey(ctx context.Context, arg CreateAPIKeyParams) (int64, error) {
 	result, err := q.db.Exec(ctx, createAPIKey,
 		arg.ID,
@@ -99,8 +99,8 @@ type FindAPIKeyMakerRow struct {
 	Role      *string
 }
 
-// The role in the team of who made a key: NULL for an admin of the installation,
-// and for somebody who has left.
+// The user who made a key, and the user's role in the team: NULL for an admin of the
+// installation and for a former member.
 func (q *Queries) FindAPIKeyMaker(ctx context.Context, arg FindAPIKeyMakerParams) (FindAPIKeyMakerRow, error) {
 	row := q.db.QueryRow(ctx, findAPIKeyMaker, arg.ID, arg.TeamID)
 	var i FindAPIKeyMakerRow
@@ -231,7 +231,8 @@ func (q *Queries) RenameAPIKey(ctx context.Context, arg RenameAPIKeyParams) (int
 }
 
 const revokeAPIKey = `-- name: RevokeAPIKey :one
-UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL RETURNING scopes
+UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND team_id = $2 AND revoked_at IS NULL
+RETURNING name, scopes
 `
 
 type RevokeAPIKeyParams struct {
@@ -239,17 +240,23 @@ type RevokeAPIKeyParams struct {
 	TeamID uuid.UUID
 }
 
-func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) ([]string, error) {
-	row := q.db.QueryRow(ctx, revokeAPIKey, arg.ID, arg.TeamID)
-	var scopes []string
-	err := row.Scan(&scopes)
-	return scopes, err
+type RevokeAPIKeyRow struct {
+	Name   string
+	Scopes []string
 }
 
-const revokeAPIKeysBeyond = `-- name: RevokeAPIKeysBeyond :exec
+func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (RevokeAPIKeyRow, error) {
+	row := q.db.QueryRow(ctx, revokeAPIKey, arg.ID, arg.TeamID)
+	var i RevokeAPIKeyRow
+	err := row.Scan(&i.Name, &i.Scopes)
+	return i, err
+}
+
+const revokeAPIKeysBeyond = `-- name: RevokeAPIKeysBeyond :many
 UPDATE api_keys SET revoked_at = now()
 WHERE created_by = $1 AND team_id = $2 AND revoked_at IS NULL
     AND NOT coalesce(scopes <@ $3::text[], $4::boolean)
+RETURNING id, team_id, name
 `
 
 type RevokeAPIKeysBeyondParams struct {
@@ -259,21 +266,43 @@ type RevokeAPIKeysBeyondParams struct {
 	AllScopes bool
 }
 
-// The keys that a member has made for a team and that may do more than some scopes;
-// scopes that are NULL are all that a key can have. Relies on api_keys_by_creator.
-func (q *Queries) RevokeAPIKeysBeyond(ctx context.Context, arg RevokeAPIKeysBeyondParams) error {
-	_, err := q.db.Exec(ctx, revokeAPIKeysBeyond,
+type RevokeAPIKeysBeyondRow struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+	Name   string
+}
+
+// The keys that a member made for a team and that have more than the given scopes; NULL
+// scopes of a key are all scopes. Relies on api_keys_by_creator.
+func (q *Queries) RevokeAPIKeysBeyond(ctx context.Context, arg RevokeAPIKeysBeyondParams) ([]RevokeAPIKeysBeyondRow, error) {
+	rows, err := q.db.Query(ctx, revokeAPIKeysBeyond,
 		arg.UserID,
 		arg.TeamID,
 		arg.Scopes,
 		arg.AllScopes,
 	)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RevokeAPIKeysBeyondRow{}
+	for rows.Next() {
+		var i RevokeAPIKeysBeyondRow
+		if err := rows.Scan(&i.ID, &i.TeamID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
-const revokeAPIKeysOf = `-- name: RevokeAPIKeysOf :exec
+const revokeAPIKeysOf = `-- name: RevokeAPIKeysOf :many
 UPDATE api_keys SET revoked_at = now()
 WHERE created_by = $1 AND revoked_at IS NULL AND ($2::uuid IS NULL OR team_id = $2)
+RETURNING id, team_id, name
 `
 
 type RevokeAPIKeysOfParams struct {
@@ -281,11 +310,32 @@ type RevokeAPIKeysOfParams struct {
 	TeamID *uuid.UUID
 }
 
-// The keys that a user has made, in every team where none is named. Relies on
-// api_keys_by_creator.
-func (q *Queries) RevokeAPIKeysOf(ctx context.Context, arg RevokeAPIKeysOfParams) error {
-	_, err := q.db.Exec(ctx, revokeAPIKeysOf, arg.UserID, arg.TeamID)
-	return err
+type RevokeAPIKeysOfRow struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+	Name   string
+}
+
+// The keys that a user made for a team, or for all teams where team_id is NULL. Relies
+// on api_keys_by_creator.
+func (q *Queries) RevokeAPIKeysOf(ctx context.Context, arg RevokeAPIKeysOfParams) ([]RevokeAPIKeysOfRow, error) {
+	rows, err := q.db.Query(ctx, revokeAPIKeysOf, arg.UserID, arg.TeamID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RevokeAPIKeysOfRow{}
+	for rows.Next() {
+		var i RevokeAPIKeysOfRow
+		if err := rows.Scan(&i.ID, &i.TeamID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const touchAPIKey = `-- name: TouchAPIKey :exec

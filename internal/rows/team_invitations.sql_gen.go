@@ -30,7 +30,7 @@ type CreateInvitationParams struct {
 	ExpiresAt time.Time
 }
 
-// Inviting somebody again replaces the link that was sent before.
+// Replaces an invitation of the same address.
 func (q *Queries) CreateInvitation(ctx context.Context, arg CreateInvitationParams) (TeamInvitation, error) {
 	row := q.db.QueryRow(ctx, createInvitation,
 		arg.ID,
@@ -82,7 +82,7 @@ type DeleteInvitationsByParams struct {
 	TeamID *uuid.UUID
 }
 
-// What a user has sent, for every team where none is named.
+// Those that a user sent for a team, or for all teams where team_id is NULL.
 func (q *Queries) DeleteInvitationsBy(ctx context.Context, arg DeleteInvitationsByParams) error {
 	_, err := q.db.Exec(ctx, deleteInvitationsBy, arg.UserID, arg.TeamID)
 	return err
@@ -115,31 +115,25 @@ func (q *Queries) FindInvitation(ctx context.Context, tokenHash []byte) (FindInv
 }
 
 const listInvitations = `-- name: ListInvitations :many
-SELECT id, email, role, created_at, expires_at FROM team_invitations
-WHERE team_id = $1 ORDER BY created_at DESC, id
+SELECT id, team_id, email, role, token_hash, invited_by, created_at, expires_at FROM team_invitations WHERE team_id = $1 ORDER BY created_at DESC, id
 `
 
-type ListInvitationsRow struct {
-	ID        uuid.UUID
-	Email     string
-	Role      string
-	CreatedAt time.Time
-	ExpiresAt time.Time
-}
-
-func (q *Queries) ListInvitations(ctx context.Context, teamID uuid.UUID) ([]ListInvitationsRow, error) {
+func (q *Queries) ListInvitations(ctx context.Context, teamID uuid.UUID) ([]TeamInvitation, error) {
 	rows, err := q.db.Query(ctx, listInvitations, teamID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListInvitationsRow{}
+	items := []TeamInvitation{}
 	for rows.Next() {
-		var i ListInvitationsRow
+		var i TeamInvitation
 		if err := rows.Scan(
 			&i.ID,
+			&i.TeamID,
 			&i.Email,
 			&i.Role,
+			&i.TokenHash,
+			&i.InvitedBy,
 			&i.CreatedAt,
 			&i.ExpiresAt,
 		); err != nil {
@@ -177,7 +171,7 @@ const useInvitationsOf = `-- name: UseInvitationsOf :many
 DELETE FROM team_invitations WHERE email = $1 AND expires_at > now() RETURNING id, team_id, email, role, token_hash, invited_by, created_at, expires_at
 `
 
-// All that wait for a mail address. Relies on team_invitations_by_email.
+// All of an e-mail address. Relies on team_invitations_by_email.
 func (q *Queries) UseInvitationsOf(ctx context.Context, email string) ([]TeamInvitation, error) {
 	rows, err := q.db.Query(ctx, useInvitationsOf, email)
 	if err != nil {

@@ -23,7 +23,7 @@ type AddMemberParams struct {
 	Role   string
 }
 
-// No row: is a member already, and keeps the role.
+// No row: the user is a member already and keeps the role.
 func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) (int64, error) {
 	result, err := q.db.Exec(ctx, addMember, arg.TeamID, arg.UserID, arg.Role)
 	if err != nil {
@@ -68,6 +68,18 @@ SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner'
 
 func (q *Queries) CountOwners(ctx context.Context, teamID uuid.UUID) (int64, error) {
 	row := q.db.QueryRow(ctx, countOwners, teamID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countTeams = `-- name: CountTeams :one
+SELECT count(*) FROM teams WHERE $1::text = '' OR name = $1
+`
+
+// Of what SearchTeams selects.
+func (q *Queries) CountTeams(ctx context.Context, name string) (int64, error) {
+	row := q.db.QueryRow(ctx, countTeams, name)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -253,19 +265,17 @@ func (q *Queries) ListMembers(ctx context.Context, teamID uuid.UUID) ([]ListMemb
 }
 
 const listTeamsOfUser = `-- name: ListTeamsOfUser :many
-SELECT t.id, t.name, m.role, m.created_at FROM team_members m JOIN teams t ON t.id = m.team_id
+SELECT t.id, t.slug, t.name, t.created_at, t.token_epoch, m.role, m.created_at AS joined_at FROM team_members m JOIN teams t ON t.id = m.team_id
 WHERE m.user_id = $1 ORDER BY m.created_at, t.id
 `
 
 type ListTeamsOfUserRow struct {
-	ID        uuid.UUID
-	Name      string
-	Role      string
-	CreatedAt time.Time
+	Team     Team
+	Role     string
+	JoinedAt time.Time
 }
 
-// The first is the one that a request works on that names none. Relies on
-// team_members_by_user.
+// The first is the one of requests that name none. Relies on team_members_by_user.
 func (q *Queries) ListTeamsOfUser(ctx context.Context, userID uuid.UUID) ([]ListTeamsOfUserRow, error) {
 	rows, err := q.db.Query(ctx, listTeamsOfUser, userID)
 	if err != nil {
@@ -276,10 +286,13 @@ func (q *Queries) ListTeamsOfUser(ctx context.Context, userID uuid.UUID) ([]List
 	for rows.Next() {
 		var i ListTeamsOfUserRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
+			&i.Team.ID,
+			&i.Team.Slug,
+			&i.Team.Name,
+			&i.Team.CreatedAt,
+			&i.Team.TokenEpoch,
 			&i.Role,
-			&i.CreatedAt,
+			&i.JoinedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -295,7 +308,7 @@ const lockTeam = `-- name: LockTeam :one
 SELECT id FROM teams WHERE id = $1 FOR UPDATE
 `
 
-// Holds the team's row: changes of its members take turns.
+// Serialises changes of the team's members.
 func (q *Queries) LockTeam(ctx context.Context, id uuid.UUID) (uuid.UUID, error) {
 	row := q.db.QueryRow(ctx, lockTeam, id)
 	var id_2 uuid.UUID
@@ -333,8 +346,8 @@ func (q *Queries) RaiseTokenEpochsOf(ctx context.Context, userID uuid.UUID) erro
 	return err
 }
 
-const removeMember = `-- name: RemoveMember :execrows
-DELETE FROM team_members WHERE team_id = $1 AND user_id = $2
+const removeMember = `-- name: RemoveMember :one
+DELETE FROM team_members WHERE team_id = $1 AND user_id = $2 RETURNING role
 `
 
 type RemoveMemberParams struct {
@@ -342,12 +355,11 @@ type RemoveMemberParams struct {
 	UserID uuid.UUID
 }
 
-func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (int64, error) {
-	result, err := q.db.Exec(ctx, removeMember, arg.TeamID, arg.UserID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (string, error) {
+	row := q.db.QueryRow(ctx, removeMember, arg.TeamID, arg.UserID)
+	var role string
+	err := row.Scan(&role)
+	return role, err
 }
 
 const renameTeam = `-- name: RenameTeam :one
@@ -370,6 +382,44 @@ func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, e
 		&i.TokenEpoch,
 	)
 	return i, err
+}
+
+const searchTeams = `-- name: SearchTeams :many
+SELECT id, slug, name, created_at, token_epoch FROM teams WHERE $1::text = '' OR name = $1
+ORDER BY name, id LIMIT $3 OFFSET $2
+`
+
+type SearchTeamsParams struct {
+	Name     string
+	Skip     int32
+	PageSize int32
+}
+
+// By name and ID. An empty name selects all.
+func (q *Queries) SearchTeams(ctx context.Context, arg SearchTeamsParams) ([]Team, error) {
+	rows, err := q.db.Query(ctx, searchTeams, arg.Name, arg.Skip, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Team{}
+	for rows.Next() {
+		var i Team
+		if err := rows.Scan(
+			&i.ID,
+			&i.Slug,
+			&i.Name,
+			&i.CreatedAt,
+			&i.TokenEpoch,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setMemberRole = `-- name: SetMemberRole :execrows

@@ -127,8 +127,8 @@ type FindCredentialUserParams struct {
 	TokenID   uuid.UUID
 }
 
-// The user of a session or an access token that is still there. No row: it is not, or
-// the user is disabled.
+// The user of a session or of an access token. No row: it was ended or revoked, or the
+// user is disabled.
 func (q *Queries) FindCredentialUser(ctx context.Context, arg FindCredentialUserParams) (User, error) {
 	row := q.db.QueryRow(ctx, findCredentialUser, arg.UserID, arg.SessionID, arg.TokenID)
 	var i User
@@ -222,7 +222,7 @@ type UseOneTimeTokenParams struct {
 	Purpose   string
 }
 
-// Of two uses at once, only one gets the row.
+// No row: it was used or has expired.
 func (q *Queries) UseOneTimeToken(ctx context.Context, arg UseOneTimeTokenParams) (OneTimeToken, error) {
 	row := q.db.QueryRow(ctx, useOneTimeToken, arg.TokenHash, arg.Purpose)
 	var i OneTimeToken

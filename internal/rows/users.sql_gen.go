@@ -7,12 +7,11 @@ package rows
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 )
 
-const addIdentity = `-- name: AddIdentity :exec
+const addIdentity = `-- name: AddIdentity :execrows
 INSERT INTO user_identities (provider, subject, user_id) VALUES ($1, $2, $3)
 ON CONFLICT (provider, subject) DO NOTHING
 `
@@ -23,9 +22,13 @@ type AddIdentityParams struct {
 	UserID   uuid.UUID
 }
 
-func (q *Queries) AddIdentity(ctx context.Context, arg AddIdentityParams) error {
-	_, err := q.db.Exec(ctx, addIdentity, arg.Provider, arg.Subject, arg.UserID)
-	return err
+// No row: the identity is tied already.
+func (q *Queries) AddIdentity(ctx context.Context, arg AddIdentityParams) (int64, error) {
+	result, err := q.db.Exec(ctx, addIdentity, arg.Provider, arg.Subject, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const addRecoveryCode = `-- name: AddRecoveryCode :exec
@@ -80,6 +83,36 @@ SELECT count(*) FROM users WHERE platform_admin AND disabled_at IS NULL
 
 func (q *Queries) CountPlatformAdmins(ctx context.Context) (int64, error) {
 	row := q.db.QueryRow(ctx, countPlatformAdmins)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countUsers = `-- name: CountUsers :one
+SELECT count(*) FROM users u WHERE ($1::text = '' OR u.email = $1)
+    AND ($2::text = '' OR EXISTS (SELECT FROM user_identities i
+        WHERE i.provider = $2 AND ($3::text = '' OR i.subject = $3) AND i.user_id = u.id))
+    AND ($4::uuid IS NULL OR EXISTS (SELECT FROM team_members m WHERE m.team_id = $4 AND m.user_id = u.id))
+    AND ($5::boolean IS NULL OR (u.disabled_at IS NOT NULL) = $5)
+`
+
+type CountUsersParams struct {
+	Email    string
+	Provider string
+	Subject  string
+	TeamID   *uuid.UUID
+	Disabled *bool
+}
+
+// Of what SearchUsers selects, from the first.
+func (q *Queries) CountUsers(ctx context.Context, arg CountUsersParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countUsers,
+		arg.Email,
+		arg.Provider,
+		arg.Subject,
+		arg.TeamID,
+		arg.Disabled,
+	)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -195,6 +228,36 @@ func (q *Queries) GetUser(ctx context.Context, id uuid.UUID) (User, error) {
 	return i, err
 }
 
+const listIdentities = `-- name: ListIdentities :many
+SELECT provider, subject FROM user_identities WHERE user_id = $1 ORDER BY provider, subject
+`
+
+type ListIdentitiesRow struct {
+	Provider string
+	Subject  string
+}
+
+// Relies on user_identities_by_user.
+func (q *Queries) ListIdentities(ctx context.Context, userID uuid.UUID) ([]ListIdentitiesRow, error) {
+	rows, err := q.db.Query(ctx, listIdentities, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListIdentitiesRow{}
+	for rows.Next() {
+		var i ListIdentitiesRow
+		if err := rows.Scan(&i.Provider, &i.Subject); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSealedSecondFactors = `-- name: ListSealedSecondFactors :many
 SELECT id, totp_secret FROM users
 WHERE totp_secret IS NOT NULL AND substring(totp_secret FROM 2 FOR 8) <> $1::bytea AND id > $2
@@ -233,60 +296,11 @@ func (q *Queries) ListSealedSecondFactors(ctx context.Context, arg ListSealedSec
 	return items, nil
 }
 
-const listUsers = `-- name: ListUsers :many
-SELECT id, email, name, platform_admin, (totp_confirmed_at IS NOT NULL)::boolean AS has_second_factor, created_at, disabled_at
-FROM users WHERE email > $1 ORDER BY email LIMIT $2
-`
-
-type ListUsersParams struct {
-	After    string
-	PageSize int32
-}
-
-type ListUsersRow struct {
-	ID              uuid.UUID
-	Email           string
-	Name            string
-	PlatformAdmin   bool
-	HasSecondFactor bool
-	CreatedAt       time.Time
-	DisabledAt      *time.Time
-}
-
-// By mail address, beginning behind one. Relies on the unique index over email.
-func (q *Queries) ListUsers(ctx context.Context, arg ListUsersParams) ([]ListUsersRow, error) {
-	rows, err := q.db.Query(ctx, listUsers, arg.After, arg.PageSize)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListUsersRow{}
-	for rows.Next() {
-		var i ListUsersRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Email,
-			&i.Name,
-			&i.PlatformAdmin,
-			&i.HasSecondFactor,
-			&i.CreatedAt,
-			&i.DisabledAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockFirstAdmin = `-- name: LockFirstAdmin :exec
 SELECT pg_advisory_xact_lock(1467114863)
 `
 
-// Two who follow the first admin's link at once take turns.
+// Serialises changes of who is an admin of the installation. The number is arbitrary.
 func (q *Queries) LockFirstAdmin(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockFirstAdmin)
 	return err
@@ -296,7 +310,7 @@ const lockUser = `-- name: LockUser :one
 SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at FROM users WHERE id = $1 FOR UPDATE
 `
 
-// Holds the user's row, so that one of two changes that depend on it waits.
+// Serialises changes of the user and of what the user owns.
 func (q *Queries) LockUser(ctx context.Context, id uuid.UUID) (User, error) {
 	row := q.db.QueryRow(ctx, lockUser, id)
 	var i User
@@ -336,7 +350,7 @@ type RehashPasswordParams struct {
 	OldHash string
 }
 
-// Only over the hash that was checked: a change meanwhile wins.
+// Only where the hash is still the one that was checked.
 func (q *Queries) RehashPassword(ctx context.Context, arg RehashPasswordParams) error {
 	_, err := q.db.Exec(ctx, rehashPassword, arg.NewHash, arg.ID, arg.OldHash)
 	return err
@@ -355,6 +369,69 @@ type ReplaceSealedSecondFactorParams struct {
 func (q *Queries) ReplaceSealedSecondFactor(ctx context.Context, arg ReplaceSealedSecondFactorParams) error {
 	_, err := q.db.Exec(ctx, replaceSealedSecondFactor, arg.TOTPSecret, arg.ID, arg.OldSecret)
 	return err
+}
+
+const searchUsers = `-- name: SearchUsers :many
+SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at FROM users u WHERE u.email > $1
+    AND ($2::text = '' OR u.email = $2)
+    AND ($3::text = '' OR EXISTS (SELECT FROM user_identities i
+        WHERE i.provider = $3 AND ($4::text = '' OR i.subject = $4) AND i.user_id = u.id))
+    AND ($5::uuid IS NULL OR EXISTS (SELECT FROM team_members m WHERE m.team_id = $5 AND m.user_id = u.id))
+    AND ($6::boolean IS NULL OR (u.disabled_at IS NOT NULL) = $6)
+ORDER BY u.email LIMIT $8 OFFSET $7
+`
+
+type SearchUsersParams struct {
+	After    string
+	Email    string
+	Provider string
+	Subject  string
+	TeamID   *uuid.UUID
+	Disabled *bool
+	Skip     int32
+	PageSize int32
+}
+
+// By e-mail address. Empty texts and NULL select all. Relies on the unique index over
+// email and on the primary keys of user_identities and team_members.
+func (q *Queries) SearchUsers(ctx context.Context, arg SearchUsersParams) ([]User, error) {
+	rows, err := q.db.Query(ctx, searchUsers,
+		arg.After,
+		arg.Email,
+		arg.Provider,
+		arg.Subject,
+		arg.TeamID,
+		arg.Disabled,
+		arg.Skip,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []User{}
+	for rows.Next() {
+		var i User
+		if err := rows.Scan(
+			&i.ID,
+			&i.Email,
+			&i.Name,
+			&i.PasswordHash,
+			&i.PlatformAdmin,
+			&i.TOTPSecret,
+			&i.TOTPConfirmedAt,
+			&i.TOTPLastStep,
+			&i.CreatedAt,
+			&i.DisabledAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const setPassword = `-- name: SetPassword :exec
@@ -408,9 +485,23 @@ type SetUserDisabledParams struct {
 	ID       uuid.UUID
 }
 
-// Who is disabled already keeps the time.
+// A user who is disabled already keeps the time.
 func (q *Queries) SetUserDisabled(ctx context.Context, arg SetUserDisabledParams) error {
 	_, err := q.db.Exec(ctx, setUserDisabled, arg.Disabled, arg.ID)
+	return err
+}
+
+const setUserEmail = `-- name: SetUserEmail :exec
+UPDATE users SET email = $2 WHERE id = $1
+`
+
+type SetUserEmailParams struct {
+	ID    uuid.UUID
+	Email string
+}
+
+func (q *Queries) SetUserEmail(ctx context.Context, arg SetUserEmailParams) error {
+	_, err := q.db.Exec(ctx, setUserEmail, arg.ID, arg.Email)
 	return err
 }
 
@@ -454,7 +545,7 @@ type UseTOTPStepParams struct {
 	TOTPLastStep int64
 }
 
-// No row: the code of this step has been used.
+// No row: a code of this or a later step was used.
 func (q *Queries) UseTOTPStep(ctx context.Context, arg UseTOTPStepParams) (int64, error) {
 	result, err := q.db.Exec(ctx, useTOTPStep, arg.ID, arg.TOTPLastStep)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
 // happening is one event as a client sees it.
@@ -181,9 +182,8 @@ func TestEvents_RefuseWhatMakesNoSense(t *testing.T) {
 	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/events", "", http.Header{}))
 }
 
-// Whoever is in another team too is let in still, but must not go on hearing of
-// the one that they have left.
-func TestEvents_EndForWhoLeavesTheTeam(t *testing.T) {
+// A user of two teams who leaves one is still authenticated, but for the other team.
+func TestEvents_EndForAUserWhoLeavesTheTeam(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
 	token, user, other := auth.NewAccessToken(), uuid.New(), uuid.New()
@@ -196,8 +196,9 @@ func TestEvents_EndForWhoLeavesTheTeam(t *testing.T) {
 			(SELECT id, now() - interval '1 day' AS since FROM teams UNION ALL SELECT id, now() FROM team) t`, other, user, auth.HashKey(token))
 	require.NoError(t, err)
 	stream := p.stream(t, "?type=member.*", http.Header{"Authorization": {"Bearer " + token}})
-	_, err = p.pool.Exec(t.Context(), "DELETE FROM team_members WHERE team_id <> $1", other)
-	require.NoError(t, err)
+	var left uuid.UUID
+	require.NoError(t, p.pool.QueryRow(t.Context(), "DELETE FROM team_members WHERE team_id <> $1 RETURNING team_id", other).Scan(&left))
+	require.NoError(t, events.Record(t.Context(), p.pool, left, events.MemberRemoved, user.String(), nil))
 	stream.awaitEnd(t)
 }
 

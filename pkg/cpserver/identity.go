@@ -57,9 +57,8 @@ func (s *server) buildIdentity(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.identity = identity.New(identity.Config{
-		Pool: s.pool, Mailer: s.mailer, Sealer: s.keyring, PublicURL: settings.PublicURL, Log: s.log,
-		NewTeamLimits: limitsOf(s.config.TeamLimits),
+	s.identity = identity.New(s.pool, s.mailer, s.keyring, s.log, identity.Config{
+		PublicURL: settings.PublicURL, NewTeamLimits: s.config.TeamLimits,
 	})
 	for _, provider := range providers {
 		if err := s.identity.AddProvider(provider); err != nil {

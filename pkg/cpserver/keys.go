@@ -101,7 +101,7 @@ func (s *server) takeKeys() (changed bool, err error) {
 func (s *server) reseal(ctx context.Context) {
 	for what, store := range map[string]seal.Store{
 		"channels":              channels.SealedConfigs{Queries: s.queries},
-		"second factors":        identity.SecondFactors{Queries: s.queries},
+		"second factors":        identity.NewSecondFactors(s.pool),
 		"secrets":               service.SealedSecrets{Queries: s.queries},
 		"certificate authority": service.AuthorityKeys{Queries: s.queries},
 	} {

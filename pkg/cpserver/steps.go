@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/internal/api/resources"
@@ -24,6 +22,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
@@ -70,9 +69,9 @@ func (s *server) claim(ctx context.Context) error {
 // bootstrapTeam makes the default team and gives it the key that the
 // installation was made with.
 func (s *server) bootstrapTeam(ctx context.Context) error {
-	team, err := s.queries.EnsureTeam(ctx, rows.EnsureTeamParams{ID: uuid.New(), Slug: defaultTeam, Name: "Default"})
+	team, err := identity.EnsureTeam(ctx, s.pool, defaultTeam, "Default")
 	if err != nil {
-		return fmt.Errorf("make team: %w", err)
+		return err
 	}
 	if s.config.BootstrapAPIKeyFile == "" {
 		return nil
@@ -85,16 +84,7 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 	if !auth.IsKey(key) {
 		return fmt.Errorf("WRENN_BOOTSTRAP_API_KEY_FILE: %s does not hold an API key", s.config.BootstrapAPIKeyFile)
 	}
-	mask := auth.MaskKey(key)
-	_, err = s.queries.CreateAPIKey(ctx, rows.CreateAPIKeyParams{
-		ID: uuid.New(), TeamID: team.ID, Name: "First key", KeyHash: auth.HashKey(key),
-		KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength),
-		MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
-	})
-	if err != nil {
-		return fmt.Errorf("store first API key: %w", err)
-	}
-	return nil
+	return identity.EnsureKey(ctx, s.pool, team.ID, key, "First key")
 }
 
 func (s *server) buildServices(context.Context) error {
@@ -212,4 +202,11 @@ func (s *server) serve(context.Context) error {
 		return s.api.Drain(ctx)
 	})
 	return nil
+}
+
+func orZero(limit *int64) int64 {
+	if limit == nil {
+		return 0
+	}
+	return *limit
 }

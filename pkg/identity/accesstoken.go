@@ -2,82 +2,73 @@ package identity
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// IssueAccessToken makes an access token for a user. The token itself is answered
-// here and never again.
-func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, name string, expires *time.Time) (string, rows.AccessToken, error) {
-	name, err := checkName(name)
-	if err != nil {
-		return "", rows.AccessToken{}, err
+// AccessToken lets programs act as a user.
+type AccessToken struct {
+	ID        uuid.UUID
+	UserID    uuid.UUID
+	Name      string
+	Mask      auth.Mask
+	CreatedAt time.Time
+	// ExpiresAt and LastUsedAt are nil for never.
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+}
+
+// NewAccessToken is an access token to be made.
+type NewAccessToken struct {
+	Name string
+	// ExpiresAt is nil for a token that does not expire.
+	ExpiresAt *time.Time
+}
+
+// IssueAccessToken makes an access token for the principal. The secret is returned here
+// only.
+func (s *Service) IssueAccessToken(ctx context.Context, by auth.Principal, wanted NewAccessToken) (secret string, token AccessToken, err error) {
+	if wanted.Name, err = checkName(wanted.Name); err != nil {
+		return "", AccessToken{}, err
 	}
-	if err := inFuture(expires); err != nil {
-		return "", rows.AccessToken{}, err
+	if err := inFuture(wanted.ExpiresAt); err != nil {
+		return "", AccessToken{}, err
 	}
-	token := auth.NewAccessToken()
-	mask := auth.MaskAccessToken(token)
-	var row rows.AccessToken
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		if _, err := lockCurrent(ctx, queries, by); err != nil {
+	secret = auth.NewAccessToken()
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		if _, err := tx.lockCurrent(ctx, by); err != nil {
 			return err
 		}
-		count, err := queries.CountAccessTokens(ctx, by.UserID)
+		count, err := tx.countAccessTokens(ctx, by.UserID)
 		if err != nil {
-			return fmt.Errorf("count access tokens: %w", err)
+			return err
 		}
 		if count >= mostKeys {
 			return fault.New(fault.Conflict, "you have %d access tokens, which is the most", count)
 		}
-		row, err = queries.CreateAccessToken(ctx, rows.CreateAccessTokenParams{
-			ID: uuid.New(), UserID: by.UserID, Name: name, TokenHash: auth.HashKey(token),
-			TokenPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
-			ExpiresAt: expires,
-		})
+		token, err = tx.createAccessToken(ctx, by.UserID, secret, wanted)
 		return err
 	})
-	return token, row, err
+	return secret, token, err
 }
 
-// AccessTokens returns a user's access tokens.
-func (s *Service) AccessTokens(ctx context.Context, userID uuid.UUID) ([]rows.AccessToken, error) {
-	tokens, err := s.queries.ListAccessTokens(ctx, userID)
-	if err != nil {
-		return nil, fmt.Errorf("list access tokens: %w", err)
-	}
-	return tokens, nil
+// AccessTokens returns a user's access tokens, newest first.
+func (s *Service) AccessTokens(ctx context.Context, userID uuid.UUID) ([]AccessToken, error) {
+	return s.store.accessTokens(ctx, userID)
 }
 
-// RevokeAccessToken makes an access token worthless at once.
+// RevokeAccessToken revokes an access token of a user.
 func (s *Service) RevokeAccessToken(ctx context.Context, userID, tokenID uuid.UUID) error {
-	deleted, err := s.queries.DeleteAccessToken(ctx, rows.DeleteAccessTokenParams{ID: tokenID, UserID: userID})
-	return changedOne(deleted, err, "access token")
+	return orElse(s.store.deleteAccessToken(ctx, userID, tokenID), ErrNoToken)
 }
 
-// changedOne turns a change of no row into a fault.
-func changedOne(rows int64, err error, what string) error {
-	if err == nil && rows == 0 {
-		err = pgx.ErrNoRows
+func inFuture(expires *time.Time) error {
+	if expires != nil && !expires.After(time.Now()) {
+		return fault.New(fault.Invalid, "expiresAt must be in the future")
 	}
-	return notFound(err, what)
-}
-
-func notFound(err error, what string) error {
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return fault.New(fault.NotFound, "there is no such %s", what)
-	case err != nil:
-		return fmt.Errorf("change %s: %w", what, err)
-	default:
-		return nil
-	}
+	return nil
 }

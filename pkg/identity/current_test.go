@@ -20,23 +20,25 @@ func (s *Service) admin(t *testing.T) auth.Principal {
 	t.Helper()
 	hash, err := s.hashPassword(t.Context(), "correct horse")
 	require.NoError(t, err)
-	user, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{
-		ID: uuid.New(), Email: uuid.NewString() + "@example.com", PasswordHash: hash,
-	})
+	user, err := s.store.createUser(t.Context(), newAccount{email: uuid.NewString() + "@example.com", passwordHash: hash})
 	require.NoError(t, err)
-	owner, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: uuid.NewString() + "@example.com"})
+	owner, err := s.store.createUser(t.Context(), newAccount{email: uuid.NewString() + "@example.com"})
 	require.NoError(t, err)
 	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
 	require.NoError(t, err)
-	_, err = s.queries.AddMember(t.Context(), rows.AddMemberParams{TeamID: team.ID, UserID: user.ID, Role: string(auth.Admin)})
+	err = s.join(t.Context(), team.ID, user.ID, auth.Admin)
 	require.NoError(t, err)
-	session, err := s.newSession(t.Context(), s.queries, user, Client{})
+	session, err := s.store.newSession(t.Context(), user.User, Client{})
 	require.NoError(t, err)
-	authenticator := &auth.Authenticator{Queries: s.queries, Failures: auth.NewLimiter(1000, 1)}
+	authenticator := auth.NewAuthenticator(rows.New(s.pool), "")
 	id := team.ID.String()
 	principal, err := authenticator.Authorize(t.Context(), auth.ByMember(auth.KeyRead), auth.Credentials{Session: session.Token, HeaderTeam: id})
 	require.NoError(t, err)
 	return principal
+}
+
+func (s *Service) join(ctx context.Context, teamID, userID uuid.UUID, role auth.Role) error {
+	return s.inTransaction(ctx, func(tx *changes) error { return tx.addMember(ctx, teamID, userID, role) })
 }
 
 // A request that was let in may wait for a row while its sender loses what let it in.
@@ -50,14 +52,14 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			return s.RemoveMember(ctx, owner(by), by.UserID)
 		},
 		"a viewer": func(s *Service, ctx context.Context, by auth.Principal) error {
-			return s.SetRole(ctx, owner(by), by.UserID, string(auth.Viewer))
+			return s.SetRole(ctx, owner(by), by.UserID, auth.Viewer)
 		},
 		"disabled": func(s *Service, ctx context.Context, by auth.Principal) error {
 			disabled := true
 			return s.ChangeUser(ctx, by.UserID, UserChange{Disabled: &disabled})
 		},
 		"without a session": func(s *Service, ctx context.Context, by auth.Principal) error {
-			return s.inTransaction(ctx, func(queries *rows.Queries) error { return revokeAll(ctx, queries, by.UserID) })
+			return s.inTransaction(ctx, func(tx *changes) error { return tx.revokeAll(ctx, by.UserID) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +67,7 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			s := newService(t)
 			by := s.admin(t)
 			friend := s.admin(t).UserID
-			_, err := s.queries.AddMember(t.Context(), rows.AddMemberParams{TeamID: by.TeamID, UserID: friend, Role: string(auth.Member)})
+			err := s.join(t.Context(), by.TeamID, friend, auth.Member)
 			require.NoError(t, err)
 			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "before"})
 			require.NoError(t, err)
@@ -77,11 +79,11 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			}
 			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "after"})
 			refused(err)
-			_, err = s.Invite(t.Context(), by, "friend@example.com", string(auth.Member))
+			_, err = s.Invite(t.Context(), by, "friend@example.com", auth.Member)
 			refused(err)
-			refused(s.SetRole(t.Context(), by, friend, string(auth.Admin)))
+			refused(s.SetRole(t.Context(), by, friend, auth.Admin))
 			if name == "disabled" || name == "without a session" {
-				_, _, err = s.IssueAccessToken(t.Context(), by, "after", nil)
+				_, _, err = s.IssueAccessToken(t.Context(), by, NewAccessToken{Name: "after"})
 				refused(err)
 			}
 		})
@@ -93,12 +95,12 @@ func TestSignIn_WithAPasswordThatWasReplacedMeanwhileIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	by := s.admin(t)
-	checked, err := s.queries.GetUser(t.Context(), by.UserID)
+	checked, err := s.store.user(t.Context(), by.UserID)
 	require.NoError(t, err)
 	hash, err := s.hashPassword(t.Context(), "battery staple")
 	require.NoError(t, err)
-	require.NoError(t, s.inTransaction(t.Context(), func(queries *rows.Queries) error {
-		return setPassword(t.Context(), queries, by.UserID, hash)
+	require.NoError(t, s.inTransaction(t.Context(), func(tx *changes) error {
+		return tx.setPassword(t.Context(), by.UserID, hash)
 	}))
 	_, err = s.signIn(t.Context(), checked, Client{})
 	require.ErrorIs(t, err, errWrongLogin)
@@ -132,23 +134,22 @@ func (s *Service) enrol(t *testing.T, by auth.Principal, confirmed bool) (code s
 // password reset has ended.
 func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereLetInBefore(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
 	keyring, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize))
 	require.NoError(t, err)
-	s.Sealer = keyring
+	s := newServiceWith(t, keyring)
 	none, begun, has := s.admin(t), s.admin(t), s.admin(t)
 	code, _ := s.enrol(t, begun, false)
 	_, recovery := s.enrol(t, has, true)
 	team, err := s.CreateTeam(t.Context(), has.UserID, "another")
 	require.NoError(t, err)
 	token := auth.NewSecret()
-	_, err = s.queries.CreateInvitation(t.Context(), rows.CreateInvitationParams{
-		ID: uuid.New(), TeamID: team.ID, Email: none.Email, Role: string(auth.Member), TokenHash: auth.HashKey(token),
-		ExpiresAt: time.Now().Add(time.Hour),
+	_, err = s.store.createInvitation(t.Context(), newInvitation{
+		Invitation: Invitation{TeamID: team.ID, Email: none.Email, Role: auth.Member, ExpiresAt: time.Now().Add(time.Hour)},
+		tokenHash:  auth.HashKey(token),
 	})
 	require.NoError(t, err)
 	for _, by := range []auth.Principal{none, begun, has} {
-		reset, err := s.newOneTimeToken(t.Context(), s.queries, forPasswordReset, &by.UserID, passwordResetLife)
+		reset, err := s.store.newOneTimeToken(t.Context(), forPasswordReset, &by.UserID, passwordResetLife)
 		require.NoError(t, err)
 		require.NoError(t, s.ResetPassword(t.Context(), reset, "battery staple"))
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
@@ -15,7 +14,7 @@ import (
 // told returns a team's events from one on, each as type, resource and data.
 func (s *Service) told(t *testing.T, teamID uuid.UUID, after *int64) []string {
 	t.Helper()
-	listed, err := events.NewLog(s.Pool).After(t.Context(), teamID, *after, events.Filter{}, 100)
+	listed, err := events.NewLog(s.pool).After(t.Context(), teamID, *after, events.Filter{}, 100)
 	require.NoError(t, err)
 	lines := []string{}
 	for _, event := range listed {
@@ -41,7 +40,7 @@ func TestEvents_AreToldOfEachChange(t *testing.T) {
 func testMemberEvents(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	owner, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: "owner@example.com"})
+	owner, err := s.store.createUser(t.Context(), newAccount{email: "owner@example.com"})
 	require.NoError(t, err)
 	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
 	require.NoError(t, err)
@@ -49,13 +48,13 @@ func testMemberEvents(t *testing.T) {
 	require.Equal(t, []string{line(events.MemberAdded, owner.ID, `{"role": "owner"}`)}, s.told(t, team.ID, &after))
 
 	by := auth.Principal{Kind: auth.ByAdminToken, PlatformAdmin: true, TeamID: team.ID, Role: auth.Owner}
-	_, err = s.Invite(t.Context(), by, "grace@example.com", string(auth.Member))
+	_, err = s.Invite(t.Context(), by, "grace@example.com", auth.Member)
 	require.NoError(t, err)
 	who := ExternalIdentity{Provider: "saml", Subject: "1", Email: "grace@example.com", EmailVerified: true}
 	grace, err := s.SignInExternal(t.Context(), who, InvitedOnly, Client{})
 	require.NoError(t, err)
-	require.NoError(t, s.SetRole(t.Context(), by, grace.Session.UserID, string(auth.Admin)))
-	require.NoError(t, s.SetRole(t.Context(), by, grace.Session.UserID, string(auth.Admin)))
+	require.NoError(t, s.SetRole(t.Context(), by, grace.Session.UserID, auth.Admin))
+	require.NoError(t, s.SetRole(t.Context(), by, grace.Session.UserID, auth.Admin))
 	require.NoError(t, s.RemoveMember(t.Context(), by, grace.Session.UserID))
 	require.Error(t, s.RemoveMember(t.Context(), by, owner.ID), "a team must keep an owner")
 	require.Equal(t, []string{
@@ -94,7 +93,7 @@ func testRevokedKeyEvents(t *testing.T) {
 			return s.ChangeUser(t.Context(), by.UserID, UserChange{Disabled: &disabled})
 		},
 		"removed": func(by auth.Principal) error { return s.RemoveMember(t.Context(), owner, by.UserID) },
-		"viewer":  func(by auth.Principal) error { return s.SetRole(t.Context(), owner, by.UserID, string(auth.Viewer)) },
+		"viewer":  func(by auth.Principal) error { return s.SetRole(t.Context(), owner, by.UserID, auth.Viewer) },
 	} {
 		by := s.admin(t)
 		owner.TeamID = by.TeamID

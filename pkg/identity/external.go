@@ -7,22 +7,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/oauth2"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-)
-
-var (
-	// ErrNoAccount says that a person who proved who they are has no account here and
-	// gets none, or has one that is disabled.
-	ErrNoAccount = fault.New(fault.Forbidden, "you have no account here; ask for an invitation")
-	// ErrEmailNotVerified says that an identity that is tied to no account has no
-	// e-mail address for which its provider vouches.
-	ErrEmailNotVerified = fault.New(fault.Forbidden, "the sign-in service does not vouch for your e-mail address")
 )
 
 // BeginExternal begins a sign-in with a provider. It returns where the browser must
@@ -59,7 +46,7 @@ func (s *Service) FinishExternal(ctx context.Context, provider string, attempt A
 }
 
 func (s *Service) callbackURL(provider string) string {
-	return s.PublicURL + "/auth/oidc/" + provider + "/callback"
+	return s.config.PublicURL + "/auth/oidc/" + provider + "/callback"
 }
 
 // SignInExternal begins a session for the user of an identity, or a challenge where
@@ -72,9 +59,9 @@ func (s *Service) SignInExternal(ctx context.Context, who ExternalIdentity, sign
 	if who.Provider == "" || who.Subject == "" {
 		return SignIn{}, fmt.Errorf("external identity %q of provider %q: both are needed", who.Subject, who.Provider)
 	}
-	var user rows.User
-	err := s.inTransaction(ctx, func(queries *rows.Queries) (err error) {
-		user, err = userOf(ctx, queries, who, signUp)
+	var user account
+	err := s.inTransaction(ctx, func(tx *changes) (err error) {
+		user, err = tx.userOfIdentity(ctx, who, signUp)
 		return err
 	})
 	if err != nil {
@@ -86,52 +73,50 @@ func (s *Service) SignInExternal(ctx context.Context, who ExternalIdentity, sign
 	return s.signIn(ctx, user, from)
 }
 
-// userOf finds, ties or makes the user of an external identity.
-func userOf(ctx context.Context, queries *rows.Queries, who ExternalIdentity, signUp SignUp) (rows.User, error) {
-	user, err := queries.FindUserByIdentity(ctx, rows.FindUserByIdentityParams{Provider: who.Provider, Subject: who.Subject})
-	if err == nil {
-		return user, nil
-	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return rows.User{}, fmt.Errorf("find user by identity: %w", err)
+// userOfIdentity finds, ties or makes the user of an external identity.
+func (c *changes) userOfIdentity(ctx context.Context, who ExternalIdentity, signUp SignUp) (account, error) {
+	user, err := c.userByIdentity(ctx, who.Provider, who.Subject)
+	if !errors.Is(err, errNoRow) {
+		return user, err
 	}
 	email, err := Email("email", who.Email)
 	if err != nil || !who.EmailVerified {
-		return rows.User{}, ErrEmailNotVerified
+		return account{}, ErrEmailNotVerified
 	}
-	user, err = queries.FindUserByEmail(ctx, email)
-	if errors.Is(err, pgx.ErrNoRows) {
-		user, err = newExternalUser(ctx, queries, signUp, email, who.Name)
+	user, err = c.userByEmail(ctx, email)
+	if errors.Is(err, errNoRow) {
+		user, err = c.newExternalUser(ctx, signUp, email, who.Name)
 	}
 	if err != nil {
-		return rows.User{}, err
+		return account{}, err
 	}
-	identity := rows.AddIdentityParams{Provider: who.Provider, Subject: who.Subject, UserID: user.ID}
-	if err := queries.AddIdentity(ctx, identity); err != nil {
-		return rows.User{}, fmt.Errorf("store identity: %w", err)
+	err = c.addIdentity(ctx, user.ID, who.Provider, who.Subject)
+	if errors.Is(err, ErrIdentityTaken) {
+		// Another request has tied it since it was looked for.
+		return c.userByIdentity(ctx, who.Provider, who.Subject)
 	}
-	return user, nil
+	return user, err
 }
 
-// newExternalUser makes an account and accepts the invitations that wait for it.
-func newExternalUser(ctx context.Context, queries *rows.Queries, signUp SignUp, email, name string) (rows.User, error) {
-	invitations, err := queries.UseInvitationsOf(ctx, email)
+// newExternalUser makes an account and accepts the invitations of its address.
+func (c *changes) newExternalUser(ctx context.Context, signUp SignUp, email, name string) (account, error) {
+	invitations, err := c.useInvitationsOf(ctx, email)
 	if err != nil {
-		return rows.User{}, fmt.Errorf("find invitations: %w", err)
+		return account{}, err
 	}
 	if len(invitations) == 0 && signUp == InvitedOnly {
-		return rows.User{}, ErrNoAccount
+		return account{}, ErrNoAccount
 	}
 	if name, err = checkName(name); err != nil {
 		name, _, _ = strings.Cut(email, "@")
 	}
-	user, err := createUser(ctx, queries, rows.CreateUserParams{ID: uuid.New(), Email: email, Name: name})
+	user, err := c.createUser(ctx, newAccount{email: email, name: name})
 	if err != nil {
-		return rows.User{}, err
+		return account{}, err
 	}
 	for _, invitation := range invitations {
-		if err := join(ctx, queries, user.ID, invitation); err != nil {
-			return rows.User{}, err
+		if err := c.addMember(ctx, invitation.TeamID, user.ID, invitation.Role); err != nil {
+			return account{}, err
 		}
 	}
 	return user, nil

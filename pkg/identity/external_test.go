@@ -58,7 +58,7 @@ func TestFinishExternal_SignsInByAPostedForm(t *testing.T) {
 	redirect, attempt, err := s.BeginExternal(t.Context(), "saml")
 	require.NoError(t, err)
 	require.Contains(t, redirect, attempt.State)
-	require.Equal(t, s.PublicURL+"/auth/oidc/saml/callback", attempt.CallbackURL)
+	require.Equal(t, s.config.PublicURL+"/auth/oidc/saml/callback", attempt.CallbackURL)
 
 	for _, state := range []string{"", "another"} {
 		_, err = s.FinishExternal(t.Context(), "saml", attempt, posted(url.Values{"RelayState": {state}}), Client{})
@@ -109,7 +109,7 @@ func TestSignInExternal_InvitedJoinTheirTeams(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	by := s.admin(t)
-	_, err := s.Invite(t.Context(), by, "grace@example.com", string(auth.Member))
+	_, err := s.Invite(t.Context(), by, "grace@example.com", auth.Member)
 	require.NoError(t, err)
 	who := ExternalIdentity{Provider: "saml", Subject: "1", Email: "grace@example.com", EmailVerified: true}
 	signedIn, err := s.SignInExternal(t.Context(), who, InvitedOnly, Client{})
@@ -117,5 +117,5 @@ func TestSignInExternal_InvitedJoinTheirTeams(t *testing.T) {
 	teams, err := s.Teams(t.Context(), signedIn.Session.UserID)
 	require.NoError(t, err)
 	require.Len(t, teams, 1)
-	require.Equal(t, by.TeamID, teams[0].ID)
+	require.Equal(t, by.TeamID, teams[0].Team.ID)
 }

@@ -22,48 +22,41 @@
 package identity
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
-// Sealer encrypts what is stored but must not be readable in the database. What
-// was sealed for one purpose does not open for another.
+// Sealer encrypts secrets that are stored. What was sealed for one purpose does not open
+// for another.
 type Sealer interface {
 	Seal(plain []byte, purpose string) ([]byte, error)
 	Open(sealed []byte, purpose string) ([]byte, error)
 }
 
+// Limits: a burst, and then one each interval. Attempts at an account have a limit for
+// each network and one for all networks together.
 const (
-	// From one network the password of an account may be tried this often, and from
-	// all networks together so often.
 	passwordBurst       = 10
 	passwordInterval    = 30 * time.Second
 	allPasswordBurst    = 100
 	allPasswordInterval = 10 * time.Second
-	// The same for its second factor, which has only a million codes.
+	// A code has six digits only.
 	codeBurst       = 10
 	codeInterval    = 5 * time.Minute
 	allCodeBurst    = 50
 	allCodeInterval = time.Minute
-	// A team may send this many invitations at once, and then so many an hour.
-	teamBurst    = 30
-	teamInterval = 2 * time.Minute
-	// One account is mailed so many links to a new password, asked for from one
-	// network and from all.
+	// The invitations of a team.
+	inviteBurst    = 30
+	inviteInterval = 2 * time.Minute
+	// Requests for a new password.
 	resetBurst       = 3
 	resetInterval    = 10 * time.Minute
 	allResetBurst    = 20
@@ -72,27 +65,28 @@ const (
 	mailQueue = 100
 )
 
-// Config is what a Service is made of.
+// Config are the settings of a Service.
 type Config struct {
-	Pool   *pgxpool.Pool
-	Mailer mail.Mailer
-	Sealer Sealer
 	// PublicURL is what links in mails begin with.
 	PublicURL string
-	Log       *slog.Logger
-	// NewTeamLimits are what a team that a user makes may have; nil is without limits.
-	NewTeamLimits *rows.TeamLimit
+	// NewTeamLimits limit the teams that users make. The zero value is without limits.
+	NewTeamLimits config.TeamLimits
 }
 
-// Service is what can be done with users, teams and their credentials.
+// Service changes users, teams and their credentials.
 type Service struct {
-	Config
-	queries   *rows.Queries
-	passwords *auth.Attempts // by mail address
+	pool   *pgxpool.Pool
+	store  *store // by the pool, for what needs no transaction
+	mailer mail.Mailer
+	sealer Sealer
+	log    *slog.Logger
+	config Config
+
+	passwords *auth.Attempts // by e-mail address
 	codes     *auth.Attempts // by user ID
-	resets    *auth.Attempts // by mail address
-	byTeam    *auth.Limiter
-	hashing   chan struct{} // holds a place for each password that may be hashed at once
+	resets    *auth.Attempts // by e-mail address
+	invites   *auth.Limiter  // by team ID
+	hashing   chan struct{}  // has an element for each password that is hashed
 	mails     chan mail.Message
 
 	providersMutex sync.RWMutex
@@ -100,39 +94,16 @@ type Service struct {
 }
 
 // New makes a Service. Run sends its mails.
-func New(config Config) *Service {
+func New(pool *pgxpool.Pool, mailer mail.Mailer, sealer Sealer, log *slog.Logger, config Config) *Service {
 	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	return &Service{
-		Config: config, queries: rows.New(config.Pool),
+		pool: pool, store: newStore(pool), mailer: mailer, sealer: sealer, log: log, config: config,
 		passwords: auth.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
 		codes:     auth.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
 		resets:    auth.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
-		byTeam:    auth.NewLimiter(teamBurst, teamInterval),
+		invites:   auth.NewLimiter(inviteBurst, inviteInterval),
 		hashing:   make(chan struct{}, hashingAtOnce),
 		mails:     make(chan mail.Message, mailQueue),
 		providers: map[string]Provider{},
 	}
-}
-
-// inTransaction runs work in one transaction.
-func (s *Service) inTransaction(ctx context.Context, work func(*rows.Queries) error) error {
-	return pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error { return work(s.queries.WithTx(tx)) })
-}
-
-// errWrongLink is the same for a link that never was, is too old or was used.
-var errWrongLink = fault.New(fault.Invalid, "token: the link is not valid any more; ask for a new one")
-
-// orWrongLink turns a row that is not there into errWrongLink.
-func orWrongLink(err error, doing string) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return errWrongLink
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
-// isDuplicate says whether a row was refused because there is one like it.
-func isDuplicate(err error) bool {
-	var refusal *pgconn.PgError
-	const uniqueViolation = "23505"
-	return errors.As(err, &refusal) && refusal.Code == uniqueViolation
 }

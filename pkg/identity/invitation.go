@@ -3,98 +3,99 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 const invitationLife = 7 * 24 * time.Hour
 
-// Invite mails somebody a link into a team. Nobody invites to a role above their
-// own.
-func (s *Service) Invite(ctx context.Context, by auth.Principal, email, role string) (rows.TeamInvitation, error) {
+// Invitation lets the owner of an e-mail address join a team.
+type Invitation struct {
+	ID        uuid.UUID
+	TeamID    uuid.UUID
+	Email     string
+	Role      auth.Role
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// InvitationOffer is what the link of an invitation shows before it is accepted.
+type InvitationOffer struct {
+	TeamName   string
+	Email      string
+	Role       auth.Role
+	HasAccount bool
+}
+
+// Invite mails a link into a team. The role must not be above the principal's.
+func (s *Service) Invite(ctx context.Context, by auth.Principal, email string, role auth.Role) (Invitation, error) {
 	email, err := Email("email", email)
 	if err != nil {
-		return rows.TeamInvitation{}, err
+		return Invitation{}, err
 	}
-	if !auth.IsRole(role) {
-		return rows.TeamInvitation{}, errNoRole
+	if !auth.IsRole(string(role)) {
+		return Invitation{}, ErrNoRole
 	}
-	if err := s.byTeam.Take(by.TeamID.String()); err != nil {
-		return rows.TeamInvitation{}, err
+	if err := s.invites.Take(by.TeamID.String()); err != nil {
+		return Invitation{}, err
 	}
-	team, err := s.queries.GetTeam(ctx, by.TeamID)
+	team, err := s.store.team(ctx, by.TeamID)
 	if err != nil {
-		return rows.TeamInvitation{}, fmt.Errorf("find team: %w", err)
+		return Invitation{}, err
 	}
 	token := auth.NewSecret()
-	invitation, err := s.storeInvitation(ctx, by, rows.CreateInvitationParams{
-		ID: uuid.New(), TeamID: by.TeamID, Email: email, Role: role, TokenHash: auth.HashKey(token),
-		InvitedBy: optional(by.UserID), ExpiresAt: time.Now().Add(invitationLife),
+	invitation, err := s.storeInvitation(ctx, by, newInvitation{
+		Invitation: Invitation{TeamID: by.TeamID, Email: email, Role: role, ExpiresAt: time.Now().Add(invitationLife)},
+		tokenHash:  auth.HashKey(token), invitedBy: by.UserID,
 	})
 	if err != nil {
-		return rows.TeamInvitation{}, err
+		return Invitation{}, err
 	}
 	s.post(email, "You are invited to a team on Wrenn",
-		"You are invited to the team "+team.Name+" on Wrenn, at "+s.PublicURL+", as "+role+".\n\n"+
+		"You are invited to the team "+team.Name+" on Wrenn, at "+s.config.PublicURL+", as "+string(role)+".\n\n"+
 			"This link takes you there, once, within a week:\n\n"+s.link("invitation", token)+"\n")
 	return invitation, nil
 }
 
-func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted rows.CreateInvitationParams) (stored rows.TeamInvitation, err error) {
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		by, err := currentWith(ctx, queries, by, by.TeamID, auth.MemberWrite)
+func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted newInvitation) (stored Invitation, err error) {
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		by, err := tx.currentWith(ctx, by, by.TeamID, auth.MemberWrite)
 		if err != nil {
 			return err
 		}
-		if !by.Role.AtLeast(auth.Role(wanted.Role)) {
+		if !by.Role.AtLeast(wanted.Role) {
 			return errAboveYou
 		}
-		if stored, err = queries.CreateInvitation(ctx, wanted); err != nil {
-			return fmt.Errorf("store invitation: %w", err)
-		}
-		return nil
+		stored, err = tx.createInvitation(ctx, wanted)
+		return err
 	})
 	return stored, err
 }
 
-// Invitations returns a team's open invitations.
-func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]rows.ListInvitationsRow, error) {
-	invitations, err := s.queries.ListInvitations(ctx, teamID)
-	if err != nil {
-		return nil, fmt.Errorf("list invitations: %w", err)
-	}
-	return invitations, nil
+// Invitations returns a team's invitations that were not accepted, newest first.
+func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]Invitation, error) {
+	return s.store.invitations(ctx, teamID)
 }
 
-// RevokeInvitation makes an invitation's link worthless.
+// RevokeInvitation makes an invitation's link invalid.
 func (s *Service) RevokeInvitation(ctx context.Context, teamID, invitationID uuid.UUID) error {
-	deleted, err := s.queries.DeleteInvitation(ctx, rows.DeleteInvitationParams{ID: invitationID, TeamID: teamID})
-	if err != nil {
-		return fmt.Errorf("delete invitation: %w", err)
-	}
-	if deleted == 0 {
-		return fault.New(fault.NotFound, "there is no such invitation")
-	}
-	return nil
+	return orElse(s.store.deleteInvitation(ctx, teamID, invitationID), ErrNoInvitation)
 }
 
-// AcceptInvitation makes a user a member. The invitation must be for their mail
-// address.
+// AcceptInvitation makes the principal a member of the team of an invitation, which
+// must be for the user's e-mail address, and returns the team's ID.
 func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token string) (uuid.UUID, error) {
 	var teamID uuid.UUID
-	err := s.inTransaction(ctx, func(queries *rows.Queries) error {
-		invitation, err := queries.UseInvitation(ctx, auth.HashKey(token))
+	err := s.inTransaction(ctx, func(tx *changes) error {
+		invitation, err := tx.useInvitation(ctx, auth.HashKey(token))
 		if err != nil {
-			return orWrongLink(err, "use invitation")
+			return orElse(err, errWrongLink)
 		}
-		user, err := lockCurrent(ctx, queries, by)
+		user, err := tx.lockCurrent(ctx, by)
 		if err != nil {
 			return err
 		}
@@ -102,75 +103,51 @@ func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token
 			return fault.New(fault.Forbidden, "the invitation is for another e-mail address than yours")
 		}
 		teamID = invitation.TeamID
-		return join(ctx, queries, user.ID, invitation)
+		return tx.addMember(ctx, teamID, user.ID, invitation.Role)
 	})
 	return teamID, err
 }
 
-// RegisterInvited makes an account for somebody who was invited: that they have
-// the link shows that the mail address is theirs.
+// RegisterInvited makes an account for the address of an invitation. The token proves
+// that the person receives mail there.
 func (s *Service) RegisterInvited(ctx context.Context, token string, wanted NewUser, from Client) (Session, error) {
-	found, err := s.queries.FindInvitation(ctx, auth.HashKey(token))
+	found, _, err := s.store.findInvitation(ctx, auth.HashKey(token))
 	if err != nil {
-		return Session{}, orWrongLink(err, "find invitation")
+		return Session{}, orElse(err, errWrongLink)
 	}
 	wanted.Email = found.Email
-	params, err := s.newUser(ctx, wanted)
+	checked, err := s.checkNewUser(ctx, wanted)
 	if err != nil {
 		return Session{}, err
 	}
 	var session Session
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		invitation, err := queries.UseInvitation(ctx, auth.HashKey(token))
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		invitation, err := tx.useInvitation(ctx, auth.HashKey(token))
 		if err != nil {
-			return orWrongLink(err, "use invitation")
+			return orElse(err, errWrongLink)
 		}
-		user, err := createUser(ctx, queries, params)
+		user, err := tx.createUser(ctx, checked)
 		if err != nil {
 			return err
 		}
-		if err := join(ctx, queries, user.ID, invitation); err != nil {
+		if err := tx.addMember(ctx, invitation.TeamID, user.ID, invitation.Role); err != nil {
 			return err
 		}
-		session, err = s.newSession(ctx, queries, user, from)
+		session, err = tx.newSession(ctx, user.User, from)
 		return err
 	})
 	return session, err
 }
 
-// Invitation is what somebody with a link may know before they accept.
-type Invitation struct {
-	TeamName   string
-	Email      string
-	Role       string
-	HasAccount bool
-}
-
-// ShowInvitation says what a link is for.
-func (s *Service) ShowInvitation(ctx context.Context, token string) (Invitation, error) {
-	found, err := s.queries.FindInvitation(ctx, auth.HashKey(token))
+// ShowInvitation returns what a link offers.
+func (s *Service) ShowInvitation(ctx context.Context, token string) (InvitationOffer, error) {
+	found, teamName, err := s.store.findInvitation(ctx, auth.HashKey(token))
 	if err != nil {
-		return Invitation{}, orWrongLink(err, "find invitation")
+		return InvitationOffer{}, orElse(err, errWrongLink)
 	}
-	_, err = s.queries.FindUserByEmail(ctx, found.Email)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return Invitation{}, fmt.Errorf("find user: %w", err)
+	_, err = s.store.userByEmail(ctx, found.Email)
+	if err != nil && !errors.Is(err, errNoRow) {
+		return InvitationOffer{}, err
 	}
-	return Invitation{TeamName: found.TeamName, Email: found.Email, Role: found.Role, HasAccount: err == nil}, nil
-}
-
-func join(ctx context.Context, queries *rows.Queries, userID uuid.UUID, invitation rows.TeamInvitation) error {
-	_, err := queries.AddMember(ctx, rows.AddMemberParams{TeamID: invitation.TeamID, UserID: userID, Role: invitation.Role})
-	if err != nil {
-		return fmt.Errorf("add member: %w", err)
-	}
-	return nil
-}
-
-// optional is nil for nobody.
-func optional(id uuid.UUID) *uuid.UUID {
-	if id == uuid.Nil {
-		return nil
-	}
-	return &id
+	return InvitationOffer{TeamName: teamName, Email: found.Email, Role: found.Role, HasAccount: err == nil}, nil
 }

@@ -2,155 +2,157 @@ package identity
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// mostKeys is how many API keys a team, and how many access tokens a user, has.
+// mostKeys is how many API keys a team, and how many access tokens a user, may have.
 const mostKeys = 200
 
-// NewKey is an API key that somebody wants.
+// APIKey lets programs act for a team.
+type APIKey struct {
+	ID     uuid.UUID
+	TeamID uuid.UUID
+	Name   string
+	Mask   auth.Mask
+	// Scopes are what the key may do; nil is all that a key can do.
+	Scopes []auth.Permission
+	// MakerID is zero for a key that the installation or its admin made. MakerEmail may
+	// be empty.
+	MakerID    uuid.UUID
+	MakerEmail string
+	CreatedAt  time.Time
+	// ExpiresAt and LastUsedAt are nil for never.
+	ExpiresAt  *time.Time
+	LastUsedAt *time.Time
+}
+
+// NewKey is an API key to be made.
 type NewKey struct {
 	Name string
-	// Scopes are what the key may do; nil means all that its maker may.
-	Scopes []string
+	// Scopes are what the key may do; nil is all that its maker may.
+	Scopes []auth.Permission
 	// ExpiresAt is nil for a key that does not expire.
 	ExpiresAt *time.Time
 }
 
-// IssueKey makes an API key for a team. It can do nothing that its maker cannot.
-// The key itself is answered here and never again.
-func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (string, rows.APIKey, error) {
-	name, err := checkName(wanted.Name)
-	if err != nil {
-		return "", rows.APIKey{}, err
+// IssueKey makes an API key for a team. It may do nothing that its maker may not. The
+// secret is returned here only.
+func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (secret string, key APIKey, err error) {
+	if wanted.Name, err = checkName(wanted.Name); err != nil {
+		return "", APIKey{}, err
 	}
 	if err := inFuture(wanted.ExpiresAt); err != nil {
-		return "", rows.APIKey{}, err
+		return "", APIKey{}, err
 	}
-	key := auth.NewKey()
-	mask := auth.MaskKey(key)
-	var row rows.APIKey
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		by, err := currentWith(ctx, queries, by, teamID, auth.KeyWrite)
+	secret = auth.NewKey()
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		by, err := tx.currentWith(ctx, by, teamID, auth.KeyWrite)
 		if err != nil {
 			return err
 		}
-		scopes, err := grantable(by, wanted.Scopes)
-		if err != nil {
+		if wanted.Scopes, err = grantable(by, wanted.Scopes); err != nil {
 			return err
 		}
-		count, err := queries.CountAPIKeys(ctx, teamID)
+		count, err := tx.countKeys(ctx, teamID)
 		if err != nil {
-			return fmt.Errorf("count API keys: %w", err)
+			return err
 		}
 		if count >= mostKeys {
 			return fault.New(fault.Conflict, "the team has %d API keys, which is the most", count)
 		}
-		row, err = queries.IssueAPIKey(ctx, rows.IssueAPIKeyParams{
-			ID: uuid.New(), TeamID: teamID, Name: name, KeyHash: auth.HashKey(key),
-			KeyPrefix: mask.Prefix, ValueLength: int32(mask.ValueLength), MaskedPrefix: mask.MaskedStart, MaskedSuffix: mask.MaskedEnd,
-			Scopes: scopes, ExpiresAt: wanted.ExpiresAt, CreatedBy: optional(by.UserID),
-		})
+		key, err = tx.createKey(ctx, teamID, by.UserID, secret, wanted)
+		key.MakerEmail = by.Email
 		return err
 	})
-	return key, row, err
+	return secret, key, err
 }
 
-// grantable checks that a maker of a key may do what the key may. An admin's key
-// without scopes has all, also those to come.
-func grantable(by auth.Principal, wanted []string) ([]string, error) {
+// grantable returns the scopes of a key, or a fault where its maker lacks one of them.
+// nil of an admin stays nil: the key has all scopes, future ones included.
+func grantable(by auth.Principal, wanted []auth.Permission) ([]auth.Permission, error) {
 	if wanted == nil {
 		if by.PlatformAdmin || by.Role.AtLeast(auth.Admin) {
 			return nil, nil
 		}
-		wanted = []string{}
-		for _, permission := range by.Role.Scopes() {
-			wanted = append(wanted, string(permission))
-		}
-		return wanted, nil
+		return append([]auth.Permission{}, by.Role.Scopes()...), nil
 	}
 	for _, scope := range wanted {
-		if !auth.IsScope(scope) {
+		if !auth.IsScope(string(scope)) {
 			return nil, fault.New(fault.Invalid, "scopes: there is no scope %q", scope)
 		}
-		if !by.PlatformAdmin && !by.May(auth.Permission(scope)) {
+		if !by.PlatformAdmin && !by.May(scope) {
 			return nil, fault.New(fault.Forbidden, "scopes: you do not have %s yourself", scope)
 		}
 	}
+	wanted = slices.Clone(wanted)
 	slices.Sort(wanted)
 	return slices.Compact(wanted), nil
 }
 
-func inFuture(expires *time.Time) error {
-	if expires != nil && !expires.After(time.Now()) {
-		return fault.New(fault.Invalid, "expiresAt must be in the future")
-	}
-	return nil
+// EnsureKey stores a key of a team that was chosen outside, unless it is stored
+// already; a revoked one stays revoked.
+func EnsureKey(ctx context.Context, pool *pgxpool.Pool, teamID uuid.UUID, secret, name string) error {
+	return inTransaction(ctx, pool, func(tx *changes) error { return tx.ensureKey(ctx, teamID, secret, name) })
 }
 
-// Keys returns a team's API keys.
-func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]rows.ListAPIKeysRow, error) {
-	keys, err := s.queries.ListAPIKeys(ctx, teamID)
-	if err != nil {
-		return nil, fmt.Errorf("list API keys: %w", err)
-	}
-	return keys, nil
+// Keys returns a team's API keys, newest first.
+func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]APIKey, error) {
+	return s.store.keys(ctx, teamID)
 }
 
-// RenameKey changes the name of an API key that the principal made, or somebody
-// whose role is not above the principal's.
+// RenameKey changes the name of an API key that the principal made, or a user whose role
+// is not above the principal's.
 func (s *Service) RenameKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID, name string) error {
 	name, err := checkName(name)
 	if err != nil {
 		return err
 	}
-	if err := mayChangeKey(ctx, s.queries, by, teamID, keyID); err != nil {
-		return err
-	}
-	renamed, err := s.queries.RenameAPIKey(ctx, rows.RenameAPIKeyParams{ID: keyID, TeamID: teamID, Name: name})
-	return changedOne(renamed, err, "API key")
-}
-
-// RevokeKey makes an API key worthless at once, and the tokens of sandboxes and
-// volumes that it could read. The principal must have made it, or have a role that
-// is not below the maker's.
-func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
-	return s.inTransaction(ctx, func(queries *rows.Queries) error {
-		if err := mayChangeKey(ctx, queries, by, teamID, keyID); err != nil {
+	return s.inTransaction(ctx, func(tx *changes) error {
+		if err := tx.mayChangeKey(ctx, by, teamID, keyID); err != nil {
 			return err
 		}
-		scopes, err := queries.RevokeAPIKey(ctx, rows.RevokeAPIKeyParams{ID: keyID, TeamID: teamID})
+		return orElse(tx.renameKey(ctx, teamID, keyID, name), ErrNoKey)
+	})
+}
+
+// RevokeKey revokes an API key, and the tokens of sandboxes and volumes that it could
+// read. The principal must have made it, or have a role that is not below its maker's.
+func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
+	return s.inTransaction(ctx, func(tx *changes) error {
+		if err := tx.mayChangeKey(ctx, by, teamID, keyID); err != nil {
+			return err
+		}
+		scopes, err := tx.revokeKey(ctx, teamID, keyID)
 		if err != nil {
-			return notFound(err, "API key")
+			return orElse(err, ErrNoKey)
 		}
 		if !readsTokens(scopes) {
 			return nil
 		}
-		return raiseEpoch(ctx, queries, teamID)
+		return tx.raiseEpoch(ctx, teamID)
 	})
 }
 
-// mayChangeKey refuses who may not change a key. One whose maker is not in the team
-// is changed by its admins.
-func mayChangeKey(ctx context.Context, queries *rows.Queries, by auth.Principal, teamID, keyID uuid.UUID) error {
-	maker, err := queries.FindAPIKeyMaker(ctx, rows.FindAPIKeyMakerParams{ID: keyID, TeamID: teamID})
+// mayChangeKey refuses principals who may not change a key. A key whose maker is not a
+// member is changed by admins of the team.
+func (s *store) mayChangeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
+	maker, err := s.makerOf(ctx, teamID, keyID)
 	if err != nil {
-		return notFound(err, "API key")
+		return orElse(err, ErrNoKey)
 	}
-	if by.PlatformAdmin || maker.CreatedBy != nil && *maker.CreatedBy == by.UserID {
+	if by.PlatformAdmin || maker.userID != uuid.Nil && maker.userID == by.UserID {
 		return nil
 	}
 	needed := auth.Admin
-	if maker.Role != nil {
-		needed = auth.Role(*maker.Role)
+	if maker.role != "" {
+		needed = maker.role
 	}
 	if !by.Role.AtLeast(needed) {
 		return fault.New(fault.Forbidden, "this API key was made by somebody whose role is above yours")
@@ -160,6 +162,6 @@ func mayChangeKey(ctx context.Context, queries *rows.Queries, by auth.Principal,
 
 // readsTokens says whether a key with these scopes is shown tokens of sandboxes or
 // volumes.
-func readsTokens(scopes []string) bool {
-	return scopes == nil || slices.Contains(scopes, string(auth.SandboxWrite)) || slices.Contains(scopes, string(auth.VolumeWrite))
+func readsTokens(scopes []auth.Permission) bool {
+	return scopes == nil || slices.Contains(scopes, auth.SandboxWrite) || slices.Contains(scopes, auth.VolumeWrite)
 }

@@ -9,22 +9,22 @@ import (
 
 const (
 	mailTimeout = 30 * time.Second
-	// lastMails is how long the mails that wait when the server stops may take.
+	// lastMails bounds the sending of queued mails when the server stops.
 	lastMails = 5 * time.Second
 )
 
-// post queues a mail. Nobody waits for it: how long that takes would tell a
-// stranger whether an address has an account.
+// post queues a mail. It does not wait for the mail to be sent: the time that takes
+// would tell whether an address has an account.
 func (s *Service) post(to, subject, text string) {
 	select {
 	case s.mails <- mail.Message{To: []string{to}, Subject: subject, Text: text}:
 	default:
-		s.Log.Error("a mail was dropped: too many wait to be sent", "subject", subject)
+		s.log.Error("a mail was dropped: too many wait to be sent", "subject", subject)
 	}
 }
 
-// Run sends mails until ctx ends, and deletes what has expired. It then sends the
-// mails that wait.
+// Run sends mails and deletes expired sessions and tokens until ctx ends. It then sends
+// the mails that are queued.
 func (s *Service) Run(ctx context.Context) {
 	const cleanEvery = time.Hour
 	clean := time.NewTicker(cleanEvery)
@@ -58,16 +58,13 @@ func (s *Service) sendLast(ctx context.Context) {
 func (s *Service) send(ctx context.Context, message mail.Message) {
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
-	if err := s.Mailer.Send(ctx, message); err != nil {
-		s.Log.Error("a mail was not sent", "subject", message.Subject, "error", err)
+	if err := s.mailer.Send(ctx, message); err != nil {
+		s.log.Error("a mail was not sent", "subject", message.Subject, "error", err)
 	}
 }
 
 func (s *Service) deleteExpired(ctx context.Context) {
-	if err := s.queries.DeleteExpiredSessions(ctx); err != nil {
-		s.Log.Warn("delete expired sessions", "error", err)
-	}
-	if err := s.queries.DeleteExpiredOneTimeTokens(ctx); err != nil {
-		s.Log.Warn("delete expired one-time tokens", "error", err)
+	if err := s.store.deleteExpired(ctx); err != nil {
+		s.log.Warn("expired sessions and tokens were not deleted", "error", err)
 	}
 }

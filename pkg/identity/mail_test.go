@@ -27,7 +27,7 @@ func TestRun_SendsTheMailsThatWaitWhenItEndsAndSaysWhichFailed(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	letters := &letterbox{}
-	s := New(Config{Mailer: letters, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := New(nil, letters, nil, slog.New(slog.NewTextHandler(&log, nil)), Config{})
 	s.post("ada@example.com", "first", "with a secret link")
 	s.post("broken@example.com", "second", "with a secret link")
 	s.post("bob@example.com", "third", "with a secret link")

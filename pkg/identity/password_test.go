@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
@@ -18,7 +17,12 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 func newService(t *testing.T) *Service {
 	t.Helper()
-	return New(Config{Pool: dbtest.Open(t), Log: slog.New(slog.DiscardHandler)})
+	return newServiceWith(t, nil)
+}
+
+func newServiceWith(t *testing.T, sealer Sealer) *Service {
+	t.Helper()
+	return New(dbtest.Open(t), nil, sealer, slog.New(slog.DiscardHandler), Config{})
 }
 
 func TestHash_HoldsItsParametersAndASaltOfItsOwn(t *testing.T) {
@@ -38,9 +42,9 @@ func TestHash_HoldsItsParametersAndASaltOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestHash_WaitsForItsTurnNoLongerThanItsCaller(t *testing.T) {
+func TestHash_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	s := &Service{hashing: make(chan struct{})} // nobody's turn comes
+	s := &Service{hashing: make(chan struct{})} // has no room
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.hashPassword(ctx, "correct horse")
@@ -48,20 +52,18 @@ func TestHash_WaitsForItsTurnNoLongerThanItsCaller(t *testing.T) {
 }
 
 // A hash made with other parameters still works, and is replaced at a login.
-func TestLogin_HashesAnewWhatIsOutdated(t *testing.T) {
+func TestLogin_ReplacesAHashWithOutdatedParameters(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	weak := cost{memoryKiB: 64, rounds: 1, threads: 1, hashBytes: 16}
 	salt := []byte("0123456789abcdef")
 	sum, err := s.argon2(t.Context(), "correct horse", salt, weak)
 	require.NoError(t, err)
-	user, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{
-		ID: uuid.New(), Email: "ada@example.com", PasswordHash: formatHash(weak, salt, sum),
-	})
+	user, err := s.store.createUser(t.Context(), newAccount{email: "ada@example.com", passwordHash: formatHash(weak, salt, sum)})
 	require.NoError(t, err)
 	_, err = s.Login(t.Context(), "ada@example.com", "wrong horse", Client{})
 	require.ErrorIs(t, err, errWrongLogin)
-	require.Equal(t, user.PasswordHash, storedHash(t, s, user.ID))
+	require.Equal(t, user.passwordHash, storedHash(t, s, user.ID))
 	for range 2 {
 		_, err = s.Login(t.Context(), "ada@example.com", "correct horse", Client{})
 		require.NoError(t, err)
@@ -71,21 +73,21 @@ func TestLogin_HashesAnewWhatIsOutdated(t *testing.T) {
 
 func storedHash(t *testing.T, s *Service, userID uuid.UUID) string {
 	t.Helper()
-	user, err := s.queries.GetUser(t.Context(), userID)
+	user, err := s.store.user(t.Context(), userID)
 	require.NoError(t, err)
-	return user.PasswordHash
+	return user.passwordHash
 }
 
-func TestLogin_OfSomebodyShutOutOrWithoutPasswordIsRefused(t *testing.T) {
+func TestLogin_RefusesUsersWhoAreDisabledOrHaveNoPassword(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	hash, err := s.hashPassword(t.Context(), "correct horse")
 	require.NoError(t, err)
-	out, err := s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: "out@example.com", PasswordHash: hash})
+	out, err := s.store.createUser(t.Context(), newAccount{email: "out@example.com", passwordHash: hash})
 	require.NoError(t, err)
-	_, err = s.Pool.Exec(t.Context(), "UPDATE users SET disabled_at = now() WHERE id = $1", out.ID)
+	_, err = s.pool.Exec(t.Context(), "UPDATE users SET disabled_at = now() WHERE id = $1", out.ID)
 	require.NoError(t, err)
-	_, err = s.queries.CreateUser(t.Context(), rows.CreateUserParams{ID: uuid.New(), Email: "none@example.com"})
+	_, err = s.store.createUser(t.Context(), newAccount{email: "none@example.com"})
 	require.NoError(t, err)
 	for _, email := range []string{"out@example.com", "none@example.com", "nobody@example.com"} {
 		for _, password := range []string{"correct horse", "", strings.Repeat("x", longestPassword+1)} {
@@ -115,8 +117,7 @@ func TestEmail_IsOneAddressInOneForm(t *testing.T) {
 	}
 }
 
-// Whatever stands in the database, reading it ends, and what it asks for can be
-// paid.
+// A stored text is never hashed with parameters beyond costLimit.
 func FuzzParseHash(f *testing.F) {
 	f.Add(formatHash(currentCost, make([]byte, saltBytes), make([]byte, 32)))
 	f.Add("$argon2id$v=19$m=4294967295,t=4294967295,p=255$$")

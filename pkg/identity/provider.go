@@ -77,10 +77,6 @@ type Attempt struct {
 	CallbackURL string
 }
 
-// ErrOtherAttempt says that a callback does not belong to the attempt that the
-// browser began.
-var ErrOtherAttempt = fault.New(fault.Unauthenticated, "state: this sign-in was not begun in this browser, or too long ago")
-
 // check compares the state of a callback.
 func (a Attempt) check(callback *http.Request) error {
 	state := callback.FormValue("state")
@@ -92,10 +88,6 @@ func (a Attempt) check(callback *http.Request) error {
 	}
 	return nil
 }
-
-// errDenied is for a provider that says that the person may not sign in, or did not
-// want to.
-var errDenied = fault.New(fault.Unauthenticated, "the sign-in service did not let you in")
 
 // codeOf returns the authorization code of OAuth in a callback.
 func codeOf(callback *http.Request) (string, error) {

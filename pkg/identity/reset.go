@@ -3,21 +3,17 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 const passwordResetLife = time.Hour
 
-// RequestPasswordReset mails a link to whoever has an account with this address,
-// and says nothing about whether there is one.
+// RequestPasswordReset mails a link to the user with an e-mail address. It returns the
+// same where there is none.
 func (s *Service) RequestPasswordReset(ctx context.Context, email string, from Client) error {
 	email, err := Email("email", email)
 	if err != nil {
@@ -26,27 +22,26 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	if err := s.resets.Take(email, from.Address); err != nil {
 		return err
 	}
-	user, err := s.queries.FindUserByEmail(ctx, email)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && user.DisabledAt != nil {
+	user, err := s.store.userByEmail(ctx, email)
+	if errors.Is(err, errNoRow) || err == nil && user.DisabledAt != nil {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("find user: %w", err)
+		return err
 	}
-	token, err := s.newOneTimeToken(ctx, s.queries, forPasswordReset, &user.ID, passwordResetLife)
+	token, err := s.store.newOneTimeToken(ctx, forPasswordReset, &user.ID, passwordResetLife)
 	if err != nil {
 		return err
 	}
 	s.post(user.Email, "Choose a new password for Wrenn",
-		"Somebody, hopefully you, asked for a new password for your account at "+s.PublicURL+".\n\n"+
+		"Somebody, hopefully you, asked for a new password for your account at "+s.config.PublicURL+".\n\n"+
 			"This link lets you choose one, once, within an hour:\n\n"+s.link("password-reset", token)+
 			"\n\nIf it was not you, there is nothing to do: your password stays as it is.\n")
 	return nil
 }
 
-// ResetPassword takes a link of RequestPasswordReset. It revokes every credential
-// that the user has or has made; a second factor is still asked for at the next
-// sign-in.
+// ResetPassword sets a password by the token of RequestPasswordReset. It revokes every
+// credential that the user has or has made. A second factor stays.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
 	if err := checkPassword("password", password); err != nil {
 		return err
@@ -55,27 +50,27 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 	if err != nil {
 		return err
 	}
-	return s.inTransaction(ctx, func(queries *rows.Queries) error {
-		used, err := queries.UseOneTimeToken(ctx, rows.UseOneTimeTokenParams{TokenHash: auth.HashKey(token), Purpose: forPasswordReset})
+	return s.inTransaction(ctx, func(tx *changes) error {
+		userID, err := tx.useOneTimeToken(ctx, oneTimeToken{auth.HashKey(token), forPasswordReset})
 		if err != nil {
-			return orWrongLink(err, "use the link to a new password")
+			return orElse(err, errWrongLink)
 		}
-		if used.UserID == nil {
+		if userID == nil {
 			return errWrongLink
 		}
-		if err := setPassword(ctx, queries, *used.UserID, hash); err != nil {
+		if err := tx.setPassword(ctx, *userID, hash); err != nil {
 			return err
 		}
-		return revokeAll(ctx, queries, *used.UserID)
+		return tx.revokeAll(ctx, *userID)
 	})
 }
 
-// ChangePassword changes the password of who knows it, ends all sessions, revokes
-// access tokens and sandboxes' tokens, and begins a new session. API keys go on.
+// ChangePassword replaces a password that the user knows. It ends all sessions, revokes
+// access tokens and the tokens of sandboxes, and begins a new session. API keys stay.
 func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current, wanted string, from Client) (Session, error) {
-	user, err := s.queries.GetUser(ctx, userID)
+	user, err := s.store.user(ctx, userID)
 	if err != nil {
-		return Session{}, fmt.Errorf("find user: %w", err)
+		return Session{}, orElse(err, ErrNoUser)
 	}
 	if err := checkPassword("newPassword", wanted); err != nil {
 		return Session{}, err
@@ -101,38 +96,35 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 
 // replacePassword replaces the password that was checked, unless it was replaced
 // meanwhile.
-func (s *Service) replacePassword(ctx context.Context, checked rows.User, hash string, from Client) (session Session, err error) {
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		user, err := lockUser(ctx, queries, checked.ID)
+func (s *Service) replacePassword(ctx context.Context, checked account, hash string, from Client) (session Session, err error) {
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		user, err := tx.lockUser(ctx, checked.ID)
 		if err != nil {
 			return err
 		}
-		if user.DisabledAt != nil || user.PasswordHash != checked.PasswordHash {
+		if user.DisabledAt != nil || user.passwordHash != checked.passwordHash {
 			return errWrongPassword
 		}
-		if err := setPassword(ctx, queries, user.ID, hash); err != nil {
+		if err := tx.setPassword(ctx, user.ID, hash); err != nil {
 			return err
 		}
-		session, err = s.newSession(ctx, queries, user, from)
+		session, err = tx.newSession(ctx, user.User, from)
 		return err
 	})
 	return session, err
 }
 
-// errWrongPassword is not "unauthenticated": the session is valid.
-var errWrongPassword = fault.New(fault.Forbidden, "currentPassword is wrong")
-
-// setPassword also ends everything that the old password has led to.
-func setPassword(ctx context.Context, queries *rows.Queries, userID uuid.UUID, hash string) error {
-	if err := queries.SetPassword(ctx, rows.SetPasswordParams{ID: userID, PasswordHash: hash}); err != nil {
-		return fmt.Errorf("store password: %w", err)
+// setPassword also revokes what the old password gave access to.
+func (s *store) setPassword(ctx context.Context, userID uuid.UUID, hash string) error {
+	if err := s.setPasswordHash(ctx, userID, hash); err != nil {
+		return err
 	}
-	if err := revokeOwn(ctx, queries, userID); err != nil {
+	if err := s.revokeOwn(ctx, userID); err != nil {
 		return err
 	}
 	for _, purpose := range []string{forPasswordReset, forSecondFactor} {
-		if err := queries.DropOneTimeTokens(ctx, rows.DropOneTimeTokensParams{Purpose: purpose, UserID: &userID}); err != nil {
-			return fmt.Errorf("end other links: %w", err)
+		if err := s.dropOneTimeTokens(ctx, purpose, &userID); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -12,11 +12,10 @@ import (
 
 func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
 	oldKey, newKey := bytes.Repeat([]byte{1}, seal.KeySize), bytes.Repeat([]byte{2}, seal.KeySize)
 	before, err := seal.NewKeyring(oldKey)
 	require.NoError(t, err)
-	s.Sealer = before
+	s := newServiceWith(t, before)
 	by := s.admin(t)
 	enrolment, err := s.EnrolTOTP(t.Context(), by)
 	require.NoError(t, err)
@@ -24,13 +23,13 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	during, err := seal.NewKeyring(newKey, oldKey)
 	require.NoError(t, err)
 	for _, want := range []int{1, 0} {
-		count, err := during.Rotate(t.Context(), SecondFactors{s.queries})
+		count, err := during.Rotate(t.Context(), NewSecondFactors(s.pool))
 		require.NoError(t, err)
 		require.Equal(t, want, count)
 	}
 	after, err := seal.NewKeyring(newKey)
 	require.NoError(t, err)
-	s.Sealer = after
+	s.sealer = after
 	secret, err := base32Text.DecodeString(enrolment.Secret)
 	require.NoError(t, err)
 	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(secret, time.Now().Unix()/30), Client{})

@@ -9,16 +9,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 const (
 	recoveryCodes     = 10
-	recoveryCodeBytes = 10 // 80 bits: a leaked hash is of no use
+	recoveryCodeBytes = 10 // 80 bits: too many to find the code of a hash
 	longestCode       = 64
 )
 
@@ -28,27 +26,24 @@ type Enrolment struct {
 	URL    string // otpauth:
 }
 
-var errWrongCode = fault.New(fault.Unauthenticated, "code: it is wrong, was used before or is too old")
-
-// EnrolTOTP makes a secret for a second factor. It counts when a first code has
-// confirmed it.
+// EnrolTOTP makes the secret of a second factor, which ConfirmTOTP turns on.
 func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, error) {
 	secret := newTOTPSecret()
-	sealed, err := s.Sealer.Seal(secret, totpPurpose+by.UserID.String())
+	sealed, err := s.sealer.Seal(secret, totpPurpose+by.UserID.String())
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("seal second factor: %w", err)
 	}
 	var email string
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		user, err := lockCurrent(ctx, queries, by)
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		user, err := tx.lockCurrent(ctx, by)
 		if err != nil {
 			return err
 		}
-		if user.TOTPConfirmedAt != nil {
+		if user.HasSecondFactor {
 			return fault.New(fault.Conflict, "there is a second factor already; remove it first")
 		}
 		email = user.Email
-		return queries.SetTOTPSecret(ctx, rows.SetTOTPSecretParams{ID: by.UserID, TOTPSecret: sealed})
+		return tx.setTOTPSecret(ctx, by.UserID, sealed)
 	})
 	if err != nil {
 		return Enrolment{}, err
@@ -56,28 +51,28 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 	return Enrolment{Secret: base32Text.EncodeToString(secret), URL: totpURL(secret, email)}, nil
 }
 
-// ConfirmTOTP turns the second factor on and answers the recovery codes, which
-// nobody sees again.
+// ConfirmTOTP turns the second factor on by a first code. The recovery codes are
+// returned here only.
 func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		user, err := lockCurrent(ctx, queries, by)
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		user, err := tx.lockCurrent(ctx, by)
 		if err != nil {
 			return err
 		}
-		if user.TOTPConfirmedAt != nil || user.TOTPSecret == nil {
+		if user.HasSecondFactor || user.totpSecret == nil {
 			return fault.New(fault.Conflict, "there is no second factor that waits to be confirmed")
 		}
 		if err := s.codes.Take(by.UserID.String(), from.Address); err != nil {
 			return err
 		}
-		step, err := s.matchSealed(user, code)
+		step, err := s.matchCode(user, code)
 		if err != nil {
 			return err
 		}
-		if err := queries.ConfirmTOTP(ctx, rows.ConfirmTOTPParams{ID: by.UserID, TOTPLastStep: step}); err != nil {
-			return fmt.Errorf("confirm second factor: %w", err)
+		if err := tx.confirmTOTP(ctx, by.UserID, step); err != nil {
+			return err
 		}
-		codes, err = replaceRecoveryCodes(ctx, queries, by.UserID)
+		codes, err = tx.newRecoveryCodes(ctx, by.UserID)
 		return err
 	})
 	return codes, err
@@ -85,14 +80,14 @@ func (s *Service) ConfirmTOTP(ctx context.Context, by auth.Principal, code strin
 
 // NewRecoveryCodes replaces the recovery codes.
 func (s *Service) NewRecoveryCodes(ctx context.Context, by auth.Principal, code string, from Client) (codes []string, err error) {
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		if _, err := lockCurrent(ctx, queries, by); err != nil {
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		if _, err := tx.lockCurrent(ctx, by); err != nil {
 			return err
 		}
-		if _, err := s.checkCode(ctx, queries, by.UserID, code, from); err != nil {
+		if _, err := s.checkCode(ctx, tx, by.UserID, code, from); err != nil {
 			return err
 		}
-		codes, err = replaceRecoveryCodes(ctx, queries, by.UserID)
+		codes, err = tx.newRecoveryCodes(ctx, by.UserID)
 		return err
 	})
 	return codes, err
@@ -100,56 +95,50 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, by auth.Principal, code 
 
 // RemoveTOTP turns the second factor off.
 func (s *Service) RemoveTOTP(ctx context.Context, by auth.Principal, code string, from Client) error {
-	return s.inTransaction(ctx, func(queries *rows.Queries) error {
-		if _, err := lockCurrent(ctx, queries, by); err != nil {
+	return s.inTransaction(ctx, func(tx *changes) error {
+		if _, err := tx.lockCurrent(ctx, by); err != nil {
 			return err
 		}
-		if _, err := s.checkCode(ctx, queries, by.UserID, code, from); err != nil {
+		if _, err := s.checkCode(ctx, tx, by.UserID, code, from); err != nil {
 			return err
 		}
-		return errors.Join(queries.ClearTOTP(ctx, by.UserID), queries.ClearRecoveryCodes(ctx, by.UserID))
+		return tx.clearTOTP(ctx, by.UserID)
 	})
 }
 
-// checkCode takes a code of the second factor or a recovery code; each works once.
-func (s *Service) checkCode(ctx context.Context, queries *rows.Queries, userID uuid.UUID, code string, from Client) (rows.User, error) {
+// checkCode uses up a code of the second factor, or a recovery code.
+func (s *Service) checkCode(ctx context.Context, tx *changes, userID uuid.UUID, code string, from Client) (account, error) {
 	if err := s.codes.Take(userID.String(), from.Address); err != nil {
-		return rows.User{}, err
+		return account{}, err
 	}
-	user, err := lockUser(ctx, queries, userID)
+	user, err := tx.lockUser(ctx, userID)
 	if err != nil {
-		return rows.User{}, err
+		return account{}, err
 	}
-	if user.TOTPConfirmedAt == nil || user.DisabledAt != nil {
-		return rows.User{}, fault.New(fault.Conflict, "there is no second factor")
+	if !user.HasSecondFactor || user.DisabledAt != nil {
+		return account{}, fault.New(fault.Conflict, "there is no second factor")
 	}
-	if err := s.useCode(ctx, queries, user, code); err != nil {
-		return rows.User{}, err
+	if err := s.useCode(ctx, tx, user, code); err != nil {
+		return account{}, err
 	}
 	s.codes.Succeeded(userID.String(), from.Address)
 	return user, nil
 }
 
-func (s *Service) useCode(ctx context.Context, queries *rows.Queries, user rows.User, code string) error {
-	step, err := s.matchSealed(user, code)
-	var used int64
+func (s *Service) useCode(ctx context.Context, tx *changes, user account, code string) error {
+	step, err := s.matchCode(user, code)
 	switch {
 	case err == nil:
-		used, err = queries.UseTOTPStep(ctx, rows.UseTOTPStepParams{ID: user.ID, TOTPLastStep: step})
+		err = tx.useTOTPStep(ctx, user.ID, step)
 	case errors.Is(err, errWrongCode):
-		used, err = queries.UseRecoveryCode(ctx, rows.UseRecoveryCodeParams{UserID: user.ID, CodeHash: hashRecoveryCode(code)})
+		err = tx.useRecoveryCode(ctx, user.ID, hashRecoveryCode(code))
 	}
-	if err != nil {
-		return fmt.Errorf("use a code: %w", err)
-	}
-	if used == 0 {
-		return errWrongCode
-	}
-	return nil
+	return orElse(err, errWrongCode)
 }
 
-func (s *Service) matchSealed(user rows.User, code string) (int64, error) {
-	secret, err := s.Sealer.Open(user.TOTPSecret, totpPurpose+user.ID.String())
+// matchCode returns the time step of a code.
+func (s *Service) matchCode(user account, code string) (step int64, err error) {
+	secret, err := s.sealer.Open(user.totpSecret, totpPurpose+user.ID.String())
 	if err != nil {
 		return 0, fmt.Errorf("open second factor: %w", err)
 	}
@@ -160,22 +149,18 @@ func (s *Service) matchSealed(user rows.User, code string) (int64, error) {
 	return step, nil
 }
 
-func replaceRecoveryCodes(ctx context.Context, queries *rows.Queries, userID uuid.UUID) ([]string, error) {
-	if err := queries.ClearRecoveryCodes(ctx, userID); err != nil {
-		return nil, fmt.Errorf("clear recovery codes: %w", err)
+// newRecoveryCodes replaces a user's recovery codes and returns them; their hashes are
+// stored.
+func (s *store) newRecoveryCodes(ctx context.Context, userID uuid.UUID) ([]string, error) {
+	codes, hashes := make([]string, recoveryCodes), make([][]byte, recoveryCodes)
+	for i := range codes {
+		codes[i] = newRecoveryCode()
+		hashes[i] = hashRecoveryCode(codes[i])
 	}
-	codes := make([]string, 0, recoveryCodes)
-	for range recoveryCodes {
-		code := newRecoveryCode()
-		codes = append(codes, code)
-		if err := queries.AddRecoveryCode(ctx, rows.AddRecoveryCodeParams{UserID: userID, CodeHash: hashRecoveryCode(code)}); err != nil {
-			return nil, fmt.Errorf("store recovery code: %w", err)
-		}
-	}
-	return codes, nil
+	return codes, s.replaceRecoveryCodes(ctx, userID, hashes)
 }
 
-// newRecoveryCode is four groups of four characters.
+// newRecoveryCode returns four groups of four characters.
 func newRecoveryCode() string {
 	secret := make([]byte, recoveryCodeBytes)
 	_, _ = rand.Read(secret) // never fails
@@ -183,19 +168,8 @@ func newRecoveryCode() string {
 	return text[:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:]
 }
 
-// hashRecoveryCode forgives how a person writes a code down.
+// hashRecoveryCode ignores case, spaces and hyphens.
 func hashRecoveryCode(code string) []byte {
 	code = code[:min(len(code), longestCode)]
 	return auth.HashKey(strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code)))
-}
-
-func lockUser(ctx context.Context, queries *rows.Queries, userID uuid.UUID) (rows.User, error) {
-	user, err := queries.LockUser(ctx, userID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.User{}, fault.New(fault.NotFound, "there is no such user")
-	}
-	if err != nil {
-		return rows.User{}, fmt.Errorf("find user: %w", err)
-	}
-	return user, nil
 }

@@ -2,98 +2,92 @@ package identity
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// mostTeams is how many teams somebody may be in and still make another one.
+// mostTeams is how many teams a user may be in and still make another one.
 const mostTeams = 50
 
-// User returns a user.
-func (s *Service) User(ctx context.Context, userID uuid.UUID) (rows.User, error) {
-	user, err := s.queries.GetUser(ctx, userID)
-	if err != nil {
-		return rows.User{}, fmt.Errorf("find user: %w", err)
-	}
-	return user, nil
+// Team owns sandboxes, templates and all else that its members use together.
+type Team struct {
+	ID uuid.UUID
+	// Slug is the team's ID, or for the first team of an installation its name there.
+	Slug      string
+	Name      string
+	CreatedAt time.Time
 }
 
-// RenameUser changes what a user is called.
-func (s *Service) RenameUser(ctx context.Context, userID uuid.UUID, name string) error {
+// Membership is a team as one of its members sees it.
+type Membership struct {
+	Team     Team
+	Role     auth.Role
+	JoinedAt time.Time
+}
+
+// TeamFilter selects teams. The zero TeamFilter selects all.
+type TeamFilter struct {
+	Name string // the whole name
+}
+
+// EnsureTeam returns the team of a slug, which it makes where there is none.
+func EnsureTeam(ctx context.Context, conn db.Conn, slug, name string) (Team, error) {
+	return newStore(conn).ensureTeam(ctx, slug, name)
+}
+
+// Teams returns the teams of a user. The first is the one of requests that name none.
+func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]Membership, error) {
+	return s.store.membershipsOf(ctx, userID)
+}
+
+// CreateTeam makes a team that a user owns.
+func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (Team, error) {
 	name, err := checkName(name)
 	if err != nil {
-		return err
+		return Team{}, err
 	}
-	if err := s.queries.SetUserName(ctx, rows.SetUserNameParams{ID: userID, Name: name}); err != nil {
-		return fmt.Errorf("rename user: %w", err)
-	}
-	return nil
-}
-
-// Teams returns the teams that a user is in. The first is the one that is worked
-// on where a request names none.
-func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]rows.ListTeamsOfUserRow, error) {
-	teams, err := s.queries.ListTeamsOfUser(ctx, userID)
-	if err != nil {
-		return nil, fmt.Errorf("list teams: %w", err)
-	}
-	return teams, nil
-}
-
-// CreateTeam makes a team and its maker the owner.
-func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (rows.Team, error) {
-	name, err := checkName(name)
-	if err != nil {
-		return rows.Team{}, err
-	}
-	var team rows.Team
-	err = s.inTransaction(ctx, func(queries *rows.Queries) error {
-		if _, err := lockUser(ctx, queries, userID); err != nil {
+	var team Team
+	err = s.inTransaction(ctx, func(tx *changes) error {
+		if _, err := tx.lockUser(ctx, userID); err != nil {
 			return err
 		}
-		teams, err := queries.ListTeamsOfUser(ctx, userID)
+		teams, err := tx.membershipsOf(ctx, userID)
 		if err != nil {
-			return fmt.Errorf("list teams: %w", err)
+			return err
 		}
 		if len(teams) >= mostTeams {
 			return fault.New(fault.Conflict, "you are in %d teams, which is the most", len(teams))
 		}
-		id := uuid.New()
-		if team, err = queries.CreateTeam(ctx, rows.CreateTeamParams{ID: id, Slug: id.String(), Name: name}); err != nil {
-			return fmt.Errorf("store team: %w", err)
+		if team, err = tx.createTeam(ctx, name); err != nil {
+			return err
 		}
-		if s.NewTeamLimits != nil {
-			limits := *s.NewTeamLimits
-			limits.TeamID = id
-			if err := queries.SetTeamLimits(ctx, rows.SetTeamLimitsParams(limits)); err != nil {
-				return fmt.Errorf("limit the new team: %w", err)
+		if limits := s.config.NewTeamLimits; limits != (config.TeamLimits{}) {
+			if err := tx.setTeamLimits(ctx, team.ID, limits); err != nil {
+				return err
 			}
 		}
-		_, err = queries.AddMember(ctx, rows.AddMemberParams{TeamID: id, UserID: userID, Role: string(auth.Owner)})
-		return err
+		return tx.addMember(ctx, team.ID, userID, auth.Owner)
 	})
 	return team, err
 }
 
 // RenameTeam changes a team's name.
-func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (rows.Team, error) {
+func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
 	name, err := checkName(name)
 	if err != nil {
-		return rows.Team{}, err
+		return Team{}, err
 	}
-	team, err := s.queries.RenameTeam(ctx, rows.RenameTeamParams{ID: teamID, Name: name})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.Team{}, fault.New(fault.NotFound, "there is no such team")
-	}
-	if err != nil {
-		return rows.Team{}, fmt.Errorf("rename team: %w", err)
-	}
-	return team, nil
+	return s.store.renameTeam(ctx, teamID, name)
+}
+
+// RotateTeamTokens revokes the tokens of all sandboxes and volumes of a team. Clients
+// ask for the new ones.
+func (s *Service) RotateTeamTokens(ctx context.Context, teamID uuid.UUID) error {
+	return s.store.raiseEpoch(ctx, teamID)
 }

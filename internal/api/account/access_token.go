@@ -8,12 +8,12 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
-// accessTokenAnswer is an access token. Token is there only in the answer that
-// made it.
+// accessTokenAnswer is an access token. Token is set only in the answer to the request
+// that made it.
 type accessTokenAnswer struct {
 	ID        uuid.UUID  `json:"id"`
 	Name      string     `json:"name"`
@@ -24,10 +24,10 @@ type accessTokenAnswer struct {
 	LastUsed  *time.Time `json:"lastUsed,omitempty"`
 }
 
-func accessTokenOf(token rows.AccessToken) accessTokenAnswer {
+func accessTokenOf(token identity.AccessToken) accessTokenAnswer {
 	return accessTokenAnswer{
-		ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt.UTC(), ExpiresAt: token.ExpiresAt, LastUsed: token.LastUsedAt,
-		Mask: maskAnswer{token.TokenPrefix, token.ValueLength, token.MaskedPrefix, token.MaskedSuffix},
+		ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt, LastUsed: token.LastUsedAt,
+		Mask: maskAnswer(token.Mask),
 	}
 }
 
@@ -52,7 +52,8 @@ func (h *Handlers) createAccessToken(w http.ResponseWriter, r *http.Request) err
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	secret, token, err := h.Identity.IssueAccessToken(r.Context(), auth.PrincipalOf(r.Context()), body.Name, body.ExpiresAt)
+	wanted := identity.NewAccessToken{Name: body.Name, ExpiresAt: body.ExpiresAt}
+	secret, token, err := h.Identity.IssueAccessToken(r.Context(), auth.PrincipalOf(r.Context()), wanted)
 	if err != nil {
 		return err
 	}

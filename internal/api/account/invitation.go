@@ -23,10 +23,10 @@ func (h *Handlers) showInvitation(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	respond.JSON(w, http.StatusOK, struct {
-		TeamName   string `json:"teamName"`
-		Email      string `json:"email"`
-		Role       string `json:"role"`
-		HasAccount bool   `json:"hasAccount"`
+		TeamName   string    `json:"teamName"`
+		Email      string    `json:"email"`
+		Role       auth.Role `json:"role"`
+		HasAccount bool      `json:"hasAccount"`
 	}(invitation))
 	return nil
 }

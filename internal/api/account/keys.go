@@ -8,7 +8,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
@@ -28,10 +27,10 @@ func (h *Handlers) routeKeys(router respond.Router) {
 
 // maskAnswer is what may be shown of a secret.
 type maskAnswer struct {
-	Prefix            string `json:"prefix"`
-	ValueLength       int32  `json:"valueLength"`
-	MaskedValuePrefix string `json:"maskedValuePrefix"`
-	MaskedValueSuffix string `json:"maskedValueSuffix"`
+	Prefix      string `json:"prefix"`
+	ValueLength int    `json:"valueLength"`
+	MaskedStart string `json:"maskedValuePrefix"`
+	MaskedEnd   string `json:"maskedValueSuffix"`
 }
 
 type creatorAnswer struct {
@@ -39,26 +38,26 @@ type creatorAnswer struct {
 	Email *string   `json:"email"`
 }
 
-// keyAnswer is an API key. Key is there only in the answer that made it.
+// keyAnswer is an API key. Key is set only in the answer to the request that made it.
 type keyAnswer struct {
-	ID        uuid.UUID      `json:"id"`
-	Key       string         `json:"key,omitempty"`
-	Name      string         `json:"name"`
-	Mask      maskAnswer     `json:"mask"`
-	CreatedAt time.Time      `json:"createdAt"`
-	CreatedBy *creatorAnswer `json:"createdBy,omitempty"`
-	LastUsed  *time.Time     `json:"lastUsed"`
-	Scopes    []string       `json:"scopes,omitempty"`
-	ExpiresAt *time.Time     `json:"expiresAt,omitempty"`
+	ID        uuid.UUID         `json:"id"`
+	Key       string            `json:"key,omitempty"`
+	Name      string            `json:"name"`
+	Mask      maskAnswer        `json:"mask"`
+	CreatedAt time.Time         `json:"createdAt"`
+	CreatedBy *creatorAnswer    `json:"createdBy,omitempty"`
+	LastUsed  *time.Time        `json:"lastUsed"`
+	Scopes    []auth.Permission `json:"scopes,omitempty"`
+	ExpiresAt *time.Time        `json:"expiresAt,omitempty"`
 }
 
-func keyOf(key rows.APIKey, creator *string) keyAnswer {
+func keyOf(key identity.APIKey) keyAnswer {
 	answer := keyAnswer{
-		ID: key.ID, Name: key.Name, Mask: maskAnswer{key.KeyPrefix, key.ValueLength, key.MaskedPrefix, key.MaskedSuffix},
-		CreatedAt: key.CreatedAt.UTC(), LastUsed: key.LastUsedAt, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,
+		ID: key.ID, Name: key.Name, Mask: maskAnswer(key.Mask),
+		CreatedAt: key.CreatedAt, LastUsed: key.LastUsedAt, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,
 	}
-	if key.CreatedBy != nil {
-		answer.CreatedBy = &creatorAnswer{*key.CreatedBy, creator}
+	if key.MakerID != uuid.Nil {
+		answer.CreatedBy = &creatorAnswer{key.MakerID, optionalText(key.MakerEmail)}
 	}
 	return answer
 }
@@ -70,7 +69,7 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := []keyAnswer{}
 	for _, key := range keys {
-		answer = append(answer, keyOf(key.APIKey, key.CreatorEmail))
+		answer = append(answer, keyOf(key))
 	}
 	respond.JSON(w, http.StatusOK, answer)
 	return nil
@@ -90,9 +89,9 @@ func (h *Handlers) adminCreateKey(w http.ResponseWriter, r *http.Request) error 
 
 func (h *Handlers) issueKey(w http.ResponseWriter, r *http.Request, teamID uuid.UUID) error {
 	var body struct {
-		Name      string     `json:"name"`
-		Scopes    []string   `json:"scopes"`
-		ExpiresAt *time.Time `json:"expiresAt"`
+		Name      string            `json:"name"`
+		Scopes    []auth.Permission `json:"scopes"`
+		ExpiresAt *time.Time        `json:"expiresAt"`
 	}
 	if err := request.Decode(r, &body); err != nil {
 		return err
@@ -104,7 +103,7 @@ func (h *Handlers) issueKey(w http.ResponseWriter, r *http.Request, teamID uuid.
 		return err
 	}
 	audit.SetResource(r.Context(), key.ID.String())
-	answer := keyOf(key, optionalText(principal.Email))
+	answer := keyOf(key)
 	answer.Key = secret
 	respond.JSON(w, http.StatusCreated, answer)
 	return nil

@@ -7,8 +7,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 func (h *Handlers) routeMe(router respond.Router) {
@@ -17,7 +17,7 @@ func (h *Handlers) routeMe(router respond.Router) {
 	router.Post("/me/invitations", h.acceptInvitation)
 }
 
-// meAnswer is what a user knows of themselves.
+// meAnswer is the user who asks.
 type meAnswer struct {
 	ID            uuid.UUID        `json:"id"`
 	Email         string           `json:"email"`
@@ -26,7 +26,7 @@ type meAnswer struct {
 	HasPassword   bool             `json:"hasPassword"`
 	SecondFactor  bool             `json:"secondFactor"`
 	Teams         []membershipInfo `json:"teams"`
-	// CSRFToken is only for whoever has the session.
+	// CSRFToken is set only in the answer to a request with a session.
 	CSRFToken string `json:"csrfToken,omitempty"`
 }
 
@@ -50,17 +50,18 @@ func (h *Handlers) meOf(r *http.Request) (meAnswer, error) {
 	}
 	answer := meAnswer{
 		ID: user.ID, Email: user.Email, Name: user.Name, PlatformAdmin: user.PlatformAdmin,
-		HasPassword: user.PasswordHash != "", SecondFactor: user.TOTPConfirmedAt != nil, Teams: []membershipInfo{},
+		HasPassword: user.HasPassword, SecondFactor: user.HasSecondFactor, Teams: []membershipInfo{},
 	}
-	for _, team := range teams {
-		answer.Teams = append(answer.Teams, membershipOf(team))
+	for _, membership := range teams {
+		answer.Teams = append(answer.Teams, membershipOf(membership))
 	}
 	return answer, nil
 }
 
-func membershipOf(team rows.ListTeamsOfUserRow) membershipInfo {
-	role := auth.Role(team.Role)
-	return membershipInfo{TeamID: team.ID.String(), Name: team.Name, Role: role, Permissions: role.Permissions()}
+func membershipOf(membership identity.Membership) membershipInfo {
+	return membershipInfo{
+		TeamID: membership.Team.ID.String(), Name: membership.Team.Name, Role: membership.Role, Permissions: membership.Role.Permissions(),
+	}
 }
 
 func (h *Handlers) showMe(w http.ResponseWriter, r *http.Request) error {

@@ -9,13 +9,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 type memberAnswer struct {
 	ID           uuid.UUID `json:"id"`
 	Email        string    `json:"email"`
 	Name         string    `json:"name"`
-	Role         string    `json:"role"`
+	Role         auth.Role `json:"role"`
 	SecondFactor bool      `json:"secondFactor"`
 	JoinedAt     time.Time `json:"joinedAt"`
 }
@@ -23,9 +24,13 @@ type memberAnswer struct {
 type invitationAnswer struct {
 	ID        uuid.UUID `json:"id"`
 	Email     string    `json:"email"`
-	Role      string    `json:"role"`
+	Role      auth.Role `json:"role"`
 	CreatedAt time.Time `json:"createdAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+func invitationOf(i identity.Invitation) invitationAnswer {
+	return invitationAnswer{ID: i.ID, Email: i.Email, Role: i.Role, CreatedAt: i.CreatedAt, ExpiresAt: i.ExpiresAt}
 }
 
 func (h *Handlers) listMembers(w http.ResponseWriter, r *http.Request) error {
@@ -37,7 +42,7 @@ func (h *Handlers) listMembers(w http.ResponseWriter, r *http.Request) error {
 	for _, member := range members {
 		answer = append(answer, memberAnswer{
 			ID: member.UserID, Email: member.Email, Name: member.Name, Role: member.Role,
-			SecondFactor: member.HasSecondFactor, JoinedAt: member.CreatedAt.UTC(),
+			SecondFactor: member.HasSecondFactor, JoinedAt: member.JoinedAt,
 		})
 	}
 	respond.JSON(w, http.StatusOK, answer)
@@ -46,7 +51,7 @@ func (h *Handlers) listMembers(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handlers) setMemberRole(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Role string `json:"role"`
+		Role auth.Role `json:"role"`
 	}
 	if err := request.Decode(r, &body); err != nil {
 		return err
@@ -73,7 +78,7 @@ func (h *Handlers) listInvitations(w http.ResponseWriter, r *http.Request) error
 	}
 	answer := []invitationAnswer{}
 	for _, i := range invitations {
-		answer = append(answer, invitationAnswer{ID: i.ID, Email: i.Email, Role: i.Role, CreatedAt: i.CreatedAt.UTC(), ExpiresAt: i.ExpiresAt.UTC()})
+		answer = append(answer, invitationOf(i))
 	}
 	respond.JSON(w, http.StatusOK, answer)
 	return nil
@@ -81,8 +86,8 @@ func (h *Handlers) listInvitations(w http.ResponseWriter, r *http.Request) error
 
 func (h *Handlers) invite(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
-		Email string `json:"email"`
-		Role  string `json:"role"`
+		Email string    `json:"email"`
+		Role  auth.Role `json:"role"`
 	}
 	if err := request.Decode(r, &body); err != nil {
 		return err
@@ -91,7 +96,7 @@ func (h *Handlers) invite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	respond.JSON(w, http.StatusCreated, invitationAnswer{ID: i.ID, Email: i.Email, Role: i.Role, CreatedAt: i.CreatedAt.UTC(), ExpiresAt: i.ExpiresAt.UTC()})
+	respond.JSON(w, http.StatusCreated, invitationOf(i))
 	return nil
 }
 

@@ -5,8 +5,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 func (h *Handlers) routeTeams(router respond.Router) {
@@ -43,8 +43,8 @@ func (h *Handlers) listTeams(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := []teamAnswer{}
-	for i, team := range teams {
-		answer = append(answer, teamAnswer{TeamID: team.ID.String(), Name: team.Name, IsDefault: i == 0, Role: auth.Role(team.Role)})
+	for i, membership := range teams {
+		answer = append(answer, teamAnswer{TeamID: membership.Team.ID.String(), Name: membership.Team.Name, IsDefault: i == 0, Role: membership.Role})
 	}
 	respond.JSON(w, http.StatusOK, answer)
 	return nil
@@ -59,7 +59,7 @@ func (h *Handlers) createTeam(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	respond.JSON(w, http.StatusCreated, teamOfRow(team, auth.Owner))
+	respond.JSON(w, http.StatusCreated, teamOf(team, auth.Owner))
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (h *Handlers) renameTeam(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	respond.JSON(w, http.StatusOK, teamOfRow(team, principal.Role))
+	respond.JSON(w, http.StatusOK, teamOf(team, principal.Role))
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (h *Handlers) deleteTeam(w http.ResponseWriter, r *http.Request) error {
 	return respond.NoContent(w, h.TeamDeletion.Delete(r.Context(), request.Team(r)))
 }
 
-func teamOfRow(team rows.Team, role auth.Role) teamAnswer {
+func teamOf(team identity.Team, role auth.Role) teamAnswer {
 	return teamAnswer{TeamID: team.ID.String(), Name: team.Name, Role: role}
 }
 

@@ -41,7 +41,7 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request) error {
 	for _, user := range users {
 		answer = append(answer, userAnswer{
 			ID: user.ID, Email: user.Email, Name: user.Name, PlatformAdmin: user.PlatformAdmin,
-			SecondFactor: user.HasSecondFactor, CreatedAt: user.CreatedAt.UTC(), DisabledAt: user.DisabledAt,
+			SecondFactor: user.HasSecondFactor, CreatedAt: user.CreatedAt, DisabledAt: user.DisabledAt,
 		})
 	}
 	if next != "" {
@@ -63,5 +63,5 @@ func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Identity.ChangeUser(r.Context(), userID, identity.UserChange(body)))
+	return respond.NoContent(w, h.Identity.ChangeUser(r.Context(), userID, identity.UserChange{Disabled: body.Disabled, PlatformAdmin: body.PlatformAdmin}))
 }
