@@ -18,6 +18,8 @@ import (
 var withoutBody = map[string]bool{
 	"POST /auth/logout":     true,
 	"POST /auth/totp/enrol": true,
+	// A form of an identity provider.
+	"POST /auth/oidc/{provider}/callback": true,
 	// Refused whatever they ask for.
 	"POST /templates": true, "POST /v2/templates": true, "POST /v3/templates": true, "POST /templates/{templateID}": true,
 	"POST /templates/{templateID}/builds/{buildID}": true, "POST /v2/templates/{templateID}/builds/{buildID}": true,

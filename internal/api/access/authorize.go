@@ -32,7 +32,7 @@ func (c *Control) Require(rule auth.Rule) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// Another site's page, or a sandbox's, must not sign a browser in as
 			// somebody else. Programs do not say where they come from and pass.
-			if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && err != nil {
+			if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && !isCallback(r) && err != nil {
 				c.fail(w, r, fault.Wrap(fault.Forbidden, err, "a page of another origin may not do this"))
 				return
 			}

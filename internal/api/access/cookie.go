@@ -27,14 +27,29 @@ func (c *Control) CookieName(name string) string {
 }
 
 // SetCookie sets a cookie that scripts cannot read, for maxAge; less than a second
-// deletes it.
+// deletes it. Browsers send it with navigations from other sites, but not with forms.
 func (c *Control) SetCookie(w http.ResponseWriter, name, value string, maxAge time.Duration) {
+	c.setCookie(w, name, value, maxAge, http.SameSiteLaxMode)
+}
+
+// SetCookieForForms is SetCookie for a cookie that must come with the form that an
+// identity provider sends the browser back with. Browsers take it only over TLS;
+// without, it is as SetCookie sets it.
+func (c *Control) SetCookieForForms(w http.ResponseWriter, name, value string, maxAge time.Duration) {
+	mode := http.SameSiteLaxMode
+	if c.behindTLS() {
+		mode = http.SameSiteNoneMode
+	}
+	c.setCookie(w, name, value, maxAge, mode)
+}
+
+func (c *Control) setCookie(w http.ResponseWriter, name, value string, maxAge time.Duration, mode http.SameSite) {
 	seconds := int(maxAge.Seconds())
 	if seconds == 0 {
 		seconds = -1
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: c.CookieName(name), Value: value, Path: "/", MaxAge: seconds,
-		HttpOnly: true, Secure: c.behindTLS(), SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: c.behindTLS(), SameSite: mode,
 	})
 }

@@ -31,7 +31,7 @@ var headerNames = regexp.MustCompile(`^[A-Za-z0-9_.,* -]{1,1000}$`)
 func (c *Control) AcrossOrigins(router *chi.Mux) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if c.isOwnOrigin(r) {
+			if c.isOwnOrigin(r) || isCallback(r) {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -60,6 +60,16 @@ func (c *Control) isOwnOrigin(r *http.Request) bool {
 	default:
 		return r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	}
+}
+
+// callbackPath is where identity providers send browsers back.
+var callbackPath = regexp.MustCompile(`^/auth/oidc/[^/]+/callback$`)
+
+// isCallback reports whether a request is the form that another site, an identity
+// provider, sends a browser back with. The state in it, which is compared with that in
+// a cookie, protects it.
+func isCallback(r *http.Request) bool {
+	return r.Method == http.MethodPost && callbackPath.MatchString(r.URL.Path)
 }
 
 // methodAsked is the method of a request, or of the one that a preflight is for.

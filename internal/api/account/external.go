@@ -40,7 +40,7 @@ func (h *Handlers) beginExternal(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.Access.SetCookie(w, attemptCookieName, strings.Join([]string{provider, attempt.State, attempt.Nonce, attempt.Verifier}, "."), attemptLife)
+	h.Access.SetCookieForForms(w, attemptCookieName, strings.Join([]string{provider, attempt.State, attempt.Nonce, attempt.Verifier}, "."), attemptLife)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, address, http.StatusFound)
 	return nil
@@ -54,7 +54,7 @@ func (h *Handlers) finishExternal(w http.ResponseWriter, r *http.Request) error 
 	}
 	signedIn, err := h.Identity.FinishExternal(r.Context(), provider, attempt, r, h.clientOf(r))
 	if !errors.Is(err, identity.ErrOtherAttempt) {
-		h.Access.SetCookie(w, attemptCookieName, "", 0)
+		h.Access.SetCookieForForms(w, attemptCookieName, "", 0)
 	}
 	if err != nil {
 		return err

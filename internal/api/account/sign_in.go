@@ -30,6 +30,7 @@ func (h *Handlers) routeSignIn(router respond.Router) {
 	router.Get("/auth/oidc", h.listProviders)
 	router.Get("/auth/oidc/{provider}/start", h.beginExternal)
 	router.Get("/auth/oidc/{provider}/callback", h.finishExternal)
+	router.Post("/auth/oidc/{provider}/callback", h.finishExternal)
 }
 
 // signInAnswer says how far a sign-in has come.
