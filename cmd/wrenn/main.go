@@ -1,10 +1,6 @@
 // Command wrenn runs Wrenn on one machine and talks to its API.
 package main
 
-import (
-	"os"
+import "git.omukk.dev/wrenn/sandbox/pkg/wrenn"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli/wrenn"
-)
-
-func main() { os.Exit(wrenn.Main(os.Args[1:])) }
+func main() { wrenn.Main() }

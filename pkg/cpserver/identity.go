@@ -10,32 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
-	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
-
-// openMail connects to nothing yet.
-func (s *server) openMail(context.Context) error {
-	if s.mailer != nil {
-		return nil
-	}
-	settings := s.config.Mail
-	if settings.Address == "" {
-		s.mailer = mail.NewConsole(s.output)
-		return nil
-	}
-	password, err := readSecretFile("WRENN_SMTP_PASSWORD_FILE", settings.PasswordFile)
-	if err != nil {
-		return err
-	}
-	s.mailer, err = mail.NewSMTP(mail.SMTPConfig{
-		Address: settings.Address, Username: settings.Username, Password: password,
-		From: settings.From, Security: mail.Security(settings.Security),
-	})
-	if err != nil {
-		return fmt.Errorf("set up mail: %w", err)
-	}
-	return nil
-}
 
 // publicURL is where browsers and verifiers of identity tokens reach this server.
 func (s *server) publicURL() string {
@@ -60,7 +35,7 @@ func (s *server) buildIdentity(context.Context) error {
 	s.identity = identity.New(s.pool, s.mailer, s.keyring, s.log, identity.Config{
 		PublicURL: settings.PublicURL, NewTeamLimits: s.config.TeamLimits,
 	})
-	for _, provider := range providers {
+	for _, provider := range append(providers, s.providers...) {
 		if err := s.identity.AddProvider(provider); err != nil {
 			return err
 		}

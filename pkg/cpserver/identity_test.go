@@ -136,16 +136,22 @@ func TestKeys_ThatAreTriedAreRateLimitedByAddressAndLockNoGoodOneOut(t *testing.
 	}
 }
 
-func TestFirstAdminLink_IsShownToWhoeverStartsTheServer(t *testing.T) {
-	t.Parallel()
-	p := setUp(t, http.NotFoundHandler())
-	p.config.Identity.PublicURL = "https://wrenn.example.com"
-	p.start(t)
-	_, token, found := strings.Cut(p.printed(), "https://wrenn.example.com/first-admin#token=")
+// makeFirstAdmin makes Ada the first admin, by the link that was printed.
+func (p *controlPlane) makeFirstAdmin(t *testing.T) answer {
+	t.Helper()
+	_, token, found := strings.Cut(p.printed(), p.config.Identity.PublicURL+"/first-admin#token=")
 	require.True(t, found, p.printed())
 	token, _, _ = strings.Cut(token, "\n")
 	body := `{"token":"` + token + `","email":"ada@example.com","name":"Ada","password":"correct horse"}`
 	got := p.send(t, http.MethodPost, "/auth/first-admin", body, http.Header{})
 	requireStatus(t, http.StatusOK, got)
-	require.Contains(t, got.header.Get("Set-Cookie"), "__Host-wrenn_session=")
+	return got
+}
+
+func TestFirstAdminLink_IsShownToWhoeverStartsTheServer(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	p.config.Identity.PublicURL = "https://wrenn.example.com"
+	p.start(t)
+	require.Contains(t, p.makeFirstAdmin(t).header.Get("Set-Cookie"), "__Host-wrenn_session=")
 }

@@ -1,12 +1,14 @@
 package cpserver
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
@@ -42,16 +44,24 @@ func WithListener(listener net.Listener) Option {
 	return func(s *server) { s.listener = listener }
 }
 
-// WithScheduler gives what chooses the hosts of sandboxes. Without it, they are
-// spread evenly.
-func WithScheduler(chooser scheduler.Scheduler) Option {
-	return func(s *server) { s.scheduler = chooser }
+// WithScheduler gives what makes the scheduler, which chooses the hosts of sandboxes.
+// Without it, sandboxes are spread evenly. What is placed is checked against the
+// limits of hosts whatever the scheduler chose.
+func WithScheduler(factory func(ctx context.Context, base Base) (scheduler.Scheduler, error)) Option {
+	return func(s *server) { s.makeScheduler = factory }
 }
 
-// WithMailer gives what sends mail, in place of the mail server that the
+// WithMailer gives what makes the mailer, in place of the mail server that the
 // configuration names.
-func WithMailer(mailer mail.Mailer) Option {
-	return func(s *server) { s.mailer = mailer }
+func WithMailer(factory func(ctx context.Context, base Base) (mail.Mailer, error)) Option {
+	return func(s *server) { s.makeMailer = factory }
+}
+
+// WithIdentityProvider adds a way to sign in, beside those that the configuration
+// names. It may be given more than once. An extension that has to be configured first
+// calls identity.Service.AddProvider in its Start instead.
+func WithIdentityProvider(provider identity.Provider) Option {
+	return func(s *server) { s.providers = append(s.providers, provider) }
 }
 
 // WithOutput says where messages for the person who starts the server go, among

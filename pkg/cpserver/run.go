@@ -42,9 +42,13 @@ type server struct {
 	version  string
 	listener net.Listener
 	mailer   mail.Mailer
-	output   io.Writer // for the person who starts the server
-	given    []cpextension.Extension
-	around   func(http.Handler) http.Handler // for tests: around all but the traffic to sandboxes
+	// makeMailer and makeScheduler are nil where the configuration decides.
+	makeMailer    func(context.Context, Base) (mail.Mailer, error)
+	makeScheduler func(context.Context, Base) (scheduler.Scheduler, error)
+	providers     []identity.Provider // beside those of the configuration
+	output        io.Writer           // for the person who starts the server
+	given         []cpextension.Extension
+	around        func(http.Handler) http.Handler // for tests: around all but the traffic to sandboxes
 
 	pool     *pgxpool.Pool
 	queries  *rows.Queries
@@ -97,9 +101,10 @@ func (s *server) start(ctx context.Context, parts *boot.Sequence) error {
 		{Name: "migrate database", Do: s.migrate},
 		{Name: "claim a place among the control planes", Do: s.claim},
 		{Name: "read secret keys", Do: s.readKeys},
-		{Name: "set up mail", Do: s.openMail},
+		{Name: "set up mail", Do: s.newMailer},
 		{Name: "make sure of the default team", Do: s.bootstrapTeam},
 		{Name: "register the local host", Do: s.registerHost},
+		{Name: "set up the scheduler", Do: s.newScheduler},
 		{Name: "build services", Do: s.buildServices},
 		{Name: "build the fleet of hosts", Do: s.buildFleet},
 		{Name: "build identity", Do: s.buildIdentity},

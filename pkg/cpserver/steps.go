@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,7 +22,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
-	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service"
 )
 
@@ -88,9 +86,6 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 }
 
 func (s *server) buildServices(context.Context) error {
-	if s.scheduler == nil {
-		s.scheduler = scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))) //nolint:gosec // dice
-	}
 	s.placement = service.NewPlacement(s.pool, s.scheduler, s.log)
 	s.sandboxes = &service.Sandboxes{
 		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
