@@ -16,10 +16,12 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// Port is where envd listens in every guest.
-const Port = 49983
+// Port is the port on which envd listens in every guest.
+const Port = sandbox.AgentPort
 
 // SecretHeader carries the host's secret. Towards the edge clients show their own
 // credential in a header of this name, which ends there.

@@ -63,16 +63,16 @@ func TestAutoResume_NeedsTrafficThatMayPass(t *testing.T) {
 		want   int
 	}{
 		"no traffic token":      {"/", at(s.SandboxID, 8080), http.StatusForbidden},
-		"no agent token":        {"/envs", at(s.SandboxID, 49983), http.StatusBadGateway},
-		"health check":          {"/health", with(at(s.SandboxID, 49983), "X-Access-Token", s.EnvdAccessToken), http.StatusBadGateway},
-		"anybody's signed URL":  {"/files?path=/a&signature=v1_x", at(s.SandboxID, 49983), http.StatusBadGateway},
-		"a route of the host's": {"/init", with(at(s.SandboxID, 49983), "X-Access-Token", s.EnvdAccessToken), http.StatusForbidden},
+		"no agent token":        {"/envs", at(s.SandboxID, agentPort), http.StatusBadGateway},
+		"health check":          {"/health", with(at(s.SandboxID, agentPort), "X-Access-Token", s.EnvdAccessToken), http.StatusBadGateway},
+		"anybody's signed URL":  {"/files?path=/a&signature=v1_x", at(s.SandboxID, agentPort), http.StatusBadGateway},
+		"a route of the host's": {"/init", with(at(s.SandboxID, agentPort), "X-Access-Token", s.EnvdAccessToken), http.StatusForbidden},
 	} {
 		require.Equal(t, request.want, p.send(t, http.MethodGet, request.path, "", request.header).status, name)
 		require.Equal(t, "paused", p.get(t, s.SandboxID).State, name)
 	}
 	signedURL := signed(s.EnvdAccessToken, "read", "1")
-	require.Equal(t, http.StatusBadGateway, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, 49983)).status, "an expired signature")
+	require.Equal(t, http.StatusBadGateway, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, agentPort)).status, "an expired signature")
 	require.NotNil(t, s.TrafficAccessToken)
 	got := p.send(t, http.MethodGet, "/", "", with(at(s.SandboxID, 8080), "E2b-Traffic-Access-Token", *s.TrafficAccessToken))
 	require.Equal(t, http.StatusOK, got.status)
@@ -80,10 +80,10 @@ func TestAutoResume_NeedsTrafficThatMayPass(t *testing.T) {
 
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
 	signedURL = signed(s.EnvdAccessToken, "read", "")
-	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, 49983)).status, "a signature is a credential")
+	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, signedURL, "", at(s.SandboxID, agentPort)).status, "a signature is a credential")
 
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+s.SandboxID+"/pause", ""))
-	got = p.send(t, http.MethodGet, "/envs", "", with(at(s.SandboxID, 49983), "X-Access-Token", s.EnvdAccessToken))
+	got = p.send(t, http.MethodGet, "/envs", "", with(at(s.SandboxID, agentPort), "X-Access-Token", s.EnvdAccessToken))
 	require.Equal(t, http.StatusOK, got.status)
 	require.Equal(t, "running", p.get(t, s.SandboxID).State)
 }

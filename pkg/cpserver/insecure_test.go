@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 func TestInsecure_IsRefusedUnlessTheOperatorAllowsIt(t *testing.T) {
@@ -30,7 +28,7 @@ func TestInsecure_OpensTheGuestAgentAndNothingElse(t *testing.T) {
 	requireStatus(t, http.StatusCreated, forks)
 	require.NotContains(t, string(forks.body), "envdAccessToken", "a fork is as secure as its source")
 
-	agent := at(open.SandboxID, host.AgentPort)
+	agent := at(open.SandboxID, agentPort)
 	requireStatus(t, http.StatusOK, p.send(t, http.MethodGet, "/envs", "", agent.Clone()))
 	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodPost, "/init", "", agent.Clone()))
 	requireStatus(t, http.StatusForbidden, p.send(t, http.MethodGet, "/", "", at(open.SandboxID, 8080)))
@@ -41,5 +39,5 @@ func TestInsecure_OpensTheGuestAgentAndNothingElse(t *testing.T) {
 
 	secured := p.create(t, `{"templateID":"base"}`)
 	require.NotEmpty(t, secured.EnvdAccessToken)
-	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/envs", "", at(secured.SandboxID, host.AgentPort)))
+	requireStatus(t, http.StatusUnauthorized, p.send(t, http.MethodGet, "/envs", "", at(secured.SandboxID, agentPort)))
 }

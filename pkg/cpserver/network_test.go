@@ -110,7 +110,7 @@ func TestTraffic_SeesTheHostThatTheSandboxAskedFor(t *testing.T) {
 	p.send(t, http.MethodGet, "/", "", at(s.SandboxID, 8080)).decode(t, &seen)
 	require.Equal(t, "app.test:8080", seen.Host)
 	require.Contains(t, p.url, seen.Header.Get("X-Forwarded-Host"))
-	p.send(t, http.MethodGet, "/health", "", at(s.SandboxID, 49983)).decode(t, &seen)
+	p.send(t, http.MethodGet, "/health", "", at(s.SandboxID, agentPort)).decode(t, &seen)
 	require.NotContains(t, seen.Host, "app.test", "the guest agent is not one of the sandbox's own servers")
 }
 

@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // tokens are what opens a private sandbox and a volume of the default team.
@@ -25,7 +23,7 @@ func (p *controlPlane) tokens(t *testing.T) tokens {
 // requireOpen holds that the tokens open what they are for, or none of them does.
 func (o tokens) requireOpen(t *testing.T, sandboxOpen, volumeOpen bool) {
 	t.Helper()
-	agent := with(at(o.sandbox.SandboxID, host.AgentPort), "X-Access-Token", o.sandbox.EnvdAccessToken)
+	agent := with(at(o.sandbox.SandboxID, agentPort), "X-Access-Token", o.sandbox.EnvdAccessToken)
 	port := with(at(o.sandbox.SandboxID, 8080), "E2b-Traffic-Access-Token", *o.sandbox.TrafficAccessToken)
 	for _, test := range []struct {
 		open          bool

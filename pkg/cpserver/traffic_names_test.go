@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 func TestTraffic_UnderstandsEveryFormOfASandboxsName(t *testing.T) {
@@ -143,7 +142,7 @@ func TestTraffic_FromPagesOfOtherOriginsLearnsWhyItIsRefused(t *testing.T) {
 		require.Equal(t, "*", preflight.header.Get("Access-Control-Allow-Origin"))
 		require.Equal(t, asks.Get("Access-Control-Request-Headers"), preflight.header.Get("Access-Control-Allow-Headers"))
 	}
-	refused := with(at(stopped.SandboxID, host.AgentPort), "Origin", "https://app.example.com")
+	refused := with(at(stopped.SandboxID, agentPort), "Origin", "https://app.example.com")
 	got := p.send(t, http.MethodPost, "/process.Process/Start", "", refused)
 	requireStatus(t, http.StatusBadGateway, got)
 	require.Equal(t, "*", got.header.Get("Access-Control-Allow-Origin"))

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
@@ -26,7 +25,7 @@ func TestTraffic_CarriesNoCredentialOfTheControlAPI(t *testing.T) {
 	s := p.create(t, `{"templateID":"base"}`)
 	token := auth.NewAccessToken()
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:"+p.key))
-	for _, port := range []int{8080, host.AgentPort} {
+	for _, port := range []int{8080, agentPort} {
 		header := at(s.SandboxID, port)
 		header.Set("X-Access-Token", s.EnvdAccessToken)
 		for name, value := range map[string]string{

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // signedFor is the query of a URL that a sandbox's token has signed.
@@ -44,14 +43,14 @@ func TestTraffic_LetsASignatureOpenWhatWasSignedAlone(t *testing.T) {
 	} {
 		for method, operation := range map[string]string{http.MethodGet: "read", http.MethodPost: "write"} {
 			query := signedFor(s, attack.path, operation, attack.user)
-			header := with(at(s.SandboxID, host.AgentPort), attack.header[0], attack.header[1])
+			header := with(at(s.SandboxID, agentPort), attack.header[0], attack.header[1])
 			for _, more := range []string{"", "&path=/etc/shadow&username=root"} {
 				got := p.send(t, method, "/files?"+query+more, "", header)
 				require.Equal(t, http.StatusBadRequest, got.status, "%s, %s%s: %s", name, method, more, got.body)
 			}
 		}
 	}
-	got := p.send(t, http.MethodGet, "/files?"+signedFor(s, "/uploads/mine.txt", "read", "user"), "", at(s.SandboxID, host.AgentPort))
+	got := p.send(t, http.MethodGet, "/files?"+signedFor(s, "/uploads/mine.txt", "read", "user"), "", at(s.SandboxID, agentPort))
 	requireStatus(t, http.StatusOK, got)
 	var seen echo
 	got.decode(t, &seen)

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 // echoGuest answers what a guest and its host agent see of a request.
@@ -40,6 +39,9 @@ func startWithGuest(t *testing.T, guest http.Handler) *controlPlane {
 	p.start(t)
 	return p
 }
+
+// agentPort is the port of the guest agent, which clients rely on.
+const agentPort = 49983
 
 func at(sandboxID string, port int) http.Header {
 	return http.Header{"E2b-Sandbox-Id": {sandboxID}, "E2b-Sandbox-Port": {strconv.Itoa(port)}}
@@ -85,11 +87,11 @@ func TestTraffic_ToASandboxThatDoesNotRunIsABadGateway(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	paused := p.create(t, `{"templateID":"base"}`)
 	killed := p.create(t, `{"templateID":"base"}`)
-	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", at(paused.SandboxID, host.AgentPort)).status)
+	require.Equal(t, http.StatusOK, p.send(t, http.MethodGet, "/health", "", at(paused.SandboxID, agentPort)).status)
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+paused.SandboxID+"/pause", ""))
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/sandboxes/"+killed.SandboxID, ""))
 	for _, id := range []string{paused.SandboxID, killed.SandboxID, "i0123456789abcdefghi"} {
-		got := p.send(t, http.MethodGet, "/health", "", at(id, host.AgentPort))
+		got := p.send(t, http.MethodGet, "/health", "", at(id, agentPort))
 		requireStatus(t, http.StatusBadGateway, got)
 		var failure forward.Failure
 		got.decode(t, &failure)
@@ -111,7 +113,7 @@ func TestTraffic_ToTheGuestAgentNeedsItsToken(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
 	other := p.create(t, `{"templateID":"base"}`)
-	anonymous := at(s.SandboxID, host.AgentPort)
+	anonymous := at(s.SandboxID, agentPort)
 	trusted := with(anonymous, "X-Access-Token", s.EnvdAccessToken)
 	for _, path := range []string{"/files?path=/x", "/envs", "/metrics", "/process.Process/List", "/", "/health/x", "/files/compose?signature=v1_x"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -133,7 +135,7 @@ func TestTraffic_NeverReachesTheHostsRoutes(t *testing.T) {
 	t.Parallel()
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
-	trusted := with(at(s.SandboxID, host.AgentPort), "X-Access-Token", s.EnvdAccessToken)
+	trusted := with(at(s.SandboxID, agentPort), "X-Access-Token", s.EnvdAccessToken)
 	for _, path := range []string{
 		"/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/snapshot/prepare",
 		"//init", "/./init", "/x/../init", "/init/", "/%69nit", "/INIT", "/snapshot//prepare", "/snapshot%2Fprepare",
@@ -179,7 +181,7 @@ func TestTraffic_ToASignedURLIsVerifiedAtTheEdge(t *testing.T) {
 	p := startWithGuest(t, echoGuest)
 	s := p.create(t, `{"templateID":"base"}`)
 	other := p.create(t, `{"templateID":"base"}`)
-	agent := at(s.SandboxID, host.AgentPort)
+	agent := at(s.SandboxID, agentPort)
 	token := s.EnvdAccessToken
 	for name, test := range map[string]struct {
 		method, path, want string
@@ -225,8 +227,8 @@ func TestTraffic_CarriesNoCredentialOfTheSandbox(t *testing.T) {
 		header http.Header
 		want   string
 	}{
-		"agent, by token":     {host.AgentPort, "/envs?a=%20b", nil, "/envs?a=%20b"},
-		"agent, by signature": {host.AgentPort, read, http.Header{"X-Access-Token": nil, "Referer": {"http://x" + read}}, "/files?path=%2Fa"},
+		"agent, by token":     {agentPort, "/envs?a=%20b", nil, "/envs?a=%20b"},
+		"agent, by signature": {agentPort, read, http.Header{"X-Access-Token": nil, "Referer": {"http://x" + read}}, "/files?path=%2Fa"},
 		"port":                {8080, "/x?a=1&b=%zz;&c=2", nil, "/x?a=1&b=%zz;&c=2"},
 		"port, signature":     {8080, read + "&d=4", nil, "/files?path=%2Fa&d=4"},
 		"port, its own":       {8080, "/x?signature=s&path=/a", nil, "/x?signature=s&path=/a"},

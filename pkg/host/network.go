@@ -10,9 +10,6 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// AgentPort is where the guest agent listens in every sandbox.
-const AgentPort = 49983
-
 // Network is what a sandbox may reach. The zero value is the whole internet.
 type Network struct {
 	DenyInternet bool

@@ -8,6 +8,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
+// AgentPort is the port on which the guest agent listens in every sandbox. E2B's clients
+// rely on it.
+const AgentPort = 49983
+
 // Sandbox is one sandbox of a team.
 type Sandbox struct {
 	ID     string

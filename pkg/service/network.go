@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // NetworkUpdate is what a running sandbox may reach from now on.
@@ -72,8 +73,8 @@ func (s *Sandboxes) validateNetwork(network rows.Network, allowInternetAccess *b
 	if len(network.HTTPSPorts) > maxHTTPSPorts {
 		return fault.New(fault.Invalid, "network.httpsPorts must be at most %d", maxHTTPSPorts)
 	}
-	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, host.AgentPort) {
-		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", host.AgentPort)
+	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, sandbox.AgentPort) {
+		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", sandbox.AgentPort)
 	}
 	if s.CheckNetwork == nil {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 const (
@@ -131,7 +131,7 @@ func (e *execution) connect(ctx context.Context, a *api) (processconnect.Process
 	}
 	headers := http.Header{
 		"E2b-Sandbox-Id":          {e.sandboxID},
-		"E2b-Sandbox-Port":        {strconv.Itoa(host.AgentPort)},
+		"E2b-Sandbox-Port":        {strconv.Itoa(sandbox.AgentPort)},
 		"X-Access-Token":          {found.EnvdAccessToken},
 		"Keepalive-Ping-Interval": {keepalive},
 	}

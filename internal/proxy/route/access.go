@@ -49,7 +49,7 @@ func refuse(r *http.Request, found rows.GetSandboxWithEpochRow, port uint16, tok
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
-	if port == AgentPort {
+	if port == agentPort {
 		return refuseAgent(r, found, tokens)
 	}
 	token := tokens.TrafficAccess(found.Sandbox.ID, epochsOf(found))
@@ -108,5 +108,5 @@ func mayResume(r *http.Request, found rows.GetSandboxWithEpochRow, to destinatio
 	if !found.Sandbox.Resumable() {
 		return false
 	}
-	return to.port != AgentPort || r.URL.Path != "/health" && checkCredential(r, found, tokens) == nil
+	return to.port != agentPort || r.URL.Path != "/health" && checkCredential(r, found, tokens) == nil
 }

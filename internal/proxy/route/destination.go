@@ -7,12 +7,12 @@ import (
 	"strconv"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// AgentPort is where the guest agent listens in every sandbox.
-const AgentPort = host.AgentPort
+// agentPort is the port on which the guest agent listens in every sandbox.
+const agentPort = sandbox.AgentPort
 
 // Headers in which clients name a sandbox at the address that all sandboxes share.
 const (
@@ -67,7 +67,7 @@ func (d Domains) destinationOf(r *http.Request) (destination, bool, error) {
 		}
 	}
 	if port == "" {
-		port = strconv.Itoa(AgentPort)
+		port = strconv.Itoa(agentPort)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {

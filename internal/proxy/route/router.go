@@ -100,7 +100,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		requestlog.SetTeam(r.Context(), sandbox.TeamID.String())
 	}
 	switch {
-	case to.port == AgentPort && httpserver.IsPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
+	case to.port == agentPort && httpserver.IsPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
 		allowAsking(w, r)
 		return
 	case errors.Is(err, pgx.ErrNoRows):
@@ -189,7 +189,7 @@ func (t *Router) strip(r *http.Request, to destination, found rows.GetSandboxWit
 	before := fileOf(r)
 	stripCredentials(r, to.port, found, t.Tokens)
 	removeAPICredentials(r, t.AdminToken)
-	if to.port == AgentPort && fileOf(r) != before {
+	if to.port == agentPort && fileOf(r) != before {
 		return &refusal{http.StatusBadRequest, "path and username must hold nothing that is a credential, or that another part of the request shows as one"}
 	}
 	return nil
@@ -202,7 +202,7 @@ func (t *Router) prepare(r *http.Request, to destination, network rows.Network) 
 	head.Set(forward.SandboxHeader, to.sandboxID)
 	head.Set(forward.PortHeader, strconv.Itoa(int(to.port)))
 	t.nameClient(r)
-	if to.port == AgentPort {
+	if to.port == agentPort {
 		// The guest agent has no route that upgrades a connection.
 		r.Header.Del("Upgrade")
 		return head

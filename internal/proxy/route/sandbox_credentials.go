@@ -15,7 +15,7 @@ func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpo
 	id, epochs := found.Sandbox.ID, epochsOf(found)
 	secrets := []string{tokens.EnvdAccess(id, epochs), tokens.TrafficAccess(id, epochs)}
 	r.Header.Del(trafficTokenHeader)
-	if port == AgentPort {
+	if port == agentPort {
 		r.Header.Del(envdTokenHeader)
 		// A page that was opened by a signed URL sends that URL as Referer.
 		r.Header.Del("Referer")
@@ -24,7 +24,7 @@ func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpo
 		r.Header.Del("Referer")
 	}
 	stripHeaders(r.Header, secrets)
-	signed := port == AgentPort || isValidlySigned(r.URL.Query(), secrets[0])
+	signed := port == agentPort || isValidlySigned(r.URL.Query(), secrets[0])
 	r.URL.RawQuery = stripQuery(r.URL.RawQuery, func(name, value string) bool {
 		if name == signatureParameter || name == expirationParameter {
 			return signed

@@ -12,10 +12,12 @@ import (
 	"io"
 	"maps"
 	"net/http"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// AgentPort is where the guest agent listens inside a sandbox.
-const AgentPort = 49983
+// AgentPort is the port on which the guest agent listens in a sandbox.
+const AgentPort = sandbox.AgentPort
 
 // endOfStream marks the envelope that ends a Connect stream.
 const endOfStream = 0x02
