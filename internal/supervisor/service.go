@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 )
 
 const (
@@ -90,11 +92,7 @@ func (k *Kept) watch(ctx context.Context) {
 func (k *Kept) restart(ctx context.Context, delay *time.Duration) Running {
 	for {
 		k.service.Report(fmt.Sprintf("%s: starting it again in %s", k.service.Name, *delay))
-		timer := time.NewTimer(*delay)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !wait.For(ctx, *delay) {
 			return nil
 		}
 		*delay = min(2**delay, lastDelay)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 )
 
 const (
@@ -56,7 +58,7 @@ func (c *Claimant) Hold(ctx context.Context) {
 		c.release()
 		c.log.Warn("the claimant lock is lost, taking it again")
 		for ctx.Err() == nil && c.acquire(ctx) != nil {
-			pause(ctx, claimantRetry)
+			wait.For(ctx, claimantRetry)
 		}
 	}
 	c.release()
@@ -84,7 +86,7 @@ func (c *Claimant) acquire(ctx context.Context) error {
 		return fmt.Errorf("connect for the claimant lock: %w", err)
 	}
 	c.conn = conn
-	for patience := time.Now().Add(claimantPatience); ; pause(ctx, claimantRetry) {
+	for patience := time.Now().Add(claimantPatience); ; wait.For(ctx, claimantRetry) {
 		candidate := c.ID()
 		if candidate == 0 || time.Now().After(patience) {
 			candidate = 1 + rand.Int32N(1<<31-2)
@@ -106,13 +108,4 @@ func (c *Claimant) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = c.conn.Close(ctx) // closing twice, or a broken one, is harmless
-}
-
-func pause(ctx context.Context, length time.Duration) {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

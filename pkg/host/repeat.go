@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
@@ -27,10 +28,8 @@ func repeat[Q, A any](
 ) (*connect.Response[A], error) {
 	response, err := call(ctx, connect.NewRequest(message))
 	for lost, delay := time.Now(), firstRepeat; answerLost(ctx, err) && time.Since(lost)+delay < repeatFor; delay *= 2 {
-		select {
-		case <-ctx.Done():
+		if !wait.For(ctx, delay) {
 			return nil, err
-		case <-time.After(delay):
 		}
 		response, err = call(ctx, connect.NewRequest(message))
 	}

@@ -2,87 +2,42 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/conntrack"
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 )
 
-// connections holds the open connections to each sandbox, to close them all when
-// the sandbox stops.
-type connections struct {
-	mutex sync.Mutex
-	open  map[string]map[*connection]struct{} // by sandbox ID
-}
-
-// connection is a connection to a sandbox, from the start of its dial to its close.
-type connection struct {
-	net.Conn  // nil while it is dialled
+// guestPort is one port of one sandbox.
+type guestPort struct {
 	sandboxID string
 	port      uint16
-	owner     *connections
-	cancel    context.CancelFunc // ends the dial
+}
+
+// connections are the open connections to guests.
+type connections struct {
+	tracker conntrack.Tracker[guestPort]
+}
+
+// connection is a connection to a guest.
+type connection struct {
+	net.Conn
 	http2     bool
 	closed    chan struct{}
 	closeOnce sync.Once
 }
 
-// dialContext is the transports' dial function. It takes the target from the
-// context, because a transport passes only a host name.
+// dialContext is the transports' dial function. It takes the target from the context,
+// because a transport passes only a host name.
 func (c *connections) dialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	target := targetOf(ctx)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	conn := &connection{
-		sandboxID: target.SandboxID, port: target.Port, owner: c, cancel: cancel,
-		http2: isMarkedGRPC(ctx), closed: make(chan struct{}),
-	}
-	c.remember(conn)
-	raw, err := target.dial(ctx)
-	if !c.keep(conn, raw) {
-		if err == nil {
-			_ = raw.Close()
-		}
-		err = errStopped
-	}
+	tracked, err := c.tracker.Dial(ctx, guestPort{target.SandboxID, target.Port}, target.dial)
 	if err != nil {
-		c.forget(conn)
 		return nil, &dialError{cause: err}
 	}
-	return conn, nil
-}
-
-// errStopped is the outcome of a dial during which its sandbox stopped: the address
-// may belong to another sandbox by then.
-var errStopped = errors.New("the sandbox has stopped")
-
-func (c *connections) remember(conn *connection) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.open[conn.sandboxID] == nil {
-		c.open[conn.sandboxID] = map[*connection]struct{}{}
-	}
-	c.open[conn.sandboxID][conn] = struct{}{}
-}
-
-// keep stores a dialled connection. It returns false if closeAll ran meanwhile.
-func (c *connections) keep(conn *connection, raw net.Conn) bool {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	_, remembered := c.open[conn.sandboxID][conn]
-	conn.Conn = raw
-	return remembered
-}
-
-func (c *connections) forget(conn *connection) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if conns := c.open[conn.sandboxID]; conns != nil {
-		delete(conns, conn)
-		if len(conns) == 0 {
-			delete(c.open, conn.sandboxID)
-		}
-	}
+	return &connection{Conn: tracked, http2: isMarkedGRPC(ctx), closed: make(chan struct{})}, nil
 }
 
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
@@ -93,46 +48,15 @@ func (t Target) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (c *connections) closeAll(sandboxID string) {
-	c.mutex.Lock()
-	conns := c.open[sandboxID]
-	delete(c.open, sandboxID)
-	var dialled []net.Conn
-	for conn := range conns {
-		conn.cancel()
-		if conn.Conn != nil {
-			dialled = append(dialled, conn.Conn)
-		}
-	}
-	c.mutex.Unlock()
-	for _, conn := range dialled {
-		_ = conn.Close()
-	}
+	c.tracker.CloseWhere(func(guest guestPort) bool { return guest.sandboxID == sandboxID })
 }
 
 // awaitNone returns when no connection to a port of a sandbox is open, or when ctx
 // ends.
 func (c *connections) awaitNone(ctx context.Context, sandboxID string, port uint16) {
 	const pollEvery = time.Millisecond
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
-	for c.isOpen(sandboxID, port) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-poll.C:
-		}
+	for c.tracker.IsOpen(guestPort{sandboxID, port}) && wait.For(ctx, pollEvery) {
 	}
-}
-
-func (c *connections) isOpen(sandboxID string, port uint16) bool {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	for conn := range c.open[sandboxID] {
-		if conn.port == port {
-			return true
-		}
-	}
-	return false
 }
 
 // answerTimeout is how long a failed write waits for the peer's answer to be read.
@@ -147,18 +71,17 @@ func (c *connection) Write(data []byte) (int, error) {
 	if err == nil || c.http2 {
 		return n, err
 	}
-	wait := time.NewTimer(answerTimeout)
-	defer wait.Stop()
+	patience := time.NewTimer(answerTimeout)
+	defer patience.Stop()
 	select {
 	case <-c.closed:
-	case <-wait.C:
+	case <-patience.C:
 	}
 	return n, err
 }
 
-// Close closes the connection and removes it from its owner.
+// Close closes the connection.
 func (c *connection) Close() error {
-	c.owner.forget(c)
 	c.closeOnce.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }

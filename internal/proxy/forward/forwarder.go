@@ -107,7 +107,7 @@ type Forwarder struct {
 
 // New makes a Forwarder. Close ends its pooled connections.
 func New(log *slog.Logger) *Forwarder {
-	f := &Forwarder{connections: connections{open: map[string]map[*connection]struct{}{}}}
+	f := &Forwarder{}
 	f.http1 = f.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
 	f.http2 = f.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true); p.SetHTTP2(true) })
 	f.proxy = &httputil.ReverseProxy{
