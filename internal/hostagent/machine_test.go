@@ -15,7 +15,7 @@ import (
 // testMachine looks at what a user expects of a Debian machine, in a sandbox of
 // its own that knows its ID as those of clients do.
 func testMachine(t *testing.T, a *agentUnderTest) {
-	const id = "itest000000000machine"
+	const id = "itest00000000machine"
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: id, BuildId: a.build,
 		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"E2B_SANDBOX_ID": id}},

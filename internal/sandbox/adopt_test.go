@@ -70,11 +70,11 @@ func adopting(ctx context.Context, directory string, driver vmm.Driver) (*Manage
 func TestAdopt_EndsNoVMThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
-	process := leaveRunning(t, directory, "imute0000000")
+	process := leaveRunning(t, directory, "imute000000000000000")
 	asked := make(chan struct{}, 64)
 	m, err := adopting(t.Context(), directory, mute{asked: func() { asked <- struct{}{} }})
 	require.NoError(t, err)
-	info, err := m.Get("imute0000000")
+	info, err := m.Get("imute000000000000000")
 	require.NoError(t, err)
 	require.Equal(t, Resuming, info.State)
 	for range 3 {
@@ -83,20 +83,20 @@ func TestAdopt_EndsNoVMThatDoesNotAnswer(t *testing.T) {
 	require.True(t, process.Runs(), "it is asked again and again")
 	impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err = m.Pause(impatient, "imute0000000", "", PauseRequest{})
+	_, err = m.Pause(impatient, "imute000000000000000", "", PauseRequest{})
 	var conflict *ConflictError
 	require.ErrorAs(t, err, &conflict)
-	require.NoError(t, m.Kill(t.Context(), "imute0000000", ""))
+	require.NoError(t, m.Kill(t.Context(), "imute000000000000000", ""))
 	require.False(t, process.Runs())
-	require.NoDirExists(t, filepath.Join(directory, "imute0000000"))
+	require.NoDirExists(t, filepath.Join(directory, "imute000000000000000"))
 	require.NoError(t, m.Close())
 }
 
 func TestAdopt_LeavesToTheNextAgentWhatItDidNotFinish(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
-	process := leaveRunning(t, directory, "imute0000000")
-	before, err := loadRecord(filepath.Join(directory, "imute0000000"))
+	process := leaveRunning(t, directory, "imute000000000000000")
+	before, err := loadRecord(filepath.Join(directory, "imute000000000000000"))
 	require.NoError(t, err)
 
 	stopped, stop := context.WithCancel(t.Context())
@@ -108,7 +108,7 @@ func TestAdopt_LeavesToTheNextAgentWhatItDidNotFinish(t *testing.T) {
 	require.NoError(t, err)
 	m.Leave()
 	require.True(t, process.Runs())
-	after, err := loadRecord(filepath.Join(directory, "imute0000000"))
+	after, err := loadRecord(filepath.Join(directory, "imute000000000000000"))
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }

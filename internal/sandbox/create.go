@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
@@ -32,7 +33,7 @@ type CreateRequest struct {
 // Create restores a template under a new identity. When it fails, or ctx ends
 // first, nothing of the sandbox is left.
 func (m *Manager) Create(ctx context.Context, wanted CreateRequest) (Info, error) {
-	if !idPattern.MatchString(wanted.ID) {
+	if !id.IsSandbox(wanted.ID) {
 		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", wanted.ID, ErrInvalid)
 	}
 	if _, err := egress.Parse(wanted.Network); err != nil {

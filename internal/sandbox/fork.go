@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
 const (
@@ -39,20 +40,20 @@ type ForkResult struct {
 // identity, with memory and disk shared until one of them writes. The running
 // one runs on. Results are in the order of forks. When ctx ends first, none of
 // the forks is left.
-func (m *Manager) Fork(ctx context.Context, id, requestID string, forks []Fork) ([]ForkResult, error) {
+func (m *Manager) Fork(ctx context.Context, parentID, requestID string, forks []Fork) ([]ForkResult, error) {
 	if len(forks) == 0 || len(forks) > maxForks {
 		return nil, fmt.Errorf("%d forks were asked for; from 1 to %d are possible: %w", len(forks), maxForks, ErrInvalid)
 	}
 	for _, fork := range forks {
-		if !idPattern.MatchString(fork.ID) {
+		if !id.IsSandbox(fork.ID) {
 			return nil, fmt.Errorf("sandbox ID %q: %w", fork.ID, ErrInvalid)
 		}
 	}
-	parent, err := m.findOpen(id)
+	parent, err := m.findOpen(parentID)
 	if err != nil {
 		return nil, err
 	}
-	return joined(ctx, &m.requests, request{"fork", id, requestID}, func() ([]ForkResult, error) {
+	return joined(ctx, &m.requests, request{"fork", parentID, requestID}, func() ([]ForkResult, error) {
 		if made := m.findForks(requestID, forks); made != nil {
 			return made, nil
 		}

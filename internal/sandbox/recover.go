@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
 // recover makes sense of what the last agent left: what runs is adopted, what
@@ -67,7 +68,7 @@ func (m *Manager) readRecords() (map[string]keptRecord, error) {
 		if entry.Name() == warmDirectory {
 			continue
 		}
-		if !idPattern.MatchString(entry.Name()) {
+		if !id.IsSandbox(entry.Name()) {
 			m.log.Warn("foreign entry in the sandbox directory is left alone", "name", entry.Name())
 			continue
 		}

@@ -48,26 +48,26 @@ func TestRecover_KeepsWhatItCannotReadAndTheRestRunsOn(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
 	paused := record{State: Paused, Snapshot: snapshotPrefix + "1", Reason: "as asked"}
-	leave(t, directory, "ipaused00000", paused)
+	leave(t, directory, "ipaused0000000000000", paused)
 	resuming := paused
 	resuming.State = Resuming
-	leave(t, directory, "iresuming000", resuming)
+	leave(t, directory, "iresuming00000000000", resuming)
 	for id, spoil := range map[string]func(sandbox string) error{
-		"iempty000000": func(s string) error { return os.Truncate(filepath.Join(s, recordFile), 0) },
-		"imissing0000": func(s string) error { return os.Remove(filepath.Join(s, recordFile)) },
-		"iunknown0000": func(s string) error {
+		"iempty00000000000000": func(s string) error { return os.Truncate(filepath.Join(s, recordFile), 0) },
+		"imissing000000000000": func(s string) error { return os.Remove(filepath.Join(s, recordFile)) },
+		"iunknown000000000000": func(s string) error {
 			newer := paused
 			newer.State = "hibernating"
 			return newer.save(s)
 		},
-		"isnapshot000": func(s string) error { return os.Remove(filepath.Join(s, paused.Snapshot, "disk")) },
+		"isnapshot00000000000": func(s string) error { return os.Remove(filepath.Join(s, paused.Snapshot, "disk")) },
 	} {
 		require.NoError(t, spoil(leave(t, directory, id, paused)))
 	}
 	m := found(t, directory)
 	for id, reason := range map[string]string{
-		"iempty000000": "read sandbox record", "imissing0000": "its record is missing",
-		"iunknown0000": "hibernating", "isnapshot000": "no such file",
+		"iempty00000000000000": "read sandbox record", "imissing000000000000": "its record is missing",
+		"iunknown000000000000": "hibernating", "isnapshot00000000000": "no such file",
 	} {
 		info, err := m.Get(id)
 		require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestRecover_KeepsWhatItCannotReadAndTheRestRunsOn(t *testing.T) {
 		require.NoError(t, m.Kill(t.Context(), id, ""))
 		require.NoDirExists(t, filepath.Join(directory, id))
 	}
-	for _, id := range []string{"ipaused00000", "iresuming000"} {
+	for _, id := range []string{"ipaused0000000000000", "iresuming00000000000"} {
 		info, err := m.Get(id)
 		require.NoError(t, err)
 		require.Equal(t, Paused, info.State, id)
@@ -92,7 +92,7 @@ func TestRecover_KeepsWhatItCannotReadAndTheRestRunsOn(t *testing.T) {
 func TestRecover_WritesNothingAboutWhatIsAsItWas(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
-	s := leave(t, directory, "ipaused00000", record{State: Paused, Snapshot: snapshotPrefix + "1"})
+	s := leave(t, directory, "ipaused0000000000000", record{State: Paused, Snapshot: snapshotPrefix + "1"})
 	before, err := os.Stat(filepath.Join(s, recordFile))
 	require.NoError(t, err)
 	found(t, directory)
@@ -105,11 +105,11 @@ func TestRecover_ClearsAwayWhatWasNeverAcknowledged(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
 	for _, state := range []State{Creating, Killing} {
-		id := "i" + strings.Repeat("0", 4) + string(state)
+		id := "i" + strings.Repeat("0", 19-len(state)) + string(state)
 		require.NoError(t, os.MkdirAll(filepath.Join(directory, id), 0o700))
 		require.NoError(t, record{State: state}.save(filepath.Join(directory, id)))
 	}
-	require.NoError(t, os.MkdirAll(filepath.Join(directory, "iunrecorded00"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(directory, "iunrecorded000000000"), 0o700))
 	unfinished := filepath.Join(filepath.Dir(directory), "snapshots", "0b5c1a52-6a86-4f8e-a2d3-6d3d3b7e2f11.new")
 	require.NoError(t, os.MkdirAll(unfinished, 0o700))
 	m := found(t, directory)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"time"
 
@@ -66,10 +65,6 @@ type sandbox struct {
 	salvage  string             // why its VM ended whose disk is yet to be put away
 	salvages attempts
 }
-
-// idPattern is what a sandbox ID may look like: it becomes a directory, a host
-// name and a process name.
-var idPattern = regexp.MustCompile(`^[a-z0-9]{8,40}$`)
 
 func (s *sandbox) info() Info {
 	s.mutex.Lock()

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -18,6 +17,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
 var (
@@ -42,8 +42,6 @@ const (
 	// newPrefix begins the names of volumes that are being made.
 	newPrefix = ".new-"
 )
-
-var idPattern = regexp.MustCompile(`^[a-z0-9]{8,40}$`)
 
 // Store is where a host keeps its volumes.
 type Store struct {
@@ -102,11 +100,11 @@ func (s *Store) Create(id string, maxBytes int64) error {
 	return s.SetLimit(id, maxBytes)
 }
 
-func (s *Store) make(id string) (err error) {
-	if !idPattern.MatchString(id) {
-		return fmt.Errorf("%w: %q", ErrInvalid, id)
+func (s *Store) make(volumeID string) (err error) {
+	if !id.IsVolume(volumeID) {
+		return fmt.Errorf("%w: %q", ErrInvalid, volumeID)
 	}
-	target := filepath.Join(s.directory, id)
+	target := filepath.Join(s.directory, volumeID)
 	if _, err := os.Stat(target); err == nil {
 		return nil
 	}
@@ -114,24 +112,24 @@ func (s *Store) make(id string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(made)) }()
 	for _, directory := range []string{made, filepath.Join(made, contentDirectory), filepath.Join(made, incomingDirectory)} {
 		if err := os.Mkdir(directory, 0o700); err != nil {
-			return fmt.Errorf("make volume %s: %w", id, err)
+			return fmt.Errorf("make volume %s: %w", volumeID, err)
 		}
 	}
 	const everybody = 0o777
 	if err := os.Chmod(filepath.Join(made, contentDirectory), everybody); err != nil {
-		return fmt.Errorf("make volume %s: %w", id, err)
+		return fmt.Errorf("make volume %s: %w", volumeID, err)
 	}
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails
 	keyPath := filepath.Join(made, keyFile)
 	if err := os.WriteFile(keyPath, key, 0o600); err != nil {
-		return fmt.Errorf("make volume %s: %w", id, err)
+		return fmt.Errorf("make volume %s: %w", volumeID, err)
 	}
 	if err := errors.Join(disk.SyncFile(keyPath), disk.SyncFile(made)); err != nil {
 		return err
 	}
 	if err := os.Rename(made, target); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) {
-		return fmt.Errorf("make volume %s: %w", id, err)
+		return fmt.Errorf("make volume %s: %w", volumeID, err)
 	}
 	return disk.SyncFile(s.directory)
 }
@@ -157,13 +155,14 @@ func (s *Store) Delete(id string) error {
 	return nil
 }
 
-// check answers ErrInvalid or ErrNotFound for what is no volume here.
-func (s *Store) check(id string) error {
-	if !idPattern.MatchString(id) {
-		return fmt.Errorf("%w: %q", ErrInvalid, id)
+// check returns ErrInvalid for a malformed ID, and ErrNotFound for one without a volume
+// on this host.
+func (s *Store) check(volumeID string) error {
+	if !id.IsVolume(volumeID) {
+		return fmt.Errorf("%w: %q", ErrInvalid, volumeID)
 	}
-	if _, err := os.Stat(filepath.Join(s.directory, id, contentDirectory)); err != nil {
-		return fmt.Errorf("%w: %s", ErrNotFound, id)
+	if _, err := os.Stat(filepath.Join(s.directory, volumeID, contentDirectory)); err != nil {
+		return fmt.Errorf("%w: %s", ErrNotFound, volumeID)
 	}
 	return nil
 }

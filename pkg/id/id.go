@@ -1,4 +1,4 @@
-// Package id makes and recognises the identifiers that clients see.
+// Package id makes and checks the identifiers that clients see.
 package id
 
 import (
@@ -15,48 +15,61 @@ const (
 	secretSize = 20
 )
 
+// The characters that begin the IDs of each kind.
+const (
+	sandboxPrefix  = "i"
+	templatePrefix = "t"
+	volumePrefix   = "v"
+	secretPrefix   = "sec_"
+)
+
 var (
-	sandboxPattern   = regexp.MustCompile(`^i[a-z0-9]{19}$`)
 	clientPattern    = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
-	volumePattern    = regexp.MustCompile(`^v[a-z0-9]{19}$`)
 	plausiblePattern = regexp.MustCompile(`^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$`)
 	templatePattern  = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$`)
 )
 
-// NewSandbox makes a sandbox ID: "i" and 19 random characters. It is a DNS
-// label, a directory name and a process name at once.
-func NewSandbox() string { return "i" + random(randomSize) }
+// NewSandbox makes a sandbox ID: "i" and 19 random characters. It is used as a DNS
+// label, a directory's name and a process's name.
+func NewSandbox() string { return sandboxPrefix + random(randomSize) }
 
 // NewTemplate makes a template ID: "t" and 19 random characters.
-func NewTemplate() string { return "t" + random(randomSize) }
+func NewTemplate() string { return templatePrefix + random(randomSize) }
 
-// IsSandbox says whether a text has the form of a sandbox ID.
-func IsSandbox(text string) bool { return sandboxPattern.MatchString(text) }
+// IsSandbox reports whether a text has the form of a sandbox ID.
+func IsSandbox(text string) bool { return isRandom(sandboxPrefix, text) }
 
-// ReadSandbox returns the sandbox ID that a client means: in any case, and with the
-// ID of a client behind it, which older ones add. It answers false where that has
-// not the form of one.
+// ReadSandbox returns the sandbox ID in a client's text: in upper or lower case, and
+// followed by "-" and a client's ID, which older clients add. It returns false if the
+// text is malformed.
 func ReadSandbox(text string) (string, bool) {
 	name, client, hasClient := strings.Cut(strings.ToLower(text), "-")
 	return name, IsSandbox(name) && (!hasClient || clientPattern.MatchString(client))
 }
 
-// NewVolume makes a volume ID: "v" and 19 random characters. It is a directory name.
-func NewVolume() string { return "v" + random(randomSize) }
+// NewVolume makes a volume ID: "v" and 19 random characters. It is used as a
+// directory's name.
+func NewVolume() string { return volumePrefix + random(randomSize) }
 
-// IsVolume says whether a text has the form of a volume ID.
-func IsVolume(text string) bool { return volumePattern.MatchString(text) }
+// IsVolume reports whether a text has the form of a volume ID.
+func IsVolume(text string) bool { return isRandom(volumePrefix, text) }
 
-// IsPlausible says whether a text could be an ID of this or of another server's: it
-// then names nothing here, while any other text is malformed.
+// IsPlausible reports whether a text could be an ID of this server or another one. A
+// plausible ID that is unknown is answered as not found, other texts as malformed.
 func IsPlausible(text string) bool { return plausiblePattern.MatchString(text) }
 
-// NewSecret makes a secret ID: "sec_" and 20 random characters. No secret has a name
-// that begins so.
-func NewSecret() string { return "sec_" + random(secretSize) }
+// NewSecret makes a secret ID: "sec_" and 20 random characters. Names of secrets do not
+// begin with "sec_".
+func NewSecret() string { return secretPrefix + random(secretSize) }
 
-// IsTemplate says whether a text could name a template, by ID or by alias.
+// IsTemplate reports whether a text could be a template's ID or alias.
 func IsTemplate(text string) bool { return templatePattern.MatchString(text) }
+
+// isRandom reports whether a text is a prefix and randomSize characters of the alphabet.
+func isRandom(prefix, text string) bool {
+	rest, found := strings.CutPrefix(text, prefix)
+	return found && len(rest) == randomSize && strings.Trim(rest, alphabet) == ""
+}
 
 // random returns n characters, each as likely as any other.
 func random(n int) string {
