@@ -1,44 +1,43 @@
 package firecracker
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"time"
+
+	"github.com/firecracker-microvm/firecracker-go-sdk/client"
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/models"
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/operations"
+	openapi "github.com/go-openapi/runtime/client"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// api speaks to one Firecracker over its Unix socket.
+// api speaks to one Firecracker over its Unix socket, by the client of Firecracker's
+// SDK. Parameters of calls are written as literals: those that the SDK's constructors
+// make end after 30 seconds, whatever the context says.
 type api struct {
-	socket *os.File // only a handle: await opens it
-	client *http.Client
+	operations.ClientIface
+	socket    *os.File // only a handle: await opens it
+	transport *transport
+	runtime   *openapi.Runtime
 }
-
-// maxAnswerBytes bounds one answer: a Firecracker is trusted less than we are.
-const maxAnswerBytes = 64 << 10
 
 // refusal is Firecracker's answer to a request that it does not fulfil.
-type refusal struct {
-	Status  int
-	Message string `json:"fault_message"`
-}
+type refusal struct{ message string }
 
-func (e *refusal) Error() string {
-	return fmt.Sprintf("Firecracker says (%d): %s", e.Status, e.Message)
-}
+func (e *refusal) Error() string { return "Firecracker refuses: " + e.message }
 
 func newAPI() *api {
 	a := &api{}
-	a.client = &http.Client{Transport: &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return a.dial(ctx) },
-		MaxConnsPerHost: 1,
-	}}
+	a.transport = newTransport(a.dial)
+	a.runtime = openapi.New(client.DefaultHost, client.DefaultBasePath, client.DefaultSchemes)
+	a.runtime.Transport = a.transport
+	a.runtime.Debug = false // else variable DEBUG would have it print requests, which hold secrets
+	a.ClientIface = operations.New(a.runtime, nil)
 	return a
 }
 
@@ -80,48 +79,24 @@ func (a *api) connect(ctx context.Context, j *jail) (err error) {
 	return conn.Close()
 }
 
-// call sends one request and decodes the answer into result, unless that is nil.
-func (a *api) call(ctx context.Context, method, path string, body, result any) error {
-	content := io.Reader(http.NoBody)
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("encode %s %s: %w", method, path, err)
-		}
-		content = bytes.NewReader(encoded)
+// send makes a call of the SDK's whose answer has no content.
+func send[P, A any](call func(P) (A, error), parameters P) error {
+	_, err := call(parameters)
+	return explain(err)
+}
+
+// explain makes a refusal of the errors that the SDK has for each call, which print as
+// addresses.
+func explain(err error) error {
+	var refused interface{ GetPayload() *models.Error }
+	if errors.As(err, &refused) && refused.GetPayload() != nil {
+		return &refusal{message: refused.GetPayload().FaultMessage}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://firecracker"+path, content)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := a.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
-	if err != nil {
-		return fmt.Errorf("read answer to %s %s: %w", method, path, err)
-	}
-	if response.StatusCode >= http.StatusBadRequest {
-		refused := &refusal{Status: response.StatusCode}
-		if err := json.Unmarshal(answer, refused); err != nil {
-			refused.Message = string(answer)
-		}
-		return fmt.Errorf("%s %s: %w", method, path, refused)
-	}
-	if result == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, result); err != nil {
-		return fmt.Errorf("decode answer to %s %s: %w", method, path, err)
-	}
-	return nil
+	return err
 }
 
 func (a *api) close() {
-	a.client.CloseIdleConnections()
+	a.transport.CloseIdleConnections()
 	if a.socket != nil {
 		a.socket.Close()
 	}

@@ -97,7 +97,7 @@ func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Ma
 		furnish: func(j *jail) error {
 			return errors.Join(j.unpackKernel(boot.KernelPath), j.copyIn(boot.InitramfsPath, jailInitramfs))
 		},
-		configure: func(a *api) error { return a.follow(ctx, bootSteps(spec, commandLine(boot.CommandLine))) },
+		configure: func(a *api) error { return a.boot(ctx, spec, commandLine(boot.CommandLine)) },
 	})
 }
 
@@ -116,12 +116,7 @@ func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vm
 		furnish: func(j *jail) error {
 			return errors.Join(j.lendMemory(from.MemoryPath), j.copyIn(from.DevicesPath, jailDevices))
 		},
-		configure: func(a *api) error {
-			if err := a.load(ctx, spec); err != nil {
-				return err
-			}
-			return a.follow(ctx, resumeSteps(spec))
-		},
+		configure: func(a *api) error { return a.restore(ctx, spec) },
 	})
 }
 

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
+
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/models"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -33,25 +34,29 @@ var _ vmm.Machine = (*machine)(nil)
 // Pause stops the virtual CPUs. Firecracker does the disk's work as it comes,
 // so nothing of it is left over.
 func (m *machine) Pause(ctx context.Context) error {
-	return m.call(ctx, http.MethodPatch, "/vm", machineState{State: "Paused"})
+	return m.call(ctx, "pause", func() error { return m.api.setState(ctx, models.VMStatePaused) })
 }
 
 // Resume starts the virtual CPUs again.
 func (m *machine) Resume(ctx context.Context) error {
-	return m.call(ctx, http.MethodPatch, "/vm", machineState{State: "Resumed"})
+	return m.call(ctx, "resume", func() error { return m.api.setState(ctx, models.VMStateResumed) })
 }
 
 // call asks Firecracker for something. An error is vmm.ErrNotRunning if it has
 // ended, before or meanwhile.
-func (m *machine) call(ctx context.Context, method, path string, body any) error {
+func (m *machine) call(ctx context.Context, what string, do func() error) error {
 	select {
 	case <-m.process.Done():
-		return fmt.Errorf("%s %s: %w: %s", method, path, vmm.ErrNotRunning, m.process.Reason())
+		return fmt.Errorf("%s: %w: %s", what, vmm.ErrNotRunning, m.process.Reason())
 	default:
 	}
-	err := m.api.call(ctx, method, path, body, nil)
+	err := do()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", what, err)
 	var refused *refusal
-	if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+	if errors.As(err, &refused) || ctx.Err() != nil {
 		return err
 	}
 	// The connection broke: the process's end is known a moment later.

@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/models"
+	"github.com/firecracker-microvm/firecracker-go-sdk/client/operations"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
-)
-
-// Kinds of snapshots.
-const (
-	changedMemory = "Diff"
-	wholeMemory   = "Full"
 )
 
 // Snapshot has Firecracker write device state, and changed memory right into
@@ -28,9 +24,9 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 			err = fmt.Errorf("snapshot %s: %w", m.name, err)
 		}
 	}()
-	kind, again := changedMemory, m.recorded
+	kind, again := models.SnapshotCreateParamsSnapshotTypeDiff, m.recorded
 	if again && !m.restored {
-		kind = wholeMemory
+		kind = models.SnapshotCreateParamsSnapshotTypeFull
 	}
 	if err := m.write(ctx, kind, into); err != nil {
 		return err
@@ -57,7 +53,11 @@ func (m *machine) write(ctx context.Context, kind string, into vmm.State) (err e
 		err = errors.Join(err, m.jail.takeBack(into.MemoryPath, jailMemoryTarget), m.jail.remove(jailDevicesTarget))
 	}()
 	m.recorded = true
-	err = m.call(ctx, http.MethodPut, "/snapshot/create", snapshotToCreate{Type: kind, DevicesPath: jailDevicesTarget, MemoryPath: jailMemoryTarget})
+	err = m.call(ctx, "write the snapshot", func() error {
+		return send(m.api.CreateSnapshot, &operations.CreateSnapshotParams{Context: ctx, Body: &models.SnapshotCreateParams{
+			SnapshotType: kind, SnapshotPath: new(jailDevicesTarget), MemFilePath: new(jailMemoryTarget),
+		}})
+	})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func checkStatic(path string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	defer program.Close()
+	defer func() { _ = program.Close() }()
 	for _, segment := range program.Progs {
 		if segment.Type == elf.PT_INTERP {
 			return fmt.Errorf("%s is dynamically linked: %w", path, ErrNotStatic)
