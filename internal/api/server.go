@@ -31,6 +31,7 @@ type Server struct {
 	Access       access.Control
 	Sandboxes    sandboxes.Service
 	Templates    templates.Service
+	Snapshots    sandboxes.Snapshots
 	TeamMetrics  sandboxes.TeamMetrics
 	Hosts        hosts.Service
 	Keys         hosts.SecretKeys
@@ -97,8 +98,8 @@ func (s *Server) route(router respond.Router) {
 	s.routeWellKnown(router)
 	s.routeExtensions(router)
 	(&account.Handlers{Identity: s.Identity, TeamDeletion: s.TeamDeletion, Access: &s.Access, FirstTeam: s.FirstTeam}).Route(router)
-	(&sandboxes.Handlers{Sandboxes: s.Sandboxes, TeamMetrics: s.TeamMetrics, Domain: s.Domain}).Route(router)
-	(&templates.Handlers{Templates: s.Templates, Snapshots: s.Sandboxes}).Route(router)
+	(&sandboxes.Handlers{Sandboxes: s.Sandboxes, Snapshots: s.Snapshots, TeamMetrics: s.TeamMetrics, Domain: s.Domain}).Route(router)
+	(&templates.Handlers{Templates: s.Templates}).Route(router)
 	(&hosts.Handlers{Hosts: s.Hosts, Keys: s.Keys}).Route(router)
 	(&resources.Handlers{Secrets: s.Secrets, Volumes: s.Volumes, Usage: s.Usage, Domain: s.Domain}).Route(router)
 	(&activity.Handlers{

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 func TestInvitation_LetsItsAddressIntoTheTeamOnce(t *testing.T) {
@@ -122,7 +122,7 @@ func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	t.Parallel()
 	few := int64(3)
 	w := newWorldWith(t, config.TeamLimits{Sandboxes: &few})
-	w.server.Usage = &service.Usage{Queries: w.queries}
+	w.server.Usage = &usage.Service{Queries: w.queries}
 	admin := w.firstAdmin(t)
 	var made struct{ TeamID string }
 	admin.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": "new"}, &made)

@@ -13,7 +13,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // builder guards builds as it is told.
@@ -21,7 +22,7 @@ type builder func(ctx context.Context) error
 
 func (builder) Name() string { return "builder" }
 
-func (b builder) BeforeBuild(ctx context.Context, _ service.Building) error { return b(ctx) }
+func (b builder) BeforeBuild(ctx context.Context, _ templates.Building) error { return b(ctx) }
 
 func (builder) Pages() []cpextension.Page { return nil }
 
@@ -38,8 +39,8 @@ func TestBeforeBuild_AsksTheExtensions(t *testing.T) {
 	t.Parallel()
 	set, err := start(t, builder(func(context.Context) error { return cpextension.AskForPayment("builds cost money") }))
 	require.NoError(t, err)
-	require.NoError(t, set.BeforeCreate(t.Context(), service.Creation{}), "who does not guard it is not asked")
-	require.Equal(t, fault.PaymentRequired, fault.CodeOf(set.BeforeBuild(t.Context(), service.Building{})))
+	require.NoError(t, set.BeforeCreate(t.Context(), sandboxes.Creation{}), "who does not guard it is not asked")
+	require.Equal(t, fault.PaymentRequired, fault.CodeOf(set.BeforeBuild(t.Context(), templates.Building{})))
 }
 
 func TestWithin_LeavesBehindWhatHangsAndLetsItNotPileUp(t *testing.T) {
@@ -73,7 +74,7 @@ func TestGuard_OfAClientThatLeavesIsNoFailure(t *testing.T) {
 	require.NoError(t, err)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	require.ErrorIs(t, set.BeforeBuild(ctx, service.Building{}), context.Canceled)
+	require.ErrorIs(t, set.BeforeBuild(ctx, templates.Building{}), context.Canceled)
 	require.Zero(t, set.Statuses()[0].Failures)
 }
 

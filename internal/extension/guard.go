@@ -8,13 +8,17 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-var _ service.Guard = (*Set)(nil)
+var (
+	_ sandboxes.Guard = (*Set)(nil)
+	_ templates.Guard = (*Set)(nil)
+)
 
 // BeforeCreate asks the extensions whether sandboxes may be created.
-func (s *Set) BeforeCreate(ctx context.Context, wanted service.Creation) error {
+func (s *Set) BeforeCreate(ctx context.Context, wanted sandboxes.Creation) error {
 	return ask(ctx, s, "before create", func(ctx context.Context, guard cpextension.CreateGuard) error {
 		own := wanted
 		own.Metadata = maps.Clone(wanted.Metadata)
@@ -23,14 +27,14 @@ func (s *Set) BeforeCreate(ctx context.Context, wanted service.Creation) error {
 }
 
 // BeforeResume asks the extensions whether a paused sandbox may run again.
-func (s *Set) BeforeResume(ctx context.Context, wanted service.Resumption) error {
+func (s *Set) BeforeResume(ctx context.Context, wanted sandboxes.Resumption) error {
 	return ask(ctx, s, "before resume", func(ctx context.Context, guard cpextension.ResumeGuard) error {
 		return guard.BeforeResume(ctx, wanted)
 	})
 }
 
 // BeforeBuild asks the extensions whether a template may be built.
-func (s *Set) BeforeBuild(ctx context.Context, wanted service.Building) error {
+func (s *Set) BeforeBuild(ctx context.Context, wanted templates.Building) error {
 	return ask(ctx, s, "before build", func(ctx context.Context, guard cpextension.BuildGuard) error {
 		return guard.BeforeBuild(ctx, wanted)
 	})

@@ -17,7 +17,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // ServerContext is the server as an extension has it. Everything in it is the
@@ -34,10 +37,10 @@ type ServerContext struct {
 	Pool    *pgxpool.Pool
 	Queries *rows.Queries
 
-	Sandboxes *service.Sandboxes
-	Templates *service.Templates
-	Usage     *service.Usage
-	Hosts     *service.HostRegistry
+	Sandboxes *sandboxes.Service
+	Templates *templates.Service
+	Usage     *usage.Service
+	Hosts     *fleet.Service
 	Scheduler scheduler.Scheduler
 
 	// Identity is people, teams, members and invitations, API keys and access tokens.

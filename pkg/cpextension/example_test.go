@@ -9,7 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // Trial lets teams try only so many sandboxes.
@@ -47,7 +47,7 @@ func (t *Trial) Routes(routes cpextension.Routes) {
 	})
 }
 
-func (t *Trial) BeforeCreate(_ context.Context, wanted service.Creation) error {
+func (t *Trial) BeforeCreate(_ context.Context, wanted sandboxes.Creation) error {
 	if wanted.Count > 1 {
 		return cpextension.AskForPayment("a trial has one sandbox at a time, not %d", wanted.Count)
 	}
@@ -58,6 +58,6 @@ func (t *Trial) BeforeCreate(_ context.Context, wanted service.Creation) error {
 // does. cpserver.WithExtensions takes it.
 func Example() {
 	trial := &Trial{}
-	fmt.Println(trial.BeforeCreate(context.Background(), service.Creation{Count: 3}))
+	fmt.Println(trial.BeforeCreate(context.Background(), sandboxes.Creation{Count: 3}))
 	// Output: a trial has one sandbox at a time, not 3
 }

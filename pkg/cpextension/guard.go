@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // CreateGuard is an extension that is asked before sandboxes are created or
@@ -21,20 +22,20 @@ import (
 // at once. Who must not allow both counts in a transaction of its own, or by
 // events such as events.SandboxStarted.
 type CreateGuard interface {
-	BeforeCreate(ctx context.Context, wanted service.Creation) error
+	BeforeCreate(ctx context.Context, wanted sandboxes.Creation) error
 }
 
 // ResumeGuard is an extension that is asked, as a CreateGuard is, before a paused
 // sandbox runs again, be it for its team or for traffic that comes in, whose sender
 // is told no reason.
 type ResumeGuard interface {
-	BeforeResume(ctx context.Context, wanted service.Resumption) error
+	BeforeResume(ctx context.Context, wanted sandboxes.Resumption) error
 }
 
 // BuildGuard is an extension that is asked, as a CreateGuard is, before a
 // template is built. Snapshots of sandboxes are no builds.
 type BuildGuard interface {
-	BeforeBuild(ctx context.Context, wanted service.Building) error
+	BeforeBuild(ctx context.Context, wanted templates.Building) error
 }
 
 // Reason says why a guard refuses.

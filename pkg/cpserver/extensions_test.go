@@ -18,7 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // extended is a control plane with extensions and an admin token.
@@ -140,7 +140,7 @@ func (u unready) Routes(routes cpextension.Routes) {
 // strict must be asked, too.
 type strict struct{ unready }
 
-func (strict) BeforeCreate(context.Context, service.Creation) error { return nil }
+func (strict) BeforeCreate(context.Context, sandboxes.Creation) error { return nil }
 
 // tables has migrations that cannot be applied.
 type tables struct{ named }
@@ -209,9 +209,9 @@ type judge struct {
 
 func (j *judge) say(verdict func() error) { j.verdict.Store(&verdict) }
 
-func (j *judge) BeforeCreate(context.Context, service.Creation) error { return (*j.verdict.Load())() }
+func (j *judge) BeforeCreate(context.Context, sandboxes.Creation) error { return (*j.verdict.Load())() }
 
-func (j *judge) BeforeResume(context.Context, service.Resumption) error {
+func (j *judge) BeforeResume(context.Context, sandboxes.Resumption) error {
 	return (*j.verdict.Load())()
 }
 

@@ -8,12 +8,13 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // registerHost makes the host on this machine known, where there is one.
 func (s *server) registerHost(ctx context.Context) error {
-	s.fleet = &service.Fleet{}
+	s.fleet = &fleet.Agents{}
 	if s.config.HostAgentSocket == "" {
 		return nil
 	}
@@ -29,15 +30,15 @@ func (s *server) registerHost(ctx context.Context) error {
 
 // buildFleet makes what lets other machines be hosts.
 func (s *server) buildFleet(ctx context.Context) error {
-	ca, err := service.OpenAuthority(ctx, s.queries, s.keyring)
+	ca, err := fleet.OpenAuthority(ctx, s.queries, s.keyring)
 	if err != nil {
 		return err
 	}
-	s.hosts = &service.HostRegistry{
-		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: service.DefaultOvercommit, Log: s.log,
+	s.hosts = &fleet.Service{
+		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: s.log,
 	}
-	s.api.Hosts, s.api.Usage = s.hosts, &service.Usage{Queries: s.queries}
-	s.followers = &service.Followers{
+	s.api.Hosts, s.api.Usage = s.hosts, &usage.Service{Queries: s.queries}
+	s.followers = &fleet.Followers{
 		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Issuer: s.issuer, Log: s.log,
 	}
 	return s.followers.Load(ctx)

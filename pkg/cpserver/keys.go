@@ -9,7 +9,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *server) keysInFiles() ([][]byte, error) {
 
 // startKeys follows changes of the files with the secret keys.
 func (s *server) startKeys(context.Context) error {
-	s.api.Keys = &service.SecretKeys{Queries: s.queries, Keyring: s.keyring}
+	s.api.Keys = &secrets.Keys{Queries: s.queries, Keyring: s.keyring}
 	s.parts.Background("follow secret keys", s.followKeys)
 	return nil
 }
@@ -102,8 +103,8 @@ func (s *server) reseal(ctx context.Context) {
 	for what, store := range map[string]seal.Store{
 		"channels":              channels.SealedConfigs{Queries: s.queries},
 		"second factors":        identity.NewSecondFactors(s.pool),
-		"secrets":               service.SealedSecrets{Queries: s.queries},
-		"certificate authority": service.AuthorityKeys{Queries: s.queries},
+		"secrets":               secrets.Sealed{Queries: s.queries},
+		"certificate authority": fleet.AuthorityKeys{Queries: s.queries},
 	} {
 		count, err := s.keyring.Rotate(ctx, store)
 		if err != nil && ctx.Err() == nil {

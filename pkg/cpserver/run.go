@@ -32,7 +32,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
 // server is the control plane while it is built, runs and is taken apart.
@@ -64,15 +68,16 @@ type server struct {
 	jobs       *river.Client[pgx.Tx]
 	host       *host.Link
 	hostID     uuid.UUID
-	fleet      *service.Fleet
+	fleet      *fleet.Agents
 	scheduler  scheduler.Scheduler
-	placement  *service.Placement
-	sandboxes  *service.Sandboxes
-	volumes    *service.Volumes
-	issuer     *service.TokenIssuer
-	hostSync   *service.HostSync
-	hosts      *service.HostRegistry
-	followers  *service.Followers
+	placement  *placement.Service
+	templates  *templates.Service
+	sandboxes  *sandboxes.Service
+	volumes    *volumes.Service
+	issuer     *fleet.TokenIssuer
+	hostSync   *fleet.Sync
+	hosts      *fleet.Service
+	followers  *fleet.Followers
 	forwarder  *forward.Forwarder
 	api        *api.Server
 

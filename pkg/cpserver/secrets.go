@@ -5,16 +5,16 @@ import (
 
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 // buildSecrets makes the keeper of teams' secrets, and what brings their changes
 // to sandboxes.
 func (s *server) buildSecrets(context.Context) error {
-	if err := river.AddWorkerSafely(s.workers, &service.SecretWorker{Sandboxes: s.sandboxes}); err != nil {
+	if err := river.AddWorkerSafely(s.workers, &secrets.Worker{Sandboxes: s.sandboxes}); err != nil {
 		return err
 	}
-	secrets := &service.Secrets{Pool: s.pool, Keyring: s.keyring, Queue: s.jobs, Log: s.log}
+	secrets := &secrets.Service{Pool: s.pool, Keyring: s.keyring, Queue: s.jobs, Log: s.log}
 	s.sandboxes.Secrets, s.api.Secrets = secrets, secrets
 	return nil
 }

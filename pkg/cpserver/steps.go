@@ -22,7 +22,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
 const (
@@ -86,25 +92,26 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 }
 
 func (s *server) buildServices(context.Context) error {
-	s.placement = service.NewPlacement(s.pool, s.scheduler, s.log)
-	s.sandboxes = &service.Sandboxes{
-		Queries: s.queries, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
+	s.placement = placement.New(s.pool, s.scheduler, s.log)
+	s.templates = &templates.Service{Queries: s.queries, Hosts: s.fleet.SnapshotHost, Log: s.log}
+	s.sandboxes = &sandboxes.Service{
+		Pool: s.pool, Queries: s.queries, Templates: s.templates, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
 		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
-	s.volumes = &service.Volumes{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
-	s.issuer = &service.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
+	s.volumes = &volumes.Service{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
+	s.issuer = &fleet.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
 	if s.host != nil {
-		s.hostSync = &service.HostSync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
+		s.hostSync = &fleet.Sync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
 	}
-	deletion := &service.TeamDeletion{Pool: s.pool, Sandboxes: s.sandboxes, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
+	deletion := &teams.Deletion{Pool: s.pool, Sandboxes: s.sandboxes, Templates: s.templates, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
 	s.forwarder = forward.New(s.log)
 	s.parts.OnStop("close connections to sandboxes", func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes: s.sandboxes,
 		Volumes:   s.volumes, TeamDeletion: deletion,
-		Templates:   &service.Templates{Queries: s.queries},
-		TeamMetrics: &service.Usage{Queries: s.queries}, Healthy: s.pool.Ping,
+		Templates: s.templates, Snapshots: s.templates,
+		TeamMetrics: &usage.Service{Queries: s.queries}, Healthy: s.pool.Ping,
 		TokenIssuer: s.issuer,
 		Access:      access.Control{Log: s.log}, Domain: s.config.Domain, Log: s.log,
 	}
@@ -129,7 +136,7 @@ func (s *server) firstSync(ctx context.Context) error {
 
 func (s *server) startWork(context.Context) error {
 	s.parts.OnStop("pause what runs", s.pauseAll)
-	sampler := &service.Sampler{Queries: s.queries, Sources: s.fleet.Samples, Sandboxes: s.sandboxes, Log: s.log}
+	sampler := &usage.Sampler{Queries: s.queries, Sources: s.fleet.Samples, SweepSnapshots: s.templates.SweepSnapshots, Log: s.log}
 	if s.hostSync != nil {
 		s.parts.Background("follow the local host", s.hostSync.Run)
 	}

@@ -63,3 +63,15 @@ func IsUnavailable(err error) bool {
 	}
 	return false
 }
+
+// IsUniqueViolation says whether a unique index has the value already.
+func IsUniqueViolation(err error) bool { return hasCode(err, "23505") }
+
+// IsForeignKeyViolation says whether the row refers to one that is not there, or is
+// referred to.
+func IsForeignKeyViolation(err error) bool { return hasCode(err, "23503") }
+
+func hasCode(err error, code string) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == code
+}

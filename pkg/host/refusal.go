@@ -159,3 +159,8 @@ func unlessAbsent(err error) error {
 func refusedAs(err error, reason pb.Reason) bool {
 	return err != nil && refusalOf(err).GetReason() == reason
 }
+
+// Unreachable is the fault of a host that the control plane has no connection to.
+func Unreachable() error {
+	return fault.New(fault.Unavailable, "the host cannot be reached at the moment")
+}

@@ -4,11 +4,11 @@ import (
 	"context"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // BeforeCreate refuses sandboxes that a team cannot pay for.
-func (e *Extension) BeforeCreate(ctx context.Context, wanted service.Creation) error {
+func (e *Extension) BeforeCreate(ctx context.Context, wanted sandboxes.Creation) error {
 	credits, err := e.charge(ctx, wanted.TeamID)
 	if err != nil {
 		return err // refuses: nobody knows what the team has

@@ -10,14 +10,15 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 // Service is the service behind the routes of hosts and nodes.
 type Service interface {
 	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error)
-	Join(ctx context.Context, joining service.Joining) (service.Membership, error)
-	Renew(ctx context.Context, certificate, request, signature []byte) (service.Membership, error)
+	Join(ctx context.Context, joining fleet.Joining) (fleet.Membership, error)
+	Renew(ctx context.Context, certificate, request, signature []byte) (fleet.Membership, error)
 	List(ctx context.Context) ([]rows.ListHostLoadsRow, error)
 	Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error)
 	Drain(ctx context.Context, hostID uuid.UUID) error
@@ -28,7 +29,7 @@ type Service interface {
 
 // SecretKeys knows the installation's secret keys.
 type SecretKeys interface {
-	List(ctx context.Context) ([]service.SecretKey, error)
+	List(ctx context.Context) ([]secrets.Key, error)
 }
 
 // Handlers answers the routes.

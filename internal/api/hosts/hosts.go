@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
 // defaultTokenLifetime is for a person who copies the token to a machine now.
@@ -60,7 +60,7 @@ func (h *Handlers) joinHost(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	member, err := h.Hosts.Join(r.Context(), service.Joining(body))
+	member, err := h.Hosts.Join(r.Context(), fleet.Joining(body))
 	if err != nil {
 		return err
 	}

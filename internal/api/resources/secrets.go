@@ -12,13 +12,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 // Secrets is the service behind the routes of secrets. A key is an ID or a name.
 type Secrets interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSecret) (rows.Secret, error)
-	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.SecretPage, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted secrets.NewSecret) (rows.Secret, error)
+	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (secrets.Page, error)
 	Get(ctx context.Context, teamID uuid.UUID, key string) (rows.Secret, error)
 	Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (rows.Secret, error)
 	Delete(ctx context.Context, teamID uuid.UUID, key string) error
@@ -78,7 +78,7 @@ func (h *Handlers) createSecret(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	made, err := h.Secrets.Create(r.Context(), request.Team(r), service.NewSecret(body))
+	made, err := h.Secrets.Create(r.Context(), request.Team(r), secrets.NewSecret(body))
 	if err == nil {
 		audit.SetResource(r.Context(), made.ID)
 	}

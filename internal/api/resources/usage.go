@@ -12,12 +12,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // Usage is the service behind the routes of what teams use and may use.
 type Usage interface {
-	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (service.Used, error)
+	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (usage.Used, error)
 	Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error)
 	Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error)
 	SetLimits(ctx context.Context, limits rows.TeamLimit) error

@@ -11,14 +11,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
 // Volumes is the service behind the routes of volumes.
 type Volumes interface {
 	List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error)
 	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error)
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewVolume) (rows.Volume, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted volumes.NewVolume) (rows.Volume, error)
 	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
 	Token(ctx context.Context, volume rows.Volume) (string, error)
 }
@@ -83,7 +83,7 @@ func (h *Handlers) createVolume(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	volume, err := h.Volumes.Create(r.Context(), request.Team(r), service.NewVolume{Name: body.Name, MaxMiB: body.MaxSizeMiB})
+	volume, err := h.Volumes.Create(r.Context(), request.Team(r), volumes.NewVolume{Name: body.Name, MaxMiB: body.MaxSizeMiB})
 	if err != nil {
 		return err
 	}

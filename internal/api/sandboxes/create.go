@@ -10,7 +10,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
@@ -40,7 +41,7 @@ type newSandbox struct {
 		Tokens workload.Tokens `json:"tokens"`
 	} `json:"iam"`
 
-	VolumeMounts []service.VolumeMount `json:"volumeMounts"`
+	VolumeMounts []sandboxes.VolumeMount `json:"volumeMounts"`
 	// Placement is ours: what is asked of the host.
 	Placement struct {
 		HostTags []string `json:"hostTags"`
@@ -73,12 +74,12 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 	if err != nil {
 		return err
 	}
-	sandbox, err := h.Sandboxes.Create(r.Context(), request.Team(r), service.NewSandbox{
+	sandbox, err := h.Sandboxes.Create(r.Context(), request.Team(r), sandboxes.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
 		AutoPauseWithoutMemory: !request.OrDefault(body.AutoPauseMemory, true), AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,
 		Insecure:            !request.OrDefault(body.Secure, true),
 		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network, IdentityTokens: body.IAM.Tokens,
-		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: service.Affinity(body.Placement),
+		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: placement.Affinity(body.Placement),
 		VolumeMounts: body.VolumeMounts, Idempotency: idempotency,
 	})
 	if err != nil {
@@ -90,17 +91,17 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 
 // idempotencyOf reads the header by which clients make a request safe to be sent again.
 // What is hashed is what was understood: the order of fields and spaces do not matter.
-func idempotencyOf(r *http.Request, body any) (service.Idempotency, error) {
+func idempotencyOf(r *http.Request, body any) (sandboxes.Idempotency, error) {
 	given, isGiven := r.Header["Idempotency-Key"]
 	if !isGiven {
-		return service.Idempotency{}, nil
+		return sandboxes.Idempotency{}, nil
 	}
 	if len(given) != 1 {
-		return service.Idempotency{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
+		return sandboxes.Idempotency{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
 	}
 	understood, err := json.Marshal(body)
 	if err != nil {
-		return service.Idempotency{}, fmt.Errorf("encode a request to compare it: %w", err)
+		return sandboxes.Idempotency{}, fmt.Errorf("encode a request to compare it: %w", err)
 	}
-	return service.Idempotency{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
+	return sandboxes.Idempotency{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
 }

@@ -6,7 +6,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // forkAnswer is one fork or why there is none.
@@ -36,7 +36,7 @@ func (h *Handlers) forkSandbox(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handlers) forkOf(ctx context.Context, result service.ForkResult) forkAnswer {
+func (h *Handlers) forkOf(ctx context.Context, result sandboxes.ForkResult) forkAnswer {
 	err := result.Err
 	if err == nil {
 		var answer sandboxAnswer

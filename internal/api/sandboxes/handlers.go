@@ -8,37 +8,43 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // Service is the service behind the routes of sandboxes.
 type Service interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted service.NewSandbox) (rows.Sandbox, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted sandboxes.NewSandbox) (rows.Sandbox, error)
 	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
-	List(ctx context.Context, teamID uuid.UUID, filter service.Filter) (service.Page, error)
+	List(ctx context.Context, teamID uuid.UUID, filter sandboxes.Filter) (sandboxes.Page, error)
 	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
-	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.PauseRequest) error
-	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (rows.Sandbox, error)
-	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.ResumeRequest) (rows.Sandbox, bool, error)
+	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.PauseRequest) error
+	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (rows.Sandbox, error)
+	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (rows.Sandbox, bool, error)
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
-	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update service.NetworkUpdate) error
-	Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]service.ForkResult, error)
-	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted service.NewSnapshot) (service.Snapshot, error)
-	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter service.SnapshotFilter) (service.SnapshotPage, error)
-	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update sandboxes.NetworkUpdate) error
+	Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]sandboxes.ForkResult, error)
+	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted templates.NewSnapshot) (templates.Snapshot, error)
 	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
 	KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error)
 	RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error)
-	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span service.Span) ([]rows.ListSamplesRow, error)
+	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span usage.Span) ([]rows.ListSamplesRow, error)
 	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]rows.SandboxSample, error)
-	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter service.LogFilter) ([]rows.SandboxLog, error)
-	Credentials(ctx context.Context, sandbox rows.Sandbox) (service.Credentials, error)
+	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter sandboxes.LogFilter) ([]rows.SandboxLog, error)
+	Credentials(ctx context.Context, sandbox rows.Sandbox) (sandboxes.Credentials, error)
+}
+
+// Snapshots lists snapshots.
+type Snapshots interface {
+	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter templates.SnapshotFilter) (templates.SnapshotPage, error)
 }
 
 // Handlers answers the routes.
 type Handlers struct {
 	Sandboxes   Service
+	Snapshots   Snapshots
 	TeamMetrics TeamMetrics
 	// Domain is what the host names of sandboxes end in.
 	Domain string

@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
@@ -22,7 +22,7 @@ func (h *Handlers) listRunning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	filter := service.Filter{Metadata: metadata, States: []lifecycle.State{lifecycle.Running}, PageSize: request.MaxPageSize}
+	filter := sandboxes.Filter{Metadata: metadata, States: []lifecycle.State{lifecycle.Running}, PageSize: request.MaxPageSize}
 	all := []listedSandbox{}
 	for {
 		page, err := h.Sandboxes.List(r.Context(), request.Team(r), filter)
@@ -62,8 +62,8 @@ func listedAll(sandboxes []rows.Sandbox) []listedSandbox {
 	return all
 }
 
-func parseFilter(query url.Values) (service.Filter, error) {
-	filter := service.Filter{Template: query.Get("template"), PageToken: query.Get("nextToken")}
+func parseFilter(query url.Values) (sandboxes.Filter, error) {
+	filter := sandboxes.Filter{Template: query.Get("template"), PageToken: query.Get("nextToken")}
 	var err error
 	if filter.Metadata, err = metadataFilter(query.Get("metadata")); err != nil {
 		return filter, err

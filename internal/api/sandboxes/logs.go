@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 const (
@@ -46,7 +46,7 @@ func logLineOf(entry logEntry) (logLine, error) {
 }
 
 func (h *Handlers) listLogsV1(w http.ResponseWriter, r *http.Request) error {
-	filter := service.LogFilter{}
+	filter := sandboxes.LogFilter{}
 	var err error
 	if filter.From, err = request.Milliseconds(r.URL.Query(), "start"); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (h *Handlers) listLogsV1(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handlers) listLogsV2(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	filter := service.LogFilter{Level: service.LogLevel(query.Get("level")), Search: query.Get("search")}
+	filter := sandboxes.LogFilter{Level: sandboxes.LogLevel(query.Get("level")), Search: query.Get("search")}
 	var err error
 	if filter.From, err = request.Milliseconds(query, "cursor"); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (h *Handlers) listLogsV2(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return fault.New(fault.Invalid, "direction must be forward or backward")
 	}
-	if filter.Level != "" && !slices.Contains(service.LogLevels(), filter.Level) {
+	if filter.Level != "" && !slices.Contains(sandboxes.LogLevels(), filter.Level) {
 		return fault.New(fault.Invalid, "level must be debug, info, warn or error")
 	}
 	if len(filter.Search) > maxSearchBytes || strings.ContainsRune(filter.Search, 0) {
@@ -95,7 +95,7 @@ func (h *Handlers) listLogsV2(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handlers) listLogs(r *http.Request, filter service.LogFilter) ([]logEntry, error) {
+func (h *Handlers) listLogs(r *http.Request, filter sandboxes.LogFilter) ([]logEntry, error) {
 	filter.Limit = maxLogLines
 	if text := r.URL.Query().Get("limit"); text != "" {
 		limit, err := strconv.Atoi(text)

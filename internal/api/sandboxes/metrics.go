@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // sandboxMetric is what a sandbox took at one moment. Memory and disk are in bytes.
@@ -90,14 +90,14 @@ func (h *Handlers) listLatestMetrics(w http.ResponseWriter, r *http.Request) err
 }
 
 // spanQuery reads start and end in seconds since 1970.
-func spanQuery(query url.Values) (service.Span, error) {
+func spanQuery(query url.Values) (usage.Span, error) {
 	start, err := request.UnixTime(query, "start", 1)
 	if err != nil {
-		return service.Span{}, err
+		return usage.Span{}, err
 	}
 	end, err := request.UnixTime(query, "end", 1)
 	if err == nil && !start.IsZero() && !end.IsZero() && end.Before(start) {
 		err = fault.New(fault.Invalid, "start must not be after end")
 	}
-	return service.Span{Start: start, End: end}, err
+	return usage.Span{Start: start, End: end}, err
 }

@@ -10,14 +10,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // TeamMetrics is the service behind the routes of teams' metrics.
 type TeamMetrics interface {
-	TeamMetrics(ctx context.Context, teamID uuid.UUID, span service.Span) ([]service.TeamMetric, error)
-	MaxConcurrent(ctx context.Context, teamID uuid.UUID, span service.Span) (service.Peak, error)
-	MaxStartRate(ctx context.Context, teamID uuid.UUID, span service.Span) (service.Peak, error)
+	TeamMetrics(ctx context.Context, teamID uuid.UUID, span usage.Span) ([]usage.TeamMetric, error)
+	MaxConcurrent(ctx context.Context, teamID uuid.UUID, span usage.Span) (usage.Peak, error)
+	MaxStartRate(ctx context.Context, teamID uuid.UUID, span usage.Span) (usage.Peak, error)
 }
 
 // teamMetric is a team at one moment.
@@ -68,7 +68,7 @@ func (h *Handlers) maxTeamMetric(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var peak service.Peak
+	var peak usage.Peak
 	switch r.URL.Query().Get("metric") {
 	case "concurrent_sandboxes":
 		peak, err = h.TeamMetrics.MaxConcurrent(r.Context(), teamID, span)

@@ -8,7 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // networkUpdate is the body of a change to a running sandbox's network.
@@ -28,7 +28,7 @@ func (h *Handlers) updateNetwork(w http.ResponseWriter, r *http.Request) error {
 	if err := mayUseSecrets(r, body.Rules); err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Sandboxes.UpdateNetwork(r.Context(), request.Team(r), sandboxOf(r), service.NetworkUpdate{
+	return respond.NoContent(w, h.Sandboxes.UpdateNetwork(r.Context(), request.Team(r), sandboxOf(r), sandboxes.NetworkUpdate{
 		AllowInternetAccess: body.AllowInternetAccess, AllowOut: body.AllowOut, DenyOut: body.DenyOut, Rules: body.Rules,
 		EgressProxy: body.EgressProxy,
 	}))

@@ -8,7 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 const (
@@ -31,7 +31,7 @@ func (h *Handlers) pauseSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	wanted := service.PauseRequest{WithoutMemory: !request.OrDefault(body.Memory, true), RequireHealthyGuest: body.RequireHealthyGuest}
+	wanted := sandboxes.PauseRequest{WithoutMemory: !request.OrDefault(body.Memory, true), RequireHealthyGuest: body.RequireHealthyGuest}
 	return respond.NoContent(w, h.Sandboxes.Pause(r.Context(), request.Team(r), sandboxOf(r), wanted))
 }
 
@@ -44,7 +44,7 @@ func (h *Handlers) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	sandbox, err := h.Sandboxes.Resume(r.Context(), request.Team(r), sandboxOf(r), service.ResumeRequest{
+	sandbox, err := h.Sandboxes.Resume(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
 		TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeoutV1), AutoPause: body.AutoPause,
 		WithoutMemory: !request.OrDefault(body.Memory, true),
 	})
@@ -73,7 +73,7 @@ func (h *Handlers) connectSandbox(w http.ResponseWriter, r *http.Request, needsT
 	if body.Timeout == nil && needsTimeout {
 		return fault.New(fault.Invalid, "timeout is missing")
 	}
-	sandbox, resumed, err := h.Sandboxes.Connect(r.Context(), request.Team(r), sandboxOf(r), service.ResumeRequest{
+	sandbox, resumed, err := h.Sandboxes.Connect(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
 		TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeoutV2), WithoutMemory: !request.OrDefault(body.Memory, true),
 	})
 	if err != nil {

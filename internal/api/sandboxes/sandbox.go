@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 // clientID is a field that clients still expect and nothing reads any more.
@@ -49,7 +49,7 @@ type listedSandbox struct {
 	// Failure is why the sandbox cannot be used.
 	Failure string `json:"failure,omitempty"`
 
-	VolumeMounts []service.VolumeMount `json:"volumeMounts,omitempty"`
+	VolumeMounts []sandboxes.VolumeMount `json:"volumeMounts,omitempty"`
 }
 
 // detailedSandbox is all that may be known of a sandbox.
@@ -112,10 +112,10 @@ func listed(sandbox rows.Sandbox) listedSandbox {
 	return answer
 }
 
-func mountsOf(sandbox rows.Sandbox) []service.VolumeMount {
-	var mounts []service.VolumeMount
+func mountsOf(sandbox rows.Sandbox) []sandboxes.VolumeMount {
+	var mounts []sandboxes.VolumeMount
 	for _, mount := range sandbox.VolumeMounts {
-		mounts = append(mounts, service.VolumeMount{Name: mount.Name, Path: mount.Path})
+		mounts = append(mounts, sandboxes.VolumeMount{Name: mount.Name, Path: mount.Path})
 	}
 	return mounts
 }

@@ -5,7 +5,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // snapshotAnswer is a snapshot. Sandboxes are created from it by its ID, which is a
@@ -15,7 +15,7 @@ type snapshotAnswer struct {
 	Names      []string `json:"names"`
 }
 
-func snapshotOf(snapshot service.Snapshot) snapshotAnswer {
+func snapshotOf(snapshot templates.Snapshot) snapshotAnswer {
 	return snapshotAnswer{SnapshotID: snapshot.Reference, Names: snapshot.Names}
 }
 
@@ -27,7 +27,7 @@ func (h *Handlers) takeSnapshot(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	taken, err := h.Sandboxes.Snapshot(r.Context(), request.Team(r), sandboxOf(r), service.NewSnapshot{
+	taken, err := h.Sandboxes.Snapshot(r.Context(), request.Team(r), sandboxOf(r), templates.NewSnapshot{
 		Name: body.Name, WithoutMemory: !request.OrDefault(body.Memory, true),
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (h *Handlers) listSnapshots(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.Sandboxes.ListSnapshots(r.Context(), request.Team(r), service.SnapshotFilter{
+	page, err := h.Snapshots.ListSnapshots(r.Context(), request.Team(r), templates.SnapshotFilter{
 		SandboxID: request.SandboxID(query.Get("sandboxID")), Name: query.Get("name"), PageSize: size, PageToken: query.Get("nextToken"),
 	})
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // Service is the service behind the routes of templates.
 type Service interface {
-	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (service.TemplatePage, error)
-	Find(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
-	FindTagged(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
-	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (service.Template, error)
-	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (service.Template, error)
-	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (service.BuildPage, error)
+	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (templates.Page, error)
+	Find(ctx context.Context, teamID uuid.UUID, name string) (templates.Template, error)
+	FindTagged(ctx context.Context, teamID uuid.UUID, name string) (templates.Template, error)
+	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (templates.Template, error)
+	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (templates.Template, error)
+	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (templates.BuildPage, error)
 	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error)
 	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
 	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
@@ -26,20 +26,15 @@ type Service interface {
 	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error)
 	CountTags(ctx context.Context, teamID uuid.UUID, name string) (int, error)
 	HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error)
-	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter service.TagGroupsFilter) (groups []service.TagGroup, next string, err error)
-	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []service.TagAssignment, next string, err error)
-	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
-}
-
-// Snapshots deletes snapshots, which clients delete as they delete templates.
-type Snapshots interface {
+	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter templates.TagGroupsFilter) (groups []templates.TagGroup, next string, err error)
+	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []templates.TagAssignment, next string, err error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
 }
 
 // Handlers answers the routes.
 type Handlers struct {
 	Templates Service
-	Snapshots Snapshots
 }
 
 // Route registers the routes.

@@ -8,7 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // templateAnswer is a template in a list.
@@ -34,7 +34,7 @@ type templateAnswer struct {
 func templateOf(row rows.ListTemplatesRow) templateAnswer {
 	return templateAnswer{
 		TemplateID: row.ID, BuildID: row.BuildID.String(), CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB,
-		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: service.TemplateNames(row.TeamSlug, row.Aliases),
+		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: templates.Names(row.TeamSlug, row.Aliases),
 		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(), LastSpawnedAt: row.LastSpawnedAt,
 		SpawnCount: row.SpawnCount, BuildCount: row.BuildCount, EnvdVersion: row.EnvdVersion, BuildStatus: row.Status,
 	}

@@ -9,7 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // How many of something the routes of tags answer where the client does not say.
@@ -28,7 +28,7 @@ type tagAssignmentAnswer struct {
 	BuildFinishedAt *time.Time `json:"buildFinishedAt"`
 }
 
-func tagAssignmentsOf(assignments []service.TagAssignment) []tagAssignmentAnswer {
+func tagAssignmentsOf(assignments []templates.TagAssignment) []tagAssignmentAnswer {
 	answer := make([]tagAssignmentAnswer, 0, len(assignments))
 	for _, a := range assignments {
 		answer = append(answer, tagAssignmentAnswer{a.ID, a.BuildID, a.AssignedAt.UTC(), a.BuildCreatedAt.UTC(), a.BuildFinishedAt})
@@ -85,9 +85,9 @@ func (h *Handlers) listTagGroups(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	groups, next, err := h.Templates.TagGroups(r.Context(), request.Team(r), templateParam(r, "templateID"), service.TagGroupsFilter{
+	groups, next, err := h.Templates.TagGroups(r.Context(), request.Team(r), templateParam(r, "templateID"), templates.TagGroupsFilter{
 		AssignmentLimit: assignments, PageSize: size, PageToken: query.Get("tagsCursor"),
-		Search: query.Get("search"), Sort: service.TagSort(query.Get("sort")),
+		Search: query.Get("search"), Sort: templates.TagSort(query.Get("sort")),
 	})
 	if err != nil {
 		return err

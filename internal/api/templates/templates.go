@@ -9,7 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/pkg/service"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // templateParam is a template's name in a request's path, which may have an
@@ -76,12 +76,12 @@ func (h *Handlers) findTemplate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *Handlers) updateTemplate(r *http.Request) (service.Template, error) {
+func (h *Handlers) updateTemplate(r *http.Request) (templates.Template, error) {
 	var body struct {
 		Public *bool `json:"public"`
 	}
 	if err := request.Decode(r, &body); err != nil {
-		return service.Template{}, err
+		return templates.Template{}, err
 	}
 	return h.Templates.Publish(r.Context(), request.Team(r), templateParam(r, "templateID"), body.Public)
 }
@@ -109,5 +109,5 @@ func (h *Handlers) deleteTemplate(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Snapshots.DeleteSnapshot(r.Context(), request.Team(r), found.ID))
+	return respond.NoContent(w, h.Templates.DeleteSnapshot(r.Context(), request.Team(r), found.ID))
 }

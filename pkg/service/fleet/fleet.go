@@ -1,0 +1,214 @@
+// Package fleet lets machines join the fleet as hosts, follows what they say of
+// themselves, and takes them out again.
+package fleet
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/authority"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
+)
+
+const (
+	// tokenPrefix starts the tokens by which hosts join.
+	tokenPrefix = "wrh_"
+	tokenBytes  = 32
+	// maxTokenLifetime bounds how long a token may lie about.
+	maxTokenLifetime = 7 * 24 * time.Hour
+)
+
+// Overcommit is how many times over what a host has may be promised.
+type Overcommit struct{ VCPUs, Memory, Disk float32 }
+
+// DefaultOvercommit suits sandboxes that are idle most of the time; the host's own
+// measure of its memory has the last word.
+var DefaultOvercommit = Overcommit{VCPUs: 16, Memory: 4, Disk: 8}
+
+// HostRegistry lets machines join the fleet and leave it.
+type Service struct {
+	Pool       *pgxpool.Pool
+	Authority  *authority.Authority
+	Sandboxes  *sandboxes.Service
+	Overcommit Overcommit
+	Log        *slog.Logger
+}
+
+// CreateToken makes a token that lets one machine join within a time, as a host
+// with these tags. Its last part is the authority's fingerprint: by it the machine
+// knows the control plane.
+func (r *Service) CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error) {
+	if lifetime <= 0 || lifetime > maxTokenLifetime {
+		return "", rows.HostToken{}, fault.New(fault.Invalid, "lifetimeSeconds must be from 1 to %d", int(maxTokenLifetime.Seconds()))
+	}
+	if err := validate.HostTags(tags); err != nil {
+		return "", rows.HostToken{}, err
+	}
+	secret := make([]byte, tokenBytes)
+	_, _ = rand.Read(secret) // never fails
+	token := tokenPrefix + hex.EncodeToString(secret) + "_" + hex.EncodeToString(authority.Fingerprint(r.Authority.Certificate()))
+	row, err := rows.New(r.Pool).CreateHostToken(ctx, rows.CreateHostTokenParams{
+		ID: uuid.New(), TokenHash: hashToken(token), Tags: append([]string{}, tags...), Lifetime: lifetime,
+	})
+	if err != nil {
+		return "", row, fmt.Errorf("store a host token: %w", err)
+	}
+	r.Log.Info("a host may join", "token", row.ID, "until", row.ExpiresAt)
+	return token, row, nil
+}
+
+func hashToken(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}
+
+// Joining is a machine that wants to be a host.
+type Joining struct {
+	Token string
+	// Name is what people call the host, unique in the fleet.
+	Name string
+	// Address is where control planes reach it, with a port.
+	Address string
+	// Request is the certificate request of the key that it has made, DER encoded.
+	Request []byte
+}
+
+func (j Joining) validate() error {
+	if err := validate.HostName("name", j.Name); err != nil {
+		return err
+	}
+	name, port, err := net.SplitHostPort(j.Address)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || portErr != nil || number == 0 || name == "" || len(name) > 253 || strings.ContainsAny(name, "/@? \x00") {
+		return fault.New(fault.Invalid, "address must be a host name or an IP address and a port, such as 10.0.0.7:7070")
+	}
+	return nil
+}
+
+// Membership is what a host needs to be one.
+type Membership struct {
+	HostID uuid.UUID
+	// Certificate and Authority are DER encoded.
+	Certificate []byte
+	Authority   []byte
+	ExpiresAt   time.Time
+}
+
+// Join makes a machine a host and uses its token up.
+func (r *Service) Join(ctx context.Context, joining Joining) (Membership, error) {
+	if err := joining.validate(); err != nil {
+		return Membership{}, err
+	}
+	var member Membership
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
+		queries := rows.New(tx)
+		token, err := queries.UseHostToken(ctx, hashToken(joining.Token))
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fault.New(fault.Unauthenticated, "the token is not valid, or was used already")
+		}
+		if err != nil {
+			return fmt.Errorf("use a host token: %w", err)
+		}
+		row, err := queries.JoinHost(ctx, rows.JoinHostParams{
+			ID: uuid.New(), Name: joining.Name, Address: joining.Address, Tags: token.Tags,
+			VCPUOvercommit: r.Overcommit.VCPUs, MemoryOvercommit: r.Overcommit.Memory, DiskOvercommit: r.Overcommit.Disk,
+		})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fault.New(fault.Conflict, "there is a host named %s already; retire it first", joining.Name)
+		}
+		if err != nil {
+			return fmt.Errorf("store host %s: %w", joining.Name, err)
+		}
+		if _, err := queries.RevokeCertificates(ctx, row.ID); err != nil {
+			return fmt.Errorf("revoke a host's certificates: %w", err)
+		}
+		if err := queries.SetTokenHost(ctx, rows.SetTokenHostParams{ID: token.ID, HostID: &row.ID}); err != nil {
+			return fmt.Errorf("store who used a host token: %w", err)
+		}
+		member, err = r.issue(ctx, queries, row.ID, joining.Request)
+		return err
+	})
+	if err == nil {
+		r.Log.Info("a host has joined", "host", member.HostID, "name", joining.Name, "address", joining.Address)
+	}
+	return member, err
+}
+
+func (r *Service) issue(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, request []byte) (Membership, error) {
+	certificate, expiresAt, err := r.Authority.IssueHost(hostID, request)
+	if err != nil {
+		return Membership{}, fault.Wrap(fault.Invalid, err, "request must be a certificate request for a P-256 key, signed with it")
+	}
+	err = queries.StoreCertificate(ctx, rows.StoreCertificateParams{
+		Fingerprint: authority.Fingerprint(certificate), HostID: hostID, ExpiresAt: expiresAt,
+	})
+	if err != nil {
+		return Membership{}, fmt.Errorf("store a host's certificate: %w", err)
+	}
+	return Membership{HostID: hostID, Certificate: certificate, Authority: r.Authority.Certificate(), ExpiresAt: expiresAt}, nil
+}
+
+// Renew certifies a new key of a host. The request is signed with the key of the
+// host's present certificate, which stays valid until it expires: an answer may
+// be lost.
+func (r *Service) Renew(ctx context.Context, certificate, request, signature []byte) (Membership, error) {
+	refused := fault.New(fault.Unauthenticated, "the certificate is not one of a host, is not valid any more, or did not sign this")
+	if err := authority.Verify(certificate, request, signature); err != nil {
+		return Membership{}, refused
+	}
+	queries := rows.New(r.Pool)
+	found, err := queries.FindCertificate(ctx, authority.Fingerprint(certificate))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Membership{}, refused
+	}
+	if err != nil {
+		return Membership{}, fmt.Errorf("find a host's certificate: %w", err)
+	}
+	member, err := r.issue(ctx, queries, found.HostID, request)
+	if err == nil {
+		r.Log.Info("a host has renewed its certificate", "host", found.HostID)
+	}
+	return member, err
+}
+
+// Check says whether a certificate opens its host now.
+func (r *Service) Check(ctx context.Context, fingerprint []byte) error {
+	if _, err := rows.New(r.Pool).FindCertificate(ctx, fingerprint); err != nil {
+		return fmt.Errorf("the host's certificate is not valid: %w", err)
+	}
+	return nil
+}
+
+// Revoke ends every certificate of a host, and the connections to it, at once; and
+// the validity of the identity tokens that it signed and signs.
+func (r *Service) Revoke(ctx context.Context, hostID uuid.UUID) error {
+	var revoked int64
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
+		queries := rows.New(tx)
+		if revoked, err = queries.RevokeCertificates(ctx, hostID); err != nil {
+			return err
+		}
+		return queries.DeleteIdentityKeys(ctx, hostID)
+	})
+	if err != nil {
+		return fmt.Errorf("revoke the certificates of host %s: %w", hostID, err)
+	}
+	r.Log.Info("a host's certificates are revoked", "host", hostID, "count", revoked)
+	return nil
+}

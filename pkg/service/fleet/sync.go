@@ -1,0 +1,197 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+)
+
+const (
+	// reconcileEvery is the net under the stream of changes.
+	reconcileEvery = 15 * time.Second
+	// reconcileGap keeps a busy host's changes from being looked at one by one.
+	reconcileGap = 200 * time.Millisecond
+	// reconnectEvery is how often a host that is away is tried again.
+	reconnectEvery = 500 * time.Millisecond
+	// heartbeatEvery is how often a host is asked how it is, and heartbeatTimeout
+	// how long it may take to say.
+	heartbeatEvery   = 5 * time.Second
+	heartbeatTimeout = 10 * time.Second
+	// unreachableAfter is how long a host may be away before it gets no more
+	// sandboxes.
+	unreachableAfter = 30 * time.Second
+)
+
+// HostWatch is what HostSync asks of a host.
+type Watched interface {
+	Info(ctx context.Context) (host.Info, error)
+	ListTemplates(ctx context.Context) ([]host.Template, error)
+	WatchSandboxes(ctx context.Context, changed func(host.Sandbox)) error
+	DeleteVolume(ctx context.Context, volumeID string) error
+	SigningHost
+}
+
+// HostSync follows one host: what it is, which templates it can start, and what
+// happens to its sandboxes.
+type Sync struct {
+	Pool      *pgxpool.Pool
+	Host      Watched
+	HostID    uuid.UUID
+	Sandboxes *sandboxes.Service
+	Log       *slog.Logger
+	// UnreachableAfter is how long the host may be away before it gets no more
+	// sandboxes; zero means half a minute.
+	UnreachableAfter time.Duration
+	// Issuer gives the host its signing key; nil for a host that signs nothing.
+	Issuer *TokenIssuer
+	// Nudges, which may be nil, ask for a look at the host now.
+	Nudges <-chan struct{}
+
+	signingKeyTried time.Time // without success
+}
+
+// Run follows the host until ctx ends, across its absences.
+func (h *Sync) Run(ctx context.Context) {
+	away, seen := false, time.Now()
+	for ctx.Err() == nil {
+		followed, err := h.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case followed: // whether it is away, the next try tells
+			away, seen = false, time.Now()
+			h.Log.Info("a host's stream of changes has ended, following it again", "host", h.HostID, "error", err)
+		case !away:
+			away = true
+			h.Log.Warn("the host is away, trying again", "host", h.HostID, "error", err)
+		}
+		if time.Since(seen) >= cmp.Or(h.UnreachableAfter, unreachableAfter) {
+			h.giveUp(ctx)
+		}
+		operation.Wait(ctx, reconnectEvery)
+	}
+}
+
+// follow stays with the host as long as it is there. It says whether it was.
+func (h *Sync) follow(ctx context.Context) (bool, error) {
+	if err := h.Sync(ctx); err != nil {
+		return false, err
+	}
+	h.Log.Info("following a host", "host", h.HostID)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changes := make(chan struct{}, 1)
+	var working sync.WaitGroup
+	working.Go(func() { h.reconcileOnChange(ctx, changes) })
+	working.Go(func() {
+		defer cancel() // a stream from a host that hangs would never end
+		h.beat(ctx)
+	})
+	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
+		switch changed.State {
+		case lifecycle.Paused, lifecycle.Killed, lifecycle.Broken:
+			select {
+			case changes <- struct{}{}:
+			default: // one is waiting already
+			}
+		default:
+		}
+	})
+	cancel()
+	working.Wait()
+	return true, err
+}
+
+func (h *Sync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes:
+			operation.Wait(ctx, reconcileGap)
+		case <-tick.C:
+		}
+		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), volumes.DeleteUnfinished(ctx, rows.New(h.Pool), h.HostID, h.Host, h.Log)); err != nil && ctx.Err() == nil {
+			h.Log.Warn("reconcile a host", "host", h.HostID, "error", err)
+		}
+	}
+}
+
+// Sync takes over everything that the host says of itself, once.
+func (h *Sync) Sync(ctx context.Context) error {
+	if _, err := h.measure(ctx); err != nil {
+		return err
+	}
+	if err := h.syncTemplates(ctx); err != nil {
+		return err
+	}
+	if err := h.Sandboxes.Reconcile(ctx, h.HostID); err != nil {
+		return err
+	}
+	return h.welcome(ctx)
+}
+
+// syncTemplates makes the host's builds known, each under its public alias.
+func (h *Sync) syncTemplates(ctx context.Context) error {
+	templates, err := h.Host.ListTemplates(ctx)
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
+		queries := rows.New(tx)
+		builds := []uuid.UUID{}
+		for _, template := range templates {
+			buildID, err := h.storeBuild(ctx, queries, template)
+			if err != nil {
+				return fmt.Errorf("store build %s of template %s: %w", template.BuildID, template.Name, err)
+			}
+			builds = append(builds, buildID)
+		}
+		return queries.RemoveOtherHostBuilds(ctx, rows.RemoveOtherHostBuildsParams{HostID: h.HostID, BuildIds: builds})
+	})
+}
+
+func (h *Sync) storeBuild(ctx context.Context, queries *rows.Queries, template host.Template) (uuid.UUID, error) {
+	buildID, err := uuid.Parse(template.BuildID)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	templateID, err := queries.FindPublicAlias(ctx, template.Name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		templateID = id.NewTemplate()
+		err = errors.Join(
+			queries.CreateTemplate(ctx, rows.CreateTemplateParams{ID: templateID, Public: true}),
+			queries.CreateTemplateAlias(ctx, rows.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
+		)
+	}
+	if err != nil {
+		return uuid.Nil, err
+	}
+	err = queries.UpsertReadyBuild(ctx, rows.UpsertReadyBuildParams{
+		ID: buildID, TemplateID: templateID, VCPUCount: template.VCPUCount,
+		MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB, EnvdVersion: template.EnvdVersion,
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return buildID, queries.AddHostBuild(ctx, rows.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
+}

@@ -1,0 +1,179 @@
+// Package placement gives sandboxes their hosts. A scheduler proposes; whether a host
+// has the room, and the team may have the sandbox, is decided in the database.
+package placement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/semaphore"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+)
+
+const (
+	// observeEvery is how old the scheduler's view of the fleet may get. What it
+	// does not know yet costs a proposal that the database refuses.
+	observeEvery = time.Second
+	// observeRest keeps the looks at a large fleet from taking more than one
+	// twentieth of the time.
+	observeRest = 19
+)
+
+// Placement gives sandboxes their hosts, within what their teams may have. A
+// placement, the limits it was checked against and the room it takes are one
+// transaction, so that no number of control planes promises anything twice.
+type Service struct {
+	pool      *pgxpool.Pool
+	scheduler scheduler.Scheduler
+	log       *slog.Logger
+
+	observing *semaphore.Weighted
+	observed  time.Time // when the last look at the fleet began
+}
+
+// NewPlacement makes a Placement that knows of no host until it is asked.
+func New(pool *pgxpool.Pool, chooser scheduler.Scheduler, log *slog.Logger) *Service {
+	return &Service{pool: pool, scheduler: chooser, log: log, observing: semaphore.NewWeighted(1)}
+}
+
+// Insert stores a sandbox that gets a host, within the placement's transaction.
+type Insert func(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error)
+
+// Place finds a host for a team's sandbox and stores it there. The sandbox holds
+// its room until it is paused or over.
+func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+	asked := time.Now()
+	placed, err := p.try(ctx, teamID, request, insert)
+	var none *scheduler.NoRoomError
+	if errors.As(err, &none) {
+		// The scheduler may not have heard of a host or a template yet.
+		if err := p.observeSince(ctx, asked); err != nil {
+			return rows.Sandbox{}, err
+		}
+		placed, err = p.try(ctx, teamID, request, insert)
+	}
+	switch {
+	case errors.As(err, &none) && none.Suited == 0:
+		return placed, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment").Because(fault.NoCompatibleHost)
+	case errors.As(err, &none):
+		return placed, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox").Because(fault.NoCapacity)
+	}
+	return placed, err
+}
+
+func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+	var placed rows.Sandbox
+	_, err := p.scheduler.Place(ctx, request, func(ctx context.Context, hostID uuid.UUID) error {
+		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
+			placed, err = reserve(ctx, rows.New(tx), teamID, hostID, request, insert)
+			return err
+		})
+	})
+	if err != nil {
+		return rows.Sandbox{}, err
+	}
+	return placed, nil
+}
+
+// reserve is called in a transaction. Locks are taken in the order of the team
+// and then the host, as the triggers of the schema do.
+func reserve(ctx context.Context, queries *rows.Queries, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+	if request.Host != uuid.Nil && request.Host != hostID {
+		return rows.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
+	}
+	demand := usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
+	if err := usage.Admit(ctx, queries, teamID, demand); err != nil {
+		return rows.Sandbox{}, err
+	}
+	if err := LockRoom(ctx, queries, hostID, request.Needs); err != nil {
+		return rows.Sandbox{}, err
+	}
+	if request.Group != "" && request.Rule == scheduler.Apart {
+		// A statement of its own sees what was committed while the lock was waited for.
+		taken, err := queries.HostHasGroup(ctx, rows.HostHasGroupParams{HostID: hostID, PlacementGroup: request.Group})
+		if err != nil {
+			return rows.Sandbox{}, fmt.Errorf("look for a group on a host: %w", err)
+		}
+		if taken {
+			return rows.Sandbox{}, scheduler.ErrTaken
+		}
+	}
+	placed, err := insert(ctx, queries, hostID)
+	if err != nil || request.Group == "" {
+		return placed, err
+	}
+	err = queries.SetPlacementGroup(ctx, rows.SetPlacementGroupParams{ID: placed.ID, PlacementGroup: request.Group})
+	if err != nil {
+		return rows.Sandbox{}, fmt.Errorf("store a sandbox's group: %w", err)
+	}
+	return placed, nil
+}
+
+// Run keeps the scheduler's view of the fleet fresh until ctx ends.
+func (p *Service) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		if err := p.observeSince(ctx, began); err != nil && ctx.Err() == nil {
+			p.log.Warn("look at the fleet", "error", err)
+		}
+		operation.Wait(ctx, max(observeEvery, observeRest*time.Since(began)))
+	}
+}
+
+// observeSince looks at the fleet, unless somebody has begun to since a time.
+func (p *Service) observeSince(ctx context.Context, since time.Time) error {
+	if err := p.observing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer p.observing.Release(1)
+	if p.observed.After(since) {
+		return nil
+	}
+	began := time.Now()
+	hosts, err := p.schedulable(ctx)
+	if err != nil {
+		return err
+	}
+	p.scheduler.Observe(hosts)
+	p.observed = began
+	return nil
+}
+
+func (p *Service) schedulable(ctx context.Context) ([]scheduler.Host, error) {
+	queries := rows.New(p.pool)
+	found, err := queries.ListSchedulable(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list hosts: %w", err)
+	}
+	members, err := queries.ListPlacementGroups(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list placement groups: %w", err)
+	}
+	groups := map[uuid.UUID]map[string]int{}
+	for _, row := range members {
+		if groups[row.HostID] == nil {
+			groups[row.HostID] = map[string]int{}
+		}
+		groups[row.HostID][row.PlacementGroup] = int(row.Members)
+	}
+	hosts := make([]scheduler.Host, 0, len(found))
+	for _, row := range found {
+		hosts = append(hosts, scheduler.Host{
+			ID: row.ID, Tags: row.Tags, Builds: row.Builds, Groups: groups[row.ID],
+			Capacity:  scheduler.Resources{VCPUs: row.VCPUCapacity, MemoryMiB: row.MemoryMiBCapacity, DiskMiB: row.DiskMiBCapacity},
+			Allocated: scheduler.Resources{VCPUs: row.VCPUAllocated, MemoryMiB: row.MemoryMiBAllocated, DiskMiB: row.DiskMiBAllocated},
+		})
+	}
+	return hosts, nil
+}

@@ -1,0 +1,9 @@
+package sandboxes
+
+import "time"
+
+// Waiting is how many operations wait for others on their sandbox.
+func (s *Service) Waiting() int64 { return s.waiting.Load() }
+
+// SetPatience bounds how long they do.
+func (s *Service) SetPatience(patience time.Duration) { s.patience = patience }

@@ -1,0 +1,113 @@
+package sandboxes
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+)
+
+const (
+	reapEvery       = 500 * time.Millisecond
+	reapParallelism = 4
+	// reapPatience is after what time an end no longer counts among those, so that
+	// hosts that hang do not delay other ends. Up to reapSlow of them go on.
+	reapPatience = 2 * time.Second
+	reapSlow     = 256
+	// reapRetry is how long a sandbox lives on whose pause has failed.
+	reapRetry = 15 * time.Second
+)
+
+// Reap ends sandboxes whose time is over, until ctx ends: it kills them, or
+// pauses those that asked for it. What it has begun it finishes.
+func (s *Service) Reap(ctx context.Context) {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	var work sync.WaitGroup
+	defer work.Wait()
+	places := newReapPlaces()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// Only this goroutine takes places, so that what is free now stays free.
+		for _, claimed := range s.claimExpired(ctx, places.free()) {
+			leave := places.take()
+			work.Go(func() {
+				defer leave()
+				s.expire(ctx, claimed)
+			})
+		}
+	}
+}
+
+func (s *Service) claimExpired(ctx context.Context, most int) []rows.Sandbox {
+	if most == 0 {
+		return nil
+	}
+	claimed, err := s.Queries.ClaimExpired(ctx, rows.ClaimExpiredParams{Claimant: s.Claimant.ID(), Batch: int32(most)})
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("look for expired sandboxes", "error", err)
+	}
+	return claimed
+}
+
+func (s *Service) expire(ctx context.Context, claimed rows.Sandbox) {
+	ctx, cancel := operation.Detach(ctx)
+	defer cancel()
+	if claimed.State == lifecycle.Killing {
+		s.finishKill(ctx, claimed, "its time was over")
+		return
+	}
+	if err := s.finishPause(ctx, claimed, PauseRequest{WithoutMemory: !claimed.AutoPauseMemory}); err != nil {
+		s.Log.Error("pause an expired sandbox", "sandbox", claimed.ID, "error", err)
+		if err := s.Queries.PostponeEnd(ctx, rows.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
+			s.Log.Warn("postpone the end of a sandbox", "sandbox", claimed.ID, "error", err)
+		}
+	}
+}
+
+// reapPlaces bound how many ends are under way.
+type reapPlaces struct {
+	busy chan struct{}
+	slow chan struct{}
+}
+
+func newReapPlaces() *reapPlaces {
+	return &reapPlaces{busy: make(chan struct{}, reapParallelism), slow: make(chan struct{}, reapSlow)}
+}
+
+func (p *reapPlaces) free() int { return reapParallelism - len(p.busy) }
+
+// take returns what gives the place back. After reapPatience it exchanges the place for
+// one of the slow, if one is free.
+func (p *reapPlaces) take() (leave func()) {
+	p.busy <- struct{}{}
+	var mutex sync.Mutex
+	held := p.busy
+	patience := time.AfterFunc(reapPatience, func() {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if held == nil {
+			return // the end is over
+		}
+		select {
+		case p.slow <- struct{}{}:
+			<-p.busy
+			held = p.slow
+		default:
+		}
+	})
+	return func() {
+		patience.Stop()
+		mutex.Lock()
+		defer mutex.Unlock()
+		<-held
+		held = nil
+	}
+}

@@ -1,0 +1,31 @@
+package sandboxes
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+)
+
+// Snapshot writes a running sandbox down; it runs on.
+func (s *Service) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted templates.NewSnapshot) (templates.Snapshot, error) {
+	name, err := s.Templates.SnapshotName(ctx, teamID, wanted.Name)
+	if err != nil {
+		return templates.Snapshot{}, err
+	}
+	var taken templates.Snapshot
+	err = s.whenRunning(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) (err error) {
+		ctx, cancel := operation.Detach(ctx)
+		defer cancel()
+		taken, err = s.Templates.TakeSnapshot(ctx, sandbox, name, wanted.WithoutMemory)
+		if err != nil {
+			return s.orOvertaken(ctx, sandbox, err)
+		}
+		s.logLine(ctx, sandbox.ID, "Snapshot taken", map[string]string{"snapshot": taken.ID})
+		return nil
+	})
+	return taken, err
+}

@@ -1,0 +1,67 @@
+package sandboxes
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+)
+
+const (
+	teamKillsAtOnce = 8
+	teamKillPage    = 100
+)
+
+// KillTeam kills all that a team runs, and says how many were killed and how many
+// could not be. Paused sandboxes stay.
+func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
+	if err := usage.RequireTeam(ctx, s.Queries, teamID); err != nil {
+		return 0, 0, err
+	}
+	var killedCount, failedCount atomic.Int64
+	var kills errgroup.Group
+	kills.SetLimit(teamKillsAtOnce)
+	filter := Filter{States: []lifecycle.State{lifecycle.Running}, PageSize: teamKillPage}
+	for {
+		page, err := s.List(ctx, teamID, filter)
+		if err != nil {
+			_ = kills.Wait() // the kills answer by counting
+			return int(killedCount.Load()), int(failedCount.Load()), err
+		}
+		for _, sandbox := range page.Sandboxes {
+			kills.Go(func() error {
+				switch err := s.Kill(ctx, teamID, sandbox.ID); {
+				case err == nil:
+					killedCount.Add(1)
+				case !fault.Is(err, fault.NotFound): // gone by itself
+					failedCount.Add(1)
+					s.Log.Warn("kill a sandbox of a team", "sandbox", sandbox.ID, "team", teamID, "error", err)
+				}
+				return nil
+			})
+		}
+		if filter.PageToken = page.NextToken; filter.PageToken == "" {
+			_ = kills.Wait()
+			return int(killedCount.Load()), int(failedCount.Load()), nil
+		}
+	}
+}
+
+// RunningCounts says how many sandboxes each team runs; those without are not in it.
+func (s *Service) RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error) {
+	found, err := s.Queries.CountRunningByTeam(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count what teams run: %w", err)
+	}
+	counts := make(map[uuid.UUID]int64, len(found))
+	for _, row := range found {
+		counts[row.TeamID] = row.Running
+	}
+	return counts, nil
+}

@@ -1,0 +1,118 @@
+// Package servicetest builds the services over a real database and a host agent for
+// tests, without a control plane around them.
+package servicetest
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+)
+
+// Patience bounds what a test waits for.
+const Patience = 15 * time.Second
+
+// Fixture is the service of sandboxes over a database of the test's own, with one team
+// and one host.
+type Fixture struct {
+	*sandboxes.Service
+	Agent *hosttest.Agent
+	Sync  *fleet.Sync
+	Team  uuid.UUID
+	Host  uuid.UUID
+}
+
+// New builds the services and takes over what the host says of itself.
+func New(t *testing.T) *Fixture {
+	t.Helper()
+	url := dbtest.URL(t)
+	pool, err := db.Open(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	queries := rows.New(pool)
+	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
+	require.NoError(t, err)
+	local, err := queries.EnsureHost(t.Context(), rows.EnsureHostParams{ID: uuid.New(), Name: "local"})
+	require.NoError(t, err)
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	agent := hosttest.Start(t, http.NotFoundHandler())
+	client := host.NewClient(agent.RPCSocket)
+	t.Cleanup(client.Close)
+	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
+	require.NoError(t, err)
+	agents := &fleet.Agents{}
+	agents.Put(local.ID, client)
+	known := &templates.Service{Queries: queries, Hosts: agents.SnapshotHost, Log: log}
+	boxes := &sandboxes.Service{
+		Pool: pool, Queries: queries, Templates: known, Hosts: agents, Tokens: tokens,
+		Placement: placement.New(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log),
+		Claimant:  newClaimant(t, url), Log: log, MaxTimeout: time.Hour,
+	}
+	f := &Fixture{
+		Service: boxes, Agent: agent, Team: team.ID, Host: local.ID,
+		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Log: log},
+	}
+	require.NoError(t, f.Sync.Sync(t.Context()))
+	return f
+}
+
+// newClaimant takes a claimant's lock until the test ends.
+func newClaimant(t *testing.T, url string) *db.Claimant {
+	t.Helper()
+	claimant, err := db.NewClaimant(t.Context(), url, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		claimant.Hold(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return claimant
+}
+
+// Start creates a sandbox of the base template.
+func (f *Fixture) Start(t *testing.T) rows.Sandbox {
+	t.Helper()
+	sandbox, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 600})
+	require.NoError(t, err)
+	return sandbox
+}
+
+// Stored is what the database says of a sandbox, visible or not.
+func (f *Fixture) Stored(t *testing.T, sandboxID string) rows.Sandbox {
+	t.Helper()
+	sandbox, err := f.Queries.GetSandbox(context.Background(), sandboxID)
+	require.NoError(t, err)
+	return sandbox
+}
+
+// Force puts a sandbox into a state in the database alone, in the name of a
+// claimant.
+func (f *Fixture) Force(t *testing.T, sandboxID string, state lifecycle.State, claimant int32) {
+	t.Helper()
+	_, err := f.Pool.Exec(t.Context(), "UPDATE sandboxes SET state = $2, claimant = $3, version = version + 1 WHERE id = $1",
+		sandboxID, state, claimant)
+	require.NoError(t, err)
+}
