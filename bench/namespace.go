@@ -11,18 +11,18 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
 // The network that a snapshot of Wrenn's base template was taken in: it
 // restores only where its addresses are right.
 const (
-	namespaceName  = "wrenn-bench"
-	tapDevice      = "tap0"
-	gatewayAddress = "169.254.7.1/30"
-	gatewayMAC     = "02:57:52:00:00:01"
-	guestAddress   = "169.254.7.2"
-	guestMAC       = "02:57:52:00:00:02"
+	namespaceName = "wrenn-bench"
+	tapDevice     = "tap0"
+	guestAddress  = network.GuestIP
+	guestMAC      = network.GuestMAC
+	gatewayMAC    = network.GatewayMAC
 )
 
 // makeNamespace makes the by-hand network namespace with its TAP.
@@ -58,7 +58,7 @@ func makeTap() error {
 	if err := netlink.LinkSetHardwareAddr(tap, mac); err != nil {
 		return fmt.Errorf("set TAP's hardware address: %w", err)
 	}
-	address, err := netlink.ParseAddr(gatewayAddress)
+	address, err := netlink.ParseAddr(fmt.Sprintf("%s/%d", network.GatewayIP, network.GuestPrefixLength))
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,8 @@ type Options struct {
 	EnvdPath string
 	// ExternalDatabase is true if no private PostgreSQL is needed.
 	ExternalDatabase bool
-	// RequireFirecracker is true if the configuration asks for Firecracker.
-	RequireFirecracker bool
+	// Driver is the configured VMM's driver; empty for none.
+	Driver string
 }
 
 // check is one thing to look at. It leaves nothing behind on the machine.

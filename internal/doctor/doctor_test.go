@@ -146,7 +146,7 @@ func TestCheckFirecracker(t *testing.T) {
 		}
 		t.Setenv("PATH", directory)
 	}
-	required := Options{RequireFirecracker: true}
+	required := Options{Driver: "firecracker"}
 	t.Run("a dynamically linked one is refused with the reason", func(t *testing.T) {
 		install(t, "firecracker", "jailer")
 		result := checkFirecracker(t.Context(), Options{})

@@ -110,7 +110,7 @@ func checkFirecracker(_ context.Context, options Options) Result {
 	switch {
 	case err == nil:
 		return ok("%s and %s are installed", firecracker.Binary, firecracker.Jailer)
-	case options.RequireFirecracker:
+	case options.Driver == firecracker.Name:
 		return fail(fix+", or unset WRENN_DRIVER", "WRENN_DRIVER is firecracker: %v", err)
 	case errors.Is(err, firecracker.ErrNotInstalled):
 		return ok("not installed: QEMU runs the guests")

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
 // Config is what the host agent needs to know.
@@ -58,8 +61,8 @@ type Config struct {
 // What Config.Driver may be.
 const (
 	DriverAuto        = "auto"
-	DriverQEMU        = "qemu"
-	DriverFirecracker = "firecracker"
+	DriverQEMU        = qemu.Name
+	DriverFirecracker = firecracker.Name
 )
 
 const (

@@ -34,6 +34,13 @@ func FindEnvd() (string, error) {
 	return filepath.Join(filepath.Dir(program), "envd"), nil
 }
 
+// AgentSocket is where the host agent of a data directory serves the control plane.
+func AgentSocket(dataDir string) string { return filepath.Join(dataDir, "run", "host-agent.sock") }
+
+// TrafficSocket is where the host agent of a data directory serves the traffic of its
+// sandboxes.
+func TrafficSocket(dataDir string) string { return filepath.Join(dataDir, "run", "host-traffic.sock") }
+
 // nameBytes is how many random bytes a name has, written in hexadecimal.
 const nameBytes = 8
 

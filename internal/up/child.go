@@ -19,6 +19,17 @@ import (
 // logLimit is the size beyond which a log file is set aside at the next start.
 const logLimit = 64 << 20
 
+// The program's hidden subcommands that run as children, below InternalCommand.
+const (
+	InternalCommand     = "internal"
+	HostAgentCommand    = "host-agent"
+	ControlPlaneCommand = "control-plane"
+)
+
+// LifelineFD is the file descriptor of the lifeline in a child: the first one after the
+// standard files.
+const LifelineFD = 3
+
 // child is a part of Wrenn that runs as a process of its own: this same
 // program, with a hidden subcommand.
 type child struct {
@@ -45,7 +56,7 @@ func (c child) start(ctx context.Context) (supervisor.Running, error) {
 	// The program is named by what this process runs, not by a path: another
 	// user can then run it wherever it lies, and an upgrade on disk does not mix
 	// two builds.
-	command := exec.Command("/proc/self/exe", "internal", c.subcommand)
+	command := exec.Command("/proc/self/exe", InternalCommand, c.subcommand)
 	command.Args[0] = "wrenn"
 	command.Dir = "/"
 	command.Env = c.environment

@@ -23,19 +23,17 @@ func (l Layout) APIKey() string { return filepath.Join(l.DataDir, "secrets", "ap
 // SecretKey is the file with the installation's secret keys, the newest first.
 func (l Layout) SecretKey() string { return filepath.Join(l.DataDir, "secrets", "control-plane.key") }
 
-func (l Layout) secrets() string       { return filepath.Join(l.DataDir, "secrets") }
-func (l Layout) adminToken() string    { return filepath.Join(l.DataDir, "secrets", "admin-token") }
-func (l Layout) console() string       { return filepath.Join(l.DataDir, "secrets", "console") }
-func (l Layout) postgres() string      { return filepath.Join(l.DataDir, "postgres") }
-func (l Layout) controlPlane() string  { return filepath.Join(l.DataDir, "control-plane") }
-func (l Layout) run() string           { return filepath.Join(l.DataDir, "run") }
-func (l Layout) pidFile() string       { return filepath.Join(l.DataDir, "run", "wrenn.pid") }
-func (l Layout) lifeline() string      { return filepath.Join(l.DataDir, "run", "lifeline") }
-func (l Layout) instance() string      { return filepath.Join(l.DataDir, "run", "instance.json") }
-func (l Layout) postgresRun() string   { return filepath.Join(l.DataDir, "run", "postgres") }
-func (l Layout) agentSocket() string   { return filepath.Join(l.DataDir, "run", "host-agent.sock") }
-func (l Layout) trafficSocket() string { return filepath.Join(l.DataDir, "run", "host-traffic.sock") }
-func (l Layout) logs() string          { return filepath.Join(l.DataDir, "logs") }
+func (l Layout) secrets() string      { return filepath.Join(l.DataDir, "secrets") }
+func (l Layout) adminToken() string   { return filepath.Join(l.DataDir, "secrets", "admin-token") }
+func (l Layout) console() string      { return filepath.Join(l.DataDir, "secrets", "console") }
+func (l Layout) postgres() string     { return filepath.Join(l.DataDir, "postgres") }
+func (l Layout) controlPlane() string { return filepath.Join(l.DataDir, "control-plane") }
+func (l Layout) run() string          { return filepath.Join(l.DataDir, "run") }
+func (l Layout) pidFile() string      { return filepath.Join(l.DataDir, "run", "wrenn.pid") }
+func (l Layout) lifeline() string     { return filepath.Join(l.DataDir, "run", "lifeline") }
+func (l Layout) instance() string     { return filepath.Join(l.DataDir, "run", "instance.json") }
+func (l Layout) postgresRun() string  { return filepath.Join(l.DataDir, "run", "postgres") }
+func (l Layout) logs() string         { return filepath.Join(l.DataDir, "logs") }
 func (l Layout) log(name string) string {
 	return filepath.Join(l.DataDir, "logs", name+".log")
 }

@@ -12,13 +12,12 @@ import (
 	"syscall"
 	"time"
 
-	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
 
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
 const (
@@ -61,11 +60,11 @@ func (s *stack) startDatabase(ctx context.Context) error {
 // people: what a first start, which builds the base template, is doing.
 func (s *stack) startHostAgent(ctx context.Context) error {
 	const name = "host agent"
-	client := newAgentClient(s.layout.agentSocket())
-	defer client.close()
+	client := host.NewClient(installation.AgentSocket(s.config.DataDir))
+	defer client.Close()
 	var driver, accelerator string
 	agent := child{
-		name: name, subcommand: "host-agent", logPath: s.layout.log("host-agent"), lifeline: s.lifeline,
+		name: name, subcommand: HostAgentCommand, logPath: s.layout.log("host-agent"), lifeline: s.lifeline,
 		stdout: &lines{say: func(line string) { s.say.detail(name, line) }},
 		// Told to end, it pauses what runs; nothing is lost with the supervisor.
 		signals: supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGTERM},
@@ -73,18 +72,16 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 			"WRENN_DATA_DIR="+s.config.DataDir,
 			"WRENN_CACHE_DIR="+s.config.CacheDir,
 			"WRENN_ENVD="+s.config.EnvdPath,
-			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
-			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
+			"WRENN_HOST_AGENT_SOCKET="+installation.AgentSocket(s.config.DataDir),
+			"WRENN_HOST_TRAFFIC_SOCKET="+installation.TrafficSocket(s.config.DataDir),
 			"WRENN_SOCKET_GID="+strconv.Itoa(s.owner.gid),
 		),
 		readyTimeout: agentTimeout,
 		ready: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 			defer cancel()
-			info, err := client.GetInfo(ctx, connect.NewRequest(&pb.GetInfoRequest{}))
-			if err == nil {
-				driver, accelerator = info.Msg.Driver, info.Msg.Accelerator
-			}
+			info, err := client.Info(ctx)
+			driver, accelerator = info.Driver, info.Accelerator
 			return err
 		},
 	}
@@ -93,21 +90,6 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 	})
 }
 
-// agentClient asks the host agent over its socket.
-type agentClient struct {
-	hostagentv1connect.HostAgentClient
-	transport *http.Transport
-}
-
-func newAgentClient(socket string) agentClient {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", socket)
-	}}
-	return agentClient{hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, "http://host-agent"), transport}
-}
-
-func (c agentClient) close() { c.transport.CloseIdleConnections() }
-
 // startControlPlane starts the part that faces the network, as the system user.
 func (s *stack) startControlPlane(ctx context.Context) error {
 	identity := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.owner.uid), Gid: uint32(s.owner.gid)}}
@@ -115,7 +97,7 @@ func (s *stack) startControlPlane(ctx context.Context) error {
 		identity.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
 	}
 	controlPlane := child{
-		name: "control plane", subcommand: "control-plane", logPath: s.layout.log("control-plane"), lifeline: s.lifeline,
+		name: "control plane", subcommand: ControlPlaneCommand, logPath: s.layout.log("control-plane"), lifeline: s.lifeline,
 		// A control plane keeps nothing of its own: when the supervisor is gone
 		// there is nothing to bring to an end.
 		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
@@ -127,8 +109,8 @@ func (s *stack) startControlPlane(ctx context.Context) error {
 			"DATABASE_URL="+s.databaseURL,
 			"WRENN_LISTEN="+s.config.ListenAddress(),
 			"WRENN_DOMAIN="+s.config.domain(),
-			"WRENN_HOST_AGENT_SOCKET="+s.layout.agentSocket(),
-			"WRENN_HOST_TRAFFIC_SOCKET="+s.layout.trafficSocket(),
+			"WRENN_HOST_AGENT_SOCKET="+installation.AgentSocket(s.config.DataDir),
+			"WRENN_HOST_TRAFFIC_SOCKET="+installation.TrafficSocket(s.config.DataDir),
 			"WRENN_SECRET_KEY_FILE="+s.layout.SecretKey(),
 			"WRENN_BOOTSTRAP_API_KEY_FILE="+s.layout.APIKey(),
 			"WRENN_ADMIN_TOKEN_FILE="+s.layout.adminToken(),

@@ -80,7 +80,7 @@ func (c Config) options() doctor.Options {
 	return doctor.Options{
 		DataDir: c.DataDir, CacheDir: c.CacheDir, Listen: c.ListenAddress(),
 		EnvdPath: c.EnvdPath, ExternalDatabase: c.DatabaseURL != "",
-		RequireFirecracker: os.Getenv("WRENN_DRIVER") == "firecracker",
+		Driver: os.Getenv("WRENN_DRIVER"),
 	}
 }
 

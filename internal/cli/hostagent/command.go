@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -65,12 +64,12 @@ func NewCommand(s cli.Streams, keepRunning bool) *cobra.Command {
 		return hostagent.Run(command.Context(), config)
 	}
 	cli.AddDataDirFlag(command, &config.DataDir)
-	runDir := filepath.Join(cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "run")
+	dataDir := cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir)
 	flags := command.Flags()
 	flags.StringVar(&config.CacheDir, "cache-dir", cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir), "where guest images are kept (WRENN_CACHE_DIR)")
 	flags.StringVar(&config.EnvdPath, "envd", os.Getenv("WRENN_ENVD"), "the guest agent's binary (WRENN_ENVD, default beside this program)")
-	flags.StringVar(&config.RPCSocket, "socket", cli.EnvironmentOr("WRENN_HOST_AGENT_SOCKET", filepath.Join(runDir, "host-agent.sock")), "socket for the control plane (WRENN_HOST_AGENT_SOCKET)")
-	flags.StringVar(&config.TrafficSocket, "traffic-socket", cli.EnvironmentOr("WRENN_HOST_TRAFFIC_SOCKET", filepath.Join(runDir, "host-traffic.sock")), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
+	flags.StringVar(&config.RPCSocket, "socket", cli.EnvironmentOr("WRENN_HOST_AGENT_SOCKET", installation.AgentSocket(dataDir)), "socket for the control plane (WRENN_HOST_AGENT_SOCKET)")
+	flags.StringVar(&config.TrafficSocket, "traffic-socket", cli.EnvironmentOr("WRENN_HOST_TRAFFIC_SOCKET", installation.TrafficSocket(dataDir)), "socket for the sandboxes' traffic (WRENN_HOST_TRAFFIC_SOCKET)")
 	flags.BoolVar(&config.KeepRunning, "keep-running", keepRunning, "leave sandboxes running when the agent stops, for the next one to adopt; else pause them")
 	flags.IntVar(&config.WarmMemoryPercent, "warm-memory-percent", environmentNumber("WRENN_WARM_MEMORY_PERCENT", defaultWarmPercent), "share of the memory that guests held ready for sandboxes to come may take, 0 for none (WRENN_WARM_MEMORY_PERCENT)")
 	flags.StringVar(&config.Driver, "driver", cli.EnvironmentOr("WRENN_DRIVER", hostagent.DriverAuto), "what runs the VMs: qemu, firecracker, or auto, which takes Firecracker where it is installed and KVM works (WRENN_DRIVER)")

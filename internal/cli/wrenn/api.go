@@ -17,6 +17,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
 // requestTimeout is for one call of the API; a create on a machine whose
@@ -156,9 +157,9 @@ func (a *api) newRequest(ctx context.Context, method, path string, body any) (*h
 		return nil, fmt.Errorf("E2B_API_URL: %w", withoutURL(err))
 	}
 	if a.adminToken != "" {
-		request.Header.Set("X-Admin-Token", a.adminToken)
+		request.Header.Set(auth.AdminTokenHeader, a.adminToken)
 	} else {
-		request.Header.Set("X-API-Key", a.key)
+		request.Header.Set(auth.APIKeyHeader, a.key)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")

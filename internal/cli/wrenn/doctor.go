@@ -10,7 +10,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
-	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
@@ -34,7 +33,7 @@ func newDoctor(s cli.Streams) *cobra.Command {
 			results := doctor.Examine(command.Context(), doctor.Options{
 				DataDir: dataDir, CacheDir: cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir), Listen: listen,
 				Running: running, EnvdPath: envd, ExternalDatabase: os.Getenv("DATABASE_URL") != "",
-				RequireFirecracker: os.Getenv("WRENN_DRIVER") == hostagent.DriverFirecracker,
+				Driver: os.Getenv("WRENN_DRIVER"),
 			})
 			if err := printResults(s.Output, results, asJSON); err != nil {
 				return err

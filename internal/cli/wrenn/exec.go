@@ -18,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
@@ -130,9 +131,9 @@ func (e *execution) connect(ctx context.Context, a *api) (processconnect.Process
 		return nil, fmt.Errorf("sandbox %s is paused: bring it back with wrenn sandbox resume %[1]s", e.sandboxID)
 	}
 	headers := http.Header{
-		"E2b-Sandbox-Id":          {e.sandboxID},
-		"E2b-Sandbox-Port":        {strconv.Itoa(sandbox.AgentPort)},
-		"X-Access-Token":          {found.EnvdAccessToken},
+		route.SandboxHeader:       {e.sandboxID},
+		route.PortHeader:          {strconv.Itoa(sandbox.AgentPort)},
+		route.AgentTokenHeader:    {found.EnvdAccessToken},
 		"Keepalive-Ping-Interval": {keepalive},
 	}
 	if e.user != "" {

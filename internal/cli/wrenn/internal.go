@@ -9,20 +9,17 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 )
 
-// lifelineFD is where `wrenn up` puts the file that its children hold open for
-// as long as they live.
-const lifelineFD = 3
-
-// newInternal holds the commands that `wrenn up` runs as its children.
+// newInternal returns the commands that "wrenn up" runs as its children.
 func newInternal(s cli.Streams, options []cpserver.Option) *cobra.Command {
-	command := &cobra.Command{Use: "internal", Hidden: true, Short: "The parts that wrenn up runs"}
+	command := &cobra.Command{Use: up.InternalCommand, Hidden: true, Short: "Run a part of Wrenn, as a child of wrenn up"}
 	controlPlane := &cobra.Command{
-		Use:   "control-plane",
-		Short: "Serve the API and the way to the sandboxes",
+		Use:   up.ControlPlaneCommand,
+		Short: "Serve the API and the traffic to sandboxes",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			all := append([]cpserver.Option{cpserver.WithVersion(version.String())}, options...)
@@ -33,17 +30,17 @@ func newInternal(s cli.Streams, options []cpserver.Option) *cobra.Command {
 	// What runs is paused when "wrenn up" ends.
 	const keepRunning = false
 	hostAgent := hostagent.NewCommand(s, keepRunning)
-	hostAgent.Use = "host-agent"
+	hostAgent.Use = up.HostAgentCommand
 	hostAgent.PreRunE = becomeChild("wrenn-agent")
 	command.AddCommand(controlPlane, hostAgent)
 	return command
 }
 
-// becomeChild gives the process a name of its own in process lists, and keeps
-// the lifeline from what it starts itself: VMs outlive their host agent.
+// becomeChild sets the process's name in process lists, and closes the lifeline in the
+// programs that it starts: VMs outlive their host agent.
 func becomeChild(name string) func(*cobra.Command, []string) error {
 	return func(*cobra.Command, []string) error {
-		unix.CloseOnExec(lifelineFD)
+		unix.CloseOnExec(up.LifelineFD)
 		if err := os.WriteFile("/proc/self/comm", []byte(name), 0); err != nil {
 			return fmt.Errorf("name the process: %w", err)
 		}

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/h2c"
 	"git.omukk.dev/wrenn/sandbox/internal/notice"
+	"git.omukk.dev/wrenn/sandbox/internal/proxyheader"
 )
 
 const (
@@ -175,12 +175,7 @@ func rewrite(request *httputil.ProxyRequest) {
 	route, _ := request.In.Context().Value(routeKey{}).(route)
 	request.Out.URL.Scheme, request.Out.URL.Host = route.target.Scheme, route.target.Host
 	request.Out.URL.RawQuery = request.In.URL.RawQuery
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if values, found := request.In.Header[name]; found {
-			request.Out.Header[name] = values
-		}
-	}
-	h2c.Refuse(request.Out.Header)
+	proxyheader.Prepare(request)
 	route.transform.apply(request.Out.Header)
 }
 

@@ -21,8 +21,8 @@ import (
 	"strings"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/h2c"
 	"git.omukk.dev/wrenn/sandbox/internal/inflight"
+	"git.omukk.dev/wrenn/sandbox/internal/proxyheader"
 )
 
 // Headers by which the control plane tells the host agent a request's sandbox and
@@ -209,15 +209,10 @@ func rewrite(r *httputil.ProxyRequest) {
 		RawQuery: r.In.URL.RawQuery, ForceQuery: r.In.URL.ForceQuery,
 	}
 	r.Out.Host = r.In.Host
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if values, ok := r.In.Header[name]; ok {
-			r.Out.Header[name] = values
-		}
-	}
+	proxyheader.Prepare(r)
 	if _, ok := r.In.Header["User-Agent"]; !ok {
 		r.Out.Header.Set("User-Agent", "") // otherwise Go sends its own
 	}
-	h2c.Refuse(r.Out.Header)
 	maps.Copy(r.Out.Header, target.Header)
 	if r.In.ProtoMajor == 2 && strings.HasPrefix(r.In.Header.Get("Content-Type"), "application/grpc") {
 		r.Out = r.Out.WithContext(context.WithValue(r.Out.Context(), grpcOverHTTP2{}, true))

@@ -12,11 +12,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// Headers that carry a sandbox's credentials.
-const (
-	envdTokenHeader    = "X-Access-Token"
-	trafficTokenHeader = "E2b-Traffic-Access-Token"
-)
+// AgentTokenHeader carries a sandbox's access token for its guest agent.
+const AgentTokenHeader = "X-Access-Token"
+
+// trafficTokenHeader carries a sandbox's token for its other ports.
+const trafficTokenHeader = "E2b-Traffic-Access-Token"
 
 // hostRoutes are the first path elements of the guest agent's routes that only the
 // host may call.
@@ -77,7 +77,7 @@ var errNoToken = errors.New("the guest agent needs the sandbox's access token in
 // checkCredential checks a request's credential for the guest agent: the sandbox's
 // access token or, for a file, a signature.
 func checkCredential(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) error {
-	shown, token := r.Header.Get(envdTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
+	shown, token := r.Header.Get(AgentTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
 	switch {
 	case !found.Sandbox.Secure, auth.Equal(shown, token):
 		return nil

@@ -61,5 +61,5 @@ func confine(answer http.Header) {
 		answer["Set-Cookie"][i] = withoutForeignDomain(strings.Split(cookie, ";"), "")
 	}
 	answer.Set("Cache-Control", "no-store")
-	answer.Add("Vary", clientSandboxHeader+", "+clientPortHeader)
+	answer.Add("Vary", SandboxHeader+", "+PortHeader)
 }

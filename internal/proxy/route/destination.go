@@ -16,8 +16,8 @@ const agentPort = sandbox.AgentPort
 
 // Headers in which clients name a sandbox at the address that all sandboxes share.
 const (
-	clientSandboxHeader = "E2b-Sandbox-Id"
-	clientPortHeader    = "E2b-Sandbox-Port"
+	SandboxHeader = "E2b-Sandbox-Id"
+	PortHeader    = "E2b-Sandbox-Port"
 )
 
 // localDomain is always one of the domains of sandboxes: every machine resolves it to
@@ -61,7 +61,7 @@ func (d Domains) destinationOf(r *http.Request) (destination, bool, error) {
 	failure := errNoSuchID
 	if !named {
 		failure = errBadID
-		port, sandboxID = r.Header.Get(clientPortHeader), r.Header.Get(clientSandboxHeader)
+		port, sandboxID = r.Header.Get(PortHeader), r.Header.Get(SandboxHeader)
 		if sandboxID == "" {
 			return destination{}, false, nil
 		}

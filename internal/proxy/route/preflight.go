@@ -10,7 +10,7 @@ import (
 // isPreflightToSandbox reports whether a preflight announces a request that names a
 // sandbox in its headers.
 func isPreflightToSandbox(r *http.Request) bool {
-	return httpserver.IsPreflight(r) && strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), strings.ToLower(clientSandboxHeader))
+	return httpserver.IsPreflight(r) && strings.Contains(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), strings.ToLower(SandboxHeader))
 }
 
 // allowAsking permits the request that a preflight announces although its sandbox is

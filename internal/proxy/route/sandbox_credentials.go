@@ -16,7 +16,7 @@ func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpo
 	secrets := []string{tokens.EnvdAccess(id, epochs), tokens.TrafficAccess(id, epochs)}
 	r.Header.Del(trafficTokenHeader)
 	if port == agentPort {
-		r.Header.Del(envdTokenHeader)
+		r.Header.Del(AgentTokenHeader)
 		// A page that was opened by a signed URL sends that URL as Referer.
 		r.Header.Del("Referer")
 	}

@@ -15,6 +15,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
+// Name is the driver's name.
+const Name = "firecracker"
+
 // The programs the driver runs, found on PATH.
 const (
 	Binary = "firecracker"
@@ -74,8 +77,8 @@ func version(ctx context.Context) (string, error) {
 	return strings.TrimSpace(first), nil
 }
 
-// Name is "firecracker".
-func (d *Driver) Name() string { return "firecracker" }
+// Name returns the driver's name.
+func (d *Driver) Name() string { return Name }
 
 // Accelerator is "kvm": there is no other.
 func (d *Driver) Accelerator() string { return "kvm" }

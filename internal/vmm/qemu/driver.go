@@ -67,8 +67,11 @@ func forgoHugePages() error {
 	return nil
 }
 
-// Name is "qemu".
-func (d *Driver) Name() string { return "qemu" }
+// Name is the driver's name.
+const Name = "qemu"
+
+// Name returns the driver's name.
+func (d *Driver) Name() string { return Name }
 
 // Accelerator is "kvm" or "tcg".
 func (d *Driver) Accelerator() string { return d.accelerator }
