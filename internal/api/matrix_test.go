@@ -13,6 +13,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // route is a route of the real router, with the real middlewares in front.
@@ -53,8 +54,8 @@ func routes(t *testing.T, w *world) []route {
 
 // patient lets as many wrong credentials pass as a matrix needs.
 func patient(w *world) {
-	w.server.Access.Authenticator.(*auth.Authenticator).Failures = auth.NewLimiter(1<<30, time.Nanosecond)
-	unlimited := auth.NewLimiter(1<<30, time.Nanosecond)
+	w.server.Access.Authenticator.(*auth.Authenticator).Failures = ratelimit.NewLimiter(1<<30, time.Nanosecond)
+	unlimited := ratelimit.NewLimiter(1<<30, time.Nanosecond)
 	w.server.Access.Limits = access.Limits{People: unlimited, Hosts: unlimited, Documents: unlimited}
 }
 

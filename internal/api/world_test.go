@@ -85,7 +85,7 @@ func newWorldWith(t *testing.T, limits config.TeamLimits) *world {
 	w.queries = rows.New(w.pool)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	w.server = &api.Server{
-		Access: access.Control{Authenticator: auth.NewAuthenticator(w.queries, adminToken), Log: log}, FirstTeam: "default",
+		Access: access.Control{Authenticator: auth.NewAuthenticator(w.pool, adminToken), Log: log}, FirstTeam: "default",
 		Healthy: w.pool.Ping, Log: log,
 	}
 	w.http = httptest.NewServer(openapitest.New(t).Wrap(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {

@@ -6,50 +6,49 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 const (
-	// touchEvery is how exact the time of a credential's last use is.
+	// touchEvery is the resolution of the time of a credential's last use.
 	touchEvery = time.Minute
-	// SessionIdle is how long a session lives that nobody uses.
+	// SessionIdle is how long a session lives without being used.
 	SessionIdle = 3 * 24 * time.Hour
-	// Who tries wrong credentials from one address may do so this often.
+	// failureBurst and failureInterval limit wrong credentials from one address.
 	failureBurst    = 100
 	failureInterval = time.Second
-	// Of all addresses with too many failures this many credentials are checked at
-	// once, and the others wait their turn this long.
+	// suspectsAtOnce is how many credentials are checked at a time from addresses with
+	// too many wrong ones. Others wait for suspectPatience at most.
 	suspectsAtOnce  = 4
 	suspectPatience = 5 * time.Second
 )
 
-// Authenticator finds the principal behind a credential. It asks the database
-// each time, so that a revocation takes effect at once.
+// Authenticator finds the principal of a credential. It reads the database each time, so
+// that a revocation holds for the next request.
 type Authenticator struct {
-	Queries *rows.Queries
-	// AdminToken is what X-Admin-Token must be; empty where nothing is.
-	AdminToken string
 	// Failures counts wrong credentials by the address that they came from.
-	Failures *Limiter
-	// suspects has a place for each credential that is checked although too many
+	Failures *ratelimit.Limiter
+
+	store      store
+	adminToken string
+	// suspects has an element for each credential that is checked although too many
 	// wrong ones came from its address.
 	suspects chan struct{}
 }
 
-// NewAuthenticator makes an Authenticator with the usual limits.
-func NewAuthenticator(queries *rows.Queries, adminToken string) *Authenticator {
+// NewAuthenticator makes an Authenticator. adminToken is what X-Admin-Token must be; ""
+// where there is no such token.
+func NewAuthenticator(conn db.Conn, adminToken string) *Authenticator {
 	return &Authenticator{
-		Queries: queries, AdminToken: adminToken,
-		Failures: NewLimiter(failureBurst, failureInterval), suspects: make(chan struct{}, suspectsAtOnce),
+		Failures: ratelimit.NewLimiter(failureBurst, failureInterval), store: newStore(conn), adminToken: adminToken,
+		suspects: make(chan struct{}, suspectsAtOnce),
 	}
 }
 
-// Authorize answers who makes a request, or a fault where the rule does not let
-// them in; with fault.Forbidden it says who that was, where it is known.
+// Authorize returns the principal of a request, or a fault where the rule refuses it.
+// With fault.Forbidden it returns the refused principal too, where it is known.
 func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credentials) (Principal, error) {
 	if rule.IsPublic() {
 		return Principal{}, nil
@@ -76,9 +75,8 @@ func (a *Authenticator) Authorize(ctx context.Context, rule Rule, given Credenti
 	return principal, nil
 }
 
-// identify checks one credential: the first that the rule accepts or, where it
-// accepts none of them, the first. One that is wrong is never made up for by
-// another.
+// identify checks one credential: the first that the rule accepts or, where it accepts
+// none of them, the first. A right one does not make up for a wrong one.
 func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentials) (Principal, error) {
 	kind, ok := given.choose(rule)
 	if !ok {
@@ -87,11 +85,11 @@ func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentia
 	source := kind.source(given.Address)
 	limited := a.Failures.Check(source)
 	principal, err := a.checkUnless(ctx, limited, kind, given)
-	if errors.Is(err, pgx.ErrNoRows) && limited != nil {
+	if errors.Is(err, errNoRow) && limited != nil {
 		return Principal{}, limited
 	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		// The failure that is one too many is answered like the ones before.
+	if errors.Is(err, errNoRow) {
+		// The answer to the failure that exhausts the limit is like those before.
 		_ = a.Failures.Take(source)
 		return Principal{}, fault.New(fault.Unauthenticated, "the %s is not valid", kind.noun())
 	}
@@ -101,9 +99,9 @@ func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentia
 	return principal, err
 }
 
-// checkUnless checks a credential even where its address is limited: somebody
-// else's mistakes behind the same address must not lock out who makes none, and
-// what is random cannot be guessed. The admin's token is chosen by people.
+// checkUnless checks a credential even where its address is limited: wrong credentials
+// of others behind the same address must not lock out right ones, and random credentials
+// cannot be guessed. The admin token is chosen by people, so it is not checked then.
 func (a *Authenticator) checkUnless(ctx context.Context, limited error, kind Kind, given Credentials) (Principal, error) {
 	if limited == nil {
 		return a.check(ctx, kind, given)
@@ -124,83 +122,34 @@ func (a *Authenticator) checkUnless(ctx context.Context, limited error, kind Kin
 	return a.check(ctx, kind, given)
 }
 
-// check answers pgx.ErrNoRows for a credential that is not, or no longer, valid.
+// check returns errNoRow for a credential that is not valid.
 func (a *Authenticator) check(ctx context.Context, kind Kind, given Credentials) (Principal, error) {
 	switch kind {
 	case ByKey:
-		return a.key(ctx, given.APIKey)
+		if IsKey(given.APIKey) {
+			return a.store.key(ctx, HashKey(given.APIKey))
+		}
 	case ByAccessToken:
-		return a.accessToken(ctx, given.Bearer)
+		if IsAccessToken(given.Bearer) {
+			return a.store.accessToken(ctx, HashKey(given.Bearer))
+		}
 	case BySession:
 		return a.session(ctx, given)
 	case ByAdminToken:
-		if a.AdminToken != "" && Equal(given.AdminToken, a.AdminToken) {
+		if a.adminToken != "" && Equal(given.AdminToken, a.adminToken) {
 			return Principal{Kind: ByAdminToken, PlatformAdmin: true}, nil
 		}
 	}
-	return Principal{}, pgx.ErrNoRows
-}
-
-func (a *Authenticator) key(ctx context.Context, key string) (Principal, error) {
-	if !IsKey(key) {
-		return Principal{}, pgx.ErrNoRows
-	}
-	found, err := a.Queries.FindAPIKey(ctx, HashKey(key))
-	if err != nil {
-		return Principal{}, err
-	}
-	principal := Principal{Kind: ByKey, TeamID: found.TeamID, KeyID: found.ID, Scopes: scopesOf(found.Scopes)}
-	return principal, touch(ctx, found.LastUsedAt, found.ID, a.Queries.TouchAPIKey)
-}
-
-// scopesOf keeps nil, which is all scopes, apart from none.
-func scopesOf(names []string) []Permission {
-	if names == nil {
-		return nil
-	}
-	scopes := make([]Permission, 0, len(names))
-	for _, name := range names {
-		scopes = append(scopes, Permission(name))
-	}
-	return scopes
-}
-
-func (a *Authenticator) accessToken(ctx context.Context, token string) (Principal, error) {
-	if !IsAccessToken(token) {
-		return Principal{}, pgx.ErrNoRows
-	}
-	found, err := a.Queries.FindAccessToken(ctx, HashKey(token))
-	if err != nil {
-		return Principal{}, err
-	}
-	principal := Principal{
-		Kind: ByAccessToken, UserID: found.UserID, Email: found.Email, TokenID: found.ID, PlatformAdmin: found.PlatformAdmin,
-	}
-	return principal, touch(ctx, found.LastUsedAt, found.ID, a.Queries.TouchAccessToken)
+	return Principal{}, errNoRow
 }
 
 func (a *Authenticator) session(ctx context.Context, given Credentials) (Principal, error) {
-	found, err := a.Queries.FindSession(ctx, rows.FindSessionParams{
-		TokenHash: HashKey(given.Session), IdleSince: time.Now().Add(-SessionIdle),
-	})
+	principal, used, err := a.store.session(ctx, HashKey(given.Session), time.Now().Add(-SessionIdle))
 	if err != nil {
 		return Principal{}, err
 	}
 	if given.Unsafe && !Equal(given.CSRF, CSRFToken(given.Session)) {
 		return Principal{}, fault.New(fault.Forbidden, "the header X-CSRF-Token must be the session's csrfToken")
 	}
-	principal := Principal{
-		Kind: BySession, UserID: found.UserID, Email: found.Email, SessionID: found.ID, PlatformAdmin: found.PlatformAdmin,
-	}
-	return principal, touch(ctx, &found.LastUsedAt, found.ID, a.Queries.TouchSession)
-}
-
-func touch(ctx context.Context, last *time.Time, id uuid.UUID, write func(context.Context, uuid.UUID) error) error {
-	if last != nil && time.Since(*last) <= touchEvery {
-		return nil
-	}
-	if err := write(ctx, id); err != nil {
-		return fmt.Errorf("note its use: %w", err)
-	}
-	return nil
+	return principal, used()
 }

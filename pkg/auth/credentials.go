@@ -6,21 +6,19 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Credentials are what a request brings to prove who makes it, and for which
-// team.
+// Credentials are the credentials of a request and the team that it names.
 type Credentials struct {
 	APIKey     string // header X-API-Key
 	Bearer     string // header Authorization, an access token
 	AdminToken string // header X-Admin-Token
 	Session    string // the session's cookie
-	CSRF       string // header X-CSRF-Token, which goes with a session
-	// Unsafe says that the request may change something, so that a session needs
-	// CSRF with it.
+	CSRF       string // header X-CSRF-Token
+	// Unsafe says that the request may change something: with a session it needs CSRF.
 	Unsafe bool
-	// HeaderTeam is X-Team-ID, PathTeam the team in the request's path.
+	// HeaderTeam is the header X-Team-ID, PathTeam the team in the path.
 	HeaderTeam string
 	PathTeam   string
-	// Address is where the request comes from.
+	// Address is the client's.
 	Address string
 }
 
@@ -48,7 +46,7 @@ func (c Credentials) choose(rule Rule) (Kind, bool) {
 	return first, first != ""
 }
 
-// fits says whether all that names a team names this one.
+// fits says whether path and header name no other team than this.
 func (c Credentials) fits(team uuid.UUID) bool {
 	for _, named := range []string{c.PathTeam, c.HeaderTeam} {
 		if id, err := uuid.Parse(named); named != "" && (err != nil || id != team) {
@@ -58,7 +56,7 @@ func (c Credentials) fits(team uuid.UUID) bool {
 	return true
 }
 
-// team is the team that the request names, nil where it names none.
+// team is the named team, nil where none is named.
 func (c Credentials) team() (*uuid.UUID, error) {
 	named, from := c.PathTeam, "the team's ID in the path"
 	if named == "" {

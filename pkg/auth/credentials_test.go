@@ -17,8 +17,8 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // Official clients send an API key and an access token together.
 func TestAuthorize_OfSeveralCredentialsTakesTheOneThatTheRouteIsFor(t *testing.T) {
 	t.Parallel()
-	queries := rows.New(dbtest.Open(t))
-	authenticator := auth.NewAuthenticator(queries, "")
+	pool := dbtest.Open(t)
+	queries, authenticator := rows.New(pool), auth.NewAuthenticator(pool, "")
 	key, token, userID := auth.NewKey(), auth.NewAccessToken(), uuid.New()
 	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "team", Name: "Team"})
 	require.NoError(t, err)
@@ -35,15 +35,15 @@ func TestAuthorize_OfSeveralCredentialsTakesTheOneThatTheRouteIsFor(t *testing.T
 		kind  auth.Kind
 		code  fault.Code
 	}{
-		"both, for a team":               {auth.InTeam(auth.SandboxRead), auth.Credentials{APIKey: key, Bearer: token}, auth.ByKey, ""},
-		"both, for a user":               {auth.AnyUser(), auth.Credentials{APIKey: key, Bearer: token}, auth.ByAccessToken, ""},
-		"a key where a user is wanted":   {auth.AnyUser(), auth.Credentials{APIKey: key}, auth.ByKey, fault.Forbidden},
-		"a wrong key and a right token":  {auth.InTeam(auth.SandboxRead), auth.Credentials{APIKey: auth.NewKey(), Bearer: token}, "", fault.Unauthenticated},
-		"a right key and a wrong token":  {auth.AnyUser(), auth.Credentials{APIKey: key, Bearer: auth.NewAccessToken()}, "", fault.Unauthenticated},
-		"an admin token where none is":   {auth.ByAdmin(), auth.Credentials{AdminToken: "x"}, "", fault.Unauthenticated},
-		"a user without any team":        {auth.InTeam(auth.SandboxRead), auth.Credentials{Bearer: token}, "", fault.Forbidden},
-		"a rule that lets nobody in":     {auth.Rule{}, auth.Credentials{APIKey: key}, auth.ByKey, fault.Forbidden},
-		"nothing where nothing is asked": {auth.Public(), auth.Credentials{}, "", ""},
+		"both, for a team":                {auth.InTeam(auth.SandboxRead), auth.Credentials{APIKey: key, Bearer: token}, auth.ByKey, ""},
+		"both, for a user":                {auth.AnyUser(), auth.Credentials{APIKey: key, Bearer: token}, auth.ByAccessToken, ""},
+		"a key where a user is wanted":    {auth.AnyUser(), auth.Credentials{APIKey: key}, auth.ByKey, fault.Forbidden},
+		"a wrong key and a right token":   {auth.InTeam(auth.SandboxRead), auth.Credentials{APIKey: auth.NewKey(), Bearer: token}, "", fault.Unauthenticated},
+		"a right key and a wrong token":   {auth.AnyUser(), auth.Credentials{APIKey: key, Bearer: auth.NewAccessToken()}, "", fault.Unauthenticated},
+		"an admin token where none is":    {auth.ByAdmin(), auth.Credentials{AdminToken: "x"}, "", fault.Unauthenticated},
+		"a user without any team":         {auth.InTeam(auth.SandboxRead), auth.Credentials{Bearer: token}, "", fault.Forbidden},
+		"a rule that refuses all":         {auth.Rule{}, auth.Credentials{APIKey: key}, auth.ByKey, fault.Forbidden},
+		"nothing where nothing is needed": {auth.Public(), auth.Credentials{}, "", ""},
 	} {
 		got, err := authenticator.Authorize(t.Context(), test.rule, test.given)
 		require.Equal(t, test.code, fault.CodeOf(err), "%s: %v", name, err)

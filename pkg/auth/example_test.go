@@ -15,7 +15,7 @@ func ExampleMaskKey() {
 	// Output: e2b_01…4567, stored as 285c79b2…
 }
 
-// A handler behind a rule finds who asks in the request's context.
+// A handler reads the principal from the request's context.
 func ExamplePrincipalOf() {
 	viewer := auth.Principal{Kind: auth.BySession, Email: "ada@example.com", Role: auth.Viewer}
 	ctx := auth.WithPrincipal(context.Background(), viewer) // as the server does

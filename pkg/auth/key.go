@@ -1,5 +1,5 @@
-// Package auth says who is asking and what they may do: roles and permissions,
-// API keys, access tokens, sessions, and the tokens that open one sandbox.
+// Package auth authenticates and authorises requests: roles and permissions, API keys,
+// access tokens, sessions, and the tokens of sandboxes and volumes.
 package auth
 
 import (
@@ -17,7 +17,7 @@ const (
 	AccessTokenPrefix = "sk_e2b_"
 	keyBytes          = 20
 	secretBytes       = 32
-	// shownPrefix and shownSuffix are how much of a key a list shows.
+	// shownPrefix and shownSuffix are how many characters of a key a mask shows.
 	shownPrefix, shownSuffix = 2, 4
 )
 
@@ -44,7 +44,7 @@ func NewAccessToken() string { return AccessTokenPrefix + randomHex() }
 // IsAccessToken says whether a text has the form of an access token.
 func IsAccessToken(text string) bool { return accessTokenPattern.MatchString(text) }
 
-// ContainsKey says whether an API key or an access token is anywhere in a text.
+// ContainsKey says whether a text contains an API key or an access token.
 func ContainsKey(text string) bool { return containedKey.MatchString(text) }
 
 func randomHex() string {
@@ -53,29 +53,29 @@ func randomHex() string {
 	return hex.EncodeToString(secret)
 }
 
-// NewSecret makes what a session's cookie or a link in a mail holds: 256 random
-// bits, fit for a URL.
+// NewSecret makes the token of a session or of a link in a mail: 256 random bits in
+// base64url.
 func NewSecret() string {
 	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails
 	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// CSRFToken is what a page sends along with a session's cookie when it changes
-// something. Whoever knows it need not know the session.
+// CSRFToken is the token that a page sends with unsafe requests of a session. The session
+// cannot be computed from it.
 func CSRFToken(session string) string {
 	sum := sha256.Sum256([]byte("csrf:" + session))
 	return hex.EncodeToString(sum[:])
 }
 
-// HashKey is what is stored of a key, or of any other random secret: a plain hash
-// of it cannot be guessed backwards.
+// HashKey is the hash under which a random secret, such as an API key, is stored. A plain
+// hash is enough, because such a secret cannot be guessed.
 func HashKey(key string) []byte {
 	sum := sha256.Sum256([]byte(key))
 	return sum[:]
 }
 
-// Mask is what may be shown of a key.
+// Mask is the part of a key that may be shown.
 type Mask struct {
 	Prefix      string
 	ValueLength int
@@ -83,10 +83,10 @@ type Mask struct {
 	MaskedEnd   string
 }
 
-// MaskKey returns what may be shown of an API key.
+// MaskKey returns the mask of an API key.
 func MaskKey(key string) Mask { return mask(KeyPrefix, key) }
 
-// MaskAccessToken returns what may be shown of an access token.
+// MaskAccessToken returns the mask of an access token.
 func MaskAccessToken(token string) Mask { return mask(AccessTokenPrefix, token) }
 
 func mask(prefix, secret string) Mask {

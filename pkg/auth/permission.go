@@ -2,12 +2,11 @@ package auth
 
 import "slices"
 
-// Permission is one thing that may be done in a team. It is also what a scope of
-// an API key names.
+// Permission allows an action in a team. Scopes of API keys are permissions.
 type Permission string
 
-// The permissions. What is read is never a credential: whoever may only read
-// sandboxes is not shown the tokens that open them.
+// The permissions. Those to read show no credentials: SandboxRead does not show the
+// tokens of sandboxes.
 const (
 	SandboxRead   Permission = "sandbox:read"
 	SandboxWrite  Permission = "sandbox:write"
@@ -31,10 +30,10 @@ const (
 	TeamDelete    Permission = "team:delete"
 )
 
-// Role is what a user is in a team.
+// Role is a user's role in a team.
 type Role string
 
-// The roles, from the one that may do everything to the one that may only look.
+// The roles, from the one with all permissions to the one that only reads.
 const (
 	Owner  Role = "owner"
 	Admin  Role = "admin"
@@ -48,9 +47,9 @@ func Roles() []Role { return []Role{Owner, Admin, Member, Viewer} }
 // IsRole says whether a text names a role.
 func IsRole(text string) bool { return slices.Contains(Roles(), Role(text)) }
 
-// leastRole is the one table of who may do what: the least powerful role that
-// has a permission. Every more powerful one has it too. What sets owners apart
-// from admins is also which members they may change: no role changes a higher one.
+// leastRole is the least powerful role with a permission; more powerful ones have it
+// too. Owners also differ from admins in which members they may change: no role changes
+// a higher one.
 var leastRole = map[Permission]Role{
 	SandboxRead:   Viewer,
 	SandboxWrite:  Member,
@@ -74,8 +73,8 @@ var leastRole = map[Permission]Role{
 	TeamDelete:    Owner,
 }
 
-// notForKeys is what only a person may do: a key that leaked must not be able
-// to make others or to let people in.
+// notForKeys are permissions that API keys never have: a leaked key must not be able to
+// make other keys or to add members.
 var notForKeys = []Permission{KeyRead, KeyWrite, MemberWrite, TeamWrite, TeamDelete}
 
 // Has says whether a role has a permission.
@@ -84,13 +83,13 @@ func (r Role) Has(permission Permission) bool {
 	return known && r.AtLeast(least)
 }
 
-// AtLeast says whether a role may do all that another one may.
+// AtLeast says whether a role has all permissions of another.
 func (r Role) AtLeast(other Role) bool {
 	mine, others := slices.Index(Roles(), r), slices.Index(Roles(), other)
 	return mine >= 0 && others >= 0 && mine <= others
 }
 
-// Permissions are all that a role has, in alphabetical order.
+// Permissions are the permissions of a role, in alphabetical order.
 func (r Role) Permissions() []Permission {
 	var all []Permission
 	for permission := range leastRole {

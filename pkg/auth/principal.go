@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
-// Kind is how a principal has proved who it is.
+// Kind is the kind of credential that a principal authenticated with.
 type Kind string
 
 // The kinds of principals.
@@ -20,7 +20,7 @@ const (
 	ByAdminToken  Kind = "admin_token"
 )
 
-// noun is what a message calls the credential.
+// noun is the credential's name in messages.
 func (k Kind) noun() string {
 	switch k {
 	case ByKey:
@@ -34,8 +34,8 @@ func (k Kind) noun() string {
 	}
 }
 
-// source is what failures of the credential are counted by. Those of the admin's
-// token are apart, so that wrong keys do not lock the admin out.
+// source is the key by which failures of the credential are limited. The admin token has
+// keys of its own, so that wrong API keys do not lock the admin out.
 func (k Kind) source(address string) string {
 	if k == ByAdminToken {
 		return k.noun() + " from " + ratelimit.Network(address)
@@ -43,11 +43,11 @@ func (k Kind) source(address string) string {
 	return ratelimit.Network(address)
 }
 
-// Principal is who makes a request. It lives as long as the request: what was
-// revoked since is found out by the next one.
+// Principal is the authenticated sender of a request. It is not kept for longer than the
+// request.
 type Principal struct {
 	Kind Kind
-	// TeamID is the team that the request works on, zero where it works on none.
+	// TeamID is the team of the request, zero where there is none.
 	TeamID uuid.UUID
 	// KeyID is the API key, zero for others.
 	KeyID uuid.UUID
@@ -58,15 +58,16 @@ type Principal struct {
 	TokenID uuid.UUID
 	// SessionID is the session, zero for others.
 	SessionID uuid.UUID
-	// Role is the user's in the team; owner for platform admins; "" for API keys.
+	// Role is the user's role in the team; Owner for admins of the installation; "" for
+	// API keys.
 	Role Role
 	// Scopes limit an API key; nil means all that a key can have.
 	Scopes []Permission
-	// PlatformAdmin may do everything on this installation.
+	// PlatformAdmin is true for admins of the installation.
 	PlatformAdmin bool
 }
 
-// May says whether the principal may do something in its team.
+// May says whether the principal has a permission in its team.
 func (p Principal) May(permission Permission) bool {
 	if p.Kind != ByKey {
 		return p.Role.Has(permission)
@@ -79,7 +80,7 @@ func (p Principal) May(permission Permission) bool {
 
 type principalKey struct{}
 
-// WithPrincipal puts the principal into a request's context.
+// WithPrincipal adds the principal to a request's context.
 func WithPrincipal(ctx context.Context, principal Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, principal)
 }

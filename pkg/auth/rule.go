@@ -2,7 +2,7 @@ package auth
 
 import "slices"
 
-// Rule is what a route asks of whoever calls it. The zero Rule lets nobody in.
+// Rule says which principals may use a route. The zero Rule refuses all.
 type Rule struct {
 	audience   audience
 	permission Permission
@@ -11,8 +11,8 @@ type Rule struct {
 type audience int
 
 const (
-	nobody audience = iota
-	anybody
+	closed audience = iota
+	public
 	sessions
 	users
 	members
@@ -20,36 +20,36 @@ const (
 	admins
 )
 
-// Public lets everybody in, without a credential.
-func Public() Rule { return Rule{audience: anybody} }
+// Public accepts requests without a credential.
+func Public() Rule { return Rule{audience: public} }
 
-// BySignIn lets every user in who has signed in, and no access token: a token
-// that leaked must not be able to change how its user signs in.
+// BySignIn accepts sessions only: a leaked access token must not be able to change how
+// its user signs in.
 func BySignIn() Rule { return Rule{audience: sessions} }
 
-// AnyUser lets every signed-in user in, by session or access token.
+// AnyUser accepts users, by session or access token.
 func AnyUser() Rule { return Rule{audience: users} }
 
-// ByMember lets in users whose role in the team has the permission, and platform
-// admins who name the team; no API key.
+// ByMember accepts users whose role in the team has the permission, and admins of the
+// installation who name the team; no API key.
 func ByMember(permission Permission) Rule { return Rule{members, permission} }
 
-// InTeam lets in whom ByMember does and API keys that have the permission.
+// InTeam accepts what ByMember does, and API keys that have the permission.
 func InTeam(permission Permission) Rule { return Rule{team, permission} }
 
-// ByAdmin lets platform admins in: users who are, and the admin token.
+// ByAdmin accepts admins of the installation and the admin token.
 func ByAdmin() Rule { return Rule{audience: admins} }
 
-// IsPublic says whether no credential is asked for.
-func (r Rule) IsPublic() bool { return r.audience == anybody }
+// IsPublic says whether no credential is needed.
+func (r Rule) IsPublic() bool { return r.audience == public }
 
-// Permission is what must be allowed in the team, "" where no team is chosen.
+// Permission is the permission that is needed in the team, "" where no team is chosen.
 func (r Rule) Permission() Permission { return r.permission }
 
-// ForTeam says whether a request works on one team.
+// ForTeam says whether a team is chosen.
 func (r Rule) ForTeam() bool { return r.audience == members || r.audience == team }
 
-// Accepts says whether a kind of principal can pass, if it has the permission.
+// Accepts says whether principals of a kind may pass if they have the permission.
 func (r Rule) Accepts(kind Kind) bool {
 	return slices.Contains(map[audience][]Kind{
 		sessions: {BySession},
@@ -60,7 +60,7 @@ func (r Rule) Accepts(kind Kind) bool {
 	}[r.audience], kind)
 }
 
-// missing says what a request without a credential lacks.
+// missing is the message for a request without a credential.
 func (r Rule) missing() string {
 	switch r.audience {
 	case team:
@@ -74,7 +74,7 @@ func (r Rule) missing() string {
 	}
 }
 
-// refusal says why a valid credential is not enough.
+// refusal is the message for a valid credential of a kind that is not accepted.
 func (r Rule) refusal() string {
 	if r.audience == sessions {
 		return "only a person who has signed in may do this"

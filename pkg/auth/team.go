@@ -3,22 +3,18 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// errNotYours is the same for a team that does not exist: nobody learns from it
-// which do.
+// errNotYours is the same for a team that does not exist, so that it does not tell which
+// teams exist.
 var errNotYours = fault.New(fault.Forbidden, "you are not a member of this team")
 
-// inTeam chooses the team that a request works on: the one in its path, else the
-// one of X-Team-ID, else an API key's own or a user's first. An API key works on no
-// other team than its own, whatever names it.
+// inTeam chooses the team of a request: the one in its path, else that of X-Team-ID,
+// else an API key's own or a user's first. An API key works on its own team only.
 func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given Credentials) (Principal, error) {
 	wanted, err := given.team()
 	if err != nil {
@@ -38,33 +34,33 @@ func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given C
 }
 
 func (a *Authenticator) asMember(ctx context.Context, principal Principal, wanted *uuid.UUID) (Principal, error) {
-	found, err := a.Queries.FindMembership(ctx, rows.FindMembershipParams{UserID: principal.UserID, TeamID: wanted})
+	teamID, role, err := a.store.membership(ctx, principal.UserID, wanted)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows) && wanted != nil && principal.PlatformAdmin:
+	case errors.Is(err, errNoRow) && wanted != nil && principal.PlatformAdmin:
 		return a.asOwner(ctx, principal, wanted)
-	case errors.Is(err, pgx.ErrNoRows) && wanted == nil:
+	case errors.Is(err, errNoRow) && wanted == nil:
 		return Principal{}, fault.New(fault.Forbidden, "you are not a member of any team")
-	case errors.Is(err, pgx.ErrNoRows):
+	case errors.Is(err, errNoRow):
 		return Principal{}, errNotYours
 	case err != nil:
-		return Principal{}, fmt.Errorf("find membership: %w", err)
+		return Principal{}, err
 	}
-	principal.TeamID, principal.Role = found.TeamID, Role(found.Role)
+	principal.TeamID, principal.Role = teamID, role
 	return principal, nil
 }
 
-// asOwner lets a platform admin work on a team that they name.
+// asOwner gives an admin of the installation the role of an owner in a named team.
 func (a *Authenticator) asOwner(ctx context.Context, principal Principal, wanted *uuid.UUID) (Principal, error) {
 	if wanted == nil {
 		return Principal{}, fault.New(fault.Invalid, "the header X-Team-ID is missing: it names the team to work on")
 	}
-	team, err := a.Queries.GetTeam(ctx, *wanted)
-	if errors.Is(err, pgx.ErrNoRows) {
+	err := a.store.requireTeam(ctx, *wanted)
+	if errors.Is(err, errNoRow) {
 		return Principal{}, fault.New(fault.NotFound, "there is no such team")
 	}
 	if err != nil {
-		return Principal{}, fmt.Errorf("find team: %w", err)
+		return Principal{}, err
 	}
-	principal.TeamID, principal.Role = team.ID, Owner
+	principal.TeamID, principal.Role = *wanted, Owner
 	return principal, nil
 }

@@ -14,12 +14,12 @@ import (
 // SecretKeySize is the size of the key that tokens are derived from.
 const SecretKeySize = 32
 
-// tokenLabel keeps the key of tokens apart from what else is derived from the secret
-// key: what secrets are sealed with.
+// tokenLabel separates the key of tokens from the sealing keys, which are derived from
+// the same secret key.
 const tokenLabel = "wrenn tokens: HMAC-SHA256"
 
-// Tokens derives the credentials of sandboxes and volumes from one secret, so that none of
-// them has to be stored. It is safe for use by many goroutines.
+// Tokens derives the tokens of sandboxes and volumes from a secret key, so that none is
+// stored. It is safe for concurrent use.
 type Tokens struct{ key atomic.Pointer[[]byte] }
 
 // NewTokens takes the secret key.
@@ -31,8 +31,7 @@ func NewTokens(secretKey []byte) (*Tokens, error) {
 	return tokens, nil
 }
 
-// Use takes another secret key: every token that was derived is worthless, and is
-// another one when it is derived again.
+// Use replaces the secret key, which changes every token.
 func (t *Tokens) Use(secretKey []byte) error {
 	if len(secretKey) != SecretKeySize {
 		return fmt.Errorf("the secret key has %d bytes, not %d", len(secretKey), SecretKeySize)
@@ -45,27 +44,24 @@ func (t *Tokens) Use(secretKey []byte) error {
 	return nil
 }
 
-// Epochs are numbers in the database that a sandbox's tokens are derived from,
-// besides its ID. Raising one of them revokes the tokens.
+// Epochs are stored numbers from which a sandbox's tokens are derived, besides its ID.
+// Raising one of them revokes the tokens.
 type Epochs struct {
-	// Team is the epoch of the team that the sandbox belongs to.
-	Team int64
-	// Sandbox is the sandbox's own.
+	Team    int64
 	Sandbox int64
 }
 
-// EnvdAccess is the token that opens a sandbox's guest agent.
+// EnvdAccess is the token for a sandbox's guest agent.
 func (t *Tokens) EnvdAccess(sandboxID string, epochs Epochs) string {
 	return t.derive("envd-access", sandboxID, epochs.Team, epochs.Sandbox)
 }
 
-// TrafficAccess is the token that opens a sandbox's ports when they are not public.
+// TrafficAccess is the token for a sandbox's ports where they are not public.
 func (t *Tokens) TrafficAccess(sandboxID string, epochs Epochs) string {
 	return t.derive("traffic-access", sandboxID, epochs.Team, epochs.Sandbox)
 }
 
-// VolumeAccess is the token that opens the content of one volume, in the epoch of
-// its team.
+// VolumeAccess is the token for the content of a volume, in the epoch of its team.
 func (t *Tokens) VolumeAccess(volumeID string, teamEpoch int64) string {
 	return t.derive("volume-access", volumeID, teamEpoch)
 }
@@ -79,7 +75,7 @@ func (t *Tokens) derive(purpose, id string, epochs ...int64) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Equal compares tokens in a time that does not depend on where they differ.
+// Equal compares secrets in constant time.
 func Equal(given, wanted string) bool {
 	return subtle.ConstantTimeCompare([]byte(given), []byte(wanted)) == 1
 }

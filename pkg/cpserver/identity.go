@@ -41,7 +41,7 @@ func (s *server) buildIdentity(context.Context) error {
 		}
 	}
 	s.adminToken = adminToken
-	s.api.Access.Authenticator = auth.NewAuthenticator(s.queries, adminToken)
+	s.api.Access.Authenticator = auth.NewAuthenticator(s.pool, adminToken)
 	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
 	s.api.Access.PublicURL, s.api.Access.Clients = settings.PublicURL, access.Clients{TrustedProxies: settings.TrustedProxies}
 	s.parts.Background("send mail", s.identity.Run)

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -30,7 +29,7 @@ func (s *Service) admin(t *testing.T) auth.Principal {
 	require.NoError(t, err)
 	session, err := s.store.newSession(t.Context(), user.User, Client{})
 	require.NoError(t, err)
-	authenticator := auth.NewAuthenticator(rows.New(s.pool), "")
+	authenticator := auth.NewAuthenticator(s.pool, "")
 	id := team.ID.String()
 	principal, err := authenticator.Authorize(t.Context(), auth.ByMember(auth.KeyRead), auth.Credentials{Session: session.Token, HeaderTeam: id})
 	require.NoError(t, err)

@@ -29,9 +29,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // Sealer encrypts secrets that are stored. What was sealed for one purpose does not open
@@ -82,11 +82,11 @@ type Service struct {
 	log    *slog.Logger
 	config Config
 
-	passwords *auth.Attempts // by e-mail address
-	codes     *auth.Attempts // by user ID
-	resets    *auth.Attempts // by e-mail address
-	invites   *auth.Limiter  // by team ID
-	hashing   chan struct{}  // has an element for each password that is hashed
+	passwords *ratelimit.Attempts // by e-mail address
+	codes     *ratelimit.Attempts // by user ID
+	resets    *ratelimit.Attempts // by e-mail address
+	invites   *ratelimit.Limiter  // by team ID
+	hashing   chan struct{}       // has an element for each password that is hashed
 	mails     chan mail.Message
 
 	providersMutex sync.RWMutex
@@ -98,10 +98,10 @@ func New(pool *pgxpool.Pool, mailer mail.Mailer, sealer Sealer, log *slog.Logger
 	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	return &Service{
 		pool: pool, store: newStore(pool), mailer: mailer, sealer: sealer, log: log, config: config,
-		passwords: auth.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
-		codes:     auth.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
-		resets:    auth.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
-		invites:   auth.NewLimiter(inviteBurst, inviteInterval),
+		passwords: ratelimit.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
+		codes:     ratelimit.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
+		resets:    ratelimit.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
+		invites:   ratelimit.NewLimiter(inviteBurst, inviteInterval),
 		hashing:   make(chan struct{}, hashingAtOnce),
 		mails:     make(chan mail.Message, mailQueue),
 		providers: map[string]Provider{},

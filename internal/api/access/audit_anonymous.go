@@ -8,6 +8,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 // over the limit are counted, and the next entry has their number.
 type anonymousCalls struct {
 	once      sync.Once
-	near, all *auth.Limiter
+	near, all *ratelimit.Limiter
 
 	mutex   sync.Mutex
 	skipped int
@@ -32,10 +33,10 @@ type anonymousCalls struct {
 // admit says whether an entry is written, and adds to it how many were not.
 func (c *anonymousCalls) admit(entry *audit.Entry) bool {
 	c.once.Do(func() {
-		c.near = auth.NewLimiter(anonymousBurst, anonymousInterval)
-		c.all = auth.NewLimiter(allAnonymousBurst, allAnonymousInterval)
+		c.near = ratelimit.NewLimiter(anonymousBurst, anonymousInterval)
+		c.all = ratelimit.NewLimiter(allAnonymousBurst, allAnonymousInterval)
 	})
-	admitted := c.near.Take(auth.Neighbourhood(entry.Address)) == nil && c.all.Take("") == nil
+	admitted := c.near.Take(ratelimit.Neighbourhood(entry.Address)) == nil && c.all.Take("") == nil
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if !admitted {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
@@ -33,16 +32,16 @@ const WellKnown = "/.well-known/"
 type Limits struct {
 	// People, Hosts and Documents are of the routes of people, of hosts, and of the
 	// issuer of identity tokens. Those that are nil get their usual value.
-	People, Hosts, Documents *auth.Limiter
+	People, Hosts, Documents *ratelimit.Limiter
 
 	once sync.Once
 }
 
-func (l *Limits) of(pattern string) *auth.Limiter {
+func (l *Limits) of(pattern string) *ratelimit.Limiter {
 	l.once.Do(func() {
-		l.People = cmp.Or(l.People, auth.NewLimiter(publicBurst, publicInterval))
-		l.Hosts = cmp.Or(l.Hosts, auth.NewLimiter(hostBurst, hostInterval))
-		l.Documents = cmp.Or(l.Documents, auth.NewLimiter(documentBurst, documentInterval))
+		l.People = cmp.Or(l.People, ratelimit.NewLimiter(publicBurst, publicInterval))
+		l.Hosts = cmp.Or(l.Hosts, ratelimit.NewLimiter(hostBurst, hostInterval))
+		l.Documents = cmp.Or(l.Documents, ratelimit.NewLimiter(documentBurst, documentInterval))
 	})
 	switch {
 	case strings.HasPrefix(pattern, "/hosts/"):

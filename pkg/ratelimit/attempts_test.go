@@ -1,4 +1,4 @@
-package auth
+package ratelimit
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAttempts_OfANetworkLockNoOtherNetworkOut(t *testing.T) {
+func TestAttempts_OfOneNetworkDoNotLockAnAccountElsewhere(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
 	attempts := NewAttempts(3, time.Minute, 7, 10*time.Second)
@@ -25,7 +25,7 @@ func TestAttempts_OfANetworkLockNoOtherNetworkOut(t *testing.T) {
 	require.NoError(t, attempts.Take("ada", "2001:db8::1"))
 	require.NoError(t, attempts.Take("ada", "2001:db8:0:1::1"))
 	require.NoError(t, attempts.Take("ada", "2001:db8:0:2::1"))
-	require.Error(t, attempts.Take("ada", "2001:db8:0:3::1"), "all networks together have a limit, too")
+	require.Error(t, attempts.Take("ada", "2001:db8:0:3::1"), "all networks together have a limit")
 	now = now.Add(10 * time.Second)
 	require.NoError(t, attempts.Take("ada", "2001:db8:0:4::1"))
 }
