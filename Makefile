@@ -89,9 +89,9 @@ test-fuzz: test-deps ## a few seconds of made-up input for each parser, or: make
 export FUZZ_TIME ?= 3s
 ROUNDS ?= 100
 
-# What make lab-test runs, and flags for it.
+# Which drivers and which of their cases make lab-test runs; empty for all cases.
 LAB_SUITES ?= ./internal/vmm/qemu ./internal/vmm/firecracker
-LAB_FLAGS ?= -test.run ^TestDriver$$
+LAB_CASES ?=
 
 # For how long make chaos kills.
 CHAOS_TIME ?= 5m
@@ -112,12 +112,12 @@ test-e2e: test-deps build ## a whole Wrenn from outside, through its API and the
 	@go test $(AS_ROOT) -count=1 -timeout 40m ./test/e2e/...
 
 .PHONY: lab-test
-lab-test: test-deps build ## the VMM drivers on KVM in a nested host under emulation, as in: make lab-test LAB_FLAGS='-test.run TestDriver/Adopt'
+lab-test: test-deps build ## the VMM drivers on KVM in a nested host under emulation, as in: make lab-test LAB_CASES=Adopt
 	@echo "Testing the drivers on KVM in the lab; it takes some minutes"
 	@rm -rf bin/lab && mkdir -p bin/lab
 	@CGO_ENABLED=0 go test -c -o bin/lab/ $(LAB_SUITES)
 	@CGO_ENABLED=0 go build -buildvcs=false -o bin/lab/lab ./test/lab
-	@$(if $(SUDO),$(SUDO) --preserve-env env PATH=$(PATH)) bin/lab/lab -flags '$(LAB_FLAGS)' bin/lab/*.test
+	@$(if $(SUDO),$(SUDO) --preserve-env env PATH=$(PATH)) bin/lab/lab -cases '$(LAB_CASES)' bin/lab/*.test
 
 .PHONY: bench
 bench: deps build ## what Wrenn adds to the same things done by hand

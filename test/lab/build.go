@@ -30,6 +30,7 @@ func build(ctx context.Context, o options, directory string) (host, error) {
 	h := host{
 		kernel: filepath.Join(directory, "vmlinuz"), initramfs: filepath.Join(directory, "initramfs.cpio"),
 		system: filepath.Join(directory, "system.ext4"), scratch: filepath.Join(directory, "scratch.xfs"),
+		order: filepath.Join(directory, "order"), limits: o.limits,
 	}
 	packages := filepath.Join(directory, "packages")
 	if err := os.Mkdir(packages, 0o755); err != nil {
@@ -60,8 +61,8 @@ func build(ctx context.Context, o options, directory string) (host, error) {
 	return h, runProgram(ctx, "mkfs.xfs", "-q", "-m", "reflink=1", h.scratch)
 }
 
-// tree is the root file system of the lab's host. It remembers the first error;
-// what comes after one does nothing.
+// tree is the root file system of the lab's host. After an error its methods do
+// nothing.
 type tree struct {
 	directory string
 	err       error
@@ -75,7 +76,7 @@ func (t *tree) do(step func() error) {
 
 func (t *tree) path(name string) string { return filepath.Join(t.directory, name) }
 
-// layOut makes the directories of a Debian system, and what starts it.
+// layOut makes the directories of a Debian system and installs the init script.
 func (t *tree) layOut() {
 	for _, name := range []string{
 		"dev", "etc", "lab/image", "proc", "root", "run", "sys", "tmp", "var/tmp",
@@ -109,7 +110,7 @@ func (t *tree) programs(ctx context.Context, busybox string) {
 	}
 }
 
-// program installs a program of this machine with the libraries it is linked to.
+// program installs a program of this machine with the libraries that it is linked to.
 func (t *tree) program(ctx context.Context, name string) {
 	t.do(func() error {
 		path, err := exec.LookPath(name)
@@ -132,7 +133,7 @@ func (t *tree) program(ctx context.Context, name string) {
 	})
 }
 
-// copy installs a file of this machine, as what its links lead to.
+// copy installs a file of this machine, following links.
 func (t *tree) copy(source, target string) {
 	t.do(func() error {
 		content, err := os.ReadFile(source)
@@ -146,7 +147,7 @@ func (t *tree) copy(source, target string) {
 	})
 }
 
-// modules installs the kernel's, and the lists by which it finds them.
+// modules installs the kernel's modules and makes its lists of them.
 func (t *tree) modules(ctx context.Context, directory string) {
 	t.do(func() error { return os.Rename(directory, t.path("usr/lib/modules")) })
 	t.do(func() error {
@@ -167,10 +168,9 @@ func (t *tree) suites(o options) {
 	for _, suite := range o.suites {
 		t.copy(suite, filepath.Join("lab", filepath.Base(suite)))
 	}
-	t.do(func() error { return os.WriteFile(t.path("lab/flags"), []byte(o.testFlags), 0o644) })
 }
 
-// guestImage installs what the suites' guests start from.
+// guestImage installs the image of the suites' guests.
 func (t *tree) guestImage(ctx context.Context, o options) {
 	t.do(func() error {
 		progress := func(line string) { fmt.Println("lab:", line) }
@@ -187,7 +187,7 @@ func (t *tree) guestImage(ctx context.Context, o options) {
 	})
 }
 
-// runProgram runs one program to its end; an error holds what it said.
+// runProgram runs one program to its end; an error holds its output.
 func runProgram(ctx context.Context, name string, arguments ...string) error {
 	output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
 	if err != nil {

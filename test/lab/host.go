@@ -1,11 +1,12 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -17,11 +18,19 @@ import (
 type host struct {
 	kernel, initramfs string
 	system            string // disk with all that runs
-	scratch           string // disk for what the tests write
+	scratch           string // empty disk for what the tests write
+	order             string // disk with the order, as one line
+	limits            limits
 }
 
-// statusMark is how the machine tells, on its console, how the suites ended.
-const statusMark = "wrenn-lab-status "
+// limits end a host that hangs.
+type limits struct {
+	total   time.Duration // for the whole of its life
+	silence time.Duration // between two lines on its console
+}
+
+// errHung is returned for a host that was ended because of its limits.
+var errHung = errors.New("the host hangs")
 
 // Size of the machine: room for three guests of the suites at once.
 const (
@@ -29,74 +38,85 @@ const (
 	hostMemoryMiB = 3072
 )
 
-// arguments make a machine of QEMU's that has an AMD CPU with nested paging and
-// no network. Each virtual CPU gets a thread.
-func (h host) arguments() []string {
-	commandLine := "console=ttyS0 quiet loglevel=1 reboot=t panic=-1"
+// dieBefore is how much before its host a suite gives up, and prints where it is.
+const dieBefore = time.Minute
+
+// commandLine makes a machine of QEMU's that has an AMD CPU with nested paging and
+// no network, and writes the order to its disk. Each virtual CPU gets a thread. What
+// the machine writes to its disks is dropped at its end.
+func (h host) commandLine(o order) ([]string, error) {
+	line := strings.Join(append([]string{o.suite}, o.flags(h.limits.total-dieBefore)...), " ") + "\n"
+	const sectors = 4096 // bytes; a disk is a whole number of sectors
+	if len(line) > sectors {
+		return nil, fmt.Errorf("an order of %d bytes is too long", len(line))
+	}
+	if err := os.WriteFile(h.order, append([]byte(line), bytes.Repeat([]byte("\n"), sectors-len(line))...), 0o600); err != nil {
+		return nil, fmt.Errorf("write the order: %w", err)
+	}
+	kernelLine := "console=ttyS0 quiet loglevel=1 reboot=t panic=-1"
 	// On a busy machine an emulated kernel fails to measure this itself.
 	if rate := qemu.CounterKHz(); rate > 0 {
-		commandLine += fmt.Sprintf(" tsc_early_khz=%d", rate)
+		kernelLine += fmt.Sprintf(" tsc_early_khz=%d", rate)
 	}
-	return []string{
+	command := []string{
+		qemu.Binary,
 		"-name", "wrenn-lab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-M", "microvm,acpi=on,rtc=on,isa-serial=on",
 		"-accel", "tcg,thread=multi", "-cpu", "EPYC-Milan,+svm,+npt",
 		"-smp", fmt.Sprint(hostCPUs), "-m", fmt.Sprintf("%dM", hostMemoryMiB),
-		"-kernel", h.kernel, "-initrd", h.initramfs, "-append", commandLine,
-		"-drive", "if=none,id=system,format=raw,cache=unsafe,file=" + h.system,
-		"-device", "virtio-blk-device,drive=system",
-		"-drive", "if=none,id=scratch,format=raw,cache=unsafe,discard=unmap,file=" + h.scratch,
-		"-device", "virtio-blk-device,drive=scratch",
+		"-kernel", h.kernel, "-initrd", h.initramfs, "-append", kernelLine,
 		"-object", "rng-random,id=entropy,filename=/dev/urandom",
 		"-device", "virtio-rng-device,rng=entropy",
 		"-serial", "stdio",
 	}
+	for _, disk := range []struct{ name, path string }{{"system", h.system}, {"scratch", h.scratch}, {"order", h.order}} {
+		command = append(command,
+			"-drive", "if=none,id="+disk.name+",format=raw,cache=unsafe,snapshot=on,discard=unmap,file="+disk.path,
+			"-device", "virtio-blk-device,drive="+disk.name)
+	}
+	return command, nil
 }
 
-// run boots the machine, passes on what it says and waits for its end. It
-// returns whether all suites passed.
-func (h host) run(ctx context.Context, output io.Writer) (bool, error) {
-	command := exec.CommandContext(ctx, qemu.Binary, h.arguments()...)
+// runHost boots a machine, passes on what it prints and waits for its end. An error
+// holds the end of what it printed.
+func runHost(ctx context.Context, commandLine []string, limits limits, output io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hang := func(what string, limit time.Duration) func() {
+		return func() { cancel(fmt.Errorf("%w: %s for %s", errHung, what, limit)) }
+	}
+	defer time.AfterFunc(limits.total, hang("it has run", limits.total)).Stop()
+	silence := time.AfterFunc(limits.silence, hang("it has printed nothing", limits.silence))
+	defer silence.Stop()
+
+	command := exec.CommandContext(ctx, commandLine[0], commandLine[1:]...)
 	const outputGrace = 5 * time.Second
 	command.WaitDelay = outputGrace
 	var complaints strings.Builder
 	command.Stderr = &complaints
-	console, err := command.StdoutPipe()
+	stdout, err := command.StdoutPipe()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := command.Start(); err != nil {
-		return false, fmt.Errorf("boot the lab: %w", err)
+		return fmt.Errorf("boot the host: %w", err)
 	}
-	status, relayErr := relay(console, output)
+	c := console{output: output, heard: func() { silence.Reset(limits.silence) }}
+	followErr := c.follow(stdout)
 	err = command.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return false, fmt.Errorf("the lab did not end in time: %w", ctx.Err())
+		err = context.Cause(ctx)
 	case err != nil:
-		return false, fmt.Errorf("boot the lab: %w: %s", err, strings.TrimSpace(complaints.String()))
-	case relayErr != nil:
-		return false, relayErr
-	case status == "":
-		return false, errors.New("the lab ended before its tests did")
+		err = fmt.Errorf("run the host: %w: %s", err, strings.TrimSpace(complaints.String()))
+	case followErr != nil:
+		err = fmt.Errorf("read the host's console: %w", followErr)
+	case c.status == "":
+		err = errors.New("the host ended before its tests did")
+	case c.status == "0":
+		return nil
+	default:
+		return errors.New("some cases failed")
 	}
-	return status == "0", nil
-}
-
-// relay copies the console's lines and finds the status among them.
-func relay(console io.Reader, output io.Writer) (status string, err error) {
-	lines := bufio.NewScanner(console)
-	const longestLine = 1 << 20
-	lines.Buffer(nil, longestLine)
-	for lines.Scan() {
-		line := strings.TrimRight(lines.Text(), "\r")
-		if found, isStatus := strings.CutPrefix(line, statusMark); isStatus {
-			status = found
-			output = io.Discard // the rest is only the kernel's
-		}
-		if _, err := fmt.Fprintln(output, line); err != nil {
-			return status, err
-		}
-	}
-	return status, lines.Err()
+	return fmt.Errorf("%w; the end of its console:\n%s", err, c.end())
 }

@@ -14,15 +14,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Signs that a guest carries from its boot into whatever is restored from it.
+// Files that the booted guest writes and every guest restored from it must have.
 const (
 	memorySign = "/dev/shm/sign" // a file system in memory
 	diskSign   = "/root/sign"
-	// counter counts up ten times a second for as long as its process lives.
+	// counter is a file whose number a process raises ten times a second.
 	counter = "/dev/shm/counter"
 )
 
-// startCounter leaves a process behind that has no one to wait for it.
+// startCounter starts a process that outlives the command.
 const startCounter = "n=0; echo 0 > " + counter + "; (while :; do n=$((n+1)); echo $n > " + counter + ".new; mv " + counter + ".new " + counter + "; sleep 0.1; done) >/dev/null 2>&1 </dev/null & echo $! > /dev/shm/pid; disown"
 
 func (s *suite) boot(t *testing.T, g *guest, kernelPath string) (vmm.Machine, error) {
@@ -47,9 +47,14 @@ func (s *suite) bootGuest(t *testing.T) *guest {
 	return g
 }
 
-// testBoot boots the machine that everything else is restored from.
 func (s *suite) testBoot(t *testing.T) {
 	t.Logf("driver %s, accelerator %s, capabilities %+v", s.driver.Name(), s.driver.Accelerator(), vmm.CapabilitiesOf(s.driver))
+	requireSparse(t, s.base(t).MemoryPath)
+}
+
+// makeBase boots a machine, checks its guest and snapshots it.
+func (s *suite) makeBase(t *testing.T) {
+	t.Helper()
 	g := s.bootGuest(t)
 	require.True(t, g.machine.Process().Runs())
 	require.Empty(t, g.machine.ExitReason())
@@ -58,17 +63,18 @@ func (s *suite) testBoot(t *testing.T) {
 	require.Equal(t, "Linux", g.run(t, "uname"))
 	g.run(t, "echo booted | tee "+memorySign+" > "+diskSign+"; sync; "+startCounter)
 	g.pause(t)
-	g.snapshotInto(t, s.base)
-	requireSparse(t, s.base.MemoryPath)
+	s.baseSnapshot = storedIn(s.directory(s.t))
+	g.snapshotInto(t, s.baseSnapshot)
+	g.end(t)
 }
 
-// requireSparse fails for memory of which nothing was left out.
+// requireSparse wants memory that the guest never used to take up no room.
 func requireSparse(t *testing.T, path string) {
 	t.Helper()
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.EqualValues(t, memoryMiB<<20, info.Size())
-	const blockBytes = 512 // of st_blocks, whatever the file system's are
+	const blockBytes = 512 // the unit of st_blocks on every file system
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	require.True(t, ok)
 	require.Less(t, stat.Blocks*blockBytes, info.Size()*9/10, "memory that the guest never used takes up room")

@@ -13,20 +13,20 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// readMetadata asks for a token first, and fails if it gets anything without one.
+// readMetadata reads the metadata with a token, and fails if it can be read without.
 const readMetadata = `set -e
 service=http://169.254.169.254
 test "$(curl -s -o /dev/null -w '%{http_code}' $service/)" = 401
 token=$(curl -sf -X PUT -H 'X-metadata-token-ttl-seconds: 60' $service/latest/api/token)
 curl -sf -H "X-metadata-token: $token" -H 'Accept: application/json' $service/`
 
-// testMetadata: each machine has its own, whatever it was restored from.
+// testMetadata restores two machines with different metadata from one snapshot.
 func (s *suite) testMetadata(t *testing.T) {
 	if !vmm.CapabilitiesOf(s.driver).Metadata {
 		t.Skip("the driver serves no metadata")
 	}
 	for _, want := range []map[string]string{{"sandbox": "one", "build": "b"}, {"sandbox": "two"}} {
-		g := s.restoreAs(t, s.base, func(spec *vmm.Spec) { spec.Metadata = want })
+		g := s.restoreAs(t, s.base(t), func(spec *vmm.Spec) { spec.Metadata = want })
 		var got map[string]string
 		require.NoError(t, json.Unmarshal([]byte(g.run(t, readMetadata)), &got))
 		require.Equal(t, want, got)
@@ -34,8 +34,8 @@ func (s *suite) testMetadata(t *testing.T) {
 	}
 }
 
-// Of the server in the guest that sends or takes a number of bytes, as it is told
-// by the first one of a connection.
+// serveTransfer runs a server in the guest that sends or receives transferBytes; the
+// first byte of a connection says which.
 const (
 	transferPort  = 7000
 	transferBytes = 4 << 20
@@ -56,15 +56,15 @@ END
 python3 /dev/shm/serve.py >/dev/null 2>&1 </dev/null & disown`
 )
 
-// testNetworkLimit measures both directions, with a bound and without: what takes
-// its time without one shows nothing.
+// testNetworkLimit measures both directions with a limit and without: a transfer that
+// is slow without one proves nothing.
 func (s *suite) testNetworkLimit(t *testing.T) {
 	if !vmm.CapabilitiesOf(s.driver).NetworkLimit {
 		t.Skip("the driver keeps to no limit of the network")
 	}
 	const bytesPerSecond = transferBytes / 8
-	const atLeast = 6 * time.Second // something may be sent at once
-	limited := s.restoreAs(t, s.base, func(spec *vmm.Spec) { spec.NetworkBytesPerSecond = bytesPerSecond })
+	const atLeast = 6 * time.Second // the bucket begins full
+	limited := s.restoreAs(t, s.base(t), func(spec *vmm.Spec) { spec.NetworkBytesPerSecond = bytesPerSecond })
 	limited.run(t, serveTransfer)
 	require.Greater(t, limited.transfer(t, sending), atLeast, "what the guest sends")
 	require.Greater(t, limited.transfer(t, receiving), atLeast, "what the guest receives")
@@ -77,7 +77,7 @@ func (s *suite) testNetworkLimit(t *testing.T) {
 	require.Less(t, free.transfer(t, receiving), atLeast, "the limit is the snapshot's, not the machine's")
 }
 
-// What the guest is asked to do.
+// The first byte of a connection to serveTransfer.
 const (
 	sending   = "s"
 	receiving = "r"

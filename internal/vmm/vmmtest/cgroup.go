@@ -15,12 +15,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// testCgroup: all that the driver starts is in the group, and the driver leaves
-// the group to its owner.
+// testCgroup wants every process of the driver in the group, and the group still there
+// after the machine's end.
 func (s *suite) testCgroup(t *testing.T) {
 	root := cgroup.Open("", "vmmtest-"+strconv.Itoa(os.Getpid()), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { require.NoError(t, root.Close()) })
-	g := s.prepare(t, s.base.diskPath)
+	g := s.prepare(t, s.base(t).diskPath)
 	group, err := root.Create(g.spec.Name, cgroup.Limits{})
 	require.NoError(t, err)
 	if group == nil {
@@ -32,8 +32,8 @@ func (s *suite) testCgroup(t *testing.T) {
 		require.NoError(t, group.Remove(ctx))
 	})
 	g.spec.Cgroup = group.Directory()
-	require.NoError(t, os.Link(s.base.MemoryPath, g.memoryPath))
-	machine, err := s.driver.Restore(t.Context(), g.spec, vmm.State{MemoryPath: g.memoryPath, DevicesPath: s.base.DevicesPath})
+	require.NoError(t, os.Link(s.base(t).MemoryPath, g.memoryPath))
+	machine, err := s.driver.Restore(t.Context(), g.spec, vmm.State{MemoryPath: g.memoryPath, DevicesPath: s.base(t).DevicesPath})
 	g.owns(t, machine, err)
 	g.init(t)
 	require.Contains(t, members(t, group), strconv.Itoa(machine.Process().ID))

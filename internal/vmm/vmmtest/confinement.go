@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requireMemoryIsReadOnly looks through what the VMM has open: the file of its
-// guest's memory is that of every clone, which must not be written to by what
-// breaks out of one.
+// requireMemoryIsReadOnly wants the VMM to have the memory file open for reading only:
+// all clones share it, and a guest that breaks out must not change it.
 func (g *guest) requireMemoryIsReadOnly(t *testing.T) {
 	t.Helper()
 	memory, err := os.Stat(g.memoryPath)
@@ -31,8 +30,8 @@ func (g *guest) requireMemoryIsReadOnly(t *testing.T) {
 	}
 }
 
-// requireHasNoneOf wants the VMM to have no way to change a snapshot that it wrote.
-func (g *guest) requireHasNoneOf(t *testing.T, taken rest) {
+// requireHasNoneOf wants the VMM to have no file open of a snapshot that it wrote.
+func (g *guest) requireHasNoneOf(t *testing.T, taken stored) {
 	t.Helper()
 	for _, path := range []string{taken.MemoryPath, taken.DevicesPath, taken.diskPath} {
 		file, err := os.Stat(path)
@@ -72,8 +71,8 @@ func field(t *testing.T, path, name string) []string {
 	return nil
 }
 
-// requireOnlyItsDescriptors wants all that the VMM has open to be the machine's:
-// nothing was inherited, and nothing is another machine's.
+// requireOnlyItsDescriptors wants every open file of the VMM to be the machine's: none
+// inherited, and none of another machine.
 func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
 	t.Helper()
 	const ofTheKernel = "anon_inode:" // events, timers, signals, KVM's own
@@ -97,13 +96,13 @@ func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
 	require.LessOrEqual(t, sockets, 2, "one that listens, one that we are connected by")
 }
 
-// testConfinement looks at running VMMs as the kernel sees them: each is a user of its
-// own, can become no other, and sees nothing of the host.
+// testConfinement reads in /proc that each VMM has a user of its own, no way to
+// another user, and no view of the host's files and namespaces.
 func (s *suite) testConfinement(t *testing.T) {
 	inherited := make([]int, 2)
-	require.NoError(t, unix.Pipe2(inherited, 0)) // as who started this process may have left it
+	require.NoError(t, unix.Pipe2(inherited, 0)) // a descriptor without close-on-exec
 	t.Cleanup(func() { require.NoError(t, errors.Join(unix.Close(inherited[0]), unix.Close(inherited[1]))) })
-	g, other := s.restore(t, s.base), s.restore(t, s.base)
+	g, other := s.restore(t, s.base(t)), s.restore(t, s.base(t))
 	require.NotEqual(t, g.spec.User, other.spec.User)
 	for _, each := range []*guest{g, other} {
 		each.requireConfined(t)
@@ -147,7 +146,7 @@ func (g *guest) requireConfined(t *testing.T) {
 	requireEmptyRoot(t, filepath.Join(process, "root"))
 }
 
-// requireEmptyRoot wants a process to see nothing, but for the socket it listens on.
+// requireEmptyRoot wants a process's root directory to hold at most the socket it listens on.
 func requireEmptyRoot(t *testing.T, root string) {
 	t.Helper()
 	var seen []string

@@ -29,7 +29,7 @@ const (
 	memoryMiB     = 512
 )
 
-// guest is a machine with all that belongs to it.
+// guest is a machine with its files, its network and the client of its agent.
 type guest struct {
 	machine    vmm.Machine
 	spec       vmm.Spec
@@ -38,21 +38,21 @@ type guest struct {
 	envd       *envdclient.Client
 }
 
-// rest is a machine at rest with its disk, in a directory.
-type rest struct {
+// stored is a snapshot and its disk, in a directory.
+type stored struct {
 	vmm.State
 	diskPath string
 }
 
-func restIn(directory string) rest {
-	return rest{
+func storedIn(directory string) stored {
+	return stored{
 		State:    vmm.State{MemoryPath: filepath.Join(directory, "memory"), DevicesPath: filepath.Join(directory, "devices")},
 		diskPath: filepath.Join(directory, "disk"),
 	}
 }
 
-// prepare makes everything a machine needs but the machine: a directory, a
-// network and, unless there is none to copy, a disk.
+// prepare makes what a machine is started with: a directory, a network and a clone of
+// the disk, if one is given.
 func (s *suite) prepare(t *testing.T, diskPath string) *guest {
 	t.Helper()
 	directory := s.directory(t)
@@ -72,8 +72,8 @@ func (s *suite) prepare(t *testing.T, diskPath string) *guest {
 	return g
 }
 
-// acquire waits for a network slot: while links come and go the kernel's list
-// of them can be incomplete, and making a slot fails.
+// acquire waits for a network slot: making one fails while the kernel's list of links
+// is incomplete, which it can be when others come and go.
 func (s *suite) acquire(t *testing.T) *network.Slot {
 	t.Helper()
 	slot, err := s.network.Acquire(t.Context(), false)
@@ -85,7 +85,7 @@ func (s *suite) acquire(t *testing.T) *network.Slot {
 	return slot
 }
 
-// owns makes the test end the machine that an operation returned.
+// owns takes over a machine that the driver returned, and ends it with the test.
 func (g *guest) owns(t *testing.T, machine vmm.Machine, err error) {
 	t.Helper()
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func (g *guest) owns(t *testing.T, machine vmm.Machine, err error) {
 	t.Cleanup(func() { g.end(t) })
 }
 
-// end kills the machine, unless that was done.
+// end kills the machine, once.
 func (g *guest) end(t *testing.T) {
 	t.Helper()
 	if g.machine == nil {
@@ -105,14 +105,14 @@ func (g *guest) end(t *testing.T) {
 	g.machine = nil
 }
 
-// restore starts a machine from a rest and waits until its agent answers.
-func (s *suite) restore(t *testing.T, from rest) *guest {
+// restore starts a machine from a snapshot and waits until its agent answers.
+func (s *suite) restore(t *testing.T, from stored) *guest {
 	t.Helper()
 	return s.restoreAs(t, from, func(*vmm.Spec) {})
 }
 
-// restoreAs is restore of a machine that is told apart from others.
-func (s *suite) restoreAs(t *testing.T, from rest, change func(*vmm.Spec)) *guest {
+// restoreAs is restore with a changed specification.
+func (s *suite) restoreAs(t *testing.T, from stored, change func(*vmm.Spec)) *guest {
 	t.Helper()
 	g := s.prepare(t, from.diskPath)
 	change(&g.spec)
@@ -123,7 +123,7 @@ func (s *suite) restoreAs(t *testing.T, from rest, change func(*vmm.Spec)) *gues
 	return g
 }
 
-// init tells the agent that its machine runs again.
+// init initialises the agent after a start.
 func (g *guest) init(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
@@ -132,7 +132,7 @@ func (g *guest) init(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// pause quiets the agent and pauses the machine.
+// pause prepares the agent for a snapshot and pauses the machine.
 func (g *guest) pause(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
@@ -147,15 +147,15 @@ func (g *guest) resume(t *testing.T) {
 	g.init(t)
 }
 
-// snapshot takes what a later restore needs of a paused machine.
-func (s *suite) snapshot(t *testing.T, g *guest) rest {
+// snapshot snapshots a paused machine into a directory of its own.
+func (s *suite) snapshot(t *testing.T, g *guest) stored {
 	t.Helper()
-	into := restIn(s.directory(t))
+	into := storedIn(s.directory(t))
 	g.snapshotInto(t, into)
 	return into
 }
 
-func (g *guest) snapshotInto(t *testing.T, into rest) {
+func (g *guest) snapshotInto(t *testing.T, into stored) {
 	t.Helper()
 	require.NoError(t, disk.Clone(g.memoryPath, into.MemoryPath))
 	require.NoError(t, disk.Clone(g.spec.DiskPath, into.diskPath))
@@ -189,7 +189,7 @@ func (g *guest) run(t *testing.T, command string) string {
 	return strings.TrimSpace(output.String())
 }
 
-// answers says whether the guest's agent does, within a moment.
+// answers reports whether the guest's agent answers within 300 ms.
 func (g *guest) answers(ctx context.Context) bool {
 	const moment = 300 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, moment)

@@ -33,9 +33,8 @@ const (
 	diskMiB  = 4096
 )
 
-// Main runs a package's tests in a host of their own, with the guest image in
-// the cache: the image's packages come from the internet, to which that host has
-// no way.
+// Main runs a package's tests in a host of their own. The guest image is built before:
+// its packages come from the internet, which that host does not reach.
 func Main(m testhost.Tests, steps ...testhost.Step) int {
 	return testhost.Main(m, append(steps, prepareImage)...)
 }

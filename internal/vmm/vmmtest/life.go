@@ -12,8 +12,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// requireEnded wants a machine's end to be known soon, with its reason, and
-// every operation on it refused.
+// requireEnded wants a machine's end to be reported within noticeTimeout, with its
+// reason, and every operation on it refused.
 func requireEnded(t *testing.T, machine vmm.Machine) {
 	t.Helper()
 	select {
@@ -30,7 +30,7 @@ func requireEnded(t *testing.T, machine vmm.Machine) {
 
 func (s *suite) testKill(t *testing.T) {
 	for _, paused := range []bool{false, true} {
-		g := s.restore(t, s.base)
+		g := s.restore(t, s.base(t))
 		if paused {
 			g.pause(t)
 		}
@@ -41,14 +41,14 @@ func (s *suite) testKill(t *testing.T) {
 }
 
 func (s *suite) testDeath(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	require.NoError(t, unix.Kill(g.machine.Process().ID, unix.SIGKILL))
 	requireEnded(t, g.machine)
 	require.Contains(t, g.machine.ExitReason(), "killed")
 }
 
 func (s *suite) testPowerOff(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
 	defer cancel()
 	g.run(t, "(sleep 0.1; echo b > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null & disown")
@@ -62,7 +62,7 @@ func (s *suite) testPowerOff(t *testing.T) {
 
 func (s *suite) testAdopt(t *testing.T) {
 	for _, paused := range []bool{false, true} {
-		g := s.restore(t, s.base)
+		g := s.restore(t, s.base(t))
 		sum := g.run(t, makeNoise)
 		if paused {
 			g.pause(t)
@@ -89,7 +89,7 @@ func (s *suite) testAdopt(t *testing.T) {
 		require.Equal(t, sum, g.run(t, sumNoise), "changes from before the adoption are not in the snapshot")
 		g.end(t)
 	}
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	process := g.machine.Process()
 	g.machine.Release()
 	machine, err := s.driver.Adopt(t.Context(), g.spec, g.memoryPath, process)
@@ -100,7 +100,7 @@ func (s *suite) testAdopt(t *testing.T) {
 }
 
 func (s *suite) testAdoptEnded(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	process := g.machine.Process()
 	g.machine.Release()
 	g.machine = nil
@@ -112,7 +112,7 @@ func (s *suite) testAdoptEnded(t *testing.T) {
 }
 
 func (s *suite) testProcesses(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	for directory, want := range map[string][]vmm.Process{
 		s.dir:                         {g.machine.Process()},
 		filepath.Dir(g.spec.DiskPath): {g.machine.Process()},

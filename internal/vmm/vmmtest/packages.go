@@ -18,11 +18,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/testhost"
 )
 
-// PackagesVariable names an archive of what Packages has fetched.
+// PackagesVariable names the archive that Packages wrote.
 const PackagesVariable = "WRENN_TEST_PACKAGES"
 
-// Packages fetches Debian packages, and those they need and the guest lacks, as
-// one archive to be unpacked at the root of a guest: it may reach no mirror.
+// Packages fetches Debian packages with the dependencies that the guest image lacks, as
+// one archive to be unpacked at a guest's root: guests in tests reach no mirror.
 func Packages(names ...string) testhost.Step {
 	return func(string) ([]string, error) {
 		agent, err := findAgent()

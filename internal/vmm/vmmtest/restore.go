@@ -34,7 +34,7 @@ func (g *guest) requireCounting(t *testing.T, from int) {
 }
 
 func (s *suite) testPause(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	g.pause(t)
 	require.NoError(t, g.machine.Pause(t.Context()), "pausing twice is fine")
 	require.False(t, g.answers(t.Context()), "a paused guest answers")
@@ -42,10 +42,10 @@ func (s *suite) testPause(t *testing.T) {
 	g.requireCounting(t, g.count(t))
 }
 
-// testPauseAbandoned: a caller whose time is up leaves a machine behind that can
-// still be commanded, whatever became of the command.
+// testPauseAbandoned pauses with a context that ends first. Whether the pause was
+// carried out is then unknown, and the machine must still obey.
 func (s *suite) testPauseAbandoned(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	process := g.machine.Process().ID
 	require.NoError(t, unix.Kill(process, unix.SIGSTOP))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -61,7 +61,7 @@ func (s *suite) testPauseAbandoned(t *testing.T) {
 }
 
 func (s *suite) testRestore(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	require.Equal(t, "booted", g.run(t, "cat "+memorySign))
 	require.Equal(t, "booted", g.run(t, "cat "+diskSign))
 	g.run(t, "kill -0 $(cat /dev/shm/pid)")
@@ -71,16 +71,16 @@ func (s *suite) testRestore(t *testing.T) {
 }
 
 func (s *suite) testSnapshotUnchanged(t *testing.T) {
-	before := hashes(t, s.base)
-	g := s.restore(t, s.base)
+	before := hashes(t, s.base(t))
+	g := s.restore(t, s.base(t))
 	g.requireMemoryIsReadOnly(t)
 	g.run(t, "head -c 20000000 /dev/urandom > /dev/shm/noise; cp /dev/shm/noise /root/noise; sync")
 	g.pause(t)
 	g.end(t)
-	require.Equal(t, before, hashes(t, s.base))
+	require.Equal(t, before, hashes(t, s.base(t)))
 }
 
-func hashes(t *testing.T, r rest) map[string]string {
+func hashes(t *testing.T, r stored) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
 	for _, path := range []string{r.MemoryPath, r.DevicesPath} {
@@ -98,11 +98,11 @@ func hashes(t *testing.T, r rest) map[string]string {
 func (s *suite) testClones(t *testing.T) {
 	var clones []*guest
 	for i := range 3 {
-		g := s.restore(t, s.base)
+		g := s.restore(t, s.base(t))
 		require.Equal(t, "booted", g.run(t, "cat "+memorySign+"; rm "+memorySign), "another clone's memory")
 		require.Equal(t, "booted", g.run(t, "cat "+diskSign), "another clone's disk")
 		g.run(t, "echo "+strconv.Itoa(i)+" | tee "+memorySign+" > "+diskSign+"; sync")
-		g.pause(t) // several are alive, one at a time takes the processor
+		g.pause(t) // one at a time uses the CPU
 		clones = append(clones, g)
 	}
 	for i, g := range clones {
@@ -123,14 +123,14 @@ func (s *suite) testRestoreRefusals(t *testing.T) {
 		{"TruncatedMemory", func(t *testing.T, g *guest, from *vmm.State) {
 			t.Helper()
 			from.MemoryPath = g.memoryPath + "-truncated"
-			require.NoError(t, disk.Clone(s.base.MemoryPath, from.MemoryPath))
+			require.NoError(t, disk.Clone(s.base(t).MemoryPath, from.MemoryPath))
 			require.NoError(t, os.Truncate(from.MemoryPath, memoryMiB<<20-4096))
 		}},
 		{"MissingDevices", func(_ *testing.T, _ *guest, from *vmm.State) { from.DevicesPath += "-missing" }},
 		{"EmptyDevices", spoilDevices(func([]byte) []byte { return nil })},
 		{"TruncatedDevices", spoilDevices(func(content []byte) []byte { return content[:len(content)/2] })},
 		{"DevicesOfNoise", spoilDevices(func(content []byte) []byte {
-			_, _ = rand.Read(content) // it never fails
+			_, _ = rand.Read(content) // never fails
 			return content
 		})},
 		{"MissingDisk", func(t *testing.T, g *guest, _ *vmm.State) {
@@ -143,8 +143,8 @@ func (s *suite) testRestoreRefusals(t *testing.T) {
 		{"OtherMemorySize", func(_ *testing.T, g *guest, _ *vmm.State) { g.spec.MemoryMiB *= 2 }},
 	} {
 		t.Run(refused.name, func(t *testing.T) {
-			g := s.prepare(t, s.base.diskPath)
-			from := s.base.State
+			g := s.prepare(t, s.base(t).diskPath)
+			from := s.base(t).State
 			refused.spoil(t, g, &from)
 			ctx, cancel := context.WithTimeout(t.Context(), answerTimeout)
 			defer cancel()
@@ -155,7 +155,7 @@ func (s *suite) testRestoreRefusals(t *testing.T) {
 	}
 }
 
-// spoilDevices puts a spoilt copy in the place of the record of devices.
+// spoilDevices replaces the record of devices by a changed copy.
 func spoilDevices(spoil func([]byte) []byte) func(*testing.T, *guest, *vmm.State) {
 	return func(t *testing.T, g *guest, from *vmm.State) {
 		t.Helper()
@@ -169,8 +169,8 @@ func spoilDevices(spoil func([]byte) []byte) func(*testing.T, *guest, *vmm.State
 func (s *suite) testRestoreCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	g := s.prepare(t, s.base.diskPath)
-	machine, err := s.driver.Restore(ctx, g.spec, s.base.State)
+	g := s.prepare(t, s.base(t).diskPath)
+	machine, err := s.driver.Restore(ctx, g.spec, s.base(t).State)
 	s.requireRefusal(t, g, machine, err)
 	require.ErrorIs(t, err, context.Canceled)
 }

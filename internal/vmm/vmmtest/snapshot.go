@@ -10,17 +10,17 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// sumNoise fills a few MiB of memory, or empties them, and tells their sum.
+// makeNoise and makeZero fill 8 MB of memory, and sumNoise prints their checksum.
 const (
 	makeNoise = "head -c 8000000 /dev/urandom > /dev/shm/noise; sha256sum < /dev/shm/noise"
 	makeZero  = "head -c 8000000 /dev/zero | dd of=/dev/shm/noise conv=notrunc status=none; sha256sum < /dev/shm/noise"
 	sumNoise  = "sha256sum < /dev/shm/noise"
 )
 
-// testSnapshotOfRestored restores what was restored, and again: also pages that
-// became zero are changes.
+// testSnapshotOfRestored snapshots and restores twice. Pages that became zero are
+// changes, too.
 func (s *suite) testSnapshotOfRestored(t *testing.T) {
-	from := s.base
+	from := s.base(t)
 	for _, change := range []string{makeNoise, makeZero} {
 		g := s.restore(t, from)
 		sum := g.run(t, change)
@@ -40,10 +40,10 @@ func (s *suite) testSnapshotOfRestored(t *testing.T) {
 	requireSparse(t, from.MemoryPath)
 }
 
-// testSnapshotAgain takes several snapshots of one machine that runs on: each
-// holds everything since the machine was started, not since the last one.
+// testSnapshotAgain takes two snapshots of one running machine: each must hold all
+// changes since the machine's start, not since the snapshot before.
 func (s *suite) testSnapshotAgain(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	first := g.run(t, makeNoise)
 	g.pause(t)
 	early := s.snapshot(t, g)
@@ -65,7 +65,8 @@ func (s *suite) testSnapshotAgain(t *testing.T) {
 	require.Equal(t, "later", g.run(t, "cat /dev/shm/later"))
 }
 
-// testSnapshotOfBootedAgain is the same of a machine whose memory may be no file's.
+// testSnapshotOfBootedAgain is testSnapshotAgain of a booted machine, whose memory may
+// be no file's.
 func (s *suite) testSnapshotOfBootedAgain(t *testing.T) {
 	g := s.bootGuest(t)
 	sum := g.run(t, makeNoise)
@@ -83,14 +84,14 @@ func (s *suite) testSnapshotOfBootedAgain(t *testing.T) {
 }
 
 func (s *suite) testSnapshotFails(t *testing.T) {
-	g := s.restore(t, s.base)
+	g := s.restore(t, s.base(t))
 	sum := g.run(t, makeNoise)
 	g.pause(t)
 	nowhere := filepath.Join(s.directory(t), "missing")
 	require.Error(t, g.machine.Snapshot(t.Context(), vmm.State{
 		MemoryPath: filepath.Join(nowhere, "memory"), DevicesPath: filepath.Join(nowhere, "devices"),
 	}))
-	wrong := restIn(s.directory(t))
+	wrong := storedIn(s.directory(t))
 	require.NoError(t, disk.Clone(g.memoryPath, wrong.MemoryPath))
 	wrong.DevicesPath = filepath.Join(nowhere, "devices")
 	require.Error(t, g.machine.Snapshot(t.Context(), wrong.State))

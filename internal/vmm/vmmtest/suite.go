@@ -25,81 +25,104 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// suite is what all its tests share.
+// suite is what the cases of one run share.
 type suite struct {
+	t       *testing.T // of the whole run
 	driver  vmm.Driver
 	image   template.Image
 	network *network.Pool
 	dir     string // on a file system that clones files
 	rootfs  string // the image's, in dir
-	base    rest   // of a machine that was booted once
 	made    int    // directories
+
+	baseTried, baseMade bool
+	baseSnapshot        stored // see base
 }
 
-// Run tests one driver. It boots one machine and restores all others from it,
-// a few at a time; it needs root.
+// cases are in the order in which they run. None depends on another.
+var cases = []struct {
+	name string
+	run  func(*suite, *testing.T)
+}{
+	{"Boot_AnswersAndIsPausedToDisk", (*suite).testBoot},
+	{"Boot_RefusesWhatIsNotThere", (*suite).testBootRefusals},
+	{"Pause_StopsTheGuestUntilItIsResumed", (*suite).testPause},
+	{"Pause_IsUndoneByResumeWhenItsCallerGaveUp", (*suite).testPauseAbandoned},
+	{"Restore_KeepsMemoryProcessesAndDisk", (*suite).testRestore},
+	{"Restore_LeavesTheSnapshotUnchanged", (*suite).testSnapshotUnchanged},
+	{"Restore_GivesEachCloneMemoryAndDiskOfItsOwn", (*suite).testClones},
+	{"Restore_RefusesWhatIsMissingOrBroken", (*suite).testRestoreRefusals},
+	{"Restore_EndsWithItsContext", (*suite).testRestoreCancelled},
+	{"Restore_StartsTheMachineInItsControlGroup", (*suite).testCgroup},
+	{"Restore_ConfinesTheVMM", (*suite).testConfinement},
+	{"Restore_GivesTheGuestMetadataOfItsOwn", (*suite).testMetadata},
+	{"Restore_LimitsTheNetwork", (*suite).testNetworkLimit},
+	{"Snapshot_OfARestoredMachineHoldsItsChanges", (*suite).testSnapshotOfRestored},
+	{"Snapshot_IsCompleteEachTime", (*suite).testSnapshotAgain},
+	{"Snapshot_OfABootedMachineIsCompleteEachTime", (*suite).testSnapshotOfBootedAgain},
+	{"Snapshot_FailsAndTheGuestRunsOn", (*suite).testSnapshotFails},
+	{"Kill_LeavesNothingRunning", (*suite).testKill},
+	{"Done_ReportsADeathAndItsReason", (*suite).testDeath},
+	{"Done_ReportsThatTheGuestPoweredOff", (*suite).testPowerOff},
+	{"Adopt_TakesOverARunningMachine", (*suite).testAdopt},
+	{"Adopt_RefusesOneThatEnded", (*suite).testAdoptEnded},
+	{"Processes_FindsMachinesByTheirDirectory", (*suite).testProcesses},
+}
+
+// Cases are the names of the subtests of Run. Any selection of them can be run.
+func Cases() []string {
+	var names []string
+	for _, each := range cases {
+		names = append(names, each.name)
+	}
+	return names
+}
+
+// Run tests one driver. It boots one machine and restores most others from it; it
+// needs root.
 func Run(t *testing.T, open func(t *testing.T) vmm.Driver) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: runs real machines in network namespaces")
 	}
-	s := &suite{driver: open(t), image: findImage(t)}
-	s.openStorage(t)
-	s.openNetwork(t)
-	s.base = restIn(s.directory(t))
-	if !t.Run("Boot_AnswersAndIsPausedToDisk", s.testBoot) {
-		return
-	}
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
-		{"Boot_RefusesWhatIsNotThere", s.testBootRefusals},
-		{"Pause_StopsTheGuestUntilItIsResumed", s.testPause},
-		{"Pause_ThatNobodyWaitedForCanBeTakenBack", s.testPauseAbandoned},
-		{"Restore_GoesOnWithMemoryProcessesAndDisk", s.testRestore},
-		{"Restore_LeavesTheSnapshotAsItWas", s.testSnapshotUnchanged},
-		{"Restore_GivesEachCloneMemoryAndDiskOfItsOwn", s.testClones},
-		{"Restore_RefusesWhatIsNotThereOrBroken", s.testRestoreRefusals},
-		{"Restore_GivesUpWithItsContext", s.testRestoreCancelled},
-		{"Restore_StartsTheMachineInItsControlGroup", s.testCgroup},
-		{"Restore_LeavesTheVMMNothingOfTheHost", s.testConfinement},
-		{"Restore_GivesTheGuestMetadataOfItsOwn", s.testMetadata},
-		{"Restore_KeepsToALimitOfTheNetwork", s.testNetworkLimit},
-		{"Snapshot_OfARestoredMachineHoldsItsChanges", s.testSnapshotOfRestored},
-		{"Snapshot_IsWholeEachTime", s.testSnapshotAgain},
-		{"Snapshot_OfABootedMachineIsWholeEachTime", s.testSnapshotOfBootedAgain},
-		{"Snapshot_FailsAndTheGuestRunsOn", s.testSnapshotFails},
-		{"Kill_LeavesNothingRunning", s.testKill},
-		{"Done_TellsOfADeathAndWhy", s.testDeath},
-		{"Done_TellsThatTheGuestPoweredItselfOff", s.testPowerOff},
-		{"Adopt_TakesOverARunningMachine", s.testAdopt},
-		{"Adopt_RefusesOneThatEnded", s.testAdoptEnded},
-		{"Processes_FindsMachinesByTheirDirectory", s.testProcesses},
-	} {
-		t.Run(test.name, test.run)
+	s := &suite{t: t, driver: open(t), image: findImage(t)}
+	s.openStorage()
+	s.openNetwork()
+	for _, each := range cases {
+		t.Run(each.name, func(t *testing.T) { each.run(s, t) })
 	}
 }
 
-// openStorage finds a place that clones files, as an installation would.
-func (s *suite) openStorage(t *testing.T) {
+// base is a snapshot of a machine that was booted, made by the first case that needs
+// it.
+func (s *suite) base(t *testing.T) stored {
 	t.Helper()
-	storage, err := disk.OpenStorage(t.Context(), t.TempDir(), func(line string) { t.Log(line) })
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, storage.Close()) })
+	if !s.baseTried {
+		s.baseTried = true
+		s.makeBase(t)
+		s.baseMade = true
+	}
+	require.True(t, s.baseMade, "an earlier case could not boot the machine that the others are restored from")
+	return s.baseSnapshot
+}
+
+// openStorage makes a directory that clones files, as an installation does.
+func (s *suite) openStorage() {
+	storage, err := disk.OpenStorage(s.t.Context(), s.t.TempDir(), func(line string) { s.t.Log(line) })
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { require.NoError(s.t, storage.Close()) })
 	s.dir = storage.Dir
 	s.rootfs = filepath.Join(s.dir, RootfsFile)
-	require.NoError(t, s.image.WriteDisk(t.Context(), s.rootfs))
+	require.NoError(s.t, s.image.WriteDisk(s.t.Context(), s.rootfs))
 }
 
-func (s *suite) openNetwork(t *testing.T) {
-	t.Helper()
-	pool, err := network.NewPool(t.Context(), network.Config{StateDir: t.TempDir(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+func (s *suite) openNetwork() {
+	pool, err := network.NewPool(s.t.Context(), network.Config{StateDir: s.t.TempDir(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { require.NoError(s.t, pool.Close()) })
 	s.network = pool
 }
 
-// directory makes one for the test's own use, gone at its end.
+// directory makes a directory that is removed at the test's end.
 func (s *suite) directory(t *testing.T) string {
 	t.Helper()
 	s.made++
