@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PassOnNothing marks all descriptors that this process has open, inherited ones
-// included, as closed on exec, so that no VMM gets them. The ExtraFiles of a command
-// are passed on all the same.
-func PassOnNothing() error {
+// CloseOnExec marks all descriptors of this process from 3 on, including those it
+// inherited, as closed on exec, so that no VMM inherits them. The ExtraFiles of a
+// command are inherited all the same.
+func CloseOnExec() error {
 	const afterStandardError = 3
 	if err := unix.CloseRange(afterStandardError, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return fmt.Errorf("pass on no descriptors: %w", err)
+		return fmt.Errorf("mark descriptors as closed on exec: %w", err)
 	}
 	return nil
 }

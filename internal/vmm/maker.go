@@ -2,13 +2,13 @@ package vmm
 
 import "fmt"
 
-// Maker is what made a snapshot. The zero value is not known, as of snapshots
-// from before it was written down.
+// Maker is what made a snapshot. The zero value means unknown: old snapshots do not
+// record it.
 type Maker struct {
 	Driver      string `json:"driver"`
 	Accelerator string `json:"accelerator"`
-	// Version is what the VMM called itself, for people. Of a machine that was
-	// adopted it is not known.
+	// Version is the VMM's own name for its version, for messages. It is empty for an
+	// adopted machine.
 	Version string `json:"version,omitempty"`
 }
 
@@ -20,9 +20,8 @@ func (m Maker) String() string {
 	return text
 }
 
-// IncompatibleError is returned for a snapshot that another driver made, or the
-// same one with another accelerator: its record of CPUs and devices means
-// nothing here.
+// IncompatibleError is returned for a snapshot of another driver or accelerator, whose
+// record of CPUs and devices this one cannot read.
 type IncompatibleError struct {
 	MadeBy Maker
 	Here   Maker
@@ -36,9 +35,8 @@ func (e *IncompatibleError) Error() string {
 	return fmt.Sprintf("the snapshot was made by %s and does not restore with %s: %s", e.MadeBy, e.Here, advice)
 }
 
-// Restores says whether what m is of restores a snapshot, by an
-// *IncompatibleError if it does not. Whether another version does, only the VMM
-// itself can tell.
+// Restores returns an *IncompatibleError if m cannot restore a snapshot that madeBy
+// made. It accepts every version: the VMM checks that when it loads the snapshot.
 func (m Maker) Restores(madeBy Maker) error {
 	if madeBy == (Maker{}) || madeBy.Driver == m.Driver && madeBy.Accelerator == m.Accelerator {
 		return nil

@@ -17,10 +17,9 @@ import (
 
 // MemoryFile is the file a guest's memory was mapped from, privately.
 //
-// A private mapping keeps the file's own page until the first write to it; then
-// the kernel gives the process an anonymous copy. So the pages that changed
-// since the file was mapped are exactly the anonymous ones, and the kernel says
-// which they are in /proc/PID/pagemap: no dirty log, no comparing.
+// A private mapping has the file's page until the first write; then the kernel gives
+// the process an anonymous copy. The pages that changed since the file was mapped are
+// therefore the anonymous ones, which /proc/PID/pagemap tells.
 // Source: Documentation/admin-guide/mm/pagemap.rst in Linux.
 type MemoryFile struct {
 	path   string
@@ -29,8 +28,7 @@ type MemoryFile struct {
 	size   int64
 }
 
-// IdentifyMemory remembers which file backs guest memory, of so many MiB, to
-// find its mapping.
+// IdentifyMemory identifies the file that backs guest memory and checks its size.
 func IdentifyMemory(path string, sizeMiB int) (MemoryFile, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
@@ -56,11 +54,11 @@ const (
 const (
 	pageBytes         = 4096
 	pagemapEntryBytes = 8
-	// copyBytes is the most that is copied at once, and between looks at ctx.
+	// copyBytes is the most that is copied between two checks of the context.
 	copyBytes = 4 << 20
 )
 
-// mapping is one stretch of a process's address space backed by a file.
+// mapping is a part of a process's address space that a file backs.
 type mapping struct {
 	start, end uint64 // addresses
 	offset     int64  // in the file
@@ -69,14 +67,14 @@ type mapping struct {
 	path       string
 }
 
-// backs says whether a mapping is of this file. On btrfs the device in a
-// process's map is not the one stat tells; there the path decides.
+// backs reports whether a mapping is of this file. On btrfs the device in
+// /proc/PID/maps is not that of stat(2); there the path decides.
 func (f MemoryFile) backs(m mapping) bool {
 	return m.inode == f.inode && (m.device == f.device || m.path == f.path)
 }
 
-// IsMappedBy says whether a process mapped the file at all. A machine that was
-// booted may have memory that no file backs.
+// IsMappedBy reports whether a process has mapped the file. No file backs the memory of
+// some booted machines.
 func (f MemoryFile) IsMappedBy(pid int) (bool, error) {
 	found, _, err := f.findMappings(pid)
 	return len(found) > 0, err
@@ -114,7 +112,7 @@ func (f MemoryFile) WriteChanges(ctx context.Context, pid int, path string) erro
 	return target.Close()
 }
 
-// mappings finds where the process mapped the file and checks that it is whole.
+// mappings finds where the process mapped the file, and requires all of it.
 func (f MemoryFile) mappings(pid int) ([]mapping, error) {
 	found, covered, err := f.findMappings(pid)
 	if err != nil {
@@ -126,7 +124,7 @@ func (f MemoryFile) mappings(pid int) ([]mapping, error) {
 	return found, nil
 }
 
-// findMappings also counts the bytes that are mapped.
+// findMappings returns the mappings of the file and the bytes they cover.
 func (f MemoryFile) findMappings(pid int) (found []mapping, covered int64, err error) {
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -217,7 +215,7 @@ func isChanged(entry uint64) bool {
 	return entry&(pagePresent|pageSwapped) != 0 && entry&pageIsFile == 0
 }
 
-// copyRun copies length bytes, at most copyBytes, and leaves holes for zeroes.
+// copyRun copies length bytes, at most copyBytes, and punches holes for zero pages.
 func (w *changeWriter) copyRun(address uint64, offset int64, length int) error {
 	data := w.buffer[:length]
 	if _, err := w.memory.ReadAt(data, int64(address)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// mapPrivately stands in for a VM: it maps a file of this process's own.
+// mapPrivately maps a file into this process, as a VMM does.
 func mapPrivately(t *testing.T, path string, size int) []byte {
 	t.Helper()
 	file, err := os.Open(path)
@@ -54,7 +54,7 @@ func TestMemoryFile_LeavesUntouchedPagesToTheCopy(t *testing.T) {
 	require.NoError(t, os.WriteFile(base, make([]byte, 1<<20), 0o600))
 	memory := mapPrivately(t, base, 1<<20)
 	memory[5*pageBytes] = 7
-	_ = memory[9*pageBytes] // reading is not changing
+	_ = memory[9*pageBytes] // reading changes nothing
 
 	file, err := IdentifyMemory(base, 1)
 	require.NoError(t, err)

@@ -12,16 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process names a process of this machine for good: its number may be given to
-// another one later, but never with the same start.
+// Process identifies a process of this machine. A later process can get its number, but
+// not with the same start.
 type Process struct {
 	ID int `json:"id"`
 	// Start is when it began, in clock ticks since the machine's boot.
 	Start uint64 `json:"start"`
 }
 
-// IdentifyProcess finds the process that has a number now. One that has ended,
-// though nobody waited for it yet, is os.ErrNotExist.
+// IdentifyProcess finds the process that has a number now. A zombie is os.ErrNotExist.
 // Source: proc_pid_stat(5), fields 3 and 22.
 func IdentifyProcess(id int) (Process, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))
@@ -48,7 +47,7 @@ func IdentifyProcess(id int) (Process, error) {
 	return Process{ID: id, Start: start}, nil
 }
 
-// Runs says whether this very process still runs.
+// Runs reports whether the process still runs.
 func (p Process) Runs() bool {
 	if p.ID <= 0 {
 		return false
@@ -57,8 +56,8 @@ func (p Process) Runs() bool {
 	return err == nil && now == p
 }
 
-// End kills the process and waits until it is gone. One that is gone, or whose
-// number is another's now, is left alone.
+// End kills the process and waits until it is gone. It does nothing if the process has
+// ended, even if its number is another's now.
 func (p Process) End(ctx context.Context) error {
 	const pollEvery = 2 * time.Millisecond
 	if !p.Runs() {
@@ -75,7 +74,7 @@ func (p Process) End(ctx context.Context) error {
 	defer handle.Close()
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	// Whoever has the number now, the handle means it for good.
+	// The handle refers to the process that had the number when it was opened.
 	for p.Runs() {
 		if err := unix.PidfdSendSignal(descriptor, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill process %d: %w", p.ID, err)
@@ -89,8 +88,8 @@ func (p Process) End(ctx context.Context) error {
 	return nil
 }
 
-// FindProcesses returns the processes of this machine, by their numbers in /proc,
-// that a driver says are its own. One that ends meanwhile is left out.
+// FindProcesses returns the processes of this machine for which isOurs, called with
+// their numbers in /proc, returns true. Processes that end meanwhile are left out.
 func FindProcesses(isOurs func(id string) bool) ([]Process, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

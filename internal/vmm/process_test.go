@@ -41,7 +41,7 @@ func TestProcess_EndWaitsUntilItIsGone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, process.End(t.Context()))
 	require.False(t, process.Runs())
-	_, err = IdentifyProcess(process.ID) // nobody waited for it: its number is still taken
+	_, err = IdentifyProcess(process.ID) // a zombie, which keeps its number
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.Error(t, command.Wait())
 	require.Eventually(t, func() bool {

@@ -1,10 +1,10 @@
-// Package vmm is the seam between Wrenn and the programs that run virtual
-// machines. A Driver starts machines; a Machine is one of them, alive.
+// Package vmm is the interface between Wrenn and the programs that run virtual
+// machines. A Driver starts machines; a Machine is one that runs.
 //
-// Drivers differ in how they do it, never in what a caller sees: a machine is
-// booted once to make a template and restored ever after. Its memory file is
-// mapped privately, so clones of one snapshot share the page cache, and a
-// snapshot writes only the pages that were changed since.
+// All drivers behave the same to their callers, which package vmmtest verifies. A
+// template's machine is booted once; every sandbox is restored from a snapshot. The
+// memory file is mapped privately, so clones of one snapshot share the page cache, and
+// a snapshot writes only the pages that changed since the start.
 package vmm
 
 import (
@@ -25,20 +25,20 @@ type Driver interface {
 	// Boot starts a kernel in fresh memory. The machine runs on return.
 	Boot(ctx context.Context, spec Spec, boot Boot) (Machine, error)
 	// Restore starts a machine from a snapshot's memory and devices. The
-	// machine runs on return; neither file is ever written to. What another
-	// driver or accelerator made is an *IncompatibleError.
+	// machine runs on return; neither file is ever written to. A snapshot of
+	// another driver or accelerator is an *IncompatibleError.
 	Restore(ctx context.Context, spec Spec, from State) (Machine, error)
-	// Adopt takes over a machine that runs already: spec and memoryPath are
-	// those it was started with, process is what it told then. It may be paused.
-	// ErrNotRunning means that it has ended.
+	// Adopt takes over a machine that another process started: spec and memoryPath
+	// are those of its start, process is what Machine.Process returned. The machine may
+	// be paused. ErrNotRunning means that it has ended.
 	Adopt(ctx context.Context, spec Spec, memoryPath string, process Process) (Machine, error)
-	// Processes finds the VMM processes whose disks lie below a directory,
-	// whoever started them.
+	// Processes finds the VMM processes whose disks are below a directory,
+	// including those that other processes started.
 	Processes(directory string) ([]Process, error)
 }
 
-// Spec is what a machine is made of. Restoring takes the same hardware that
-// the snapshot was taken from.
+// Spec describes a machine. A snapshot restores only with the CPU count, memory size
+// and devices that it was taken with.
 type Spec struct {
 	// Name tells machines apart in process lists and logs.
 	Name string
@@ -59,46 +59,44 @@ type Spec struct {
 	TapDevice string
 	// GuestMAC is the hardware address of eth0 in the guest.
 	GuestMAC string
-	// Cgroup is the opened directory of a control group, version 2, that the VMM
-	// is started right into, with all it starts itself: SysProcAttr.UseCgroupFD.
-	// Never the group's owner, the driver neither closes nor removes it. Nil: it
-	// starts in the group of who starts it. Adopt does not look at it.
+	// Cgroup is the opened directory of the control group, version 2, that the VMM
+	// is started in; nil for that of this process. The driver neither closes nor
+	// removes it, and Adopt ignores it.
 	Cgroup *os.File
-	// Metadata is what the guest may read of itself, by name. Only drivers with
-	// the capability heed it.
+	// Metadata is what the guest may read about itself, by name. Drivers without
+	// Capabilities.Metadata ignore it.
 	Metadata map[string]string
-	// NetworkBytesPerSecond bounds what the guest sends and receives, each by
-	// itself; zero is no bound. Only drivers with the capability heed it.
+	// NetworkBytesPerSecond limits what the guest sends and, separately, what it
+	// receives; zero for no limit. Drivers without Capabilities.NetworkLimit ignore it.
 	NetworkBytesPerSecond int64
 }
 
 // ErrNoUser is returned for a machine that would run as root.
 var ErrNoUser = errors.New("the machine has no user of its own")
 
-// Boot is what a cold start needs beyond the hardware.
+// Boot is what a machine is booted from.
 type Boot struct {
-	// MemoryPath is an empty file of the guest's memory size: the zeroes that
-	// the first snapshot is compared with.
+	// MemoryPath is a sparse file of zeroes, of the guest's memory size.
 	MemoryPath    string
 	KernelPath    string
 	InitramfsPath string
 	CommandLine   string
 }
 
-// State is a machine at rest: the files one snapshot consists of, disk apart.
+// State is the files of one snapshot, without the disk.
 type State struct {
 	// MemoryPath holds guest memory, byte for byte; sparse where it is zero.
 	MemoryPath string
 	// DevicesPath holds the VMM's own record of CPUs and devices.
 	DevicesPath string
-	// MadeBy is what wrote them. Snapshot does not look at it.
+	// MadeBy is what wrote them. Snapshot ignores it.
 	MadeBy Maker
 }
 
-// Machine is one running virtual machine. Its methods are called by one owner
-// at a time; Done and ExitReason may be used by anybody.
+// Machine is one running virtual machine. One goroutine at a time may call its methods;
+// Done and ExitReason are safe for concurrent use.
 type Machine interface {
-	// Pause stops the virtual CPUs and settles the disk. Pausing twice is fine.
+	// Pause stops the virtual CPUs and completes disk writes. It is idempotent.
 	Pause(ctx context.Context) error
 	// Resume starts the virtual CPUs again.
 	Resume(ctx context.Context) error
@@ -108,14 +106,14 @@ type Machine interface {
 	Snapshot(ctx context.Context, into State) error
 	// Kill ends the machine without asking the guest and waits for its process.
 	Kill(ctx context.Context) error
-	// Release lets go of a machine that shall run on without its owner, who
-	// may Adopt it later; no other method may be called any more.
+	// Release closes the handles of a machine that runs on, for a later Adopt. No
+	// other method may be called afterwards.
 	Release()
-	// Maker is what its snapshots are made by.
+	// Maker is the MadeBy of its snapshots.
 	Maker() Maker
 	// Process is the VMM's process.
 	Process() Process
-	// Done is closed when the VMM's process has ended, for whatever reason.
+	// Done is closed when the VMM's process has ended.
 	Done() <-chan struct{}
 	// ExitReason says why it ended; it is empty until Done is closed.
 	ExitReason() string

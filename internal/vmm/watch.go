@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watched is a running VMM that is followed to its end, whoever started it. It
-// outlives this program unless it is killed.
+// Watched is a VMM's process whose end is waited for. The process need not be a child,
+// and runs on when this one ends.
 type Watched struct {
 	Process
 	program string
-	handle  *os.File // a pidfd: it cannot come to mean another process
+	handle  *os.File // a pidfd, which never refers to another process
 	release sync.Once
 
 	done    chan struct{} // closed when the process has ended, after reason is set
 	reason  string
-	watched chan struct{} // closed when nobody watches any more
+	watched chan struct{} // closed when the watching goroutine has ended
 }
 
-// Watch follows a process until it ends or is released. The program's name is
-// for people, in what Reason says. A process that ended is ErrNotRunning.
+// Watch waits for a process's end in the background, until Release. Reason contains the
+// program's name. A process that has ended is ErrNotRunning.
 func Watch(identity Process, program string) (*Watched, error) {
 	descriptor, err := unix.PidfdOpen(identity.ID, unix.PIDFD_NONBLOCK)
 	if errors.Is(err, unix.ESRCH) {
@@ -59,15 +59,14 @@ func Watch(identity Process, program string) (*Watched, error) {
 	return w, nil
 }
 
-// WatchCommand follows a process that was just started; if it cannot, it ends it.
+// WatchCommand is Watch for a command that was just started. On error it ends the command.
 func WatchCommand(command *exec.Cmd, program string) (*Watched, error) {
 	watched, err := watchStarted(command.Process.Pid, program)
 	if err != nil {
-		// Without the kill, waiting could take as long as the machine runs.
+		// Waiting without the kill would last as long as the machine runs.
 		return nil, errors.Join(err, endCommand(command))
 	}
-	// From here on it is watched by its pidfd, as it would be had another
-	// process started it.
+	// The pidfd is what it is watched by, as for a process that another one started.
 	if err := command.Process.Release(); err != nil {
 		return nil, errors.Join(err, watched.Kill(context.Background()))
 	}
@@ -82,7 +81,7 @@ func watchStarted(id int, program string) (*Watched, error) {
 	return Watch(identity, program)
 }
 
-// endCommand also tells how the command ended by itself, if it did.
+// endCommand kills a command; its error includes how the command ended.
 func endCommand(command *exec.Cmd) error {
 	err := command.Process.Kill()
 	if errors.Is(err, os.ErrProcessDone) {
@@ -91,7 +90,7 @@ func endCommand(command *exec.Cmd) error {
 	return errors.Join(err, command.Wait())
 }
 
-// isReadable says whether the process of a pidfd has ended.
+// isReadable reports whether the process of a pidfd has ended.
 // Source: pidfd_open(2).
 func isReadable(descriptor uintptr) bool {
 	polled := []unix.PollFd{{Fd: int32(descriptor), Events: unix.POLLIN}}
@@ -99,7 +98,7 @@ func isReadable(descriptor uintptr) bool {
 	return err == nil && n > 0
 }
 
-// reap says how the process ended, which only its parent is told.
+// reap describes how the process ended. Only its parent learns the signal or status.
 func (w *Watched) reap() string {
 	var status unix.WaitStatus
 	for {
@@ -120,7 +119,7 @@ func (w *Watched) reap() string {
 // Done is closed when the process has ended.
 func (w *Watched) Done() <-chan struct{} { return w.done }
 
-// Reason says how the process ended; it is empty until Done is closed.
+// Reason describes how the process ended; it is empty until Done is closed.
 func (w *Watched) Reason() string {
 	select {
 	case <-w.done:
@@ -130,7 +129,7 @@ func (w *Watched) Reason() string {
 	}
 }
 
-// Kill ends the process and waits for it. One that has ended is fine.
+// Kill ends the process and waits for it. It is idempotent.
 func (w *Watched) Kill(ctx context.Context) error {
 	select {
 	case <-w.done:
@@ -158,7 +157,7 @@ func (w *Watched) Kill(ctx context.Context) error {
 	}
 }
 
-// Release ends the watching, not the process.
+// Release stops the watching; the process runs on.
 func (w *Watched) Release() {
 	w.release.Do(func() {
 		w.handle.Close()

@@ -7,7 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Adopt takes over a Firecracker that an earlier process of ours started.
+// Adopt takes over a Firecracker that an earlier process started.
 func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, identity vmm.Process) (_ vmm.Machine, err error) {
 	defer func() {
 		if err != nil {
@@ -15,8 +15,8 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 		}
 	}()
 	m := &machine{
-		name: spec.Name, recorded: true, // whether it was is not known
-		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator()}, // maybe of another version
+		name: spec.Name, recorded: true, // it may have been
+		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator()}, // its version is unknown
 	}
 	if m.memory, err = vmm.IdentifyMemory(memoryPath, spec.MemoryMiB); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 			m.process.Release()
 		}
 	}()
-	// Only now can the number not change its owner any more.
+	// From here on the pidfd holds the number.
 	if !identity.Runs() {
 		return nil, vmm.ErrNotRunning
 	}
@@ -45,7 +45,7 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	}
 	m.api = newAPI()
 	if err := m.api.await(ctx, m.jail, m.process.Done()); err != nil {
-		m.letGo()
+		m.closeHandles()
 		return nil, err
 	}
 	return m, nil

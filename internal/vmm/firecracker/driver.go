@@ -1,6 +1,6 @@
-// Package firecracker runs microVMs with Firecracker, under KVM and in the jail
-// that Firecracker's own jailer makes: a user, a root directory and namespaces
-// of the machine's own, behind Firecracker's filters of system calls.
+// Package firecracker runs microVMs with Firecracker under KVM, each in a jail that
+// Firecracker's jailer makes: a user, a root directory and namespaces of its own, and
+// Firecracker's filters of system calls.
 package firecracker
 
 import (
@@ -31,7 +31,7 @@ var ErrNotInstalled = errors.New("it is not installed")
 type Driver struct {
 	binary  string
 	jailer  string
-	version string // what Firecracker calls itself
+	version string // as Firecracker prints it
 	log     *slog.Logger
 }
 
@@ -59,7 +59,7 @@ func (d *Driver) find() error {
 		if err != nil {
 			return fmt.Errorf("find %s: %w: %w", name, ErrNotInstalled, err)
 		}
-		// The jailer follows links too, and names its directories after what it finds.
+		// The jailer resolves links, too, and names its directories after the result.
 		if *path, err = filepath.EvalSymlinks(found); err != nil {
 			return fmt.Errorf("find %s: %w", name, err)
 		}
@@ -67,7 +67,8 @@ func (d *Driver) find() error {
 	return checkStatic(d.binary)
 }
 
-// version is what Firecracker calls itself: snapshots belong to one version.
+// version is Firecracker's version as it prints it. A snapshot restores only with the
+// version that took it.
 func version(ctx context.Context) (string, error) {
 	output, err := exec.CommandContext(ctx, Binary, "--version").Output()
 	if err != nil {
@@ -80,15 +81,15 @@ func version(ctx context.Context) (string, error) {
 // Name returns the driver's name.
 func (d *Driver) Name() string { return Name }
 
-// Accelerator is "kvm": there is no other.
+// Accelerator is "kvm".
 func (d *Driver) Accelerator() string { return "kvm" }
 
-// Maker is what snapshots of this driver's are made by.
+// Maker is the MadeBy of this driver's snapshots.
 func (d *Driver) Maker() vmm.Maker {
 	return vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator(), Version: d.version}
 }
 
-// Capabilities are what Firecracker does by itself.
+// Capabilities are metadata and a limit of the network.
 func (d *Driver) Capabilities() vmm.Capabilities {
 	return vmm.Capabilities{Metadata: true, NetworkLimit: true}
 }
@@ -104,7 +105,7 @@ func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Ma
 	})
 }
 
-// commandLine spares the guest the search for hardware that is not there.
+// commandLine turns off the search for hardware that Firecracker does not emulate.
 func commandLine(line string) string {
 	return line + " pci=off i8042.noaux i8042.nomux i8042.dumbkbd"
 }
@@ -126,11 +127,11 @@ func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vm
 // launch is how a Firecracker is started.
 type launch struct {
 	memoryPath string
-	// restored says that the guest's memory is mapped from the file.
+	// restored: the guest's memory is mapped from the file.
 	restored bool
-	// furnish puts the files into the jail that the start needs, its disk apart.
+	// furnish puts the files into the jail that the start needs, except the disk.
 	furnish func(j *jail) error
-	// configure tells the process what to run, and to run it.
+	// configure describes the machine and starts it.
 	configure func(a *api) error
 }
 
@@ -147,11 +148,11 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 		err = m.jail.strip(filepath.Base(d.binary))
 	}
 	if err != nil {
-		said := vmm.LastWords(m.words)
+		output := vmm.OutputEnd(m.output)
 		if killErr := m.Kill(context.WithoutCancel(ctx)); killErr != nil {
 			d.log.Error("kill a Firecracker that did not start", "sandbox", spec.Name, "error", killErr)
 		}
-		return nil, fmt.Errorf("start Firecracker for %s: %w (it said: %s)", spec.Name, err, said)
+		return nil, fmt.Errorf("start Firecracker for %s: %w (it printed: %s)", spec.Name, err, output)
 	}
 	return m, nil
 }

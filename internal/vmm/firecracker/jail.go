@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Names of files in a jail, as Firecracker sees them.
+// Paths in a jail, as Firecracker sees them.
 const (
 	jailSocket         = "/api.sock"
 	jailDisk           = "/disk"
@@ -25,28 +25,28 @@ const (
 	jailInitramfs      = "/initramfs"
 	jailMemoryTarget   = "/snapshot-memory"
 	jailDevicesTarget  = "/snapshot-devices"
-	jailDeviceNodes    = "dev" // the jailer makes these two
+	jailDeviceNodes    = "dev" // the jailer makes this directory and the next
 	jailSocketsPlace   = "run"
 	jailPIDFileSuffix  = ".pid"
 	jailDirectory      = "jail" // in the machine's run directory
 	jailRootPermission = 0o755  // the directories above it are root's alone
 )
 
-// sharedGroup is a number that no distribution hands out. It is the group of all
-// machines and may read the memory of snapshots, which they share.
+// sharedGroup is the group of all machines, which may read the memory files of
+// snapshots. No distribution assigns this number.
 const sharedGroup = 947_213
 
-// jail is the directory that one Firecracker has for its root. It is reached by
-// descriptor: the machine's own directory may be renamed while it runs. That
-// Firecracker may write to it and is not trusted, so no link in it is followed.
+// jail is the root directory of one Firecracker. It is accessed by descriptor, because
+// the machine's directory may be renamed while it runs. Firecracker, which a guest may
+// have taken over, can write to it, so no link in it is followed.
 type jail struct {
 	root *os.File
 	user int
-	disk *os.File // the machine's, wherever it is moved; nil until it is lent
+	disk *os.File // the machine's, by descriptor as it may be moved; nil until it is lent
 }
 
-// makeJail makes an empty jail in a machine's run directory, in the place where
-// the jailer wants it, in the stead of any that was there.
+// makeJail makes an empty jail in a machine's run directory, where the jailer expects
+// it, and removes an old one.
 func makeJail(spec vmm.Spec, program string) (*jail, error) {
 	base := filepath.Join(spec.RunDir, jailDirectory)
 	if err := os.RemoveAll(base); err != nil {
@@ -62,7 +62,8 @@ func makeJail(spec vmm.Spec, program string) (*jail, error) {
 	return openJail(path)
 }
 
-// findJail finds the jail that a machine was started in, maybe under another name.
+// findJail finds the jail of a running machine, which may have been started under another
+// name.
 func findJail(spec vmm.Spec) (*jail, error) {
 	roots, err := filepath.Glob(filepath.Join(escapeGlob(spec.RunDir), jailDirectory, "*", "*", "root"))
 	if err != nil {
@@ -94,7 +95,7 @@ func openJail(path string) (*jail, error) {
 	return &jail{root: root, user: int(owner.Uid)}, nil
 }
 
-// jailID makes what the jailer takes for a name of what is one to us.
+// jailID is a machine's name in the form that the jailer accepts.
 func jailID(name string) string {
 	const longest = 64
 	id := strings.Map(func(r rune) rune {
@@ -106,17 +107,17 @@ func jailID(name string) string {
 	return "vm-" + id[:min(len(id), longest-len("vm-"))]
 }
 
-// path is where a file of the jail is from outside.
+// path is the path of a jail's file for this process.
 func (j *jail) path(name string) string {
 	return fmt.Sprintf("/proc/self/fd/%d%s", j.root.Fd(), name)
 }
 
-// lendDisk lets Firecracker write a file that lies outside, until giveBackDisk.
+// lendDisk links the disk into the jail and makes it Firecracker's, until takeBackDisk.
 func (j *jail) lendDisk(path string) error {
 	return errors.Join(j.lend(path, jailDisk), j.knowDisk(path))
 }
 
-// knowDisk remembers which file is the disk that was lent.
+// knowDisk opens the disk that is lent.
 func (j *jail) knowDisk(path string) (err error) {
 	if j.disk, err = os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0); err != nil {
 		return fmt.Errorf("open a disk that is lent: %w", err)
@@ -124,9 +125,9 @@ func (j *jail) knowDisk(path string) (err error) {
 	return nil
 }
 
-// giveBackDisk makes the disk root's again: the next machine with this one's user has
-// no right to it.
-func (j *jail) giveBackDisk() error {
+// takeBackDisk makes the disk root's again: a later machine may get the same user, which
+// must not have access to it.
+func (j *jail) takeBackDisk() error {
 	if j.disk == nil {
 		return nil
 	}
@@ -146,6 +147,7 @@ func (j *jail) forgetDisk() {
 	}
 }
 
+// lend links a file into the jail and makes it Firecracker's.
 func (j *jail) lend(path, name string) error {
 	if err := os.Link(path, j.path(name)); err != nil {
 		return fmt.Errorf("lend %s: %w", path, err)
@@ -153,13 +155,14 @@ func (j *jail) lend(path, name string) error {
 	return os.Chown(path, j.user, sharedGroup)
 }
 
-// takeBack ends what lend began.
+// takeBack reverts lend.
 func (j *jail) takeBack(path, name string) error {
 	const root = 0
 	return errors.Join(os.Chown(path, root, root), j.remove(name))
 }
 
-// lendMemory lets Firecracker read a file that other machines read as well.
+// lendMemory links a memory file into the jail and lets the group of all machines read
+// it.
 func (j *jail) lendMemory(path string) error {
 	if err := os.Link(path, j.path(jailMemory)); err != nil {
 		return fmt.Errorf("lend memory %s: %w", path, err)
@@ -186,27 +189,27 @@ func (j *jail) unpackKernel(path string) error {
 func (j *jail) copyOut(name, path string) error {
 	source, err := os.OpenFile(j.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return fmt.Errorf("read what Firecracker wrote: %w", err)
+		return fmt.Errorf("read a file that Firecracker wrote: %w", err)
 	}
 	defer source.Close()
-	const mostBytes = 16 << 20 // a record of devices takes some tens of KB
+	const maxBytes = 16 << 20 // the state of devices takes some tens of KB
 	info, err := source.Stat()
 	if err != nil {
-		return fmt.Errorf("read what Firecracker wrote: %w", err)
+		return fmt.Errorf("read a file that Firecracker wrote: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > mostBytes {
-		return fmt.Errorf("what Firecracker wrote is %s of %d bytes", info.Mode(), info.Size())
+	if !info.Mode().IsRegular() || info.Size() > maxBytes {
+		return fmt.Errorf("the file that Firecracker wrote is %s of %d bytes", info.Mode(), info.Size())
 	}
 	target, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(target, io.LimitReader(source, mostBytes))
+	_, err = io.Copy(target, io.LimitReader(source, maxBytes))
 	return errors.Join(err, target.Close())
 }
 
-// openSocket opens where Firecracker listens, without connecting: what is opened
-// cannot come to mean another program's socket.
+// openSocket opens the socket's file without connecting, so that later connections
+// cannot reach another program's socket at the same path.
 func (j *jail) openSocket() (*os.File, error) {
 	file, err := os.OpenFile(j.path(jailSocket), unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -214,7 +217,7 @@ func (j *jail) openSocket() (*os.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.Mode().Type() != os.ModeSocket {
-		err = fmt.Errorf("where Firecracker listens is %s", info.Mode())
+		err = fmt.Errorf("the socket is %s", info.Mode())
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -222,15 +225,16 @@ func (j *jail) openSocket() (*os.File, error) {
 	return file, nil
 }
 
-// strip removes what was needed for the start only: Firecracker has open what
-// it goes on using, and what breaks out of a guest finds nothing.
+// strip removes the files that only the start needed. Firecracker has those open that it
+// goes on using, and a guest that breaks out finds none.
 func (j *jail) strip(program string) error {
 	return errors.Join(
 		j.remove(jailDisk, jailMemory, jailDevices, jailKernel, jailInitramfs, "/"+program, "/"+program+jailPIDFileSuffix),
 		j.removeTree(jailDeviceNodes), j.removeTree(jailSocketsPlace))
 }
 
-// removeTree removes a directory that the jailer made, wherever links in it lead.
+// removeTree removes a directory that the jailer made, without following links out of
+// the jail.
 func (j *jail) removeTree(name string) error {
 	root, err := os.OpenRoot(j.path("/"))
 	if err != nil {
@@ -242,7 +246,7 @@ func (j *jail) removeTree(name string) error {
 	return nil
 }
 
-// remove removes files; those that are not there are fine.
+// remove removes the files that exist.
 func (j *jail) remove(names ...string) error {
 	var failures []error
 	for _, name := range names {

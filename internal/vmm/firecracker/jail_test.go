@@ -57,9 +57,9 @@ func TestJail_LendsADiskUntilItsMachineHasEnded(t *testing.T) {
 	require.NoError(t, j.lendDisk(disk))
 	require.EqualValues(t, user, ownerOf(t, disk))
 	require.NoError(t, os.Rename(disk, moved))
-	require.NoError(t, j.giveBackDisk())
+	require.NoError(t, j.takeBackDisk())
 	require.Zero(t, ownerOf(t, moved))
-	require.NoError(t, j.giveBackDisk(), "it can be said again")
+	require.NoError(t, j.takeBackDisk(), "it is idempotent")
 }
 
 func ownerOf(t *testing.T, path string) uint32 {

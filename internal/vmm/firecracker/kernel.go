@@ -16,9 +16,8 @@ import (
 // maxKernelBytes bounds what a compressed kernel may unpack to.
 const maxKernelBytes = 256 << 20
 
-// extractKernel writes the ELF image that Firecracker boots: distributions
-// pack it, compressed, into a bzImage, which unpacks itself only where there is
-// a BIOS or its like. A kernel that is ELF already is copied.
+// extractKernel writes the ELF image that Firecracker boots. Distributions compress it
+// into a bzImage, which unpacks itself only with a BIOS or EFI. An ELF kernel is copied.
 func extractKernel(path, target string) (err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -35,7 +34,7 @@ func extractKernel(path, target string) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	start := make([]byte, len(elfMagic))
 	if _, err := io.ReadFull(image, start); err != nil || !bytes.Equal(start, elfMagic) {
-		return fmt.Errorf("unpack kernel %s: what is in it is not an ELF image", path)
+		return fmt.Errorf("unpack kernel %s: its content is not an ELF image", path)
 	}
 	written, err := io.Copy(file, io.LimitReader(io.MultiReader(bytes.NewReader(start), image), maxKernelBytes+1))
 	if err != nil {
@@ -49,7 +48,7 @@ func extractKernel(path, target string) (err error) {
 
 var elfMagic = []byte("\x7fELF")
 
-// Where a bzImage says what is in it.
+// Offsets in the header of a bzImage.
 // Source: Documentation/arch/x86/boot.rst in Linux.
 const (
 	setupSectorsOffset  = 0x1f1
@@ -59,12 +58,12 @@ const (
 	payloadLengthOffset = 0x24c
 	headerEnd           = 0x250
 	sectorBytes         = 512
-	payloadProtocol     = 0x0208 // the first that tells where the payload is
+	payloadProtocol     = 0x0208 // the first with the offset of the payload
 	// sizeBytes follow the compressed kernel: the size it unpacks to.
 	sizeBytes = 4
 )
 
-// openKernel returns the kernel proper, unpacked.
+// openKernel returns the ELF image in a kernel.
 func openKernel(content []byte) (io.Reader, error) {
 	if bytes.HasPrefix(content, elfMagic) {
 		return bytes.NewReader(content), nil
@@ -83,7 +82,7 @@ func openKernel(content []byte) (io.Reader, error) {
 	return decompress(content[start : start+length-sizeBytes])
 }
 
-// decompress knows the ways in which distributions compress their kernels.
+// decompress reads the formats in which distributions compress kernels.
 func decompress(payload []byte) (io.Reader, error) {
 	reader := bytes.NewReader(payload)
 	for _, known := range []struct {
@@ -101,5 +100,5 @@ func decompress(payload []byte) (io.Reader, error) {
 			return known.open()
 		}
 	}
-	return nil, fmt.Errorf("it is compressed in a way that is not known: it begins with % x", payload[:min(4, len(payload))])
+	return nil, fmt.Errorf("its compression is unknown: it begins with % x", payload[:min(4, len(payload))])
 }

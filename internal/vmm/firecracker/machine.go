@@ -19,20 +19,20 @@ type machine struct {
 	process *vmm.Watched
 	jail    *jail
 	api     *api
-	words   *os.File // what it said; nil for one that was adopted
+	output  *os.File // of Firecracker; nil for an adopted machine
 	memory  vmm.MemoryFile
 
-	// restored says that the guest's memory is mapped from the file, and
-	// recorded that Firecracker's own record of changes may have been read, and
-	// so emptied, since the machine was started.
+	// restored: the guest's memory is mapped from the file.
+	// recorded: Firecracker's record of changed pages may have been read, which
+	// empties it, since the machine's start.
 	restored bool
 	recorded bool
 }
 
 var _ vmm.Machine = (*machine)(nil)
 
-// Pause stops the virtual CPUs. Firecracker does the disk's work as it comes,
-// so nothing of it is left over.
+// Pause stops the virtual CPUs. Firecracker's disk requests are synchronous, so none is
+// left.
 func (m *machine) Pause(ctx context.Context) error {
 	return m.call(ctx, "pause", func() error { return m.api.setState(ctx, models.VMStatePaused) })
 }
@@ -42,8 +42,8 @@ func (m *machine) Resume(ctx context.Context) error {
 	return m.call(ctx, "resume", func() error { return m.api.setState(ctx, models.VMStateResumed) })
 }
 
-// call asks Firecracker for something. An error is vmm.ErrNotRunning if it has
-// ended, before or meanwhile.
+// call makes a call of the API. An error is vmm.ErrNotRunning if Firecracker has ended,
+// before the call or during it.
 func (m *machine) call(ctx context.Context, what string, do func() error) error {
 	select {
 	case <-m.process.Done():
@@ -59,7 +59,7 @@ func (m *machine) call(ctx context.Context, what string, do func() error) error 
 	if errors.As(err, &refused) || ctx.Err() != nil {
 		return err
 	}
-	// The connection broke: the process's end is known a moment later.
+	// The connection broke: the process's end may be known a moment later.
 	const moment = 100 * time.Millisecond
 	select {
 	case <-m.process.Done():
@@ -74,26 +74,26 @@ func (m *machine) Kill(ctx context.Context) error {
 	if err := m.process.Kill(ctx); err != nil {
 		return fmt.Errorf("end Firecracker of %s: %w", m.name, err)
 	}
-	err := m.jail.giveBackDisk()
-	m.letGo()
+	err := m.jail.takeBackDisk()
+	m.closeHandles()
 	return err
 }
 
-// Release lets go of the machine, which runs on.
+// Release closes the handles of the machine, which runs on.
 func (m *machine) Release() {
 	m.process.Release()
-	m.letGo()
+	m.closeHandles()
 }
 
-func (m *machine) letGo() {
+func (m *machine) closeHandles() {
 	m.api.close()
 	m.jail.close()
-	if m.words != nil {
-		m.words.Close()
+	if m.output != nil {
+		m.output.Close()
 	}
 }
 
-// Maker is Firecracker, as it was found when the machine was started.
+// Maker is the Firecracker that the machine was started with.
 func (m *machine) Maker() vmm.Maker { return m.maker }
 
 // Process is Firecracker's.
@@ -102,5 +102,5 @@ func (m *machine) Process() vmm.Process { return m.process.Process }
 // Done is closed when Firecracker has ended.
 func (m *machine) Done() <-chan struct{} { return m.process.Done() }
 
-// ExitReason says how Firecracker ended.
+// ExitReason describes how Firecracker ended.
 func (m *machine) ExitReason() string { return m.process.Reason() }

@@ -11,8 +11,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Processes finds every Firecracker that has its jail below directory. The
-// kernel tells where a process's root is now, also after a rename.
+// Processes finds every Firecracker whose jail is below a directory, by the root of its
+// mount namespace, which /proc shows correctly after a rename, too.
 func (d *Driver) Processes(directory string) ([]vmm.Process, error) {
 	place, err := locate(directory)
 	if errors.Is(err, os.ErrNotExist) {
@@ -24,7 +24,7 @@ func (d *Driver) Processes(directory string) ([]vmm.Process, error) {
 	return vmm.FindProcesses(func(id string) bool { return isOurs(id, place) })
 }
 
-// isOurs says whether a process is a Firecracker with its root below a place.
+// isOurs reports whether a process is a Firecracker with its root below a place.
 func isOurs(id string, place mount) bool {
 	name, err := os.ReadFile(filepath.Join("/proc", id, "comm"))
 	if err != nil || !strings.HasPrefix(string(name), Binary) {
@@ -53,7 +53,7 @@ type mount struct {
 	point  string // path where that is
 }
 
-// locate tells where in which file system a directory is.
+// locate returns the file system that a directory is on, and its path there.
 func locate(directory string) (mount, error) {
 	path, err := filepath.EvalSymlinks(directory)
 	if err != nil {
@@ -65,7 +65,7 @@ func locate(directory string) (mount, error) {
 	}
 	var best mount
 	for _, m := range mounts {
-		// Of several mounts at one point the last one counts.
+		// The last of several mounts at one point covers the others.
 		if isBelow(path, m.point) && len(m.point) >= len(best.point) {
 			best = m
 		}
@@ -98,7 +98,7 @@ func readMounts(path string) ([]mount, error) {
 	return mounts, lines.Err()
 }
 
-// unescape undoes what the kernel does to blanks in paths.
+// unescape reverts the kernel's escapes of blanks and backslashes in paths.
 func unescape(path string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(path)
 }

@@ -12,12 +12,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Snapshot has Firecracker write device state, and changed memory right into
-// the copy of what the machine was started from.
+// Snapshot makes Firecracker write device state, and changed memory into the copy of the
+// memory that the machine was started from.
 //
-// Firecracker's record of changes begins anew with each snapshot. From the
-// second on the kernel's page map tells what changed since the start; memory
-// that no file backs, a booted machine's, is then written whole.
+// Each snapshot empties Firecracker's record of changed pages. From the second snapshot
+// on, the kernel's page map tells what changed since the start; a booted machine's
+// memory, which no file backs, is then written in full.
 func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 	defer func() {
 		if err != nil {
@@ -31,7 +31,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 	if err := m.write(ctx, kind, into); err != nil {
 		return err
 	}
-	// Firecracker may have kept open what it wrote to.
+	// Firecracker may still have the file open that it wrote to.
 	if err := disk.Renew(into.MemoryPath); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (m *machine) Snapshot(ctx context.Context, into vmm.State) (err error) {
 	return nil
 }
 
-// write has Firecracker write into files that are lent to it.
+// write makes Firecracker write into files that are lent to it.
 func (m *machine) write(ctx context.Context, kind string, into vmm.State) (err error) {
 	if err := m.jail.remove(jailMemoryTarget, jailDevicesTarget); err != nil {
 		return err

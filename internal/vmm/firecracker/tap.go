@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
-// lendTap lets a user open a TAP interface, which is root's else.
+// lendTap makes a user and the machines' group owners of a TAP interface.
 // Source: Documentation/networking/tuntap.rst in Linux.
 func lendTap(namespace, name string, user int) error {
 	err := thread.Run(func() error {

@@ -10,8 +10,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// Adopt takes over a QEMU that an earlier process of ours started: its monitor
-// accepts a new client when the last one is gone.
+// Adopt takes over a QEMU that an earlier process started. Its monitor accepts a new
+// client when the last one has disconnected.
 func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, identity vmm.Process) (_ vmm.Machine, err error) {
 	defer func() {
 		if err != nil {
@@ -26,14 +26,14 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	if err != nil {
 		return nil, err
 	}
-	// Only now can the number not change its owner any more.
+	// From here on the pidfd holds the number.
 	if !identity.Runs() {
 		watched.Release()
 		return nil, vmm.ErrNotRunning
 	}
 	m := &machine{
 		name: spec.Name, process: watched, memory: memory,
-		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.accelerator}, // maybe of another version
+		maker: vmm.Maker{Driver: d.Name(), Accelerator: d.accelerator}, // its version is unknown
 	}
 	if m.monitor, err = openMonitor(filepath.Join(spec.RunDir, monitorSocket), watched.Done()); err != nil {
 		watched.Release()

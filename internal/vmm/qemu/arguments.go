@@ -8,20 +8,19 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// File descriptors a QEMU process is started with, after standard error.
+// Descriptors that QEMU inherits, after standard error.
 const (
 	monitorFD = 3
 	devicesFD = 4
 )
 
-// consoleBytes is how much of the guest's console is kept, in memory: a guest
-// that floods it overwrites its own words and costs nothing else.
+// consoleBytes is the size of the ring buffer in memory that keeps the guest's console.
 const consoleBytes = 64 << 10
 
-// hardware returns the arguments that make up the machine. A snapshot restores
-// only into the same hardware, so this is one list for boot and restore.
+// hardware returns the arguments that make up the machine, the same for boot and
+// restore: a snapshot restores only into the hardware that it was taken from.
 //
-// Facts behind it: Debian's cloud kernel finds virtio-mmio devices only through
+// Debian's cloud kernel finds virtio-mmio devices only through
 // ACPI; turning off the PIT and PIC hangs its boot under TCG; the migration
 // stream's configuration section is left out because xen-save-devices-state,
 // which writes device state without memory, does not write one.
@@ -33,16 +32,16 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 	return []string{
 		"-name", spec.Name,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		// QEMU opens what it needs as root and then is its own user, in an empty
-		// directory: what breaks out of a guest finds nothing there. It changes
-		// its user after the filter of system calls is on, so that must let it;
-		// afterwards it has no rights left to do it with, nor ways to gain any.
+		// QEMU opens its files as root, then changes to the machine's user and to an
+		// empty root directory. It changes the user after its filter of system calls
+		// is on, so the filter must allow that (elevateprivileges). Afterwards QEMU
+		// has no capabilities, and no_new_privs keeps it from gaining any.
 		"-runas", fmt.Sprintf("%[1]d:%[1]d", spec.User),
 		"-chroot", escape(filepath.Join(spec.RunDir, emptyDirectory)),
 		"-sandbox", "on,obsolete=deny,elevateprivileges=allow,spawn=deny,resourcecontrol=deny",
 		"-M", "microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory,mem-merge=off,dump-guest-core=off,suppress-vmdesc=on",
 		"-global", "migration.send-configuration=off",
-		// No switch has to learn that a restored guest has moved.
+		// No switch needs to learn where a restored guest is.
 		"-global", "migration.announce-rounds=0",
 		"-accel", d.accelerator,
 		"-cpu", cpu,
@@ -63,5 +62,5 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 	}
 }
 
-// escape doubles commas: QEMU splits its options at single ones.
+// escape doubles commas, at which QEMU splits its options.
 func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }

@@ -15,16 +15,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// confinement is the surroundings that a QEMU is started in.
+// confinement is the namespaces and the filter that QEMU is started in.
 type confinement struct {
 	networkNamespace string // path; empty for the host's
-	// root is an existing empty directory for the mount namespace to begin at,
-	// and needed are the files that have to be there.
+	// root is an existing empty directory, where the new root is mounted; needed
+	// are the files that must be visible in it.
 	root   string
 	needed []string
 }
 
-// systemFiles are what QEMU needs to start.
+// systemFiles are those that QEMU needs to start.
 var systemFiles = []string{"/usr", "/lib", "/lib64", "/etc", "/dev", "/proc"}
 
 func (d *Driver) confinement(spec vmm.Spec, files ...string) confinement {
@@ -34,15 +34,14 @@ func (d *Driver) confinement(spec vmm.Spec, files ...string) confinement {
 	}
 }
 
-// start starts command from a thread of its own that gave up gaining privileges,
-// is in the namespaces and has its opening of files watched: the child inherits
-// all of it.
-func (c confinement) start(command *exec.Cmd, memory *lender) error {
+// start starts command from a thread of its own that has set no_new_privs, entered the
+// namespaces and installed the filter, all of which the child inherits.
+func (c confinement) start(command *exec.Cmd, opener *memoryOpener) error {
 	return thread.Run(func() error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("give up gaining privileges: %w", err)
+			return fmt.Errorf("set no_new_privs: %w", err)
 		}
-		if err := vmm.PassOnNothing(); err != nil {
+		if err := vmm.CloseOnExec(); err != nil {
 			return err
 		}
 		if err := c.enterNetwork(); err != nil {
@@ -51,7 +50,7 @@ func (c confinement) start(command *exec.Cmd, memory *lender) error {
 		if err := c.enterMounts(); err != nil {
 			return fmt.Errorf("make a mount namespace: %w", err)
 		}
-		if err := memory.watch(); err != nil {
+		if err := opener.watch(); err != nil {
 			return err
 		}
 		return command.Start()
@@ -73,16 +72,15 @@ func (c confinement) enterNetwork() error {
 	return nil
 }
 
-// enterMounts moves the thread into a mount namespace that holds nothing but
-// what QEMU needs: any other mount in it could not be taken off its device as
-// long as the VM runs.
+// enterMounts moves the thread into a mount namespace that has no mounts but those that
+// QEMU needs: any other would keep its device busy as long as the VM runs.
 // Source: pivot_root(2), the section on pivot_root(".", ".").
 func (c confinement) enterMounts() error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return err
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("keep mounts to itself: %w", err)
+		return fmt.Errorf("make mounts private: %w", err)
 	}
 	if err := unix.Mount("/", c.root, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount the root file system: %w", err)
@@ -105,8 +103,8 @@ func (c confinement) enterMounts() error {
 	return unix.Unmount(".", unix.MNT_DETACH)
 }
 
-// mountPoints are those of the mounts that files are on, outer ones first and
-// without the root's. Files that do not exist are on none.
+// mountPoints returns the mount points that files are on, outer ones first, without the
+// root. Files that do not exist are left out.
 func mountPoints(files []string) ([]string, error) {
 	var points []string
 	for _, file := range files {

@@ -14,8 +14,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// TestConfinement_HoldsNoMountButWhatIsNeeded looks at what the mount namespace
-// of a QEMU keeps on its devices.
 func TestConfinement_HoldsNoMountButWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -1,5 +1,5 @@
-// Package qemu runs microVMs with QEMU's microvm machine: under KVM where a
-// guest really boots on it, under software emulation (TCG) everywhere else.
+// Package qemu runs microVMs with QEMU's microvm machine, under KVM or under software
+// emulation (TCG). Probe tests whether a guest boots under KVM.
 package qemu
 
 import (
@@ -18,7 +18,7 @@ import (
 // Binary is the program the driver runs, found on PATH.
 const Binary = "qemu-system-x86_64"
 
-// The accelerators QEMU knows that matter here.
+// Accelerators of QEMU.
 const (
 	KVM = "kvm"
 	TCG = "tcg"
@@ -28,7 +28,7 @@ const (
 type Driver struct {
 	binary      string
 	accelerator string
-	version     string // what QEMU calls itself
+	version     string // as QEMU prints it
 	log         *slog.Logger
 }
 
@@ -56,9 +56,9 @@ func New(ctx context.Context, accelerator string, log *slog.Logger) (*Driver, er
 	return &Driver{binary: binary, accelerator: accelerator, version: version, log: log}, nil
 }
 
-// forgoHugePages is for this process and all that it starts. An emulating QEMU
-// asks for them for its translations, and the kernel would zero 20 MiB for each
-// guest that answers one request. Guests' memory is a file's and has none.
+// forgoHugePages turns huge pages off for this process and all that it starts. An
+// emulating QEMU asks for them for its translated code, and the kernel would zero 20 MiB
+// for each guest that answers one request. Guest memory is a file's and has none.
 // Source: PR_SET_THP_DISABLE(2const), which exec keeps.
 func forgoHugePages() error {
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0); err != nil {
@@ -76,7 +76,7 @@ func (d *Driver) Name() string { return Name }
 // Accelerator is "kvm" or "tcg".
 func (d *Driver) Accelerator() string { return d.accelerator }
 
-// Maker is what snapshots of this driver's are made by.
+// Maker is the MadeBy of this driver's snapshots.
 func (d *Driver) Maker() vmm.Maker {
 	return vmm.Maker{Driver: d.Name(), Accelerator: d.accelerator, Version: d.version}
 }
@@ -90,9 +90,9 @@ func (d *Driver) Boot(ctx context.Context, spec vmm.Spec, boot vmm.Boot) (vmm.Ma
 	return d.start(ctx, spec, launch{arguments: arguments, files: []string{boot.MemoryPath, boot.KernelPath, boot.InitramfsPath}})
 }
 
-// commandLine spares an emulated guest the measuring of its clocks, and what its
-// kernel does against a processor that speculates: an emulated one does not, and
-// each detour around an indirect call is code to be translated.
+// commandLine adds what an emulated guest need not do: measure its clocks, and guard
+// indirect calls against speculation, which emulation does not have; each guard would
+// be more code to translate.
 func (d *Driver) commandLine(line string) string {
 	if d.accelerator != TCG {
 		return line
@@ -121,9 +121,9 @@ func (d *Driver) Restore(ctx context.Context, spec vmm.Spec, from vmm.State) (vm
 // launch is how a QEMU is started.
 type launch struct {
 	arguments []string
-	// files are what it opens by itself, its memory first.
+	// files are those that QEMU opens itself, the memory first.
 	files []string
-	// devices is what it restores from; nil for a boot.
+	// devices is the state of CPUs and devices to restore; nil for a boot.
 	devices *os.File
 }
 
@@ -131,27 +131,27 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 	if spec.User <= 0 {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, vmm.ErrNoUser)
 	}
-	lender, err := newLender(how.files[0])
+	opener, err := newMemoryOpener(how.files[0])
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, err)
 	}
-	m, err := d.spawn(spec, how, lender)
+	m, err := d.spawn(spec, how, opener)
 	if err != nil {
-		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, errors.Join(err, lender.close()))
+		return nil, fmt.Errorf("start QEMU for %s: %w", spec.Name, errors.Join(err, opener.close()))
 	}
 	err = m.awaitRunning(ctx)
 	if err == nil {
-		err = lender.end()
+		err = opener.end()
 	} else {
-		err = errors.Join(err, lender.close())
+		err = errors.Join(err, opener.close())
 	}
 	if err != nil {
-		said := vmm.LastWords(m.words)
+		output := vmm.OutputEnd(m.output)
 		killErr := m.Kill(context.WithoutCancel(ctx))
 		if killErr != nil {
 			d.log.Error("kill a QEMU that did not start", "sandbox", spec.Name, "error", killErr)
 		}
-		return nil, fmt.Errorf("start QEMU for %s: %w (QEMU said: %s)", spec.Name, err, said)
+		return nil, fmt.Errorf("start QEMU for %s: %w (QEMU printed: %s)", spec.Name, err, output)
 	}
 	return m, nil
 }

@@ -15,8 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(vmmtest.Main(m)) }
 
-// TestDriver runs under software emulation, which is everywhere; the KVM lab
-// names KVM instead.
+// TestDriver runs under software emulation; in the lab, under KVM.
 func TestDriver(t *testing.T) {
 	accelerator := cmp.Or(os.Getenv("WRENN_TEST_ACCELERATOR"), qemu.TCG)
 	vmmtest.Run(t, func(t *testing.T) vmm.Driver {

@@ -17,7 +17,7 @@ import (
 
 const (
 	monitorSocket = "monitor.sock"
-	// emptyDirectory is all that a running QEMU sees of the file system.
+	// emptyDirectory is the root directory of a running QEMU.
 	emptyDirectory = "empty"
 )
 
@@ -26,16 +26,16 @@ type machine struct {
 	name    string
 	maker   vmm.Maker
 	process *vmm.Watched
-	words   *os.File // what QEMU said; nil for one that was adopted
-	monitor *monitor // nil while it is started
-	record  *record  // nil until the first snapshot
+	output  *os.File     // of QEMU; nil for an adopted machine
+	monitor *monitor     // nil while it is started
+	devices *deviceState // nil until the first snapshot
 	memory  vmm.MemoryFile
 }
 
 var _ vmm.Machine = (*machine)(nil)
 
 // spawn starts the process and the goroutine that waits for it.
-func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, error) {
+func (d *Driver) spawn(spec vmm.Spec, how launch, opener *memoryOpener) (*machine, error) {
 	memory, err := vmm.IdentifyMemory(how.files[0], spec.MemoryMiB)
 	if err != nil {
 		return nil, err
@@ -46,13 +46,13 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, err
 		return nil, err
 	}
 	defer listener.Close()
-	words, err := vmm.OpenWords()
+	output, err := vmm.OpenOutput()
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{name: spec.Name, maker: d.Maker(), memory: memory, words: words}
-	if m.process, err = d.run(spec, how, listener, words, lender); err != nil {
-		return nil, errors.Join(err, words.Close())
+	m := &machine{name: spec.Name, maker: d.Maker(), memory: memory, output: output}
+	if m.process, err = d.run(spec, how, listener, output, opener); err != nil {
+		return nil, errors.Join(err, output.Close())
 	}
 	if m.monitor, err = openMonitor(socket, m.process.Done()); err != nil {
 		return nil, errors.Join(err, m.Kill(context.Background()))
@@ -60,12 +60,12 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, lender *lender) (*machine, err
 	return m, nil
 }
 
-// run starts the process and whoever watches it.
-func (d *Driver) run(spec vmm.Spec, how launch, listener, words *os.File, lender *lender) (*vmm.Watched, error) {
+// run starts the process and watches it.
+func (d *Driver) run(spec vmm.Spec, how launch, listener, output *os.File, opener *memoryOpener) (*vmm.Watched, error) {
 	command := exec.Command(d.binary, how.arguments...)
 	command.Env = []string{"PATH=/usr/bin:/bin"}
 	command.Dir = "/"
-	command.Stdout, command.Stderr = words, words
+	command.Stdout, command.Stderr = output, output
 	command.ExtraFiles = []*os.File{listener}
 	if how.devices != nil {
 		command.ExtraFiles = append(command.ExtraFiles, how.devices)
@@ -81,14 +81,14 @@ func (d *Driver) run(spec vmm.Spec, how launch, listener, words *os.File, lender
 	if spec.Cgroup != nil {
 		command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(spec.Cgroup.Fd())
 	}
-	if err := d.confinement(spec, how.files...).start(command, lender); err != nil {
+	if err := d.confinement(spec, how.files...).start(command, opener); err != nil {
 		return nil, err
 	}
 	return vmm.WatchCommand(command, "QEMU")
 }
 
-// listenMonitor opens the monitor's socket before QEMU runs, so that a client
-// can connect at once and never has to try again.
+// listenMonitor opens the monitor's socket before QEMU runs, so that connecting to it
+// needs no retries.
 func listenMonitor(path string) (*os.File, error) {
 	if err := disk.RemoveIfThere(path); err != nil {
 		return nil, fmt.Errorf("remove old monitor socket: %w", err)
@@ -105,7 +105,7 @@ func listenMonitor(path string) (*os.File, error) {
 	return listener.File()
 }
 
-// awaitRunning returns once the guest executes.
+// awaitRunning waits until QEMU runs the guest.
 func (m *machine) awaitRunning(ctx context.Context) error {
 	const pollEvery = time.Millisecond
 	poll := time.NewTicker(pollEvery)
@@ -120,7 +120,7 @@ func (m *machine) awaitRunning(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the guest to run: %w (QEMU says %q)", ctx.Err(), status)
+			return fmt.Errorf("wait for the guest to run: %w (QEMU's state is %q)", ctx.Err(), status)
 		case <-m.process.Done():
 			return fmt.Errorf("%w: %s", vmm.ErrNotRunning, m.process.Reason())
 		case <-poll.C:
@@ -136,8 +136,8 @@ func (m *machine) status(ctx context.Context) (string, error) {
 	return answer.Status, err
 }
 
-// Stalled says whether QEMU stopped the guest because its disk's file could not
-// grow: the host is full. Resume has it try again.
+// Stalled reports whether QEMU stopped the guest because its disk's file could not
+// grow: the host's disk is full. Resume retries the write.
 // Source: QEMU's qapi/run-state.json, io-error.
 func (m *machine) Stalled(ctx context.Context) (bool, error) {
 	status, err := m.status(ctx)
@@ -164,29 +164,29 @@ func (m *machine) Kill(ctx context.Context) error {
 	if err := m.process.Kill(ctx); err != nil {
 		return fmt.Errorf("end QEMU of %s: %w", m.name, err)
 	}
-	m.letGo()
+	m.closeHandles()
 	return nil
 }
 
-// Release lets go of the machine, which runs on.
+// Release closes the handles of the machine, which runs on.
 func (m *machine) Release() {
 	m.process.Release()
-	m.letGo()
+	m.closeHandles()
 }
 
-func (m *machine) letGo() {
+func (m *machine) closeHandles() {
 	if m.monitor != nil {
 		m.monitor.close()
 	}
-	if m.words != nil {
-		m.words.Close()
+	if m.output != nil {
+		m.output.Close()
 	}
-	if m.record != nil {
-		m.record.close()
+	if m.devices != nil {
+		m.devices.close()
 	}
 }
 
-// Maker is QEMU, as it was found when the machine was started.
+// Maker is the QEMU that the machine was started with.
 func (m *machine) Maker() vmm.Maker { return m.maker }
 
 // Process is QEMU's.
@@ -195,10 +195,10 @@ func (m *machine) Process() vmm.Process { return m.process.Process }
 // Done is closed when QEMU has ended.
 func (m *machine) Done() <-chan struct{} { return m.process.Done() }
 
-// ExitReason says how QEMU ended.
+// ExitReason describes how QEMU ended.
 func (m *machine) ExitReason() string { return m.process.Reason() }
 
-// Console returns the last of what the guest wrote to its serial console.
+// Console returns the end of the guest's output on its serial console.
 func (m *machine) Console(ctx context.Context) (string, error) {
 	var text string
 	err := m.monitor.execute(ctx, "ringbuf-read", map[string]any{"device": "console", "size": consoleBytes}, &text)

@@ -14,8 +14,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// ProbeMarker is what the initramfs prints when its kernel was started with
-// ProbeOption on the command line; then it powers the machine off.
+// With ProbeOption on the kernel's command line the initramfs prints ProbeMarker and
+// powers the machine off.
 const (
 	ProbeMarker = "wrenn-probe-ok"
 	ProbeOption = "wrenn.probe"
@@ -24,11 +24,11 @@ const (
 // probeTimeout is generous: a guest that works under KVM is up in a second.
 const probeTimeout = 20 * time.Second
 
-// ProbeError says why KVM is not used: in a few words for people, and in full.
+// ProbeError says why KVM is not used, in short and in detail.
 type ProbeError struct {
 	Summary string
 	Detail  string
-	// TimedOut: it was not seen to fail; the machine may only have been busy.
+	// TimedOut: the guest may boot; the machine may have been busy.
 	TimedOut bool
 }
 
@@ -36,9 +36,8 @@ func (e *ProbeError) Error() string { return e.Summary + ": " + e.Detail }
 
 const doesNotBoot = "a guest does not boot under this machine's KVM"
 
-// Probe says whether a guest really boots under KVM on this machine. The
-// presence of /dev/kvm proves nothing: on some machines it is there and stock
-// kernels hang on it. A *ProbeError says why not.
+// Probe boots a guest under KVM. On some machines /dev/kvm exists and stock kernels hang
+// under it. An error that means so is a *ProbeError.
 func Probe(ctx context.Context, boot vmm.Boot) error {
 	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
@@ -54,21 +53,21 @@ func Probe(ctx context.Context, boot vmm.Boot) error {
 	var output bytes.Buffer
 	command := probeCommand(ctx, binary, boot)
 	command.Stdout, command.Stderr = &output, &output
-	err = thread.Run(command.Run) // it would die with another's thread
+	err = thread.Run(command.Run) // it ends with the thread that started it
 	switch {
 	case strings.Contains(output.String(), ProbeMarker):
 		return nil
 	case ctx.Err() != nil:
-		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("nothing was heard of it for %s", probeTimeout), TimedOut: true}
+		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("it printed nothing for %s", probeTimeout), TimedOut: true}
 	case err != nil:
 		return &ProbeError{Summary: doesNotBoot, Detail: fmt.Sprintf("%v: %s", err, lastLine(output.String()))}
 	default:
-		return &ProbeError{Summary: doesNotBoot, Detail: "it ended without a word"}
+		return &ProbeError{Summary: doesNotBoot, Detail: "it ended and printed nothing"}
 	}
 }
 
-// probeCommand dies with the thread that starts it, and so with this process,
-// however that ends: a guest that hangs would never end by itself.
+// probeCommand ends with the thread that starts it, and so with this process: a guest
+// that hangs would never end by itself.
 func probeCommand(ctx context.Context, binary string, boot vmm.Boot) *exec.Cmd {
 	command := exec.CommandContext(ctx, binary,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -81,7 +80,8 @@ func probeCommand(ctx context.Context, binary string, boot vmm.Boot) *exec.Cmd {
 	return command
 }
 
-// Version returns what QEMU calls itself: snapshots belong to one version.
+// Version returns QEMU's version as it prints it. A snapshot restores only with the
+// version that took it.
 func Version(ctx context.Context) (string, error) {
 	output, err := exec.CommandContext(ctx, Binary, "-version").Output()
 	if err != nil {

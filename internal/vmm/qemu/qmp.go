@@ -16,14 +16,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// monitor speaks QMP, QEMU's JSON control protocol, over a Unix socket.
-// One command is under way at a time. After one whose answer nobody waited for
-// the connection is left, so that the late answer is not taken for the next
-// one's, and the next command makes a new one: QEMU takes a new client when the
-// last is gone.
+// monitor speaks QMP, QEMU's JSON control protocol, over a Unix socket. One command runs
+// at a time. After a command whose context ended before its answer the connection is
+// closed, so that the late answer is not taken for the next command's; the next command
+// connects again, which QEMU accepts when the last client has disconnected.
 // Source: QEMU's docs/interop/qmp-spec.
 type monitor struct {
-	socket *os.File        // only a handle: its directory may be renamed
+	socket *os.File        // O_PATH: its directory may be renamed
 	exited <-chan struct{} // closed when QEMU has ended
 
 	mutex sync.Mutex // held for a whole command: QMP answers in order
@@ -38,7 +37,7 @@ type commandError struct {
 
 func (e *commandError) Error() string { return e.Description }
 
-// openMonitor finds the socket of a QEMU, which exists already.
+// openMonitor opens the existing socket of a QEMU.
 func openMonitor(path string, exited <-chan struct{}) (*monitor, error) {
 	socket, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -47,8 +46,8 @@ func openMonitor(path string, exited <-chan struct{}) (*monitor, error) {
 	return &monitor{socket: socket, exited: exited}, nil
 }
 
-// execute runs one command and decodes what it returns into result, unless
-// that is nil. A command whose ctx ends may have been carried out.
+// execute runs one command and decodes what it returns into result, unless result is
+// nil. A command whose context ends may have been carried out.
 func (m *monitor) execute(ctx context.Context, command string, arguments, result any) error {
 	return m.executeWithFile(ctx, command, arguments, nil, result)
 }
@@ -71,7 +70,7 @@ func (m *monitor) executeWithFile(ctx context.Context, command string, arguments
 	return err
 }
 
-// connect makes a connection, unless there is one, and leaves the greeting behind.
+// connect makes a connection, unless there is one, and reads the greeting.
 func (m *monitor) connect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil || m.link != nil {
 		return err
@@ -94,7 +93,7 @@ func (m *monitor) dial(ctx context.Context) (*net.UnixConn, error) {
 		if connected, ok := conn.(*net.UnixConn); err == nil && ok {
 			return connected, nil
 		}
-		// Only QEMU listens there; it is gone or has too many clients waiting.
+		// QEMU has ended, or its queue of clients is full.
 		if errors.Is(err, unix.ECONNREFUSED) {
 			return nil, fmt.Errorf("connect to QEMU's monitor: %w: %w", vmm.ErrNotRunning, err)
 		}
@@ -113,7 +112,7 @@ func (m *monitor) drop() {
 	m.link = nil
 }
 
-// close is for a machine that nobody will command any more.
+// close closes the connection and the socket.
 func (m *monitor) close() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -128,10 +127,10 @@ type link struct {
 	conn        *net.UnixConn
 	input       *limitedReader
 	decoder     *json.Decoder
-	interrupted bool // no more can be read or written
+	interrupted bool // its deadline has passed for good
 }
 
-// during has work's reading and writing fail once ctx ends.
+// during makes work's reads and writes fail when the context ends.
 func (l *link) during(ctx context.Context, work func() error) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
 	err := work()
@@ -166,8 +165,8 @@ func (l *link) send(request any, file *os.File) error {
 	return err
 }
 
-// run sends one command and waits for its answer. Events are dropped: the
-// machine's state is asked for where it matters.
+// run sends one command and waits for its answer. Events are dropped; the machine's
+// state is queried where it matters.
 func (l *link) run(command string, arguments any, file *os.File, result any) error {
 	request := struct {
 		Execute   string `json:"execute"`
@@ -209,10 +208,10 @@ func (l *link) decode(into any) error {
 	return err
 }
 
-// maxMessageBytes bounds one QMP message: QEMU is trusted less than we are.
+// maxMessageBytes bounds one QMP message: a guest may have taken QEMU over.
 const maxMessageBytes = 1 << 20
 
-// limitedReader fails when more is read than was left to it.
+// limitedReader fails when more is read than is left.
 type limitedReader struct {
 	reader io.Reader
 	left   int

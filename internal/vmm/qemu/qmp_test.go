@@ -20,14 +20,13 @@ import (
 
 const greeting = `{"QMP": {"version": {}, "capabilities": []}}`
 
-// serveQMP answers like QEMU, line by line; QEMU itself is talked to by the
-// tests that run VMs. answers maps a line's place to what is sent for it.
+// serveQMP answers one client as QEMU does, the nth command with the nth answer.
 func serveQMP(t *testing.T, answers ...string) *monitor {
 	t.Helper()
 	return serveClients(t, greetAndAnswer(answers...))
 }
 
-// greetAndAnswer serves one client until it leaves.
+// greetAndAnswer serves one client until it disconnects.
 func greetAndAnswer(answers ...string) func(net.Conn) {
 	return func(conn net.Conn) {
 		fmt.Fprintln(conn, greeting)
@@ -42,7 +41,7 @@ func greetAndAnswer(answers ...string) func(net.Conn) {
 	}
 }
 
-// serveClients serves one client after the other, as QEMU does, each its way.
+// serveClients serves clients one after the other, as QEMU does.
 func serveClients(t *testing.T, clients ...func(net.Conn)) *monitor {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "monitor")
@@ -70,7 +69,7 @@ func serveClients(t *testing.T, clients ...func(net.Conn)) *monitor {
 	return m
 }
 
-// soon is how long a command waits that shall wait in vain.
+// soon bounds a command that gets no answer.
 func soon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -164,7 +163,7 @@ func TestMonitor_RefusesAnEndlessAnswer(t *testing.T) {
 	}
 }
 
-// greetAndAnswerTo goes as far as a client's first command.
+// greetAndAnswerTo serves a client up to its first command.
 func greetAndAnswerTo(conn net.Conn) {
 	fmt.Fprintln(conn, greeting)
 	lines := bufio.NewScanner(conn)

@@ -5,9 +5,9 @@ import "time"
 // readCounter reads the CPU's time stamp counter.
 func readCounter() uint64
 
-// CounterKHz measures how fast the time stamp counter runs, in kHz. An
-// emulated guest reads the host's; on a busy host it fails to measure it and
-// hangs in its boot, so it is told instead.
+// CounterKHz measures the frequency of the time stamp counter, in kHz. An emulated guest
+// reads the host's counter. On a busy host it fails to measure the frequency and hangs
+// in its boot, so it gets the frequency on its command line.
 func CounterKHz() uint64 {
 	const interval = 20 * time.Millisecond
 	first, began := sampleCounter()
@@ -16,8 +16,8 @@ func CounterKHz() uint64 {
 	return (last - first) * uint64(time.Millisecond) / uint64(ended.Sub(began))
 }
 
-// sampleCounter reads counter and clock together: the closest pair of several,
-// since the host may interrupt any one of them.
+// sampleCounter reads counter and clock together, several times, and returns the closest
+// pair: the host may interrupt between the two.
 func sampleCounter() (counter uint64, at time.Time) {
 	const attempts = 16
 	best := time.Hour

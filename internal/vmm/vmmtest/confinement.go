@@ -77,7 +77,7 @@ func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
 	t.Helper()
 	const ofTheKernel = "anon_inode:" // events, timers, signals, KVM's own
 	own := []string{
-		"/dev/null", "/dev/net/tun", "/dev/kvm", "/dev/urandom", "/memfd:vmm-words (deleted)",
+		"/dev/null", "/dev/net/tun", "/dev/kvm", "/dev/urandom", "/memfd:vmm-output (deleted)",
 		g.spec.DiskPath, g.memoryPath,
 	}
 	directory := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "fd")

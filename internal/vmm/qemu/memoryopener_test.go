@@ -14,8 +14,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
-// openFiles opens its arguments for reading and writing, says what it could
-// write to, and does it again when it is told to.
+// openFiles opens its arguments for reading and writing, prints which it could write to,
+// and repeats that for each line of input.
 const openFiles = `while :; do
 	for file in "$@"; do
 		if (echo changed >&3) 3<>"$file"; then echo written; else echo refused; fi
@@ -23,7 +23,7 @@ const openFiles = `while :; do
 	read -r again || exit
 done`
 
-func TestLender_LendsMemoryForReadingAndLetsNothingBeOpenedAfterwards(t *testing.T) {
+func TestMemoryOpener_OpensMemoryForReadingAndNothingAfterwards(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: reads another process's memory")
@@ -33,7 +33,7 @@ func TestLender_LendsMemoryForReadingAndLetsNothingBeOpenedAfterwards(t *testing
 	for _, path := range []string{memory, other} {
 		require.NoError(t, os.WriteFile(path, []byte("original"), 0o600))
 	}
-	l, err := newLender(memory)
+	l, err := newMemoryOpener(memory)
 	require.NoError(t, err)
 	command := exec.Command("/bin/sh", "-c", openFiles, "sh", memory, other)
 	input, err := command.StdinPipe()
@@ -50,18 +50,18 @@ func TestLender_LendsMemoryForReadingAndLetsNothingBeOpenedAfterwards(t *testing
 		return command.Start()
 	}))
 	lines := bufio.NewReader(output)
-	said := func() string {
+	nextLine := func() string {
 		line, err := lines.ReadString('\n')
 		require.NoError(t, err)
 		return line
 	}
-	require.Equal(t, "refused\n", said(), "memory that was lent for reading")
-	require.Equal(t, "written\n", said(), "another file")
+	require.Equal(t, "refused\n", nextLine(), "memory is open for reading only")
+	require.Equal(t, "written\n", nextLine(), "another file")
 	require.NoError(t, l.end())
 	_, err = io.WriteString(input, "again\n")
 	require.NoError(t, err)
-	require.Equal(t, "refused\n", said())
-	require.Equal(t, "refused\n", said(), "a file that nobody answers for")
+	require.Equal(t, "refused\n", nextLine())
+	require.Equal(t, "refused\n", nextLine(), "no file can be opened for writing any more")
 	require.NoError(t, input.Close())
 	require.Error(t, command.Wait(), "read found no more")
 
@@ -73,11 +73,11 @@ func TestLender_LendsMemoryForReadingAndLetsNothingBeOpenedAfterwards(t *testing
 	require.Equal(t, "changed\n", string(content)[:len("changed\n")])
 }
 
-func TestLender_RefusesAQEMUThatDidNotAsk(t *testing.T) {
+func TestMemoryOpener_RefusesAQEMUThatDidNotAsk(t *testing.T) {
 	t.Parallel()
 	memory := filepath.Join(t.TempDir(), "memory")
 	require.NoError(t, os.WriteFile(memory, nil, 0o600))
-	l, err := newLender(memory)
+	l, err := newMemoryOpener(memory)
 	require.NoError(t, err)
 	command := exec.Command("/bin/true")
 	require.NoError(t, thread.Run(func() error {
@@ -90,6 +90,6 @@ func TestLender_RefusesAQEMUThatDidNotAsk(t *testing.T) {
 		return command.Start()
 	}))
 	require.NoError(t, command.Wait())
-	<-l.done // nobody is left who could ask
+	<-l.done // no process with the filter is left
 	require.Error(t, l.end())
 }

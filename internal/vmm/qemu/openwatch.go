@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// opens is where the kernel asks about files that are about to be opened for
-// reading and writing, by the thread that began to watch or what it starts.
-// They wait for the answer; when opens is closed they fail.
+// openWatch is the listener of a seccomp filter for openat calls with O_RDWR, by the
+// thread that called watchOpens and by all that it starts. Each call waits for an
+// answer; after close it fails.
 // Source: Documentation/userspace-api/seccomp_filter.rst in Linux, on
 // SECCOMP_RET_USER_NOTIF.
-type opens struct {
+type openWatch struct {
 	listener *os.File
 }
 
-// watchOpens begins with the calling thread, which must have given up gaining
-// privileges.
-func watchOpens() (*opens, error) {
+// watchOpens installs the filter for the calling thread, which must have set
+// no_new_privs.
+func watchOpens() (*openWatch, error) {
 	program, err := opensFilter()
 	if err != nil {
 		return nil, err
@@ -39,10 +39,10 @@ func watchOpens() (*opens, error) {
 	if err := unix.SetNonblock(int(descriptor), true); err != nil {
 		return nil, errors.Join(err, unix.Close(int(descriptor)))
 	}
-	return &opens{listener: os.NewFile(descriptor, "opens")}, nil
+	return &openWatch{listener: os.NewFile(descriptor, "opens")}, nil
 }
 
-// Where a filter finds what it decides by: struct seccomp_data.
+// Offsets in struct seccomp_data.
 const (
 	callOffset         = 0
 	architectureOffset = 4
@@ -50,12 +50,12 @@ const (
 	wordBytes          = 4
 )
 
-// opensFilter passes every call but that one. Calls by the numbers of another
-// architecture, which QEMU has no use for, end it.
+// opensFilter allows every call but those. A call by the numbers of another
+// architecture, which QEMU never makes, kills the process.
 func opensFilter() ([]unix.SockFilter, error) {
 	architecture, found := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 	if !found {
-		return nil, fmt.Errorf("system calls are not known of %s", runtime.GOARCH)
+		return nil, fmt.Errorf("no system call numbers are known for %s", runtime.GOARCH)
 	}
 	raw, err := bpf.Assemble([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: architectureOffset, Size: wordBytes},
@@ -79,7 +79,7 @@ func opensFilter() ([]unix.SockFilter, error) {
 	return program, nil
 }
 
-// Structures of linux/seccomp.h, with a system call's of seccomp_data in the first.
+// Structures of linux/seccomp.h; the first includes struct seccomp_data.
 type (
 	notification struct {
 		id           uint64
@@ -105,17 +105,17 @@ type (
 	}
 )
 
-// Requests of linux/seccomp.h that x/sys has not.
+// Requests of linux/seccomp.h that x/sys lacks.
 const (
 	notificationIsValid = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID
 	addDescriptor       = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
 )
 
-// errNoMoreOpens is returned by next when nobody is left who could open anything.
-var errNoMoreOpens = errors.New("what opened files has ended")
+// errNoMoreOpens is returned by next when no process with the filter is left.
+var errNoMoreOpens = errors.New("all processes with the filter have ended")
 
-// next waits for the next file that is about to be opened, until o is closed.
-func (o *opens) next() (n notification, err error) {
+// next waits for the next call, until o is closed.
+func (o *openWatch) next() (n notification, err error) {
 	connection, err := o.listener.SyscallConn()
 	if err != nil {
 		return notification{}, err
@@ -130,25 +130,25 @@ func (o *opens) next() (n notification, err error) {
 				err = errNoMoreOpens
 				return true
 			}
-			n = notification{} // as the kernel demands
+			n = notification{} // the kernel requires zeroes
 			err = ioctl(descriptor, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n))
 			if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINTR) {
 				return true
 			}
-			// Whoever was about to open it has ended; there may be others.
+			// The thread has ended; there may be others.
 		}
 	})
 	return n, errors.Join(waitErr, err)
 }
 
-// path reads which file is about to be opened, from the memory of who does it.
-func (o *opens) path(n notification) (string, error) {
+// path reads the path of a call from the memory of its thread.
+func (o *openWatch) path(n notification) (string, error) {
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", n.thread))
 	if err != nil {
 		return "", err
 	}
 	defer memory.Close()
-	// Only if it still waits is that its memory, and not that of another with its number.
+	// Only a thread that still waits has the number whose memory was opened.
 	if err := o.control(notificationIsValid, unsafe.Pointer(&n.id)); err != nil {
 		return "", err
 	}
@@ -160,13 +160,13 @@ func (o *opens) path(n notification) (string, error) {
 	return unix.ByteSliceToString(buffer[:length]), nil
 }
 
-// allow lets the call take its course.
-func (o *opens) allow(n notification) error {
+// allow lets the kernel carry the call out.
+func (o *openWatch) allow(n notification) error {
 	return o.control(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&answer{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}))
 }
 
-// answerWith has the call return a file that we opened.
-func (o *opens) answerWith(n notification, file *os.File) error {
+// answerWith makes the call return a file that this process opened.
+func (o *openWatch) answerWith(n notification, file *os.File) error {
 	connection, err := o.listener.SyscallConn()
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (o *opens) answerWith(n notification, file *os.File) error {
 	return errors.Join(err, sendErr)
 }
 
-func (o *opens) control(request uintptr, argument unsafe.Pointer) error {
+func (o *openWatch) control(request uintptr, argument unsafe.Pointer) error {
 	connection, err := o.listener.SyscallConn()
 	if err != nil {
 		return err
@@ -201,4 +201,4 @@ func ioctl(descriptor, request uintptr, argument unsafe.Pointer) error {
 	return nil
 }
 
-func (o *opens) close() { o.listener.Close() }
+func (o *openWatch) close() { o.listener.Close() }
