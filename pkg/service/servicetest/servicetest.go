@@ -54,7 +54,7 @@ func New(t *testing.T) *Fixture {
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	agent := hosttest.Start(t, http.NotFoundHandler())
-	client := host.NewClient(agent.RPCSocket)
+	client := host.NewLocalLink(agent.RPCSocket, agent.TrafficSocket)
 	t.Cleanup(client.Close)
 	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
 	require.NoError(t, err)
