@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
@@ -76,9 +77,9 @@ func Execute(ctx context.Context, command *cobra.Command, arguments []string, s 
 	return ExitFailure
 }
 
-// AddDataDirFlag adds the flag --data-dir to a command.
-func AddDataDirFlag(command *cobra.Command, dataDir *string) {
-	command.Flags().StringVar(dataDir, "data-dir", EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir),
+// AddDataDirFlag adds the flag --data-dir.
+func AddDataDirFlag(flags *pflag.FlagSet, dataDir *string) {
+	flags.StringVar(dataDir, "data-dir", EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir),
 		"where Wrenn keeps its data (WRENN_DATA_DIR)")
 }
 

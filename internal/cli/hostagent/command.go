@@ -63,7 +63,7 @@ func NewCommand(s cli.Streams, keepRunning bool) *cobra.Command {
 		}
 		return hostagent.Run(command.Context(), config)
 	}
-	cli.AddDataDirFlag(command, &config.DataDir)
+	cli.AddDataDirFlag(command.Flags(), &config.DataDir)
 	dataDir := cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir)
 	flags := command.Flags()
 	flags.StringVar(&config.CacheDir, "cache-dir", cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir), "where guest images are kept (WRENN_CACHE_DIR)")

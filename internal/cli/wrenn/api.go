@@ -20,21 +20,21 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// requestTimeout is for one call of the API; a create on a machine whose
-// sandboxes are emulated can take seconds.
+// requestTimeout bounds one call of the API. A create takes seconds on a machine that
+// emulates its sandboxes.
 const requestTimeout = 2 * time.Minute
 
-// api is the public API, spoken to with a team's key.
+// api is a client of the public API.
 type api struct {
 	url, key string
-	// adminToken, where it is set, is shown instead of the key.
+	// adminToken, if set, is sent instead of the key.
 	adminToken string
-	// sandboxURL is where every sandbox's traffic goes.
+	// sandboxURL is where the traffic of all sandboxes goes.
 	sandboxURL string
 	client     *http.Client
 }
 
-// sandboxInfo is what the API says of a sandbox, as far as it is shown.
+// sandboxInfo is the part of the API's answer about a sandbox that is shown.
 type sandboxInfo struct {
 	SandboxID       string            `json:"sandboxID"`
 	TemplateID      string            `json:"templateID"`
@@ -50,8 +50,8 @@ type sandboxInfo struct {
 	EnvdAccessToken string            `json:"envdAccessToken,omitempty"`
 }
 
-// connectAPI finds the API as the official SDKs do, by E2B_API_URL and
-// E2B_API_KEY, and where these are not set in a data directory of this machine.
+// connectAPI finds the API as the official SDKs do, by E2B_API_URL and E2B_API_KEY. For
+// those that are not set it uses the Wrenn that serves a data directory of this machine.
 func connectAPI(dataDir string) (*api, error) {
 	address, key := os.Getenv("E2B_API_URL"), os.Getenv("E2B_API_KEY")
 	if address == "" || key == "" {
@@ -67,9 +67,9 @@ func connectAPI(dataDir string) (*api, error) {
 	return &api{url: address, key: key, sandboxURL: cli.EnvironmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
 }
 
-// connectAdmin finds the API for an admin: by E2B_API_URL and WRENN_ADMIN_TOKEN, and
-// where these are not set in a data directory of this machine. The token found there
-// is sent only to the Wrenn that runs from that directory.
+// connectAdmin finds the API for an admin by E2B_API_URL and WRENN_ADMIN_TOKEN. For those
+// that are not set it uses the Wrenn that serves a data directory of this machine. The
+// token in the directory is sent only to that Wrenn.
 func connectAdmin(dataDir string) (*api, error) {
 	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
 	if address == "" || token == "" {
@@ -81,14 +81,14 @@ func connectAdmin(dataDir string) (*api, error) {
 		case !ready && address == "":
 			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", dataDir)
 		case token == "" && address != "" && (!ready || address != local):
-			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is what the control plane's WRENN_ADMIN_TOKEN_FILE holds")
+			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is the content of the control plane's WRENN_ADMIN_TOKEN_FILE")
 		}
 		address = cmp.Or(address, local)
 		if token == "" {
 			token, err = layout.ReadAdminToken()
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("the admin token in %s is root's; run it with sudo, or set WRENN_ADMIN_TOKEN", dataDir)
+			return nil, fmt.Errorf("the admin token in %s can be read by root only; run it with sudo, or set WRENN_ADMIN_TOKEN", dataDir)
 		}
 		if err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func connectLocal(dataDir string) (*api, error) {
 	}
 	key, err := layout.ReadAPIKey()
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("the API key in %s is root's; run it with sudo", dataDir)
+		return nil, fmt.Errorf("the API key in %s can be read by root only; run it with sudo", dataDir)
 	}
 	if err != nil {
 		return nil, err
@@ -117,8 +117,8 @@ func connectLocal(dataDir string) (*api, error) {
 	return &api{url: address, key: key, sandboxURL: address, client: &http.Client{}}, nil
 }
 
-// call sends a request and decodes the answer into result, if that is not nil.
-// It returns the answer's headers.
+// call sends a request and decodes the answer into result unless that is nil. It returns
+// the answer's headers.
 func (a *api) call(ctx context.Context, method, path string, body, result any) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -138,7 +138,7 @@ func (a *api) call(ctx context.Context, method, path string, body, result any) (
 		return response.Header, nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(result); err != nil {
-		return nil, fmt.Errorf("the API at %s answers with something else than JSON: %w", a.url, err)
+		return nil, fmt.Errorf("the API at %s does not answer with JSON: %w", a.url, err)
 	}
 	return response.Header, nil
 }
@@ -167,7 +167,7 @@ func (a *api) newRequest(ctx context.Context, method, path string, body any) (*h
 	return request, nil
 }
 
-// readRefusal turns an error answer into what the API says is wrong.
+// readRefusal returns the message of an error answer.
 func readRefusal(response *http.Response) error {
 	var refusal struct {
 		Message string `json:"message"`
@@ -182,7 +182,7 @@ func readRefusal(response *http.Response) error {
 	return errors.New(refusal.Message)
 }
 
-// withoutURL drops the method and URL that net/http puts before an error.
+// withoutURL returns an error of net/http without the method and URL that begin it.
 func withoutURL(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -191,7 +191,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// sandboxPath is a route of one sandbox.
+// sandboxPath is the path of an action on a sandbox.
 func sandboxPath(id, action string) string {
 	return "/sandboxes/" + url.PathEscape(id) + action
 }

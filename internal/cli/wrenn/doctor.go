@@ -19,7 +19,7 @@ func newDoctor(s cli.Streams) *cobra.Command {
 	asJSON := false
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check whether this machine can run Wrenn, and how to mend what is missing",
+		Short: "Check whether this machine can run Wrenn, and print how to fix what is missing",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			envd, err := installation.FindEnvd()
@@ -46,8 +46,8 @@ func newDoctor(s cli.Streams) *cobra.Command {
 			return nil
 		},
 	}
-	cli.AddDataDirFlag(command, &dataDir)
-	command.Flags().StringVar(&listen, "listen", cli.EnvironmentOr("WRENN_LISTEN", up.DefaultListen), "address that the API is to listen on (WRENN_LISTEN)")
+	cli.AddDataDirFlag(command.Flags(), &dataDir)
+	command.Flags().StringVar(&listen, "listen", cli.EnvironmentOr("WRENN_LISTEN", up.DefaultListen), "address on which the API is to listen (WRENN_LISTEN)")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }

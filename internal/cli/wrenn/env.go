@@ -9,14 +9,17 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 )
 
-// newEnv prints what a shell can evaluate.
+// newEnv makes the command whose output a shell evaluates.
 func newEnv(s cli.Streams) *cobra.Command {
 	var dataDir string
 	command := &cobra.Command{
 		Use:   "env",
-		Short: "Print the URL and key of the running Wrenn, as E2B's SDKs want them",
-		Long:  "Print what points E2B's SDKs at the running Wrenn, for:  eval \"$(sudo wrenn env)\"",
-		Args:  cobra.NoArgs,
+		Short: "Print the environment variables with which E2B's SDKs use the running Wrenn",
+		Long: `Print shell commands that set the environment variables with which E2B's SDKs use
+the running Wrenn:
+
+  eval "$(sudo wrenn env)"`,
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			a, err := connectLocal(dataDir)
 			if err != nil {
@@ -26,6 +29,6 @@ func newEnv(s cli.Streams) *cobra.Command {
 			return nil
 		},
 	}
-	cli.AddDataDirFlag(command, &dataDir)
+	cli.AddDataDirFlag(command.Flags(), &dataDir)
 	return command
 }

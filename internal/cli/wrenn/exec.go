@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// keepalive is how often, in seconds, envd shows that a silent command's
-	// stream is alive; proxies cut off silent ones.
+	// keepalive is how often, in seconds, envd sends a message while a command prints
+	// nothing: proxies close silent streams.
 	keepalive = "50"
-	// inputChunk is how much standard input goes into one message.
+	// inputChunk is how many bytes of standard input one message carries.
 	inputChunk = 32 << 10
-	// killDelay is how long a command may take to end after Ctrl-C.
+	// killDelay is how long a command has to end after Ctrl-C before it is killed.
 	killDelay = 3 * time.Second
 )
 
-// execution is one command in a sandbox.
+// execution is a command that runs in a sandbox.
 type execution struct {
 	cli.Streams
 	sandboxID   string
@@ -47,10 +47,10 @@ func (c *sandboxCommand) newExec() *cobra.Command {
 	e := &execution{Streams: c.Streams}
 	command := &cobra.Command{
 		Use:   "exec SANDBOX [--] COMMAND [ARGUMENT...]",
-		Short: "Run a command in a sandbox and pass on its output and exit code",
-		Long: `Run a command in a sandbox, pass on its output as it comes, and end with its
-exit code. What is piped in becomes its standard input. No shell is in between:
-for pipes and variables run one, as in
+		Short: "Run a command in a sandbox",
+		Long: `Run a command in a sandbox, print its output as it comes, and end with its exit
+code. Piped input becomes the command's standard input. The command is not run by a
+shell; for pipes and variables run one:
 
   wrenn sandbox exec SANDBOX -- sh -c 'ps aux | wc -l'`,
 		Args: cobra.MinimumNArgs(2),
@@ -60,7 +60,7 @@ for pipes and variables run one, as in
 				return err
 			}
 			e.sandboxID, e.command = arguments[0], arguments[1:]
-			if e.command[0] == "--" { // flags end at SANDBOX, so this one is still there
+			if e.command[0] == "--" { // flags end at SANDBOX, so "--" is an argument
 				e.command = e.command[1:]
 			}
 			if len(e.command) == 0 {
@@ -70,15 +70,15 @@ for pipes and variables run one, as in
 		},
 	}
 	flags := command.Flags()
-	flags.SetInterspersed(false) // what follows COMMAND is the command's own
-	flags.BoolVarP(&e.terminal, "tty", "t", false, "give it a terminal")
-	flags.StringArrayVarP(&e.environment, "env", "e", nil, "NAME=VALUE; may be repeated")
-	flags.StringVarP(&e.directory, "workdir", "w", "", "directory to run it in")
-	flags.StringVarP(&e.user, "user", "u", "", "user to run it as")
+	flags.SetInterspersed(false) // flags after COMMAND are the command's
+	flags.BoolVarP(&e.terminal, "tty", "t", false, "give the command a terminal")
+	flags.StringArrayVarP(&e.environment, "env", "e", nil, "environment variable, as NAME=VALUE; may be repeated")
+	flags.StringVarP(&e.directory, "workdir", "w", "", "directory to run the command in")
+	flags.StringVarP(&e.user, "user", "u", "", "user to run the command as")
 	return command
 }
 
-// run starts the command and follows it to its end.
+// run starts the command and prints its output until it ends.
 func (e *execution) run(ctx context.Context, a *api) error {
 	request, err := e.request()
 	if err != nil {
@@ -88,7 +88,7 @@ func (e *execution) run(ctx context.Context, a *api) error {
 	if err != nil {
 		return err
 	}
-	// Not ctx: on Ctrl-C the command is told to end, and its end is awaited.
+	// Not ctx: after Ctrl-C the stream stays open until the command has ended.
 	streaming, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	stream, err := client.Start(streaming, connect.NewRequest(request))
@@ -101,7 +101,7 @@ func (e *execution) run(ctx context.Context, a *api) error {
 	}
 	pid := stream.Msg().GetEvent().GetStart().GetPid()
 	if pid == 0 {
-		return fmt.Errorf("exec in %s: the sandbox did not say that the command has started", e.sandboxID)
+		return fmt.Errorf("exec in %s: the sandbox did not confirm that the command has started", e.sandboxID)
 	}
 	remote := &remoteProcess{client: client, selector: &process.ProcessSelector{Selector: &process.ProcessSelector_Pid{Pid: pid}}}
 	restore, err := e.attach(streaming, remote, request)
@@ -121,14 +121,14 @@ func (e *execution) run(ctx context.Context, a *api) error {
 	return e.conclude(end)
 }
 
-// connect looks the sandbox up and returns its process service.
+// connect looks up the sandbox and returns a client of its process service.
 func (e *execution) connect(ctx context.Context, a *api) (processconnect.ProcessClient, error) {
 	var found sandboxInfo
 	if _, err := a.call(ctx, http.MethodGet, sandboxPath(e.sandboxID, ""), nil, &found); err != nil {
 		return nil, fmt.Errorf("exec in %s: %w", e.sandboxID, err)
 	}
 	if found.State == "paused" {
-		return nil, fmt.Errorf("sandbox %s is paused: bring it back with wrenn sandbox resume %[1]s", e.sandboxID)
+		return nil, fmt.Errorf("sandbox %s is paused: resume it with wrenn sandbox resume %[1]s", e.sandboxID)
 	}
 	headers := http.Header{
 		route.SandboxHeader:       {e.sandboxID},
@@ -186,27 +186,27 @@ func (e *execution) request() (*process.StartRequest, error) {
 	return request, nil
 }
 
-// isPiped is false for terminals and for devices such as /dev/null, which have
-// nothing to say.
+// isPiped is false for terminals and for other devices such as /dev/null.
 func isPiped(input *os.File) bool {
 	info, err := input.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
-// attach joins this program's input to the command. What it returns undoes it.
+// attach sends this program's input to the command. restore undoes what it changes on
+// the terminal.
 func (e *execution) attach(ctx context.Context, remote *remoteProcess, request *process.StartRequest) (restore func(), err error) {
 	if request.Pty != nil {
 		return e.attachTerminal(ctx, remote)
 	}
 	if request.GetStdin() {
-		// A read of standard input cannot be interrupted: this goroutine ends
-		// with its input or with the program.
+		// A read of standard input cannot be interrupted: this goroutine ends at the end
+		// of the input or with the program.
 		go remote.feed(ctx, e.Input, remote.sendStdin, e.Errors)
 	}
 	return func() {}, nil
 }
 
-// follow passes output on until the command ends.
+// follow prints output until the command ends.
 func (e *execution) follow(stream *connect.ServerStreamForClient[process.StartResponse]) (*process.ProcessEvent_EndEvent, error) {
 	for stream.Receive() {
 		event := stream.Msg().GetEvent()
@@ -236,7 +236,7 @@ func (e *execution) write(data *process.ProcessEvent_DataEvent) error {
 	return err
 }
 
-// conclude passes the exit code on.
+// conclude turns the command's exit code into this program's.
 func (e *execution) conclude(end *process.ProcessEvent_EndEvent) error {
 	if !end.GetExited() {
 		fmt.Fprintf(e.Errors, "%s ended by %s\n", e.command[0], end.GetStatus())
@@ -251,13 +251,13 @@ func (e *execution) conclude(end *process.ProcessEvent_EndEvent) error {
 	}
 }
 
-// remoteProcess is a command that runs in a sandbox.
+// remoteProcess is the process of a command in its sandbox.
 type remoteProcess struct {
 	client   processconnect.ProcessClient
 	selector *process.ProcessSelector
 }
 
-// feed sends what it reads, in order, then the end of it.
+// feed sends input in order, and then its end.
 func (r *remoteProcess) feed(ctx context.Context, input io.Reader, send func(context.Context, []byte) error, problems io.Writer) {
 	buffer := make([]byte, inputChunk)
 	for {
@@ -273,7 +273,7 @@ func (r *remoteProcess) feed(ctx context.Context, input io.Reader, send func(con
 		if !errors.Is(err, io.EOF) {
 			fmt.Fprintf(problems, "read standard input: %v\n", err)
 		}
-		// An error means that the command has ended.
+		// It fails only if the command has ended.
 		_, _ = r.client.CloseStdin(ctx, connect.NewRequest(&process.CloseStdinRequest{Process: r.selector}))
 		return
 	}
@@ -288,7 +288,7 @@ func (r *remoteProcess) send(ctx context.Context, input *process.ProcessInput) e
 	return err
 }
 
-// end tells the command to end, and kills it when it does not.
+// end tells the command to end, and kills it if it has not ended after killDelay.
 func (r *remoteProcess) end(ctx context.Context, cut context.CancelFunc) {
 	for _, signal := range []process.Signal{process.Signal_SIGNAL_SIGTERM, process.Signal_SIGNAL_SIGKILL} {
 		request := connect.NewRequest(&process.SendSignalRequest{Process: r.selector, Signal: signal})
@@ -304,7 +304,7 @@ func (r *remoteProcess) end(ctx context.Context, cut context.CancelFunc) {
 	cut()
 }
 
-// plain drops the RPC code's name from an error: its message is for people.
+// plain returns an RPC error's message without the name of its code.
 func plain(err error) error {
 	var rpc *connect.Error
 	if errors.As(err, &rpc) {

@@ -11,10 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 )
 
-// hostCommand is wrenn host: what an admin does with the machines of a fleet.
+// hostCommand holds what all commands on hosts need.
 type hostCommand struct {
 	cli.Streams
 	dataDir string
@@ -24,15 +23,15 @@ func newHost(s cli.Streams) *cobra.Command {
 	c := &hostCommand{Streams: s}
 	command := &cobra.Command{
 		Use:   "host",
-		Short: "Add machines to the fleet, and take them out",
-		Long: `Add machines to the fleet, and take them out. Where Wrenn does not run on this
-machine it needs E2B_API_URL, and an admin's token in WRENN_ADMIN_TOKEN.`,
+		Short: "Add hosts to the fleet, and remove them",
+		Long: `Add hosts to the fleet, and remove them. If Wrenn does not run on this machine, set
+E2B_API_URL, and WRENN_ADMIN_TOKEN to the admin's token.`,
 	}
-	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
+	cli.AddDataDirFlag(command.PersistentFlags(), &c.dataDir)
 	command.AddCommand(c.newToken(), c.newList(),
-		c.newChange("drain", "Give a host no more sandboxes and pause those it runs", http.MethodPost, "/drain"),
-		c.newChange("undrain", "Give a drained host sandboxes again", http.MethodPost, "/undrain"),
-		c.newChange("revoke", "End a host's certificates, and all connections to it, at once", http.MethodPost, "/revoke"),
+		c.newChange("drain", "Place no more sandboxes on a host, and pause those that it runs", http.MethodPost, "/drain"),
+		c.newChange("undrain", "Place sandboxes on a drained host again", http.MethodPost, "/undrain"),
+		c.newChange("revoke", "Revoke a host's certificates, and close all connections to it", http.MethodPost, "/revoke"),
 		c.newRetire())
 	return command
 }
@@ -42,7 +41,7 @@ func (c *hostCommand) newToken() *cobra.Command {
 	lifetime := time.Hour
 	command := &cobra.Command{
 		Use:   "token",
-		Short: "Make a token with which one machine can join, once",
+		Short: "Make a token with which one machine can join the fleet",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := connectAdmin(c.dataDir)
@@ -58,17 +57,17 @@ func (c *hostCommand) newToken() *cobra.Command {
 				return fmt.Errorf("make a token: %w", err)
 			}
 			fmt.Fprintln(c.Output, made.Token)
-			fmt.Fprintf(c.Errors, "good until %s; on the machine: wrenn-host-agent join --server URL --address IP:PORT --token TOKEN\n",
+			fmt.Fprintf(c.Errors, "valid until %s, for one use; on the machine run: wrenn-host-agent join --server URL --address IP:PORT --token TOKEN\n",
 				made.ExpiresAt.Local().Format(time.DateTime))
 			return nil
 		},
 	}
-	command.Flags().StringSliceVar(&tags, "tag", nil, "tag that the host will have; may be repeated")
-	command.Flags().DurationVar(&lifetime, "lifetime", lifetime, "how long the token is good, at most a week")
+	command.Flags().StringSliceVar(&tags, "tag", nil, "tag of the host; may be repeated")
+	command.Flags().DurationVar(&lifetime, "lifetime", lifetime, "how long the token is valid, at most a week")
 	return command
 }
 
-// hostInfo is what the API says of a host, as far as it is shown.
+// hostInfo is the part of the API's answer about a host that is shown.
 type hostInfo struct {
 	HostID       string     `json:"hostID"`
 	Name         string     `json:"name"`
@@ -127,7 +126,7 @@ func (c *hostCommand) printTable(hosts []hostInfo) error {
 	return table.Flush()
 }
 
-// findHost takes a host's ID or its name.
+// findHost finds a host by its ID or its name.
 func (a *api) findHost(ctx context.Context, given string) (hostInfo, error) {
 	var hosts []hostInfo
 	if _, err := a.call(ctx, http.MethodGet, "/hosts", nil, &hosts); err != nil {
@@ -168,11 +167,11 @@ func (c *hostCommand) change(ctx context.Context, verb, given, method, action st
 func (c *hostCommand) newRetire() *cobra.Command {
 	force := false
 	command := &cobra.Command{
-		Use: "retire HOST", Short: "Take a host out of the fleet for good", Args: cobra.ExactArgs(1),
+		Use: "retire HOST", Short: "Remove a host from the fleet permanently", Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return c.change(command.Context(), "retire", arguments[0], http.MethodDelete, fmt.Sprintf("?force=%t", force))
 		},
 	}
-	command.Flags().BoolVar(&force, "force", false, "even if it has sandboxes, which are lost")
+	command.Flags().BoolVar(&force, "force", false, "also if it has sandboxes, which are lost")
 	return command
 }

@@ -12,19 +12,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 const (
 	keyPoll = 200 * time.Millisecond
-	// keyPatience is how long a running control plane may take to use a new key and
-	// to seal everything with it.
+	// keyPatience is how long a running control plane has to use a new key and to seal
+	// every value with it.
 	keyPatience = time.Minute
 )
 
-// keysCommand is wrenn keys: what an admin does with an installation's secret keys.
+// keysCommand holds what all commands on secret keys need.
 type keysCommand struct {
 	cli.Streams
 	dataDir string
@@ -34,9 +33,9 @@ func newKeys(s cli.Streams) *cobra.Command {
 	c := &keysCommand{Streams: s}
 	command := &cobra.Command{
 		Use:   "keys",
-		Short: "Rotate the key that tokens are derived from and secrets sealed with",
+		Short: "Rotate and list the keys that derive tokens and seal secrets",
 	}
-	command.PersistentFlags().StringVar(&c.dataDir, "data-dir", cli.EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir), "where Wrenn keeps its data (WRENN_DATA_DIR)")
+	cli.AddDataDirFlag(command.PersistentFlags(), &c.dataDir)
 	command.AddCommand(c.newRotate(), c.newList())
 	return command
 }
@@ -45,17 +44,16 @@ func (c *keysCommand) newRotate() *cobra.Command {
 	var file string
 	command := &cobra.Command{
 		Use:   "rotate",
-		Short: "Make a new secret key, which revokes every token of every sandbox and volume",
-		Long: `Make a new secret key and put it in front of those in the key file. A control
-plane that runs takes it within a second or two: it derives tokens from the new
-key, so that those from before are refused, and seals secrets again with it.
-Nothing has to be restarted, paused sandboxes stay as they are, and SDK clients
-get new tokens when they connect. Older keys stay in the file; they are needed
-for backups of the database.`,
+		Short: "Make a new secret key, which revokes all tokens of sandboxes and volumes",
+		Long: `Make a new secret key and write it in front of the others in the key file. A running
+control plane uses it within two seconds: it derives tokens from the new key, refuses
+those of older keys, and seals secrets again with the new key. Nothing is restarted,
+paused sandboxes stay as they are, and SDK clients get new tokens when they connect.
+Older keys stay in the file: backups of the database need them.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error { return c.rotate(command.Context(), file) },
 	}
-	command.Flags().StringVar(&file, "file", "", "the control plane's WRENN_SECRET_KEY_FILE, where it was not started by wrenn up")
+	command.Flags().StringVar(&file, "file", "", "WRENN_SECRET_KEY_FILE of a control plane that wrenn up did not start")
 	return command
 }
 
@@ -67,14 +65,14 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 	}
 	newest, err := seal.RotateKeyFile(file)
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("the secret key %s is not this user's; run it with sudo", file)
+		return fmt.Errorf("the secret key %s can be read by root only; run it with sudo", file)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Errors, "the newest key in %s is %s; back the file up, apart from the database\n", file, newest)
+	fmt.Fprintf(c.Errors, "the newest key in %s is %s; back up the file, apart from the database\n", file, newest)
 	if elsewhere {
-		fmt.Fprintln(c.Errors, "control planes that have this file use the key within seconds; see: wrenn keys list")
+		fmt.Fprintln(c.Errors, "control planes with this file use the key within seconds; see: wrenn keys list")
 		return nil
 	}
 	address, running, err := layout.URL()
@@ -82,7 +80,7 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 		return err
 	}
 	if !running {
-		fmt.Fprintln(c.Errors, "Wrenn does not run here; it uses the key from its next start on")
+		fmt.Fprintln(c.Errors, "Wrenn does not run here; it uses the key from its next start")
 		return nil
 	}
 	token, err := layout.ReadAdminToken()
@@ -93,11 +91,11 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 	if err := a.awaitKey(ctx, newest.String()); err != nil {
 		return fmt.Errorf("wait until the new key is in use: %w", err)
 	}
-	fmt.Fprintln(c.Errors, "it is in use: tokens from before are refused, and secrets are sealed with it")
+	fmt.Fprintln(c.Errors, "it is in use: older tokens are refused, and secrets are sealed with it")
 	return nil
 }
 
-// keyInfo is what the API says of a secret key.
+// keyInfo is the API's answer about a secret key.
 type keyInfo struct {
 	KeyID       string `json:"keyID"`
 	Newest      bool   `json:"newest"`
@@ -111,7 +109,7 @@ func (a *api) secretKeys(ctx context.Context) ([]keyInfo, error) {
 	return keys, err
 }
 
-// awaitKey waits until a key is the newest, and nothing is sealed with another one.
+// awaitKey waits until a key is the newest and seals all values.
 func (a *api) awaitKey(ctx context.Context, newest string) error {
 	ctx, cancel := context.WithTimeout(ctx, keyPatience)
 	defer cancel()
@@ -148,7 +146,7 @@ func (c *keysCommand) newList() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the secret keys, and how many values are sealed with each",
+		Short:   "List the secret keys, and how many values each seals",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			a, err := connectAdmin(c.dataDir)

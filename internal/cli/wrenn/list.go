@@ -35,11 +35,11 @@ func (c *sandboxCommand) newList() *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	command.Flags().StringVar(&state, "state", "running,paused", "only those in these states")
+	command.Flags().StringVar(&state, "state", "running,paused", "states to list, comma-separated")
 	return command
 }
 
-// list reads every page.
+// list returns the sandboxes of all pages.
 func (a *api) list(ctx context.Context, state string) ([]sandboxInfo, error) {
 	all := []sandboxInfo{}
 	query := url.Values{"state": {state}}
@@ -70,7 +70,7 @@ func (c *sandboxCommand) printTable(sandboxes []sandboxInfo) error {
 		if template == "" {
 			template = s.TemplateID
 		}
-		endsIn := "-" // a paused sandbox waits for ever
+		endsIn := "-" // a paused sandbox has no end
 		if s.State == "running" {
 			endsIn = max(time.Until(s.EndAt), 0).Round(time.Second).String()
 		}

@@ -16,13 +16,13 @@ import (
 // defaultTimeout is how long a sandbox lives, as in the official SDKs.
 const defaultTimeout = 5 * time.Minute
 
-// sandboxCommand is what the commands on sandboxes share.
+// sandboxCommand holds what all commands on sandboxes need.
 type sandboxCommand struct {
 	cli.Streams
 	dataDir string
 }
 
-// connect finds the API once the flags are known.
+// connect finds the API. The flags must be parsed.
 func (c *sandboxCommand) connect() (*api, error) { return connectAPI(c.dataDir) }
 
 func newSandbox(s cli.Streams) *cobra.Command {
@@ -30,31 +30,31 @@ func newSandbox(s cli.Streams) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "sandbox",
 		Aliases: []string{"sbx"},
-		Short:   "Create, use and end sandboxes",
-		Long: `Create, use and end sandboxes through the public API: that of E2B_API_URL with
-E2B_API_KEY, or of the Wrenn that runs on this machine.`,
+		Short:   "Create, use and kill sandboxes",
+		Long: `Create, use and kill sandboxes through the public API at E2B_API_URL with the key
+E2B_API_KEY, or through the API of the Wrenn that runs on this machine.`,
 		Args: cobra.NoArgs, // so that a mistyped command is an error
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	commands := []*cobra.Command{
 		c.newCreate(), c.newList(), c.newExec(), c.newResume(),
-		c.newForEach("pause", "Save sandboxes with their memory and stop them", func(ctx context.Context, a *api, id string) error {
+		c.newForEach("pause", "Pause sandboxes and keep their memory and files", func(ctx context.Context, a *api, id string) error {
 			_, err := a.call(ctx, http.MethodPost, sandboxPath(id, "/pause"), nil, nil)
 			return err
 		}),
-		c.newForEach("kill", "End sandboxes, running or paused, and delete what they hold", func(ctx context.Context, a *api, id string) error {
+		c.newForEach("kill", "Kill sandboxes, running or paused, and delete their files", func(ctx context.Context, a *api, id string) error {
 			_, err := a.call(ctx, http.MethodDelete, sandboxPath(id, ""), nil, nil)
 			return err
 		}),
 	}
 	for _, child := range commands {
-		cli.AddDataDirFlag(child, &c.dataDir)
+		cli.AddDataDirFlag(child.Flags(), &c.dataDir)
 		command.AddCommand(child)
 	}
 	return command
 }
 
-// newForEach makes a command that does one thing to each sandbox named.
+// newForEach makes a command that does one thing to each sandbox of its arguments.
 func (c *sandboxCommand) newForEach(name, short string, do func(context.Context, *api, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " SANDBOX...",
@@ -78,7 +78,7 @@ func (c *sandboxCommand) newForEach(name, short string, do func(context.Context,
 
 func (c *sandboxCommand) newResume() *cobra.Command {
 	timeout := defaultTimeout
-	command := c.newForEach("resume", "Bring paused sandboxes back", func(ctx context.Context, a *api, id string) error {
+	command := c.newForEach("resume", "Resume paused sandboxes", func(ctx context.Context, a *api, id string) error {
 		seconds, err := wholeSeconds(timeout)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (c *sandboxCommand) newResume() *cobra.Command {
 		_, err = a.call(ctx, http.MethodPost, sandboxPath(id, "/resume"), map[string]any{"timeout": seconds}, nil)
 		return err
 	})
-	command.Flags().DurationVar(&timeout, "timeout", timeout, "how long they run before they end")
+	command.Flags().DurationVar(&timeout, "timeout", timeout, "how long they run before they are killed")
 	return command
 }
 
@@ -128,11 +128,11 @@ func (c *sandboxCommand) newCreate() *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.DurationVar(&timeout, "timeout", timeout, "how long it lives")
-	flags.StringArrayVarP(&environment, "env", "e", nil, "NAME=VALUE for every command in it; may be repeated")
-	flags.StringArrayVarP(&metadata, "metadata", "m", nil, "NAME=VALUE to find it by; may be repeated")
-	flags.BoolVar(&autoPause, "auto-pause", false, "pause it instead of ending it when its time is up")
-	flags.BoolVar(&noInternet, "no-internet", false, "leave it without a way to the internet")
+	flags.DurationVar(&timeout, "timeout", timeout, "how long it runs before it is killed")
+	flags.StringArrayVarP(&environment, "env", "e", nil, "environment variable for every command in it, as NAME=VALUE; may be repeated")
+	flags.StringArrayVarP(&metadata, "metadata", "m", nil, "metadata to find it by, as NAME=VALUE; may be repeated")
+	flags.BoolVar(&autoPause, "auto-pause", false, "pause it instead of killing it when its time is over")
+	flags.BoolVar(&noInternet, "no-internet", false, "give it no access to the internet")
 	return command
 }
 

@@ -13,14 +13,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 )
 
-// attachTerminal makes this terminal the command's: keys, Ctrl-C among them,
-// go through as they are, and so does a change of size.
+// attachTerminal connects this terminal to the command's: it sends keys, including
+// Ctrl-C, unchanged, and every change of the window's size.
 func (e *execution) attachTerminal(ctx context.Context, remote *remoteProcess) (restore func(), err error) {
 	before, err := term.MakeRaw(int(e.Input.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("prepare the terminal: %w", err)
 	}
-	// As with a pipe, the read ends with the program.
+	// As with a pipe, the read ends only with the program.
 	go remote.feed(ctx, e.Input, remote.sendKeys, e.Errors)
 	resized := make(chan os.Signal, 1)
 	signal.Notify(resized, unix.SIGWINCH)
@@ -40,7 +40,7 @@ func (e *execution) attachTerminal(ctx context.Context, remote *remoteProcess) (
 	}, nil
 }
 
-// followSize passes every change of the terminal's size on.
+// followSize sends every change of the terminal's size.
 func (r *remoteProcess) followSize(ctx context.Context, terminal *os.File, resized <-chan os.Signal) {
 	for {
 		select {
