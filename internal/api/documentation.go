@@ -18,13 +18,33 @@ func (s *Server) routeDocumentation(router respond.Router) {
 	router.Get("/openapi.yaml", s.openapiYAML)
 }
 
+// documentation is the API's document and its pages, with the routes of extensions.
+type documentation struct {
+	*openapi.Document
+	pages map[string][]byte
+}
+
+// documentation is made at the first request for it.
+func (s *Server) documentation() (documentation, error) {
+	s.documented.Do(func() {
+		var groups []openapi.Group
+		if s.Extensions != nil {
+			groups = s.Extensions.Operations()
+		}
+		if s.document.Document, s.documentFailure = openapi.LoadWith(groups...); s.documentFailure == nil {
+			s.document.pages, s.documentFailure = s.document.Pages()
+		}
+	})
+	return s.document, s.documentFailure
+}
+
 // showDocumentation shows the first page, or that of a section.
 func (s *Server) showDocumentation(w http.ResponseWriter, r *http.Request) error {
-	pages, err := openapi.Pages()
+	documentation, err := s.documentation()
 	if err != nil {
 		return err
 	}
-	page, there := pages[chi.URLParam(r, "section")]
+	page, there := documentation.pages[chi.URLParam(r, "section")]
 	if !there {
 		return fault.New(fault.NotFound, "the documentation has no such section")
 	}
@@ -35,19 +55,19 @@ func (s *Server) showDocumentation(w http.ResponseWriter, r *http.Request) error
 }
 
 func (s *Server) openapiJSON(w http.ResponseWriter, _ *http.Request) error {
-	document, err := openapi.Load()
+	documentation, err := s.documentation()
 	if err != nil {
 		return err
 	}
-	return writeText(w, "application/json", document.JSON)
+	return writeText(w, "application/json", documentation.JSON)
 }
 
 func (s *Server) openapiYAML(w http.ResponseWriter, _ *http.Request) error {
-	document, err := openapi.Load()
+	documentation, err := s.documentation()
 	if err != nil {
 		return err
 	}
-	return writeText(w, "application/yaml", document.YAML)
+	return writeText(w, "application/yaml", documentation.YAML)
 }
 
 func writeText(w http.ResponseWriter, contentType string, text []byte) error {

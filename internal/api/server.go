@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -59,6 +60,10 @@ type Server struct {
 	Extensions *extension.Set
 
 	gate gate
+
+	documented      sync.Once
+	document        documentation
+	documentFailure error
 }
 
 // healthTimeout bounds the question whether all is well.

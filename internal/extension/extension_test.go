@@ -30,9 +30,14 @@ func start(t *testing.T, extensions ...cpextension.Extension) (*Set, error) {
 	t.Helper()
 	set, err := New(slog.New(slog.NewTextHandler(t.Output(), nil)), extensions...)
 	require.NoError(t, err)
-	return set, set.Start(t.Context(), Server{Admit: func(auth.Rule) func(http.Handler) http.Handler {
+	server := Server{Admit: func(auth.Rule) func(http.Handler) http.Handler {
 		return func(next http.Handler) http.Handler { return next }
-	}})
+	}}
+	server.Context.Fail = func(w http.ResponseWriter, _ *http.Request, err error) {
+		require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	return set, set.Start(t.Context(), server)
 }
 
 func TestBeforeBuild_AsksTheExtensions(t *testing.T) {

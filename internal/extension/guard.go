@@ -73,6 +73,6 @@ func (i *instance) refusal(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ask extension %s: %w", i.name, ctx.Err())
 	}
-	i.report(doing, err)
+	i.report(ctx, doing, err)
 	return fault.New(fault.Unavailable, "the extension %s, which must agree, could not decide", i.name)
 }

@@ -1,67 +1,82 @@
 package extension
 
 import (
+	"context"
 	"net/http"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// layer is a middleware.
-type layer = func(next http.Handler) http.Handler
+// wrapper is the form of cpextension.BeforeAuth.BeforeAuth and of
+// cpextension.AfterAuth.AfterAuth.
+type wrapper = func(next http.Handler) http.Handler
 
-func middlewaresOf(i *instance) []layer {
-	var all []layer
-	if before, sees := i.extension.(cpextension.BeforeAuth); sees {
-		all = append(all, before.BeforeAuth)
+func (i *instance) beforeAuth() []wrapper {
+	if before, has := i.extension.(cpextension.BeforeAuth); has {
+		return []wrapper{before.BeforeAuth}
 	}
-	if after, sees := i.extension.(cpextension.AfterAuth); sees {
-		all = append(all, after.AfterAuth)
-	}
-	return all
+	return nil
 }
 
-// BeforeAuth are the middlewares for every request.
+func (i *instance) afterAuth() []wrapper {
+	if after, has := i.extension.(cpextension.AfterAuth); has {
+		return []wrapper{after.AfterAuth}
+	}
+	return nil
+}
+
+// BeforeAuth returns the middlewares for every request.
 func (s *Set) BeforeAuth() []func(http.Handler) http.Handler {
-	var all []layer
+	var all []wrapper
 	for _, i := range s.instances {
-		if before, sees := i.extension.(cpextension.BeforeAuth); sees {
-			all = append(all, i.wrap(before.BeforeAuth))
+		for _, build := range i.beforeAuth() {
+			all = append(all, i.wrap(build))
 		}
 	}
 	return all
 }
 
-// AfterAuth are the middlewares for requests that were let in.
+// AfterAuth returns the middlewares for authorized requests.
 func (s *Set) AfterAuth() []func(http.Handler) http.Handler {
-	var all []layer
+	var all []wrapper
 	for _, i := range s.instances {
-		if after, sees := i.extension.(cpextension.AfterAuth); sees {
-			all = append(all, i.wrap(after.AfterAuth))
+		for _, build := range i.afterAuth() {
+			all = append(all, i.wrap(build))
 		}
 	}
 	return all
 }
 
-// wrap leaves a middleware out whose extension does not run, and answers for it
-// where it panics.
-func (i *instance) wrap(made layer) layer {
+// wrap answers requests in which the middleware panics. While the extension does not
+// run, requests bypass the middleware, or are refused if the extension is guarding.
+func (i *instance) wrap(build wrapper) wrapper {
 	return func(next http.Handler) http.Handler {
-		var wrapped http.Handler
+		without := next
+		if i.guarding {
+			without = http.HandlerFunc(i.refuse)
+		}
+		var with http.Handler
 		err := protect(func() error {
-			wrapped = i.guard(made(next))
+			with = i.recoverPanics(build(next))
 			return nil
 		})
 		if err != nil {
 			i.become(Failed)
-			i.report("make a middleware", err)
-			return next
+			i.report(context.Background(), "make a middleware", err)
+			return without
 		}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if i.is(Running) {
-				wrapped.ServeHTTP(w, r)
+				with.ServeHTTP(w, r)
 			} else {
-				next.ServeHTTP(w, r)
+				without.ServeHTTP(w, r)
 			}
 		})
 	}
+}
+
+// refuse answers a request that needs the extension while it does not run.
+func (i *instance) refuse(w http.ResponseWriter, r *http.Request) {
+	i.fail(w, r, fault.New(fault.Unavailable, "the extension %s is not running", i.name))
 }

@@ -12,7 +12,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 // Prefix is what the paths of extensions' routes begin with; a name follows.
@@ -25,9 +24,9 @@ var pagePattern = regexp.MustCompile(`^(/[a-z0-9_-]+)+$`)
 // route makes an extension's routes.
 func (s *Set) route(i *instance) error {
 	i.router = chi.NewRouter()
-	i.router.Use(i.guard)
-	for _, build := range middlewaresOf(i) {
-		build(http.NotFoundHandler()) // one that panics should do so now
+	i.router.Use(i.recoverPanics)
+	for _, build := range append(i.beforeAuth(), i.afterAuth()...) {
+		build(http.NotFoundHandler()) // finds at the start that it panics
 	}
 	if router, routes := i.extension.(cpextension.Router); routes {
 		router.Routes(scopes{s, i.router})
@@ -82,7 +81,7 @@ func (s scopes) Team(permission auth.Permission) chi.Router { return s.by(auth.I
 func (s scopes) Admin() chi.Router { return s.by(auth.ByAdmin()) }
 
 func (s scopes) by(rule auth.Rule) chi.Router {
-	return s.router.With(s.set.server.Admit(rule)).With(s.set.AfterAuth()...)
+	return s.router.With(noting(rule), s.set.server.Admit(rule)).With(s.set.AfterAuth()...)
 }
 
 // Routes are the routes of each extension by its name, to be mounted below Prefix.
@@ -93,16 +92,14 @@ func (s *Set) Routes() map[string]http.Handler {
 			routes[i.name] = i.router
 			continue
 		}
-		routes[i.name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			i.fail(w, r, fault.New(fault.Unavailable, "the extension %s is not running", i.name))
-		})
+		routes[i.name] = http.HandlerFunc(i.refuse)
 	}
 	return routes
 }
 
-// guard answers a request in which the extension panics. Nothing but the
+// recoverPanics answers a request in which the extension panics. Nothing but the
 // extension's own code must be behind it.
-func (i *instance) guard(next http.Handler) http.Handler {
+func (i *instance) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			reason := recover()
@@ -114,8 +111,8 @@ func (i *instance) guard(next http.Handler) http.Handler {
 			}
 			err := &panicError{reason, debug.Stack()}
 			if answer, counts := w.(middleware.WrapResponseWriter); counts && answer.Status() != 0 {
-				i.report("answer "+r.Method+" "+r.URL.Path, err)
-				panic(http.ErrAbortHandler) // so that nobody takes half an answer for a whole one
+				i.report(r.Context(), "answer "+r.Method+" "+r.URL.Path, err)
+				panic(http.ErrAbortHandler) // or half an answer would look complete
 			}
 			i.note("answer "+r.Method+" "+r.URL.Path, err)
 			i.fail(w, r, fmt.Errorf("extension %s: %w", i.name, err))

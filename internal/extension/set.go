@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/openapi"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -45,16 +46,18 @@ type instance struct {
 	extension cpextension.Extension
 	name      string
 	required  bool
+	guarding  bool // its middlewares must not be bypassed
 	log       *slog.Logger
 	fail      func(w http.ResponseWriter, r *http.Request, err error)
 	slots     chan struct{} // one for each call under way
 	started   bool          // Start has succeeded, so that Stop is due
 
-	router  *chi.Mux
-	pages   []Page
-	workers []cpextension.Worker
-	filter  events.Filter
-	running sync.WaitGroup // background work and the handler of events
+	router     *chi.Mux
+	pages      []Page
+	operations []openapi.Added // its routes, for the API's document
+	workers    []cpextension.Worker
+	filter     events.Filter
+	running    sync.WaitGroup // background work and the handler of events
 
 	mutex    sync.Mutex
 	state    State
@@ -91,6 +94,9 @@ func (i *instance) identify() error {
 		if required, says := i.extension.(cpextension.Required); says {
 			i.required = required.Required()
 		}
+		if guarding, says := i.extension.(cpextension.Guarding); says {
+			i.guarding = guarding.Guarding()
+		}
 		return nil
 	})
 }
@@ -107,7 +113,7 @@ func (i *instance) become(state State) {
 	i.state = state
 }
 
-// note remembers that something went wrong. Who calls it also logs it.
+// note counts a failure for Status. The caller logs it.
 func (i *instance) note(doing string, err error) {
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
@@ -115,8 +121,8 @@ func (i *instance) note(doing string, err error) {
 	i.last = &Failure{At: time.Now().UTC(), Doing: doing, Message: brief(err)}
 }
 
-// report remembers and logs that something went wrong.
-func (i *instance) report(doing string, err error) {
+// report counts and logs a failure.
+func (i *instance) report(ctx context.Context, doing string, err error) {
 	i.note(doing, err)
-	i.log.Error("an extension failed", "doing", doing, "error", err)
+	i.log.ErrorContext(ctx, "an extension failed", "doing", doing, "error", err)
 }

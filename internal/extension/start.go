@@ -3,6 +3,9 @@ package extension
 import (
 	"context"
 	"fmt"
+	"strings"
+
+	"github.com/riverqueue/river"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -24,7 +27,7 @@ func (s *Set) Start(ctx context.Context, server Server) error {
 					return fmt.Errorf("extension %s: %w", i.name, err)
 				}
 				i.become(Failed)
-				i.report("start", err)
+				i.report(ctx, "start", err)
 			}
 		}
 	}
@@ -71,6 +74,12 @@ func (s *Set) collect(_ context.Context, i *instance) error {
 		if err := s.route(i); err != nil {
 			return err
 		}
+		if err := i.describe(); err != nil {
+			return err
+		}
+		if err := s.openQueues(i); err != nil {
+			return err
+		}
 		if background, works := i.extension.(cpextension.Background); works {
 			i.workers = background.Workers()
 		}
@@ -79,6 +88,23 @@ func (s *Set) collect(_ context.Context, i *instance) error {
 		}
 		return nil
 	})
+}
+
+// openQueues adds an extension's queues to the job queue, which does not run yet.
+func (s *Set) openQueues(i *instance) error {
+	queues, has := i.extension.(cpextension.JobQueues)
+	if !has {
+		return nil
+	}
+	for name, workers := range queues.JobQueues() {
+		if name != i.name && !strings.HasPrefix(name, i.name+"_") {
+			return fmt.Errorf("job queue %q: the name must be %s or begin with %s_", name, i.name, i.name)
+		}
+		if err := s.server.Context.Jobs.Queues().Add(name, river.QueueConfig{MaxWorkers: workers}); err != nil {
+			return fmt.Errorf("job queue %q: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // Stop stops all that was started, in the reverse order. What does not heed it is
@@ -91,12 +117,12 @@ func (s *Set) Stop(ctx context.Context) {
 		}
 		if stopper, stops := i.extension.(cpextension.Stopper); stops {
 			if err := i.within(ctx, cpextension.StopTimeout, stopper.Stop); err != nil {
-				i.report("stop", err)
+				i.report(ctx, "stop", err)
 			}
 		}
 		settling, cancel := context.WithTimeout(ctx, cpextension.StopTimeout)
 		if err := i.settle(settling); err != nil {
-			i.report("stop", err)
+			i.report(ctx, "stop", err)
 		}
 		cancel()
 	}

@@ -48,7 +48,7 @@ func (s *Set) End(ctx context.Context) {
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			i.report("end background work", ctx.Err())
+			i.report(ctx, "end background work", ctx.Err())
 		}
 	}
 }
@@ -66,7 +66,7 @@ func (i *instance) work(ctx context.Context, worker cpextension.Worker) {
 			i.log.Info("background work is done", "worker", worker.Name)
 			return
 		}
-		i.report("work on "+worker.Name, err)
+		i.report(ctx, "work on "+worker.Name, err)
 		if time.Since(began) > longestWait {
 			wait = firstWait
 		}
@@ -88,13 +88,13 @@ func (i *instance) follow(ctx context.Context, bus *events.Bus, subscriber cpext
 			}
 			err := protect(func() error { return subscriber.OnEvent(ctx, event) })
 			if err != nil && ctx.Err() == nil {
-				i.report("hear of "+string(event.Type), err)
+				i.report(ctx, "hear of "+string(event.Type), err)
 			}
 		}
 		if !errors.Is(subscription.Err(), events.ErrTooSlow) {
 			return
 		}
-		i.report("hear of events", subscription.Err())
+		i.report(ctx, "hear of events", subscription.Err())
 		subscription = bus.Subscribe(ctx, i.filter)
 	}
 }

@@ -33,6 +33,15 @@ type Document struct {
 var Load = sync.OnceValues(load)
 
 func load() (*Document, error) {
+	whole, err := assemble()
+	if err != nil {
+		return nil, err
+	}
+	return read(whole)
+}
+
+// assemble merges the parts.
+func assemble() (*yaml.Node, error) {
 	whole := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	for _, pattern := range []string{"openapi.yaml", "paths/*.yaml", "components.yaml", "schemas/*.yaml"} {
 		paths, err := fs.Glob(parts, "document/"+pattern)
@@ -45,7 +54,7 @@ func load() (*Document, error) {
 			}
 		}
 	}
-	return read(whole)
+	return whole, nil
 }
 
 // add merges one file into the whole.

@@ -26,10 +26,6 @@ var PagePolicy = sync.OnceValue(func() string {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 })
 
-// Pages are the document as HTML: "" is the first page, the others are sections by
-// their slugs.
-var Pages = sync.OnceValues(renderPages)
-
 // page is what one page is rendered from.
 type page struct {
 	*Document
@@ -46,12 +42,10 @@ type part struct {
 	Depth    int
 }
 
-func renderPages() (map[string][]byte, error) {
-	document, err := Load()
-	if err != nil {
-		return nil, err
-	}
-	text, err := template.New("page").Funcs(document.functions()).Parse(pageText)
+// Pages renders the document as HTML: "" is the first page, the others are sections by
+// their slugs.
+func (d *Document) Pages() (map[string][]byte, error) {
+	text, err := template.New("page").Funcs(d.functions()).Parse(pageText)
 	if err != nil {
 		return nil, fmt.Errorf("read the template of the API's pages: %w", err)
 	}
@@ -59,7 +53,7 @@ func renderPages() (map[string][]byte, error) {
 	pages := map[string][]byte{}
 	render := func(slug string, section *Section) error {
 		var content bytes.Buffer
-		if err := text.Execute(&content, page{document, style, section}); err != nil {
+		if err := text.Execute(&content, page{d, style, section}); err != nil {
 			return fmt.Errorf("write page %q of the API's document: %w", slug, err)
 		}
 		pages[slug] = content.Bytes()
@@ -68,8 +62,8 @@ func renderPages() (map[string][]byte, error) {
 	if err := render("", nil); err != nil {
 		return nil, err
 	}
-	for i := range document.Sections {
-		if err := render(document.Sections[i].Slug, &document.Sections[i]); err != nil {
+	for i := range d.Sections {
+		if err := render(d.Sections[i].Slug, &d.Sections[i]); err != nil {
 			return nil, err
 		}
 	}

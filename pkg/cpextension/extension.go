@@ -81,6 +81,14 @@ type Required interface {
 	Required() bool
 }
 
+// Guarding is an extension that says whether its middlewares (BeforeAuth, AfterAuth)
+// protect something.
+type Guarding interface {
+	// Guarding makes the server refuse all requests that the middlewares would see, with
+	// 503, while the extension does not run. Without it they bypass the middlewares then.
+	Guarding() bool
+}
+
 // Migrator is an extension with tables. They are in the control plane's database,
 // so begin their names with the extension's, and refer to the control plane's own
 // tables with care: a foreign key keeps it from deleting.

@@ -20,6 +20,15 @@ type Subscriber interface {
 	OnEvent(ctx context.Context, event events.Event) error
 }
 
+// JobQueues is an extension with queues of its own for durable jobs, so that its jobs
+// and the server's do not wait for each other.
+type JobQueues interface {
+	// JobQueues returns how many jobs of each queue a control plane works on at a time.
+	// A queue's name is the extension's, or begins with the extension's and an
+	// underscore. A job goes there by its river.InsertOpts.
+	JobQueues() map[string]int
+}
+
 // Background is an extension that works by itself.
 type Background interface {
 	Workers() []Worker

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -40,6 +42,20 @@ func DecodeKnown(body []byte, into any) error {
 		err = fault.New(fault.Invalid, "%s: there is no such field here", Shortened(unknown[0]))
 	}
 	return err
+}
+
+// ReadAll reads a body. Errors are faults that can be shown, fault.TooLarge for one
+// that an http.MaxBytesReader bounds.
+func ReadAll(body io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(body)
+	if err == nil {
+		return content, nil
+	}
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, fault.New(fault.TooLarge, "the body has more than %d bytes", tooLarge.Limit)
+	}
+	return nil, fault.Wrap(fault.Invalid, err, "the body could not be read")
 }
 
 func syntaxFault(err error) error {

@@ -4,8 +4,6 @@ package request
 
 import (
 	"cmp"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -58,13 +56,9 @@ func RefuseUnstorable(fail Fail) func(http.Handler) http.Handler {
 // Decode reads a JSON object. No body at all is an empty one. A field that is not
 // known is refused on our own routes, and on E2B's left out (see unknownFields).
 func Decode(r *http.Request, into any) error {
-	body, err := io.ReadAll(r.Body)
+	body, err := exactjson.ReadAll(r.Body)
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return fault.New(fault.TooLarge, "the body has more than %d bytes", tooLarge.Limit)
-		}
-		return fault.Wrap(fault.Invalid, err, "the body could not be read")
+		return err
 	}
 	tolerant, ok := r.Context().Value(unknownFieldsKey{}).(*unknownFields)
 	if !ok {
