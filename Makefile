@@ -138,13 +138,15 @@ lint: vet check-protocol ## vet, buf, staticcheck, golangci-lint and gofumpt, on
 	@cd examples/extension && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: generate
-generate: ## regenerate code from proto/ and db/, and the lists of what programs link
+generate: ## regenerate code from proto/ and db/, the README's settings, and the lists of what programs link
 	@echo "Generating code from proto/ and db/"
 	@$(TOOL) buf generate proto --template proto/buf.gen.yaml
 	@$(TOOL) buf generate proto --template proto/buf.gen.envd.yaml --path proto/process --path proto/filesystem
 	@$(TOOL) sqlc generate
 	@echo "Writing the schema that all migrations lead to"
 	@go test -count=1 -run '^TestSchema_IsTheOneThatIsCommitted$$' ./pkg/db -update
+	@echo "Writing the table of settings in the README"
+	@go test -count=1 -run '^TestReadme_HasAllSettings$$' ./internal/cli/wrenn -update
 	@echo "Writing what each program links"
 	@go test -count=1 ./test/links -update
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sums() { { find gen envd/gen internal/rows -name '*.go' -print0; find test/links -name '*.txt' -print0; printf 'db/schema.sql\0'; } | sort -z | xargs -0 sha256sum; }
+sums() { { find gen envd/gen internal/rows -name '*.go' -print0; find test/links -name '*.txt' -print0; printf 'db/schema.sql\0README.md\0'; } | sort -z | xargs -0 sha256sum; }
 
 before=$(sums)
 make --no-print-directory generate

@@ -13,9 +13,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
 )
 
@@ -75,18 +73,4 @@ func Execute(ctx context.Context, command *cobra.Command, arguments []string, s 
 	// Scripts and logs are read by lines, and an error may contain several.
 	fmt.Fprintln(s.Errors, ErrorPrefix+strings.Join(strings.Fields(err.Error()), " "))
 	return ExitFailure
-}
-
-// AddDataDirFlag adds the flag --data-dir.
-func AddDataDirFlag(flags *pflag.FlagSet, dataDir *string) {
-	flags.StringVar(dataDir, "data-dir", EnvironmentOr("WRENN_DATA_DIR", installation.DefaultDataDir),
-		"where Wrenn keeps its data (WRENN_DATA_DIR)")
-}
-
-// EnvironmentOr returns an environment variable, or otherwise if it is unset or empty.
-func EnvironmentOr(name, otherwise string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return otherwise
 }

@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 func TestChooseDriver_SuitsTheMachineAndWhatIsKept(t *testing.T) {
@@ -46,7 +47,7 @@ func TestChooseDriver_SuitsTheMachineAndWhatIsKept(t *testing.T) {
 func TestConfig_RefusesADriverThatThereIsNot(t *testing.T) {
 	t.Parallel()
 	config := Config{DataDir: "d", CacheDir: "c", EnvdPath: "e", RPCSocket: "r", TrafficSocket: "t", Driver: "xen"}
-	require.ErrorContains(t, config.validate(), "xen")
+	require.ErrorContains(t, settings.Check(&config), "WRENN_DRIVER must be auto, qemu or firecracker")
 }
 
 func TestOpenDriver_DoesNotGuessWhatAUsedDataDirectoryIsUsedWith(t *testing.T) {

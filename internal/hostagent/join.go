@@ -25,12 +25,12 @@ import (
 
 // JoinOptions say which fleet this machine joins, and how it is reached.
 type JoinOptions struct {
-	DataDir string
+	DataDir string `env:"WRENN_DATA_DIR" flag:"data-dir" default:"/var/lib/wrenn" help:"directory of everything that must survive"`
 	// Server is the control plane's URL. It must be https, but for this machine's
 	// own or where Insecure is set: the token would be seen.
-	Server   string
+	Server   string `env:"WRENN_SERVER" flag:"server" help:"URL of the control plane to join"`
 	Insecure bool
-	Token    string
+	Token    string `env:"WRENN_HOST_TOKEN" flag:"token" secret:"true" help:"token that lets this machine join; other users of the machine see a flag, but not a variable"`
 	// Name is what people call the host.
 	Name string
 	// Address is where control planes reach this machine, with a port.

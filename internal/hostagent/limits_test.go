@@ -20,6 +20,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 // TestLimits follows one VM through the life of its control group and of what is
@@ -235,21 +236,26 @@ func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
 	require.NotContains(t, a.run(t, id, "ls /sys/fs/cgroup"), "wrenn")
 }
 
-func TestConfig_RefusesLimitsThatMakeNoSense(t *testing.T) {
+func TestConfig_RefusesLimitsOutOfRange(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, Limits{}.validate())
-	require.NoError(t, Limits{CPUOvercommit: 0.5, DiskWeight: 10_000}.validate())
-	for field, limits := range map[string]Limits{
-		"CPUOvercommit": {CPUOvercommit: -1}, "MemoryOvercommit": {MemoryOvercommit: -0.1}, "DiskOvercommit": {DiskOvercommit: -1}, "MemoryPressurePercent": {MemoryPressurePercent: -1},
-		"MemoryReserveMiB": {MemoryReserveMiB: -1}, "DiskReserveMiB": {DiskReserveMiB: -1}, "DiskWeight": {DiskWeight: 10_001},
-		"ReadBytesPerSecond": {ReadBytesPerSecond: -1}, "WriteBytesPerSecond": {WriteBytesPerSecond: -1},
-		"ReadRequestsPerSecond": {ReadRequestsPerSecond: -1}, "WriteRequestsPerSecond": {WriteRequestsPerSecond: -1},
-		"UploadBytesPerSecond": {UploadBytesPerSecond: -1}, "DownloadBytesPerSecond": {DownloadBytesPerSecond: -1},
-		"Connections": {Connections: -1}, "cannot be above 4294967295": {Connections: 1 << 32},
-	} {
-		require.ErrorContains(t, limits.validate(), field)
+	check := func(limits Limits) error {
+		return settings.Check(&Config{DataDir: "d", CacheDir: "c", EnvdPath: "e", Limits: limits})
 	}
-	require.ErrorIs(t, Limits{DownloadBytesPerSecond: 1000}.validate(), egress.ErrRateTooLow)
+	require.NoError(t, check(Limits{}))
+	require.NoError(t, check(Limits{CPUOvercommit: 0.5, DiskWeight: 10_000}))
+	for name, limits := range map[string]Limits{
+		"WRENN_CPU_OVERCOMMIT": {CPUOvercommit: -1}, "WRENN_MEMORY_OVERCOMMIT": {MemoryOvercommit: -0.1},
+		"WRENN_DISK_OVERCOMMIT": {DiskOvercommit: -1}, "WRENN_MEMORY_PRESSURE_PERCENT": {MemoryPressurePercent: -1},
+		"WRENN_MEMORY_RESERVE_MIB": {MemoryReserveMiB: -1}, "WRENN_DISK_RESERVE_MIB": {DiskReserveMiB: -1},
+		"WRENN_SANDBOX_DISK_WEIGHT": {DiskWeight: 10_001},
+		"WRENN_SANDBOX_READ_BYTES":  {ReadBytesPerSecond: -1}, "WRENN_SANDBOX_WRITE_BYTES": {WriteBytesPerSecond: -1},
+		"WRENN_SANDBOX_READ_REQUESTS": {ReadRequestsPerSecond: -1}, "WRENN_SANDBOX_WRITE_REQUESTS": {WriteRequestsPerSecond: -1},
+		"WRENN_SANDBOX_UPLOAD_BYTES": {UploadBytesPerSecond: -1}, "WRENN_SANDBOX_DOWNLOAD_BYTES": {DownloadBytesPerSecond: -1},
+		"WRENN_SANDBOX_CONNECTIONS": {Connections: -1}, "from 0 to 4294967295": {Connections: 1 << 32},
+	} {
+		require.ErrorContains(t, check(limits), name)
+	}
+	require.ErrorIs(t, check(Limits{DownloadBytesPerSecond: 1000}), egress.ErrRateTooLow)
 }
 
 // send writes a file into a guest.

@@ -11,12 +11,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 // Run starts the host agent and serves until ctx ends. It then pauses what runs, unless
 // Config.KeepRunning is set. It needs root.
 func Run(ctx context.Context, config Config) error {
-	if err := config.validate(); err != nil {
+	if err := settings.Check(&config); err != nil {
 		return err
 	}
 	config.Log = slog.New(requestlog.NewHandler(config.Log.Handler()))

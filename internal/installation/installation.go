@@ -21,11 +21,11 @@ const (
 	DefaultCacheDir = "/var/cache/wrenn"
 )
 
-// FindEnvd returns the path of the guest agent's binary: WRENN_ENVD, or else the file
-// envd beside the running program.
-func FindEnvd() (string, error) {
-	if path := os.Getenv("WRENN_ENVD"); path != "" {
-		return filepath.Abs(path)
+// FindEnvd returns the path of the guest agent's binary: the configured one, or else
+// the file envd beside the running program.
+func FindEnvd(configured string) (string, error) {
+	if configured != "" {
+		return filepath.Abs(configured)
 	}
 	program, err := os.Executable()
 	if err != nil {

@@ -39,17 +39,18 @@ func TestEnsureName(t *testing.T) {
 }
 
 func TestFindEnvd(t *testing.T) {
+	t.Parallel()
 	t.Run("is beside the program", func(t *testing.T) {
-		t.Setenv("WRENN_ENVD", "")
-		path, err := FindEnvd()
+		t.Parallel()
+		path, err := FindEnvd("")
 		require.NoError(t, err)
 		program, err := os.Executable()
 		require.NoError(t, err)
 		require.Equal(t, filepath.Join(filepath.Dir(program), "envd"), path)
 	})
-	t.Run("is WRENN_ENVD if that is set", func(t *testing.T) {
-		t.Setenv("WRENN_ENVD", "/opt/envd")
-		path, err := FindEnvd()
+	t.Run("is the configured file", func(t *testing.T) {
+		t.Parallel()
+		path, err := FindEnvd("/opt/envd")
 		require.NoError(t, err)
 		require.Equal(t, "/opt/envd", path)
 	})

@@ -39,7 +39,7 @@ func Detach(ctx context.Context, config Config) error {
 		}
 	}
 	// The child checks too, but only here is there a terminal to refuse on.
-	if err := doctor.Require(ctx, config.options()); err != nil {
+	if err := doctor.Require(ctx, config.Checks()); err != nil {
 		return err
 	}
 	d, err := layout.launch(config)

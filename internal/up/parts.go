@@ -36,13 +36,10 @@ const (
 func (s *stack) startDatabase(ctx context.Context) error {
 	if s.config.DatabaseURL != "" {
 		s.say.step("PostgreSQL", "the one that DATABASE_URL names", time.Now())
-		s.databaseURL = s.config.DatabaseURL
 		return nil
 	}
-	config := postgres.Config{
-		DataDir: s.layout.postgres(), SocketDir: s.layout.postgresRun(), LogPath: s.layout.log("postgres"),
-		User: SystemUser, Lifeline: s.lifeline,
-	}
+	config := s.layout.cluster()
+	config.Lifeline = s.lifeline
 	var major int
 	service := supervisor.Service{Name: "PostgreSQL", Start: func(ctx context.Context) (supervisor.Running, error) {
 		server, err := postgres.Start(ctx, config)
@@ -52,7 +49,6 @@ func (s *stack) startDatabase(ctx context.Context) error {
 		major = server.Major
 		return server, nil
 	}}
-	s.databaseURL = config.URL()
 	return s.keep(ctx, service, func() string { return fmt.Sprintf("version %d", major) })
 }
 
@@ -67,15 +63,8 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 		name: name, subcommand: HostAgentCommand, logPath: s.layout.log("host-agent"), lifeline: s.lifeline,
 		stdout: &lines{say: func(line string) { s.say.detail(name, line) }},
 		// Told to end, it pauses what runs; nothing is lost with the supervisor.
-		signals: supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGTERM},
-		environment: append(os.Environ(),
-			"WRENN_DATA_DIR="+s.config.DataDir,
-			"WRENN_CACHE_DIR="+s.config.CacheDir,
-			"WRENN_ENVD="+s.config.EnvdPath,
-			"WRENN_HOST_AGENT_SOCKET="+installation.AgentSocket(s.config.DataDir),
-			"WRENN_HOST_TRAFFIC_SOCKET="+installation.TrafficSocket(s.config.DataDir),
-			"WRENN_SOCKET_GID="+strconv.Itoa(s.owner.gid),
-		),
+		signals:      supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGTERM},
+		environment:  append(os.Environ(), variables(s.config.HostAgentSettings(), "WRENN_SOCKET_GID="+strconv.Itoa(s.owner.gid))...),
 		readyTimeout: agentTimeout,
 		ready: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -103,19 +92,8 @@ func (s *stack) startControlPlane(ctx context.Context) error {
 		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
 		identity: identity,
 		// The first admin's link, and mail where no mail server is set up.
-		stdout: &lines{say: s.console.Show},
-		environment: append(inherited(os.Environ()),
-			"HOME="+s.layout.controlPlane(),
-			"DATABASE_URL="+s.databaseURL,
-			"WRENN_LISTEN="+s.config.ListenAddress(),
-			"WRENN_DOMAIN="+s.config.domain(),
-			"WRENN_HOST_AGENT_SOCKET="+installation.AgentSocket(s.config.DataDir),
-			"WRENN_HOST_TRAFFIC_SOCKET="+installation.TrafficSocket(s.config.DataDir),
-			"WRENN_SECRET_KEY_FILE="+s.layout.SecretKey(),
-			"WRENN_BOOTSTRAP_API_KEY_FILE="+s.layout.APIKey(),
-			"WRENN_ADMIN_TOKEN_FILE="+s.layout.adminToken(),
-			"WRENN_PAUSE_ON_SHUTDOWN=true",
-		),
+		stdout:       &lines{say: s.console.Show},
+		environment:  append(inherited(os.Environ()), variables(s.config.ControlPlaneSettings(), "HOME="+s.layout.controlPlane())...),
 		readyTimeout: controlPlaneTimeout,
 		ready:        s.probeHealth,
 	}

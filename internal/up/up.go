@@ -3,6 +3,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,41 +15,50 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
+	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
 const (
-	// DefaultListen is where the API and the sandboxes are reached.
-	DefaultListen = "127.0.0.1:3000"
+	// defaultListen is where the API and the sandboxes are reached.
+	defaultListen = "127.0.0.1:3000"
 
 	// stopTimeout is for each part; the control plane's is spent on pausing.
 	stopTimeout = 3 * time.Minute
 )
 
-// Config says what to run and where.
+// Config says what to run and where. The tags are read by package settings.
 type Config struct {
-	DataDir, CacheDir string
+	DataDir  string `env:"WRENN_DATA_DIR" flag:"data-dir" default:"/var/lib/wrenn" help:"directory of everything that must survive"`
+	CacheDir string `env:"WRENN_CACHE_DIR" default:"/var/cache/wrenn" help:"directory of guest images, which can be built again"`
 	// Listen and Domain may be empty: then they are the running instance's, or
 	// else the defaults.
-	Listen, Domain string
+	Listen string `env:"WRENN_LISTEN" flag:"listen" derived:"127.0.0.1:3000" help:"address and port for the API and the traffic to sandboxes"`
+	Domain string `env:"WRENN_DOMAIN" flag:"domain" derived:"localhost and the port of WRENN_LISTEN" help:"what host names of sandboxes end in, with a port where it is not the scheme's own"`
 	// DatabaseURL names a PostgreSQL to use instead of a private one.
-	DatabaseURL string
+	DatabaseURL string `env:"DATABASE_URL" secret:"url" derived:"a private PostgreSQL in WRENN_DATA_DIR" help:"the PostgreSQL database"`
 	// EnvdPath is the guest agent's binary.
-	EnvdPath string
-	Version  string
+	EnvdPath string `env:"WRENN_ENVD" derived:"envd beside the program" help:"binary of the guest agent"`
+	// Driver is the VMM that the host agent is to use.
+	Driver string `env:"WRENN_DRIVER" default:"auto" help:"VMM: qemu, firecracker, or auto, which is Firecracker where it is installed and KVM works"`
+
+	Version string
 	// Replace says to stop a running instance of another build first.
 	Replace bool
 	// Out is told what happens.
 	Out io.Writer
 }
 
-// ListenAddress is Listen or its default.
-func (c Config) ListenAddress() string {
-	if c.Listen == "" {
-		return DefaultListen
+// Complete finds the guest agent's binary.
+func (c *Config) Complete() (err error) {
+	if c.EnvdPath, err = installation.FindEnvd(c.EnvdPath); err != nil {
+		return fmt.Errorf("WRENN_ENVD: %w", err)
 	}
-	return c.Listen
+	return nil
 }
+
+// ListenAddress is Listen or its default.
+func (c Config) ListenAddress() string { return cmp.Or(c.Listen, defaultListen) }
 
 // url is where clients on this machine reach Wrenn.
 func (c Config) url() string {
@@ -75,12 +85,11 @@ func (c Config) domain() string {
 	return net.JoinHostPort("localhost", port)
 }
 
-// options are what the doctor has to look at.
-func (c Config) options() doctor.Options {
+// Checks are what the doctor examines before a start.
+func (c Config) Checks() doctor.Options {
 	return doctor.Options{
 		DataDir: c.DataDir, CacheDir: c.CacheDir, Listen: c.ListenAddress(),
-		EnvdPath: c.EnvdPath, ExternalDatabase: c.DatabaseURL != "",
-		Driver: os.Getenv("WRENN_DRIVER"),
+		EnvdPath: c.EnvdPath, ExternalDatabase: c.DatabaseURL != "", Driver: c.Driver,
 	}
 }
 
@@ -101,7 +110,7 @@ func Run(ctx context.Context, config Config) (err error) {
 
 	started := time.Now()
 	say.Say(fmt.Sprintf("Wrenn %s, data in %s", config.Version, config.DataDir))
-	if err := doctor.Require(ctx, config.options()); err != nil {
+	if err := doctor.Require(ctx, config.Checks()); err != nil {
 		return err
 	}
 	say.step("checks", "", started)
@@ -170,11 +179,10 @@ type stack struct {
 	say    *terminal
 	steps  *boot.Sequence
 
-	owner       systemUser
-	console     *console
-	lifeline    *os.File
-	databaseURL string
-	running     bool // at least one part was started
+	owner    systemUser
+	console  *console
+	lifeline *os.File
+	running  bool // at least one part was started
 }
 
 // newStack returns the context for the steps of its start too.

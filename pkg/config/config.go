@@ -1,214 +1,96 @@
-// Package config reads the control plane's configuration from the environment.
+// Package config is the control plane's configuration.
 package config
 
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-// Config is what the control plane needs to know.
+// Config is what the control plane needs to know. The tags are read by package
+// settings.
 type Config struct {
 	// Listen is where the API and the traffic to sandboxes come in.
-	Listen string
-	// DatabaseURL names the PostgreSQL database.
-	DatabaseURL string
-	// MaxConnectionsPerAddress is how many connections one address may have open at
-	// a time; zero is any number. This machine and trusted proxies are not counted.
-	MaxConnectionsPerAddress int
+	Listen string `env:"WRENN_LISTEN" default:"127.0.0.1:3000" help:"address and port for the API and the traffic to sandboxes"`
 	// Domain is what sandboxes' host names end in, with a port where it is not the
 	// scheme's own.
-	Domain string
+	Domain string `env:"WRENN_DOMAIN" derived:"localhost and the port of WRENN_LISTEN" help:"what host names of sandboxes end in, with a port where it is not the scheme's own"`
+	// MaxConnectionsPerAddress is how many connections one address may have open at
+	// a time; zero is any number. This machine and trusted proxies are not counted.
+	MaxConnectionsPerAddress int `env:"WRENN_MAX_CONNECTIONS_PER_ADDRESS" default:"512" min:"0" help:"connections that one address may have open at a time, 0 for any number; this machine and trusted proxies are not counted"`
+	// DatabaseURL names the PostgreSQL database.
+	DatabaseURL string `env:"DATABASE_URL" required:"true" secret:"url" help:"the PostgreSQL database"`
 	// HostAgentSocket and HostTrafficSocket are the host agent's on this machine;
 	// empty where there is none.
-	HostAgentSocket   string
-	HostTrafficSocket string
-	// SecretKeyFile holds the secret keys, the newest first: what tokens are derived
-	// from and secrets sealed with. A change of it is noticed without a restart.
-	SecretKeyFile string
-	// BootstrapAPIKeyFile holds an API key that the default team gets; may be empty.
-	BootstrapAPIKeyFile string
-	// PauseOnShutdown pauses all sandboxes before the control plane ends.
-	PauseOnShutdown bool
-	// AllowInsecureSandboxes lets clients create sandboxes with "secure": false.
-	AllowInsecureSandboxes bool
-	// MaxTimeout is the longest time to live that a client may ask for.
-	MaxTimeout time.Duration
-	LogLevel   slog.Level
-	// LogFormat is "text" or "json".
-	LogFormat string
-	// Mail is how mail is sent.
-	Mail Mail
-	// Identity is who may sign in, and how.
-	Identity Identity
-	// OldSecretKeyFiles hold more secret keys from before: what they have sealed can
+	HostAgentSocket   string `env:"WRENN_HOST_AGENT_SOCKET" help:"socket of this machine's host agent for the control plane; empty where there is none"`
+	HostTrafficSocket string `env:"WRENN_HOST_TRAFFIC_SOCKET" help:"socket of this machine's host agent for traffic to sandboxes; empty where there is none"`
+	// SecretKeyFile holds the secret keys, the newest first: tokens are derived from
+	// them, secrets sealed with them. A change of it takes effect without a restart.
+	SecretKeyFile string `env:"WRENN_SECRET_KEY_FILE" required:"true" help:"file with the secret keys, the newest first: tokens are derived from them, secrets sealed with them"`
+	// OldSecretKeyFiles hold secret keys from before: values that they have sealed can
 	// still be opened.
-	OldSecretKeyFiles []string
+	OldSecretKeyFiles []string `env:"WRENN_OLD_SECRET_KEY_FILES" help:"files with earlier secret keys, separated by commas, by which sealed values can still be opened"`
+	// BootstrapAPIKeyFile holds an API key that the default team gets; may be empty.
+	BootstrapAPIKeyFile string `env:"WRENN_BOOTSTRAP_API_KEY_FILE" help:"file with an API key that the default team gets"`
+	// PauseOnShutdown pauses all sandboxes of this machine before the control plane
+	// ends.
+	PauseOnShutdown bool `env:"WRENN_PAUSE_ON_SHUTDOWN" default:"false" help:"whether sandboxes of this machine are paused before the control plane ends"`
+	// AllowInsecureSandboxes lets clients create sandboxes with "secure": false.
+	AllowInsecureSandboxes bool `env:"WRENN_ALLOW_INSECURE_SANDBOXES" default:"false" help:"whether clients may create sandboxes with \"secure\":false, whose guest agent asks for no token"`
+	// MaxTimeout is the longest time to live that a client may ask for.
+	MaxTimeout time.Duration `env:"WRENN_MAX_TIMEOUT" default:"24h" help:"longest time to live that a client may ask for"`
+	// VolumeMiB is a volume's size whose create names none; nil is no limit.
+	VolumeMiB *int64 `env:"WRENN_VOLUME_MIB" default:"10240" min:"0" max:"2147483647" help:"size in MiB of a volume whose create names none, or none for no limit"`
 	// TeamLimits are what a new team may have.
 	TeamLimits TeamLimits
-	// VolumeMiB is how much a volume holds whose maker named no size; nil is no limit.
-	VolumeMiB *int64
 	// ChannelNetworks are private networks that notifications may be sent into.
-	ChannelNetworks []netip.Prefix
+	ChannelNetworks []netip.Prefix `env:"WRENN_CHANNEL_NETWORKS" help:"private networks, separated by commas, that notifications may be sent into"`
 	// EventRetention and AuditRetention are how long events and the audit log are
 	// kept.
-	EventRetention time.Duration
-	AuditRetention time.Duration
+	EventRetention time.Duration `env:"WRENN_EVENT_RETENTION" default:"720h" help:"how long events are kept"`
+	AuditRetention time.Duration `env:"WRENN_AUDIT_RETENTION" default:"8760h" help:"how long the audit log is kept, at least 720h"`
+	// Identity is who may sign in, and how.
+	Identity Identity
+	// Mail is how mail is sent.
+	Mail Mail
+	// Log is what is logged, and how.
+	Log settings.Log
 }
 
-const (
-	defaultListen     = "127.0.0.1:3000"
-	defaultMaxTimeout = 24 * time.Hour
-	// defaultConnections is enough for an office behind one address, and few enough
-	// that one cannot use up what the server may open.
-	defaultConnections = 512
-	day                = 24 * time.Hour
-	// defaultEventRetention lets a client that was away for a month go on where it
-	// was, and defaultAuditRetention an auditor look a year back.
-	defaultEventRetention = 30 * day
-	defaultAuditRetention = 365 * day
-	// leastAuditRetention is what the database keeps anyway.
-	leastAuditRetention = 30 * day
-)
+// leastAuditRetention is how long the database itself keeps entries of the audit log.
+const leastAuditRetention = 30 * 24 * time.Hour
 
-// FromEnvironment reads the configuration through getenv, which is os.Getenv but
-// in tests. The error names every variable that is missing or wrong.
-func FromEnvironment(getenv func(string) string) (Config, error) {
-	r := reader{getenv: getenv}
-	config := Config{
-		Listen:                 r.text("WRENN_LISTEN", defaultListen),
-		DatabaseURL:            r.required("DATABASE_URL"),
-		HostAgentSocket:        r.text("WRENN_HOST_AGENT_SOCKET", ""),
-		HostTrafficSocket:      r.text("WRENN_HOST_TRAFFIC_SOCKET", ""),
-		SecretKeyFile:          r.required("WRENN_SECRET_KEY_FILE"),
-		BootstrapAPIKeyFile:    r.text("WRENN_BOOTSTRAP_API_KEY_FILE", ""),
-		PauseOnShutdown:        r.boolean("WRENN_PAUSE_ON_SHUTDOWN"),
-		AllowInsecureSandboxes: r.boolean("WRENN_ALLOW_INSECURE_SANDBOXES"),
-		MaxTimeout:             r.duration("WRENN_MAX_TIMEOUT", defaultMaxTimeout),
-		LogLevel:               r.level("WRENN_LOG_LEVEL"),
-		LogFormat:              r.choice("WRENN_LOG_FORMAT", "text", "json"),
-		Mail:                   r.mail(),
-		Identity:               r.identity(),
-		OldSecretKeyFiles:      r.list("WRENN_OLD_SECRET_KEY_FILES"),
-		TeamLimits:             r.teamLimits(),
-		VolumeMiB:              r.limit("WRENN_VOLUME_MIB", defaultVolumeMiB),
-		ChannelNetworks:        r.networks("WRENN_CHANNEL_NETWORKS"),
-		EventRetention:         r.duration("WRENN_EVENT_RETENTION", defaultEventRetention),
-		AuditRetention:         r.duration("WRENN_AUDIT_RETENTION", defaultAuditRetention),
+// Complete computes the domain and the public URL where they are not set. Its error
+// is all that does not fit together.
+func (c *Config) Complete() error {
+	var failures []error
+	if (c.HostAgentSocket == "") != (c.HostTrafficSocket == "") {
+		failures = append(failures, errors.New("WRENN_HOST_AGENT_SOCKET and WRENN_HOST_TRAFFIC_SOCKET must be set both or not at all"))
 	}
-	if config.HostAgentSocket != "" || config.HostTrafficSocket != "" {
-		r.required("WRENN_HOST_AGENT_SOCKET")
-		r.required("WRENN_HOST_TRAFFIC_SOCKET")
+	if c.AuditRetention > 0 && c.AuditRetention < leastAuditRetention {
+		failures = append(failures, fmt.Errorf("WRENN_AUDIT_RETENTION must be at least %s", leastAuditRetention))
 	}
-	if config.AuditRetention > 0 && config.AuditRetention < leastAuditRetention {
-		r.fail("WRENN_AUDIT_RETENTION", "must be at least %s", leastAuditRetention)
-	}
-	_, port, err := net.SplitHostPort(config.Listen)
+	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		r.fail("WRENN_LISTEN", "must be an address and a port, such as %s", defaultListen)
+		failures = append(failures, errors.New("WRENN_LISTEN must be an address and a port, such as 127.0.0.1:3000"))
 	}
-	config.MaxConnectionsPerAddress = r.count("WRENN_MAX_CONNECTIONS_PER_ADDRESS", defaultConnections)
-	config.Domain = r.text("WRENN_DOMAIN", "localhost:"+port)
-	if config.Identity.PublicURL == "" {
-		config.Identity.PublicURL = "http://" + config.Domain
+	if c.Domain == "" {
+		c.Domain = net.JoinHostPort("localhost", port)
 	}
-	return config, errors.Join(r.failures...)
+	if c.Identity.PublicURL == "" {
+		c.Identity.PublicURL = "http://" + c.Domain
+	}
+	return errors.Join(failures...)
 }
 
-// reader collects what is wrong with the environment.
-type reader struct {
-	getenv   func(string) string
-	failures []error
-}
-
-func (r *reader) fail(name, format string, args ...any) {
-	r.failures = append(r.failures, fmt.Errorf("%s "+format, append([]any{name}, args...)...))
-}
-
-func (r *reader) text(name, byDefault string) string {
-	if value := r.getenv(name); value != "" {
-		return value
-	}
-	return byDefault
-}
-
-func (r *reader) required(name string) string {
-	value := r.getenv(name)
-	if value == "" {
-		r.fail(name, "is not set")
-	}
-	return value
-}
-
-func (r *reader) boolean(name string) bool {
-	value, err := strconv.ParseBool(r.text(name, "false"))
-	if err != nil {
-		r.fail(name, "must be true or false")
-	}
-	return value
-}
-
-func (r *reader) count(name string, byDefault int) int {
-	value, err := strconv.Atoi(r.text(name, strconv.Itoa(byDefault)))
-	if err != nil || value < 0 {
-		r.fail(name, "must be a whole number, or 0 for no bound")
-	}
-	return value
-}
-
-func (r *reader) duration(name string, byDefault time.Duration) time.Duration {
-	value, err := time.ParseDuration(r.text(name, byDefault.String()))
-	if err != nil || value <= 0 {
-		r.fail(name, "must be a positive duration, such as 24h")
-	}
-	return value
-}
-
-func (r *reader) level(name string) slog.Level {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(r.text(name, "info"))); err != nil {
-		r.fail(name, "must be debug, info, warn or error")
-	}
-	return level
-}
-
-// list takes values separated by commas.
-func (r *reader) list(name string) []string {
-	var values []string
-	for value := range strings.SplitSeq(r.getenv(name), ",") {
-		if value = strings.TrimSpace(value); value != "" {
-			values = append(values, value)
-		}
-	}
-	return values
-}
-
-func (r *reader) networks(name string) []netip.Prefix {
-	var networks []netip.Prefix
-	for _, value := range r.list(name) {
-		network, err := netip.ParsePrefix(value)
-		if err != nil {
-			r.fail(name, "must be networks such as 10.1.0.0/16, separated by commas")
-			continue
-		}
-		networks = append(networks, network.Masked())
-	}
-	return networks
-}
-
-// choice takes the first of the values where the variable is not set.
-func (r *reader) choice(name string, values ...string) string {
-	value := r.text(name, values[0])
-	for _, known := range values {
-		if value == known {
-			return value
-		}
-	}
-	r.fail(name, "must be one of %q", values)
-	return value
+// Read returns the configuration from sources of settings, the preferred first. The
+// error names every setting that is missing or wrong.
+func Read(sources ...settings.Source) (Config, error) {
+	var config Config
+	err := settings.New(&config).Read(sources...)
+	return config, err
 }

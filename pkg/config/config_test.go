@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 func complete() map[string]string {
@@ -18,17 +19,17 @@ func complete() map[string]string {
 }
 
 func read(environment map[string]string) (config.Config, error) {
-	return config.FromEnvironment(func(name string) string { return environment[name] })
+	return config.Read(settings.From("test", environment))
 }
 
-func TestFromEnvironment_FillsInDefaults(t *testing.T) {
+func TestRead_FillsInDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := read(complete())
 	require.NoError(t, err)
 	require.Equal(t, config.Config{
 		Listen: "127.0.0.1:3000", Domain: "localhost:3000", DatabaseURL: "postgres:///wrenn",
 		HostAgentSocket: "/rpc.sock", HostTrafficSocket: "/traffic.sock", SecretKeyFile: "/secret",
-		MaxConnectionsPerAddress: 512, MaxTimeout: 24 * time.Hour, LogLevel: slog.LevelInfo, LogFormat: "text",
+		MaxConnectionsPerAddress: 512, MaxTimeout: 24 * time.Hour, Log: settings.Log{Level: slog.LevelInfo, Format: "text"},
 		Mail: config.Mail{Security: "starttls", From: "Wrenn <wrenn@localhost>"},
 		Identity: config.Identity{
 			PublicURL: "http://localhost:3000", OIDC: config.OIDC{Name: "oidc"},
@@ -45,7 +46,7 @@ func TestFromEnvironment_FillsInDefaults(t *testing.T) {
 
 func number(value int64) *int64 { return &value }
 
-func TestFromEnvironment_LiftsALimitOfNewTeams(t *testing.T) {
+func TestRead_LiftsALimitOfNewTeams(t *testing.T) {
 	t.Parallel()
 	environment := complete()
 	environment["WRENN_TEAM_MAX_SANDBOXES"], environment["WRENN_VOLUME_MIB"] = "none", "7"
@@ -58,7 +59,7 @@ func TestFromEnvironment_LiftsALimitOfNewTeams(t *testing.T) {
 	require.ErrorContains(t, err, "WRENN_TEAM_MAX_SANDBOXES")
 }
 
-func TestFromEnvironment_TakesTheDomainsPortFromTheListener(t *testing.T) {
+func TestRead_TakesTheDomainsPortFromTheListener(t *testing.T) {
 	t.Parallel()
 	environment := complete()
 	environment["WRENN_LISTEN"] = "[::1]:8443"
@@ -67,7 +68,7 @@ func TestFromEnvironment_TakesTheDomainsPortFromTheListener(t *testing.T) {
 	require.Equal(t, "localhost:8443", got.Domain)
 }
 
-func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
+func TestRead_NamesEveryVariableThatIsWrong(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{
 		"WRENN_LISTEN": "3000", "WRENN_PAUSE_ON_SHUTDOWN": "maybe", "WRENN_MAX_TIMEOUT": "-1h",
@@ -84,13 +85,24 @@ func TestFromEnvironment_NamesEveryVariableThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestFromEnvironment_WantsBothSocketsOfAHostAgentOrNone(t *testing.T) {
+func TestRead_WantsBothSocketsOfAHostAgentOrNone(t *testing.T) {
 	t.Parallel()
 	environment := complete()
 	delete(environment, "WRENN_HOST_TRAFFIC_SOCKET")
 	_, err := read(environment)
-	require.ErrorContains(t, err, "WRENN_HOST_TRAFFIC_SOCKET is not set")
+	require.EqualError(t, err, "WRENN_HOST_AGENT_SOCKET and WRENN_HOST_TRAFFIC_SOCKET must be set both or not at all")
 	delete(environment, "WRENN_HOST_AGENT_SOCKET")
+	_, err = read(environment)
+	require.NoError(t, err)
+}
+
+func TestRead_RefusesAShortAuditRetention(t *testing.T) {
+	t.Parallel()
+	environment := complete()
+	environment["WRENN_AUDIT_RETENTION"] = "24h"
+	_, err := read(environment)
+	require.ErrorContains(t, err, "WRENN_AUDIT_RETENTION must be at least 720h")
+	environment["WRENN_AUDIT_RETENTION"] = "720h"
 	_, err = read(environment)
 	require.NoError(t, err)
 }

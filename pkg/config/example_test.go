@@ -4,22 +4,22 @@ import (
 	"fmt"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-// The environment is passed in, so that a program can have other sources. What is
-// wrong is told all at once.
-func ExampleFromEnvironment() {
+// The environment is one source of settings; a program can have others. The error
+// names all that is wrong.
+func ExampleRead() {
 	environment := map[string]string{
 		"DATABASE_URL": "postgres://localhost/wrenn", "WRENN_SECRET_KEY_FILE": "/etc/wrenn/secret",
 		"WRENN_LISTEN": "0.0.0.0:8080", "WRENN_MAX_TIMEOUT": "2h",
 	}
-	getenv := func(name string) string { return environment[name] }
-	settings, err := config.FromEnvironment(getenv)
-	fmt.Println(settings.Domain, settings.MaxTimeout, err)
+	read, err := config.Read(settings.From("example", environment))
+	fmt.Println(read.Domain, read.MaxTimeout, err)
 
 	environment["WRENN_MAX_TIMEOUT"] = "soon"
 	delete(environment, "DATABASE_URL")
-	_, err = config.FromEnvironment(getenv)
+	_, err = config.Read(settings.From("example", environment))
 	fmt.Println(err)
 	// Output:
 	// localhost:8080 2h0m0s <nil>

@@ -6,13 +6,13 @@ import "net/netip"
 type Identity struct {
 	// PublicURL is where browsers reach the control plane. With https, cookies are
 	// sent over TLS only.
-	PublicURL string
-	// AdminTokenFile holds what the header X-Admin-Token must be; empty where no
-	// such token is wanted.
-	AdminTokenFile string
+	PublicURL string `env:"WRENN_PUBLIC_URL" derived:"http:// and WRENN_DOMAIN" help:"where browsers, and verifiers of identity tokens, reach the control plane; with https, cookies are sent over TLS only"`
 	// TrustedProxies are the networks of proxies in front whose X-Forwarded-For is
 	// believed.
-	TrustedProxies []netip.Prefix
+	TrustedProxies []netip.Prefix `env:"WRENN_TRUSTED_PROXIES" help:"networks, separated by commas, of proxies in front whose X-Forwarded-For is believed"`
+	// AdminTokenFile holds what the header X-Admin-Token must be; without it no such
+	// token is accepted.
+	AdminTokenFile string `env:"WRENN_ADMIN_TOKEN_FILE" help:"file with the token that the header X-Admin-Token must have; without it no such token is accepted"`
 	// GitHub and OIDC are other services that people may sign in with.
 	GitHub GitHub
 	OIDC   OIDC
@@ -20,42 +20,21 @@ type Identity struct {
 
 // GitHub is an OAuth application of GitHub; without a client ID it is not used.
 type GitHub struct {
-	ClientID         string
-	ClientSecretFile string
-	URL, APIURL      string
+	ClientID         string `env:"WRENN_GITHUB_CLIENT_ID" help:"client ID of the OAuth application by which people sign in with GitHub"`
+	ClientSecretFile string `env:"WRENN_GITHUB_CLIENT_SECRET_FILE" help:"file with the client secret of that application"`
+	URL              string `env:"WRENN_GITHUB_URL" default:"https://github.com" help:"where GitHub is, for GitHub Enterprise"`
+	APIURL           string `env:"WRENN_GITHUB_API_URL" default:"https://api.github.com" help:"where GitHub's API is, for GitHub Enterprise"`
 	// SignUp gives an account to everybody who has one there.
-	SignUp bool
+	SignUp bool `env:"WRENN_GITHUB_SIGN_UP" default:"false" help:"whether everyone with an account of GitHub gets one here"`
 }
 
 // OIDC is an OpenID Connect provider; without an issuer it is not used.
 type OIDC struct {
 	// Name is a part of the provider's redirect address.
-	Name             string
-	Issuer           string
-	ClientID         string
-	ClientSecretFile string
+	Name             string `env:"WRENN_OIDC_NAME" default:"oidc" help:"name of the OpenID Connect provider, a part of its redirect address"`
+	Issuer           string `env:"WRENN_OIDC_ISSUER" help:"URL of the OpenID Connect provider that people sign in with"`
+	ClientID         string `env:"WRENN_OIDC_CLIENT_ID" help:"client ID at that provider"`
+	ClientSecretFile string `env:"WRENN_OIDC_CLIENT_SECRET_FILE" help:"file with the client secret at that provider"`
 	// SignUp gives an account to everybody whom the provider knows.
-	SignUp bool
-}
-
-func (r *reader) identity() Identity {
-	return Identity{
-		PublicURL:      r.text("WRENN_PUBLIC_URL", ""),
-		AdminTokenFile: r.text("WRENN_ADMIN_TOKEN_FILE", ""),
-		TrustedProxies: r.networks("WRENN_TRUSTED_PROXIES"),
-		GitHub: GitHub{
-			ClientID:         r.text("WRENN_GITHUB_CLIENT_ID", ""),
-			ClientSecretFile: r.text("WRENN_GITHUB_CLIENT_SECRET_FILE", ""),
-			URL:              r.text("WRENN_GITHUB_URL", "https://github.com"),
-			APIURL:           r.text("WRENN_GITHUB_API_URL", "https://api.github.com"),
-			SignUp:           r.boolean("WRENN_GITHUB_SIGN_UP"),
-		},
-		OIDC: OIDC{
-			Name:             r.text("WRENN_OIDC_NAME", "oidc"),
-			Issuer:           r.text("WRENN_OIDC_ISSUER", ""),
-			ClientID:         r.text("WRENN_OIDC_CLIENT_ID", ""),
-			ClientSecretFile: r.text("WRENN_OIDC_CLIENT_SECRET_FILE", ""),
-			SignUp:           r.boolean("WRENN_OIDC_SIGN_UP"),
-		},
-	}
+	SignUp bool `env:"WRENN_OIDC_SIGN_UP" default:"false" help:"whether everyone whom that provider knows gets an account here"`
 }

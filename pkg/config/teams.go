@@ -1,50 +1,17 @@
 package config
 
-import "strconv"
-
 // TeamLimits are what a new team may have; nil is without limit. An admin changes
 // them for each team. The default team, which is the operator's own, has none.
+//
+// The bounds fit into every column that holds a limit.
 type TeamLimits struct {
-	Sandboxes        *int64
-	VCPUs            *int64
-	MemoryMiB        *int64
-	DiskMiB          *int64
-	Builds           *int64
-	CreatesPerMinute *int64
-	Volumes          *int64
-	VolumeMiB        *int64
-	Secrets          *int64
-}
-
-// defaultVolumeMiB is how much a volume holds whose maker named no size.
-const defaultVolumeMiB = 10 << 10
-
-func (r *reader) teamLimits() TeamLimits {
-	return TeamLimits{
-		Sandboxes:        r.limit("WRENN_TEAM_MAX_SANDBOXES", 20),
-		VCPUs:            r.limit("WRENN_TEAM_MAX_VCPUS", 40),
-		MemoryMiB:        r.limit("WRENN_TEAM_MAX_MEMORY_MIB", 40<<10),
-		DiskMiB:          r.limit("WRENN_TEAM_MAX_DISK_MIB", 400<<10),
-		Builds:           r.limit("WRENN_TEAM_MAX_BUILDS", 4),
-		CreatesPerMinute: r.limit("WRENN_TEAM_MAX_CREATES_PER_MINUTE", 120),
-		Volumes:          r.limit("WRENN_TEAM_MAX_VOLUMES", 20),
-		VolumeMiB:        r.limit("WRENN_TEAM_MAX_VOLUME_MIB", 100<<10),
-		Secrets:          r.limit("WRENN_TEAM_MAX_SECRETS", 100),
-	}
-}
-
-// largestLimit fits into every column that holds one.
-const largestLimit = 1<<31 - 1
-
-// limit takes a number, or "none".
-func (r *reader) limit(name string, byDefault int64) *int64 {
-	text := r.text(name, strconv.FormatInt(byDefault, 10))
-	if text == "none" {
-		return nil
-	}
-	value, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || value < 0 || value > largestLimit {
-		r.fail(name, "must be a number from 0 to %d, or none", largestLimit)
-	}
-	return &value
+	Sandboxes        *int64 `env:"WRENN_TEAM_MAX_SANDBOXES" default:"20" min:"0" max:"2147483647" help:"sandboxes that a new team may have running, or none for no limit"`
+	VCPUs            *int64 `env:"WRENN_TEAM_MAX_VCPUS" default:"40" min:"0" max:"2147483647" help:"vCPUs that its running sandboxes may have together"`
+	MemoryMiB        *int64 `env:"WRENN_TEAM_MAX_MEMORY_MIB" default:"40960" min:"0" max:"2147483647" help:"memory in MiB that its running sandboxes may have together"`
+	DiskMiB          *int64 `env:"WRENN_TEAM_MAX_DISK_MIB" default:"409600" min:"0" max:"2147483647" help:"disk in MiB that its sandboxes, paused ones too, may have together"`
+	Builds           *int64 `env:"WRENN_TEAM_MAX_BUILDS" default:"4" min:"0" max:"2147483647" help:"builds of templates that it may have running"`
+	CreatesPerMinute *int64 `env:"WRENN_TEAM_MAX_CREATES_PER_MINUTE" default:"120" min:"0" max:"2147483647" help:"sandboxes that it may create in a minute"`
+	Volumes          *int64 `env:"WRENN_TEAM_MAX_VOLUMES" default:"20" min:"0" max:"2147483647" help:"volumes that it may have"`
+	VolumeMiB        *int64 `env:"WRENN_TEAM_MAX_VOLUME_MIB" default:"102400" min:"0" max:"2147483647" help:"size in MiB that its volumes may have together"`
+	Secrets          *int64 `env:"WRENN_TEAM_MAX_SECRETS" default:"100" min:"0" max:"2147483647" help:"secrets that it may have"`
 }

@@ -4,6 +4,7 @@ package cpserver
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -37,6 +38,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 // server is the control plane while it is built, runs and is taken apart.
@@ -135,22 +137,23 @@ func (s *server) start(ctx context.Context, parts *boot.Sequence) error {
 	return nil
 }
 
+// configure reads the environment, unless the configuration was given.
 func (s *server) configure(context.Context) error {
+	var unknown []string
 	if s.config == nil {
-		read, err := config.FromEnvironment(os.Getenv)
-		if err != nil {
+		read, err := config.Read(settings.Environment(os.Environ()))
+		warnings, namesErr := settings.CheckNames(os.Environ())
+		if err := errors.Join(err, namesErr); err != nil {
 			return err
 		}
-		s.config = &read
+		s.config, unknown = &read, warnings
 	}
 	if s.log == nil {
-		options := &slog.HandlerOptions{Level: s.config.LogLevel}
-		if s.config.LogFormat == "json" {
-			s.log = slog.New(slog.NewJSONHandler(os.Stderr, options))
-		} else {
-			s.log = slog.New(slog.NewTextHandler(os.Stderr, options))
-		}
+		s.log = s.config.Log.Logger(os.Stderr)
 	}
 	s.log = slog.New(requestlog.NewHandler(s.log.Handler()))
+	for _, warning := range unknown {
+		s.log.Warn("unknown setting", "reason", warning)
+	}
 	return nil
 }

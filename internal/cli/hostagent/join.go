@@ -2,17 +2,18 @@ package hostagent
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 // newJoin makes the command that joins a fleet.
 func newJoin(s cli.Streams) *cobra.Command {
 	var options hostagent.JoinOptions
+	reader := settings.New(&options)
 	command := &cobra.Command{
 		Use:   "join",
 		Short: "Make this machine a host of a fleet",
@@ -21,6 +22,9 @@ private key is made here and does not leave this machine. At its next start the 
 serves the fleet's control planes at the address, and no other clients.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := cli.ReadSettings(reader); err != nil {
+				return err
+			}
 			hostID, err := hostagent.Join(command.Context(), options)
 			if err != nil {
 				return fmt.Errorf("join: %w", err)
@@ -29,10 +33,8 @@ serves the fleet's control planes at the address, and no other clients.`,
 			return nil
 		},
 	}
-	cli.AddDataDirFlag(command.Flags(), &options.DataDir)
 	flags := command.Flags()
-	flags.StringVar(&options.Server, "server", os.Getenv("WRENN_SERVER"), "URL of the control plane (WRENN_SERVER)")
-	flags.StringVar(&options.Token, "token", os.Getenv("WRENN_HOST_TOKEN"), "token of wrenn host token (WRENN_HOST_TOKEN, which other users of this machine cannot see)")
+	cli.AddFlags(flags, reader)
 	flags.StringVar(&options.Name, "name", "", "name of the host (default this machine's name)")
 	flags.StringVar(&options.Address, "address", "", "IP address and port at which control planes reach this machine")
 	flags.StringVar(&options.Listen, "listen", "", "address on which to listen for control planes (default the port of --address on every network)")

@@ -11,11 +11,9 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
@@ -52,10 +50,13 @@ type sandboxInfo struct {
 
 // connectAPI finds the API as the official SDKs do, by E2B_API_URL and E2B_API_KEY. For
 // those that are not set it uses the Wrenn that serves a data directory of this machine.
-func connectAPI(dataDir string) (*api, error) {
-	address, key := os.Getenv("E2B_API_URL"), os.Getenv("E2B_API_KEY")
+func (c *client) connectAPI() (*api, error) {
+	if err := c.read(); err != nil {
+		return nil, err
+	}
+	address, key := c.APIURL, c.APIKey
 	if address == "" || key == "" {
-		local, err := connectLocal(dataDir)
+		local, err := connectLocal(c.DataDir)
 		switch {
 		case err != nil && address == "":
 			return nil, fmt.Errorf("%w; or set E2B_API_URL and E2B_API_KEY", err)
@@ -64,22 +65,25 @@ func connectAPI(dataDir string) (*api, error) {
 		}
 		address, key = cmp.Or(address, local.url), cmp.Or(key, local.key)
 	}
-	return &api{url: address, key: key, sandboxURL: cli.EnvironmentOr("E2B_SANDBOX_URL", address), client: &http.Client{}}, nil
+	return &api{url: address, key: key, sandboxURL: cmp.Or(c.SandboxURL, address), client: &http.Client{}}, nil
 }
 
 // connectAdmin finds the API for an admin by E2B_API_URL and WRENN_ADMIN_TOKEN. For those
 // that are not set it uses the Wrenn that serves a data directory of this machine. The
 // token in the directory is sent only to that Wrenn.
-func connectAdmin(dataDir string) (*api, error) {
-	address, token := os.Getenv("E2B_API_URL"), strings.TrimSpace(os.Getenv("WRENN_ADMIN_TOKEN"))
+func (c *client) connectAdmin() (*api, error) {
+	if err := c.read(); err != nil {
+		return nil, err
+	}
+	address, token := c.APIURL, c.AdminToken
 	if address == "" || token == "" {
-		layout := up.Layout{DataDir: dataDir}
+		layout := up.Layout{DataDir: c.DataDir}
 		local, ready, err := layout.URL()
 		switch {
 		case err != nil && address == "":
 			return nil, fmt.Errorf("%w; or set E2B_API_URL", err)
 		case !ready && address == "":
-			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", dataDir)
+			return nil, fmt.Errorf("no Wrenn is running in %s; or set E2B_API_URL", c.DataDir)
 		case token == "" && address != "" && (!ready || address != local):
 			return nil, errors.New("WRENN_ADMIN_TOKEN is not set: it is the content of the control plane's WRENN_ADMIN_TOKEN_FILE")
 		}
@@ -88,7 +92,7 @@ func connectAdmin(dataDir string) (*api, error) {
 			token, err = layout.ReadAdminToken()
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("the admin token in %s can be read by root only; run it with sudo, or set WRENN_ADMIN_TOKEN", dataDir)
+			return nil, fmt.Errorf("the admin token in %s can be read by root only; run it with sudo, or set WRENN_ADMIN_TOKEN", c.DataDir)
 		}
 		if err != nil {
 			return nil, err

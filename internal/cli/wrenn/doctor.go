@@ -4,37 +4,33 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 func newDoctor(s cli.Streams) *cobra.Command {
-	var dataDir, listen string
+	var config up.Config
+	reader := settings.New(&config)
 	asJSON := false
 	command := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check whether this machine can run Wrenn, and print how to fix what is missing",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			envd, err := installation.FindEnvd()
-			if err != nil {
+			if err := cli.ReadSettings(reader); err != nil {
 				return err
 			}
-			_, running, err := up.Layout{DataDir: dataDir}.URL()
-			if err != nil {
+			checks := config.Checks()
+			var err error
+			if _, checks.Running, err = (up.Layout{DataDir: config.DataDir}).URL(); err != nil {
 				return err
 			}
-			results := doctor.Examine(command.Context(), doctor.Options{
-				DataDir: dataDir, CacheDir: cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir), Listen: listen,
-				Running: running, EnvdPath: envd, ExternalDatabase: os.Getenv("DATABASE_URL") != "",
-				Driver: os.Getenv("WRENN_DRIVER"),
-			})
+			results := doctor.Examine(command.Context(), checks)
 			if err := printResults(s.Output, results, asJSON); err != nil {
 				return err
 			}
@@ -46,8 +42,7 @@ func newDoctor(s cli.Streams) *cobra.Command {
 			return nil
 		},
 	}
-	cli.AddDataDirFlag(command.Flags(), &dataDir)
-	command.Flags().StringVar(&listen, "listen", cli.EnvironmentOr("WRENN_LISTEN", up.DefaultListen), "address on which the API is to listen (WRENN_LISTEN)")
+	cli.AddFlags(command.Flags(), reader, "data-dir", "listen")
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
 }

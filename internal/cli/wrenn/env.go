@@ -11,7 +11,7 @@ import (
 
 // newEnv makes the command whose output a shell evaluates.
 func newEnv(s cli.Streams) *cobra.Command {
-	var dataDir string
+	c := newClient()
 	command := &cobra.Command{
 		Use:   "env",
 		Short: "Print the environment variables with which E2B's SDKs use the running Wrenn",
@@ -21,7 +21,10 @@ the running Wrenn:
   eval "$(sudo wrenn env)"`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			a, err := connectLocal(dataDir)
+			if err := c.read(); err != nil {
+				return err
+			}
+			a, err := connectLocal(c.DataDir)
 			if err != nil {
 				return err
 			}
@@ -29,6 +32,6 @@ the running Wrenn:
 			return nil
 		},
 	}
-	cli.AddDataDirFlag(command.Flags(), &dataDir)
+	c.addFlags(command.Flags())
 	return command
 }

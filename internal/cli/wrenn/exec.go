@@ -1,6 +1,7 @@
 package wrenn
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -177,7 +178,7 @@ func (e *execution) request() (*process.StartRequest, error) {
 		}
 		request.Pty = &process.PTY{Size: size}
 		if environment["TERM"] == "" {
-			environment["TERM"] = cli.EnvironmentOr("TERM", "xterm")
+			environment["TERM"] = cmp.Or(os.Getenv("TERM"), "xterm")
 		}
 		return request, nil
 	}

@@ -16,18 +16,18 @@ import (
 // hostCommand holds what all commands on hosts need.
 type hostCommand struct {
 	cli.Streams
-	dataDir string
+	client *client
 }
 
 func newHost(s cli.Streams) *cobra.Command {
-	c := &hostCommand{Streams: s}
+	c := &hostCommand{Streams: s, client: newClient()}
 	command := &cobra.Command{
 		Use:   "host",
 		Short: "Add hosts to the fleet, and remove them",
 		Long: `Add hosts to the fleet, and remove them. If Wrenn does not run on this machine, set
 E2B_API_URL, and WRENN_ADMIN_TOKEN to the admin's token.`,
 	}
-	cli.AddDataDirFlag(command.PersistentFlags(), &c.dataDir)
+	c.client.addFlags(command.PersistentFlags())
 	command.AddCommand(c.newToken(), c.newList(),
 		c.newChange("drain", "Place no more sandboxes on a host, and pause those that it runs", http.MethodPost, "/drain"),
 		c.newChange("undrain", "Place sandboxes on a drained host again", http.MethodPost, "/undrain"),
@@ -44,7 +44,7 @@ func (c *hostCommand) newToken() *cobra.Command {
 		Short: "Make a token with which one machine can join the fleet",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := connectAdmin(c.dataDir)
+			a, err := c.client.connectAdmin()
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (c *hostCommand) newList() *cobra.Command {
 		Short:   "List the hosts of the fleet",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := connectAdmin(c.dataDir)
+			a, err := c.client.connectAdmin()
 			if err != nil {
 				return err
 			}
@@ -150,7 +150,7 @@ func (c *hostCommand) newChange(verb, short, method, action string) *cobra.Comma
 }
 
 func (c *hostCommand) change(ctx context.Context, verb, given, method, action string) error {
-	a, err := connectAdmin(c.dataDir)
+	a, err := c.client.connectAdmin()
 	if err != nil {
 		return err
 	}

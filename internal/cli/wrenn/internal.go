@@ -27,9 +27,7 @@ func newInternal(s cli.Streams, options []cpserver.Option) *cobra.Command {
 		},
 	}
 	controlPlane.PreRunE = becomeChild("wrenn-control")
-	// What runs is paused when "wrenn up" ends.
-	const keepRunning = false
-	hostAgent := hostagent.NewCommand(s, keepRunning)
+	hostAgent := hostagent.NewCommand(s)
 	hostAgent.Use = up.HostAgentCommand
 	hostAgent.PreRunE = becomeChild("wrenn-agent")
 	command.AddCommand(controlPlane, hostAgent)

@@ -26,16 +26,16 @@ const (
 // keysCommand holds what all commands on secret keys need.
 type keysCommand struct {
 	cli.Streams
-	dataDir string
+	client *client
 }
 
 func newKeys(s cli.Streams) *cobra.Command {
-	c := &keysCommand{Streams: s}
+	c := &keysCommand{Streams: s, client: newClient()}
 	command := &cobra.Command{
 		Use:   "keys",
 		Short: "Rotate and list the keys that derive tokens and seal secrets",
 	}
-	cli.AddDataDirFlag(command.PersistentFlags(), &c.dataDir)
+	c.client.addFlags(command.PersistentFlags())
 	command.AddCommand(c.newRotate(), c.newList())
 	return command
 }
@@ -58,7 +58,10 @@ Older keys stay in the file: backups of the database need them.`,
 }
 
 func (c *keysCommand) rotate(ctx context.Context, file string) error {
-	layout := up.Layout{DataDir: c.dataDir}
+	if err := c.client.read(); err != nil {
+		return err
+	}
+	layout := up.Layout{DataDir: c.client.DataDir}
 	elsewhere := file != ""
 	if !elsewhere {
 		file = layout.SecretKey()
@@ -149,7 +152,7 @@ func (c *keysCommand) newList() *cobra.Command {
 		Short:   "List the secret keys, and how many values each seals",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := connectAdmin(c.dataDir)
+			a, err := c.client.connectAdmin()
 			if err != nil {
 				return err
 			}

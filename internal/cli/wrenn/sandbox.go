@@ -19,14 +19,14 @@ const defaultTimeout = 5 * time.Minute
 // sandboxCommand holds what all commands on sandboxes need.
 type sandboxCommand struct {
 	cli.Streams
-	dataDir string
+	client *client
 }
 
 // connect finds the API. The flags must be parsed.
-func (c *sandboxCommand) connect() (*api, error) { return connectAPI(c.dataDir) }
+func (c *sandboxCommand) connect() (*api, error) { return c.client.connectAPI() }
 
 func newSandbox(s cli.Streams) *cobra.Command {
-	c := &sandboxCommand{Streams: s}
+	c := &sandboxCommand{Streams: s, client: newClient()}
 	command := &cobra.Command{
 		Use:     "sandbox",
 		Aliases: []string{"sbx"},
@@ -48,7 +48,7 @@ E2B_API_KEY, or through the API of the Wrenn that runs on this machine.`,
 		}),
 	}
 	for _, child := range commands {
-		cli.AddDataDirFlag(child.Flags(), &c.dataDir)
+		c.client.addFlags(child.Flags())
 		command.AddCommand(child)
 	}
 	return command

@@ -1,18 +1,23 @@
 package wrenn
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
-	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
+	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 func newUp(s cli.Streams) *cobra.Command {
-	config := up.Config{Version: version.String(), Out: s.Output}
+	upConfig := up.Config{Version: version.String(), Out: s.Output}
+	reader := settings.New(&upConfig)
 	detach := false
 	command := &cobra.Command{
 		Use:   "up",
@@ -21,37 +26,64 @@ func newUp(s cli.Streams) *cobra.Command {
 plane. It prints the URL of the API and, to a terminal, an API key. Ctrl-C pauses
 all sandboxes and stops; the next start finds them again. Needs root.
 
-If DATABASE_URL is set, that PostgreSQL is used instead of a private one.`,
+If DATABASE_URL is set, that PostgreSQL is used instead of a private one. "wrenn
+config" prints all settings.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			config.DatabaseURL = os.Getenv("DATABASE_URL")
-			if err := findPrograms(&config); err != nil {
+			if err := checkSettings(reader, &upConfig, s); err != nil {
 				return err
 			}
 			if detach {
-				return up.Detach(command.Context(), config)
+				return up.Detach(command.Context(), upConfig)
 			}
-			return up.Run(command.Context(), config)
+			return up.Run(command.Context(), upConfig)
 		},
 	}
-	cli.AddDataDirFlag(command.Flags(), &config.DataDir)
 	flags := command.Flags()
-	flags.StringVar(&config.Listen, "listen", os.Getenv("WRENN_LISTEN"), "address for the API and the sandboxes (WRENN_LISTEN, default "+up.DefaultListen+")")
-	flags.StringVar(&config.Domain, "domain", os.Getenv("WRENN_DOMAIN"), "domain under which sandboxes have host names (WRENN_DOMAIN, default localhost:PORT)")
+	cli.AddFlags(flags, reader)
 	flags.BoolVarP(&detach, "detach", "d", false, "run in the background, and return when it is ready")
-	flags.BoolVar(&config.Replace, "replace", false, "first stop a running Wrenn of another build")
+	flags.BoolVar(&upConfig.Replace, "replace", false, "first stop a running Wrenn of another build")
 	return command
 }
 
-// findPrograms sets the paths with which a host agent is started.
-func findPrograms(config *up.Config) (err error) {
-	config.CacheDir = cli.EnvironmentOr("WRENN_CACHE_DIR", installation.DefaultCacheDir)
-	config.EnvdPath, err = installation.FindEnvd()
-	return err
+// checkSettings reads the settings of wrenn up, and checks those of the programs that
+// it starts before it starts any.
+func checkSettings(reader *settings.Reader, upConfig *up.Config, s cli.Streams) error {
+	failures := []error{cli.ReadSettings(reader)}
+	environment := settings.Environment(os.Environ())
+	for _, program := range startedBy(upConfig) {
+		failures = append(failures, program.reader.Read(program.set, environment))
+	}
+	unknown, err := settings.CheckNames(os.Environ())
+	for _, warning := range unknown {
+		fmt.Fprintln(s.Errors, "warning: "+warning)
+	}
+	return eachOnce(append(failures, err))
+}
+
+// eachOnce joins errors, where each may be several lines, without repeating a line:
+// programs share settings.
+func eachOnce(failures []error) error {
+	var lines []string
+	for _, failure := range failures {
+		if failure == nil {
+			continue
+		}
+		for line := range strings.Lines(failure.Error()) {
+			if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 func newDown(s cli.Streams) *cobra.Command {
 	config := up.Config{Version: version.String(), Out: s.Output}
+	reader := settings.New(&config)
 	command := &cobra.Command{
 		Use:   "down",
 		Short: "Pause all sandboxes and stop Wrenn",
@@ -59,12 +91,12 @@ func newDown(s cli.Streams) *cobra.Command {
 left running and remove what it left on the machine.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := findPrograms(&config); err != nil {
+			if err := cli.ReadSettings(reader); err != nil {
 				return err
 			}
 			return up.Down(command.Context(), config)
 		},
 	}
-	cli.AddDataDirFlag(command.Flags(), &config.DataDir)
+	cli.AddFlags(command.Flags(), reader, "data-dir")
 	return command
 }
