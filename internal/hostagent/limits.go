@@ -3,7 +3,7 @@ package hostagent
 import (
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
-	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 )
 
 // Limits are what sandboxes may take of a host, together and each by itself. Zero
@@ -51,9 +51,9 @@ func (l Limits) network() egress.Limits {
 	}
 }
 
-func (l Limits) admission(directories ...string) sandbox.Admission {
+func (l Limits) admission(directories ...string) admission.Bounds {
 	const mebibyte = 1 << 20
-	return sandbox.Admission{
+	return admission.Bounds{
 		CPURatio: l.CPUOvercommit, MemoryRatio: l.MemoryOvercommit, DiskRatio: l.DiskOvercommit, PressurePercent: l.MemoryPressurePercent,
 		MemoryReserveBytes: uint64(l.MemoryReserveMiB) * mebibyte, DiskReserveBytes: uint64(l.DiskReserveMiB) * mebibyte,
 		Directories: directories,

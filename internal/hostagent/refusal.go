@@ -9,6 +9,10 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/catalog"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
@@ -27,12 +31,12 @@ var sentinels = []struct {
 	reason pb.Reason
 }{
 	{sandbox.ErrNotFound, pb.Reason_REASON_SANDBOX_NOT_FOUND},
-	{sandbox.ErrTemplateNotFound, pb.Reason_REASON_BUILD_NOT_FOUND},
+	{catalog.ErrNotFound, pb.Reason_REASON_BUILD_NOT_FOUND},
 	{volume.ErrNotFound, pb.Reason_REASON_VOLUME_NOT_FOUND},
 	{sandbox.ErrExists, pb.Reason_REASON_ALREADY_EXISTS},
 	{sandbox.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
 	{volume.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
-	{sandbox.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
+	{admission.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
 	{unix.ENOSPC, pb.Reason_REASON_NO_ROOM},
 	{sandbox.ErrUnresponsive, pb.Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE},
 	{sandbox.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
@@ -48,7 +52,7 @@ func refusalOf(err error) *pb.Refusal {
 	var conflict *sandbox.ConflictError
 	var incompatible *vmm.IncompatibleError
 	var broken *snapshot.BrokenError
-	var guest *sandbox.GuestError
+	var failed *guest.Error
 	switch {
 	case errors.As(err, &network):
 		return &pb.Refusal{Reason: pb.Reason_REASON_NETWORK_REFUSED, Explanation: network.Error()}
@@ -60,7 +64,7 @@ func refusalOf(err error) *pb.Refusal {
 		return &pb.Refusal{Reason: pb.Reason_REASON_BROKEN_SNAPSHOT, Explanation: "its " + broken.File + " is not whole"}
 	case errors.Is(err, vmm.ErrNotRunning):
 		return &pb.Refusal{Reason: pb.Reason_REASON_VM_ENDED}
-	case errors.As(err, &guest):
+	case errors.As(err, &failed):
 		return &pb.Refusal{Reason: pb.Reason_REASON_GUEST_UNRESPONSIVE}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &pb.Refusal{Reason: pb.Reason_REASON_TIMED_OUT}
@@ -73,9 +77,9 @@ func refusalOf(err error) *pb.Refusal {
 
 func conflictReason(conflict *sandbox.ConflictError) pb.Reason {
 	switch {
-	case conflict.State == sandbox.Failed:
+	case conflict.State == state.Failed:
 		return pb.Reason_REASON_SANDBOX_FAILED
-	case conflict.State == sandbox.Killing, conflict.State == sandbox.Gone:
+	case conflict.State == state.Killing, conflict.State == state.Gone:
 		return pb.Reason_REASON_KILLED
 	case conflict.Busy():
 		return pb.Reason_REASON_BUSY

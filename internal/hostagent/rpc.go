@@ -5,12 +5,12 @@ import (
 	"runtime"
 
 	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
@@ -28,7 +28,7 @@ type server struct {
 var _ hostagentv1connect.HostAgentHandler = (*server)(nil)
 
 func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
-	memoryTotal, _, err := sandbox.HostMemory()
+	memoryTotal, _, err := admission.HostMemory()
 	if err != nil {
 		return nil, refuse(err)
 	}
@@ -46,18 +46,18 @@ func (s *server) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (
 		MemoryTotalBytes: memoryTotal, MemoryAvailableBytes: load.MemoryAvailableBytes,
 		DiskTotalBytes: diskTotal, DiskAvailableBytes: diskAvailable,
 		SandboxCount:  uint32(len(s.sandboxes.List())),
-		ReadyCount:    uint32(s.sandboxes.ReadyCount()),
-		AllocatedCpus: uint32(load.PromisedCPUs), AllocatedMemoryBytes: load.PromisedMemoryBytes,
+		ReadyCount:    uint32(load.ReadyGuests),
+		AllocatedCpus: uint32(load.Promised.VCPUCount), AllocatedMemoryBytes: uint64(load.Promised.MemoryMiB) << 20,
 		CpuUsedPercent: load.CPUUsedPercent, MemoryPressurePercent: load.MemoryPressurePercent,
 		SandboxCounts:    toCounts(load.Sandboxes),
 		CreatesSucceeded: load.CreatesSucceeded, CreatesFailed: load.CreatesFailed,
-		SigningKeyId: s.sandboxes.SigningKeyID(),
+		SigningKeyId: s.sandboxes.Signer().KeyID(),
 	}), nil
 }
 
 func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplatesRequest]) (*connect.Response[pb.ListTemplatesResponse], error) {
 	response := &pb.ListTemplatesResponse{}
-	for _, template := range s.sandboxes.Templates() {
+	for _, template := range s.sandboxes.Catalog().Templates() {
 		response.Templates = append(response.Templates, toTemplate(template))
 	}
 	return connect.NewResponse(response), nil
@@ -117,7 +117,7 @@ func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxe
 	return connect.NewResponse(response), nil
 }
 
-// WatchSandboxes ends in order when the agent does: a stream would keep it waiting.
+// WatchSandboxes also ends when the agent is about to stop: it waits for every request.
 func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
 	ctx, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
@@ -140,28 +140,6 @@ func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.Watch
 		return nil // the watcher left
 	}
 	return err
-}
-
-var states = map[sandbox.State]pb.SandboxState{
-	sandbox.Creating:     pb.SandboxState_SANDBOX_STATE_CREATING,
-	sandbox.Running:      pb.SandboxState_SANDBOX_STATE_RUNNING,
-	sandbox.Updating:     pb.SandboxState_SANDBOX_STATE_RUNNING,
-	sandbox.Snapshotting: pb.SandboxState_SANDBOX_STATE_SNAPSHOTTING,
-	sandbox.Pausing:      pb.SandboxState_SANDBOX_STATE_PAUSING,
-	sandbox.Paused:       pb.SandboxState_SANDBOX_STATE_PAUSED,
-	sandbox.Resuming:     pb.SandboxState_SANDBOX_STATE_RESUMING,
-	sandbox.Killing:      pb.SandboxState_SANDBOX_STATE_KILLING,
-	sandbox.Gone:         pb.SandboxState_SANDBOX_STATE_GONE,
-	sandbox.Failed:       pb.SandboxState_SANDBOX_STATE_FAILED,
-}
-
-func toSandbox(info sandbox.Info) *pb.Sandbox {
-	return &pb.Sandbox{
-		SandboxId: info.ID, BuildId: info.BuildID, State: states[info.State],
-		VcpuCount: uint32(info.VCPUCount), MemoryMib: uint32(info.MemoryMiB), DiskMib: uint32(info.DiskMiB),
-		EnvdVersion: info.EnvdVersion, StartedAt: timestamppb.New(info.StartedAt), Reason: info.Reason,
-		Usage: toUsage(info), SecretsRevision: info.SecretsRevision, GuestUnresponsive: info.GuestUnresponsive,
-	}
 }
 
 func fromIdentity(identity *pb.Identity) sandbox.Identity {

@@ -21,7 +21,7 @@ func (s *server) SetSigningKey(_ context.Context, request *connect.Request[pb.Se
 	if err != nil {
 		return nil, refuse(fmt.Errorf("signing key: %w: %w", err, sandbox.ErrInvalid))
 	}
-	s.sandboxes.SetSigningKey(key)
+	s.sandboxes.Signer().Set(key)
 	return connect.NewResponse(&pb.SetSigningKeyResponse{}), nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/meter"
 )
 
 // maxSampled is how many sandboxes one request may name.
@@ -42,7 +43,7 @@ func toSamples(sampled sandbox.Sampled) *pb.SandboxSamples {
 	return all
 }
 
-func toSample(s sandbox.Sample) *pb.Sample {
+func toSample(s meter.Sample) *pb.Sample {
 	return &pb.Sample{
 		At: timestamppb.New(s.At), CpuUsedPercent: s.CPUUsedPercent, CpuNanoseconds: uint64(s.Counters.CPU),
 		MemoryBytes: s.MemoryBytes, MemoryPeakBytes: s.MemoryPeakBytes,
@@ -53,14 +54,14 @@ func toSample(s sandbox.Sample) *pb.Sample {
 	}
 }
 
-func toGuestSample(said sandbox.GuestSample) *pb.GuestSample {
-	if said.At.IsZero() {
+func toGuestSample(report meter.GuestSample) *pb.GuestSample {
+	if report.At.IsZero() {
 		return nil
 	}
 	return &pb.GuestSample{
-		At:              timestamppb.New(said.At),
-		MemoryUsedBytes: said.MemoryUsedBytes, MemoryTotalBytes: said.MemoryTotalBytes, MemoryCacheBytes: said.MemoryCacheBytes,
-		DiskUsedBytes: said.DiskUsedBytes, DiskTotalBytes: said.DiskTotalBytes,
+		At:              timestamppb.New(report.At),
+		MemoryUsedBytes: report.MemoryUsedBytes, MemoryTotalBytes: report.MemoryTotalBytes, MemoryCacheBytes: report.MemoryCacheBytes,
+		DiskUsedBytes: report.DiskUsedBytes, DiskTotalBytes: report.DiskTotalBytes,
 	}
 }
 
@@ -72,17 +73,4 @@ func toUsage(info sandbox.Info) *pb.Usage {
 		NetworkReceivedBytes: u.NetworkReceivedBytes, NetworkSentBytes: u.NetworkSentBytes,
 		NetworkReceivedPackets: u.NetworkReceivedPackets, NetworkSentPackets: u.NetworkSentPackets,
 	}
-}
-
-// toCounts adds up states that are one on the wire.
-func toCounts(counts map[sandbox.State]int) []*pb.SandboxCount {
-	byState := make(map[pb.SandboxState]uint32)
-	for state, count := range counts {
-		byState[states[state]] += uint32(count)
-	}
-	all := make([]*pb.SandboxCount, 0, len(byState))
-	for state, count := range byState {
-		all = append(all, &pb.SandboxCount{State: state, Count: count})
-	}
-	return all
 }

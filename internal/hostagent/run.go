@@ -5,9 +5,9 @@ import (
 	"log/slog"
 
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
-	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
@@ -80,7 +80,7 @@ const (
 // openSandboxes adopts the sandboxes of the agent before. When the agent stops, it
 // pauses them or leaves them running for the next agent.
 func openSandboxes(ctx context.Context, config Config, m *machine, forwarder *forward.Forwarder, parts *boot.Sequence) (*sandbox.Manager, error) {
-	memory, _, err := sandbox.HostMemory()
+	memory, _, err := admission.HostMemory()
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,7 @@ func openSandboxes(ctx context.Context, config Config, m *machine, forwarder *fo
 		DiskLimits: m.diskLimits,
 		Admission:  config.Limits.admission(m.storage.Dir, config.DataDir),
 		Volumes:    m.volumes,
-		Drain:      func(ctx context.Context, id string) { forwarder.Drain(ctx, id, envdclient.Port) },
-		Disconnect: forwarder.CloseSandbox,
+		Traffic:    guestTraffic{forwarder},
 		Log:        config.Log,
 	})
 	if err != nil {

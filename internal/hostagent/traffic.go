@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,17 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
+
+// guestTraffic is the forwarder's connections to guests.
+type guestTraffic struct{ forwarder *forward.Forwarder }
+
+// Drain waits for the connections to the guest agent.
+func (t guestTraffic) Drain(ctx context.Context, sandboxID string) {
+	t.forwarder.Drain(ctx, sandboxID, envdclient.Port)
+}
+
+// Disconnect ends every connection to a guest.
+func (t guestTraffic) Disconnect(sandboxID string) { t.forwarder.CloseSandbox(sandboxID) }
 
 // traffic forwards what the control plane sends for a sandbox into its guest.
 type traffic struct {

@@ -14,10 +14,12 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// mute is a driver whose machines' monitors do not answer.
+// mute is a driver of VMs whose monitors do not answer.
 type mute struct {
 	noVMs
 	asked func()
@@ -30,13 +32,13 @@ func (m mute) Adopt(context.Context, vmm.Spec, string, vmm.Process) (vmm.Machine
 	return nil, errMute
 }
 
-// oneSlot is a network that has what a sandbox says it had.
+// oneSlot is a network that finds every slot.
 type oneSlot struct{ noSlots }
 
 func (oneSlot) Adopt(string) (*network.Slot, error) { return &network.Slot{}, nil }
 
-// leaveRunning makes what an agent leaves of a sandbox that runs: its VM is a
-// process that does nothing.
+// leaveRunning makes what an agent leaves of a sandbox that runs. Its VM is an idle
+// process.
 func leaveRunning(t *testing.T, directory, id string) vmm.Process {
 	t.Helper()
 	command := exec.Command("sleep", "300")
@@ -52,9 +54,9 @@ func leaveRunning(t *testing.T, directory, id string) vmm.Process {
 	})
 	process, err := vmm.IdentifyProcess(command.Process.Pid)
 	require.NoError(t, err)
-	s := filepath.Join(directory, id)
-	require.NoError(t, os.MkdirAll(s, 0o700))
-	require.NoError(t, record{State: Running, VCPUCount: 1, MemoryMiB: 1, running: running{Process: process, Slot: "wrenn-0"}}.save(s))
+	s := record.Directory(filepath.Join(directory, id))
+	require.NoError(t, os.MkdirAll(string(s), 0o700))
+	require.NoError(t, record.Record{State: state.Running, VCPUCount: 1, MemoryMiB: 1, Running: record.Running{Process: process, Slot: "wrenn-0"}}.Save(s))
 	return process
 }
 
@@ -63,7 +65,7 @@ func adopting(ctx context.Context, directory string, driver vmm.Driver) (*Manage
 	return NewManager(ctx, Config{
 		Dir: directory, SnapshotDir: filepath.Join(filepath.Dir(directory), "snapshots"),
 		Driver: driver, Network: oneSlot{}, Cgroups: cgroup.Open("off", "test", log), Log: log,
-		Drain: func(context.Context, string) {}, Disconnect: func(string) {},
+		Traffic: noTraffic{},
 	})
 }
 
@@ -76,7 +78,7 @@ func TestAdopt_EndsNoVMThatDoesNotAnswer(t *testing.T) {
 	require.NoError(t, err)
 	info, err := m.Get("imute000000000000000")
 	require.NoError(t, err)
-	require.Equal(t, Resuming, info.State)
+	require.Equal(t, state.Resuming, info.State)
 	for range 3 {
 		<-asked
 	}
@@ -96,7 +98,7 @@ func TestAdopt_LeavesToTheNextAgentWhatItDidNotFinish(t *testing.T) {
 	t.Parallel()
 	directory := filepath.Join(t.TempDir(), "sandboxes")
 	process := leaveRunning(t, directory, "imute000000000000000")
-	before, err := loadRecord(filepath.Join(directory, "imute000000000000000"))
+	before, err := record.Load(record.Directory(filepath.Join(directory, "imute000000000000000")))
 	require.NoError(t, err)
 
 	stopped, stop := context.WithCancel(t.Context())
@@ -108,7 +110,7 @@ func TestAdopt_LeavesToTheNextAgentWhatItDidNotFinish(t *testing.T) {
 	require.NoError(t, err)
 	m.Leave()
 	require.True(t, process.Runs())
-	after, err := loadRecord(filepath.Join(directory, "imute000000000000000"))
+	after, err := record.Load(record.Directory(filepath.Join(directory, "imute000000000000000")))
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 }

@@ -4,14 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/warm"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
+
+// VolumeMount is a volume of this host and its absolute path in a guest.
+type VolumeMount = record.VolumeMount
 
 // CreateRequest asks for a new sandbox.
 type CreateRequest struct {
@@ -22,38 +31,51 @@ type CreateRequest struct {
 	Network egress.Spec
 	// Secrets are what the placeholders in Network stand for.
 	Secrets egress.SecretValues
-	// Workload is who the sandbox is in identity tokens.
+	// Workload is the sandbox's identity in tokens.
 	Workload workload.Identity
 	Volumes  []VolumeMount
-	// RequestID makes a request that is sent again find what the first one
-	// made; empty means that there is no second one.
+	// RequestID makes a request that is sent again find the sandbox of the first one;
+	// empty for a request that is never sent again.
 	RequestID string
 }
 
-// Create restores a template under a new identity. When it fails, or ctx ends
-// first, nothing of the sandbox is left.
+// maxVolumeMounts is how many volumes the guest agent takes.
+const maxVolumeMounts = 64
+
+func (r CreateRequest) check() error {
+	if !id.IsSandbox(r.ID) {
+		return fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", r.ID, ErrInvalid)
+	}
+	if _, err := egress.Parse(r.Network); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(r.Volumes) > maxVolumeMounts {
+		return fmt.Errorf("%d volumes are wanted and %d possible: %w", len(r.Volumes), maxVolumeMounts, ErrInvalid)
+	}
+	return nil
+}
+
+// Create restores a template under a new identity. When it fails, or ctx ends first,
+// nothing of the sandbox is left.
 func (m *Manager) Create(ctx context.Context, wanted CreateRequest) (Info, error) {
-	if !id.IsSandbox(wanted.ID) {
-		return Info{}, fmt.Errorf("sandbox ID %q: want 8 to 40 lower-case letters and digits: %w", wanted.ID, ErrInvalid)
-	}
-	if _, err := egress.Parse(wanted.Network); err != nil {
-		return Info{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if err := m.checkVolumes(wanted.Volumes); err != nil {
+	if err := wanted.check(); err != nil {
 		return Info{}, err
 	}
-	build, err := m.build(wanted.BuildID)
+	if err := m.host.guests.CheckVolumes(wanted.Volumes); err != nil {
+		return Info{}, err
+	}
+	build, err := m.catalog.Find(wanted.BuildID)
 	if err != nil {
 		return Info{}, err
 	}
 	return m.createFrom(ctx, wanted, build)
 }
 
-// createFrom is Create from any snapshot. A request that made its sandbox under
-// an earlier agent finds it.
+// createFrom is Create from any snapshot. A request whose sandbox was created under an
+// earlier host agent finds it.
 func (m *Manager) createFrom(ctx context.Context, wanted CreateRequest, base *snapshot.Snapshot) (Info, error) {
-	return joined(ctx, &m.requests, request{"create", wanted.ID, wanted.RequestID}, func() (Info, error) {
-		if made, err := m.find(wanted.ID); err == nil && wanted.RequestID != "" && made.madeBy() == wanted.RequestID {
+	return request.Join(ctx, &m.requests, request.Key{Call: "create", SandboxID: wanted.ID, RequestID: wanted.RequestID}, func() (Info, error) {
+		if made, err := m.host.find(wanted.ID); err == nil && wanted.RequestID != "" && made.createdBy() == wanted.RequestID {
 			return made.info(), nil
 		}
 		info, err := m.createNew(ctx, wanted, base)
@@ -62,95 +84,102 @@ func (m *Manager) createFrom(ctx context.Context, wanted CreateRequest, base *sn
 	})
 }
 
-// madeBy is the ID of the request that made the sandbox.
-func (s *sandbox) madeBy() string {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.record.RequestID
-}
-
 func (m *Manager) createNew(ctx context.Context, wanted CreateRequest, base *snapshot.Snapshot) (Info, error) {
-	release, err := m.admitOrGiveBack(sizeOf(base))
+	release, err := m.admission.AdmitOrReclaim(admission.SizeOf(base), m.warm.Reclaim)
 	if err != nil {
 		return Info{}, err
 	}
 	defer release()
+	ctx, op := m.host.newSandbox(ctx, wanted, base)
+	if err := m.host.add(op.sandbox); err != nil {
+		op.end()
+		return Info{}, err
+	}
+	op.announce()
+	if err := op.create(ctx, m.warm, wanted.Identity.LifecycleID); err != nil {
+		op.step(state.Killing, err.Error())
+		err = errors.Join(fmt.Errorf("create sandbox %s: %w", op.id, err), op.forget())
+		op.publish(state.Gone, err.Error())
+		return Info{}, err
+	}
+	op.publish(state.Running, "")
+	op.log().Info("sandbox created", "build", op.record.BuildID, "took", time.Since(op.record.StartedAt))
+	return op.info(), nil
+}
+
+// newSandbox makes a sandbox that is being created, and its operation.
+func (h *host) newSandbox(ctx context.Context, wanted CreateRequest, base *snapshot.Snapshot) (context.Context, *operation) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sandbox{
-		id: wanted.ID, dir: m.sandboxDir(wanted.ID), base: base,
-		cancel: cancel, settled: make(chan struct{}),
-		record: newRecord(base), signer: &m.signer,
+		id: wanted.ID, directory: h.sandboxDirectory(wanted.ID), host: h, base: base,
+		cancel: cancel, settled: make(chan struct{}), record: record.New(base),
 	}
 	s.record.Network, s.record.RequestID, s.record.Volumes = wanted.Network, wanted.RequestID, wanted.Volumes
 	s.record.Workload = wanted.Workload
 	s.record.Environment = overlaid(nil, wanted.Identity.EnvVars)
 	s.secrets.Set(wanted.Secrets)
-	if err := m.add(s); err != nil {
-		cancel()
-		return Info{}, err
-	}
-	op := &operation{sandbox: s, cancel: cancel}
-	m.announce(s)
-	if err := m.create(ctx, s, wanted.Identity); err != nil {
-		op.step(Killing, err.Error())
-		err = errors.Join(fmt.Errorf("create sandbox %s: %w", s.id, err), m.forget(s))
-		m.publish(op, Gone, err.Error())
-		return Info{}, err
-	}
-	m.publish(op, Running, "")
-	s.logger(m.log).Info("sandbox created", "build", s.record.BuildID, "took", time.Since(s.record.StartedAt))
-	return s.info(), nil
+	return ctx, &operation{sandbox: s, end: cancel}
 }
 
-// create makes the directory, the VM and the record, in this order; or has them
-// of a clone that is ready.
-func (m *Manager) create(ctx context.Context, s *sandbox, identity Identity) error {
-	ready, done := m.warm.begin(s.base)
+// overlaid is an environment with other variables laid over it; never nil.
+func overlaid(base, over map[string]string) map[string]string {
+	environment := make(map[string]string, len(base)+len(over))
+	maps.Copy(environment, base)
+	maps.Copy(environment, over)
+	return environment
+}
+
+// create makes the directory, the VM and the record, in this order, or takes the first two
+// from a clone that is held ready.
+func (o *operation) create(ctx context.Context, pool *warm.Pool, lifecycleID string) error {
+	ready, done := pool.Take(o.base)
 	defer done()
 	if ready != nil {
-		err := m.awaken(ctx, s, ready, identity)
+		err := o.takeClone(ctx, pool, ready, lifecycleID)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		s.logger(m.log).Warn("a clone that was held ready cannot be used", "error", err)
+		o.log().Warn("a clone that was held ready cannot be used", "error", err)
 	}
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
+	if err := os.Mkdir(string(o.directory), 0o700); err != nil {
 		return fmt.Errorf("make sandbox directory: %w", err)
 	}
-	if err := s.journal(); err != nil {
+	if err := o.journal(); err != nil {
 		return err
 	}
-	return m.run(ctx, s, identity, s.record.StartedAt)
+	return o.run(ctx, lifecycleID, o.record.StartedAt)
 }
 
-// newRecord is what is known of a sandbox that is to be made of a snapshot.
-func newRecord(base *snapshot.Snapshot) record {
-	return record{
-		BuildID: base.BuildID, State: Creating,
-		VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
-		EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
+// takeClone makes a clone the guest of the sandbox. On error nothing is left of either.
+func (o *operation) takeClone(ctx context.Context, pool *warm.Pool, ready *warm.Clone, lifecycleID string) (err error) {
+	if err := os.Rename(string(ready.Directory), string(o.directory)); err != nil {
+		return errors.Join(fmt.Errorf("take over a clone: %w", err), pool.End(ready))
 	}
-}
-
-// run starts the sandbox's VM and writes down that it runs, or undoes both.
-func (m *Manager) run(ctx context.Context, s *sandbox, identity Identity, began time.Time) error {
-	g, err := m.startGuest(ctx, s, identity)
+	o.guest = ready.Guest
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, o.stopGuest(), os.RemoveAll(string(o.directory)))
+		}
+	}()
+	if err := o.journal(); err != nil {
+		return err
+	}
+	spec, err := o.guestSpec()
 	if err != nil {
 		return err
 	}
-	s.guest = g
-	if err := m.noteRunning(s, began); err != nil {
-		s.guest = nil
-		return errors.Join(err, m.stopGuest(s, g))
+	if err := o.host.guests.Assign(ctx, o.guest, spec, o.guestIdentity(lifecycleID)); err != nil {
+		return err
 	}
-	return nil
+	return o.saveRunning(o.record.StartedAt)
 }
 
-// noteRunning writes down that a VM runs, and begins to count for it.
-func (m *Manager) noteRunning(s *sandbox, began time.Time) error {
-	m.startMeter(s)
-	s.mutex.Lock()
-	s.record.StartedAt = began.UTC()
-	s.mutex.Unlock()
-	return s.note(Running, "")
+// forget deletes what is left of the sandbox.
+func (o *operation) forget() error {
+	err := os.RemoveAll(string(o.directory))
+	o.host.remove(o.sandbox)
+	if err != nil {
+		return fmt.Errorf("delete sandbox %s: %w", o.id, err)
+	}
+	return nil
 }

@@ -2,124 +2,85 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
-	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// watchGuest notices when a sandbox's VM ends on its own, whoever works on the
-// sandbox meanwhile.
-func (m *Manager) watchGuest(s *sandbox, machine vmm.Machine) {
-	m.tasks.Go(func() {
+// watch keeps the sandbox's disk when its VM ends on its own, after the operation that is
+// under way then.
+func (s *sandbox) watch(g *guest.Guest) {
+	s.host.tasks.Go(func() {
 		select {
-		case <-machine.Done():
-		case <-m.left:
+		case <-g.Done():
+		case <-s.host.left:
 			return
 		}
 		for {
-			ctx, op, wait := s.beginAfterDeath(machine)
+			ctx, op, wait := s.beginAfterDeath(g)
 			switch {
 			case op != nil:
-				m.keepAfterDeath(ctx, op, s.guest.deathReason())
+				op.keepDisk(ctx, op.guest.DeathReason())
 				return
 			case wait == nil:
-				return // somebody else has stopped it
+				return // an operation has stopped it
 			}
 			select {
 			case <-wait:
-			case <-m.left:
+			case <-s.host.left:
 				return
 			}
 		}
 	})
 }
 
-// keepAfterDeath puts a sandbox away whose VM ended on its own, killed by the
-// kernel or by the guest itself: its disk is as after a loss of power, and is
-// kept like that of a pause without memory. Where it cannot be, for want of room
-// perhaps, the sandbox has failed and its disk stays where it is for the tender,
-// or the next agent, to try again.
-func (m *Manager) keepAfterDeath(ctx context.Context, op *operation, reason string) {
-	s := op.sandbox
-	m.announce(s)
-	earlier := s.record.Snapshot
-	taken, err := s.keepDisk(ctx, reason)
+// keepDisk pauses a sandbox whose VM has ended on its own, ended by the kernel or by the
+// guest itself: its disk is as after a loss of power, and is kept like that of a pause
+// without memory. When it cannot be, for want of room perhaps, the sandbox has failed; its
+// disk stays where it is, and Retry or the next host agent tries again.
+func (o *operation) keepDisk(ctx context.Context, reason string) {
+	o.announce()
+	earlier := o.record.Snapshot
+	taken, err := o.snapshotDisk(ctx, reason)
 	if err == nil {
-		s.salvage = ""
-		m.keepPaused(op, taken, earlier, reason)
-		s.logger(m.log).Warn("a sandbox's VM ended; its disk is kept", "reason", reason)
+		o.unkept = ""
+		o.becomePaused(taken, earlier, reason)
+		o.log().Warn("a sandbox's VM ended; its disk is kept", "reason", reason)
 		return
 	}
-	s.logger(m.log).Error("keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
-	if s.guest != nil {
-		if err := m.freeGuest(s, s.guest); err != nil {
-			s.logger(m.log).Error("free what a sandbox held whose VM ended", "error", err)
-		}
+	o.log().Error("keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
+	if err := o.freeGuest(); err != nil {
+		o.log().Error("free what a sandbox held whose VM ended", "error", err)
 	}
-	s.guest, s.salvage = nil, reason
-	s.salvages.failed()
-	m.publish(op, Failed, m.withoutPaths(fmt.Sprintf("%s; its disk could not be put away yet: %v", reason, err)))
+	o.unkept = reason
+	o.keeping.Failed()
+	o.publish(state.Failed, o.host.withoutPaths(fmt.Sprintf("%s; its disk could not be put away yet: %v", reason, err)))
 }
 
-// keepDisk makes a snapshot of the live disk of a VM that has ended.
-func (s *sandbox) keepDisk(ctx context.Context, reason string) (*snapshot.Snapshot, error) {
+// snapshotDisk takes a snapshot of the live disk of a VM that has ended, and saves that
+// the sandbox is paused with it.
+func (o *operation) snapshotDisk(ctx context.Context, reason string) (*snapshot.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, pauseTimeout)
 	defer cancel()
-	manifest := s.manifest()
+	manifest := o.record.Manifest()
 	manifest.DiskOnly = true
-	return s.writeDown(ctx, snapshot.Source{DiskPath: s.diskPath()}, manifest, reason)
+	return o.savePaused(ctx, snapshot.Source{DiskPath: o.directory.Disk()}, manifest, reason)
 }
 
-// salvageDisk tries again what keepAfterDeath could not do.
-func (m *Manager) salvageDisk(s *sandbox) {
-	ctx, op, err := s.begin(context.Background(), Pausing, "be put away")
-	if err != nil {
-		return // somebody kills it
-	}
-	m.keepAfterDeath(ctx, op, s.salvage)
-}
-
-// powerOff ends the VM of a running sandbox as a loss of power does, and keeps its
-// disk.
-func (m *Manager) powerOff(s *sandbox, reason string) error {
-	ctx, op, err := s.begin(context.Background(), Pausing, "be put away")
+// powerOff ends the VM of a running sandbox as a loss of power does, and keeps its disk.
+func (s *sandbox) powerOff(reason string) error {
+	ctx, op, err := s.begin(context.Background(), state.Pausing, "be switched off")
 	if err != nil {
 		return err
 	}
-	stop, cancel := context.WithTimeout(ctx, stopTimeout)
+	stop, cancel := context.WithTimeout(ctx, guest.StopTimeout)
 	defer cancel()
-	if err := s.guest.machine.Pause(stop); err != nil { // which would settle its disk
-		s.logger(m.log).Warn("settle the disk of a sandbox that is put away", "error", err)
+	if err := op.guest.Stop(stop); err != nil {
+		s.log().Warn("settle the disk of a sandbox that is switched off", "error", err)
 	}
-	err = s.guest.machine.Kill(stop)
-	m.keepAfterDeath(ctx, op, reason)
+	err = op.guest.Kill(stop)
+	op.keepDisk(ctx, reason)
 	return err
-}
-
-// keepFound is keepAfterDeath for a VM that ended while no agent was there. It
-// may never have run, or have left no disk: then it is as it was before.
-func (m *Manager) keepFound(ctx context.Context, s *sandbox, cause error) error {
-	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-	defer cancel()
-	if err := s.record.Process.End(ctx); err != nil {
-		return err
-	}
-	s.record.running = running{}
-	earlier := s.record.Snapshot
-	_, err := s.keepDisk(ctx, cause.Error())
-	switch {
-	case errors.Is(err, os.ErrNotExist) && earlier == "":
-		s.logger(m.log).Warn("sandbox did not live through the host agent's absence and is gone", "error", cause)
-		return os.RemoveAll(s.dir)
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		s.salvage = cause.Error()
-		m.keepFailed(s, fmt.Errorf("%w; its disk could not be put away yet: %w", cause, err))
-		return nil
-	}
-	s.logger(m.log).Warn("a sandbox's VM ended while no host agent was there; its disk is kept", "error", cause)
-	m.takePaused(s)
-	return nil
 }

@@ -2,16 +2,14 @@ package sandbox
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
-	"path/filepath"
 	"runtime"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
@@ -19,8 +17,8 @@ import (
 const (
 	// maxForks is how many sandboxes one call makes at most.
 	maxForks = 100
-	// maxForkParallelism bounds how many are started at once: one for each of the
-	// host's CPUs, which a start keeps busy, and one more for when it waits.
+	// maxForkParallelism bounds how many are started at once: one for each of the host's
+	// CPUs, which a start keeps busy, and one more for when it waits.
 	maxForkParallelism = 16
 )
 
@@ -30,16 +28,15 @@ type Fork struct {
 	Identity Identity
 }
 
-// ForkResult is what became of one Fork: a sandbox, or the reason there is none.
+// ForkResult is the result of one Fork: a sandbox, or an error.
 type ForkResult struct {
 	Info Info
 	Err  error
 }
 
-// Fork makes sandboxes that begin where a running one is, each under its own
-// identity, with memory and disk shared until one of them writes. The running
-// one runs on. Results are in the order of forks. When ctx ends first, none of
-// the forks is left.
+// Fork makes sandboxes that begin where a running one is, each under its own identity,
+// with memory and disk shared until one of them writes. The running one runs on. Results
+// are in the order of forks. When ctx ends first, none of the forks is left.
 func (m *Manager) Fork(ctx context.Context, parentID, requestID string, forks []Fork) ([]ForkResult, error) {
 	if len(forks) == 0 || len(forks) > maxForks {
 		return nil, fmt.Errorf("%d forks were asked for; from 1 to %d are possible: %w", len(forks), maxForks, ErrInvalid)
@@ -49,52 +46,46 @@ func (m *Manager) Fork(ctx context.Context, parentID, requestID string, forks []
 			return nil, fmt.Errorf("sandbox ID %q: %w", fork.ID, ErrInvalid)
 		}
 	}
-	parent, err := m.findOpen(parentID)
+	parent, err := m.host.findOpen(parentID)
 	if err != nil {
 		return nil, err
 	}
-	return joined(ctx, &m.requests, request{"fork", parentID, requestID}, func() ([]ForkResult, error) {
-		if made := m.findForks(requestID, forks); made != nil {
+	return request.Join(ctx, &m.requests, request.Key{Call: "fork", SandboxID: parentID, RequestID: requestID}, func() ([]ForkResult, error) {
+		if made := m.host.findForks(requestID, forks); made != nil {
 			return made, nil
 		}
 		return m.fork(ctx, parent, requestID, forks)
 	})
 }
 
-// findForks finds what a request has made that came before; nil if any is
-// missing.
-func (m *Manager) findForks(requestID string, forks []Fork) []ForkResult {
-	found := make([]ForkResult, 0, len(forks))
+// findForks finds the sandboxes that an earlier call of the request has made; nil if any
+// is missing.
+func (h *host) findForks(requestID string, forks []Fork) []ForkResult {
+	made := make([]ForkResult, 0, len(forks))
 	for _, fork := range forks {
-		s, err := m.find(fork.ID)
-		if err != nil || requestID == "" || s.madeBy() != requestID {
+		s, err := h.find(fork.ID)
+		if err != nil || requestID == "" || s.createdBy() != requestID {
 			return nil
 		}
-		found = append(found, ForkResult{Info: s.info()})
+		made = append(made, ForkResult{Info: s.info()})
 	}
-	return found
+	return made
 }
 
 func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, forks []Fork) (_ []ForkResult, err error) {
-	parent.mutex.Lock()
-	common := CreateRequest{
-		Network: parent.record.Network, Volumes: parent.record.Volumes, RequestID: requestID,
-		Identity: Identity{EnvVars: parent.record.Environment}, // a fork goes on where its parent is
-		Workload: parent.record.Workload,
-	}
-	buildID := parent.record.BuildID
-	parent.mutex.Unlock()
-	common.Secrets = parent.secrets.Get()
-	directory := filepath.Join(m.snapshotDir, forkPrefix+rand.Text())
+	common, buildID := parent.forkRequest(requestID)
 	results := make([]ForkResult, len(forks))
 	var starting sync.WaitGroup
-	taken, err := m.capture(ctx, parent, captured{SnapshotRequest: SnapshotRequest{BuildID: buildID}}, directory, snapshot.TakeTransient, func(taken *snapshot.Snapshot) {
-		// The forks need not wait until their parent runs on.
-		starting.Go(func() { m.startForks(ctx, forks, common, taken, results) })
+	taken, err := parent.capture(ctx, capture{
+		SnapshotRequest: SnapshotRequest{BuildID: buildID}, directory: m.catalog.TransientPath(),
+		use: func(taken *snapshot.Snapshot) {
+			// The forks need not wait until their parent runs on.
+			starting.Go(func() { m.startForks(ctx, forks, common, taken, results) })
+		},
 	})
 	starting.Wait()
 	if taken != nil {
-		// Each fork has a name of its own for the memory: the snapshot can go.
+		// Each fork has its own name for the memory file: the snapshot can be removed.
 		defer func() { err = errors.Join(err, taken.Remove()) }()
 	}
 	if err == nil {
@@ -106,12 +97,16 @@ func (m *Manager) fork(ctx context.Context, parent *sandbox, requestID string, f
 	return results, nil
 }
 
-// overlaid is an environment with other variables laid over it; never nil.
-func overlaid(base, over map[string]string) map[string]string {
-	environment := make(map[string]string, len(base)+len(over))
-	maps.Copy(environment, base)
-	maps.Copy(environment, over)
-	return environment
+// forkRequest is what all forks of a sandbox have in common, and the build that it
+// descends from.
+func (s *sandbox) forkRequest(requestID string) (common CreateRequest, buildID string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return CreateRequest{
+		Network: s.record.Network, Volumes: s.record.Volumes, RequestID: requestID,
+		Identity: Identity{EnvVars: s.record.Environment}, // processes in the fork have it already
+		Workload: s.record.Workload, Secrets: s.secrets.Get(),
+	}, s.record.BuildID
 }
 
 // startForks makes sandboxes of a snapshot, a few at a time.
@@ -130,7 +125,7 @@ func (m *Manager) startForks(ctx context.Context, forks []Fork, common CreateReq
 	_ = group.Wait() // each result has its own error
 }
 
-// killForks ends what was made for somebody who has gone.
+// killForks ends the forks of a call that failed or whose client has left.
 func (m *Manager) killForks(ctx context.Context, results []ForkResult) error {
 	var failures []error
 	for _, result := range results {

@@ -1,77 +1,123 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"strconv"
+	"iter"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/feed"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// proportionalMemory is the host's memory that a process takes, in bytes; of
-// what it shares with others, its share.
-// Source: proc_pid_smaps_rollup in proc_pid_smaps(5).
-func proportionalMemory(processID int) (int64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", processID))
-	if err != nil {
-		return 0, fmt.Errorf("measure a VM's memory: %w", err)
-	}
-	_, rest, found := strings.Cut(string(content), "\nPss:")
-	fields := strings.Fields(rest)
-	if !found || len(fields) == 0 {
-		return 0, errors.New("measure a VM's memory: the kernel does not tell")
-	}
-	kibibytes, err := strconv.ParseInt(fields[0], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("measure a VM's memory: %w", err)
-	}
-	return kibibytes << 10, nil
+// host is what the sandboxes of a Manager share.
+type host struct {
+	directory string // holds a directory for each sandbox
+	guests    *guest.Host
+	feed      feed.Feed[Info]
+	signer    workload.Signer
+	log       *slog.Logger
+
+	closed  atomic.Bool    // no client's operation begins any more
+	closing atomic.Bool    // Close is pausing what runs
+	left    chan struct{}  // closed by Leave
+	tasks   sync.WaitGroup // goroutines that wait for the end of a VM, or adopt one
+
+	mutex     sync.Mutex
+	sandboxes map[string]*sandbox
 }
 
-// HostMemory reads the host's memory in bytes: all of it, and what is free or
-// can be freed.
-func HostMemory() (total, available uint64, err error) {
-	content, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, 0, fmt.Errorf("measure memory: %w", err)
-	}
-	for line := range strings.Lines(string(content)) {
-		name, rest, _ := strings.Cut(line, ":")
-		fields := strings.Fields(rest)
-		if len(fields) == 0 {
-			continue
-		}
-		kibibytes, err := strconv.ParseUint(fields[0], 10, 64)
-		if err != nil {
-			continue
-		}
-		switch name {
-		case "MemTotal":
-			total = kibibytes << 10
-		case "MemAvailable":
-			available = kibibytes << 10
-		}
-	}
-	return total, available, nil
+func newHost(directory string, guests *guest.Host, log *slog.Logger) *host {
+	return &host{directory: directory, guests: guests, log: log, left: make(chan struct{}), sandboxes: make(map[string]*sandbox)}
 }
 
-// MemoryPressure is how much of the last ten seconds, in percent, something on
-// the host waited for memory; zero where the kernel does not tell.
-// Source: Documentation/accounting/psi.rst in Linux.
-func MemoryPressure() float64 {
-	content, err := os.ReadFile("/proc/pressure/memory")
-	if err != nil {
-		return 0
-	}
-	return parsePressure(string(content))
+func (h *host) sandboxDirectory(id string) record.Directory {
+	return record.Directory(filepath.Join(h.directory, id))
 }
 
-func parsePressure(content string) float64 {
-	_, rest, _ := strings.Cut(content, "some avg10=")
-	number, _, _ := strings.Cut(rest, " ")
-	percent, err := strconv.ParseFloat(number, 64)
-	if err != nil {
-		return 0
+func (h *host) find(id string) (*sandbox, error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	s, ok := h.sandboxes[id]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
 	}
-	return percent
+	return s, nil
+}
+
+// findOpen is find for calls that change a sandbox, which end when the host is closed.
+func (h *host) findOpen(id string) (*sandbox, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	return h.find(id)
+}
+
+// add adds a new sandbox, unless its ID is taken.
+func (h *host) add(s *sandbox) error {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	if _, taken := h.sandboxes[s.id]; taken {
+		return fmt.Errorf("%s: %w", s.id, ErrExists)
+	}
+	h.sandboxes[s.id] = s
+	return nil
+}
+
+// keep adds a sandbox that an earlier host agent left.
+func (h *host) keep(s *sandbox) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.sandboxes[s.id] = s
+}
+
+func (h *host) remove(s *sandbox) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	delete(h.sandboxes, s.id)
+}
+
+func (h *host) all() []*sandbox {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return slices.Collect(maps.Values(h.sandboxes))
+}
+
+// list describes every sandbox, by ID.
+func (h *host) list() []Info {
+	all := h.all()
+	infos := make([]Info, 0, len(all))
+	for _, s := range all {
+		infos = append(infos, s.info())
+	}
+	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.ID, b.ID) })
+	return infos
+}
+
+// each iterates over every sandbox as T.
+func each[T any](h *host, as func(*sandbox) T) func() iter.Seq[T] {
+	return func() iter.Seq[T] {
+		return func(yield func(T) bool) {
+			for _, s := range h.all() {
+				if !yield(as(s)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// withoutPaths removes from a message to a sandbox's owner where this host keeps its data.
+func (h *host) withoutPaths(text string) string {
+	return strings.ReplaceAll(text, filepath.Dir(h.directory)+string(filepath.Separator), "")
 }

@@ -1,29 +1,27 @@
 package sandbox
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
+)
 
 // Load is how busy the host is.
 type Load struct {
-	// PromisedCPUs and PromisedMemoryBytes are what the sandboxes were promised
-	// that run or start.
-	PromisedCPUs        int
-	PromisedMemoryBytes uint64
-	// MemoryAvailableBytes is free or can be freed, for all that is known of
-	// limits around the agent.
-	MemoryAvailableBytes uint64
+	admission.Load
 	// CPUUsedPercent is of all CPUs of the host, over the last second.
 	CPUUsedPercent float64
-	// MemoryPressurePercent is how much of the last ten seconds something waited
-	// for memory.
-	MemoryPressurePercent float64
 	// Sandboxes counts them by state.
-	Sandboxes map[State]int
+	Sandboxes map[state.State]int
+	// ReadyGuests are held ready for sandboxes that are created next.
+	ReadyGuests int
 	// CreatesSucceeded and CreatesFailed count since the agent started.
 	CreatesSucceeded uint64
 	CreatesFailed    uint64
 }
 
-// creates counts what became of requests to create a sandbox.
+// creates counts the results of requests to create a sandbox.
 type creates struct {
 	succeeded, failed atomic.Uint64
 }
@@ -38,20 +36,34 @@ func (c *creates) count(err error) {
 
 // Load measures how busy the host is.
 func (m *Manager) Load() (Load, error) {
-	have, err := m.measureRoom()
+	measured, err := m.admission.Load()
 	if err != nil {
 		return Load{}, err
 	}
-	promised := m.promised().plus(m.starts.sum())
 	load := Load{
-		PromisedCPUs: promised.vcpuCount, PromisedMemoryBytes: uint64(promised.memoryMiB) << 20,
-		MemoryAvailableBytes: uint64(have.memoryMiB) << 20,
-		CPUUsedPercent:       m.sampler.cpuUsedPercent(), MemoryPressurePercent: have.pressurePercent,
-		Sandboxes:        make(map[State]int),
+		Load: measured, CPUUsedPercent: m.sampler.HostCPUUsedPercent(),
+		Sandboxes: make(map[state.State]int), ReadyGuests: m.warm.Count(),
 		CreatesSucceeded: m.creates.succeeded.Load(), CreatesFailed: m.creates.failed.Load(),
 	}
-	for _, info := range m.List() {
+	for _, info := range m.host.list() {
 		load.Sandboxes[info.State]++
 	}
 	return load, nil
+}
+
+// promised is what running sandboxes were promised, and the disks of all. Sandboxes that
+// start have reservations.
+func (h *host) promised() admission.Size {
+	var sum admission.Size
+	for _, info := range h.list() {
+		switch info.State {
+		case state.Running, state.Pausing, state.Snapshotting, state.Updating:
+			sum = sum.Plus(info.size())
+			sum.DiskMiB += info.DiskMiB
+		case state.Paused, state.Resuming, state.Failed:
+			sum.DiskMiB += info.DiskMiB
+		default:
+		}
+	}
+	return sum
 }

@@ -2,153 +2,119 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
-	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/catalog"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/meter"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/upkeep"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/warm"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// slots is where guests get their network.
-type slots interface {
-	Acquire(ctx context.Context, internet bool) (*network.Slot, error)
-	Adopt(name string) (*network.Slot, error)
-	Release(slot *network.Slot)
+// Network gives guests their network.
+type Network interface {
+	guest.Network
+	// RemoveLeftovers removes the networks that no guest has adopted.
 	RemoveLeftovers() error
 }
 
 // Config is what a Manager works with.
 type Config struct {
-	// Dir is where sandboxes are kept, on a file system with reflinks that
-	// also holds the templates.
-	Dir     string
-	Driver  vmm.Driver
-	Network slots
+	// Dir is where sandboxes are kept, on a file system with reflinks that also holds the
+	// templates.
+	Dir string
 	// SnapshotDir is where snapshots of sandboxes are kept, on the same file system.
 	SnapshotDir string
-	// WarmBytes is the host's memory that guests may take which are held ready
-	// for sandboxes to come; zero means that there are none.
+	Driver      vmm.Driver
+	Network     Network
+	// WarmBytes is how much host memory guests may use that are held ready; zero makes
+	// none.
 	WarmBytes int64
 	// Cgroups is where VMs get their control groups; DiskLimits are theirs.
 	Cgroups    *cgroup.Root
 	DiskLimits cgroup.IOLimits
-	Admission  Admission
+	Admission  admission.Bounds
 	// Volumes is where the host keeps its volumes.
-	Volumes volumes
-	// Drain waits until the guest agent's clients have all that it told them and
-	// their connections have ended, or ctx ends. It is called when the agent has
-	// sent them away for a pause.
-	Drain func(ctx context.Context, sandboxID string)
-	// Disconnect ends every connection that is open to a sandbox's guest. It is
-	// called when the guest stops: a machine that is gone sends no farewell.
-	Disconnect func(sandboxID string)
-	Log        *slog.Logger
+	Volumes guest.Volumes
+	// Traffic is the connections to guests.
+	Traffic guest.Traffic
+	Log     *slog.Logger
 }
 
 // Manager holds the sandboxes of one host.
 type Manager struct {
-	dir         string
-	snapshotDir string
-	driver      vmm.Driver
-	network     slots
-	drain       func(ctx context.Context, sandboxID string)
-	disconnect  func(sandboxID string)
-	warm        *warmPool
-	cgroups     *cgroup.Root
-	diskLimits  cgroup.IOLimits
-	admission   Admission
-	volumes     volumes
-	starts      reservations
-	creates     creates
-	requests    requests
-	sampler     *sampler
-	tender      *tender
-	signer      workload.Signer
-	log         *slog.Logger
-
-	mutex     sync.Mutex
-	cold      vmm.Boot // of sandboxes of which only the disk was kept, but for its memory
-	templates map[string]*snapshot.Snapshot
-	sandboxes map[string]*sandbox
-	snapshots map[string]*snapshot.Snapshot // of sandboxes, by build ID
-	watchers  map[*watcher]struct{}
-
-	closed  atomic.Bool // no client's operation begins any more
-	closing atomic.Bool // what runs is being put away
-
-	tasks sync.WaitGroup // one for each VM: who notices that it died
-	left  chan struct{}  // closed by Leave
+	host      *host
+	catalog   *catalog.Catalog
+	admission *admission.Control
+	warm      *warm.Pool
+	sampler   *meter.Sampler
+	upkeep    *upkeep.Loop
+	requests  request.Set
+	creates   creates
 }
 
-// NewManager finds what an earlier one left in config.Dir: what runs is
-// adopted, what is paused is kept, whatever else there was is cleared away.
+// warmDirectory holds the clones that are held ready: a clone becomes a sandbox by a
+// rename, and the VM of a lost one is found below the directory of sandboxes.
+func warmDirectory(sandboxes string) string { return filepath.Join(sandboxes, ".warm") }
+
+// NewManager recovers what an earlier one left in config.Dir: what runs is adopted, what
+// is paused is kept, everything else is removed.
 func NewManager(ctx context.Context, config Config) (*Manager, error) {
-	m := &Manager{
-		dir: config.Dir, snapshotDir: config.SnapshotDir, driver: config.Driver, network: config.Network,
-		drain: config.Drain, disconnect: config.Disconnect, log: config.Log,
-		templates: make(map[string]*snapshot.Snapshot), sandboxes: make(map[string]*sandbox), snapshots: make(map[string]*snapshot.Snapshot), watchers: make(map[*watcher]struct{}),
-		cgroups: config.Cgroups, diskLimits: config.DiskLimits, admission: config.Admission, volumes: config.Volumes, starts: reservations{reserved: make(map[*size]struct{})},
-		left: make(chan struct{}),
-	}
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make sandbox directory: %w", err)
 	}
-	if err := m.recover(ctx); err != nil {
+	m := &Manager{catalog: catalog.New(config.SnapshotDir, config.Log)}
+	m.host = newHost(config.Dir, guest.NewHost(guest.Config{
+		Driver: config.Driver, Network: config.Network, Cgroups: config.Cgroups, DiskLimits: config.DiskLimits,
+		Volumes: config.Volumes, Traffic: config.Traffic, Log: config.Log,
+	}), config.Log)
+	err := recovery{
+		host: m.host, driver: config.Driver, network: config.Network, cgroups: config.Cgroups, catalog: m.catalog, log: config.Log,
+	}.run(ctx)
+	if err != nil {
 		return nil, err
 	}
-	m.warm = newWarmPool(m, config.WarmBytes)
-	m.sampler = newSampler(m)
-	m.tender = newTender(m)
+	m.admission = admission.New(config.Admission, config.Cgroups, m.host.promised)
+	m.warm = warm.Start(warm.Config{
+		Directory: warmDirectory(config.Dir), BudgetBytes: config.WarmBytes,
+		Guests: m.host.guests, Templates: m.catalog, Admission: m.admission, Log: config.Log,
+	})
+	m.sampler = meter.StartSampler(each(m.host, func(s *sandbox) meter.Subject { return s }))
+	m.upkeep = upkeep.Start(each(m.host, func(s *sandbox) upkeep.Sandbox { return s }), upkeep.DiskGuard{
+		ReserveBytes: config.Admission.DiskReserveBytes, Directories: config.Admission.Directories, Log: config.Log,
+	})
 	return m, nil
 }
 
-// Offer has sandboxes started from a template, and those of which only the disk
-// was kept booted as it was; of cold, the memory is the manager's own matter.
-// Until then what was found runs, and nothing new does.
-func (m *Manager) Offer(template *snapshot.Snapshot, cold vmm.Boot) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	m.templates[template.BuildID], m.cold = template, cold
+// Offer makes a template available, and has sandboxes without memory booted as it was;
+// the memory path of boot is not looked at. Before the first Offer, sandboxes that were
+// recovered run, and none can be created.
+func (m *Manager) Offer(template *snapshot.Snapshot, boot vmm.Boot) {
+	m.host.guests.SetBoot(boot)
+	m.catalog.Offer(template)
 }
 
-// Templates lists the template builds that can be started, by build ID.
-func (m *Manager) Templates() []*snapshot.Snapshot {
-	m.mutex.Lock()
-	all := slices.Collect(maps.Values(m.templates))
-	m.mutex.Unlock()
-	slices.SortFunc(all, func(a, b *snapshot.Snapshot) int { return strings.Compare(a.BuildID, b.BuildID) })
-	return all
-}
+// Catalog is what sandboxes can be created from.
+func (m *Manager) Catalog() *catalog.Catalog { return m.catalog }
 
-// isTemplate says whether a snapshot is a template's, and not one of a sandbox
-// that descends from its build.
-func (m *Manager) isTemplate(base *snapshot.Snapshot) bool {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return m.templates[base.BuildID] == base
-}
-
-// ReadyCount is how many guests are held ready for sandboxes to come.
-func (m *Manager) ReadyCount() int { return m.warm.count() }
+// Signer signs the identity tokens of all sandboxes. Its key is kept in memory only.
+func (m *Manager) Signer() *workload.Signer { return &m.host.signer }
 
 // Get describes one sandbox.
 func (m *Manager) Get(id string) (Info, error) {
-	s, err := m.find(id)
+	s, err := m.host.find(id)
 	if err != nil {
 		return Info{}, err
 	}
@@ -156,141 +122,43 @@ func (m *Manager) Get(id string) (Info, error) {
 }
 
 // List describes every sandbox, by ID.
-func (m *Manager) List() []Info {
-	all := m.all()
-	infos := make([]Info, 0, len(all))
-	for _, s := range all {
-		infos = append(infos, s.info())
-	}
-	slices.SortFunc(infos, func(a, b Info) int { return strings.Compare(a.ID, b.ID) })
-	return infos
+func (m *Manager) List() []Info { return m.host.list() }
+
+// Watch calls receive with every sandbox and then, until ctx ends or receive fails, with
+// each that changes.
+func (m *Manager) Watch(ctx context.Context, receive func(Info) error) error {
+	return m.host.feed.Watch(ctx, m.host.list, receive)
 }
 
-func (m *Manager) all() []*sandbox {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	return slices.Collect(maps.Values(m.sandboxes))
-}
-
-// Way is how a running sandbox's guest is reached, and what its agent knows the
-// host by.
-type Way struct {
-	Address netip.Addr
-	Secret  string
-}
-
-// Reach finds the way to a running sandbox's guest.
-func (m *Manager) Reach(id string) (Way, error) {
-	s, err := m.find(id)
+// Reach returns how a running sandbox's guest is reached.
+func (m *Manager) Reach(id string) (guest.Access, error) {
+	s, err := m.host.find(id)
 	if err != nil {
-		return Way{}, err
+		return guest.Access{}, err
 	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if !s.way.Address.IsValid() {
-		return Way{}, &ConflictError{ID: id, State: s.record.State, Wanted: "be reached"}
+	if !s.access.Address.IsValid() {
+		return guest.Access{}, &ConflictError{ID: id, State: s.record.State, Wanted: "be reached"}
 	}
-	return s.way, nil
+	return s.access, nil
 }
 
-// Close pauses every sandbox that runs, ends those that cannot be paused, and
-// waits until no VM is left.
-func (m *Manager) Close() error {
-	m.closed.Store(true)
-	m.closing.Store(true)
-	m.sampler.close()
-	m.tender.close()
-	warmErr := m.warm.close()
-	var pauses errgroup.Group
-	pauses.SetLimit(closeParallelism)
-	for _, info := range m.List() {
-		pauses.Go(func() error { return m.putAway(info.ID) })
-	}
-	err := pauses.Wait()
-	m.tasks.Wait()
-	return errors.Join(warmErr, err)
+// Sampled is what one sandbox used, over time and in total.
+type Sampled struct {
+	Info    Info
+	Samples []meter.Sample // in the order of time
 }
 
-// closeParallelism bounds how many sandboxes are written to disk at once.
-const closeParallelism = 4
-
-// closePatience is how long what is under way may take to come to its end by
-// itself when everything is put away.
-const closePatience = 30 * time.Second
-
-// putAway leaves no VM of a sandbox. One that cannot be paused, by its guest's
-// doing perhaps, is switched off: its disk is kept, and nothing that was
-// acknowledged is lost.
-func (m *Manager) putAway(id string) error {
-	s, err := m.find(id)
-	if err != nil {
-		return nil // gone meanwhile
-	}
-	patience, cancel := context.WithTimeout(context.Background(), closePatience)
-	defer cancel()
-	if s.awaitSettled(patience) != nil {
-		if err := s.interrupt(context.Background()); err != nil {
-			return err
+// Samples returns what sandboxes used, those without samples included. No IDs mean all
+// sandboxes; unknown IDs are left out.
+func (m *Manager) Samples(ids []string, since time.Time, latestOnly bool) []Sampled {
+	var all []Sampled
+	for _, s := range m.host.all() {
+		if len(ids) == 0 || slices.Contains(ids, s.id) {
+			all = append(all, Sampled{Info: s.info(), Samples: s.history.After(since, latestOnly)})
 		}
 	}
-	if state := s.info().State; state != Running {
-		return nil
-	}
-	ctx, cancelPause := context.WithTimeout(context.Background(), pauseTimeout)
-	defer cancelPause()
-	ctx, op, err := s.begin(ctx, Pausing, "pause")
-	if err == nil {
-		_, err = m.finishPause(ctx, op, PauseRequest{RequireHealthyGuest: true})
-	}
-	if err == nil || s.info().State != Running {
-		return nil // or its VM ended, and it is put away
-	}
-	s.logger(m.log).Warn("a sandbox cannot be paused and is switched off; its disk is kept", "error", err)
-	return m.powerOff(s, fmt.Sprintf("it could not be paused when the host agent stopped (%v); its disk was kept", err))
+	slices.SortFunc(all, func(a, b Sampled) int { return strings.Compare(a.Info.ID, b.Info.ID) })
+	return all
 }
-
-// findOpen is find for what changes a sandbox: nothing does once the manager ends.
-func (m *Manager) findOpen(id string) (*sandbox, error) {
-	if m.closed.Load() {
-		return nil, ErrClosed
-	}
-	return m.find(id)
-}
-
-func (m *Manager) find(id string) (*sandbox, error) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	s, ok := m.sandboxes[id]
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
-	}
-	return s, nil
-}
-
-// add takes an ID for a new sandbox.
-func (m *Manager) add(s *sandbox) error {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	if m.closed.Load() {
-		return ErrClosed
-	}
-	if _, taken := m.sandboxes[s.id]; taken {
-		return fmt.Errorf("%s: %w", s.id, ErrExists)
-	}
-	m.sandboxes[s.id] = s
-	return nil
-}
-
-// forget deletes what is left of a sandbox and tells watchers that it is gone.
-func (m *Manager) forget(s *sandbox) error {
-	err := os.RemoveAll(s.dir)
-	m.mutex.Lock()
-	delete(m.sandboxes, s.id)
-	m.mutex.Unlock()
-	if err != nil {
-		return fmt.Errorf("delete sandbox %s: %w", s.id, err)
-	}
-	return nil
-}
-
-func (m *Manager) sandboxDir(id string) string { return filepath.Join(m.dir, id) }

@@ -4,81 +4,53 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
-	"git.omukk.dev/wrenn/sandbox/pkg/workload"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 )
 
-// acquireSlot takes a network for a guest that is about to start, under the
-// sandbox's policy from its first packet on.
-func (m *Manager) acquireSlot(ctx context.Context, s *sandbox) (*network.Slot, error) {
-	slot, err := m.network.Acquire(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.applyPolicy(ctx, slot); err != nil {
-		m.network.Release(slot)
-		return nil, err
-	}
-	return slot, nil
-}
-
-// applyPolicy puts the sandbox's policy in force in a slot that has the default
-// one.
-func (s *sandbox) applyPolicy(ctx context.Context, slot *network.Slot) error {
-	if reflect.DeepEqual(s.record.Network, egress.Spec{}) {
-		return nil
-	}
-	policy, err := s.policy()
-	if err != nil {
-		return err
-	}
-	return slot.Apply(ctx, policy)
-}
-
-// UpdateNetwork puts another policy in force in a running sandbox: the kernel
-// changes from one to the other between two packets, and what the new one denies
-// ends. On error the old one holds, with the secrets it had.
+// UpdateNetwork puts another policy in force in a running sandbox: the kernel changes
+// from one to the other between two packets, and connections that the new one denies end.
+// On error the old one stays in force, with the secrets it had.
 func (m *Manager) UpdateNetwork(ctx context.Context, id, requestID string, spec egress.Spec, secrets egress.SecretValues) error {
 	if _, err := egress.Parse(spec); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	s, err := m.findOpen(id)
+	s, err := m.host.findOpen(id)
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, &m.requests, request{"change the network of", id, requestID}, func() (struct{}, error) {
-		return struct{}{}, m.updateNetwork(ctx, s, spec, secrets)
+	_, err = request.Once(ctx, &m.requests, request.Key{Call: "change the network of", SandboxID: id, RequestID: requestID}, func() (struct{}, error) {
+		return struct{}{}, s.updateNetwork(ctx, spec, secrets)
 	})
 	return err
 }
 
-func (m *Manager) updateNetwork(ctx context.Context, s *sandbox, spec egress.Spec, secrets egress.SecretValues) error {
-	ctx, op, err := m.beginSettled(ctx, ctx, s, Updating, "change its network")
+func (s *sandbox) updateNetwork(ctx context.Context, spec egress.Spec, secrets egress.SecretValues) error {
+	ctx, op, err := s.beginSettled(ctx, ctx, state.Updating, "change its network")
 	if err != nil {
 		return err
 	}
-	before, had := s.record.Network, s.secrets.Get()
+	before, had := op.record.Network, s.secrets.Get()
 	s.secrets.Set(secrets)
-	if err = m.changeNetwork(ctx, s, spec); err != nil {
+	if err = op.changeNetwork(ctx, spec); err != nil {
 		s.secrets.Set(had)
-		err = errors.Join(err, m.restoreNetwork(ctx, s, before))
+		err = errors.Join(err, op.restoreNetwork(ctx, before))
 	}
-	m.publish(op, Running, "")
+	op.publish(state.Running, "")
 	if err != nil {
 		return fmt.Errorf("change the network of sandbox %s: %w", s.id, err)
 	}
 	return nil
 }
 
-// SetSecrets puts others in the place of all secrets that a sandbox holds, in
-// whatever state it is: one that is paused has them when it runs again. Nothing
-// of them is written down.
+// SetSecrets replaces all secrets that a sandbox holds, in any state: a paused one has
+// them when it runs again. They are kept in memory only.
 func (m *Manager) SetSecrets(id string, secrets egress.SecretValues) error {
-	s, err := m.find(id)
+	s, err := m.host.find(id)
 	if err != nil {
 		return err
 	}
@@ -86,60 +58,36 @@ func (m *Manager) SetSecrets(id string, secrets egress.SecretValues) error {
 	return nil
 }
 
-// SetSigningKey puts another key in the place of the one that signs identity tokens
-// for all sandboxes. Nothing of it is written down.
-func (m *Manager) SetSigningKey(key *workload.Key) { m.signer.Set(key) }
-
-// SigningKeyID is the ID of that key; empty for none.
-func (m *Manager) SigningKeyID() string { return m.signer.KeyID() }
-
-// trustTimeout is how long a guest may take to hear of an authority: who changes
-// its policy waits for that.
-const trustTimeout = 10 * time.Second
-
-// changeNetwork writes the policy down and puts it in force, in this order: what
-// a crash leaves in force is what the record says, or becomes so. The guest, which
-// may be slow to answer or never do, is told last.
-func (m *Manager) changeNetwork(ctx context.Context, s *sandbox, spec egress.Spec) error {
-	s.setNetwork(spec)
-	policy, err := s.policy()
+// changeNetwork saves the policy and puts it in force, in this order: after a crash in
+// between, the next host agent puts in force what the record says. The guest, which may
+// never answer, is told last.
+func (o *operation) changeNetwork(ctx context.Context, spec egress.Spec) error {
+	o.setNetwork(spec)
+	policy, err := o.policy()
 	if err != nil {
 		return err
 	}
-	if err := s.note(Running, ""); err != nil {
+	if err := o.save(state.Running, ""); err != nil {
 		return err
 	}
-	if err := s.guest.slot.Apply(ctx, policy); err != nil {
+	if err := o.guest.ApplyPolicy(ctx, policy); err != nil {
 		return err
 	}
-	if err := s.guest.trust(ctx, s.caBundle()); err != nil {
-		s.logger(m.log).Warn("a guest does not trust the authority of its sandbox's rules yet", "error", err)
+	if err := o.guest.Trust(ctx, o.record.CABundle()); err != nil {
+		o.log().Warn("a guest does not trust the authority of its sandbox's rules yet", "error", err)
 	}
 	return nil
 }
 
-// trust lets the guest believe the authority that signs for what rules change. One
-// that does not answer is told by the tender.
-func (g *guest) trust(ctx context.Context, caBundle string) error {
-	if caBundle == g.caBundle {
-		return nil
-	}
-	g.caBundle = caBundle
-	g.wake = g.goOnAgent
-	ctx, cancel := context.WithTimeout(ctx, trustTimeout)
+// restoreNetwork puts the policy from before a failed change in force again, also when the
+// client that asked for the change has left.
+func (o *operation) restoreNetwork(ctx context.Context, before egress.Spec) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guest.WakeTimeout)
 	defer cancel()
-	return g.wake(ctx)
-}
-
-// restoreNetwork puts the policy in force again that was before a change which
-// failed. Whoever asked for the change may be gone.
-func (m *Manager) restoreNetwork(ctx context.Context, s *sandbox, before egress.Spec) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTimeout)
-	defer cancel()
-	s.setNetwork(before)
-	policy, err := s.policy()
+	o.setNetwork(before)
+	policy, err := o.policy()
 	if err == nil {
-		err = errors.Join(s.note(Running, ""), s.guest.slot.Apply(ctx, policy))
+		err = errors.Join(o.save(state.Running, ""), o.guest.ApplyPolicy(ctx, policy))
 	}
 	if err != nil {
 		return fmt.Errorf("go back to the policy before: %w", err)
@@ -147,61 +95,40 @@ func (m *Manager) restoreNetwork(ctx context.Context, s *sandbox, before egress.
 	return nil
 }
 
-func (s *sandbox) setNetwork(spec egress.Spec) {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.record.Network = spec
+func (o *operation) setNetwork(spec egress.Spec) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.record.Network = spec
 }
 
-// policy is the sandbox's, with an authority of its own where it has rules: made
-// once, because snapshots of the guest trust it.
-func (s *sandbox) policy() (*egress.Policy, error) {
-	policy, err := egress.Parse(s.record.Network)
+// policy is the sandbox's network policy. For a policy with rules it makes the sandbox's
+// authority, once: snapshots of the guest trust it.
+func (o *operation) policy() (*egress.Policy, error) {
+	policy, err := egress.Parse(o.record.Network)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if len(s.record.Network.Rules) == 0 {
+	if len(o.record.Network.Rules) == 0 {
 		return policy, nil
 	}
-	authority, err := s.authority()
+	authority, err := o.record.OpenAuthority()
 	if err != nil {
 		return nil, err
 	}
-	return policy.WithAuthority(authority).WithSecrets(&s.secrets).WithTokens(s.tokens()), nil
+	if len(o.record.Authority) == 0 {
+		made, err := authority.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		o.mutex.Lock()
+		o.record.Authority = made
+		o.mutex.Unlock()
+	}
+	return policy.WithAuthority(authority).WithSecrets(&o.secrets).WithTokens(o.tokens()), nil
 }
 
-// tokens makes identity tokens of the sandbox, with the key that is held then.
-func (s *sandbox) tokens() egress.Tokens {
-	identity := s.record.Workload
-	return func(name string) (string, error) { return s.signer.Sign(s.id, identity, name, time.Now()) }
-}
-
-// caBundle is what the guest has to trust, in PEM; empty for nothing.
-func (s *sandbox) caBundle() string {
-	if len(s.record.Authority) == 0 {
-		return ""
-	}
-	authority, err := egress.ParseAuthority(s.record.Authority)
-	if err != nil {
-		return "" // policy said so already
-	}
-	return string(authority.Certificate())
-}
-
-func (s *sandbox) authority() (*egress.Authority, error) {
-	if len(s.record.Authority) > 0 {
-		return egress.ParseAuthority(s.record.Authority)
-	}
-	authority, err := egress.NewAuthority()
-	if err != nil {
-		return nil, err
-	}
-	marshalled, err := authority.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.record.Authority = marshalled
-	return authority, nil
+// tokens makes identity tokens of the sandbox, each with the key that the host holds then.
+func (o *operation) tokens() egress.Tokens {
+	id, identity, signer := o.id, o.record.Workload, &o.host.signer
+	return func(name string) (string, error) { return signer.Sign(id, identity, name, time.Now()) }
 }

@@ -15,8 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
-	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -57,13 +60,19 @@ func (noVMs) Accelerator() string                     { return "kvm" }
 func (noVMs) Processes(string) ([]vmm.Process, error) { return nil, nil }
 
 // noSlots is a network without cables.
-type noSlots struct{ slots }
+type noSlots struct{ Network }
 
 func (noSlots) Release(*network.Slot)  {}
 func (noSlots) RemoveLeftovers() error { return nil }
 
+// noTraffic is a host without connections to guests.
+type noTraffic struct{}
+
+func (noTraffic) Drain(context.Context, string) {}
+func (noTraffic) Disconnect(string)             {}
+
 // manage is a manager of processes in real control groups that bound memory.
-func manage(t *testing.T) *Manager {
+func manage(t *testing.T, bounds admission.Bounds) (*Manager, *cgroup.Root) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("control groups can only be made by root")
@@ -76,76 +85,79 @@ func manage(t *testing.T) *Manager {
 	dir := t.TempDir()
 	m, err := NewManager(t.Context(), Config{
 		Dir: filepath.Join(dir, "sandboxes"), SnapshotDir: filepath.Join(dir, "snapshots"),
-		Driver: noVMs{}, Network: noSlots{}, Cgroups: root, Log: slog.New(slog.DiscardHandler),
-		Drain: func(context.Context, string) {}, Disconnect: func(string) {},
+		Driver: noVMs{}, Network: noSlots{}, Cgroups: root, Admission: bounds, Log: slog.New(slog.DiscardHandler),
+		Traffic: noTraffic{},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, m.Close()) })
-	return m
+	return m, root
 }
 
 // runProcess makes a process the guest of a running sandbox.
-func runProcess(t *testing.T, m *Manager, id string, limits cgroup.Limits, script string) *sandbox {
+func runProcess(t *testing.T, m *Manager, cgroups *cgroup.Root, id string, limits cgroup.Limits, script string) *sandbox {
 	t.Helper()
-	s := &sandbox{id: id, dir: m.sandboxDir(id), settled: closedChannel(), record: record{State: Running, VCPUCount: 1, MemoryMiB: 32}}
-	require.NoError(t, os.Mkdir(s.dir, 0o700))
-	group, err := m.cgroups.Create(id, limits)
+	s := &sandbox{
+		id: id, directory: m.host.sandboxDirectory(id), host: m.host, settled: closedChannel(),
+		record: record.Record{State: state.Running, VCPUCount: 1, MemoryMiB: 32},
+	}
+	require.NoError(t, os.Mkdir(string(s.directory), 0o700))
+	group, err := cgroups.Create(id, limits)
 	require.NoError(t, err)
-	slot := &network.Slot{}
-	s.guest = &guest{slot: slot, group: group, envd: envdclient.New(slot.Address()), machine: startProcess(t, group, script)}
-	require.NoError(t, m.noteRunning(s, time.Now()))
-	require.NoError(t, m.add(s))
-	m.watchGuest(s, s.guest.machine)
+	spec := guest.Spec{ID: id, Directory: s.directory, VCPUCount: 1, MemoryMiB: 32}
+	s.guest = guest.New(spec, startProcess(t, group, script), &network.Slot{}, group)
+	op := &operation{sandbox: s}
+	require.NoError(t, op.saveRunning(time.Now()))
+	require.NoError(t, m.host.add(s))
+	s.watch(s.guest)
 	t.Cleanup(func() { _ = m.Kill(context.Background(), id, "") }) // most tests did
 	return s
 }
 
 func TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce(t *testing.T) {
-	m := manage(t)
+	m, root := manage(t, admission.Bounds{PressurePercent: 1})
 	_, err := os.Stat("/proc/pressure/memory")
 	require.NoError(t, err, "the kernel does not tell how long things wait for memory")
-	m.admission.PressurePercent = 1
 	limits := cgroup.Limits{MemoryHighBytes: 16 << 20} // above which it is slowed down, more and more
-	runProcess(t, m, "waiting000", limits, `x=0123456789abcdef; while [ ${#x} -lt 30000000 ]; do x=$x$x; done; while :; do y=$x; y=; done`)
+	runProcess(t, m, root, "waiting000", limits, `x=0123456789abcdef; while [ ${#x} -lt 30000000 ]; do x=$x$x; done; while :; do y=$x; y=; done`)
 	const patience = 40 * time.Second
-	require.Eventually(t, func() bool { return MemoryPressure() > 2 }, patience, 100*time.Millisecond)
-	release, err := m.admit(size{1, 32, 0})
+	require.Eventually(t, func() bool { return admission.MemoryPressure() > 2 }, patience, 100*time.Millisecond)
+	release, err := m.admission.Admit(admission.Size{VCPUCount: 1, MemoryMiB: 32})
 	require.NoError(t, err, "what waits at its own limit keeps nobody out")
 	release()
 
-	total, available, err := HostMemory()
+	total, available, err := admission.HostMemory()
 	require.NoError(t, err)
 	const scarce = 5 // less than a fourth part is left
 	filler, err := unix.Mmap(-1, 0, int(available-min(available-1, total/scarce)), unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, unix.Munmap(filler)) })
-	var pressed *PressureError
+	var pressed *admission.PressureError
 	require.Eventually(t, func() bool {
-		release, err := m.admit(size{1, 32, 0})
+		release, err := m.admission.Admit(admission.Size{VCPUCount: 1, MemoryMiB: 32})
 		if err == nil {
 			release()
 		}
 		return errors.As(err, &pressed)
 	}, patience, 100*time.Millisecond)
-	require.ErrorIs(t, pressed, ErrNoRoom)
+	require.ErrorIs(t, pressed, admission.ErrNoRoom)
 	info, err := m.Get("waiting000")
 	require.NoError(t, err)
-	require.Equal(t, Running, info.State, "what runs, runs on")
+	require.Equal(t, state.Running, info.State, "what runs, runs on")
 	require.NoError(t, m.Kill(t.Context(), "waiting000", ""))
 }
 
 func TestWatchGuest_SaysThatAVMRanOutOfMemory(t *testing.T) {
-	m := manage(t)
+	m, root := manage(t, admission.Bounds{})
 	const most = 32 << 20
 	limits := cgroup.Limits{MemoryHighBytes: most, MemoryMaxBytes: most}
-	neighbour := runProcess(t, m, "neighbour0", limits, "while :; do sleep 1; done")
-	hog := runProcess(t, m, "hog0000000", limits, `x=0123456789abcdef; while :; do x=$x$x; done`)
-	require.Eventually(t, func() bool { return hog.info().State == Failed }, 30*time.Second, 10*time.Millisecond)
+	neighbour := runProcess(t, m, root, "neighbour0", limits, "while :; do sleep 1; done")
+	hog := runProcess(t, m, root, "hog0000000", limits, `x=0123456789abcdef; while :; do x=$x$x; done`)
+	require.Eventually(t, func() bool { return hog.info().State == state.Failed }, 30*time.Second, 10*time.Millisecond)
 	require.Contains(t, hog.info().Reason, "out of memory (VMM ended: signal: killed); its disk could not be put away", "it had none")
 	require.Positive(t, hog.info().Usage.CPU, "its total outlives it")
-	require.NoDirExists(t, filepath.Join(m.cgroups.Path(), "hog0000000"))
-	require.Equal(t, Running, neighbour.info().State)
+	require.NoDirExists(t, filepath.Join(root.Path(), "hog0000000"))
+	require.Equal(t, state.Running, neighbour.info().State)
 	require.NoError(t, m.Kill(t.Context(), "neighbour0", ""))
 	require.Equal(t, "killed", neighbour.info().Reason)
 }

@@ -4,233 +4,191 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 const (
-	// prepareTimeout bounds how long a guest may take to fall quiet. Hostile
-	// code may never let it: then the pause fails and the guest runs on.
-	prepareTimeout = 15 * time.Second
-	// hastyTimeout is prepareTimeout for who puts all sandboxes away.
-	hastyTimeout = 5 * time.Second
-	// wakeTimeout is how long a guest's agent may take to answer after a pause
-	// that failed.
-	wakeTimeout = 20 * time.Second
-	// freezeTimeout is how long a guest's commands are waited for: those that
-	// the kernel cannot stop in time are caught where they are.
-	freezeTimeout = 500 * time.Millisecond
-	// drainTimeout is how long a client may take to read what it is still owed.
-	drainTimeout = 500 * time.Millisecond
+	// quietTimeout bounds how long a guest may take to fall quiet. Hostile code may never
+	// let it: then the pause fails and the guest runs on.
+	quietTimeout = 15 * time.Second
+	// closingQuietTimeout is quietTimeout while all sandboxes are being paused.
+	closingQuietTimeout = 5 * time.Second
 	// pauseTimeout bounds a whole pause, writing memory included.
 	pauseTimeout = 5 * time.Minute
 )
 
-// snapshotPrefix starts the names of a sandbox's own snapshots, in its directory.
-const snapshotPrefix = "snapshot-"
-
 // PauseRequest is how a sandbox is to be paused.
 type PauseRequest struct {
-	// DiskOnly leaves the memory behind: what runs in the sandbox ends, and a resume
-	// boots it.
+	// DiskOnly drops the memory: what runs in the sandbox ends, and a resume boots it.
 	DiskOnly bool
-	// RequireHealthyGuest lets the sandbox run on where its guest agent does not answer.
-	// With DiskOnly it always does: nothing else writes out its file system.
+	// RequireHealthyGuest makes the pause fail, and the sandbox run on, when its guest
+	// agent does not answer. With DiskOnly it always does: nothing else writes out the
+	// guest's file system.
 	RequireHealthyGuest bool
 }
 
-// Pause writes a sandbox down and ends its VM. It answers when memory, devices
-// and disk are durable. If it fails the guest runs on as before. A caller that
-// goes away does not stop it: half-paused is worse than paused.
+// Pause saves a sandbox and ends its VM. It returns when memory, devices and disk are
+// durable. If it fails the guest runs on as before. It goes on when ctx is cancelled: half
+// a pause is worse than a whole one.
 func (m *Manager) Pause(ctx context.Context, id, requestID string, wanted PauseRequest) (Info, error) {
-	s, err := m.findOpen(id)
+	s, err := m.host.findOpen(id)
 	if err != nil {
 		return Info{}, err
 	}
-	return once(ctx, &m.requests, request{"pause", id, requestID}, func() (Info, error) {
-		return m.pauseSandbox(ctx, s, wanted)
+	return request.Once(ctx, &m.requests, request.Key{Call: "pause", SandboxID: id, RequestID: requestID}, func() (Info, error) {
+		return s.pause(ctx, wanted)
 	})
 }
 
-func (m *Manager) pauseSandbox(ctx context.Context, s *sandbox, wanted PauseRequest) (Info, error) {
+func (s *sandbox) pause(ctx context.Context, wanted PauseRequest) (Info, error) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), pauseTimeout)
 	defer cancel()
-	within, op, err := m.beginSettled(ctx, within, s, Pausing, "pause")
-	if info := s.info(); err != nil && info.State == Paused {
+	within, op, err := s.beginSettled(ctx, within, state.Pausing, "pause")
+	if info := s.info(); err != nil && info.State == state.Paused {
 		return info, nil
 	}
 	if err != nil {
 		return Info{}, err
 	}
-	return m.finishPause(within, op, wanted)
+	return op.pause(within, wanted)
 }
 
-// finishPause does the work of a pause that has begun.
-func (m *Manager) finishPause(ctx context.Context, op *operation, wanted PauseRequest) (Info, error) {
-	s := op.sandbox
-	m.announce(s)
+// pause does the work of a pause that has begun.
+func (o *operation) pause(ctx context.Context, wanted PauseRequest) (Info, error) {
+	o.announce()
 	began := time.Now()
-	earlier := s.record.Snapshot
-	taken, err := m.takeOwnSnapshot(ctx, s, wanted)
+	earlier := o.record.Snapshot
+	taken, err := o.takeOwnSnapshot(ctx, wanted)
 	if err != nil {
-		return Info{}, m.abandonPause(ctx, op, fmt.Errorf("pause sandbox %s: %w", s.id, err), s.guest.wakeAgent)
+		return Info{}, o.undoPause(ctx, fmt.Errorf("pause sandbox %s: %w", o.id, err), o.guest.WakeAfterPause)
 	}
-	m.keepPaused(op, taken, earlier, "")
-	s.logger(m.log).Info("sandbox paused", "diskOnly", wanted.DiskOnly, "guestUnresponsive", taken.GuestUnresponsive, "took", time.Since(began))
-	return s.info(), nil
+	o.becomePaused(taken, earlier, "")
+	o.log().Info("sandbox paused", "diskOnly", wanted.DiskOnly, "guestUnresponsive", taken.GuestUnresponsive, "took", time.Since(began))
+	return o.info(), nil
 }
 
-// keepPaused frees what a sandbox's VM held: a snapshot of its own, which its
-// record names, has taken the place of the earlier one.
-func (m *Manager) keepPaused(op *operation, taken *snapshot.Snapshot, earlier, reason string) {
-	s := op.sandbox
-	s.base = taken
-	if s.guest != nil {
-		if err := m.freeGuest(s, s.guest); err != nil {
-			s.logger(m.log).Error("free what a paused sandbox held", "error", err)
-		}
+// becomePaused frees what the sandbox's VM held. The record names a snapshot of the
+// sandbox's own already, which replaces the earlier one.
+func (o *operation) becomePaused(taken *snapshot.Snapshot, earlier, reason string) {
+	o.base = taken
+	if err := o.freeGuest(); err != nil {
+		o.log().Error("free what a paused sandbox held", "error", err)
 	}
-	s.guest = nil
-	if err := s.removeFiles(); err != nil {
-		s.logger(m.log).Error("remove the files of a VM that has ended", "error", err)
+	if err := o.directory.RemoveFiles(); err != nil {
+		o.log().Error("remove the files of a VM that has ended", "error", err)
 	}
-	s.secrets.Set(egress.SecretValues{})
-	m.removeReplaced(s, earlier)
-	m.publish(op, Paused, reason)
+	o.secrets.Set(egress.SecretValues{})
+	o.removeReplaced(earlier)
+	o.publish(state.Paused, reason)
 }
 
-// takeOwnSnapshot quiets the guest, hangs up on it, stops it and writes the next
-// snapshot of the sandbox's own. The record that names it is what makes the
-// pause count.
-func (m *Manager) takeOwnSnapshot(ctx context.Context, s *sandbox, wanted PauseRequest) (*snapshot.Snapshot, error) {
-	if err := s.journal(); err != nil {
+// takeOwnSnapshot quiets the guest, ends its connections, stops it and takes the next
+// snapshot of the sandbox's own. From the record that names it on, the sandbox is paused.
+func (o *operation) takeOwnSnapshot(ctx context.Context, wanted PauseRequest) (*snapshot.Snapshot, error) {
+	if err := o.journal(); err != nil {
 		return nil, err
 	}
-	if err := s.guest.unhold(ctx); err != nil { // it has to answer
+	if err := o.guest.Unhold(ctx); err != nil { // it has to answer
 		return nil, err
 	}
-	patience := prepareTimeout
-	if m.closing.Load() {
-		patience = hastyTimeout
+	patience := quietTimeout
+	if o.host.closing.Load() {
+		patience = closingQuietTimeout
 	}
 	quiet, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	unresponsive := false
-	if err := s.guest.quiet(quiet, envdclient.Preparation{}); err != nil {
-		var guest *GuestError
-		unresponsive = errors.As(err, &guest)
+	if err := o.guest.Quiet(quiet, envdclient.Preparation{}); err != nil {
+		var failed *guest.Error
+		unresponsive = errors.As(err, &failed)
 		if !unresponsive || wanted.DiskOnly || wanted.RequireHealthyGuest {
 			return nil, fmt.Errorf("quiet the guest: %w", err)
 		}
-		s.logger(m.log).Warn("a sandbox is paused whose guest agent does not answer", "error", err)
+		o.log().Warn("a sandbox is paused whose guest agent does not answer", "error", err)
 	}
-	m.hangUp(ctx, s.id)
+	o.host.guests.HangUp(ctx, o.guest)
 	if wanted.DiskOnly {
-		if err := s.guest.freezeFilesystem(quiet); err != nil {
+		if err := o.guest.FreezeFilesystem(quiet); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.guest.machine.Pause(ctx); err != nil {
+	if err := o.guest.Stop(ctx); err != nil {
 		return nil, err
 	}
-	manifest := s.manifest()
+	manifest := o.record.Manifest()
 	manifest.DiskOnly, manifest.GuestUnresponsive = wanted.DiskOnly, unresponsive
 	if !wanted.DiskOnly {
-		manifest.Secret = s.guest.secret
+		manifest.Secret = o.guest.Secret()
 	}
-	return s.writeDown(ctx, s.source(), manifest, "")
+	return o.savePaused(ctx, o.guest.Source(), manifest, "")
 }
 
-// writeDown makes the next snapshot of the sandbox's own, and the record that
-// says it is paused there, and why if nobody asked for it.
-func (s *sandbox) writeDown(ctx context.Context, source snapshot.Source, manifest snapshot.Manifest, reason string) (*snapshot.Snapshot, error) {
-	name := fmt.Sprintf("%s%d", snapshotPrefix, time.Now().UnixNano())
-	taken, err := snapshot.Take(ctx, source, manifest, filepath.Join(s.dir, name))
+// savePaused takes the next snapshot of the sandbox's own, and saves the record which says
+// that the sandbox is paused with it. reason is empty for a pause that a client asked for.
+func (o *operation) savePaused(ctx context.Context, source snapshot.Source, manifest snapshot.Manifest, reason string) (*snapshot.Snapshot, error) {
+	name := record.NewSnapshotName()
+	taken, err := snapshot.Take(ctx, source, manifest, o.directory.Snapshot(name))
 	if err != nil {
 		return nil, err
 	}
-	s.mutex.Lock()
-	paused := s.record
-	s.mutex.Unlock()
-	paused.State, paused.Reason, paused.Snapshot, paused.running = Paused, reason, name, running{}
+	o.mutex.Lock()
+	paused, running := o.record, o.meter
+	o.mutex.Unlock()
+	paused.State, paused.Reason, paused.Snapshot, paused.Running = state.Paused, reason, name, record.Running{}
 	paused.GuestUnresponsive = manifest.GuestUnresponsive
-	if s.meter != nil { // nobody measured a VM that ended without an agent
-		paused.Usage = s.meter.measure()
+	if running != nil { // nil for a VM that ended while no host agent ran
+		paused.Usage = running.Measure()
 	}
-	if err := paused.save(s.dir); err != nil {
+	if err := paused.Save(o.directory); err != nil {
 		return nil, errors.Join(err, taken.Remove())
 	}
-	s.mutex.Lock()
-	state := s.record.State
-	s.record, s.meter = paused, nil
-	s.record.State = state
-	s.mutex.Unlock()
+	o.mutex.Lock()
+	current := o.record.State
+	o.record, o.meter = paused, nil
+	o.record.State = current
+	o.mutex.Unlock()
 	return taken, nil
 }
 
-// hangUp ends every connection to the guest, those to its agent in order.
-func (m *Manager) hangUp(ctx context.Context, id string) {
-	drained, cancel := context.WithTimeout(ctx, drainTimeout)
+// undoPause lets the guest run on after a pause or a snapshot that failed. wake undoes
+// what quieted its agent; one that does not answer stays pending. When the VM cannot run
+// on, its disk is kept. When the guest is about to be stopped, because ctx was cancelled
+// or the host is closing, its agent is not waited for.
+func (o *operation) undoPause(ctx context.Context, cause error, wake guest.Wake) error {
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), guest.WakeTimeout)
 	defer cancel()
-	m.drain(drained, id)
-	m.disconnect(id)
-}
-
-// quiet stops what the guest's users run and then what its agent does, its
-// clients' streams included unless the guest is to run on.
-func (g *guest) quiet(ctx context.Context, how envdclient.Preparation) error {
-	g.stopAsking()
-	return g.unlessDead(ctx, func(ctx context.Context) error {
-		if err := g.envd.Freeze(ctx, g.secret, freezeTimeout); err != nil {
-			return err
-		}
-		return g.envd.PrepareSnapshot(ctx, g.secret, how)
-	})
-}
-
-// abandonPause lets the guest run on after a pause or a snapshot that failed, its
-// agent woken or not: the tender goes on waking one that did not answer. Where
-// its machine cannot run on, its disk is kept. Where somebody else is about to stop
-// the guest, ctx being cancelled or the manager closing, it is not waited for.
-func (m *Manager) abandonPause(ctx context.Context, op *operation, cause error, wake func(context.Context) error) error {
-	s := op.sandbox
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), wakeTimeout)
-	defer cancel()
-	if err := s.guest.machine.Resume(undo); err != nil {
-		err = errors.Join(vmm.ErrNotRunning, cause, fmt.Errorf("let it run on: %w", err), s.guest.machine.Kill(undo))
-		m.keepAfterDeath(context.WithoutCancel(ctx), op, s.guest.deathReason())
+	if err := o.guest.Continue(undo); err != nil {
+		err = errors.Join(vmm.ErrNotRunning, cause, fmt.Errorf("let it run on: %w", err), o.guest.Kill(undo))
+		o.keepDisk(context.WithoutCancel(ctx), o.guest.DeathReason())
 		return err
 	}
-	s.guest.wake = wake
-	if !errors.Is(ctx.Err(), context.Canceled) && !m.closing.Load() {
+	o.guest.SetPending(wake)
+	if !errors.Is(ctx.Err(), context.Canceled) && !o.host.closing.Load() {
 		if err := wake(undo); err != nil {
 			cause = errors.Join(cause, fmt.Errorf("let it run on: %w", err))
 		}
 	}
-	m.settle(op, Running, "")
+	o.settle(state.Running, "")
 	return cause
 }
 
-// removeReplaced deletes a snapshot of the sandbox's own, by its name, that a
-// newer one has replaced; empty means that there was none.
-func (m *Manager) removeReplaced(s *sandbox, name string) {
+// removeReplaced deletes a snapshot of the sandbox's own that a newer one has replaced;
+// an empty name means that there was none.
+func (o *operation) removeReplaced(name string) {
 	if name == "" {
 		return
 	}
-	replaced := &snapshot.Snapshot{Dir: filepath.Join(s.dir, name)}
+	replaced := &snapshot.Snapshot{Dir: o.directory.Snapshot(name)}
 	if err := replaced.Remove(); err != nil {
-		s.logger(m.log).Error("remove replaced snapshot", "error", err)
-	}
-}
-
-func (s *sandbox) manifest() snapshot.Manifest {
-	return snapshot.Manifest{
-		BuildID: s.record.BuildID, VCPUCount: s.record.VCPUCount,
-		MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB, EnvdVersion: s.record.EnvdVersion,
+		o.log().Error("remove replaced snapshot", "error", err)
 	}
 }

@@ -5,23 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/request"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 )
 
-// Resume brings a paused sandbox back under the identity it had. If it fails
-// the sandbox is still paused, as it was. Without memory it boots from its disk, also
-// where there is memory to go on from, which is left as it is.
+// Resume brings a paused sandbox back under the identity it had. If it fails the sandbox
+// is paused as before. Without memory the sandbox boots from its disk; memory that there
+// is, is kept unchanged until the next pause.
 func (m *Manager) Resume(ctx context.Context, id, requestID string, identity Identity, withoutMemory bool) (Info, error) {
-	s, err := m.findOpen(id)
+	s, err := m.host.findOpen(id)
 	if err != nil {
 		return Info{}, err
 	}
-	return once(ctx, &m.requests, request{"resume", id, requestID}, func() (Info, error) {
+	return request.Once(ctx, &m.requests, request.Key{Call: "resume", SandboxID: id, RequestID: requestID}, func() (Info, error) {
 		return m.resume(ctx, s, identity, withoutMemory)
 	})
 }
 
 func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity, withoutMemory bool) (Info, error) {
-	// Nothing is reserved while another operation has what it needs.
+	// Room is reserved only when no other operation still uses the sandbox's own.
 	waiting, cancel := context.WithTimeout(ctx, busyPatience)
 	err := s.awaitSettled(waiting)
 	cancel()
@@ -29,45 +32,51 @@ func (m *Manager) resume(ctx context.Context, s *sandbox, identity Identity, wit
 	if err != nil {
 		return Info{}, errors.Join(ctx.Err(), &ConflictError{ID: s.id, State: before.State, Wanted: "resume"})
 	}
-	if before.State == Running {
+	if before.State == state.Running {
 		return before, nil
 	}
 	if before.GuestUnresponsive && !withoutMemory {
 		return Info{}, fmt.Errorf("resume sandbox %s: %w", s.id, ErrUnresponsive)
 	}
-	release, err := m.admitOrGiveBack(before.size())
+	release, err := m.admission.AdmitOrReclaim(before.size(), m.warm.Reclaim)
 	if err != nil {
 		return Info{}, err
 	}
 	defer release()
-	ctx, op, err := m.beginSettled(ctx, ctx, s, Resuming, "resume")
-	if info := s.info(); err != nil && info.State == Running {
+	ctx, op, err := s.beginSettled(ctx, ctx, state.Resuming, "resume")
+	if info := s.info(); err != nil && info.State == state.Running {
 		return info, nil
 	}
 	if err != nil {
 		return Info{}, err
 	}
-	m.announce(s)
+	return op.resume(ctx, identity, withoutMemory, before.Reason)
+}
+
+// resume does the work of a resume that has begun. pausedReason is why the sandbox was
+// paused.
+func (o *operation) resume(ctx context.Context, identity Identity, withoutMemory bool, pausedReason string) (Info, error) {
+	o.announce()
 	began := time.Now()
-	s.mutex.Lock()
-	if s.record.Environment == nil && len(identity.EnvVars) > 0 { // of an earlier version's record
-		s.record.Environment = identity.EnvVars
+	o.mutex.Lock()
+	if o.record.Environment == nil && len(identity.EnvVars) > 0 { // an earlier version's record
+		o.record.Environment = identity.EnvVars
 	}
-	s.mutex.Unlock()
-	paused := s.base
+	o.mutex.Unlock()
+	paused := o.base
 	if withoutMemory {
-		s.base = paused.WithoutMemory()
+		o.base = paused.WithoutMemory()
 	}
-	err = s.journal()
+	err := o.journal()
 	if err == nil {
-		err = m.run(ctx, s, identity, began)
+		err = o.run(ctx, identity.LifecycleID, began)
 	}
 	if err != nil {
-		s.base = paused
-		m.settle(op, Paused, before.Reason)
-		return Info{}, fmt.Errorf("resume sandbox %s: %w", s.id, err)
+		o.base = paused
+		o.settle(state.Paused, pausedReason)
+		return Info{}, fmt.Errorf("resume sandbox %s: %w", o.id, err)
 	}
-	m.publish(op, Running, "")
-	s.logger(m.log).Info("sandbox resumed", "withoutMemory", withoutMemory, "took", time.Since(began))
-	return s.info(), nil
+	o.publish(state.Running, "")
+	o.log().Info("sandbox resumed", "withoutMemory", withoutMemory, "took", time.Since(began))
+	return o.info(), nil
 }

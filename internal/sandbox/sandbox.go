@@ -3,21 +3,24 @@ package sandbox
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/meter"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/upkeep"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
-	"git.omukk.dev/wrenn/sandbox/internal/vmm"
-	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// Info is what the outside may know of a sandbox.
+// Info is what the control plane is told of a sandbox.
 type Info struct {
 	ID          string
 	BuildID     string
-	State       State
+	State       state.State
 	VCPUCount   int
 	MemoryMiB   int
 	DiskMiB     int
@@ -28,42 +31,51 @@ type Info struct {
 	// GuestUnresponsive is a paused sandbox that can only be resumed without memory.
 	GuestUnresponsive bool
 	// Usage is as of the last sample or change of state.
-	Usage Usage
+	Usage meter.Usage
 	// SecretsRevision is that of the secrets it holds; empty for none.
 	SecretsRevision string
 }
 
-// Identity is what makes a restored guest itself and nobody else.
+// size is what a running sandbox is promised; the disk it has whether it runs or not.
+func (i Info) size() admission.Size {
+	return admission.Size{VCPUCount: i.VCPUCount, MemoryMiB: i.MemoryMiB}
+}
+
+// Identity is what makes a restored guest differ from every other guest of its snapshot.
 type Identity struct {
 	EnvVars     map[string]string
 	LifecycleID string
 }
 
-// sandbox is one machine of this host. Its state is changed only through step,
-// and whoever moved it into an unsettled state owns its record and guest until
-// the state is settled again.
+// sandbox is one machine of this host.
+//
+// Its state is changed only by an operation. From the step that leaves a settled state to
+// the one that reaches the next, the operation's holder owns the sandbox: it alone writes
+// the record and touches the guest. The mutex is never held across I/O.
 type sandbox struct {
-	id  string
-	dir string
+	id        string
+	directory record.Directory
+	host      *host
+	history   meter.History
+	secrets   egress.Secrets
 
 	mutex   sync.Mutex
-	record  record
+	record  record.Record
 	cancel  context.CancelFunc // of the operation under way
 	settled chan struct{}      // closed when that operation has ended
 	doomed  bool               // a kill has been asked for: nothing else begins
-	way     Way                // valid while a guest answers
-	meter   *meter             // nil unless a VM runs
+	access  guest.Access       // valid while the guest answers
+	meter   *meter.Meter       // nil unless a VM runs
 
-	history history
-	secrets egress.Secrets
-	signer  *workload.Signer // its manager's
+	// Owned by the operation under way; unchanged while the state is settled.
+	guest   *guest.Guest       // nil unless a VM runs
+	base    *snapshot.Snapshot // what the VM was started from, or will be
+	watched *guest.Guest       // whose end a goroutine waits for
 
-	// Owned by the operation under way; untouched while the state is settled.
-	guest    *guest             // nil unless a VM runs
-	base     *snapshot.Snapshot // what the VM was started from, or will be
-	watched  vmm.Machine        // whose end somebody waits for
-	salvage  string             // why its VM ended whose disk is yet to be put away
-	salvages attempts
+	// unkept says why the VM ended whose disk is not kept yet; empty for none. keeping
+	// spaces out the attempts to keep it.
+	unkept  string
+	keeping upkeep.Backoff
 }
 
 func (s *sandbox) info() Info {
@@ -71,29 +83,47 @@ func (s *sandbox) info() Info {
 	defer s.mutex.Unlock()
 	usage := s.record.Usage
 	if s.meter != nil {
-		usage = s.meter.usage()
+		usage = s.meter.Usage()
 	}
 	return Info{
 		ID: s.id, BuildID: s.record.BuildID, State: s.record.State,
 		VCPUCount: s.record.VCPUCount, MemoryMiB: s.record.MemoryMiB, DiskMiB: s.record.DiskMiB,
 		EnvdVersion: s.record.EnvdVersion, StartedAt: s.record.StartedAt, Reason: s.record.Reason, Usage: usage,
-		SecretsRevision: s.secrets.Get().Revision, GuestUnresponsive: s.record.State == Paused && s.record.GuestUnresponsive,
+		SecretsRevision: s.secrets.Get().Revision, GuestUnresponsive: s.record.State == state.Paused && s.record.GuestUnresponsive,
 	}
 }
 
-// What a running VM has in its sandbox's directory.
-const (
-	runDirectory = "run"
-	liveDisk     = "disk"
-	liveMemory   = "memory"
-)
+// createdBy is the ID of the request that created the sandbox.
+func (s *sandbox) createdBy() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.record.RequestID
+}
 
-func (s *sandbox) runDir() string   { return filepath.Join(s.dir, runDirectory) }
-func (s *sandbox) diskPath() string { return filepath.Join(s.dir, liveDisk) }
+// announce tells every watcher how the sandbox is now.
+func (s *sandbox) announce() { s.host.feed.Announce(s.id, s.info) }
 
-// memoryPath is another name of the memory the VM was started from: the file
-// is there as long as the VM may have to be compared with it, whatever becomes
-// of the snapshot, and clones still share it in the page cache.
-func (s *sandbox) memoryPath() string { return filepath.Join(s.dir, liveMemory) }
+func (s *sandbox) log() *slog.Logger { return s.host.log.With("sandbox", s.id) }
 
-func (s *sandbox) logger(log *slog.Logger) *slog.Logger { return log.With("sandbox", s.id) }
+// Meter measures the VM that runs; nil for none.
+func (s *sandbox) Meter() *meter.Meter {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.meter
+}
+
+// History is the sandbox's last samples.
+func (s *sandbox) History() *meter.History { return &s.history }
+
+// AskGuest asks a running guest for its report.
+func (s *sandbox) AskGuest(ctx context.Context, try func(ask func()) bool) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.record.State != state.Running || s.guest == nil {
+		return
+	}
+	memoryMiB, diskMiB := s.record.MemoryMiB, s.record.DiskMiB
+	s.guest.Ask(ctx, try, func(report meter.GuestSample) {
+		s.history.SetGuest(report.Bounded(memoryMiB, diskMiB))
+	})
+}

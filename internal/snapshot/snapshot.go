@@ -182,6 +182,16 @@ func Open(directory string) (*Snapshot, error) {
 	return s, nil
 }
 
+// OpenOfSandbox opens a snapshot of a sandbox. When the secret of the guest agent in its
+// memory was not kept, as in snapshots of earlier versions, only the disk is used.
+func OpenOfSandbox(directory string) (*Snapshot, error) {
+	opened, err := Open(directory)
+	if err == nil && opened.Secret == "" {
+		opened.DiskOnly = true
+	}
+	return opened, err
+}
+
 // BrokenError is returned for a snapshot that lacks a file, or a part of one.
 type BrokenError struct {
 	File  string

@@ -74,3 +74,23 @@ func TestOpen_TakesASnapshotFromBeforeItsMakerWasWrittenDown(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, opened.MadeBy)
 }
+
+func TestOpenOfSandbox_UsesOnlyTheDiskWithoutASecret(t *testing.T) {
+	for name, manifest := range map[string]struct {
+		content  string
+		diskOnly bool
+	}{
+		"with a secret":    {`{"formatVersion":1,"diskMiB":1,"memoryMiB":1,"secret":"known"}`, false},
+		"with a token":     {`{"formatVersion":1,"diskMiB":1,"memoryMiB":1,"accessToken":"a client's"}`, true},
+		"without a secret": {`{"formatVersion":1,"diskMiB":1,"memoryMiB":1}`, true},
+	} {
+		directory := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(directory, "manifest.json"), []byte(manifest.content), 0o600))
+		require.NoError(t, disk.CreateSparse(filepath.Join(directory, "disk"), 1<<20))
+		require.NoError(t, disk.CreateSparse(filepath.Join(directory, "memory"), 1<<20))
+		require.NoError(t, os.WriteFile(filepath.Join(directory, "devices"), nil, 0o600))
+		opened, err := OpenOfSandbox(directory)
+		require.NoError(t, err, name)
+		require.Equal(t, manifest.diskOnly, opened.DiskOnly, name)
+	}
+}

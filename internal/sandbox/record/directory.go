@@ -1,0 +1,101 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+)
+
+// Directory is the path of a sandbox's directory. It holds the record, the files of the
+// VM that runs, and the sandbox's own snapshot once it was paused.
+type Directory string
+
+// Names in the directory.
+const (
+	recordFile     = "sandbox.json"
+	runDirectory   = "run"
+	diskFile       = "disk"
+	memoryFile     = "memory"
+	snapshotPrefix = "snapshot-"
+)
+
+func (d Directory) join(name string) string { return filepath.Join(string(d), name) }
+
+func (d Directory) record() string { return d.join(recordFile) }
+
+// Run is the VMM's directory for sockets and logs.
+func (d Directory) Run() string { return d.join(runDirectory) }
+
+// Disk is the live disk of the VM that runs.
+func (d Directory) Disk() string { return d.join(diskFile) }
+
+// Memory is a second name, a hard link, of the memory file that the VM was started from.
+// The file exists as long as a pause may have to compare the VM's memory with it, also
+// when the snapshot is deleted; clones still share it in the page cache.
+func (d Directory) Memory() string { return d.join(memoryFile) }
+
+// Snapshot is the path of the sandbox's own snapshot with that name.
+func (d Directory) Snapshot(name string) string { return d.join(name) }
+
+// NewSnapshotName is a name for the sandbox's next own snapshot.
+func NewSnapshotName() string { return fmt.Sprintf("%s%d", snapshotPrefix, time.Now().UnixNano()) }
+
+// HasSnapshots reports whether there is a snapshot of the sandbox's own.
+func (d Directory) HasSnapshots() (bool, error) {
+	found, err := filepath.Glob(d.join(snapshotPrefix + "*"))
+	return len(found) > 0, err
+}
+
+// ShareFiles gives the sandbox its own names for the files of the snapshot that it starts
+// from: a clone of the disk, and the memory, which is never written to. For a snapshot
+// without memory the memory file is empty.
+func (d Directory) ShareFiles(base *snapshot.Snapshot) error {
+	if err := os.MkdirAll(d.Run(), 0o700); err != nil {
+		return fmt.Errorf("make run directory: %w", err)
+	}
+	var err error
+	if base.DiskOnly {
+		err = disk.CreateSparse(d.Memory(), int64(base.MemoryMiB)<<20)
+	} else {
+		err = os.Link(base.State().MemoryPath, d.Memory())
+	}
+	if err != nil {
+		return fmt.Errorf("share memory: %w", err)
+	}
+	return disk.Clone(base.DiskPath(), d.Disk())
+}
+
+// RemoveFiles removes what ShareFiles has made, whole or in part.
+func (d Directory) RemoveFiles() error {
+	return errors.Join(disk.RemoveIfThere(d.Disk()), disk.RemoveIfThere(d.Memory()), os.RemoveAll(d.Run()))
+}
+
+// KeepRunning removes what a crash left beside a VM that runs and its own snapshot.
+func (d Directory) KeepRunning(snapshotName string) error {
+	return d.keep(recordFile, memoryFile, diskFile, runDirectory, snapshotName)
+}
+
+// KeepPaused removes what a crash left beside the snapshot of a paused sandbox.
+func (d Directory) KeepPaused(snapshotName string) error { return d.keep(recordFile, snapshotName) }
+
+func (d Directory) keep(names ...string) error {
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if slices.Contains(names, entry.Name()) {
+			continue
+		}
+		if err := os.RemoveAll(d.join(entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
