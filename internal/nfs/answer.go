@@ -18,14 +18,14 @@ const (
 	numberOfList   = 5
 )
 
-// procedure answers one kind of call. What it writes before it returns an error
-// is forgotten; the answer then is the error's status and what failed writes.
+// procedure answers one kind of call. When run returns an error, what it has written is
+// dropped: the answer is the error's status and what failed writes.
 type procedure struct {
 	run    func(s *Server, c *call, w *writer) error
 	failed func(w *writer)
 }
 
-// Without attributes, as a client is told of what could not be done.
+// Failed answers contain no attributes.
 func nothing(*writer)        {}
 func noAttributes(w *writer) { w.uint32(0) }
 func noChange(w *writer)     { w.uint64(0) }
@@ -57,14 +57,14 @@ var procedures = map[uint32]procedure{
 	21: {commit, noChange},
 }
 
-// answer works on a message; nil means that it is none that could be answered.
+// answer runs the call in a message; nil for a message that is no call.
 func (s *Server) answer(message []byte) (answer *writer) {
 	c, understood := readCall(message)
 	if !understood {
 		return nil
 	}
 	defer func() {
-		// A fault of ours costs this call, not the host's other sandboxes.
+		// A panic fails this call only: other sandboxes use the same process.
 		if failure := recover(); failure != nil {
 			s.log.Error("a call of a volume's client panicked", "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
 			answer = answerTo(c.id, systemError)
@@ -99,7 +99,7 @@ func (s *Server) answerFile(c *call) *writer {
 	w.uint32(uint32(errNone))
 	err := procedure.run(s, c, w)
 	if c.arguments.bad {
-		s.notices.Warn("the guest sends to its volumes calls that make no sense", "procedure", c.procedure)
+		s.notices.Warn("the guest sends malformed calls to its volumes", "procedure", c.procedure)
 		return answerTo(c.id, garbageArguments)
 	}
 	if err != nil {

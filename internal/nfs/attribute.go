@@ -6,11 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kinds are the types of files (ftype3). Others are not in an export.
+// kinds are the types of files (ftype3) that an export can contain.
 var kinds = map[uint32]uint32{unix.S_IFREG: 1, unix.S_IFDIR: 2, unix.S_IFLNK: 5, unix.S_IFSOCK: 6, unix.S_IFIFO: 7}
 
-// modeMask are the bits of a mode that are kept: what a volume has lends nobody
-// the rights of its owner.
+// modeMask is the bits of a mode that are kept: no setuid and setgid.
 const modeMask = 0o1777
 
 const blockSize = 512 // of st_blocks
@@ -38,7 +37,7 @@ func (w *writer) time(moment unix.Timespec) {
 	w.uint32(uint32(moment.Nsec))
 }
 
-// after writes post_op_attr: a node's attributes if it is there.
+// after writes post_op_attr: the attributes of a node, if it is not nil.
 func (w *writer) after(n *node) {
 	w.bool(n != nil)
 	if n != nil {
@@ -46,10 +45,10 @@ func (w *writer) after(n *node) {
 	}
 }
 
-// changed writes wcc_data: what a node was when the call began, and what it is.
+// changed writes wcc_data: attributes of a node from before the call and after it.
 func (w *writer) changed(n *node) {
 	if n == nil {
-		w.uint64(0) // neither is known
+		w.uint64(0) // both are unknown
 		return
 	}
 	w.uint32(1)
@@ -63,15 +62,15 @@ func (w *writer) changed(n *node) {
 	w.after(n)
 }
 
-// wish is sattr3: what attributes a client wants.
-type wish struct {
+// setting is sattr3: the attributes that a client wants to set.
+type setting struct {
 	mode, uid, gid *uint32
 	size           *uint64
 	atime, mtime   unix.Timespec // with Nsec UTIME_OMIT or UTIME_NOW
 }
 
-func (r *reader) wish() wish {
-	var wanted wish
+func (r *reader) setting() setting {
+	var wanted setting
 	for _, field := range []**uint32{&wanted.mode, &wanted.uid, &wanted.gid} {
 		if r.bool() {
 			value := r.uint32()
@@ -100,12 +99,12 @@ func (r *reader) time() unix.Timespec {
 	}
 }
 
-func (w wish) setsTimes() bool {
+func (w setting) setsTimes() bool {
 	return w.atime.Nsec != unix.UTIME_OMIT || w.mtime.Nsec != unix.UTIME_OMIT
 }
 
-// check answers what a caller may not do.
-func (w wish) check(n *node, who caller) error {
+// check returns an error if the caller may not set the attributes.
+func (w setting) check(n *node, who caller) error {
 	ownTimes := w.atime.Nsec == unix.UTIME_NOW || w.mtime.Nsec == unix.UTIME_NOW
 	switch {
 	case w.uid != nil && *w.uid != n.stat.Uid && who.uid != 0:
@@ -125,8 +124,8 @@ func (w wish) check(n *node, who caller) error {
 	}
 }
 
-// apply gives a node the attributes.
-func (w wish) apply(n *node) error {
+// apply sets the attributes of a node.
+func (w setting) apply(n *node) error {
 	if w.size != nil {
 		file, err := n.openFile(unix.O_WRONLY)
 		if err != nil {

@@ -2,7 +2,7 @@ package nfs
 
 import "slices"
 
-// Of ONC RPC, version 2 (RFC 5531).
+// Constants of ONC RPC, version 2 (RFC 5531).
 const (
 	rpcVersion    = 2
 	messageCall   = 0
@@ -25,11 +25,11 @@ const (
 	maxVerifier   = 400
 )
 
-// nobody is who does not say who he is.
+// nobody is the user and group of a call without credentials.
 const nobody = 65534
 
-// caller is who a guest's kernel says that a call is for. It is believed: whoever
-// could lie has all of the volume anyway.
+// caller is the user for whom a guest's kernel makes a call. It is believed: root in the
+// guest, who could forge it, may change the whole volume anyway.
 type caller struct {
 	uid, gid uint32
 	groups   []uint32
@@ -46,7 +46,7 @@ type call struct {
 	arguments                   reader
 }
 
-// readCall reads the header of a message; false means that it is none.
+// readCall reads the header of a message; false for a message that is no call.
 func readCall(message []byte) (call, bool) {
 	r := reader{rest: message}
 	c := call{id: r.uint32()}
@@ -67,7 +67,7 @@ func readCall(message []byte) (call, bool) {
 }
 
 func readCaller(r reader) caller {
-	r.uint32() // a stamp
+	r.uint32() // the stamp
 	r.opaque(maxMachine)
 	c := caller{uid: r.uint32(), gid: r.uint32()}
 	for range min(r.uint32(), maxGroups) {
@@ -79,7 +79,7 @@ func readCaller(r reader) caller {
 	return c
 }
 
-// answerTo begins the answer to a call that was understood.
+// answerTo begins the answer to an accepted call.
 func answerTo(id, status uint32) *writer {
 	w := &writer{}
 	w.uint32(id)

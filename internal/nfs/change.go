@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// target is a place where a call makes something: a directory that the caller may
-// change and a name.
+// target reads where a call makes an entry: a directory that the caller may change, and a
+// name.
 func (s *Server) target(c *call) (*node, string, error) {
 	directory, name, err := s.place(c)
 	if err != nil {
@@ -27,9 +27,8 @@ func (s *Server) target(c *call) (*node, string, error) {
 	return directory, name, nil
 }
 
-// made finishes what was made: it belongs to the caller, and gets what else is
-// wished for.
-func (s *Server) made(c *call, w *writer, directory *node, name string, wanted wish) error {
+// finish gives a new entry to the caller and sets its attributes.
+func (s *Server) finish(c *call, w *writer, directory *node, name string, wanted setting) error {
 	n, err := directory.child(name)
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func (s *Server) made(c *call, w *writer, directory *node, name string, wanted w
 		return err
 	}
 	if wanted.check(n, c.caller) != nil {
-		wanted.uid, wanted.gid = nil, nil // to somebody else it cannot be given
+		wanted.uid, wanted.gid = nil, nil // only root can give it to another user
 	}
 	if err := wanted.apply(n); err != nil {
 		return err
@@ -50,7 +49,7 @@ func (s *Server) made(c *call, w *writer, directory *node, name string, wanted w
 	return s.show(w, directory, n)
 }
 
-// show answers with what a call has made in a directory.
+// show answers with the entry that a call has made in a directory.
 func (s *Server) show(w *writer, directory, n *node) error {
 	handle, err := n.export.handleOf(n.path)
 	if err != nil {
@@ -66,7 +65,7 @@ func (s *Server) show(w *writer, directory, n *node) error {
 	return nil
 }
 
-// How a file is created that may be there already.
+// How a file is created that may exist already.
 const (
 	createUnchecked = 0
 	createExclusive = 2
@@ -78,13 +77,13 @@ func create(s *Server, c *call, w *writer) error {
 		return err
 	}
 	defer directory.close()
-	var wanted wish
+	var wanted setting
 	how := c.arguments.uint32()
 	if how == createExclusive {
 		verifier := c.arguments.uint64()
 		wanted = markedWith(verifier)
 	} else {
-		wanted = c.arguments.wish()
+		wanted = c.arguments.setting()
 	}
 	if c.arguments.bad {
 		return errInvalid
@@ -92,10 +91,10 @@ func create(s *Server, c *call, w *writer) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	there, err := directory.child(name)
+	existing, err := directory.child(name)
 	if err == nil {
-		defer there.close()
-		return s.createAgain(c, w, directory, there, how, wanted)
+		defer existing.close()
+		return s.createExisting(c, w, directory, existing, how, wanted)
 	}
 	if !errors.Is(err, unix.ENOENT) {
 		return err
@@ -114,36 +113,36 @@ func create(s *Server, c *call, w *writer) error {
 	if err != nil {
 		return err
 	}
-	return s.made(c, w, directory, name, wanted)
+	return s.finish(c, w, directory, name, wanted)
 }
 
-// markedWith keeps a creation's verifier in the times of the file, which the
-// client sets next: who asks again finds that it was him.
-func markedWith(verifier uint64) wish {
+// markedWith keeps the verifier of an exclusive create in the times of the file, which the
+// client sets next: the same call again finds it existing.
+func markedWith(verifier uint64) setting {
 	words := binary.BigEndian.AppendUint64(nil, verifier)
 	const positive = 1<<31 - 1
 	atime, mtime := binary.BigEndian.Uint32(words)&positive, binary.BigEndian.Uint32(words[4:])&positive
-	return wish{atime: unix.Timespec{Sec: int64(atime)}, mtime: unix.Timespec{Sec: int64(mtime)}}
+	return setting{atime: unix.Timespec{Sec: int64(atime)}, mtime: unix.Timespec{Sec: int64(mtime)}}
 }
 
-// createAgain answers for a file that is there already.
-func (s *Server) createAgain(c *call, w *writer, directory, there *node, how uint32, wanted wish) error {
+// createExisting answers a create of a file that exists already.
+func (s *Server) createExisting(c *call, w *writer, directory, existing *node, how uint32, wanted setting) error {
 	switch {
-	case how == createExclusive && there.stat.Atim.Sec == wanted.atime.Sec && there.stat.Mtim.Sec == wanted.mtime.Sec:
-		return s.show(w, directory, there)
-	case how != createUnchecked || there.kind() != unix.S_IFREG:
+	case how == createExclusive && existing.stat.Atim.Sec == wanted.atime.Sec && existing.stat.Mtim.Sec == wanted.mtime.Sec:
+		return s.show(w, directory, existing)
+	case how != createUnchecked || existing.kind() != unix.S_IFREG:
 		return errExists
 	}
 	if wanted.size != nil {
-		resized := wish{size: wanted.size, atime: omitted, mtime: omitted}
-		if err := resized.check(there, c.caller); err != nil {
+		resized := setting{size: wanted.size, atime: omitted, mtime: omitted}
+		if err := resized.check(existing, c.caller); err != nil {
 			return err
 		}
-		if err := resized.apply(there); err != nil {
+		if err := resized.apply(existing); err != nil {
 			return err
 		}
 	}
-	return s.show(w, directory, there)
+	return s.show(w, directory, existing)
 }
 
 var omitted = unix.Timespec{Nsec: unix.UTIME_OMIT}
@@ -154,7 +153,7 @@ func makeDirectory(s *Server, c *call, w *writer) error {
 		return err
 	}
 	defer directory.close()
-	wanted := c.arguments.wish()
+	wanted := c.arguments.setting()
 	wanted.size = nil
 	if c.arguments.bad {
 		return errInvalid
@@ -163,18 +162,17 @@ func makeDirectory(s *Server, c *call, w *writer) error {
 	if err := directory.export.Quota.Make(0, change); err != nil {
 		return err
 	}
-	return s.made(c, w, directory, name, wanted)
+	return s.finish(c, w, directory, name, wanted)
 }
 
-// makeLink is SYMLINK. Where it leads is the client's own affair: nobody here
-// follows it.
+// makeLink is SYMLINK. The target is not checked: the host follows no link.
 func makeLink(s *Server, c *call, w *writer) error {
 	directory, name, err := s.target(c)
 	if err != nil {
 		return err
 	}
 	defer directory.close()
-	wanted := c.arguments.wish()
+	wanted := c.arguments.setting()
 	wanted.size = nil
 	target := string(c.arguments.opaque(unix.PathMax - 1))
 	if c.arguments.bad {
@@ -184,7 +182,7 @@ func makeLink(s *Server, c *call, w *writer) error {
 	if err := directory.export.Quota.Make(int64(len(target)), change); err != nil {
 		return err
 	}
-	return s.made(c, w, directory, name, wanted)
+	return s.finish(c, w, directory, name, wanted)
 }
 
 func makeNode(*Server, *call, *writer) error { return errPermission }

@@ -17,8 +17,8 @@ func read(s *Server, c *call, w *writer) error {
 		return err
 	}
 	defer n.close()
-	// The owner has perhaps opened it before its mode was changed; and a program
-	// that may be run must be read for that.
+	// The owner may have opened the file before its mode was changed; and to run a
+	// program, a client reads it.
 	if !n.owns(c.caller) && !n.allows(c.caller, mayRead) && !n.allows(c.caller, mayEnter) {
 		return errAccess
 	}
@@ -41,7 +41,7 @@ func read(s *Server, c *call, w *writer) error {
 	return nil
 }
 
-// How durable a client wants a write to be, or was told that it is.
+// How durable a write is to be, or is.
 const (
 	unstable   = 0
 	fileSynced = 2

@@ -7,19 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// name is an entry of a directory. Its cookie is the kernel's own, which is good
-// for as long as the directory is there: no list has to be remembered.
-type name struct {
-	text   string
+// directoryEntry is one of getdents64(2). Its cookie is the kernel's, valid as long as the
+// directory exists: the server keeps no lists.
+type directoryEntry struct {
+	name   string
 	inode  uint64
 	cookie uint64
 }
 
-// sizes of what a list is made of, in bytes.
+// Sizes of the parts of a list, in bytes.
 const (
 	maxList     = 64 << 10
 	listHeader  = 128 // status, attributes, verifier, and the end
-	entryHeader = 24  // whether there is one, its number, the name's length, cookie
+	entryHeader = 24  // whether one follows, inode, the name's length, cookie
 	entryExtra  = 100 + maxHandle
 )
 
@@ -35,8 +35,8 @@ func readDirectoryPlus(s *Server, c *call, w *writer) error {
 	return s.list(c, w, handle, cookie, bound, describeEntry)
 }
 
-// list writes a part of a directory's entries, from a cookie on, each with what
-// extra adds.
+// list writes entries of a directory, from a cookie on, as many as fit bound bytes; extra
+// adds to each.
 func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound uint32, extra func(*writer, *node, string)) error {
 	if c.arguments.bad {
 		return errInvalid
@@ -58,7 +58,7 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 		return err
 	}
 	w.after(n)
-	w.uint64(0) // cookies are always good
+	w.uint64(0) // the cookie verifier: cookies are always valid
 	room := int(min(bound, maxList)) - listHeader
 	written, ended := 0, false
 	for buffer := make([]byte, 8<<10); room > 0 && !ended; {
@@ -68,7 +68,7 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 		}
 		ended = length == 0
 		for _, each := range parse(buffer[:length]) {
-			size := entryHeader + len(each.text) + 3
+			size := entryHeader + len(each.name) + 3
 			if extra != nil {
 				size += entryExtra
 			}
@@ -77,7 +77,7 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 			}
 			w.entry(n, each)
 			if extra != nil {
-				extra(w, n, each.text)
+				extra(w, n, each.name)
 			}
 			written++
 		}
@@ -90,52 +90,52 @@ func (s *Server) list(c *call, w *writer, handle []byte, cookie uint64, bound ui
 	return nil
 }
 
-// entry writes the part of an entry that all lists have. What is above a directory
-// is not told: for the export's own it would be none of the client's business.
-func (w *writer) entry(directory *node, each name) {
+// entry writes what an entry has in both lists. The parent directory's inode is hidden:
+// that of the export's root is outside the volume.
+func (w *writer) entry(directory *node, each directoryEntry) {
 	w.bool(true)
-	if each.text == ".." {
+	if each.name == ".." {
 		each.inode = directory.stat.Ino
 	}
 	w.uint64(each.inode)
-	w.opaque([]byte(each.text))
+	w.opaque([]byte(each.name))
 	w.uint64(each.cookie)
 }
 
-// describeEntry adds attributes and a handle, or says that there are none.
-func describeEntry(w *writer, directory *node, text string) {
-	if checkName(text) != nil { // the directory itself and what is above
+// describeEntry adds attributes and a handle, or that there are none.
+func describeEntry(w *writer, directory *node, name string) {
+	if checkName(name) != nil { // "." and ".."
 		w.uint64(0)
 		return
 	}
-	found, err := directory.child(text)
+	child, err := directory.child(name)
 	if err != nil {
 		w.uint64(0)
 		return
 	}
-	defer found.close()
-	w.after(found)
-	handle, err := found.export.handleOf(found.path)
+	defer child.close()
+	w.after(child)
+	handle, err := child.export.handleOf(child.path)
 	w.bool(err == nil)
 	if err == nil {
 		w.opaque(handle)
 	}
 }
 
-// parse takes apart what getdents64(2) fills in.
-func parse(buffer []byte) []name {
+// parse reads the buffer that getdents64(2) has filled.
+func parse(buffer []byte) []directoryEntry {
 	const inode, offset, length, text = 0, 8, 16, 19
-	var names []name
+	var entries []directoryEntry
 	for len(buffer) > text {
 		size := int(binary.NativeEndian.Uint16(buffer[length:]))
 		if size <= text || size > len(buffer) {
 			break
 		}
 		content, _, _ := bytes.Cut(buffer[text:size], []byte{0})
-		names = append(names, name{
-			text: string(content), inode: binary.NativeEndian.Uint64(buffer[inode:]), cookie: binary.NativeEndian.Uint64(buffer[offset:]),
+		entries = append(entries, directoryEntry{
+			name: string(content), inode: binary.NativeEndian.Uint64(buffer[inode:]), cookie: binary.NativeEndian.Uint64(buffer[offset:]),
 		})
 		buffer = buffer[size:]
 	}
-	return names
+	return entries
 }

@@ -12,11 +12,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
-// A handle names a file for a client, for as long as the file is there: across
-// renames, pauses and restarts of this process. It is the kernel's own, which
-// would open any file of the disk, with a digest that only its export can make:
-// a client has handles of what it was shown and of nothing else, and nothing
-// leaves a volume.
+// A handle names a file for a client as long as the file exists, through renames, pauses
+// and restarts of this process. It is the kernel's handle, which could open any file of
+// the disk, with a digest by the export's key: so a client can only use handles that it
+// was given, and reaches nothing outside the volume.
 const (
 	maxHandle     = 64 // NFS3_FHSIZE
 	handleVersion = 1
@@ -29,13 +28,13 @@ const (
 type Export struct {
 	// Name is what a client mounts, without the slash in front.
 	Name string
-	// Directory is where it lies. Nothing else is mounted below it.
+	// Directory holds its files. Nothing else is mounted below it.
 	Directory string
-	// Key is the secret that its handles are made with.
+	// Key is the secret of its handles' digests.
 	Key []byte
-	// Room answers ENOSPC where so many bytes more are too many; nil is never.
+	// Room returns ENOSPC where there is no room for so many bytes more; nil allows all.
 	Room func(bytes int64) error
-	// Quota holds it to a size; nil is none.
+	// Quota limits its size; nil does not.
 	Quota *quota.Quota
 
 	root   *os.File
@@ -77,8 +76,7 @@ func (e *Export) handleOf(file int) ([]byte, error) {
 	return made, nil
 }
 
-// find opens what a handle names. The export's own directory is where its paths
-// end: there is nothing above it.
+// find opens the node that a handle names.
 func (s *Server) find(handle []byte) (*node, error) {
 	if len(handle) < handleHeader || handle[0] != handleVersion {
 		return nil, errBadHandle

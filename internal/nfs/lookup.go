@@ -33,7 +33,7 @@ func getAttributes(s *Server, c *call, w *writer) error {
 
 func setAttributes(s *Server, c *call, w *writer) error {
 	handle := c.arguments.opaque(maxHandle)
-	wanted := c.arguments.wish()
+	wanted := c.arguments.setting()
 	guarded := c.arguments.bool()
 	var seconds, nanoseconds uint32
 	if guarded {
@@ -72,22 +72,22 @@ func lookUp(s *Server, c *call, w *writer) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	found, err := directory.child(name)
+	child, err := directory.child(name)
 	if err != nil {
 		return err
 	}
-	defer found.close()
-	handle, err := found.export.handleOf(found.path)
+	defer child.close()
+	handle, err := child.export.handleOf(child.path)
 	if err != nil {
 		return err
 	}
 	w.opaque(handle)
-	w.after(found)
+	w.after(child)
 	w.after(directory)
 	return nil
 }
 
-// access says what a caller may do, in NFS's bits.
+// access answers which of the wanted permissions a caller has, as NFS's bits.
 func access(s *Server, c *call, w *writer) error {
 	const mayRead3, mayLookUp, mayModify, mayExtend, mayDelete, mayExecute = 1, 2, 4, 8, 16, 32
 	n, err := s.node(c)
@@ -129,8 +129,7 @@ func readLink(s *Server, c *call, w *writer) error {
 	return nil
 }
 
-// fileSystemState is FSSTAT: how much room there is, for a volume with a limit of its
-// own.
+// fileSystemState is FSSTAT: the room in the file system, or in a volume with a limit.
 func fileSystemState(s *Server, c *call, w *writer) error {
 	n, err := s.node(c)
 	if err != nil {
@@ -159,7 +158,7 @@ func fileSystemState(s *Server, c *call, w *writer) error {
 	return nil
 }
 
-// fileSystemInfo is FSINFO: how a client should ask.
+// fileSystemInfo is FSINFO: the sizes of transfers.
 func fileSystemInfo(s *Server, c *call, w *writer) error {
 	const multiple, directoryBytes, hasLinks, hasSymlinks, isHomogeneous, setsTimes = 4096, 64 << 10, 1, 2, 8, 16
 	n, err := s.node(c)
@@ -172,7 +171,7 @@ func fileSystemInfo(s *Server, c *call, w *writer) error {
 		w.uint32(size)
 	}
 	w.uint64(1<<63 - 1)
-	w.uint64(1) // times are exact to the nanosecond
+	w.uint64(1) // the resolution of times is a nanosecond
 	w.uint32(hasLinks | hasSymlinks | isHomogeneous | setsTimes)
 	return nil
 }
@@ -189,8 +188,8 @@ func pathInfo(s *Server, c *call, w *writer) error {
 	w.uint32(maxLinks)
 	w.uint32(maxName)
 	w.bool(true)  // longer names are refused
-	w.bool(true)  // only root gives files away
-	w.bool(false) // case counts
-	w.bool(true)  // and is kept
+	w.bool(true)  // only root changes the owner of a file
+	w.bool(false) // names differ by case
+	w.bool(true)  // and keep it
 	return nil
 }

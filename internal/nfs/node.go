@@ -17,7 +17,7 @@ type node struct {
 
 func (n *node) close() { release(n.path) }
 
-// release closes a descriptor that nothing was written to which is not on its way.
+// release closes a descriptor. Writes are already with the kernel: an error says nothing.
 func release(file int) { _ = unix.Close(file) }
 
 // look reads the node's attributes.
@@ -27,9 +27,8 @@ func (n *node) look() error {
 
 func (n *node) kind() uint32 { return n.stat.Mode & unix.S_IFMT }
 
-// reopen opens the node by its handle. Only what is a regular file or a directory
-// is opened with any flags but O_PATH: nothing else can be in an export but links,
-// and opening something else could do anything.
+// reopen opens the node by its handle. With flags other than O_PATH it is called for
+// regular files and directories only: opening a device or a pipe has side effects.
 func (n *node) reopen(flags int) (int, error) {
 	file, err := unix.OpenByHandleAt(int(n.export.root.Fd()), n.handle, flags|unix.O_CLOEXEC)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
@@ -57,7 +56,7 @@ func (n *node) openDirectory() (int, error) {
 	return n.reopen(unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW)
 }
 
-// child opens what has a name in a directory, links themselves included.
+// child opens an entry of a directory; of a link, the link itself.
 func (n *node) child(name string) (*node, error) {
 	if n.kind() != unix.S_IFDIR {
 		return nil, errNotDirectory
@@ -80,7 +79,7 @@ func (n *node) child(name string) (*node, error) {
 // maxName is the longest name of a Linux file system.
 const maxName = 255
 
-// checkName lets names pass that stay in their directory.
+// checkName refuses names that lead out of their directory.
 func checkName(name string) error {
 	switch {
 	case len(name) > maxName:
@@ -99,7 +98,7 @@ const (
 	mayEnter = 1
 )
 
-// allows says whether a caller has a permission, as a local kernel would.
+// allows reports whether a caller has permissions, by the rules of a local kernel.
 func (n *node) allows(who caller, wanted uint32) bool {
 	switch {
 	case who.uid == 0:
@@ -115,7 +114,7 @@ func (n *node) allows(who caller, wanted uint32) bool {
 
 func (n *node) owns(who caller) bool { return who.uid == 0 || who.uid == n.stat.Uid }
 
-// mayChange says whether a caller may make, rename and remove what is in a
+// mayChange returns an error unless a caller may make, rename and remove entries of a
 // directory.
 func (n *node) mayChange(who caller) error {
 	if n.kind() != unix.S_IFDIR {
@@ -127,8 +126,8 @@ func (n *node) mayChange(who caller) error {
 	return nil
 }
 
-// mayRemove is mayChange for a name that is there, which a sticky directory keeps
-// for its owner.
+// mayRemove is mayChange for an existing name, which in a sticky directory only its owner
+// may remove.
 func (n *node) mayRemove(who caller, name string) error {
 	if err := n.mayChange(who); err != nil || n.stat.Mode&unix.S_ISVTX == 0 || n.owns(who) {
 		return err

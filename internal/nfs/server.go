@@ -1,8 +1,7 @@
 // Package nfs serves directories to a guest's kernel by NFS, version 3 (RFC 1813),
-// over TCP. It is made for a client that is trusted in nothing: whatever it sends,
-// it reaches its exports, takes a bounded part of the host's memory, and cannot end
-// the process. What it is told survives pauses of the client and restarts of the
-// server.
+// over TCP. The client is not trusted: it reaches nothing but its exports, uses bounded
+// memory of the host, and cannot end the process. Handles stay valid through pauses of
+// the client and restarts of the server.
 //
 // Mounting (RFC 1813, appendix I) is answered on the same port. There are no locks
 // (clients mount with nolock), devices, sockets or pipes, and no setuid bits.
@@ -25,14 +24,14 @@ import (
 const Port = 2049
 
 const (
-	// maxTransfer is how many bytes one call reads or writes at most.
+	// maxTransfer is the most bytes that one call reads or writes.
 	maxTransfer = 256 << 10
-	// maxMessage is more than any call has.
+	// maxMessage is more bytes than any valid call has.
 	maxMessage = maxTransfer + 4<<10
-	// maxConnections is how many connections a client has at most.
+	// maxConnections is the most connections that a client can have.
 	maxConnections = 4
-	// parallelism is how many calls of a connection are taken at once, and how many
-	// of all a client's connections are worked on.
+	// parallelism is how many calls of a connection are read ahead, and how many of all
+	// a client's connections run at once.
 	parallelism = 8
 )
 
@@ -40,13 +39,13 @@ const (
 type Server struct {
 	byName   map[string]*Export
 	byNumber map[[exportSize]byte]*Export
-	// verifier tells clients that the server has begun anew, and what it had not
-	// yet on disk may be lost.
+	// verifier differs after each start of the server: a client that sees another one
+	// sends its uncommitted writes again.
 	verifier [8]byte
 	log      *slog.Logger
 	notices  *notice.Notices
 	listener net.Listener
-	work     chan struct{} // held while a call is worked on, not while it is answered
+	running  chan struct{} // holds a token for each call that runs; not while its answer is sent
 
 	mutex       sync.Mutex
 	closed      bool
@@ -54,12 +53,11 @@ type Server struct {
 	serving     sync.WaitGroup
 }
 
-// Serve begins to serve exports, each under its name, and returns. The server
-// closes the listener.
+// Serve starts to serve exports, each under its name. The server closes the listener.
 func Serve(listener net.Listener, exports []Export, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		byName: map[string]*Export{}, byNumber: map[[exportSize]byte]*Export{},
-		log: log, notices: notice.New(log), listener: listener, work: make(chan struct{}, parallelism), connections: map[net.Conn]struct{}{},
+		log: log, notices: notice.New(log), listener: listener, running: make(chan struct{}, parallelism), connections: map[net.Conn]struct{}{},
 	}
 	_, _ = rand.Read(s.verifier[:]) // never fails
 	for _, export := range exports {
@@ -117,7 +115,7 @@ func (s *Server) accept() {
 	}
 }
 
-// keep counts a connection in, unless there are enough.
+// keep adds a connection, unless there are too many.
 func (s *Server) keep(conn net.Conn) bool {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -135,29 +133,29 @@ func (s *Server) drop(conn net.Conn) {
 	delete(s.connections, conn)
 }
 
-// serve answers a connection's calls, in whatever order they are done.
+// serve answers a connection's calls, each as soon as it is done, in any order.
 func (s *Server) serve(conn net.Conn) {
 	incoming := bufio.NewReaderSize(conn, 64<<10)
-	turns := make(chan struct{}, parallelism)
+	pending := make(chan struct{}, parallelism)
 	var writing sync.Mutex
-	var working sync.WaitGroup
-	defer working.Wait()
+	var calls sync.WaitGroup
+	defer calls.Wait()
 	for {
 		message, err := readRecord(incoming)
 		if errors.Is(err, errTooLong) {
-			s.notices.Warn("the guest sends to its volumes what is too long for a call")
+			s.notices.Warn("the guest sends a message to its volumes that is too long")
 		}
 		if err != nil {
 			return
 		}
-		turns <- struct{}{}
-		working.Go(func() {
-			defer func() { <-turns }()
-			s.work <- struct{}{}
+		pending <- struct{}{}
+		calls.Go(func() {
+			defer func() { <-pending }()
+			s.running <- struct{}{}
 			answer := s.answer(message)
-			<-s.work
+			<-s.running
 			if answer == nil {
-				s.notices.Warn("the guest sends to its volumes what is no call")
+				s.notices.Warn("the guest sends a message to its volumes that is no call")
 				_ = conn.Close()
 				return
 			}

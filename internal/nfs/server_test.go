@@ -420,15 +420,15 @@ func TestServer_WorksOnSoManyCallsOfAllConnections(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]string{"a": t.TempDir()})
 	for range parallelism {
-		s.work <- struct{}{}
+		s.running <- struct{}{}
 	}
 	const busy = 50 * time.Millisecond
 	began := time.Now()
-	time.AfterFunc(busy, func() { <-s.work })
+	time.AfterFunc(busy, func() { <-s.running })
 	require.NotEmpty(t, s.mountNamed(t, "a"))
 	require.GreaterOrEqual(t, time.Since(began), busy)
 	for range parallelism - 1 {
-		<-s.work
+		<-s.running
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// status is how a call ended (RFC 1813, nfsstat3).
+// status is the result of a call (RFC 1813, nfsstat3).
 type status uint32
 
 const (
@@ -36,7 +36,7 @@ const (
 
 func (s status) Error() string { return "NFS status " + unix.ErrnoName(unix.Errno(s)) }
 
-// statuses are the errors of the kernel that a client is told as they are.
+// statuses are the kernel's errors that have a status of their own.
 var statuses = map[unix.Errno]status{
 	unix.EPERM: errPermission, unix.ENOENT: errNotFound, unix.EACCES: errAccess, unix.EEXIST: errExists,
 	unix.EXDEV: errOtherDevice, unix.ENOTDIR: errNotDirectory, unix.EISDIR: errIsDirectory,

@@ -2,8 +2,8 @@ package nfs
 
 import "encoding/binary"
 
-// reader takes XDR (RFC 4506) apart. What is missing or too long makes bad true,
-// and everything that is read after it zero.
+// reader decodes XDR (RFC 4506). After data that is missing or too long, bad is true and
+// every value is zero.
 type reader struct {
 	rest []byte
 	bad  bool
@@ -35,7 +35,7 @@ func (r *reader) uint64() uint64 {
 
 func (r *reader) bool() bool { return r.uint32() != 0 }
 
-// opaque reads bytes of which there are at most most. They belong to the message.
+// opaque reads at most so many bytes. They share the message's memory.
 func (r *reader) opaque(most uint32) []byte {
 	length := r.uint32()
 	if length > most {
@@ -47,7 +47,7 @@ func (r *reader) opaque(most uint32) []byte {
 	return content
 }
 
-// writer puts XDR together.
+// writer encodes XDR.
 type writer struct{ buffer []byte }
 
 func (w *writer) uint32(value uint32) { w.buffer = binary.BigEndian.AppendUint32(w.buffer, value) }
