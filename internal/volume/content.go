@@ -11,7 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
-// handler answers one kind of request about what is in a volume.
+// handler answers one kind of request about the content of a volume.
 type handler func(s *Store, root contents, w http.ResponseWriter, r *http.Request) error
 
 var handlers = map[string]map[string]handler{
@@ -20,8 +20,8 @@ var handlers = map[string]map[string]handler{
 	"file": {http.MethodGet: readFile, http.MethodHead: readFile, http.MethodPut: writeFile},
 }
 
-// ServeHTTP answers requests about the content of volumes. Who sends them may see
-// and change all of a volume.
+// ServeHTTP answers requests about the content of volumes. It does not check permissions:
+// a caller may read and change the whole volume.
 func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, what, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, host.VolumePrefix), "/")
 	methods, known := handlers[what]
@@ -36,8 +36,8 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = s.serve(answer, id, w, r)
 	}
 	if err != nil {
-		// A client that still sends when it is answered takes that for a broken
-		// connection.
+		// A client whose request body is not read to the end sees a broken connection
+		// instead of the answer.
 		_, _ = io.Copy(io.Discard, r.Body)
 		writeFailure(w, err)
 	}
@@ -48,7 +48,7 @@ func (s *Store) serve(answer handler, id string, w http.ResponseWriter, r *http.
 	if err != nil {
 		return err
 	}
-	held, err := s.Quota(id)
+	limit, err := s.Quota(id)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Store) serve(answer handler, id string, w http.ResponseWriter, r *http.
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	return answer(s, contents{root, held}, w, r)
+	return answer(s, contents{root, limit}, w, r)
 }
 
 func getPath(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
@@ -92,7 +92,7 @@ func changePath(_ *Store, root contents, w http.ResponseWriter, r *http.Request)
 	return answerWith(w, http.StatusOK, root, name)
 }
 
-// apply gives what has a name its attributes; a link keeps the mode that all have.
+// apply sets the attributes of an entry. Links have no mode of their own.
 func (a attributes) apply(root contents, name string) error {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -109,7 +109,7 @@ func (a attributes) apply(root contents, name string) error {
 	return root.Chmod(name, fileMode(a.mode))
 }
 
-// fileMode is a mode of Unix in Go's terms.
+// fileMode converts a mode of Unix to Go's.
 func fileMode(mode int64) os.FileMode {
 	const sticky = 0o1000
 	converted := os.FileMode(mode) & os.ModePerm
@@ -161,21 +161,21 @@ func listDirectory(_ *Store, root contents, w http.ResponseWriter, r *http.Reque
 	return nil
 }
 
-// collect lists a directory, each entry behind the directory that it is in. What
-// is removed meanwhile is left out.
+// collect lists a directory, each entry after the directory that contains it. Entries that
+// are removed meanwhile are left out.
 func collect(root contents, name string, depth int, entries []entry) ([]entry, error) {
 	directory, err := root.Open(name)
 	if err != nil {
 		return entries, err
 	}
-	found, err := directory.ReadDir(maxEntries + 1)
+	children, err := directory.ReadDir(maxEntries + 1)
 	if err = errors.Join(ignoreEnd(err), directory.Close()); err != nil {
 		return entries, err
 	}
-	if len(entries)+len(found) > maxEntries {
+	if len(entries)+len(children) > maxEntries {
 		return entries, badRequest("the directory has too many entries for one list")
 	}
-	for _, each := range found {
+	for _, each := range children {
 		inner := path.Join(name, each.Name())
 		described, err := describe(root, inner)
 		if errors.Is(err, os.ErrNotExist) {

@@ -12,14 +12,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
-// contents is what is in a volume. What takes room there or gives it back goes through
-// its quota.
+// contents is the files of a volume. Every change that takes or frees room goes through the
+// quota.
 type contents struct {
 	*os.Root
 	quota *quota.Quota
 }
 
-// fits answers EDQUOT where so many bytes more are too many.
+// fits returns EDQUOT if the volume has no room for so many bytes more.
 func (c contents) fits(bytes int64) error {
 	err := c.quota.Reserve(bytes)
 	if err == nil {
@@ -32,8 +32,7 @@ func (c contents) makeDirectory(name string) error {
 	return c.quota.Make(0, func() error { return c.Mkdir(name, defaultOfDir) })
 }
 
-// makeDirectories makes a directory and those that it is in, as far as they are
-// missing.
+// makeDirectories makes a directory and its missing parents.
 func (c contents) makeDirectories(name string) error {
 	info, err := c.Stat(name)
 	switch {
@@ -51,7 +50,7 @@ func (c contents) makeDirectories(name string) error {
 	return nil
 }
 
-// removeAll removes what has a name, with all that is in it.
+// removeAll removes an entry with everything below it.
 func (c contents) removeAll(name string) error {
 	parent, err := c.OpenFile(path.Dir(name), os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -64,7 +63,7 @@ func (c contents) removeAll(name string) error {
 	return nil
 }
 
-// removeTree follows no link. What others remove meanwhile is gone all the same.
+// removeTree follows no link. Entries that are removed meanwhile are no error.
 func (c contents) removeTree(parent int, name string) error {
 	err := c.quota.Unlink(parent, name, 0)
 	if err == nil || errors.Is(err, unix.ENOENT) {
@@ -91,8 +90,8 @@ func (c contents) removeTree(parent int, name string) error {
 	return nil
 }
 
-// empty reads the directory from its start again after each part that it removed: what
-// is read on from within is not told by every file system.
+// empty reads the directory from its start again after it has removed a part: not every
+// file system continues correctly from within.
 func (c contents) empty(directory *os.File) error {
 	const atOnce = 1000
 	for {

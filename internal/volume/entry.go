@@ -22,11 +22,10 @@ type entry struct {
 	Target string    `json:"target,omitempty"`
 }
 
-// modeMask are the bits of a mode that a volume keeps: nothing in one gives its
-// owner's rights to whoever runs it.
+// modeMask is the bits of a mode that a volume keeps: no setuid and setgid.
 const modeMask = 0o1777
 
-// describe looks at what has a path, a link itself and not what it leads to.
+// describe describes an entry; of a link, the link itself.
 func describe(root contents, name string) (entry, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -37,20 +36,20 @@ func describe(root contents, name string) (entry, error) {
 
 func entryOf(root contents, name string, info fs.FileInfo) entry {
 	described := entry{
-		Name: path.Base(shown(name)), Type: typeOf(info.Mode()), Path: shown(name), Size: info.Size(), Mtime: info.ModTime().UTC(),
+		Name: path.Base(clientPath(name)), Type: typeOf(info.Mode()), Path: clientPath(name), Size: info.Size(), Mtime: info.ModTime().UTC(),
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		described.Mode, described.UID, described.GID = stat.Mode&modeMask, stat.Uid, stat.Gid
 		described.Atime, described.Ctime = time.Unix(stat.Atim.Unix()).UTC(), time.Unix(stat.Ctim.Unix()).UTC()
 	}
 	if described.Type == "symlink" {
-		described.Target, _ = root.Readlink(name) // it may be gone meanwhile
+		described.Target, _ = root.Readlink(name) // it may have been removed meanwhile
 	}
 	return described
 }
 
-// shown is a name in a volume as clients write it.
-func shown(name string) string { return path.Join("/", name) }
+// clientPath is a name in a volume as clients write it.
+func clientPath(name string) string { return path.Join("/", name) }
 
 func typeOf(mode fs.FileMode) string {
 	switch {

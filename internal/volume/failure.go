@@ -20,7 +20,7 @@ func badRequest(message string) error {
 	return &failure{http.StatusBadRequest, "invalid", message}
 }
 
-// failures are what the file system says, in the order in which they are looked for.
+// failures are the answers for errors of the file system, the first that matches.
 var failures = []struct {
 	err error
 	failure
@@ -39,7 +39,7 @@ var failures = []struct {
 	{syscall.EFBIG, failure{http.StatusInsufficientStorage, "exhausted", "the file is too large"}},
 }
 
-// failureOf says what an error is to a client; one of the host's own is internal.
+// failureOf is the answer for an error. An error that is not the client's is "internal".
 func failureOf(err error) failure {
 	var own *failure
 	if errors.As(err, &own) {
@@ -53,22 +53,22 @@ func failureOf(err error) failure {
 	var errno syscall.Errno
 	var path *fs.PathError
 	if errors.As(err, &path) && !errors.As(err, &errno) {
-		// The kernel was not asked: a link leads out of the volume.
+		// os.Root refused it before any call of the kernel: it leads out of the volume.
 		return failure{http.StatusBadRequest, "invalid", "the path leads out of the volume"}
 	}
 	return failure{http.StatusInternalServerError, "internal", "internal error"}
 }
 
 func writeFailure(w http.ResponseWriter, err error) {
-	shown := failureOf(err)
-	writeJSON(w, shown.status, struct {
+	answer := failureOf(err)
+	writeJSON(w, answer.status, struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
-	}{shown.code, shown.message})
+	}{answer.code, answer.message})
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // a client that left is no concern here
+	_ = json.NewEncoder(w).Encode(value) // it fails when the client has left
 }

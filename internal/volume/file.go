@@ -17,7 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
-// roomEvery is after how many bytes of an upload the room is measured again.
+// roomEvery is how many bytes of an upload are written between two checks of the room.
 const roomEvery = 4 << 20
 
 func readFile(_ *Store, root contents, w http.ResponseWriter, r *http.Request) error {
@@ -25,7 +25,7 @@ func readFile(_ *Store, root contents, w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	// Whatever the name leads to, opening it must not wait for anybody.
+	// Opening a named pipe must not wait for a writer.
 	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -46,8 +46,8 @@ func readFile(_ *Store, root contents, w http.ResponseWriter, r *http.Request) e
 	return nil
 }
 
-// writeFile puts a file in place as a whole or not at all. What had its name keeps
-// it until then.
+// writeFile puts a file in place as a whole or not at all. Until then a file of that name
+// stays.
 func writeFile(s *Store, root contents, w http.ResponseWriter, r *http.Request) error {
 	name, err := nameOf(r.URL.Query())
 	if err != nil {
@@ -63,7 +63,7 @@ func writeFile(s *Store, root contents, w http.ResponseWriter, r *http.Request) 
 	}
 	defer parent.Close()
 	base := path.Base(name)
-	if wanted, err = wanted.orThoseOf(parent, base); err != nil {
+	if wanted, err = wanted.withDefaults(parent, base); err != nil {
 		return err
 	}
 	if err := s.Room(max(r.ContentLength, 0)); err != nil {
@@ -78,7 +78,7 @@ func writeFile(s *Store, root contents, w http.ResponseWriter, r *http.Request) 
 	return answerWith(w, http.StatusCreated, root, name)
 }
 
-// openParent opens the directory that a file is to be in.
+// openParent opens the directory of a file that is to be written.
 func openParent(root contents, name string, force bool) (*os.File, error) {
 	if name == "." {
 		return nil, fmt.Errorf("write /: %w", syscall.EISDIR)
@@ -92,9 +92,9 @@ func openParent(root contents, name string, force bool) (*os.File, error) {
 	return root.OpenFile(directory, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 }
 
-// orThoseOf fills in what a request does not say: a file that is replaced hands on
-// its owner and mode.
-func (a attributes) orThoseOf(parent *os.File, base string) (attributes, error) {
+// withDefaults fills in attributes that a request does not give: those of the file that is
+// replaced, if there is one.
+func (a attributes) withDefaults(parent *os.File, base string) (attributes, error) {
 	var old unix.Stat_t
 	err := unix.Fstatat(int(parent.Fd()), base, &old, unix.AT_SYMLINK_NOFOLLOW)
 	kind := old.Mode & unix.S_IFMT
@@ -118,7 +118,7 @@ func (a attributes) orThoseOf(parent *os.File, base string) (attributes, error) 
 	return a, nil
 }
 
-// receive writes a body to a file that nobody sees, and gives it its name.
+// receive writes a body to a file outside the content, and then moves it in place.
 func (s *Store) receive(root contents, parent *os.File, base string, wanted attributes, body io.Reader) (err error) {
 	temporary := filepath.Join(filepath.Dir(root.Name()), incomingDirectory, rand.Text())
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -148,16 +148,16 @@ func (s *Store) receive(root contents, parent *os.File, base string, wanted attr
 	return parent.Sync()
 }
 
-// copyWithRoom returns how much of the volume's room it has reserved, also when it
-// fails.
-func (s *Store) copyWithRoom(file *os.File, held *quota.Quota, body io.Reader) (reserved int64, err error) {
+// copyWithRoom copies a body while there is room. It returns how much of the volume's room
+// it has reserved, also when it fails.
+func (s *Store) copyWithRoom(file *os.File, limit *quota.Quota, body io.Reader) (reserved int64, err error) {
 	for {
 		copied, copyErr := io.CopyN(file, body, roomEvery)
 		if copyErr != nil && !errors.Is(copyErr, io.EOF) {
 			return reserved, fmt.Errorf("receive a file: %w", copyErr)
 		}
 		taken := quota.Charge(copied)
-		if err := held.Reserve(taken); err != nil {
+		if err := limit.Reserve(taken); err != nil {
 			return reserved, err
 		}
 		reserved += taken

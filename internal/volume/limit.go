@@ -13,10 +13,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume/quota"
 )
 
-// SetLimit says how many bytes a volume may hold; zero is no limit. What it holds
-// beyond that stays.
+// SetLimit sets how many bytes a volume may hold; zero is no limit. Content beyond the
+// limit stays.
 func (s *Store) SetLimit(id string, maxBytes int64) error {
-	held, err := s.Quota(id)
+	opened, err := s.Quota(id)
 	if err != nil {
 		return err
 	}
@@ -37,12 +37,12 @@ func (s *Store) SetLimit(id string, maxBytes int64) error {
 	if err := os.Rename(temporary, path); err != nil {
 		return fmt.Errorf("limit volume %s: %w", id, err)
 	}
-	held.SetLimit(maxBytes)
+	opened.SetLimit(maxBytes)
 	return disk.SyncFile(filepath.Dir(path))
 }
 
-// Quota is what all that change a volume go through: one for all sandboxes that mount
-// it and for requests about its content.
+// Quota is the one quota of a volume, for all sandboxes that mount it and for requests
+// about its content.
 func (s *Store) Quota(id string) (*quota.Quota, error) {
 	if err := s.check(id); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what a request may name.
+// Bounds of requests.
 const (
 	maxPathBytes  = 4096
 	maxBodyBytes  = 1 << 16
@@ -24,8 +24,8 @@ const (
 	defaultOfDir  = 0o755
 )
 
-// nameOf is the path that a request is about, relative to the volume. What has
-// ".." in it means what it would mean if the volume were all there is.
+// nameOf is the path that a request is about, relative to the volume. ".." works as if the
+// volume's directory were the root directory.
 func nameOf(query url.Values) (string, error) {
 	name := query.Get("path")
 	switch {
@@ -39,7 +39,7 @@ func nameOf(query url.Values) (string, error) {
 	return path.Join(".", path.Join("/", name)[1:]), nil
 }
 
-// attributes are what a request wants an entry to have; -1 is whatever it has.
+// attributes are those that a request sets; -1 leaves one as it is.
 type attributes struct {
 	uid, gid, mode int64
 	force          bool
@@ -66,7 +66,7 @@ func attributesOf(query url.Values) (wanted attributes, err error) {
 	return wanted, wanted.check()
 }
 
-// check refuses what the kernel has a meaning of its own for.
+// check refuses values to which the kernel gives another meaning.
 func (a attributes) check() error {
 	const noID = 1<<32 - 1
 	switch {
@@ -79,7 +79,7 @@ func (a attributes) check() error {
 	}
 }
 
-// attributesIn reads the body of a change of attributes.
+// attributesIn reads attributes from the body of a request.
 func attributesIn(w http.ResponseWriter, r *http.Request) (attributes, error) {
 	var body struct{ UID, GID, Mode *uint32 }
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))

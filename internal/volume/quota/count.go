@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// total is what a directory holds.
+// total is the content of a directory.
 type total struct{ bytes, files int64 }
 
-// readAtOnce is how many entries of a directory are in memory.
+// readAtOnce is how many entries of a directory are in memory at a time.
 const readAtOnce = 1000
 
-// count counts what is below a directory. It goes by the file system's handles and
-// not by paths: those can be longer, and deeper, than a path or the open files of a
-// process may be.
+// count counts everything below a directory. It opens directories by the file system's
+// handles: by paths, a tree can be deeper than the longest path, or than a process may
+// have open files.
 func count(path string) (total, error) {
 	root, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -41,8 +41,8 @@ func count(path string) (total, error) {
 
 type counter struct {
 	root        *os.File
-	directories []unix.FileHandle // still to be looked into
-	linked      map[uint64]bool   // files with several names that were seen
+	directories []unix.FileHandle // still to be read
+	linked      map[uint64]bool   // inodes of files with several names that were counted
 	found       total
 }
 

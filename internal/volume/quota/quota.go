@@ -1,10 +1,11 @@
-// Package quota holds a volume to a size: every change that takes room or gives it
-// back goes through its Quota.
+// Package quota limits the size of a volume: every change that takes or frees room goes
+// through its Quota.
 //
-// How much is taken is counted in the file system at the first change after a start,
-// and kept in memory from then on: no stored number can be wrong after a crash. A volume cannot have more entries than MaxFiles, so counting is
-// bounded. A project quota of XFS would do the same in the kernel, but needs a mount
-// option that cannot be turned on under what is mounted, and is not there on btrfs.
+// The size is counted in the file system at the first change after a start, and kept in
+// memory from then on: no stored number can be wrong after a crash. A volume cannot have
+// more entries than MaxFiles, so counting is bounded. A project quota of XFS would do the
+// same in the kernel, but needs a mount option that cannot be changed while the file system
+// is mounted, and btrfs has none.
 package quota
 
 import (
@@ -18,10 +19,10 @@ import (
 )
 
 const (
-	// block is what a file system gives room in.
+	// block is the unit, in bytes, in which a file system allocates.
 	block = 4096
-	// bytesPerFile, fewestFiles and mostFiles are how many entries a volume may have
-	// by its size: each takes room that is not its content's.
+	// bytesPerFile, fewestFiles and mostFiles bound a volume's entries by its size: each
+	// takes room beside its content.
 	bytesPerFile = 16 << 10
 	fewestFiles  = 10_000
 	mostFiles    = 1_000_000
@@ -29,14 +30,13 @@ const (
 
 // Quota is one volume's. A nil Quota, and one without a limit, refuse nothing.
 //
-// A file takes its length, rounded up to blocks; one with holes takes no less. An
-// entry of a directory takes nothing but itself. A file with several names takes its
-// length once.
+// A file is charged its length, rounded up to blocks, holes included. Directories are
+// charged no bytes. A file with several names is charged its length once.
 type Quota struct {
 	directory string
 
-	// mutex is held for writing by what changes lengths or entries, for reading by
-	// what needs them to stay.
+	// mutex is held for writing while lengths or entries change, for reading while they
+	// must not. It is held across the change on disk: that is what it orders.
 	mutex sync.RWMutex
 	limit int64 // bytes; zero is none
 	known bool  // bytes and files have been counted
@@ -44,16 +44,16 @@ type Quota struct {
 	files int64
 }
 
-// New returns the quota of what is in a directory; a limit of zero is none.
+// New returns the quota of a directory's content; a limit of zero is none.
 func New(directory string, limit int64) *Quota { return &Quota{directory: directory, limit: limit} }
 
-// State is how much a volume may hold and does hold.
+// State is how much a volume may hold and how much it holds.
 type State struct{ MaxBytes, Bytes, MaxFiles, Files int64 }
 
-// MaxFiles is how many entries a volume of a size may have.
+// MaxFiles is how many entries a volume of that size may have.
 func MaxFiles(bytes int64) int64 { return min(max(bytes/bytesPerFile, fewestFiles), mostFiles) }
 
-// SetLimit changes the limit; what is there may be beyond it.
+// SetLimit changes the limit. Content beyond it stays.
 func (q *Quota) SetLimit(limit int64) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -73,8 +73,7 @@ func (q *Quota) State() (state State, limited bool, err error) {
 	return State{MaxBytes: q.limit, Bytes: q.bytes, MaxFiles: MaxFiles(q.limit), Files: q.files}, true, nil
 }
 
-// change is under way while nothing else can change the volume, unless it is without
-// a limit.
+// change is one change of a volume. With a limit, no other runs at the same time.
 type change struct {
 	quota   *Quota
 	limited bool
@@ -102,7 +101,7 @@ func (q *Quota) begin() (change, error) {
 	return change{quota: q, limited: q.limit > 0, end: q.mutex.Unlock}, nil
 }
 
-// fits answers EDQUOT where so much more is too much.
+// fits returns EDQUOT if there is no room for so much more.
 func (c change) fits(bytes, files int64) error {
 	if !c.limited {
 		return nil
@@ -128,8 +127,8 @@ func (c change) add(bytes, files int64) {
 	q.bytes = sum(q.bytes, bytes)
 }
 
-// uncountable stands for all sums that are beyond an int64: of files with holes, which
-// were there before the limit. It is no number of whole blocks.
+// uncountable stands for every sum beyond an int64, of files with holes that are older
+// than the limit. It is no multiple of block, so no real sum equals it.
 const uncountable = math.MaxInt64
 
 func sum(bytes, more int64) int64 {
@@ -139,7 +138,7 @@ func sum(bytes, more int64) int64 {
 	return bytes + more
 }
 
-// Make does what makes one entry, which takes so many bytes at once.
+// Make calls do, which makes one entry of so many bytes.
 func (q *Quota) Make(bytes int64, do func() error) error {
 	c, err := q.begin()
 	if err != nil {
@@ -156,7 +155,7 @@ func (q *Quota) Make(bytes int64, do func() error) error {
 	return nil
 }
 
-// Reserve takes room for what is not in the volume yet; Give gives it back.
+// Reserve takes room for a file that is not in the volume yet; Give frees it.
 func (q *Quota) Reserve(bytes int64) error {
 	c, err := q.begin()
 	if err != nil {
@@ -170,7 +169,7 @@ func (q *Quota) Reserve(bytes int64) error {
 	return nil
 }
 
-// Give gives back what Reserve took.
+// Give frees room that Reserve has taken.
 func (q *Quota) Give(bytes int64) {
 	if c, err := q.begin(); err == nil {
 		c.add(-bytes, 0)
@@ -178,7 +177,7 @@ func (q *Quota) Give(bytes int64) {
 	}
 }
 
-// Resize does what gives an open file another length.
+// Resize calls do, which changes the length of an open file.
 func (q *Quota) Resize(file int, length int64, do func() error) error {
 	c, err := q.begin()
 	if err != nil {
@@ -188,7 +187,7 @@ func (q *Quota) Resize(file int, length int64, do func() error) error {
 	return c.resize(file, func(int64) int64 { return length }, do)
 }
 
-// resize measures afterwards what was done: it may have been done in part.
+// resize measures the length afterwards: do may have done its work in part.
 func (c change) resize(file int, length func(before int64) int64, do func() error) error {
 	if !c.limited {
 		return do()
@@ -210,8 +209,8 @@ func (c change) resize(file int, length func(before int64) int64, do func() erro
 	return doErr
 }
 
-// Write does what writes to an open file up to an end. Writes within a file's length
-// go on beside each other.
+// Write calls do, which writes to an open file up to an end. Writes within a file's length
+// run at the same time.
 func (q *Quota) Write(file int, end int64, do func() error) error {
 	if q != nil {
 		q.mutex.RLock()
@@ -243,11 +242,11 @@ func (q *Quota) Unlink(directory int, name string, flags int) error {
 	if err := unix.Unlinkat(directory, name, flags); err != nil {
 		return err
 	}
-	c.forget(gone)
+	c.uncharge(gone)
 	return nil
 }
 
-// Rename moves an entry, in place of any that has the name.
+// Rename moves an entry and replaces one that has the new name.
 func (q *Quota) Rename(from int, oldName string, to int, newName string) error {
 	c, err := q.begin()
 	if err != nil {
@@ -265,14 +264,14 @@ func (q *Quota) Rename(from int, oldName string, to int, newName string) error {
 	if err := unix.Renameat(from, oldName, to, newName); err != nil {
 		return err
 	}
-	if replaced != nil && moved != nil && replaced.Ino != moved.Ino { // of one file's two names both stay
-		c.forget(replaced)
+	if replaced != nil && moved != nil && replaced.Ino != moved.Ino { // two names of one file: renameat(2) does nothing
+		c.uncharge(replaced)
 	}
 	return nil
 }
 
-// Place moves a file from outside into the volume, in place of any that has the name.
-// Its room was reserved; what that was beyond its length is given back.
+// Place moves a file from outside into the volume and replaces one that has the name. Room
+// for it was reserved; the part beyond its length is freed.
 func (q *Quota) Place(path string, to int, name string, reserved int64) error {
 	c, err := q.begin()
 	if err != nil {
@@ -297,27 +296,27 @@ func (q *Quota) Place(path string, to int, name string, reserved int64) error {
 	}
 	c.add(Charge(info.Size())-reserved, 1)
 	if replaced != nil {
-		c.forget(replaced)
+		c.uncharge(replaced)
 	}
 	return nil
 }
 
-// lookUp returns what has a name, nil for nothing. It is not asked for a volume
-// without a limit.
+// lookUp returns the inode of an entry, nil for none. For a volume without a limit it
+// returns nil.
 func (c change) lookUp(directory int, name string) (*unix.Stat_t, error) {
 	if !c.limited {
-		return nil, nil //nolint:nilnil // nothing is looked up
+		return nil, nil //nolint:nilnil // there is no limit
 	}
-	var found unix.Stat_t
-	err := unix.Fstatat(directory, name, &found, unix.AT_SYMLINK_NOFOLLOW)
+	var entry unix.Stat_t
+	err := unix.Fstatat(directory, name, &entry, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
-		return nil, nil //nolint:nilnil // nothing has the name
+		return nil, nil //nolint:nilnil // there is no entry
 	}
-	return &found, err
+	return &entry, err
 }
 
-// forget takes an entry off that is gone, and the content with a file's last name.
-func (c change) forget(gone *unix.Stat_t) {
+// uncharge subtracts an entry that was removed, and its content with the last name.
+func (c change) uncharge(gone *unix.Stat_t) {
 	if gone == nil {
 		return
 	}
@@ -327,8 +326,8 @@ func (c change) forget(gone *unix.Stat_t) {
 	}
 }
 
-// Charge is what a file of a length takes; at most the greatest number of blocks that
-// is a number of bytes, too.
+// Charge is how many bytes a file of a length is charged: whole blocks, at most as many as
+// fit an int64.
 func Charge(length int64) int64 {
 	const most = math.MaxInt64 / block * block
 	if length > most {
@@ -337,8 +336,8 @@ func Charge(length int64) int64 {
 	return (max(length, 0) + block - 1) / block * block
 }
 
-// chargeOf is how many bytes an inode takes, which are given back with its last name.
-// A directory takes none itself.
+// chargeOf is how many bytes an inode is charged until its last name is removed.
+// Directories are charged none.
 func chargeOf(stat *unix.Stat_t) int64 {
 	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return 0
