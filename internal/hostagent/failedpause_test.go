@@ -27,7 +27,7 @@ func testFailedPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	}
-	const patience, often = 30 * time.Second, 50 * time.Millisecond
+	const patience, often = time.Minute, 50 * time.Millisecond
 	require.Eventually(t, served, patience, often)
 	memory := filepath.Join(dataDir, "storage", "sandboxes", id, "memory")
 	require.NoError(t, os.Rename(memory, memory+".away"))
