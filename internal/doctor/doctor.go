@@ -1,5 +1,4 @@
-// Package doctor checks whether a machine can run Wrenn, and says how to mend
-// what is missing.
+// Package doctor checks whether a machine can run Wrenn, and how to fix what is missing.
 package doctor
 
 import (
@@ -7,36 +6,36 @@ import (
 	"fmt"
 )
 
-// Status is what a check came to.
+// Status is the outcome of a check.
 type Status string
 
 const (
-	// OK means that nothing is to be done.
+	// OK means that nothing has to be done.
 	OK Status = "ok"
-	// Warn means that Wrenn runs, but not as well as it could.
+	// Warn means that Wrenn runs with a limitation.
 	Warn Status = "warn"
-	// Fail means that Wrenn does not run.
+	// Fail means that Wrenn cannot run.
 	Fail Status = "fail"
 )
 
-// Result is what one check found.
+// Result is the result of one check.
 type Result struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
-	// Detail says what was found.
+	// Detail is what the check found.
 	Detail string `json:"detail"`
-	// Fix is what to do, if anything: a command where there is one.
+	// Fix is what to do, as a command if possible; empty for nothing.
 	Fix string `json:"fix,omitempty"`
 }
 
-// Options say which installation is checked.
+// Options describe the installation that is checked.
 type Options struct {
 	DataDir, CacheDir string
-	// Listen is the address the API will listen on.
+	// Listen is the address on which the API is to listen.
 	Listen string
-	// Running says that this installation runs: its port is its own.
+	// Running is true if this installation runs, and so may use its port.
 	Running bool
-	// EnvdPath is the guest agent's binary.
+	// EnvdPath is the path of the guest agent's binary.
 	EnvdPath string
 	// ExternalDatabase is true if no private PostgreSQL is needed.
 	ExternalDatabase bool
@@ -44,13 +43,13 @@ type Options struct {
 	Driver string
 }
 
-// check is one thing to look at. It leaves nothing behind on the machine.
+// check checks one thing. It leaves nothing on the machine.
 type check struct {
 	name string
 	run  func(ctx context.Context, options Options) Result
 }
 
-// checks are in the order in which their failures are worth mending.
+// checks are in the order in which their failures should be fixed.
 var checks = []check{
 	{"system", checkSystem},
 	{"root", checkRoot},
@@ -82,10 +81,10 @@ func Examine(ctx context.Context, options Options) []Result {
 	return results
 }
 
-// RequirementError is a check that failed: why Wrenn cannot run here.
+// RequirementError is a check that failed, so that Wrenn cannot run.
 type RequirementError struct{ Result }
 
-// Error says in one line what is wrong and what to do.
+// Error returns what is wrong and what to do, in one line.
 func (e *RequirementError) Error() string {
 	if e.Fix == "" {
 		return e.Detail
@@ -93,13 +92,13 @@ func (e *RequirementError) Error() string {
 	return e.Detail + "; " + e.Fix
 }
 
-// Require runs the checks until one fails, and returns that one as a
+// Require runs the checks until one fails, and returns its result as a
 // *RequirementError.
 func Require(ctx context.Context, options Options) error {
 	return requireAll(ctx, options, checks)
 }
 
-// RequireRoot checks only what has to hold before anything can be touched.
+// RequireRoot runs only the checks that must pass before anything is changed.
 func RequireRoot(ctx context.Context) error {
 	return requireAll(ctx, Options{}, []check{{"system", checkSystem}, {"root", checkRoot}})
 }
@@ -115,9 +114,9 @@ func requireAll(ctx context.Context, options Options, checks []check) error {
 	return nil
 }
 
-// forRoot is what a check comes to that needs root and does not have it.
+// forRoot is the result of a check that needs root and does not run as root.
 func forRoot(what string) Result {
-	return warn("run it with sudo", "%s: only root can tell", what)
+	return warn("run it with sudo", "%s: only root can check it", what)
 }
 
 func ok(format string, arguments ...any) Result {

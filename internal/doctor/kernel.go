@@ -26,7 +26,7 @@ func checkTun(context.Context, Options) Result {
 	return ok("/dev/net/tun")
 }
 
-// checkNamespaces makes a network namespace, which is gone with its thread.
+// checkNamespaces makes a network namespace, which ends with its thread.
 func checkNamespaces(context.Context, Options) Result {
 	err := thread.Run(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
 	if errors.Is(err, unix.EPERM) {
@@ -77,14 +77,14 @@ func checkPort(ctx context.Context, options Options) Result {
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
 	if errors.Is(err, unix.EADDRINUSE) {
-		return fail(fmt.Sprintf("choose another with --listen %s, or see who has it: ss -ltnp 'sport = :%s'", net.JoinHostPort(host, "PORT"), port),
+		return fail(fmt.Sprintf("choose another with --listen %s, or see which program uses it: ss -ltnp 'sport = :%s'", net.JoinHostPort(host, "PORT"), port),
 			"%s is taken by another program", options.Listen)
 	}
 	if errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fail("choose another with --listen; see: ip address", "%s is not an address of this machine", options.Listen)
 	}
 	if errors.Is(err, unix.EACCES) {
-		return fail("run it with sudo", "%s is not for this user", options.Listen)
+		return fail("run it with sudo", "%s may not be used by this user", options.Listen)
 	}
 	if err != nil {
 		return fail("choose another with --listen", "%v", err)

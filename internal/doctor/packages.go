@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// packageList is the one place that names the Debian packages; `make deps`
-// reads it too.
+// packageList names the Debian packages that Wrenn needs. "make deps" reads it too.
 //
 //go:embed packages.txt
 var packageList string
 
-// missingPackages names the packages needed to run Wrenn of which the program
-// or file is not there.
+// missingPackages returns the packages needed to run Wrenn whose program or file is
+// missing.
 func missingPackages(skip string) []string {
 	var missing []string
 	for line := range strings.Lines(packageList) {
@@ -29,11 +28,11 @@ func missingPackages(skip string) []string {
 	return missing
 }
 
-// programDirectories are searched whatever PATH says: a plain user's, and
-// cron's, leave the sbin ones out.
+// programDirectories are searched in addition to PATH, which has no sbin directories for
+// plain users and in cron.
 var programDirectories = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
-// present looks for a program by name or a file by a pattern.
+// present reports whether a program of a name, or a file of a pattern, exists.
 func present(shownBy string) bool {
 	if strings.HasPrefix(shownBy, "/") {
 		found, err := filepath.Glob(shownBy)

@@ -31,9 +31,9 @@ func checkSystem(context.Context, Options) Result {
 
 func checkRoot(context.Context, Options) Result {
 	if os.Geteuid() != 0 {
-		return fail("run it with sudo", "not running as root, which VMs' networks and mounts need")
+		return fail("run it with sudo", "not running as root, which the networks and mounts of VMs need")
 	}
-	// Root of a container may lack what counts.
+	// Root of a container may lack capabilities.
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -57,7 +57,7 @@ func checkPackages(_ context.Context, options Options) Result {
 		list := strings.Join(missing, " ")
 		return fail("run: apt-get install -y --no-install-recommends "+list, "not installed: %s", list)
 	}
-	return ok("all Debian packages are there")
+	return ok("all Debian packages are installed")
 }
 
 func checkQEMU(ctx context.Context, _ Options) Result {
@@ -77,8 +77,8 @@ func checkQEMU(ctx context.Context, _ Options) Result {
 	return ok("%s", first)
 }
 
-// checkKVM never fails: without KVM guests are emulated. Whether a guest really
-// boots on it is found out by the host agent, by booting one.
+// checkKVM never fails: without KVM guests are emulated. It does not boot a guest under
+// KVM; the host agent does.
 func checkKVM(context.Context, Options) Result {
 	device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -99,7 +99,7 @@ func checkKVM(context.Context, Options) Result {
 	if err := unix.Close(machine); err != nil {
 		return warn("", "/dev/kvm: %v", err)
 	}
-	return ok("/dev/kvm is there; the first start tries it with a guest, and emulates where that does not boot")
+	return ok("/dev/kvm opens; the first start boots a guest under it, and emulates guests if that fails")
 }
 
 // checkFirecracker fails only if the configuration asks for Firecracker: QEMU runs
@@ -131,7 +131,7 @@ func checkPostgreSQL(_ context.Context, options Options) Result {
 }
 
 func checkEnvd(ctx context.Context, options Options) Result {
-	const fix = "run: make build, or set WRENN_ENVD to where it is"
+	const fix = "run: make build, or set WRENN_ENVD to its path"
 	version, err := exec.CommandContext(ctx, options.EnvdPath, "-version").Output()
 	if errors.Is(err, os.ErrNotExist) {
 		return fail(fix, "the guest agent is not at %s", options.EnvdPath)

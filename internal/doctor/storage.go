@@ -17,20 +17,20 @@ import (
 
 const (
 	mebibyte = 1 << 20
-	// storageNeeds is the least free space for images: a template and a handful
-	// of sandboxes, in a file system of their own if need be.
+	// storageNeeds is the least free space in bytes for images: a template and a few
+	// sandboxes, if necessary in a file system of their own.
 	storageNeeds = 10 << 10 * mebibyte
-	// restartNeeds is the least where images were already made.
+	// restartNeeds is the least free space in bytes once images exist.
 	restartNeeds = 1 << 10 * mebibyte
-	// cacheNeeds is what building the base image takes.
+	// cacheNeeds is the space in bytes that building the base image needs.
 	cacheNeeds = 3 << 10 * mebibyte
-	// leastMemory and goodMemory are for the machine as a whole.
+	// leastMemory and goodMemory are bytes of the whole machine.
 	leastMemory = 1 << 10 * mebibyte
 	goodMemory  = 4 << 10 * mebibyte
 )
 
-// checkDataDir makes sure that the system user, who owns parts of it, can get
-// there.
+// checkDataDir checks that the system user, who owns parts of the data directory, can
+// enter it.
 func checkDataDir(_ context.Context, options Options) Result {
 	for directory := options.DataDir; ; directory = filepath.Dir(directory) {
 		info, err := os.Stat(directory)
@@ -68,7 +68,7 @@ func checkDiskSpace(_ context.Context, options Options) Result {
 	return data
 }
 
-// checkFree measures the file system that a directory is on or will be on.
+// checkFree checks the free space of the file system in which a directory is or will be.
 func checkFree(setting, directory string, needs uint64) Result {
 	_, free, err := disk.Usage(existing(directory))
 	if err != nil {
@@ -81,7 +81,7 @@ func checkFree(setting, directory string, needs uint64) Result {
 	return ok("%d GiB free for %s", free>>30, directory)
 }
 
-// existing is the nearest directory upwards that is there.
+// existing is a directory or the nearest of its parents that exists.
 func existing(directory string) string {
 	for {
 		if _, err := os.Stat(directory); err == nil || directory == filepath.Dir(directory) {
@@ -91,8 +91,8 @@ func existing(directory string) string {
 	}
 }
 
-// checkReflinks looks at what disks are cloned with: the file system's own
-// reflinks, or else an XFS file mounted by loop.
+// checkReflinks checks that disks can be cloned: by reflinks of the file system, or else
+// in an XFS file that is mounted by loop.
 func checkReflinks(_ context.Context, options Options) Result {
 	directory := existing(options.DataDir)
 	clones, err := disk.CanClone(directory)
@@ -103,14 +103,14 @@ func checkReflinks(_ context.Context, options Options) Result {
 		return forRoot("reflinks")
 	}
 	if err != nil {
-		return warn("", "%s cannot be tried out: %v", directory, err)
+		return warn("", "%s cannot be checked: %v", directory, err)
 	}
 	err = unix.Access("/dev/loop-control", unix.R_OK|unix.W_OK)
 	if errors.Is(err, unix.EACCES) {
 		return forRoot("loop devices")
 	}
 	if err != nil {
-		return fail("run: modprobe loop", "the file system of %s cannot clone files, and no loop device is to be had: %v", directory, err)
+		return fail("run: modprobe loop", "the file system of %s cannot clone files, and there is no loop device: %v", directory, err)
 	}
 	if !kernelHasXFS() {
 		return fail("run: modprobe xfs", "the file system of %s cannot clone files, and the kernel has no XFS", directory)
@@ -118,7 +118,7 @@ func checkReflinks(_ context.Context, options Options) Result {
 	return ok("the file system of %s cannot clone files: images are kept in an XFS file, mounted by loop", directory)
 }
 
-// kernelHasXFS is true for a kernel that has it or could load it.
+// kernelHasXFS reports whether the kernel has XFS or could load it.
 func kernelHasXFS() bool {
 	content, err := os.ReadFile("/proc/filesystems")
 	if err == nil && strings.Contains(string(content), "\txfs\n") {

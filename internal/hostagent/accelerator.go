@@ -22,19 +22,20 @@ type choice struct {
 	Machine     string `json:"machine"`
 	Accelerator string `json:"accelerator"`
 	Reason      string `json:"reason,omitempty"`
-	// BootID is set where the answer is good for this boot of the machine only.
+	// BootID is set if the answer is valid for one boot of the machine only.
 	BootID string `json:"bootId,omitempty"`
-	// Driver is what this data directory's snapshots were made by; empty, as in
-	// older files, is QEMU.
+	// Driver is the driver that made this data directory's snapshots; empty, as in older
+	// files, is QEMU.
 	Driver string `json:"driver,omitempty"`
 }
 
-// imageSource makes the guest's image where it is not there yet, which can take long.
+// imageSource returns the guest's image, and builds it first if necessary, which takes
+// minutes.
 type imageSource func(context.Context) (template.Image, error)
 
-// chooseAccelerator boots a guest under KVM, once for each machine, kernel and
-// QEMU, and falls back to software emulation where that does not work. Only then
-// does it need the image.
+// chooseAccelerator returns KVM if a guest boots under it, and software emulation
+// otherwise. It boots a guest, and needs the image for that, only if no remembered answer
+// is valid for this machine, kernel and QEMU.
 func chooseAccelerator(ctx context.Context, config Config, images imageSource, known choice) (choice, error) {
 	machine, err := describeMachine(ctx)
 	if err != nil {
@@ -74,15 +75,15 @@ func chooseAccelerator(ctx context.Context, config Config, images imageSource, k
 	return answer, nil
 }
 
-// holds says whether a remembered answer is one to today's question. That a guest
-// was not heard of in time may have been chance: it is asked again after the
-// machine's next boot. Not before, since where KVM hangs each probe takes long,
-// and what was paused under emulation resumes only there.
+// holds reports whether a remembered answer is valid for this machine and boot. A probe
+// that timed out may succeed at another time, so it is repeated after the machine's next
+// boot. It is not repeated before that: each probe takes long where KVM hangs, and
+// sandboxes paused under emulation resume only under emulation.
 func (c choice) holds(machine, boot string) bool {
 	return c.Machine == machine && (c.BootID == "" || c.BootID == boot)
 }
 
-// bootID names the time since this machine was booted.
+// bootID identifies this boot of the machine.
 // Source: proc_sys_kernel(5).
 func bootID() (string, error) {
 	content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -92,7 +93,7 @@ func bootID() (string, error) {
 	return strings.TrimSpace(string(content)), nil
 }
 
-// describeMachine names what the answer depends on.
+// describeMachine returns a digest of everything that the answer depends on.
 func describeMachine(ctx context.Context) (string, error) {
 	var system unix.Utsname
 	if err := unix.Uname(&system); err != nil {
@@ -133,8 +134,8 @@ func writeChoice(path string, answer choice) error {
 	return nil
 }
 
-// defaultVCPUCount gives emulated guests one: more of them only wait for each
-// other.
+// defaultVCPUCount is one for emulated guests, whose vCPUs run in turn, and two for
+// others.
 func defaultVCPUCount(accelerator string) int {
 	if accelerator == qemu.TCG {
 		return 1

@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
-// driver is a VMM's driver. Its Maker's Version is what the VMM calls itself.
+// driver is a VMM's driver that reports the VMM's version.
 type driver interface {
 	vmm.Driver
 	Maker() vmm.Maker
@@ -84,7 +84,7 @@ func chooseDriver(wanted string, known choice, accelerator string, installErr er
 	}
 	switch {
 	case wanted == DriverFirecracker && usable != nil:
-		return "", fmt.Errorf("the driver firecracker was asked for: %w", usable)
+		return "", fmt.Errorf("the configured driver is firecracker: %w", usable)
 	case wanted != DriverAuto:
 		return wanted, nil
 	case known.Driver == DriverFirecracker && usable != nil:

@@ -15,13 +15,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// membership is what makes this machine a host of a control plane elsewhere. It
-// is one file, so that key and certificate are always of one kind.
+// membership makes this machine a host of a fleet. It is stored as one file, so that the
+// key and the certificate always match.
 type membership struct {
 	HostID uuid.UUID `json:"hostID"`
-	// Server is where the control plane's API is.
+	// Server is the URL of the control plane's API.
 	Server string `json:"server"`
-	// Listen is where control planes are listened for.
+	// Listen is the address on which the agent listens for control planes.
 	Listen string `json:"listen"`
 	// Key, Certificate and Authority are DER encoded.
 	Key         []byte `json:"key"`
@@ -31,11 +31,11 @@ type membership struct {
 
 func membershipPath(dataDir string) string { return filepath.Join(dataDir, "membership.json") }
 
-// readMembership answers nil where this machine has not joined.
+// readMembership returns nil if this machine has not joined a fleet.
 func readMembership(dataDir string) (*membership, error) {
 	content, err := os.ReadFile(membershipPath(dataDir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // as said above
+		return nil, nil //nolint:nilnil // nil means that it has not joined
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read membership: %w", err)
@@ -47,7 +47,7 @@ func readMembership(dataDir string) (*membership, error) {
 	return &m, nil
 }
 
-// write puts the file in place as a whole, readable for root alone.
+// write replaces the file atomically. Only root can read it.
 func (m *membership) write(dataDir string) error {
 	content, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -75,7 +75,7 @@ func (m *membership) key() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// pair is the key with its certificate, as a server shows them.
+// pair is the key and its certificate for a TLS server.
 func (m *membership) pair() (*tls.Certificate, error) {
 	key, err := m.key()
 	if err != nil {
@@ -84,7 +84,7 @@ func (m *membership) pair() (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{m.Certificate}, PrivateKey: key}, nil
 }
 
-// renewAt is when two thirds of the certificate's time are over.
+// renewAt is when two thirds of the certificate's lifetime have passed.
 func (m *membership) renewAt() (time.Time, error) {
 	certificate, err := x509.ParseCertificate(m.Certificate)
 	if err != nil {

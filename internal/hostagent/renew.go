@@ -12,15 +12,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 )
 
-// renewCheck is how often the agent looks whether its certificate is to be
-// renewed, and tries again where that has failed.
+// renewCheck is how often the agent checks whether to renew its certificate, and so how
+// soon it tries again after a failure.
 const renewCheck = time.Hour
 
 // certifier keeps the host's certificate valid.
 type certifier struct {
 	dataDir string
 	log     *slog.Logger
-	member  *membership // of run alone, once that runs
+	member  *membership // used by run alone once it runs
 	shown   atomic.Pointer[tls.Certificate]
 }
 
@@ -34,10 +34,10 @@ func newCertifier(dataDir string, member *membership, log *slog.Logger) (*certif
 	return c, nil
 }
 
-// certificate is what is shown at the next handshake.
+// certificate returns the certificate for the next handshake.
 func (c *certifier) certificate() (*tls.Certificate, error) { return c.shown.Load(), nil }
 
-// run renews the certificate when it is time, until ctx ends.
+// run renews the certificate when it is due, until ctx ends.
 func (c *certifier) run(ctx context.Context) {
 	tick := time.NewTicker(renewCheck)
 	defer tick.Stop()
@@ -81,14 +81,14 @@ func (c *certifier) renewIfDue(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if renewed.HostID != c.member.HostID || !bytes.Equal(renewed.Authority, c.member.Authority) {
-		return errors.New("the control plane has renewed for another host or authority")
+		return errors.New("the control plane answered with a certificate for another host or of another authority")
 	}
 	renewed.Server, renewed.Listen = c.member.Server, c.member.Listen
 	pair, err := renewed.pair()
 	if err != nil {
 		return err
 	}
-	// The file comes first: what is shown must survive a crash.
+	// Written before it is used, so that the certificate in use survives a crash.
 	if err := renewed.write(c.dataDir); err != nil {
 		return err
 	}

@@ -1,17 +1,17 @@
-// Package inflight bounds how many of something are under way at a time.
+// Package inflight bounds how many requests or connections are open at a time.
 package inflight
 
 import "sync"
 
-// Counter counts what is under way for each key, such as requests for each sandbox.
-// The zero Counter has counted nothing. It is safe for use by many goroutines.
+// Counter counts what is open for each key, such as requests to each sandbox. The zero
+// Counter is empty. It may be used by several goroutines.
 type Counter[K comparable] struct {
 	mutex sync.Mutex
 	taken map[K]int
 }
 
-// Take counts one more for a key, unless there are most already. Each that was
-// counted must be given back once.
+// Take counts one more for a key. It returns false, and counts nothing, if there are most
+// already. Each one that was counted must be given back once.
 func (c *Counter[K]) Take(key K, most int) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -25,7 +25,7 @@ func (c *Counter[K]) Take(key K, most int) bool {
 	return true
 }
 
-// GiveBack takes one that has ended out of the count. A key without any is forgotten.
+// GiveBack counts one less for a key.
 func (c *Counter[K]) GiveBack(key K) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

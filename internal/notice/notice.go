@@ -1,5 +1,5 @@
-// Package notice tells an operator of what a guest can cause without end, but not
-// as often as the guest causes it.
+// Package notice logs conditions that a guest can cause at will, each at most once a
+// minute, so that a guest cannot fill the log.
 package notice
 
 import (
@@ -8,33 +8,33 @@ import (
 	"time"
 )
 
-// Every is how often the same thing is told at most.
+// Every is the least time between two lines with the same message.
 const Every = time.Minute
 
-// Notices are those of one guest.
+// Notices logs the conditions of one guest.
 type Notices struct {
 	log *slog.Logger
 
 	mutex sync.Mutex
-	told  map[string]time.Time // by message
+	last  map[string]time.Time // by message, when it was logged
 }
 
-// New makes Notices that go to log.
-func New(log *slog.Logger) *Notices { return &Notices{log: log, told: map[string]time.Time{}} }
+// New makes Notices for a log.
+func New(log *slog.Logger) *Notices { return &Notices{log: log, last: map[string]time.Time{}} }
 
-// Warn logs a message, which is constant, unless it did so within Every.
+// Warn logs a message, which must be constant, unless it was logged within Every.
 func (n *Notices) Warn(message string, attributes ...any) {
 	if n.due(message, time.Now()) {
-		n.log.Warn(message, attributes...) //nolint:sloglint // it is a constant of whoever calls
+		n.log.Warn(message, attributes...) //nolint:sloglint // callers pass constants
 	}
 }
 
 func (n *Notices) due(message string, now time.Time) bool {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	if last, found := n.told[message]; found && now.Sub(last) < Every {
+	if logged, found := n.last[message]; found && now.Sub(logged) < Every {
 		return false
 	}
-	n.told[message] = now
+	n.last[message] = now
 	return true
 }

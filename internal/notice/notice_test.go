@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWarn_SaysEachThingOnce(t *testing.T) {
+func TestWarn_LogsEachMessageOnce(t *testing.T) {
 	var written bytes.Buffer
 	notices := New(slog.New(slog.NewTextHandler(&written, nil)))
 	for range 1000 {
@@ -21,7 +21,7 @@ func TestWarn_SaysEachThingOnce(t *testing.T) {
 	require.Contains(t, written.String(), `level=WARN msg="too much" of=this`)
 }
 
-func TestWarn_SaysItAgainLater(t *testing.T) {
+func TestWarn_LogsAMessageAgainLater(t *testing.T) {
 	notices, now := New(slog.New(slog.DiscardHandler)), time.Now()
 	require.True(t, notices.due("too much", now))
 	require.False(t, notices.due("too much", now.Add(Every-1)))

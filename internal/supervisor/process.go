@@ -1,5 +1,5 @@
-// Package supervisor runs child processes that cannot outlive their parent,
-// and keeps services running that die.
+// Package supervisor runs child processes that end with their parent, and restarts
+// services that end.
 package supervisor
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// outputDelay is how long a child's grandchildren may hold its output open
-// after it ended before reading of it is given up.
+// outputDelay is how long a child's output is read after the child has ended, if its own
+// children keep it open.
 const outputDelay = 2 * time.Second
 
 // Process is a running child.
@@ -26,18 +26,18 @@ type Process struct {
 	err     error // why it ended; set before done is closed
 }
 
-// Signals are how a child is told to end.
+// Signals are the signals that end a child.
 type Signals struct {
-	// Stop asks for an orderly end.
+	// Stop makes the child end in an orderly way.
 	Stop syscall.Signal
-	// Force ends it whatever it is doing; zero means SIGKILL.
+	// Force ends the child at once; zero is SIGKILL.
 	Force syscall.Signal
-	// Orphan is what the kernel sends when the parent dies, even by kill -9.
+	// Orphan is sent by the kernel when the parent ends, even by SIGKILL.
 	Orphan syscall.Signal
 }
 
-// Start runs command, as a process group of its own so that a terminal's
-// Ctrl-C reaches the parent only. The caller must wait for Done.
+// Start runs a command in a process group of its own, so that Ctrl-C on a terminal
+// interrupts the parent only. The caller must wait for Done.
 func Start(name string, command *exec.Cmd, signals Signals) (*Process, error) {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
@@ -57,8 +57,8 @@ func Start(name string, command *exec.Cmd, signals Signals) (*Process, error) {
 	return p, nil
 }
 
-// run keeps one thread for the child's whole life: the kernel counts the end
-// of the thread that forked as the death of the parent.
+// run keeps one thread until the child has ended: the kernel sends Orphan when the thread
+// that forked ends.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -77,12 +77,11 @@ func (p *Process) PID() int { return p.command.Process.Pid }
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says how the child ended; nil for exit code 0. It is valid once Done is
-// closed.
+// Err is how the child ended; nil for exit code 0. It is valid once Done is closed.
 func (p *Process) Err() error { return p.err }
 
-// Stop asks the child to end and waits for it; when ctx ends first it forces
-// the child and says so.
+// Stop signals the child to end and waits for that. If ctx ends first, it ends the child
+// by force and returns an error.
 func (p *Process) Stop(ctx context.Context) error {
 	if err := p.command.Process.Signal(p.signals.Stop); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", p.name, err)

@@ -12,29 +12,28 @@ import (
 const (
 	firstDelay = 500 * time.Millisecond
 	lastDelay  = 30 * time.Second
-	// settled is how long a service must have run for its next death to count
-	// as the first one again.
+	// settled is how long a service must have run for its next restart to wait only
+	// firstDelay again.
 	settled = time.Minute
 )
 
-// Running is a service that was started: a Process, or what wraps one.
+// Running is a service that was started, such as a Process.
 type Running interface {
 	Done() <-chan struct{}
 	Err() error
 	Stop(ctx context.Context) error
 }
 
-// Service is something to keep running.
+// Service is a service to keep running.
 type Service struct {
 	Name string
-	// Start returns when the service is ready to be used. An error means that
-	// nothing of it runs.
+	// Start returns when the service is ready. After an error nothing of it runs.
 	Start func(ctx context.Context) (Running, error)
-	// Report is told, a line each, of deaths and restarts.
+	// Report receives a line for each end and each restart.
 	Report func(line string)
 }
 
-// Kept is a service that is started again whenever it dies, until Stop.
+// Kept is a service that is restarted whenever it ends, until Stop.
 type Kept struct {
 	service Service
 	current Running // owned by watch until ended is closed
@@ -42,8 +41,8 @@ type Kept struct {
 	ended   chan struct{}
 }
 
-// Keep starts a service and keeps it running. The first start has to succeed.
-// The end of ctx interrupts a start, but only Stop stops the service.
+// Keep starts a service and keeps it running. It fails if the first start fails. The end
+// of ctx interrupts that start; only Stop stops the service.
 func Keep(ctx context.Context, service Service) (*Kept, error) {
 	current, err := service.Start(ctx)
 	if err != nil {
@@ -55,7 +54,7 @@ func Keep(ctx context.Context, service Service) (*Kept, error) {
 	return k, nil
 }
 
-// Stop stops the service in order; when ctx ends first, by force.
+// Stop stops the service in an orderly way, or by force when ctx ends.
 func (k *Kept) Stop(ctx context.Context) error {
 	k.cancel()
 	<-k.ended
@@ -65,7 +64,7 @@ func (k *Kept) Stop(ctx context.Context) error {
 	return k.current.Stop(ctx)
 }
 
-// watch restarts the service each time it dies. It leaves it alone when ctx ends.
+// watch restarts the service each time it ends, until ctx ends.
 func (k *Kept) watch(ctx context.Context) {
 	defer close(k.ended)
 	delay := firstDelay
@@ -88,7 +87,7 @@ func (k *Kept) watch(ctx context.Context) {
 	}
 }
 
-// restart tries until the service is ready again; nil means that ctx ended.
+// restart tries until the service is ready again. It returns nil if ctx ends before.
 func (k *Kept) restart(ctx context.Context, delay *time.Duration) Running {
 	for {
 		k.service.Report(fmt.Sprintf("%s: starting it again in %s", k.service.Name, *delay))
