@@ -11,7 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	domain "git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // bareSandbox is how the API shows a sandbox in a list.
@@ -26,7 +26,7 @@ type bareSandbox struct {
 	MemoryMB    int32             `json:"memoryMB"`
 	DiskSizeMB  int32             `json:"diskSizeMB"`
 	Metadata    map[string]string `json:"metadata"`
-	State       lifecycle.State   `json:"state"`
+	State       domain.State      `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
 	PauseMode   string            `json:"pauseMode,omitempty"`
 }
@@ -101,7 +101,7 @@ func bareOf(row rows.Sandbox) bareSandbox {
 		CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB, DiskSizeMB: row.DiskMiB,
 		Metadata: row.Metadata, State: row.State, EnvdVersion: row.EnvdVersion,
 	}
-	if row.State == lifecycle.Paused {
+	if row.State == domain.Paused {
 		shown.PauseMode = "full"
 	}
 	return shown

@@ -172,45 +172,6 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION public.sandbox_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    kind text;
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        kind := 'sandbox.created';
-    ELSIF NEW.state = OLD.state THEN
-        kind := 'sandbox.updated';
-    ELSE
-        kind := CASE
-            WHEN NEW.state = 'running' AND OLD.state = 'creating' THEN 'sandbox.started'
-            WHEN NEW.state = 'running' AND OLD.state IN ('resuming', 'paused', 'broken') THEN 'sandbox.resumed'
-            WHEN NEW.state = 'paused' AND OLD.state IN ('running', 'pausing', 'broken') THEN 'sandbox.paused'
-            WHEN NEW.state IN ('broken', 'failed') OR NEW.state = 'killed' AND NEW.reason = 'not created' THEN 'sandbox.failed'
-            WHEN NEW.state = 'killed' AND 'its time was over' IN (NEW.reason, OLD.reason) THEN 'sandbox.expired'
-            WHEN NEW.state = 'killed' THEN 'sandbox.killed'
-        END;
-    END IF;
-    IF kind IS NULL THEN
-        RETURN NULL;
-    END IF;
-    INSERT INTO events (team_id, type, resource_id, data) VALUES (NEW.team_id, kind, NEW.id, jsonb_build_object(
-        'state', NEW.state, 'reason', NEW.reason, 'templateID', NEW.template_id, 'buildID', NEW.build_id,
-        'alias', NEW.alias, 'metadata', NEW.metadata, 'vcpuCount', NEW.vcpu_count, 'memoryMB', NEW.memory_mib,
-        'startedAt', NEW.started_at, 'endAt', NEW.end_at));
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION public.sandbox_fork_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data)
-    VALUES (NEW.team_id, 'sandbox.forked', NEW.forked_from, jsonb_build_object('forkID', NEW.id));
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.sandbox_hold(team uuid, host uuid, vcpus bigint, memory bigint, disk bigint, machines integer) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -231,29 +192,6 @@ BEGIN
         vcpu_allocated = l.vcpu_allocated + EXCLUDED.vcpu_allocated,
         memory_mib_allocated = l.memory_mib_allocated + EXCLUDED.memory_mib_allocated,
         disk_mib_allocated = l.disk_mib_allocated + EXCLUDED.disk_mib_allocated;
-END $$;
-
-CREATE FUNCTION public.sandbox_log_state() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    line text; severity text := 'info';
-BEGIN
-    CASE NEW.state
-        WHEN 'running' THEN
-            line := CASE OLD.state WHEN 'creating' THEN 'Sandbox started' WHEN 'pausing' THEN 'Sandbox runs on: it was not paused' ELSE 'Sandbox resumed' END;
-            IF OLD.state = 'pausing' THEN severity := 'warn'; END IF;
-        WHEN 'paused' THEN
-            line := CASE OLD.state WHEN 'resuming' THEN 'Sandbox stays paused: it was not resumed' WHEN 'broken' THEN 'Sandbox can be used again' ELSE 'Sandbox paused' END;
-            IF OLD.state = 'resuming' THEN severity := 'warn'; END IF;
-        WHEN 'killed' THEN line := 'Sandbox ended';
-        WHEN 'broken' THEN line := 'Sandbox failed: it cannot be used'; severity := 'error';
-        WHEN 'failed' THEN line := 'Sandbox was not created'; severity := 'error';
-        ELSE RETURN NULL;
-    END CASE;
-    INSERT INTO sandbox_logs (sandbox_id, level, message, fields)
-    VALUES (NEW.id, severity, line, jsonb_strip_nulls(jsonb_build_object('source', 'lifecycle', 'reason', nullif(NEW.reason, ''))));
-    RETURN NULL;
 END $$;
 
 CREATE FUNCTION public.sandbox_set_occupies() RETURNS trigger
@@ -687,6 +625,8 @@ CREATE TABLE public.sandboxes (
     secure boolean DEFAULT true NOT NULL,
     guest_unresponsive boolean DEFAULT false NOT NULL,
     iam_tokens jsonb,
+    end_cause text DEFAULT ''::text NOT NULL,
+    CONSTRAINT sandboxes_end_cause_check CHECK ((end_cause = ANY (ARRAY[''::text, 'killed'::text, 'expired'::text, 'not_created'::text, 'ended_on_host'::text, 'host_retired'::text]))),
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
@@ -1191,14 +1131,6 @@ CREATE TRIGGER hosts_event AFTER UPDATE OF state ON public.hosts FOR EACH ROW WH
 CREATE TRIGGER hosts_event_insert AFTER INSERT ON public.hosts FOR EACH ROW EXECUTE FUNCTION public.host_event();
 
 CREATE TRIGGER sandboxes_account AFTER INSERT OR DELETE OR UPDATE OF state, host_id, vcpu_count, memory_mib, disk_mib ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_account();
-
-CREATE TRIGGER sandboxes_event AFTER UPDATE OF state, end_at, metadata, network, allow_internet_access ON public.sandboxes FOR EACH ROW WHEN ((((((old.state IS DISTINCT FROM new.state) OR (old.end_at IS DISTINCT FROM new.end_at)) OR (old.metadata IS DISTINCT FROM new.metadata)) OR (old.network IS DISTINCT FROM new.network)) OR (old.allow_internet_access IS DISTINCT FROM new.allow_internet_access))) EXECUTE FUNCTION public.sandbox_event();
-
-CREATE TRIGGER sandboxes_event_insert AFTER INSERT ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_event();
-
-CREATE TRIGGER sandboxes_fork_event AFTER UPDATE OF state ON public.sandboxes FOR EACH ROW WHEN (((old.state = 'creating'::text) AND (new.state = 'running'::text) AND (new.forked_from <> ''::text))) EXECUTE FUNCTION public.sandbox_fork_event();
-
-CREATE TRIGGER sandboxes_log_state AFTER UPDATE OF state ON public.sandboxes FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION public.sandbox_log_state();
 
 CREATE TRIGGER sandboxes_set_occupies BEFORE INSERT OR UPDATE OF state ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_set_occupies();
 

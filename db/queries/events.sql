@@ -2,6 +2,22 @@
 -- The trigger events_order gives it its place.
 INSERT INTO events (id, team_id, type, resource_id, data) VALUES (0, @team_id, @type, @resource_id, @data);
 
+-- name: RecordSandboxEvent :exec
+-- How a sandbox is that this transaction has inserted or updated: the row then has its
+-- ID in xmin. It tells of none that a compare and set before it has missed.
+INSERT INTO events (id, team_id, type, resource_id, data)
+SELECT 0, s.team_id, @type, s.id, jsonb_build_object(
+    'state', s.state, 'reason', s.reason, 'templateID', s.template_id, 'buildID', s.build_id,
+    'alias', s.alias, 'metadata', s.metadata, 'vcpuCount', s.vcpu_count, 'memoryMB', s.memory_mib,
+    'startedAt', s.started_at, 'endAt', s.end_at)
+FROM sandboxes s WHERE s.id = @id AND s.xmin = pg_current_xact_id()::xid;
+
+-- name: RecordForkEvent :exec
+-- As RecordSandboxEvent, for the sandbox that this one began as.
+INSERT INTO events (id, team_id, type, resource_id, data)
+SELECT 0, s.team_id, @type, s.forked_from, jsonb_build_object('forkID', s.id)
+FROM sandboxes s WHERE s.id = @id AND s.xmin = pg_current_xact_id()::xid;
+
 -- name: CurrentSnapshot :one
 -- What is visible now, for EventsSince.
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot;

@@ -108,29 +108,5 @@ WHERE l.host_id = @host_id AND h.state = 'ready'
     AND (l.disk_mib_allocated + @disk_mib::bigint <= l.disk_mib_capacity OR @disk_mib::bigint = 0)
 FOR UPDATE OF l FOR SHARE OF h;
 
--- name: HostHasGroup :one
-SELECT EXISTS (
-    SELECT 1 FROM sandboxes s WHERE s.host_id = @host_id AND s.placement_group = @placement_group AND s.occupies
-);
-
--- name: SetPlacementGroup :exec
-UPDATE sandboxes SET placement_group = @placement_group WHERE id = @id;
-
--- name: CountOnHost :one
-SELECT count(*) FROM sandboxes WHERE host_id = @host_id AND state NOT IN ('killed', 'failed');
-
--- name: ClaimForDrain :many
--- Some of what runs on a host, to pause it. Served by the index sandboxes_by_host.
-UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = @claimant, state_changed_at = now()
-WHERE id IN (
-    SELECT s.id FROM sandboxes s WHERE s.host_id = @host_id AND s.state = 'running'
-    ORDER BY s.id LIMIT @batch::integer FOR UPDATE SKIP LOCKED
-)
-RETURNING *;
-
--- name: LockSandbox :one
--- Holds a sandbox's row until the transaction ends.
-SELECT * FROM sandboxes WHERE id = @id AND team_id = @team_id FOR UPDATE;
-
 -- name: HasSeenHost :one
 SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);

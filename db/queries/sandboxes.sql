@@ -1,8 +1,11 @@
--- name: CreateSandbox :one
-INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
-    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
-    forked_from, secure, iam_tokens)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+-- Statements that change state, end_at, network or allow_internet_access are sent with
+-- those that tell of it (events.sql, sandbox_logs.sql), in one transaction: pkg/store.
+
+-- name: InsertSandbox :one
+INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, forked_from, state, claimant, end_at,
+    auto_pause, auto_pause_memory, auto_resume, allow_internet_access, network, volume_mounts, metadata, iam_tokens,
+    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 RETURNING *;
 
 -- name: GetSandbox :one
@@ -13,28 +16,32 @@ SELECT * FROM sandboxes WHERE id = $1;
 SELECT sqlc.embed(s), t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1;
 
+-- name: LockSandbox :one
+-- Holds a sandbox's row until the transaction ends.
+SELECT * FROM sandboxes WHERE id = @id AND team_id = @team_id FOR UPDATE;
+
 -- name: RaiseSandboxTokenEpoch :one
 -- Revokes the tokens of one sandbox.
 UPDATE sandboxes SET token_epoch = token_epoch + 1
 WHERE id = @id AND team_id = @team_id AND state NOT IN ('killed', 'failed')
 RETURNING *;
 
--- name: BeginTransition :one
--- Claims a sandbox by compare and set on its state. The row lock lasts for this
--- statement only.
-UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = @claimant, state_changed_at = now()
-WHERE id = @id AND team_id = @team_id AND state = ANY (@from_states::text[])
+-- name: ClaimSandbox :one
+-- Compare and set on the state.
+UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = @claimant, state_changed_at = now(),
+    end_cause = @end_cause
+WHERE id = @id AND team_id = @team_id AND state = @from_state
 RETURNING *;
 
--- name: Transition :one
--- Compare and set on the version: whoever read an older one has lost.
+-- name: MoveSandbox :one
+-- Compare and set on the version: who read an older one has lost.
 UPDATE sandboxes SET state = @next_state, version = version + 1, claimant = 0, state_changed_at = now(), reason = @reason,
-    guest_unresponsive = @guest_unresponsive,
+    end_cause = @end_cause, guest_unresponsive = @guest_unresponsive,
     ended_at = CASE WHEN @next_state IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = @id AND version = @version
 RETURNING *;
 
--- name: StartRunning :one
+-- name: StartSandbox :one
 -- The end of a create or a resume. Compare and set on the version.
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
     end_at = now() + @lifetime::interval, lifetime = @lifetime::interval, without_memory = false,
@@ -54,28 +61,32 @@ UPDATE sandboxes SET end_at = now() + @lifetime::interval
 WHERE id = @id AND team_id = @team_id AND state = 'running'
 RETURNING *;
 
--- name: ExtendEnd :one
-UPDATE sandboxes SET end_at = greatest(end_at, now() + @lifetime::interval)
-WHERE id = @id AND team_id = @team_id AND state = 'running'
-RETURNING *;
+-- name: ExtendEnd :exec
+UPDATE sandboxes SET end_at = now() + @lifetime::interval
+WHERE id = @id AND team_id = @team_id AND state = 'running' AND end_at < now() + @lifetime::interval;
+
+-- name: GetRunningFor :one
+-- A sandbox that runs for at least a time from now.
+SELECT * FROM sandboxes
+WHERE id = @id AND team_id = @team_id AND state = 'running' AND end_at >= now() + @lifetime::interval;
 
 -- name: SetWithoutMemory :exec
--- What a pause under way will keep, for whoever holds the claim.
+-- What a pause under way will keep, for the holder of the claim.
 UPDATE sandboxes SET without_memory = @without_memory WHERE id = @id AND version = @version;
 
--- name: SetNetwork :one
+-- name: SetNetwork :exec
 UPDATE sandboxes SET network = @network, allow_internet_access = @allow_internet_access
 WHERE id = @id AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING *;
+    AND (network <> @network OR allow_internet_access IS DISTINCT FROM @allow_internet_access);
 
--- name: PostponeEnd :exec
-UPDATE sandboxes SET end_at = now() + @delay::interval WHERE id = @id AND state = 'running';
+-- name: GetUsable :one
+-- A sandbox that runs or can run again.
+SELECT * FROM sandboxes WHERE id = @id AND state IN ('running', 'pausing', 'paused', 'resuming');
 
 -- name: ClaimExpired :many
 -- Served by the index sandboxes_by_end. SKIP LOCKED lets replicas share the work.
--- The reason says why even where somebody else comes to finish the kill.
 UPDATE sandboxes SET state = CASE WHEN auto_pause THEN 'pausing' ELSE 'killing' END,
-    reason = CASE WHEN auto_pause THEN reason ELSE 'its time was over' END,
+    end_cause = CASE WHEN auto_pause THEN '' ELSE 'expired' END,
     version = version + 1, claimant = @claimant, state_changed_at = now()
 WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
@@ -84,15 +95,19 @@ WHERE id IN (
 RETURNING *;
 
 -- name: ClaimRunning :many
--- All that runs on a host, to pause it.
+-- Some of what runs on a host, to pause it. Served by the index sandboxes_by_host. It
+-- waits for rows that are locked: none that runs may be missed.
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = @claimant, state_changed_at = now()
-WHERE host_id = @host_id AND state = 'running'
+WHERE id IN (
+    SELECT s.id FROM sandboxes s WHERE s.host_id = @host_id AND s.state = 'running'
+    ORDER BY s.id LIMIT @batch::integer FOR UPDATE
+)
 RETURNING *;
 
 -- name: ListOnHost :many
--- Served by the index sandboxes_by_host. abandoned says that whoever claimed an
+-- Served by the index sandboxes_by_host. abandoned says that the claimant of an
 -- unsettled sandbox has released it, has died (its advisory lock is gone), or has
--- taken longer than any operation may. Whoever asks lives.
+-- taken longer than any operation may. The asking one lives.
 SELECT s.id, s.state, s.version,
     (s.state_changed_at < now() - interval '5 minutes'
         OR s.claimant <> @asking AND NOT claimant_alive(s.claimant))::boolean AS abandoned
@@ -130,3 +145,11 @@ WHERE team_id = @team_id AND state IN ('running', 'pausing')
 
 -- name: CountRunningByTeam :many
 SELECT team_id, count(*) AS running FROM sandboxes WHERE state = 'running' GROUP BY team_id;
+
+-- name: CountOnHost :one
+SELECT count(*) FROM sandboxes WHERE host_id = @host_id AND state NOT IN ('killed', 'failed');
+
+-- name: HostHasGroup :one
+SELECT EXISTS (
+    SELECT 1 FROM sandboxes s WHERE s.host_id = @host_id AND s.placement_group = @placement_group AND s.occupies
+);

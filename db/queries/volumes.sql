@@ -63,6 +63,3 @@ UPDATE volumes SET deleting = true WHERE id = $1;
 
 -- name: DeleteVolume :exec
 DELETE FROM volumes WHERE id = $1;
-
--- name: SetVolumeMounts :exec
-UPDATE sandboxes SET volume_mounts = @volume_mounts WHERE id = @id;

@@ -8,12 +8,13 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
@@ -40,14 +41,14 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	require.Positive(t, info.MemoryTotalBytes)
 	const id = "iremoteremoteremote1"
 	created, err := link.CreateSandbox(t.Context(), host.Creation{
-		SandboxID: id, BuildID: a.build, Identity: host.Identity{LifecycleID: "first"},
+		Sandbox: sandbox.Sandbox{ID: id, BuildID: uuid.MustParse(a.build)},
 	})
 	require.NoError(t, err)
-	require.Equal(t, lifecycle.Running, created.State)
+	require.Equal(t, sandbox.Running, created.State)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
-	_, err = link.PauseSandbox(t.Context(), id, host.Pause{})
+	_, err = link.PauseSandbox(t.Context(), id, sandbox.Pause{})
 	require.NoError(t, err)
-	_, err = link.ResumeSandbox(t.Context(), id, host.Identity{LifecycleID: "second"}, false)
+	_, err = link.ResumeSandbox(t.Context(), id, nil, false)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.KillSandbox(t.Context(), id))

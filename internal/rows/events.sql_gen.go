@@ -205,6 +205,44 @@ func (q *Queries) RecordEvent(ctx context.Context, arg RecordEventParams) error 
 	return err
 }
 
+const recordForkEvent = `-- name: RecordForkEvent :exec
+INSERT INTO events (id, team_id, type, resource_id, data)
+SELECT 0, s.team_id, $1, s.forked_from, jsonb_build_object('forkID', s.id)
+FROM sandboxes s WHERE s.id = $2 AND s.xmin = pg_current_xact_id()::xid
+`
+
+type RecordForkEventParams struct {
+	Type string
+	ID   string
+}
+
+// As RecordSandboxEvent, for the sandbox that this one began as.
+func (q *Queries) RecordForkEvent(ctx context.Context, arg RecordForkEventParams) error {
+	_, err := q.db.Exec(ctx, recordForkEvent, arg.Type, arg.ID)
+	return err
+}
+
+const recordSandboxEvent = `-- name: RecordSandboxEvent :exec
+INSERT INTO events (id, team_id, type, resource_id, data)
+SELECT 0, s.team_id, $1, s.id, jsonb_build_object(
+    'state', s.state, 'reason', s.reason, 'templateID', s.template_id, 'buildID', s.build_id,
+    'alias', s.alias, 'metadata', s.metadata, 'vcpuCount', s.vcpu_count, 'memoryMB', s.memory_mib,
+    'startedAt', s.started_at, 'endAt', s.end_at)
+FROM sandboxes s WHERE s.id = $2 AND s.xmin = pg_current_xact_id()::xid
+`
+
+type RecordSandboxEventParams struct {
+	Type string
+	ID   string
+}
+
+// How a sandbox is that this transaction has inserted or updated: the row then has its
+// ID in xmin. It tells of none that a compare and set before it has missed.
+func (q *Queries) RecordSandboxEvent(ctx context.Context, arg RecordSandboxEventParams) error {
+	_, err := q.db.Exec(ctx, recordSandboxEvent, arg.Type, arg.ID)
+	return err
+}
+
 const takeEventsToDispatch = `-- name: TakeEventsToDispatch :many
 SELECT id, team_id, type, resource_id, data, at FROM events
 WHERE NOT dispatched ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED

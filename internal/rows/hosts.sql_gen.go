@@ -26,78 +26,6 @@ func (q *Queries) AddHostBuild(ctx context.Context, arg AddHostBuildParams) erro
 	return err
 }
 
-const claimForDrain = `-- name: ClaimForDrain :many
-UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
-WHERE id IN (
-    SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
-    ORDER BY s.id LIMIT $3::integer FOR UPDATE SKIP LOCKED
-)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
-`
-
-type ClaimForDrainParams struct {
-	Claimant int32
-	HostID   uuid.UUID
-	Batch    int32
-}
-
-// Some of what runs on a host, to pause it. Served by the index sandboxes_by_host.
-func (q *Queries) ClaimForDrain(ctx context.Context, arg ClaimForDrainParams) ([]Sandbox, error) {
-	rows, err := q.db.Query(ctx, claimForDrain, arg.Claimant, arg.HostID, arg.Batch)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []Sandbox{}
-	for rows.Next() {
-		var i Sandbox
-		if err := rows.Scan(
-			&i.ID,
-			&i.TeamID,
-			&i.HostID,
-			&i.TemplateID,
-			&i.Alias,
-			&i.BuildID,
-			&i.State,
-			&i.Version,
-			&i.Claimant,
-			&i.StateChangedAt,
-			&i.Reason,
-			&i.StartedAt,
-			&i.EndAt,
-			&i.EndedAt,
-			&i.AutoPause,
-			&i.AllowInternetAccess,
-			&i.Network,
-			&i.Metadata,
-			&i.VCPUCount,
-			&i.MemoryMiB,
-			&i.DiskMiB,
-			&i.EnvdVersion,
-			&i.Occupies,
-			&i.PlacementGroup,
-			&i.Lifetime,
-			&i.AutoPauseMemory,
-			&i.AutoResume,
-			&i.WithoutMemory,
-			&i.ForkedFrom,
-			&i.SecretNames,
-			&i.VolumeMounts,
-			&i.TokenEpoch,
-			&i.Secure,
-			&i.GuestUnresponsive,
-			&i.IamTokens,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const countHostCreate = `-- name: CountHostCreate :exec
 UPDATE host_loads SET create_successes = create_successes + CASE WHEN $1::boolean THEN 1 ELSE 0 END,
     create_failures = create_failures + CASE WHEN $1::boolean THEN 0 ELSE 1 END
@@ -112,17 +40,6 @@ type CountHostCreateParams struct {
 func (q *Queries) CountHostCreate(ctx context.Context, arg CountHostCreateParams) error {
 	_, err := q.db.Exec(ctx, countHostCreate, arg.Created, arg.HostID)
 	return err
-}
-
-const countOnHost = `-- name: CountOnHost :one
-SELECT count(*) FROM sandboxes WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
-`
-
-func (q *Queries) CountOnHost(ctx context.Context, hostID uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, countOnHost, hostID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
 }
 
 const ensureHost = `-- name: EnsureHost :one
@@ -292,24 +209,6 @@ SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL)
 
 func (q *Queries) HasSeenHost(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, hasSeenHost)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
-}
-
-const hostHasGroup = `-- name: HostHasGroup :one
-SELECT EXISTS (
-    SELECT 1 FROM sandboxes s WHERE s.host_id = $1 AND s.placement_group = $2 AND s.occupies
-)
-`
-
-type HostHasGroupParams struct {
-	HostID         uuid.UUID
-	PlacementGroup string
-}
-
-func (q *Queries) HostHasGroup(ctx context.Context, arg HostHasGroupParams) (bool, error) {
-	row := q.db.QueryRow(ctx, hostHasGroup, arg.HostID, arg.PlacementGroup)
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
@@ -611,59 +510,6 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 	return i, err
 }
 
-const lockSandbox = `-- name: LockSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
-`
-
-type LockSandboxParams struct {
-	ID     string
-	TeamID uuid.UUID
-}
-
-// Holds a sandbox's row until the transaction ends.
-func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, lockSandbox, arg.ID, arg.TeamID)
-	var i Sandbox
-	err := row.Scan(
-		&i.ID,
-		&i.TeamID,
-		&i.HostID,
-		&i.TemplateID,
-		&i.Alias,
-		&i.BuildID,
-		&i.State,
-		&i.Version,
-		&i.Claimant,
-		&i.StateChangedAt,
-		&i.Reason,
-		&i.StartedAt,
-		&i.EndAt,
-		&i.EndedAt,
-		&i.AutoPause,
-		&i.AllowInternetAccess,
-		&i.Network,
-		&i.Metadata,
-		&i.VCPUCount,
-		&i.MemoryMiB,
-		&i.DiskMiB,
-		&i.EnvdVersion,
-		&i.Occupies,
-		&i.PlacementGroup,
-		&i.Lifetime,
-		&i.AutoPauseMemory,
-		&i.AutoResume,
-		&i.WithoutMemory,
-		&i.ForkedFrom,
-		&i.SecretNames,
-		&i.VolumeMounts,
-		&i.TokenEpoch,
-		&i.Secure,
-		&i.GuestUnresponsive,
-		&i.IamTokens,
-	)
-	return i, err
-}
-
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY ($2::uuid[]))
     AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
@@ -725,20 +571,6 @@ func (q *Queries) SetHostState(ctx context.Context, arg SetHostStateParams) (Hos
 		&i.DiskOvercommit,
 	)
 	return i, err
-}
-
-const setPlacementGroup = `-- name: SetPlacementGroup :exec
-UPDATE sandboxes SET placement_group = $1 WHERE id = $2
-`
-
-type SetPlacementGroupParams struct {
-	PlacementGroup string
-	ID             string
-}
-
-func (q *Queries) SetPlacementGroup(ctx context.Context, arg SetPlacementGroupParams) error {
-	_, err := q.db.Exec(ctx, setPlacementGroup, arg.PlacementGroup, arg.ID)
-	return err
 }
 
 const updateHost = `-- name: UpdateHost :one

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 	"github.com/google/uuid"
 )
@@ -165,7 +166,7 @@ type Sandbox struct {
 	TemplateID          string
 	Alias               string
 	BuildID             uuid.UUID
-	State               lifecycle.State
+	State               sandbox.State
 	Version             int64
 	Claimant            int32
 	StateChangedAt      time.Time
@@ -194,13 +195,14 @@ type Sandbox struct {
 	Secure              bool
 	GuestUnresponsive   bool
 	IamTokens           workload.Tokens
+	EndCause            sandbox.EndCause
 }
 
 type SandboxLog struct {
 	ID        int64
 	SandboxID string
 	At        time.Time
-	Level     string
+	Level     sandbox.Level
 	Message   string
 	Fields    map[string]string
 }

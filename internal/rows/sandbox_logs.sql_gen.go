@@ -8,6 +8,8 @@ package rows
 import (
 	"context"
 	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 const appendLog = `-- name: AppendLog :exec
@@ -18,7 +20,7 @@ WHERE EXISTS (SELECT FROM sandboxes WHERE id = $1)
 
 type AppendLogParams struct {
 	SandboxID string
-	Level     string
+	Level     sandbox.Level
 	Message   string
 	Fields    map[string]string
 }
@@ -140,4 +142,22 @@ func (q *Queries) ListLogsForward(ctx context.Context, arg ListLogsForwardParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const logStep = `-- name: LogStep :exec
+INSERT INTO sandbox_logs (sandbox_id, level, message, fields)
+SELECT s.id, $1, $2, jsonb_strip_nulls(jsonb_build_object('source', 'lifecycle', 'reason', nullif(s.reason, '')))
+FROM sandboxes s WHERE s.id = $3 AND s.xmin = pg_current_xact_id()::xid
+`
+
+type LogStepParams struct {
+	Level   sandbox.Level
+	Message string
+	ID      string
+}
+
+// One line about a sandbox that this transaction has moved (see RecordSandboxEvent).
+func (q *Queries) LogStep(ctx context.Context, arg LogStepParams) error {
+	_, err := q.db.Exec(ctx, logStep, arg.Level, arg.Message, arg.ID)
+	return err
 }

@@ -9,85 +9,20 @@ import (
 	"context"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 	"github.com/google/uuid"
 )
 
-const beginTransition = `-- name: BeginTransition :one
-UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now()
-WHERE id = $3 AND team_id = $4 AND state = ANY ($5::text[])
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
-`
-
-type BeginTransitionParams struct {
-	NextState  lifecycle.State
-	Claimant   int32
-	ID         string
-	TeamID     uuid.UUID
-	FromStates []string
-}
-
-// Claims a sandbox by compare and set on its state. The row lock lasts for this
-// statement only.
-func (q *Queries) BeginTransition(ctx context.Context, arg BeginTransitionParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, beginTransition,
-		arg.NextState,
-		arg.Claimant,
-		arg.ID,
-		arg.TeamID,
-		arg.FromStates,
-	)
-	var i Sandbox
-	err := row.Scan(
-		&i.ID,
-		&i.TeamID,
-		&i.HostID,
-		&i.TemplateID,
-		&i.Alias,
-		&i.BuildID,
-		&i.State,
-		&i.Version,
-		&i.Claimant,
-		&i.StateChangedAt,
-		&i.Reason,
-		&i.StartedAt,
-		&i.EndAt,
-		&i.EndedAt,
-		&i.AutoPause,
-		&i.AllowInternetAccess,
-		&i.Network,
-		&i.Metadata,
-		&i.VCPUCount,
-		&i.MemoryMiB,
-		&i.DiskMiB,
-		&i.EnvdVersion,
-		&i.Occupies,
-		&i.PlacementGroup,
-		&i.Lifetime,
-		&i.AutoPauseMemory,
-		&i.AutoResume,
-		&i.WithoutMemory,
-		&i.ForkedFrom,
-		&i.SecretNames,
-		&i.VolumeMounts,
-		&i.TokenEpoch,
-		&i.Secure,
-		&i.GuestUnresponsive,
-		&i.IamTokens,
-	)
-	return i, err
-}
-
 const claimExpired = `-- name: ClaimExpired :many
 UPDATE sandboxes SET state = CASE WHEN auto_pause THEN 'pausing' ELSE 'killing' END,
-    reason = CASE WHEN auto_pause THEN reason ELSE 'its time was over' END,
+    end_cause = CASE WHEN auto_pause THEN '' ELSE 'expired' END,
     version = version + 1, claimant = $1, state_changed_at = now()
 WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
 `
 
 type ClaimExpiredParams struct {
@@ -96,7 +31,6 @@ type ClaimExpiredParams struct {
 }
 
 // Served by the index sandboxes_by_end. SKIP LOCKED lets replicas share the work.
-// The reason says why even where somebody else comes to finish the kill.
 func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]Sandbox, error) {
 	rows, err := q.db.Query(ctx, claimExpired, arg.Claimant, arg.Batch)
 	if err != nil {
@@ -142,6 +76,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.Secure,
 			&i.GuestUnresponsive,
 			&i.IamTokens,
+			&i.EndCause,
 		); err != nil {
 			return nil, err
 		}
@@ -155,18 +90,23 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 
 const claimRunning = `-- name: ClaimRunning :many
 UPDATE sandboxes SET state = 'pausing', version = version + 1, claimant = $1, state_changed_at = now()
-WHERE host_id = $2 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+WHERE id IN (
+    SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
+    ORDER BY s.id LIMIT $3::integer FOR UPDATE
+)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
 `
 
 type ClaimRunningParams struct {
 	Claimant int32
 	HostID   uuid.UUID
+	Batch    int32
 }
 
-// All that runs on a host, to pause it.
+// Some of what runs on a host, to pause it. Served by the index sandboxes_by_host. It
+// waits for rows that are locked: none that runs may be missed.
 func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]Sandbox, error) {
-	rows, err := q.db.Query(ctx, claimRunning, arg.Claimant, arg.HostID)
+	rows, err := q.db.Query(ctx, claimRunning, arg.Claimant, arg.HostID, arg.Batch)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +150,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.Secure,
 			&i.GuestUnresponsive,
 			&i.IamTokens,
+			&i.EndCause,
 		); err != nil {
 			return nil, err
 		}
@@ -219,6 +160,85 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 		return nil, err
 	}
 	return items, nil
+}
+
+const claimSandbox = `-- name: ClaimSandbox :one
+UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now(),
+    end_cause = $3
+WHERE id = $4 AND team_id = $5 AND state = $6
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+`
+
+type ClaimSandboxParams struct {
+	NextState sandbox.State
+	Claimant  int32
+	EndCause  sandbox.EndCause
+	ID        string
+	TeamID    uuid.UUID
+	FromState sandbox.State
+}
+
+// Compare and set on the state.
+func (q *Queries) ClaimSandbox(ctx context.Context, arg ClaimSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, claimSandbox,
+		arg.NextState,
+		arg.Claimant,
+		arg.EndCause,
+		arg.ID,
+		arg.TeamID,
+		arg.FromState,
+	)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+		&i.GuestUnresponsive,
+		&i.IamTokens,
+		&i.EndCause,
+	)
+	return i, err
+}
+
+const countOnHost = `-- name: CountOnHost :one
+SELECT count(*) FROM sandboxes WHERE host_id = $1 AND state NOT IN ('killed', 'failed')
+`
+
+func (q *Queries) CountOnHost(ctx context.Context, hostID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countOnHost, hostID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const countRunning = `-- name: CountRunning :one
@@ -277,109 +297,9 @@ func (q *Queries) CountRunningByTeam(ctx context.Context) ([]CountRunningByTeamR
 	return items, nil
 }
 
-const createSandbox = `-- name: CreateSandbox :one
-INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, state, claimant, end_at, auto_pause,
-    allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, auto_pause_memory, auto_resume,
-    forked_from, secure, iam_tokens)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
-`
-
-type CreateSandboxParams struct {
-	ID                  string
-	TeamID              uuid.UUID
-	HostID              uuid.UUID
-	TemplateID          string
-	Alias               string
-	BuildID             uuid.UUID
-	State               lifecycle.State
-	Claimant            int32
-	EndAt               time.Time
-	AutoPause           bool
-	AllowInternetAccess *bool
-	Network             Network
-	Metadata            map[string]string
-	VCPUCount           int32
-	MemoryMiB           int32
-	DiskMiB             int32
-	EnvdVersion         string
-	AutoPauseMemory     bool
-	AutoResume          bool
-	ForkedFrom          string
-	Secure              bool
-	IamTokens           workload.Tokens
-}
-
-func (q *Queries) CreateSandbox(ctx context.Context, arg CreateSandboxParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, createSandbox,
-		arg.ID,
-		arg.TeamID,
-		arg.HostID,
-		arg.TemplateID,
-		arg.Alias,
-		arg.BuildID,
-		arg.State,
-		arg.Claimant,
-		arg.EndAt,
-		arg.AutoPause,
-		arg.AllowInternetAccess,
-		arg.Network,
-		arg.Metadata,
-		arg.VCPUCount,
-		arg.MemoryMiB,
-		arg.DiskMiB,
-		arg.EnvdVersion,
-		arg.AutoPauseMemory,
-		arg.AutoResume,
-		arg.ForkedFrom,
-		arg.Secure,
-		arg.IamTokens,
-	)
-	var i Sandbox
-	err := row.Scan(
-		&i.ID,
-		&i.TeamID,
-		&i.HostID,
-		&i.TemplateID,
-		&i.Alias,
-		&i.BuildID,
-		&i.State,
-		&i.Version,
-		&i.Claimant,
-		&i.StateChangedAt,
-		&i.Reason,
-		&i.StartedAt,
-		&i.EndAt,
-		&i.EndedAt,
-		&i.AutoPause,
-		&i.AllowInternetAccess,
-		&i.Network,
-		&i.Metadata,
-		&i.VCPUCount,
-		&i.MemoryMiB,
-		&i.DiskMiB,
-		&i.EnvdVersion,
-		&i.Occupies,
-		&i.PlacementGroup,
-		&i.Lifetime,
-		&i.AutoPauseMemory,
-		&i.AutoResume,
-		&i.WithoutMemory,
-		&i.ForkedFrom,
-		&i.SecretNames,
-		&i.VolumeMounts,
-		&i.TokenEpoch,
-		&i.Secure,
-		&i.GuestUnresponsive,
-		&i.IamTokens,
-	)
-	return i, err
-}
-
-const extendEnd = `-- name: ExtendEnd :one
-UPDATE sandboxes SET end_at = greatest(end_at, now() + $1::interval)
-WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+const extendEnd = `-- name: ExtendEnd :exec
+UPDATE sandboxes SET end_at = now() + $1::interval
+WHERE id = $2 AND team_id = $3 AND state = 'running' AND end_at < now() + $1::interval
 `
 
 type ExtendEndParams struct {
@@ -388,8 +308,25 @@ type ExtendEndParams struct {
 	TeamID   uuid.UUID
 }
 
-func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, extendEnd, arg.Lifetime, arg.ID, arg.TeamID)
+func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) error {
+	_, err := q.db.Exec(ctx, extendEnd, arg.Lifetime, arg.ID, arg.TeamID)
+	return err
+}
+
+const getRunningFor = `-- name: GetRunningFor :one
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
+WHERE id = $1 AND team_id = $2 AND state = 'running' AND end_at >= now() + $3::interval
+`
+
+type GetRunningForParams struct {
+	ID       string
+	TeamID   uuid.UUID
+	Lifetime time.Duration
+}
+
+// A sandbox that runs for at least a time from now.
+func (q *Queries) GetRunningFor(ctx context.Context, arg GetRunningForParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, getRunningFor, arg.ID, arg.TeamID, arg.Lifetime)
 	var i Sandbox
 	err := row.Scan(
 		&i.ID,
@@ -427,12 +364,13 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) (Sandbox, 
 		&i.Secure,
 		&i.GuestUnresponsive,
 		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -474,12 +412,13 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.Secure,
 		&i.GuestUnresponsive,
 		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }
 
 const getSandboxWithEpoch = `-- name: GetSandboxWithEpoch :one
-SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, s.iam_tokens, t.token_epoch AS team_epoch
+SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, s.iam_tokens, s.end_cause, t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1
 `
 
@@ -528,7 +467,180 @@ func (q *Queries) GetSandboxWithEpoch(ctx context.Context, id string) (GetSandbo
 		&i.Sandbox.Secure,
 		&i.Sandbox.GuestUnresponsive,
 		&i.Sandbox.IamTokens,
+		&i.Sandbox.EndCause,
 		&i.TeamEpoch,
+	)
+	return i, err
+}
+
+const getUsable = `-- name: GetUsable :one
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1 AND state IN ('running', 'pausing', 'paused', 'resuming')
+`
+
+// A sandbox that runs or can run again.
+func (q *Queries) GetUsable(ctx context.Context, id string) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, getUsable, id)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+		&i.GuestUnresponsive,
+		&i.IamTokens,
+		&i.EndCause,
+	)
+	return i, err
+}
+
+const hostHasGroup = `-- name: HostHasGroup :one
+SELECT EXISTS (
+    SELECT 1 FROM sandboxes s WHERE s.host_id = $1 AND s.placement_group = $2 AND s.occupies
+)
+`
+
+type HostHasGroupParams struct {
+	HostID         uuid.UUID
+	PlacementGroup string
+}
+
+func (q *Queries) HostHasGroup(ctx context.Context, arg HostHasGroupParams) (bool, error) {
+	row := q.db.QueryRow(ctx, hostHasGroup, arg.HostID, arg.PlacementGroup)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const insertSandbox = `-- name: InsertSandbox :one
+
+INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, forked_from, state, claimant, end_at,
+    auto_pause, auto_pause_memory, auto_resume, allow_internet_access, network, volume_mounts, metadata, iam_tokens,
+    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+`
+
+type InsertSandboxParams struct {
+	ID                  string
+	TeamID              uuid.UUID
+	HostID              uuid.UUID
+	TemplateID          string
+	Alias               string
+	BuildID             uuid.UUID
+	ForkedFrom          string
+	State               sandbox.State
+	Claimant            int32
+	AutoPause           bool
+	AutoPauseMemory     bool
+	AutoResume          bool
+	AllowInternetAccess *bool
+	Network             Network
+	VolumeMounts        []VolumeMount
+	Metadata            map[string]string
+	IamTokens           workload.Tokens
+	PlacementGroup      string
+	VCPUCount           int32
+	MemoryMiB           int32
+	DiskMiB             int32
+	EnvdVersion         string
+	Secure              bool
+}
+
+// Statements that change state, end_at, network or allow_internet_access are sent with
+// those that tell of it (events.sql, sandbox_logs.sql), in one transaction: pkg/store.
+func (q *Queries) InsertSandbox(ctx context.Context, arg InsertSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, insertSandbox,
+		arg.ID,
+		arg.TeamID,
+		arg.HostID,
+		arg.TemplateID,
+		arg.Alias,
+		arg.BuildID,
+		arg.ForkedFrom,
+		arg.State,
+		arg.Claimant,
+		arg.AutoPause,
+		arg.AutoPauseMemory,
+		arg.AutoResume,
+		arg.AllowInternetAccess,
+		arg.Network,
+		arg.VolumeMounts,
+		arg.Metadata,
+		arg.IamTokens,
+		arg.PlacementGroup,
+		arg.VCPUCount,
+		arg.MemoryMiB,
+		arg.DiskMiB,
+		arg.EnvdVersion,
+		arg.Secure,
+	)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+		&i.GuestUnresponsive,
+		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }
@@ -548,14 +660,14 @@ type ListOnHostParams struct {
 
 type ListOnHostRow struct {
 	ID        string
-	State     lifecycle.State
+	State     sandbox.State
 	Version   int64
 	Abandoned bool
 }
 
-// Served by the index sandboxes_by_host. abandoned says that whoever claimed an
+// Served by the index sandboxes_by_host. abandoned says that the claimant of an
 // unsettled sandbox has released it, has died (its advisory lock is gone), or has
-// taken longer than any operation may. Whoever asks lives.
+// taken longer than any operation may. The asking one lives.
 func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListOnHostRow, error) {
 	rows, err := q.db.Query(ctx, listOnHost, arg.Asking, arg.HostID)
 	if err != nil {
@@ -582,7 +694,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -658,6 +770,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.Secure,
 			&i.GuestUnresponsive,
 			&i.IamTokens,
+			&i.EndCause,
 		); err != nil {
 			return nil, err
 		}
@@ -670,7 +783,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -746,6 +859,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.Secure,
 			&i.GuestUnresponsive,
 			&i.IamTokens,
+			&i.EndCause,
 		); err != nil {
 			return nil, err
 		}
@@ -757,24 +871,133 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 	return items, nil
 }
 
-const postponeEnd = `-- name: PostponeEnd :exec
-UPDATE sandboxes SET end_at = now() + $1::interval WHERE id = $2 AND state = 'running'
+const lockSandbox = `-- name: LockSandbox :one
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
-type PostponeEndParams struct {
-	Delay time.Duration
-	ID    string
+type LockSandboxParams struct {
+	ID     string
+	TeamID uuid.UUID
 }
 
-func (q *Queries) PostponeEnd(ctx context.Context, arg PostponeEndParams) error {
-	_, err := q.db.Exec(ctx, postponeEnd, arg.Delay, arg.ID)
-	return err
+// Holds a sandbox's row until the transaction ends.
+func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, lockSandbox, arg.ID, arg.TeamID)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+		&i.GuestUnresponsive,
+		&i.IamTokens,
+		&i.EndCause,
+	)
+	return i, err
+}
+
+const moveSandbox = `-- name: MoveSandbox :one
+UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
+    end_cause = $3, guest_unresponsive = $4,
+    ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
+WHERE id = $5 AND version = $6
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+`
+
+type MoveSandboxParams struct {
+	NextState         sandbox.State
+	Reason            string
+	EndCause          sandbox.EndCause
+	GuestUnresponsive bool
+	ID                string
+	Version           int64
+}
+
+// Compare and set on the version: who read an older one has lost.
+func (q *Queries) MoveSandbox(ctx context.Context, arg MoveSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, moveSandbox,
+		arg.NextState,
+		arg.Reason,
+		arg.EndCause,
+		arg.GuestUnresponsive,
+		arg.ID,
+		arg.Version,
+	)
+	var i Sandbox
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.HostID,
+		&i.TemplateID,
+		&i.Alias,
+		&i.BuildID,
+		&i.State,
+		&i.Version,
+		&i.Claimant,
+		&i.StateChangedAt,
+		&i.Reason,
+		&i.StartedAt,
+		&i.EndAt,
+		&i.EndedAt,
+		&i.AutoPause,
+		&i.AllowInternetAccess,
+		&i.Network,
+		&i.Metadata,
+		&i.VCPUCount,
+		&i.MemoryMiB,
+		&i.DiskMiB,
+		&i.EnvdVersion,
+		&i.Occupies,
+		&i.PlacementGroup,
+		&i.Lifetime,
+		&i.AutoPauseMemory,
+		&i.AutoResume,
+		&i.WithoutMemory,
+		&i.ForkedFrom,
+		&i.SecretNames,
+		&i.VolumeMounts,
+		&i.TokenEpoch,
+		&i.Secure,
+		&i.GuestUnresponsive,
+		&i.IamTokens,
+		&i.EndCause,
+	)
+	return i, err
 }
 
 const raiseSandboxTokenEpoch = `-- name: RaiseSandboxTokenEpoch :one
 UPDATE sandboxes SET token_epoch = token_epoch + 1
 WHERE id = $1 AND team_id = $2 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
 `
 
 type RaiseSandboxTokenEpochParams struct {
@@ -822,6 +1045,7 @@ func (q *Queries) RaiseSandboxTokenEpoch(ctx context.Context, arg RaiseSandboxTo
 		&i.Secure,
 		&i.GuestUnresponsive,
 		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }
@@ -844,7 +1068,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
 `
 
 type SetEndParams struct {
@@ -892,14 +1116,15 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.Secure,
 		&i.GuestUnresponsive,
 		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }
 
-const setNetwork = `-- name: SetNetwork :one
+const setNetwork = `-- name: SetNetwork :exec
 UPDATE sandboxes SET network = $1, allow_internet_access = $2
 WHERE id = $3 AND state IN ('running', 'pausing', 'paused', 'resuming')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+    AND (network <> $1 OR allow_internet_access IS DISTINCT FROM $2)
 `
 
 type SetNetworkParams struct {
@@ -908,47 +1133,9 @@ type SetNetworkParams struct {
 	ID                  string
 }
 
-func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, setNetwork, arg.Network, arg.AllowInternetAccess, arg.ID)
-	var i Sandbox
-	err := row.Scan(
-		&i.ID,
-		&i.TeamID,
-		&i.HostID,
-		&i.TemplateID,
-		&i.Alias,
-		&i.BuildID,
-		&i.State,
-		&i.Version,
-		&i.Claimant,
-		&i.StateChangedAt,
-		&i.Reason,
-		&i.StartedAt,
-		&i.EndAt,
-		&i.EndedAt,
-		&i.AutoPause,
-		&i.AllowInternetAccess,
-		&i.Network,
-		&i.Metadata,
-		&i.VCPUCount,
-		&i.MemoryMiB,
-		&i.DiskMiB,
-		&i.EnvdVersion,
-		&i.Occupies,
-		&i.PlacementGroup,
-		&i.Lifetime,
-		&i.AutoPauseMemory,
-		&i.AutoResume,
-		&i.WithoutMemory,
-		&i.ForkedFrom,
-		&i.SecretNames,
-		&i.VolumeMounts,
-		&i.TokenEpoch,
-		&i.Secure,
-		&i.GuestUnresponsive,
-		&i.IamTokens,
-	)
-	return i, err
+func (q *Queries) SetNetwork(ctx context.Context, arg SetNetworkParams) error {
+	_, err := q.db.Exec(ctx, setNetwork, arg.Network, arg.AllowInternetAccess, arg.ID)
+	return err
 }
 
 const setWithoutMemory = `-- name: SetWithoutMemory :exec
@@ -961,13 +1148,13 @@ type SetWithoutMemoryParams struct {
 	Version       int64
 }
 
-// What a pause under way will keep, for whoever holds the claim.
+// What a pause under way will keep, for the holder of the claim.
 func (q *Queries) SetWithoutMemory(ctx context.Context, arg SetWithoutMemoryParams) error {
 	_, err := q.db.Exec(ctx, setWithoutMemory, arg.WithoutMemory, arg.ID, arg.Version)
 	return err
 }
 
-const startRunning = `-- name: StartRunning :one
+const startSandbox = `-- name: StartSandbox :one
 UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, state_changed_at = now(), reason = '',
     end_at = now() + $1::interval, lifetime = $1::interval, without_memory = false,
     guest_unresponsive = false,
@@ -975,10 +1162,10 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
 `
 
-type StartRunningParams struct {
+type StartSandboxParams struct {
 	Lifetime    time.Duration
 	AutoPause   bool
 	VCPUCount   int32
@@ -990,8 +1177,8 @@ type StartRunningParams struct {
 }
 
 // The end of a create or a resume. Compare and set on the version.
-func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, startRunning,
+func (q *Queries) StartSandbox(ctx context.Context, arg StartSandboxParams) (Sandbox, error) {
+	row := q.db.QueryRow(ctx, startSandbox,
 		arg.Lifetime,
 		arg.AutoPause,
 		arg.VCPUCount,
@@ -1038,72 +1225,7 @@ func (q *Queries) StartRunning(ctx context.Context, arg StartRunningParams) (San
 		&i.Secure,
 		&i.GuestUnresponsive,
 		&i.IamTokens,
-	)
-	return i, err
-}
-
-const transition = `-- name: Transition :one
-UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_changed_at = now(), reason = $2,
-    guest_unresponsive = $3,
-    ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
-WHERE id = $4 AND version = $5
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens
-`
-
-type TransitionParams struct {
-	NextState         lifecycle.State
-	Reason            string
-	GuestUnresponsive bool
-	ID                string
-	Version           int64
-}
-
-// Compare and set on the version: whoever read an older one has lost.
-func (q *Queries) Transition(ctx context.Context, arg TransitionParams) (Sandbox, error) {
-	row := q.db.QueryRow(ctx, transition,
-		arg.NextState,
-		arg.Reason,
-		arg.GuestUnresponsive,
-		arg.ID,
-		arg.Version,
-	)
-	var i Sandbox
-	err := row.Scan(
-		&i.ID,
-		&i.TeamID,
-		&i.HostID,
-		&i.TemplateID,
-		&i.Alias,
-		&i.BuildID,
-		&i.State,
-		&i.Version,
-		&i.Claimant,
-		&i.StateChangedAt,
-		&i.Reason,
-		&i.StartedAt,
-		&i.EndAt,
-		&i.EndedAt,
-		&i.AutoPause,
-		&i.AllowInternetAccess,
-		&i.Network,
-		&i.Metadata,
-		&i.VCPUCount,
-		&i.MemoryMiB,
-		&i.DiskMiB,
-		&i.EnvdVersion,
-		&i.Occupies,
-		&i.PlacementGroup,
-		&i.Lifetime,
-		&i.AutoPauseMemory,
-		&i.AutoResume,
-		&i.WithoutMemory,
-		&i.ForkedFrom,
-		&i.SecretNames,
-		&i.VolumeMounts,
-		&i.TokenEpoch,
-		&i.Secure,
-		&i.GuestUnresponsive,
-		&i.IamTokens,
+		&i.EndCause,
 	)
 	return i, err
 }

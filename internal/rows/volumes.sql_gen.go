@@ -361,17 +361,3 @@ func (q *Queries) SetVolumeDeleting(ctx context.Context, id string) error {
 	_, err := q.db.Exec(ctx, setVolumeDeleting, id)
 	return err
 }
-
-const setVolumeMounts = `-- name: SetVolumeMounts :exec
-UPDATE sandboxes SET volume_mounts = $1 WHERE id = $2
-`
-
-type SetVolumeMountsParams struct {
-	VolumeMounts []VolumeMount
-	ID           string
-}
-
-func (q *Queries) SetVolumeMounts(ctx context.Context, arg SetVolumeMountsParams) error {
-	_, err := q.db.Exec(ctx, setVolumeMounts, arg.VolumeMounts, arg.ID)
-	return err
-}

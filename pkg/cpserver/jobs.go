@@ -10,7 +10,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // openJobs makes the job queue. Its workers are added by the steps that follow.
 func (s *server) openJobs(context.Context) error {
 	s.workers = river.NewWorkers()
-	if err := river.AddWorkerSafely(s.workers, &sandboxes.IdempotencyWorker{Queries: s.queries}); err != nil {
+	if err := river.AddWorkerSafely(s.workers, idempotency.NewWorker(s.pool)); err != nil {
 		return fmt.Errorf("add a worker: %w", err)
 	}
 	jobs, err := river.NewClient(riverpgxv5.New(s.pool), &river.Config{
@@ -38,7 +38,7 @@ func (s *server) openJobs(context.Context) error {
 			channels.QueueName: {MaxWorkers: deliveryWorkers}, river.QueueDefault: {MaxWorkers: otherWorkers},
 		},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tidyEvery),
-			func() (river.JobArgs, *river.InsertOpts) { return sandboxes.IdempotencyJob{}, nil }, nil)},
+			func() (river.JobArgs, *river.InsertOpts) { return idempotency.Job{}, nil }, nil)},
 	})
 	if err != nil {
 		return fmt.Errorf("make job queue: %w", err)

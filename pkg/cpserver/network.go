@@ -5,27 +5,32 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // checkNetwork finds what is wrong with a network as a host would, before it is
 // asked.
-func checkNetwork(network host.Network) error {
+func checkNetwork(network sandbox.Network) error {
 	spec := egress.Spec{
-		DenyInternet: network.DenyInternet, AllowOut: network.AllowOut, DenyOut: network.DenyOut,
+		DenyInternet: network.DeniesInternet(), AllowOut: network.AllowOut, DenyOut: network.DenyOut,
 		MaskRequestHost: network.MaskRequestHost, Rules: map[string][]egress.Rule{},
 	}
 	if proxy := network.EgressProxy; proxy != nil {
 		spec.Upstream = egress.Upstream{
 			Address: proxy.Address, Username: proxy.Username, Password: proxy.Password,
-			TLS: proxy.TLS, ServerName: proxy.ServerName, CACert: proxy.CACert,
+		}
+		if proxy.TLS != nil {
+			spec.Upstream.TLS, spec.Upstream.ServerName, spec.Upstream.CACert = proxy.TLS.Enabled, proxy.TLS.ServerName, proxy.TLS.CACert
 		}
 		if spec.Upstream.Address == "" {
 			return fault.New(fault.Invalid, "network.egressProxy.address is missing")
 		}
 	}
-	for _, rule := range network.Rules {
-		spec.Rules[rule.Domain] = append(spec.Rules[rule.Domain], egress.Rule{SetHeaders: rule.SetHeaders})
+	for domain, rules := range network.Rules {
+		spec.Rules[domain] = nil // a name is checked even where no rule follows
+		for _, rule := range rules {
+			spec.Rules[domain] = append(spec.Rules[domain], egress.Rule{SetHeaders: rule.SetHeaders})
+		}
 	}
 	_, err := egress.Parse(spec)
 	var wrong *egress.SpecError

@@ -73,11 +73,12 @@ func TestLog_NamesRequestTeamAndSandboxOnTheControlPlaneAndTheHost(t *testing.T)
 	var s sandbox
 	created.decode(t, &s)
 
-	want := line{Message: "request answered", Path: "/v2/sandboxes", Request: "a-create-of-a-test", Team: team, Sandbox: s.SandboxID}
+	changed := line{Message: "sandbox changed state", Request: "a-create-of-a-test", Team: team, Sandbox: s.SandboxID}
+	want := line{Message: "request answered", Path: "/v2/sandboxes", Request: changed.Request, Team: team, Sandbox: s.SandboxID}
 	eventually(t, "the control plane logs the request", func() bool {
-		return len(onControlPlane.of(t, want.Request)) > 0
+		return len(onControlPlane.of(t, want.Request)) > 1
 	})
-	require.Equal(t, []line{want}, onControlPlane.of(t, want.Request))
+	require.Equal(t, []line{changed, want}, onControlPlane.of(t, want.Request))
 	want.Message, want.Path, want.Procedure = "call answered", "", "/hostagent.v1.HostAgent/CreateSandbox"
 	eventually(t, "the host logs its part", func() bool { return len(onHost.of(t, want.Request)) > 0 })
 	require.Equal(t, []line{want}, onHost.of(t, want.Request))

@@ -23,12 +23,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 const (
@@ -94,12 +96,13 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 func (s *server) buildServices(context.Context) error {
 	s.placement = placement.New(s.pool, s.scheduler, s.log)
 	s.templates = &templates.Service{Queries: s.queries, Hosts: s.fleet.SnapshotHost, Log: s.log}
+	s.volumes = &volumes.Service{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
+	stored := store.NewSandboxes(s.pool)
 	s.sandboxes = &sandboxes.Service{
-		Pool: s.pool, Queries: s.queries, Templates: s.templates, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
-		Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
+		Pool: s.pool, Store: stored, Templates: s.templates, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
+		Keys: idempotency.New(s.pool, stored, s.claimant), Volumes: s.volumes, Claimant: s.claimant, Log: s.log, CheckNetwork: checkNetwork, MaxTimeout: s.config.MaxTimeout,
 		AllowInsecure: s.config.AllowInsecureSandboxes,
 	}
-	s.volumes = &volumes.Service{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
 	s.issuer = &fleet.TokenIssuer{Pool: s.pool, URL: s.publicURL(), Log: s.log}
 	if s.host != nil {
 		s.hostSync = &fleet.Sync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
@@ -167,7 +170,7 @@ func (s *server) listen(ctx context.Context) error {
 	})
 	router := &route.Router{
 		Domains:   route.NewDomains(s.config.Domain),
-		Directory: s.queries, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
+		Directory: s.sandboxes.Store, Resumer: s.sandboxes, Tokens: s.tokens, Forwarder: s.forwarder,
 		Hosts: s.fleet, Clients: s.api.Access.Clients, AdminToken: s.adminToken, Log: s.log,
 	}
 	content := &resources.VolumeContent{Volumes: s.volumes, Log: s.log}

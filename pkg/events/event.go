@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Type is the kind of thing, a dot and a verb, such as "sandbox.paused".
@@ -29,16 +30,16 @@ func (t Type) Kind() string {
 
 // The types of events.
 const (
-	SandboxCreated     Type = "sandbox.created" // requested; it does not run yet
-	SandboxStarted     Type = "sandbox.started" // runs for the first time
-	SandboxPaused      Type = "sandbox.paused"
-	SandboxResumed     Type = "sandbox.resumed"
-	SandboxSnapshotted Type = "sandbox.snapshotted"
-	SandboxForked      Type = "sandbox.forked"
-	SandboxUpdated     Type = "sandbox.updated" // end, metadata or network changed
-	SandboxKilled      Type = "sandbox.killed"
-	SandboxExpired     Type = "sandbox.expired" // killed because its time was over
-	SandboxFailed      Type = "sandbox.failed"  // never ran, or its host can no longer use it
+	SandboxCreated     = Type(sandbox.EventCreated) // requested; it does not run yet
+	SandboxStarted     = Type(sandbox.EventStarted) // runs for the first time
+	SandboxPaused      = Type(sandbox.EventPaused)
+	SandboxResumed     = Type(sandbox.EventResumed)
+	SandboxSnapshotted = Type(sandbox.EventSnapshotted)
+	SandboxForked      = Type(sandbox.EventForked)
+	SandboxUpdated     = Type(sandbox.EventUpdated) // end, metadata or network changed
+	SandboxKilled      = Type(sandbox.EventKilled)
+	SandboxExpired     = Type(sandbox.EventExpired) // killed because its time was over
+	SandboxFailed      = Type(sandbox.EventFailed)  // never ran, or its host can no longer use it
 
 	TemplateCreated     Type = "template.created"
 	TemplateUpdated     Type = "template.updated"

@@ -1,5 +1,5 @@
-// Package host talks to host agents: it turns their wire messages into the
-// control plane's types and their errors into faults.
+// Package host talks to host agents: it maps their messages to the domain's types
+// (message.go) and their errors to faults (refusal.go).
 package host
 
 import (
@@ -11,14 +11,13 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
-	"git.omukk.dev/wrenn/sandbox/pkg/workload"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// Sandbox is a sandbox as its host sees it.
+// Sandbox is what a host says of a sandbox.
 type Sandbox struct {
 	ID          string
-	State       lifecycle.State
+	State       sandbox.State
 	VCPUCount   int32
 	MemoryMiB   int32
 	DiskMiB     int32
@@ -59,26 +58,12 @@ type Info struct {
 	SigningKeyID string
 }
 
-// Identity is what makes a restored guest itself and nobody else.
-type Identity struct {
-	EnvVars     map[string]string
-	LifecycleID string
-}
-
-// Creation is what a host needs to know to start a sandbox.
+// Creation is a sandbox to be created, with what is not stored of it.
 type Creation struct {
-	SandboxID string
-	BuildID   string
-	Identity  Identity
-	Network   Network
-	Secrets   Secrets
-	// Workload is who the sandbox and its forks are in identity tokens.
-	Workload workload.Identity
-	// VolumeMounts are volumes of the host.
-	VolumeMounts []VolumeMount
-	// RequestID makes a request that is sent again succeed with what the first one
-	// made.
-	RequestID string
+	// Sandbox is as it is stored, but with the values of its network's rules.
+	Sandbox sandbox.Sandbox
+	EnvVars map[string]string
+	Secrets sandbox.Secrets
 }
 
 // Client drives one host.
@@ -137,27 +122,15 @@ func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 
 // CreateSandbox starts a sandbox and answers when it runs.
 func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox, error) {
-	response, err := repeat(ctx, c.rpc.CreateSandbox, &pb.CreateSandboxRequest{
-		SandboxId: creation.SandboxID, BuildId: creation.BuildID,
-		Identity: toIdentity(creation.Identity), Network: toNetwork(creation.Network), RequestId: creation.RequestID,
-		VolumeMounts: toVolumeMounts(creation.VolumeMounts), Secrets: toSecrets(creation.Secrets), WorkloadIdentity: toWorkload(creation.Workload),
-	})
+	response, err := repeat(ctx, c.rpc.CreateSandbox, toCreation(creation))
 	if err != nil {
-		return Sandbox{}, translate("create sandbox "+creation.SandboxID, err)
+		return Sandbox{}, translate("create sandbox "+creation.Sandbox.ID, err)
 	}
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// Pause is how a sandbox is to be paused.
-type Pause struct {
-	// WithoutMemory keeps the file system only, and resuming boots it.
-	WithoutMemory bool
-	// RequireHealthyGuest lets it run on where its guest agent does not answer.
-	RequireHealthyGuest bool
-}
-
 // PauseSandbox pauses a sandbox and answers when that is durable.
-func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted Pause) (Sandbox, error) {
+func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted sandbox.Pause) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{
 		SandboxId: sandboxID, WithoutMemory: wanted.WithoutMemory, RequireHealthyGuest: wanted.RequireHealthyGuest,
 		RequestId: newRequestID(),
@@ -168,10 +141,11 @@ func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted Paus
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// ResumeSandbox brings a paused sandbox back. Without memory it boots from its disk.
-func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, identity Identity, withoutMemory bool) (Sandbox, error) {
+// ResumeSandbox resumes a paused sandbox. Without memory it boots from its disk, with
+// envVars where its host's record has none.
+func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, envVars map[string]string, withoutMemory bool) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.ResumeSandbox, &pb.ResumeSandboxRequest{
-		SandboxId: sandboxID, Identity: toIdentity(identity), RequestId: newRequestID(), WithoutMemory: withoutMemory,
+		SandboxId: sandboxID, Identity: toIdentity(envVars), RequestId: newRequestID(), WithoutMemory: withoutMemory,
 	})
 	if err != nil {
 		return Sandbox{}, translate("resume sandbox "+sandboxID, err)
@@ -223,32 +197,4 @@ func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) erro
 		return translate("watch a host's sandboxes", err)
 	}
 	return nil
-}
-
-var states = map[pb.SandboxState]lifecycle.State{
-	pb.SandboxState_SANDBOX_STATE_CREATING: lifecycle.Creating,
-	pb.SandboxState_SANDBOX_STATE_RUNNING:  lifecycle.Running,
-	// It runs again in a moment, and answers meanwhile.
-	pb.SandboxState_SANDBOX_STATE_SNAPSHOTTING: lifecycle.Running,
-	pb.SandboxState_SANDBOX_STATE_PAUSING:      lifecycle.Pausing,
-	pb.SandboxState_SANDBOX_STATE_PAUSED:       lifecycle.Paused,
-	pb.SandboxState_SANDBOX_STATE_RESUMING:     lifecycle.Resuming,
-	pb.SandboxState_SANDBOX_STATE_KILLING:      lifecycle.Killing,
-	pb.SandboxState_SANDBOX_STATE_GONE:         lifecycle.Killed,
-	pb.SandboxState_SANDBOX_STATE_FAILED:       lifecycle.Broken,
-}
-
-func fromSandbox(s *pb.Sandbox) Sandbox {
-	return Sandbox{
-		ID: s.GetSandboxId(), State: states[s.GetState()], VCPUCount: int32(s.GetVcpuCount()),
-		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
-		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(), Usage: fromUsage(s.GetUsage()),
-		SecretsRevision: s.GetSecretsRevision(), GuestUnresponsive: s.GetGuestUnresponsive(),
-	}
-}
-
-func toIdentity(identity Identity) *pb.Identity {
-	return &pb.Identity{
-		EnvVars: identity.EnvVars, LifecycleId: identity.LifecycleID,
-	}
 }

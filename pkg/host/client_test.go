@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 func newClient(t *testing.T, socket string) *host.Client {
@@ -42,7 +42,7 @@ func TestClient_GivesEachOfTheAgentsCodesItsMeaning(t *testing.T) {
 		connect.CodeInvalidArgument:    fault.Internal,
 	} {
 		agent.Before(func(context.Context, string, string) error { return connect.NewError(code, errors.New("reason")) })
-		_, err := client.PauseSandbox(t.Context(), "isandbox", host.Pause{})
+		_, err := client.PauseSandbox(t.Context(), "isandbox", sandbox.Pause{})
 		require.Equal(t, want, fault.CodeOf(err), code)
 		require.ErrorContains(t, err, "pause sandbox isandbox", "the log says what was being done")
 	}
@@ -57,7 +57,7 @@ func TestClient_GivesEachOfTheAgentsReasonsItsMeaning(t *testing.T) {
 		agent.Before(func(context.Context, string, string) error {
 			return host.Refuse(reason, "because", errors.New("reason"))
 		})
-		_, err := client.PauseSandbox(t.Context(), "isandbox", host.Pause{})
+		_, err := client.PauseSandbox(t.Context(), "isandbox", sandbox.Pause{})
 		require.Error(t, err)
 		var shown *fault.Error
 		if reason == pb.Reason_REASON_UNSPECIFIED {
@@ -97,7 +97,7 @@ func TestClient_TakesAHostThatDiesInTheMiddleOfACallForAway(t *testing.T) {
 		listener.Close()
 		<-ended
 	})
-	_, err = newClient(t, socket).PauseSandbox(t.Context(), "isandbox", host.Pause{})
+	_, err = newClient(t, socket).PauseSandbox(t.Context(), "isandbox", sandbox.Pause{})
 	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
 }
 
@@ -113,7 +113,7 @@ func TestWatchSandboxes_TellsWhatIsAndWhatChanges(t *testing.T) {
 	agent.Put("ifirst", pb.SandboxState_SANDBOX_STATE_RUNNING)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	var seen []lifecycle.State
+	var seen []sandbox.State
 	err := newClient(t, agent.RPCSocket).WatchSandboxes(ctx, func(s host.Sandbox) {
 		seen = append(seen, s.State)
 		switch len(seen) {
@@ -126,5 +126,5 @@ func TestWatchSandboxes_TellsWhatIsAndWhatChanges(t *testing.T) {
 		}
 	})
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, []lifecycle.State{lifecycle.Running, lifecycle.Paused, lifecycle.Killed}, seen)
+	require.Equal(t, []sandbox.State{sandbox.Running, sandbox.Paused, sandbox.Killed}, seen)
 }

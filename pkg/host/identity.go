@@ -22,14 +22,3 @@ func (c *Client) SetSigningKey(ctx context.Context, key *workload.Key) error {
 	}))
 	return translate("hand over a signing key", err)
 }
-
-func toWorkload(identity workload.Identity) *pb.WorkloadIdentity {
-	if len(identity.Tokens) == 0 {
-		return nil
-	}
-	tokens := make(map[string]*pb.IdentityToken, len(identity.Tokens))
-	for name, token := range identity.Tokens {
-		tokens[name] = &pb.IdentityToken{Audience: token.Audience, TokenType: token.TokenType}
-	}
-	return &pb.WorkloadIdentity{TeamId: identity.TeamID, TemplateId: identity.TemplateID, Tokens: tokens}
-}

@@ -1,8 +1,7 @@
 package host
 
 import (
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Load is how busy a host is.
@@ -19,23 +18,9 @@ type Load struct {
 	// host waited for memory.
 	MemoryPressurePercent float64
 	// Sandboxes counts them by state; ReadyCount are guests held ready for more.
-	Sandboxes  map[lifecycle.State]int
+	Sandboxes  map[sandbox.State]int
 	ReadyCount int
 	// CreatesSucceeded and CreatesFailed count since the agent started.
 	CreatesSucceeded int64
 	CreatesFailed    int64
-}
-
-func fromLoad(m *pb.GetInfoResponse) Load {
-	load := Load{
-		AllocatedCPUs: int32(m.AllocatedCpus), AllocatedMemoryBytes: int64(m.AllocatedMemoryBytes),
-		MemoryAvailableBytes: int64(m.MemoryAvailableBytes), DiskAvailableBytes: int64(m.DiskAvailableBytes),
-		CPUUsedPercent: m.CpuUsedPercent, MemoryPressurePercent: m.MemoryPressurePercent,
-		Sandboxes: make(map[lifecycle.State]int), ReadyCount: int(m.ReadyCount),
-		CreatesSucceeded: int64(m.CreatesSucceeded), CreatesFailed: int64(m.CreatesFailed),
-	}
-	for _, counted := range m.SandboxCounts {
-		load.Sandboxes[states[counted.State]] += int(counted.Count)
-	}
-	return load
 }

@@ -18,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // forgetful is a host that does what it is asked, and of which the first answers
@@ -103,24 +104,26 @@ func (f *forgetful) start(t *testing.T) *host.Client {
 	return newClient(t, socket)
 }
 
+var creation = host.Creation{Sandbox: sandbox.Sandbox{ID: "isandbox"}}
+
 func TestRepeat_SendsTheSameRequestUntilItHasTheAnswer(t *testing.T) {
 	t.Parallel()
 	f := &forgetful{losses: 3}
-	created, err := f.start(t).CreateSandbox(t.Context(), host.Creation{SandboxID: "isandbox", RequestID: "one"})
+	created, err := f.start(t).CreateSandbox(t.Context(), creation)
 	require.NoError(t, err)
 	require.Equal(t, "isandbox", created.ID)
-	require.Equal(t, []string{"one", "one", "one", "one"}, f.asked)
+	require.Equal(t, []string{"isandbox", "isandbox", "isandbox", "isandbox"}, f.asked)
 }
 
 func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 	t.Parallel()
 	for name, order := range map[string]func(context.Context, *host.Client) error{
 		"pause": func(ctx context.Context, c *host.Client) error {
-			_, err := c.PauseSandbox(ctx, "isandbox", host.Pause{})
+			_, err := c.PauseSandbox(ctx, "isandbox", sandbox.Pause{})
 			return err
 		},
 		"resume": func(ctx context.Context, c *host.Client) error {
-			_, err := c.ResumeSandbox(ctx, "isandbox", host.Identity{}, false)
+			_, err := c.ResumeSandbox(ctx, "isandbox", nil, false)
 			return err
 		},
 		"snapshot": func(ctx context.Context, c *host.Client) error {
@@ -133,7 +136,7 @@ func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 		},
 		"kill": func(ctx context.Context, c *host.Client) error { return c.KillSandbox(ctx, "isandbox") },
 		"network": func(ctx context.Context, c *host.Client) error {
-			return c.UpdateNetwork(ctx, "isandbox", host.Network{}, host.Secrets{})
+			return c.UpdateNetwork(ctx, "isandbox", sandbox.Network{}, sandbox.Secrets{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +156,7 @@ func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 func TestRepeat_TakesARefusalForAnAnswer(t *testing.T) {
 	t.Parallel()
 	f := &forgetful{refuse: connect.NewError(connect.CodeFailedPrecondition, errors.New("no"))}
-	_, err := f.start(t).CreateSandbox(t.Context(), host.Creation{RequestID: "one"})
+	_, err := f.start(t).CreateSandbox(t.Context(), creation)
 	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
 	require.Len(t, f.asked, 1)
 }
@@ -162,7 +165,7 @@ func TestRepeat_WaitsForAnAgentThatIsGoingAwayAndNotForLong(t *testing.T) {
 	t.Parallel()
 	f := &forgetful{refuse: connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))}
 	began := time.Now()
-	_, err := f.start(t).CreateSandbox(t.Context(), host.Creation{RequestID: "one"})
+	_, err := f.start(t).CreateSandbox(t.Context(), creation)
 	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
 	require.Greater(t, len(f.asked), 3)
 	require.Less(t, time.Since(began), 10*time.Second)
@@ -174,7 +177,7 @@ func TestRepeat_EndsWithItsCaller(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	client := newClient(t, filepath.Join(t.TempDir(), "nobody.sock"))
-	_, err := client.PauseSandbox(ctx, "isandbox", host.Pause{})
+	_, err := client.PauseSandbox(ctx, "isandbox", sandbox.Pause{})
 	require.Error(t, err)
 	require.Less(t, time.Since(began), time.Second)
 }

@@ -12,7 +12,7 @@ import (
 // Fork is one sandbox to be made of another.
 type Fork struct {
 	SandboxID string
-	Identity  Identity
+	EnvVars   map[string]string
 }
 
 // ForkResult is a fork that runs, or why there is none.
@@ -46,7 +46,7 @@ func (c *Client) DeleteSnapshot(ctx context.Context, buildID string) error {
 func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork) ([]ForkResult, error) {
 	request := &pb.ForkSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()}
 	for _, fork := range forks {
-		request.Forks = append(request.Forks, &pb.Fork{SandboxId: fork.SandboxID, Identity: toIdentity(fork.Identity)})
+		request.Forks = append(request.Forks, &pb.Fork{SandboxId: fork.SandboxID, Identity: toIdentity(fork.EnvVars)})
 	}
 	response, err := repeat(ctx, c.rpc.ForkSandbox, request)
 	if err != nil {
@@ -65,11 +65,4 @@ func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork
 		results = append(results, ForkResult{Err: faultOf(result.Refusal, cause)})
 	}
 	return results, nil
-}
-
-func fromTemplate(t *pb.Template) Template {
-	return Template{
-		BuildID: t.GetBuildId(), Name: t.GetName(), VCPUCount: int32(t.GetVcpuCount()),
-		MemoryMiB: int32(t.GetMemoryMib()), DiskMiB: int32(t.GetDiskMib()), EnvdVersion: t.GetEnvdVersion(),
-	}
 }

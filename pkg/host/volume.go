@@ -11,12 +11,6 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// VolumeMount is a volume of a host, and the absolute path where a guest sees it.
-type VolumeMount struct {
-	VolumeID string
-	Path     string
-}
-
 // VolumePrefix begins the paths under which a host answers for the content of its
 // volumes: the volume's ID and path, dir or file follow.
 const VolumePrefix = "/volumes/"
@@ -54,12 +48,4 @@ func (c *Client) VolumeContent(volumeID, what string, failed func(http.ResponseW
 			failed(w, r, translate("ask for the content of volume "+volumeID, connect.NewError(connect.CodeUnavailable, err)))
 		},
 	}
-}
-
-func toVolumeMounts(mounts []VolumeMount) []*pb.VolumeMount {
-	all := make([]*pb.VolumeMount, 0, len(mounts))
-	for _, mount := range mounts {
-		all = append(all, &pb.VolumeMount{VolumeId: mount.VolumeID, Path: mount.Path})
-	}
-	return all
 }

@@ -78,8 +78,8 @@ type Lifecycle struct {
 	Timeout time.Duration
 	// AutoPause pauses it at the end of its time instead of killing it.
 	AutoPause bool
-	// AutoPauseMemory makes that pause keep the memory too.
-	AutoPauseMemory bool
+	// AutoPauseWithoutMemory makes that pause keep the file system only.
+	AutoPauseWithoutMemory bool
 	// AutoResume lets traffic resume it.
 	AutoResume bool
 }
@@ -112,4 +112,13 @@ func (s Sandbox) Workload() workload.Identity {
 		return workload.Identity{}
 	}
 	return workload.Identity{TeamID: s.TeamID.String(), TemplateID: s.TemplateID, Tokens: s.IdentityTokens}
+}
+
+// Pause is how a sandbox is to be paused.
+type Pause struct {
+	// WithoutMemory keeps the file system only, and a resume boots it.
+	WithoutMemory bool
+	// RequireHealthyGuest lets it run on where its guest agent does not answer. Else its
+	// memory is kept, and a resume has to leave it out.
+	RequireHealthyGuest bool
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +22,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
 )
 
@@ -138,22 +139,24 @@ func TestPreviousAgent_ServesTodaysControlPlane(t *testing.T) {
 	require.NotEmpty(t, templates)
 
 	sandboxID := id.NewSandbox()
+	internet := false
 	created, err := a.CreateSandbox(ctx, host.Creation{
-		SandboxID: sandboxID, BuildID: templates[0].BuildID, RequestID: "first",
-		Identity: host.Identity{EnvVars: map[string]string{"GREETING": "hello"}, LifecycleID: "first"},
-		Network:  host.Network{DenyInternet: true},
+		Sandbox: sandbox.Sandbox{
+			ID: sandboxID, BuildID: uuid.MustParse(templates[0].BuildID), Network: sandbox.Network{AllowInternetAccess: &internet},
+		},
+		EnvVars: map[string]string{"GREETING": "hello"},
 	})
 	require.NoError(t, err)
-	require.Equal(t, lifecycle.Running, created.State)
+	require.Equal(t, sandbox.Running, created.State)
 	require.Equal(t, "hello", a.run(ctx, t, sandboxID, "echo kept > /dev/shm/memory; echo $GREETING"))
 
-	paused, err := a.PauseSandbox(ctx, sandboxID, host.Pause{})
+	paused, err := a.PauseSandbox(ctx, sandboxID, sandbox.Pause{})
 	require.NoError(t, err)
-	require.Equal(t, lifecycle.Paused, paused.State)
+	require.Equal(t, sandbox.Paused, paused.State)
 
-	resumed, err := a.ResumeSandbox(ctx, sandboxID, host.Identity{LifecycleID: "second"}, false)
+	resumed, err := a.ResumeSandbox(ctx, sandboxID, nil, false)
 	require.NoError(t, err)
-	require.Equal(t, lifecycle.Running, resumed.State)
+	require.Equal(t, sandbox.Running, resumed.State)
 	require.Equal(t, "kept", a.run(ctx, t, sandboxID, "cat /dev/shm/memory"))
 
 	require.NoError(t, a.KillSandbox(ctx, sandboxID))

@@ -7,12 +7,12 @@ import (
 	"net/http"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
-	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // The times to live of the two versions of the API, where a client names none.
@@ -30,7 +30,7 @@ type newSandbox struct {
 	AutoResume          *enabled          `json:"autoResume"`
 	Secure              *bool             `json:"secure"`
 	AllowInternetAccess *bool             `json:"allow_internet_access"`
-	Network             rows.Network      `json:"network"`
+	Network             network           `json:"network"`
 	Metadata            map[string]string `json:"metadata"`
 	EnvVars             map[string]string `json:"envVars"`
 	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
@@ -38,10 +38,10 @@ type newSandbox struct {
 	MCP map[string]json.RawMessage `json:"mcp"`
 	// IAM is who the sandbox may say that it is to other services.
 	IAM struct {
-		Tokens workload.Tokens `json:"tokens"`
+		Tokens map[string]identityToken `json:"tokens"`
 	} `json:"iam"`
 
-	VolumeMounts []sandboxes.VolumeMount `json:"volumeMounts"`
+	VolumeMounts []volumeMount `json:"volumeMounts"`
 	// Placement is ours: what is asked of the host.
 	Placement struct {
 		HostTags []string `json:"hostTags"`
@@ -67,41 +67,44 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	if err := mayUseSecrets(r, body.Network.Rules); err != nil {
+	wanted := toNetwork(body.Network, body.AllowInternetAccess)
+	if err := mayUseSecrets(r, wanted); err != nil {
 		return err
 	}
-	idempotency, err := idempotencyOf(r, body)
+	key, err := idempotencyOf(r, body)
 	if err != nil {
 		return err
 	}
-	sandbox, err := h.Sandboxes.Create(r.Context(), request.Team(r), sandboxes.NewSandbox{
-		Template: body.TemplateID, TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeout), AutoPause: body.AutoPause,
-		AutoPauseWithoutMemory: !request.OrDefault(body.AutoPauseMemory, true), AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,
-		Insecure:            !request.OrDefault(body.Secure, true),
-		AllowInternetAccess: body.AllowInternetAccess, Network: body.Network, IdentityTokens: body.IAM.Tokens,
+	created, err := h.Sandboxes.Create(r.Context(), request.Team(r), sandboxes.NewSandbox{
+		Template: body.TemplateID, TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeout),
+		Lifecycle: sandbox.Lifecycle{
+			AutoPause: body.AutoPause, AutoPauseWithoutMemory: !request.OrDefault(body.AutoPauseMemory, true),
+			AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,
+		},
+		Insecure: !request.OrDefault(body.Secure, true), Network: wanted, IdentityTokens: toTokens(body.IAM.Tokens),
 		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: placement.Affinity(body.Placement),
-		VolumeMounts: body.VolumeMounts, Idempotency: idempotency,
+		VolumeMounts: toMounts(body.VolumeMounts), Idempotency: key,
 	})
 	if err != nil {
 		return err
 	}
-	audit.SetResource(r.Context(), sandbox.ID)
-	return h.answerSandbox(w, r, http.StatusCreated, sandbox)
+	audit.SetResource(r.Context(), created.ID)
+	return h.answerSandbox(w, r, http.StatusCreated, created)
 }
 
 // idempotencyOf reads the header by which clients make a request safe to be sent again.
 // What is hashed is what was understood: the order of fields and spaces do not matter.
-func idempotencyOf(r *http.Request, body any) (sandboxes.Idempotency, error) {
+func idempotencyOf(r *http.Request, body any) (idempotency.Request, error) {
 	given, isGiven := r.Header["Idempotency-Key"]
 	if !isGiven {
-		return sandboxes.Idempotency{}, nil
+		return idempotency.Request{}, nil
 	}
 	if len(given) != 1 {
-		return sandboxes.Idempotency{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
+		return idempotency.Request{}, fault.New(fault.Invalid, "there is more than one Idempotency-Key")
 	}
 	understood, err := json.Marshal(body)
 	if err != nil {
-		return sandboxes.Idempotency{}, fmt.Errorf("encode a request to compare it: %w", err)
+		return idempotency.Request{}, fmt.Errorf("encode a request to compare it: %w", err)
 	}
-	return sandboxes.Idempotency{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
+	return idempotency.Request{Key: given[0], Hash: sha256.Sum256(append([]byte(r.URL.Path+"\n"), understood...))}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
@@ -15,25 +15,25 @@ import (
 
 // Service is the service behind the routes of sandboxes.
 type Service interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted sandboxes.NewSandbox) (rows.Sandbox, error)
-	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted sandboxes.NewSandbox) (sandbox.Sandbox, error)
+	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (sandbox.Sandbox, error)
 	List(ctx context.Context, teamID uuid.UUID, filter sandboxes.Filter) (sandboxes.Page, error)
 	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
-	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.PauseRequest) error
-	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (rows.Sandbox, error)
-	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (rows.Sandbox, bool, error)
+	Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandbox.Pause) error
+	Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (sandbox.Sandbox, error)
+	Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandboxes.ResumeRequest) (sandbox.Sandbox, bool, error)
 	SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
 	Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error
-	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update sandboxes.NetworkUpdate) error
+	UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update sandbox.Network) error
 	Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]sandboxes.ForkResult, error)
 	Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted templates.NewSnapshot) (templates.Snapshot, error)
-	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error)
+	RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (sandbox.Sandbox, error)
 	KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error)
 	RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error)
-	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span usage.Span) ([]rows.ListSamplesRow, error)
-	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]rows.SandboxSample, error)
-	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter sandboxes.LogFilter) ([]rows.SandboxLog, error)
-	Credentials(ctx context.Context, sandbox rows.Sandbox) (sandboxes.Credentials, error)
+	Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span usage.Span) ([]sandbox.Sample, error)
+	LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxIDs []string) ([]sandbox.Sample, error)
+	Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter sandboxes.LogFilter) ([]sandbox.LogLine, error)
+	Credentials(ctx context.Context, of sandbox.Sandbox) (sandboxes.Credentials, error)
 }
 
 // Snapshots lists snapshots.

@@ -9,9 +9,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
@@ -22,7 +21,7 @@ func (h *Handlers) listRunning(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	filter := sandboxes.Filter{Metadata: metadata, States: []lifecycle.State{lifecycle.Running}, PageSize: request.MaxPageSize}
+	filter := sandboxes.Filter{Metadata: metadata, States: []sandbox.State{sandbox.Running}, PageSize: request.MaxPageSize}
 	all := []listedSandbox{}
 	for {
 		page, err := h.Sandboxes.List(r.Context(), request.Team(r), filter)
@@ -54,10 +53,10 @@ func (h *Handlers) listSandboxes(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func listedAll(sandboxes []rows.Sandbox) []listedSandbox {
-	all := make([]listedSandbox, 0, len(sandboxes))
-	for _, sandbox := range sandboxes {
-		all = append(all, listed(sandbox))
+func listedAll(page []sandbox.Sandbox) []listedSandbox {
+	all := make([]listedSandbox, 0, len(page))
+	for _, one := range page {
+		all = append(all, fromSandbox(one))
 	}
 	return all
 }
@@ -112,12 +111,12 @@ func metadataFilter(text string) (map[string]string, error) {
 }
 
 // statesFilter reads states that are repeated or separated by commas.
-func statesFilter(values []string) ([]lifecycle.State, error) {
-	var states []lifecycle.State
+func statesFilter(values []string) ([]sandbox.State, error) {
+	var states []sandbox.State
 	for _, value := range values {
 		for _, name := range strings.Split(value, ",") {
-			switch state := lifecycle.State(name); state {
-			case lifecycle.Running, lifecycle.Paused:
+			switch state := sandbox.State(name); state {
+			case sandbox.Running, sandbox.Paused:
 				states = append(states, state)
 			default:
 				return nil, fault.New(fault.Invalid, "state must be running or paused")

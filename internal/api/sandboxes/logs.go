@@ -12,8 +12,8 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
@@ -69,7 +69,7 @@ func (h *Handlers) listLogsV1(w http.ResponseWriter, r *http.Request) error {
 
 func (h *Handlers) listLogsV2(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	filter := sandboxes.LogFilter{Level: sandboxes.LogLevel(query.Get("level")), Search: query.Get("search")}
+	filter := sandboxes.LogFilter{Level: sandbox.Level(query.Get("level")), Search: query.Get("search")}
 	var err error
 	if filter.From, err = request.Milliseconds(query, "cursor"); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (h *Handlers) listLogsV2(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return fault.New(fault.Invalid, "direction must be forward or backward")
 	}
-	if filter.Level != "" && !slices.Contains(sandboxes.LogLevels(), filter.Level) {
+	if filter.Level != "" && !slices.Contains(sandbox.Levels(), filter.Level) {
 		return fault.New(fault.Invalid, "level must be debug, info, warn or error")
 	}
 	if len(filter.Search) > maxSearchBytes || strings.ContainsRune(filter.Search, 0) {
@@ -115,6 +115,6 @@ func (h *Handlers) listLogs(r *http.Request, filter sandboxes.LogFilter) ([]logE
 	return entries, nil
 }
 
-func logEntryOf(line rows.SandboxLog) logEntry {
-	return logEntry{Timestamp: line.At.UTC(), Message: line.Message, Level: line.Level, Fields: line.Fields}
+func logEntryOf(line sandbox.LogLine) logEntry {
+	return logEntry{Timestamp: line.At.UTC(), Message: line.Message, Level: string(line.Level), Fields: line.Fields}
 }

@@ -9,9 +9,9 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
@@ -28,11 +28,11 @@ type sandboxMetric struct {
 	DiskTotal     int64     `json:"diskTotal"`
 }
 
-func metricOf(sample rows.ListSamplesRow) sandboxMetric {
+func metricOf(sample sandbox.Sample) sandboxMetric {
 	return sandboxMetric{
-		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: rounded(sample.CpuUsedPct),
-		MemUsed: sample.MemUsed, MemTotal: sample.MemTotal, MemCache: sample.MemCache,
-		DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
+		Timestamp: sample.At.UTC(), TimestampUnix: sample.At.Unix(), CPUCount: sample.CPUCount, CPUUsedPct: rounded(sample.CPUUsedPercent),
+		MemUsed: sample.MemoryUsedBytes, MemTotal: sample.MemoryTotalBytes, MemCache: sample.MemoryCacheBytes,
+		DiskUsed: sample.DiskUsedBytes, DiskTotal: sample.DiskTotalBytes,
 	}
 }
 
@@ -80,10 +80,7 @@ func (h *Handlers) listLatestMetrics(w http.ResponseWriter, r *http.Request) err
 	}
 	metrics := make(map[string]sandboxMetric, len(samples))
 	for _, sample := range samples {
-		metrics[sample.SandboxID] = metricOf(rows.ListSamplesRow{
-			At: sample.At, CPUCount: sample.CPUCount, CpuUsedPct: sample.CpuUsedPct, MemUsed: sample.MemUsed,
-			MemTotal: sample.MemTotal, MemCache: sample.MemCache, DiskUsed: sample.DiskUsed, DiskTotal: sample.DiskTotal,
-		})
+		metrics[sample.SandboxID] = metricOf(sample)
 	}
 	respond.JSON(w, http.StatusOK, map[string]any{"sandboxes": metrics})
 	return nil

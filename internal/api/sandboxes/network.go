@@ -5,19 +5,18 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // networkUpdate is the body of a change to a running sandbox's network.
 type networkUpdate struct {
-	AllowInternetAccess *bool                         `json:"allow_internet_access"`
-	AllowOut            []string                      `json:"allowOut"`
-	DenyOut             []string                      `json:"denyOut"`
-	Rules               map[string][]rows.NetworkRule `json:"rules"`
-	EgressProxy         *rows.EgressProxy             `json:"egressProxy"`
+	AllowInternetAccess *bool                    `json:"allow_internet_access"`
+	AllowOut            []string                 `json:"allowOut"`
+	DenyOut             []string                 `json:"denyOut"`
+	Rules               map[string][]networkRule `json:"rules"`
+	EgressProxy         *egressProxy             `json:"egressProxy"`
 }
 
 func (h *Handlers) updateNetwork(w http.ResponseWriter, r *http.Request) error {
@@ -25,21 +24,19 @@ func (h *Handlers) updateNetwork(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	if err := mayUseSecrets(r, body.Rules); err != nil {
+	update := toNetwork(network{AllowOut: body.AllowOut, DenyOut: body.DenyOut, Rules: body.Rules, EgressProxy: body.EgressProxy}, body.AllowInternetAccess)
+	if err := mayUseSecrets(r, update); err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Sandboxes.UpdateNetwork(r.Context(), request.Team(r), sandboxOf(r), sandboxes.NetworkUpdate{
-		AllowInternetAccess: body.AllowInternetAccess, AllowOut: body.AllowOut, DenyOut: body.DenyOut, Rules: body.Rules,
-		EgressProxy: body.EgressProxy,
-	}))
+	return respond.NoContent(w, h.Sandboxes.UpdateNetwork(r.Context(), request.Team(r), sandboxOf(r), update))
 }
 
 // mayUseSecrets refuses secrets to those who may not even see that they exist: to
 // choose where a secret is sent is to learn it.
-func mayUseSecrets(r *http.Request, rules map[string][]rows.NetworkRule) error {
-	names, err := rows.Network{Rules: rules}.References()
+func mayUseSecrets(r *http.Request, network sandbox.Network) error {
+	names, err := network.References()
 	if err == nil && len(names.Secrets) > 0 && !auth.PrincipalOf(r.Context()).May(auth.SecretRead) {
 		return fault.New(fault.Forbidden, "network.rules refer to secrets, which takes %s", auth.SecretRead)
 	}
-	return nil // what is malformed is the service's to refuse
+	return nil // the service refuses what is malformed
 }

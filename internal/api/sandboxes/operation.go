@@ -8,6 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
@@ -31,7 +32,7 @@ func (h *Handlers) pauseSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	wanted := sandboxes.PauseRequest{WithoutMemory: !request.OrDefault(body.Memory, true), RequireHealthyGuest: body.RequireHealthyGuest}
+	wanted := sandbox.Pause{WithoutMemory: !request.OrDefault(body.Memory, true), RequireHealthyGuest: body.RequireHealthyGuest}
 	return respond.NoContent(w, h.Sandboxes.Pause(r.Context(), request.Team(r), sandboxOf(r), wanted))
 }
 
@@ -44,14 +45,14 @@ func (h *Handlers) resumeSandbox(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	sandbox, err := h.Sandboxes.Resume(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
+	resumed, err := h.Sandboxes.Resume(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
 		TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeoutV1), AutoPause: body.AutoPause,
 		WithoutMemory: !request.OrDefault(body.Memory, true),
 	})
 	if err != nil {
 		return err
 	}
-	return h.answerSandbox(w, r, http.StatusCreated, sandbox)
+	return h.answerSandbox(w, r, http.StatusCreated, resumed)
 }
 
 func (h *Handlers) connectSandboxV1(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +74,7 @@ func (h *Handlers) connectSandbox(w http.ResponseWriter, r *http.Request, needsT
 	if body.Timeout == nil && needsTimeout {
 		return fault.New(fault.Invalid, "timeout is missing")
 	}
-	sandbox, resumed, err := h.Sandboxes.Connect(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
+	running, resumed, err := h.Sandboxes.Connect(r.Context(), request.Team(r), sandboxOf(r), sandboxes.ResumeRequest{
 		TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeoutV2), WithoutMemory: !request.OrDefault(body.Memory, true),
 	})
 	if err != nil {
@@ -83,7 +84,7 @@ func (h *Handlers) connectSandbox(w http.ResponseWriter, r *http.Request, needsT
 	if resumed {
 		status = http.StatusCreated
 	}
-	return h.answerSandbox(w, r, status, sandbox)
+	return h.answerSandbox(w, r, status, running)
 }
 
 func (h *Handlers) setTimeout(w http.ResponseWriter, r *http.Request) error {

@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // maxBuildLogLines is the longest page of a build's log.
@@ -107,7 +107,7 @@ func (h *Handlers) findBuild(r *http.Request, from string) (rows.TemplateBuild, 
 			return rows.TemplateBuild{}, fault.New(fault.Invalid, "%s must be a number from 0 on", from)
 		}
 	}
-	if level := sandboxes.LogLevel(query.Get("level")); level != "" && !slices.Contains(sandboxes.LogLevels(), level) {
+	if level := sandbox.Level(query.Get("level")); level != "" && !slices.Contains(sandbox.Levels(), level) {
 		return rows.TemplateBuild{}, fault.New(fault.Invalid, "level must be debug, info, warn or error")
 	}
 	return h.Templates.Build(r.Context(), request.Team(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"))

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // AgentTokenHeader carries a sandbox's access token for its guest agent.
@@ -31,9 +31,10 @@ type Tokens interface {
 	TrafficAccess(sandboxID string, epochs auth.Epochs) string
 }
 
-// epochsOf returns the epochs from which a sandbox's tokens are derived, beside its ID.
-func epochsOf(found rows.GetSandboxWithEpochRow) auth.Epochs {
-	return auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}
+// located is a sandbox and the epochs from which its tokens are derived, beside its ID.
+type located struct {
+	sandbox.Sandbox
+	epochs auth.Epochs
 }
 
 // refusal is the answer to a request that may not pass.
@@ -45,21 +46,21 @@ type refusal struct {
 // refuse decides whether a request may go to a port of a sandbox; nil means yes. No
 // later check follows: the host agent authenticates every request to the guest agent
 // with its own secret.
-func refuse(r *http.Request, found rows.GetSandboxWithEpochRow, port uint16, tokens Tokens) *refusal {
+func refuse(r *http.Request, found located, port uint16, tokens Tokens) *refusal {
 	if r.Method == http.MethodConnect {
 		return &refusal{http.StatusMethodNotAllowed, "CONNECT is not possible here"}
 	}
 	if port == agentPort {
 		return refuseAgent(r, found, tokens)
 	}
-	token := tokens.TrafficAccess(found.Sandbox.ID, epochsOf(found))
-	if found.Sandbox.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), token) {
+	token := tokens.TrafficAccess(found.ID, found.epochs)
+	if found.Network.Public() || auth.Equal(r.Header.Get(trafficTokenHeader), token) {
 		return nil
 	}
 	return &refusal{http.StatusForbidden, "The sandbox's ports need its traffic access token in the header e2b-traffic-access-token"}
 }
 
-func refuseAgent(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) *refusal {
+func refuseAgent(r *http.Request, found located, tokens Tokens) *refusal {
 	if isHostRoute(r.URL.Path) {
 		return &refusal{http.StatusForbidden, "This route is only for the sandbox's host"}
 	}
@@ -76,10 +77,10 @@ var errNoToken = errors.New("the guest agent needs the sandbox's access token in
 
 // checkCredential checks a request's credential for the guest agent: the sandbox's
 // access token or, for a file, a signature.
-func checkCredential(r *http.Request, found rows.GetSandboxWithEpochRow, tokens Tokens) error {
-	shown, token := r.Header.Get(AgentTokenHeader), tokens.EnvdAccess(found.Sandbox.ID, epochsOf(found))
+func checkCredential(r *http.Request, found located, tokens Tokens) error {
+	shown, token := r.Header.Get(AgentTokenHeader), tokens.EnvdAccess(found.ID, found.epochs)
 	switch {
-	case !found.Sandbox.Secure, auth.Equal(shown, token):
+	case !found.Secure, auth.Equal(shown, token):
 		return nil
 	case shown == "" && isSigned(r):
 		return verifySignature(r, token, time.Now())
@@ -104,8 +105,8 @@ func isOpen(r *http.Request) bool {
 // mayResume reports whether a request may resume a sandbox. For the guest agent's port
 // that requires a credential, and a health check never resumes: it asks whether the
 // sandbox runs.
-func mayResume(r *http.Request, found rows.GetSandboxWithEpochRow, to destination, tokens Tokens) bool {
-	if !found.Sandbox.Resumable() {
+func mayResume(r *http.Request, found located, to destination, tokens Tokens) bool {
+	if !found.Resumable() {
 		return false
 	}
 	return to.port != agentPort || r.URL.Path != "/health" && checkCredential(r, found, tokens) == nil

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 var (
@@ -26,13 +26,13 @@ var (
 )
 
 // notRunning is the failure of a request to a sandbox in a state other than running.
-func notRunning(state lifecycle.State) forward.Failure {
+func notRunning(state sandbox.State) forward.Failure {
 	switch state {
-	case lifecycle.Pausing, lifecycle.Paused, lifecycle.Resuming:
+	case sandbox.Pausing, sandbox.Paused, sandbox.Resuming:
 		return paused
-	case lifecycle.Broken:
+	case sandbox.Broken:
 		return failed
-	case lifecycle.Creating:
+	case sandbox.Creating:
 		return notRunningYet
 	default:
 		return notFound

@@ -13,16 +13,15 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // closedGuestPort is a port on which nothing listens.
@@ -108,11 +107,11 @@ func (h *hops) toGuest(w http.ResponseWriter, r *http.Request) {
 
 type oneSandbox struct{}
 
-func (oneSandbox) GetSandboxWithEpoch(_ context.Context, id string) (rows.GetSandboxWithEpochRow, error) {
+func (oneSandbox) GetWithEpochs(_ context.Context, id string) (sandbox.Sandbox, auth.Epochs, error) {
 	if id != sandboxID {
-		return rows.GetSandboxWithEpochRow{}, pgx.ErrNoRows
+		return sandbox.Sandbox{}, auth.Epochs{}, store.ErrNotFound
 	}
-	return rows.GetSandboxWithEpochRow{Sandbox: rows.Sandbox{ID: id, State: lifecycle.Running}}, nil
+	return sandbox.Sandbox{ID: id, State: sandbox.Running}, auth.Epochs{}, nil
 }
 
 type fixedTokens struct{}

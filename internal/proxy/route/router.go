@@ -12,27 +12,27 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // Directory finds sandboxes. The router queries it for every request and caches
 // nothing, so that a kill or a pause takes effect at once.
 type Directory interface {
-	GetSandboxWithEpoch(ctx context.Context, sandboxID string) (rows.GetSandboxWithEpochRow, error)
+	// GetWithEpochs returns store.ErrNotFound where there is no such sandbox.
+	GetWithEpochs(ctx context.Context, sandboxID string) (sandbox.Sandbox, auth.Epochs, error)
 }
 
 // Resumer resumes a paused sandbox that is to resume on traffic.
 type Resumer interface {
-	ResumeForTraffic(ctx context.Context, sandboxID string) (rows.Sandbox, error)
+	ResumeForTraffic(ctx context.Context, sandboxID string) (sandbox.Sandbox, error)
 }
 
 // Hosts returns the link to a host, or nil if there is none.
@@ -94,16 +94,16 @@ func withRequest(r *http.Request, sandboxID string) *http.Request {
 }
 
 func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
-	found, err := t.Directory.GetSandboxWithEpoch(r.Context(), to.sandboxID)
-	sandbox := found.Sandbox
+	target, epochs, err := t.Directory.GetWithEpochs(r.Context(), to.sandboxID)
+	found := located{target, epochs}
 	if err == nil {
-		requestlog.SetTeam(r.Context(), sandbox.TeamID.String())
+		requestlog.SetTeam(r.Context(), found.TeamID.String())
 	}
 	switch {
-	case to.port == agentPort && httpserver.IsPreflight(r) && (errors.Is(err, pgx.ErrNoRows) || err == nil && sandbox.State != lifecycle.Running):
+	case to.port == agentPort && httpserver.IsPreflight(r) && (errors.Is(err, store.ErrNotFound) || err == nil && found.State != sandbox.Running):
 		allowAsking(w, r)
 		return
-	case errors.Is(err, pgx.ErrNoRows):
+	case errors.Is(err, store.ErrNotFound):
 		notFound.At(to.sandboxID, 0).Write(w, r)
 		return
 	case err != nil:
@@ -112,18 +112,18 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 		}
 		forward.WriteError(w, r, http.StatusServiceUnavailable, to.sandboxID, 0, "The sandbox cannot be looked up at the moment")
 		return
-	case sandbox.State != lifecycle.Running && !mayResume(r, found, to, t.Tokens):
-		notRunning(sandbox.State).At(to.sandboxID, 0).Write(w, r)
+	case found.State != sandbox.Running && !mayResume(r, found, to, t.Tokens):
+		notRunning(found.State).At(to.sandboxID, 0).Write(w, r)
 		return
 	}
 	if why := refuse(r, found, to.port, t.Tokens); why != nil {
 		forward.WriteError(w, r, why.status, to.sandboxID, to.port, why.message)
 		return
 	}
-	if sandbox.State != lifecycle.Running && !t.resume(w, r, to) {
+	if found.State != sandbox.Running && !t.resume(w, r, to) {
 		return
 	}
-	link := t.Hosts.Link(sandbox.HostID)
+	link := t.Hosts.Link(found.HostID)
 	if link == nil {
 		forward.HostAway.At(to.sandboxID, 0).Write(w, r)
 		return
@@ -138,7 +138,7 @@ func (t *Router) route(w http.ResponseWriter, r *http.Request, to destination) {
 	asked := hostName(r.Host)
 	t.Forwarder.Forward(w, r, forward.Target{
 		SandboxID: to.sandboxID, Port: to.port, Address: link.Address, Dial: link.DialTraffic,
-		Header: t.prepare(r, to, sandbox.Network),
+		Header: t.prepare(r, to, found.Network),
 		Answer: func(answer http.Header) {
 			cleanAnswer(answer, asked)
 			if to.shared {
@@ -181,8 +181,8 @@ func (t *Router) resume(w http.ResponseWriter, r *http.Request, to destination) 
 // whose path contains a credential, which cannot be removed, and one that names
 // another file once the parameters are removed: the guest uses the first of several
 // path parameters, which is the one that was signed.
-func (t *Router) strip(r *http.Request, to destination, found rows.GetSandboxWithEpochRow) *refusal {
-	id, epochs := found.Sandbox.ID, epochsOf(found)
+func (t *Router) strip(r *http.Request, to destination, found located) *refusal {
+	id, epochs := found.ID, found.epochs
 	if auth.ContainsKey(r.URL.Path) || containsAny(r.URL.Path, []string{t.Tokens.EnvdAccess(id, epochs), t.Tokens.TrafficAccess(id, epochs)}) {
 		return &refusal{http.StatusBadRequest, "The path holds a credential, which is not for the sandbox"}
 	}
@@ -197,7 +197,7 @@ func (t *Router) strip(r *http.Request, to destination, found rows.GetSandboxWit
 
 // prepare sets the headers that the guest's server sees: the client's address, and the
 // Host if the sandbox's network masks it. It returns the headers for the host agent.
-func (t *Router) prepare(r *http.Request, to destination, network rows.Network) http.Header {
+func (t *Router) prepare(r *http.Request, to destination, network sandbox.Network) http.Header {
 	head := http.Header{}
 	head.Set(forward.SandboxHeader, to.sandboxID)
 	head.Set(forward.PortHeader, strconv.Itoa(int(to.port)))

@@ -4,15 +4,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
 // stripCredentials removes a sandbox's credentials from a request, because a guest can
 // keep them in a snapshot that others start from. Their own headers and parameters are
 // removed by name, all others that contain one by value.
-func stripCredentials(r *http.Request, port uint16, found rows.GetSandboxWithEpochRow, tokens Tokens) {
-	id, epochs := found.Sandbox.ID, epochsOf(found)
+func stripCredentials(r *http.Request, port uint16, found located, tokens Tokens) {
+	id, epochs := found.ID, found.epochs
 	secrets := []string{tokens.EnvdAccess(id, epochs), tokens.TrafficAccess(id, epochs)}
 	r.Header.Del(trafficTokenHeader)
 	if port == agentPort {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
@@ -83,11 +84,11 @@ func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error
 	return host.Sandbox{}, a.err()
 }
 
-func (a away) PauseSandbox(context.Context, string, host.Pause) (host.Sandbox, error) {
+func (a away) PauseSandbox(context.Context, string, sandbox.Pause) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }
 
-func (a away) ResumeSandbox(context.Context, string, host.Identity, bool) (host.Sandbox, error) {
+func (a away) ResumeSandbox(context.Context, string, map[string]string, bool) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }
 
@@ -103,11 +104,11 @@ func (a away) ForkSandbox(context.Context, string, []host.Fork) ([]host.ForkResu
 	return nil, a.err()
 }
 
-func (a away) UpdateNetwork(context.Context, string, host.Network, host.Secrets) error {
+func (a away) UpdateNetwork(context.Context, string, sandbox.Network, sandbox.Secrets) error {
 	return a.err()
 }
 
-func (a away) SetSecrets(context.Context, string, host.Secrets) error { return a.err() }
+func (a away) SetSecrets(context.Context, string, sandbox.Secrets) error { return a.err() }
 
 func (a away) GetSandbox(context.Context, string) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()

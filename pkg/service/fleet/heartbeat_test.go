@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
@@ -67,7 +68,7 @@ func TestHost_ThatIsAwayGetsNoSandboxesAndLosesNone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ran, slept, died := f.Start(t), f.Start(t), f.Start(t)
-	require.NoError(t, f.Pause(t.Context(), f.Team, slept.ID, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, slept.ID, sandbox.Pause{}))
 	b, nudges := f.follow(t)
 	b.cut.Store(true)
 	nudges <- struct{}{}
@@ -75,15 +76,15 @@ func TestHost_ThatIsAwayGetsNoSandboxesAndLosesNone(t *testing.T) {
 	_, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})
 	require.Equal(t, fault.Unavailable, fault.CodeOf(err), "%v", err)
 	f.Agent.Put(died.ID, servicetest.SeenGone)
-	require.Equal(t, lifecycle.Running, f.Stored(t, ran.ID).State)
-	require.Equal(t, lifecycle.Paused, f.Stored(t, slept.ID).State)
-	require.Equal(t, lifecycle.Running, f.Stored(t, died.ID).State, "what happened meanwhile is not known")
+	require.Equal(t, sandbox.Running, f.Stored(t, ran.ID).State)
+	require.Equal(t, sandbox.Paused, f.Stored(t, slept.ID).State)
+	require.Equal(t, sandbox.Running, f.Stored(t, died.ID).State, "what happened meanwhile is not known")
 
 	b.cut.Store(false)
 	require.Eventually(t, func() bool { return f.hostState(t) == lifecycle.HostReady }, servicetest.Patience, 20*time.Millisecond)
-	require.Equal(t, lifecycle.Killed, f.Stored(t, died.ID).State, "what happened is known before it gets new ones")
-	require.Equal(t, lifecycle.Running, f.Stored(t, ran.ID).State)
-	require.Equal(t, lifecycle.Paused, f.Stored(t, slept.ID).State)
+	require.Equal(t, sandbox.Killed, f.Stored(t, died.ID).State, "what happened is known before it gets new ones")
+	require.Equal(t, sandbox.Running, f.Stored(t, ran.ID).State)
+	require.Equal(t, sandbox.Paused, f.Stored(t, slept.ID).State)
 	f.Start(t)
 }
 
@@ -99,7 +100,7 @@ func TestHost_ThatWasToBeDrainedIsDrainedWhenItReturns(t *testing.T) {
 	require.Equal(t, fault.Conflict, fault.CodeOf(registry.Undrain(t.Context(), f.Host)))
 	require.NoError(t, registry.Drain(t.Context(), f.Host))
 	b.cut.Store(false)
-	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == lifecycle.Paused }, servicetest.Patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == sandbox.Paused }, servicetest.Patience, 20*time.Millisecond)
 	require.Equal(t, lifecycle.HostDraining, f.hostState(t))
 	require.NoError(t, registry.Undrain(t.Context(), f.Host))
 	_, err := f.Resume(t.Context(), f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})

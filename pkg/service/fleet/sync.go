@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
@@ -106,7 +106,7 @@ func (h *Sync) follow(ctx context.Context) (bool, error) {
 	})
 	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
 		switch changed.State {
-		case lifecycle.Paused, lifecycle.Killed, lifecycle.Broken:
+		case sandbox.Paused, sandbox.Killed, sandbox.Broken:
 			select {
 			case changes <- struct{}{}:
 			default: // one is waiting already

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 )
 
@@ -48,7 +48,7 @@ func TestHostSync_FollowsAHostAgainThatEndedItsStream(t *testing.T) {
 		require.Less(t, time.Since(began), 5*time.Second)
 	}
 	f.Agent.Put(s.ID, servicetest.SeenPaused)
-	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == lifecycle.Paused }, servicetest.Patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == sandbox.Paused }, servicetest.Patience, 20*time.Millisecond)
 	require.Empty(t, warnings.String(), "a host that is told to end is nothing to warn of")
 }
 
@@ -67,5 +67,5 @@ func TestHostSync_NoticesAChangeAtOnce(t *testing.T) {
 	}()
 	s := f.Start(t)
 	f.Agent.Put(s.ID, servicetest.SeenPaused)
-	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == lifecycle.Paused }, servicetest.Patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stored(t, s.ID).State == sandbox.Paused }, servicetest.Patience, 20*time.Millisecond)
 }

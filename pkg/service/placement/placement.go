@@ -16,9 +16,11 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 const (
@@ -48,18 +50,18 @@ func New(pool *pgxpool.Pool, chooser scheduler.Scheduler, log *slog.Logger) *Ser
 }
 
 // Insert stores a sandbox that gets a host, within the placement's transaction.
-type Insert func(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error)
+type Insert func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error)
 
 // Place finds a host for a team's sandbox and stores it there. The sandbox holds
 // its room until it is paused or over.
-func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
 	asked := time.Now()
 	placed, err := p.try(ctx, teamID, request, insert)
 	var none *scheduler.NoRoomError
 	if errors.As(err, &none) {
 		// The scheduler may not have heard of a host or a template yet.
 		if err := p.observeSince(ctx, asked); err != nil {
-			return rows.Sandbox{}, err
+			return sandbox.Sandbox{}, err
 		}
 		placed, err = p.try(ctx, teamID, request, insert)
 	}
@@ -72,52 +74,44 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 	return placed, err
 }
 
-func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
-	var placed rows.Sandbox
+func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
+	var placed sandbox.Sandbox
 	_, err := p.scheduler.Place(ctx, request, func(ctx context.Context, hostID uuid.UUID) error {
 		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
-			placed, err = reserve(ctx, rows.New(tx), teamID, hostID, request, insert)
+			placed, err = reserve(ctx, tx, teamID, hostID, request, insert)
 			return err
 		})
 	})
 	if err != nil {
-		return rows.Sandbox{}, err
+		return sandbox.Sandbox{}, err
 	}
 	return placed, nil
 }
 
 // reserve is called in a transaction. Locks are taken in the order of the team
 // and then the host, as the triggers of the schema do.
-func reserve(ctx context.Context, queries *rows.Queries, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (rows.Sandbox, error) {
+func reserve(ctx context.Context, tx pgx.Tx, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
 	if request.Host != uuid.Nil && request.Host != hostID {
-		return rows.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
+		return sandbox.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
 	}
 	demand := usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
-	if err := usage.Admit(ctx, queries, teamID, demand); err != nil {
-		return rows.Sandbox{}, err
+	if err := usage.Admit(ctx, tx, teamID, demand); err != nil {
+		return sandbox.Sandbox{}, err
 	}
-	if err := LockRoom(ctx, queries, hostID, request.Needs); err != nil {
-		return rows.Sandbox{}, err
+	if err := LockRoom(ctx, tx, hostID, request.Needs); err != nil {
+		return sandbox.Sandbox{}, err
 	}
 	if request.Group != "" && request.Rule == scheduler.Apart {
 		// A statement of its own sees what was committed while the lock was waited for.
-		taken, err := queries.HostHasGroup(ctx, rows.HostHasGroupParams{HostID: hostID, PlacementGroup: request.Group})
+		taken, err := store.NewSandboxes(tx).HasGroup(ctx, hostID, request.Group)
 		if err != nil {
-			return rows.Sandbox{}, fmt.Errorf("look for a group on a host: %w", err)
+			return sandbox.Sandbox{}, err
 		}
 		if taken {
-			return rows.Sandbox{}, scheduler.ErrTaken
+			return sandbox.Sandbox{}, scheduler.ErrTaken
 		}
 	}
-	placed, err := insert(ctx, queries, hostID)
-	if err != nil || request.Group == "" {
-		return placed, err
-	}
-	err = queries.SetPlacementGroup(ctx, rows.SetPlacementGroupParams{ID: placed.ID, PlacementGroup: request.Group})
-	if err != nil {
-		return rows.Sandbox{}, fmt.Errorf("store a sandbox's group: %w", err)
-	}
-	return placed, nil
+	return insert(ctx, tx, hostID)
 }
 
 // Run keeps the scheduler's view of the fleet fresh until ctx ends.
@@ -176,4 +170,13 @@ func (p *Service) schedulable(ctx context.Context) ([]scheduler.Host, error) {
 		})
 	}
 	return hosts, nil
+}
+
+// CountCreate counts whether a create on a host has succeeded, for the host's statistics.
+func (p *Service) CountCreate(ctx context.Context, hostID uuid.UUID, created bool) error {
+	err := rows.New(p.pool).CountHostCreate(ctx, rows.CountHostCreateParams{HostID: hostID, Created: created})
+	if err != nil {
+		return fmt.Errorf("count a create of host %s: %w", hostID, err)
+	}
+	return nil
 }

@@ -10,15 +10,17 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // Each caller has a scheduler of its own, as each control plane has.
@@ -33,7 +35,7 @@ func TestPlacement_ByManyControlPlanesNeverPromisesTheSameRoom(t *testing.T) {
 	codes := map[fault.Code]int{}
 	for replica := range 4 {
 		s := sandboxes.Service{
-			Pool: f.Pool, Templates: f.Templates, Queries: f.Queries, Hosts: f.Hosts, Tokens: f.Tokens, Claimant: f.Claimant, MaxTimeout: f.MaxTimeout, Log: slog.New(slog.DiscardHandler),
+			Pool: f.Pool, Store: f.Store, Templates: f.Templates, Hosts: f.Hosts, Tokens: f.Tokens, Claimant: f.Claimant, MaxTimeout: f.MaxTimeout, Log: slog.New(slog.DiscardHandler),
 			Placement: placement.New(f.Pool, scheduler.NewSpread(rand.New(rand.NewPCG(uint64(replica), 1))), f.Log), //nolint:gosec // dice
 		}
 		for range 5 {
@@ -60,7 +62,7 @@ func TestPlacement_KeepsAGroupApartBetweenControlPlanes(t *testing.T) {
 	for replica := range 4 {
 		placement := placement.New(f.Pool, scheduler.NewSpread(rand.New(rand.NewPCG(uint64(replica), 1))), f.Log) //nolint:gosec // dice
 		running.Go(func() {
-			placed, err := placement.Place(context.Background(), f.Team, scheduler.Request{Group: "db", Rule: scheduler.Apart}, f.insertRow)
+			placed, err := placement.Place(context.Background(), f.Team, scheduler.Request{Group: "db", Rule: scheduler.Apart}, f.insert)
 			mutex.Lock()
 			defer mutex.Unlock()
 			if err == nil {
@@ -75,11 +77,11 @@ func TestPlacement_KeepsAGroupApartBetweenControlPlanes(t *testing.T) {
 	}
 }
 
-// insertRow stores a sandbox that no host is asked to make.
-func (f fixture) insertRow(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error) {
-	return queries.CreateSandbox(ctx, rows.CreateSandboxParams{
-		ID: "i" + uuid.NewString()[:8] + "00000000000", TeamID: f.Team, HostID: hostID, TemplateID: "t", BuildID: uuid.New(),
-		State: lifecycle.Creating, Claimant: f.Claimant.ID(), Metadata: map[string]string{}, VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096,
+// insert stores a sandbox of a group that no host is asked to create.
+func (f fixture) insert(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {
+	return store.NewSandboxes(tx).Insert(ctx, sandbox.Sandbox{
+		ID: id.NewSandbox(), TeamID: f.Team, HostID: hostID, TemplateID: "t", BuildID: uuid.New(), PlacementGroup: "db",
+		State: sandbox.Creating, Claimant: f.Claimant.ID(), VCPUCount: 1, MemoryMiB: 512, DiskMiB: 4096,
 	})
 }
 
@@ -122,11 +124,11 @@ func TestRoom_IsGivenBackByAPauseAndTakenByAResume(t *testing.T) {
 	first := f.Start(t)
 	_, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
-	require.NoError(t, f.Pause(t.Context(), f.Team, first.ID, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, first.ID, sandbox.Pause{}))
 	second := f.Start(t)
 	_, err = f.Resume(t.Context(), f.Team, first.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
-	require.Equal(t, lifecycle.Paused, f.Stored(t, first.ID).State)
+	require.Equal(t, sandbox.Paused, f.Stored(t, first.ID).State)
 	require.NoError(t, f.Kill(t.Context(), f.Team, second.ID))
 	_, err = f.Resume(t.Context(), f.Team, first.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
@@ -137,7 +139,7 @@ func TestRoom_OfAControlPlaneThatDiedIsGivenBack(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.Limit(t, f.Host, 1)
-	_, err := f.Placement.Place(t.Context(), f.Team, scheduler.Request{Needs: scheduler.Resources{VCPUs: 1, MemoryMiB: 512, DiskMiB: 1}}, f.insertRow)
+	_, err := f.Placement.Place(t.Context(), f.Team, scheduler.Request{Needs: scheduler.Resources{VCPUs: 1, MemoryMiB: 512, DiskMiB: 1}}, f.insert)
 	require.NoError(t, err)
 	_, err = f.Pool.Exec(t.Context(), "UPDATE sandboxes SET claimant = 1") // nobody holds its lock
 	require.NoError(t, err)
@@ -161,7 +163,7 @@ func TestCounts_StayExactThroughAnyLife(t *testing.T) {
 		case 0:
 			_ = f.Kill(ctx, f.Team, sandboxID)
 		case 1:
-			_ = f.Pause(ctx, f.Team, sandboxID, sandboxes.PauseRequest{})
+			_ = f.Pause(ctx, f.Team, sandboxID, sandbox.Pause{})
 		case 2:
 			_, _ = f.Resume(ctx, f.Team, sandboxID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 		case 3:

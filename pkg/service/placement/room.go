@@ -9,13 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
 // WhyNoRoom says why LockRoom found none.
-func WhyNoRoom(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) error {
+func WhyNoRoom(ctx context.Context, conn db.Conn, hostID uuid.UUID) error {
+	queries := rows.New(conn)
 	host, err := queries.GetHost(ctx, hostID)
 	switch {
 	case err != nil:
@@ -28,7 +30,8 @@ func WhyNoRoom(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) err
 }
 
 // lockRoom makes sure of room on a host until the transaction ends.
-func LockRoom(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, needs scheduler.Resources) error {
+func LockRoom(ctx context.Context, conn db.Conn, hostID uuid.UUID, needs scheduler.Resources) error {
+	queries := rows.New(conn)
 	_, err := queries.LockHostRoom(ctx, rows.LockHostRoomParams{
 		HostID: hostID, VCPUCount: needs.VCPUs, MemoryMiB: needs.MemoryMiB, DiskMiB: needs.DiskMiB,
 	})

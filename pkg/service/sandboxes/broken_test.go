@@ -7,7 +7,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
@@ -16,7 +16,7 @@ import (
 func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	s, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 600, AutoResume: true})
+	s, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 600, Lifecycle: sandbox.Lifecycle{AutoResume: true}})
 	require.NoError(t, err)
 	f.Agent.Put(s.ID, servicetest.SeenFailed)
 	require.NoError(t, f.Reconcile(t.Context(), f.Host))
@@ -30,13 +30,13 @@ func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 			return err
 		},
 		"traffic": func() error { _, err := f.ResumeForTraffic(t.Context(), s.ID); return err },
-		"pause":   func() error { return f.Pause(t.Context(), f.Team, s.ID, sandboxes.PauseRequest{}) },
+		"pause":   func() error { return f.Pause(t.Context(), f.Team, s.ID, sandbox.Pause{}) },
 		"fork":    func() error { _, err := f.Fork(t.Context(), f.Team, s.ID, 1, 60); return err },
 		"snapshot": func() error {
 			_, err := f.Snapshot(t.Context(), f.Team, s.ID, templates.NewSnapshot{})
 			return err
 		},
-		"network": func() error { return f.UpdateNetwork(t.Context(), f.Team, s.ID, sandboxes.NetworkUpdate{}) },
+		"network": func() error { return f.UpdateNetwork(t.Context(), f.Team, s.ID, sandbox.Network{}) },
 	} {
 		err := attempt()
 		require.True(t, fault.Is(err, fault.Conflict), "%s: %v", name, err)
@@ -50,7 +50,7 @@ func TestBroken_CanOnlyBeKilledAndSaysWhy(t *testing.T) {
 	require.Zero(t, open, "nor is it counted as if it did")
 
 	require.NoError(t, f.Kill(t.Context(), f.Team, s.ID))
-	require.Equal(t, lifecycle.Killed, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Killed, f.Stored(t, s.ID).State)
 	require.Empty(t, f.Agent.States())
 }
 
@@ -58,10 +58,10 @@ func TestBroken_IsFoundOutByWhoeverResumes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.Start(t)
-	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandbox.Pause{}))
 	f.Agent.Put(s.ID, servicetest.SeenFailed)
 	_, _, err := f.Connect(t.Context(), f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.True(t, fault.Is(err, fault.Conflict), "%v", err)
 	require.ErrorContains(t, err, hosttest.FailureReason)
-	require.Equal(t, lifecycle.Broken, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Broken, f.Stored(t, s.ID).State)
 }

@@ -1,14 +1,14 @@
 package sandboxes
 
 import (
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
 // checkTokens refuses a network that refers to identity tokens which its sandbox does
 // not have.
-func checkTokens(network rows.Network, tokens workload.Tokens) error {
+func checkTokens(network sandbox.Network, tokens workload.Tokens) error {
 	names, err := network.References()
 	if err != nil {
 		return fault.New(fault.Invalid, "network.rules: %s", err)

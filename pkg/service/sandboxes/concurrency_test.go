@@ -11,7 +11,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
@@ -21,13 +21,13 @@ import (
 func (f fixture) operations(ctx context.Context, id string) map[string]func() error {
 	again := sandboxes.ResumeRequest{TimeoutSeconds: 60}
 	return map[string]func() error{
-		"pause":    func() error { return f.Pause(ctx, f.Team, id, sandboxes.PauseRequest{}) },
+		"pause":    func() error { return f.Pause(ctx, f.Team, id, sandbox.Pause{}) },
 		"resume":   func() error { _, err := f.Resume(ctx, f.Team, id, again); return err },
 		"connect":  func() error { _, _, err := f.Connect(ctx, f.Team, id, again); return err },
 		"traffic":  func() error { _, err := f.ResumeForTraffic(ctx, id); return err },
 		"snapshot": func() error { _, err := f.Snapshot(ctx, f.Team, id, templates.NewSnapshot{}); return err },
 		"fork":     func() error { _, err := f.Fork(ctx, f.Team, id, 1, 60); return err },
-		"network":  func() error { return f.UpdateNetwork(ctx, f.Team, id, sandboxes.NetworkUpdate{}) },
+		"network":  func() error { return f.UpdateNetwork(ctx, f.Team, id, sandbox.Network{}) },
 		"timeout":  func() error { return f.SetTimeout(ctx, f.Team, id, 60) },
 		"refresh":  func() error { return f.Refresh(ctx, f.Team, id, 60) },
 		"kill":     func() error { return f.Kill(ctx, f.Team, id) },
@@ -37,7 +37,7 @@ func (f fixture) operations(ctx context.Context, id string) map[string]func() er
 func (f fixture) createResumable(t *testing.T) string {
 	t.Helper()
 	made, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{
-		Template: "base", TimeoutSeconds: 600, AutoPause: true, AutoResume: true,
+		Template: "base", TimeoutSeconds: 600, Lifecycle: sandbox.Lifecycle{AutoPause: true, AutoResume: true},
 	})
 	require.NoError(t, err)
 	return made.ID
@@ -149,7 +149,7 @@ func TestOperations_DoNotWaitForEver(t *testing.T) {
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
-	require.ErrorIs(t, f.Pause(ctx, f.Team, id, sandboxes.PauseRequest{}), context.Canceled, "a client that leaves is not waited for")
+	require.ErrorIs(t, f.Pause(ctx, f.Team, id, sandbox.Pause{}), context.Canceled, "a client that leaves is not waited for")
 	release()
 	require.NoError(t, <-paused)
 }
@@ -160,10 +160,10 @@ func TestPause_BesideOneOfAnotherKindIsRefused(t *testing.T) {
 	id := f.Start(t).ID
 	entered, release := f.Hold("pause")
 	answers := make(chan error, 1)
-	go func() { answers <- f.Pause(t.Context(), f.Team, id, sandboxes.PauseRequest{}) }()
+	go func() { answers <- f.Pause(t.Context(), f.Team, id, sandbox.Pause{}) }()
 	<-entered
 	other := make(chan error, 1)
-	go func() { other <- f.Pause(t.Context(), f.Team, id, sandboxes.PauseRequest{WithoutMemory: true}) }()
+	go func() { other <- f.Pause(t.Context(), f.Team, id, sandbox.Pause{WithoutMemory: true}) }()
 	require.Eventually(t, func() bool { return f.Waiting() == 1 }, servicetest.Patience, time.Millisecond)
 	release()
 	require.NoError(t, <-answers)
@@ -207,7 +207,7 @@ func TestResume_AsksAHostThatRefusesOnce(t *testing.T) {
 				require.ErrorAs(t, err, &shown)
 				require.Equal(t, "it was made elsewhere", shown.Message)
 			}
-			require.Equal(t, lifecycle.Paused, f.Stored(t, id).State)
+			require.Equal(t, sandbox.Paused, f.Stored(t, id).State)
 		}
 	}
 }

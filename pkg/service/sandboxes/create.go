@@ -3,62 +3,63 @@ package sandboxes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// everywhere is the subnet that stands for the whole internet.
-const everywhere = "0.0.0.0/0"
-
-// NewSandbox is what a client asks for.
+// NewSandbox is a sandbox that a client asks for.
 type NewSandbox struct {
 	// Template is a template's ID or name, such as name, name:tag or team/name, or
 	// the ID of a build.
 	Template       string
 	TimeoutSeconds int32
-	// AutoPause pauses the sandbox at the end of its time instead of killing it.
-	AutoPause bool
-	// AutoPauseWithoutMemory makes that pause keep the file system only.
-	AutoPauseWithoutMemory bool
-	// AutoResume lets traffic bring the sandbox back when it is paused.
-	AutoResume          bool
-	AllowInternetAccess *bool
-	// Insecure lets anyone who knows the sandbox's ID use its guest agent, without a
-	// token.
+	// Lifecycle has no Timeout yet.
+	Lifecycle sandbox.Lifecycle
+	// Insecure makes a guest agent that asks for no token.
 	Insecure bool
-	Network  rows.Network
+	Network  sandbox.Network
 	// IdentityTokens are those that the network's rules may put into requests.
 	IdentityTokens workload.Tokens
 	Metadata       map[string]string
 	EnvVars        map[string]string
 	Affinity       placement.Affinity
-	VolumeMounts   []VolumeMount
+	// VolumeMounts have no VolumeID yet.
+	VolumeMounts []sandbox.VolumeMount
 
-	// Idempotency makes it safe to send the request again.
-	Idempotency Idempotency
+	// Idempotency makes it safe to send the request again; the zero value does not.
+	Idempotency idempotency.Request
+}
 
-	// mounts are VolumeMounts as they were found, all of them on volumeHost.
-	mounts     []rows.VolumeMount
+// creation is a sandbox that is about to be placed.
+type creation struct {
+	// wanted has no ID and no host yet.
+	wanted   sandbox.Sandbox
+	lifetime time.Duration
+	envVars  map[string]string
+	secrets  sandbox.Secrets
+	affinity placement.Affinity
+	// volumeHost is the only host that can have it; the zero UUID is any.
 	volumeHost uuid.UUID
-	// secrets are what Network refers to.
-	secrets host.Secrets
+	key        string
 }
 
 var errInsecure = fault.New(fault.Invalid,
@@ -71,16 +72,16 @@ func (n NewSandbox) validate() error {
 	if _, err := templates.ParseName("templateID", n.Template); err != nil {
 		return err
 	}
-	if n.AutoPauseWithoutMemory && !n.AutoPause {
+	if n.Lifecycle.AutoPauseWithoutMemory && !n.Lifecycle.AutoPause {
 		return fault.New(fault.Invalid, "autoPauseMemory: false is only possible with autoPause: true")
 	}
-	if n.AutoResume && n.AutoPauseWithoutMemory {
+	if n.Lifecycle.AutoResume && n.Lifecycle.AutoPauseWithoutMemory {
 		return fault.New(fault.Invalid, "autoResume is not possible with autoPauseMemory: false, because traffic does not boot a sandbox")
 	}
 	if err := n.Affinity.Validate(); err != nil {
 		return err
 	}
-	if err := validateMounts(n.VolumeMounts); err != nil {
+	if err := volumes.ValidateMounts(n.VolumeMounts); err != nil {
 		return err
 	}
 	if err := validate.Metadata(n.Metadata); err != nil {
@@ -94,81 +95,126 @@ func (n NewSandbox) validate() error {
 
 // Create starts a sandbox. If anything fails, or the client leaves before it can
 // be told, nothing of the sandbox is left.
-func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (rows.Sandbox, error) {
-	if wanted.Idempotency != (Idempotency{}) {
-		return s.createOnce(ctx, teamID, wanted)
+func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (sandbox.Sandbox, error) {
+	if wanted.Idempotency == (idempotency.Request{}) {
+		return s.create(ctx, teamID, wanted)
 	}
-	return s.create(ctx, teamID, wanted)
-}
-
-func (s *Service) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (rows.Sandbox, error) {
-	if err := wanted.validate(); err != nil {
-		return rows.Sandbox{}, err
+	made, err := s.Keys.Claim(ctx, teamID, wanted.Idempotency)
+	if err != nil || made.ID != "" {
+		return made, err
 	}
-	if wanted.Insecure && !s.AllowInsecure {
-		return rows.Sandbox{}, errInsecure
+	running, err := s.create(ctx, teamID, wanted)
+	if err == nil {
+		if err = s.Keys.Finish(ctx, running, wanted.Idempotency.Key); err != nil {
+			s.abandon(ctx, running)
+		}
 	}
-	if err := s.validateNetwork(wanted.Network, wanted.AllowInternetAccess); err != nil {
-		return rows.Sandbox{}, err
-	}
-	if err := checkTokens(wanted.Network, wanted.IdentityTokens); err != nil {
-		return rows.Sandbox{}, err
-	}
-	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {
-		return rows.Sandbox{}, err
-	}
-	if wanted.secrets, err = s.secretsOf(ctx, teamID, wanted.Network); err != nil {
-		return rows.Sandbox{}, err
-	}
-	build, err := s.Templates.FindStartable(ctx, teamID, wanted.Template)
-	if err != nil {
-		return rows.Sandbox{}, err
-	}
-	if wanted.mounts, wanted.volumeHost, err = s.findMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
-		return rows.Sandbox{}, err
-	}
-	if err := s.mayCreate(ctx, teamID, wanted, build, lifetime); err != nil {
-		return rows.Sandbox{}, err
-	}
-	running, err := s.createSomewhere(ctx, teamID, wanted, build, lifetime)
-	if err != nil {
-		return rows.Sandbox{}, err
-	}
-	if err := s.Queries.CountTemplateSpawn(ctx, build.TemplateID); err != nil {
-		s.Log.Warn("count a template's use", "template", build.TemplateID, "error", err)
+		s.forgetKey(ctx, teamID, wanted.Idempotency.Key)
+		return sandbox.Sandbox{}, err
 	}
 	return running, nil
 }
 
-func (s *Service) mayCreate(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, lifetime time.Duration) error {
-	if s.Guard == nil {
-		return nil
+func (s *Service) forgetKey(ctx context.Context, teamID uuid.UUID, key string) {
+	ctx, cancel := operation.Detach(ctx)
+	defer cancel()
+	if err := s.Keys.Forget(ctx, teamID, key); err != nil {
+		s.Log.WarnContext(ctx, "forget an idempotency key", "team", teamID, "error", err)
 	}
-	return s.Guard.BeforeCreate(ctx, Creation{
-		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsOf(build), Lifetime: lifetime, Metadata: wanted.Metadata,
+}
+
+func (s *Service) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (sandbox.Sandbox, error) {
+	planned, err := s.plan(ctx, teamID, wanted)
+	if err != nil {
+		return sandbox.Sandbox{}, err
+	}
+	running, err := s.createSomewhere(ctx, planned)
+	if err != nil {
+		return sandbox.Sandbox{}, err
+	}
+	if err := s.Templates.CountSpawn(ctx, running.TemplateID); err != nil {
+		s.logger(running).WarnContext(ctx, "count a template's use", "template", running.TemplateID, "error", err)
+	}
+	return running, nil
+}
+
+// plan checks what a client asks for and finds what it names.
+func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (creation, error) {
+	if err := wanted.validate(); err != nil {
+		return creation{}, err
+	}
+	if wanted.Insecure && !s.AllowInsecure {
+		return creation{}, errInsecure
+	}
+	if err := s.validateNetwork(wanted.Network); err != nil {
+		return creation{}, err
+	}
+	if err := checkTokens(wanted.Network, wanted.IdentityTokens); err != nil {
+		return creation{}, err
+	}
+	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
+	if err != nil {
+		return creation{}, err
+	}
+	secrets, err := s.secretsOf(ctx, teamID, wanted.Network)
+	if err != nil {
+		return creation{}, err
+	}
+	build, err := s.Templates.FindStartable(ctx, teamID, wanted.Template)
+	if err != nil {
+		return creation{}, err
+	}
+	var mounts []sandbox.VolumeMount
+	var volumeHost uuid.UUID
+	if len(wanted.VolumeMounts) > 0 {
+		if mounts, volumeHost, err = s.Volumes.FindMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
+			return creation{}, err
+		}
+	}
+	planned := creation{
+		wanted: sandbox.Sandbox{
+			TeamID: teamID, TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
+			State: sandbox.Creating, Claimant: s.Claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
+			VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
+			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Secure: !wanted.Insecure,
+		},
+		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,
+		affinity: wanted.Affinity, volumeHost: volumeHost, key: wanted.Idempotency.Key,
+	}
+	return planned, s.mayCreate(ctx, Creation{
+		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsLike(planned.wanted), Lifetime: lifetime, Metadata: wanted.Metadata,
 	})
 }
 
-func needsOf(build rows.FindStartableBuildRow) scheduler.Resources {
-	return scheduler.Resources{VCPUs: int64(build.VCPUCount), MemoryMiB: int64(build.MemoryMiB), DiskMiB: int64(build.DiskMiB)}
+// mayCreate asks the guard, if there is one.
+func (s *Service) mayCreate(ctx context.Context, wanted Creation) error {
+	if s.Guard == nil {
+		return nil
+	}
+	return s.Guard.BeforeCreate(ctx, wanted)
+}
+
+// needsLike returns what a sandbox needs that is like another.
+func needsLike(of sandbox.Sandbox) scheduler.Resources {
+	return scheduler.Resources{VCPUs: int64(of.VCPUCount), MemoryMiB: int64(of.MemoryMiB), DiskMiB: int64(of.DiskMiB)}
 }
 
 // createSomewhere tries other hosts where one has less room than it promised.
-func (s *Service) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, lifetime time.Duration) (rows.Sandbox, error) {
+func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbox.Sandbox, error) {
 	const attempts = 3
 	var full []uuid.UUID
 	var refused error
 	for {
-		creating, err := s.place(ctx, teamID, wanted, build, full)
+		creating, err := s.place(ctx, planned, full)
 		if refused != nil && fault.ReasonOf(err) == fault.NoCapacity {
-			return rows.Sandbox{}, refused // the host has said what is short
+			return sandbox.Sandbox{}, refused // the host has said what is short
 		}
 		if err != nil {
-			return rows.Sandbox{}, err
+			return sandbox.Sandbox{}, err
 		}
-		running, err := s.createOn(ctx, creating, wanted, lifetime)
-		s.countCreate(ctx, creating.HostID, err == nil)
+		running, err := s.createOn(ctx, creating, planned)
+		s.countCreate(ctx, creating, err == nil)
 		full = append(full, creating.HostID)
 		if fault.ReasonOf(err) != fault.NoCapacity || len(full) == attempts {
 			return running, err
@@ -178,92 +224,60 @@ func (s *Service) createSomewhere(ctx context.Context, teamID uuid.UUID, wanted 
 }
 
 // countCreate counts what a host's creates come to; nothing depends on it.
-func (s *Service) countCreate(ctx context.Context, hostID uuid.UUID, created bool) {
-	err := s.Queries.CountHostCreate(ctx, rows.CountHostCreateParams{HostID: hostID, Created: created})
-	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("count a host's create", "host", hostID, "error", err)
+func (s *Service) countCreate(ctx context.Context, creating sandbox.Sandbox, created bool) {
+	if err := s.Placement.CountCreate(ctx, creating.HostID, created); err != nil && ctx.Err() == nil {
+		s.logger(creating).WarnContext(ctx, "count a host's create", "host", creating.HostID, "error", err)
 	}
 }
 
-// createOn makes a sandbox on the host that it was given. If that fails nothing
+// createOn creates a sandbox on the host that it was given. If that fails nothing
 // of it is left.
-func (s *Service) createOn(ctx context.Context, creating rows.Sandbox, wanted NewSandbox, lifetime time.Duration) (rows.Sandbox, error) {
-	running, err := s.start(ctx, creating, wanted, lifetime)
+func (s *Service) createOn(ctx context.Context, creating sandbox.Sandbox, planned creation) (sandbox.Sandbox, error) {
+	running, err := s.start(ctx, creating, planned)
 	if err == nil {
-		err = ctx.Err() // a sandbox that nobody will hear of must not stay
+		err = ctx.Err() // a sandbox that its client is never told of must not stay
 	}
 	if err != nil {
 		if running.ID == "" {
 			running = creating
 		}
 		s.abandon(ctx, running)
-		return rows.Sandbox{}, err
+		return sandbox.Sandbox{}, err
 	}
 	return running, nil
 }
 
 // place finds a host and stores the sandbox on it, where it now holds its room.
-func (s *Service) place(ctx context.Context, teamID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow, avoid []uuid.UUID) (rows.Sandbox, error) {
-	request := scheduler.Request{Build: build.BuildID, Host: wanted.volumeHost, Avoid: avoid, Needs: needsOf(build)}
-	wanted.Affinity.Apply(&request, teamID)
-	return s.Placement.Place(ctx, teamID, request, func(ctx context.Context, queries *rows.Queries, hostID uuid.UUID) (rows.Sandbox, error) {
-		return s.insert(ctx, queries, teamID, hostID, wanted, build)
+func (s *Service) place(ctx context.Context, planned creation, avoid []uuid.UUID) (sandbox.Sandbox, error) {
+	creating := planned.wanted
+	creating.ID = id.NewSandbox()
+	request := scheduler.Request{Build: creating.BuildID, Host: planned.volumeHost, Avoid: avoid, Needs: needsLike(creating)}
+	planned.affinity.Apply(&request, creating.TeamID)
+	creating.PlacementGroup = request.Group
+	return s.Placement.Place(ctx, creating.TeamID, request, func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {
+		creating.HostID = hostID
+		if err := s.Keys.Link(ctx, tx, creating, planned.key); err != nil {
+			return sandbox.Sandbox{}, err
+		}
+		requestlog.SetSandbox(ctx, creating.ID)
+		return store.NewSandboxes(tx).Insert(ctx, creating)
 	})
 }
 
-func (s *Service) insert(ctx context.Context, queries *rows.Queries, teamID, hostID uuid.UUID, wanted NewSandbox, build rows.FindStartableBuildRow) (rows.Sandbox, error) {
-	metadata := wanted.Metadata
-	if metadata == nil {
-		metadata = map[string]string{}
-	}
-	sandbox, err := queries.CreateSandbox(ctx, rows.CreateSandboxParams{
-		ID: id.NewSandbox(), TeamID: teamID, HostID: hostID,
-		TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
-		State: lifecycle.Creating, Claimant: s.Claimant.ID(), EndAt: time.Now(), AutoPause: wanted.AutoPause,
-		AllowInternetAccess: wanted.AllowInternetAccess, Network: wanted.Network.WithoutValues(), Metadata: metadata,
-		VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
-		AutoPauseMemory: !wanted.AutoPauseWithoutMemory, AutoResume: wanted.AutoResume, Secure: !wanted.Insecure,
-		IamTokens: wanted.IdentityTokens,
-	})
-	if err != nil {
-		return rows.Sandbox{}, fmt.Errorf("store new sandbox: %w", err)
-	}
-	requestlog.SetSandbox(ctx, sandbox.ID)
-	if err := s.linkKey(ctx, queries, sandbox, wanted.Idempotency.Key); err != nil {
-		return rows.Sandbox{}, err
-	}
-	err = storeMounts(ctx, queries, &sandbox, wanted.mounts)
-	return sandbox, err
-}
-
-func (s *Service) start(ctx context.Context, creating rows.Sandbox, wanted NewSandbox, lifetime time.Duration) (rows.Sandbox, error) {
+func (s *Service) start(ctx context.Context, creating sandbox.Sandbox, planned creation) (sandbox.Sandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, operation.Timeout)
 	defer cancel()
+	creating.Network = planned.wanted.Network // with its values, which are not stored
 	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
-		SandboxID: creating.ID, BuildID: creating.BuildID.String(), RequestID: creating.ID,
-		Network: hostNetwork(wanted.Network, wanted.AllowInternetAccess), VolumeMounts: hostMounts(creating.VolumeMounts),
-		Secrets: wanted.secrets, Workload: workloadOf(creating),
-		Identity: host.Identity{
-			EnvVars:     environment(creating, wanted.EnvVars),
-			LifecycleID: uuid.NewString(),
-		},
+		Sandbox: creating, EnvVars: environment(creating, planned.envVars), Secrets: planned.secrets,
 	})
 	if fault.Is(err, fault.NotFound) {
-		return rows.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
+		return sandbox.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
 	}
 	if err != nil {
-		return rows.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
+		return sandbox.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
 	}
-	return s.startRunning(ctx, creating, seen, lifetime)
-}
-
-// workloadOf is who a sandbox is in its identity tokens. Its forks are that, too, each
-// under its own ID.
-func workloadOf(sandbox rows.Sandbox) workload.Identity {
-	if len(sandbox.IamTokens) == 0 {
-		return workload.Identity{}
-	}
-	return workload.Identity{TeamID: sandbox.TeamID.String(), TemplateID: sandbox.TemplateID, Tokens: sandbox.IamTokens}
+	return s.startRunning(ctx, creating, seen, planned.lifetime)
 }
 
 // notMade turns a host's refusal of a create into what the client is told.
@@ -284,34 +298,34 @@ func notMade(err error, message string) error {
 	}
 }
 
-// environment is what the caller set, and the names by which programs learn
-// that they run in a sandbox, and in which.
-func environment(sandbox rows.Sandbox, wanted map[string]string) map[string]string {
+// environment returns the variables that the client wants, and those by which programs
+// learn that they run in a sandbox, and in which.
+func environment(of sandbox.Sandbox, wanted map[string]string) map[string]string {
 	variables := map[string]string{
-		"E2B_SANDBOX": "true", "E2B_SANDBOX_ID": sandbox.ID, "E2B_TEMPLATE_ID": sandbox.TemplateID,
+		"E2B_SANDBOX": "true", "E2B_SANDBOX_ID": of.ID, "E2B_TEMPLATE_ID": of.TemplateID,
 	}
 	maps.Copy(variables, wanted)
 	return variables
 }
 
 // abandon ends a sandbox that was not created as a whole.
-func (s *Service) abandon(ctx context.Context, sandbox rows.Sandbox) {
+func (s *Service) abandon(ctx context.Context, made sandbox.Sandbox) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	killing, err := s.transition(ctx, sandbox, lifecycle.Killing, "not created")
+	killing, err := s.move(ctx, made, store.Outcome{State: sandbox.Killing, Cause: sandbox.CauseNotCreated})
 	if err != nil {
 		// The row stays in the name of this process; Reconcile ends it when that is
 		// allowed. The VM need not wait for that.
-		s.Log.Error("give up a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
-		killing = sandbox
+		s.logger(made).ErrorContext(ctx, "give up a sandbox that was not created", "error", err)
+		killing = made
 	}
-	if err := s.Hosts.Agent(sandbox.HostID).KillSandbox(ctx, sandbox.ID); err != nil {
-		s.Log.Warn("kill a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
+	if err := s.Hosts.Agent(made.HostID).KillSandbox(ctx, made.ID); err != nil {
+		s.logger(made).WarnContext(ctx, "kill a sandbox that was not created", "error", err)
 		return
 	}
-	if killing.State == lifecycle.Killing {
-		if _, err := s.transition(ctx, killing, lifecycle.Killed, "not created"); err != nil {
-			s.Log.Warn("end a sandbox that was not created", "sandbox", sandbox.ID, "error", err)
+	if killing.State == sandbox.Killing {
+		if _, err := s.move(ctx, killing, store.Outcome{State: sandbox.Killed}); err != nil {
+			s.logger(made).WarnContext(ctx, "end a sandbox that was not created", "error", err)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
@@ -21,7 +21,7 @@ func TestFamily_AnyMixOfForksAndSnapshotsEndsInAgreementWithTheHost(t *testing.T
 	f := newFixture(t)
 	ctx := t.Context()
 	for range 2 {
-		parent, err := f.Create(ctx, f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60, AutoPause: true, AutoResume: true})
+		parent, err := f.Create(ctx, f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60, Lifecycle: sandbox.Lifecycle{AutoPause: true, AutoResume: true}})
 		require.NoError(t, err)
 		var running sync.WaitGroup
 		for worker := range 6 {
@@ -44,7 +44,7 @@ func (f fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 	case 0:
 		_ = f.Kill(ctx, f.Team, parentID)
 	case 1, 2:
-		_ = f.Pause(ctx, f.Team, parentID, sandboxes.PauseRequest{WithoutMemory: random.IntN(4) == 0})
+		_ = f.Pause(ctx, f.Team, parentID, sandbox.Pause{WithoutMemory: random.IntN(4) == 0})
 	case 3, 4:
 		_, _ = f.ResumeForTraffic(ctx, parentID)
 	case 5, 6, 7:
@@ -59,7 +59,7 @@ func (f fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 	case 10:
 		_ = f.Templates.DeleteSnapshot(ctx, f.Team, "one")
 	default:
-		_ = f.UpdateNetwork(ctx, f.Team, parentID, sandboxes.NetworkUpdate{DenyOut: []string{"8.8.8.8"}})
+		_ = f.UpdateNetwork(ctx, f.Team, parentID, sandbox.Network{DenyOut: []string{"8.8.8.8"}})
 	}
 }
 
@@ -71,9 +71,9 @@ func (f fixture) requireAgreement(t *testing.T) {
 	require.NoError(t, err)
 	for _, row := range found {
 		switch row.State {
-		case lifecycle.Running:
+		case sandbox.Running:
 			alive[row.ID] = pb.SandboxState_SANDBOX_STATE_RUNNING
-		case lifecycle.Paused:
+		case sandbox.Paused:
 			alive[row.ID] = pb.SandboxState_SANDBOX_STATE_PAUSED
 		default:
 			require.Failf(t, "a sandbox is on its way and nobody moves it", "%s is %s", row.ID, row.State)

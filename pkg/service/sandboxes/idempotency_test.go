@@ -12,9 +12,9 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 )
@@ -22,7 +22,7 @@ import (
 func keyed(key, body string) sandboxes.NewSandbox {
 	return sandboxes.NewSandbox{
 		Template: "base", TimeoutSeconds: 60,
-		Idempotency: sandboxes.Idempotency{Key: key, Hash: sha256.Sum256([]byte(body))},
+		Idempotency: idempotency.Request{Key: key, Hash: sha256.Sum256([]byte(body))},
 	}
 }
 
@@ -65,8 +65,8 @@ func TestIdempotency_AnswersARequestThatComesAgainWithItsSandbox(t *testing.T) {
 	fresh, err := f.Create(t.Context(), f.Team, keyed("a-key", "another"))
 	require.NoError(t, err, "a key has its life")
 	require.NotEqual(t, first.ID, fresh.ID)
-	worker := sandboxes.IdempotencyWorker{Queries: f.Queries}
-	require.NoError(t, worker.Work(t.Context(), &river.Job[sandboxes.IdempotencyJob]{}))
+	worker := idempotency.NewWorker(f.Pool)
+	require.NoError(t, worker.Work(t.Context(), &river.Job[idempotency.Job]{}))
 	var left []string
 	require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT array_agg(key) FROM idempotency_keys").Scan(&left))
 	require.Equal(t, []string{"a-key"}, left)
@@ -87,7 +87,7 @@ func TestIdempotency_SaysThatTheFirstRequestIsUnderWay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	entered, release := f.Hold("create")
-	answer := make(chan rows.Sandbox, 1)
+	answer := make(chan sandbox.Sandbox, 1)
 	go func() {
 		made, _ := f.Create(t.Context(), f.Team, keyed("a-key", "body"))
 		answer <- made
@@ -135,8 +135,8 @@ func TestIdempotency_KnowsWhatADeadControlPlaneHasMade(t *testing.T) {
 		require.NoError(t, err)
 	}
 	running, creating, failed, killed := f.Start(t), f.Start(t), f.Start(t), f.Start(t)
-	f.Force(t, creating.ID, lifecycle.Creating, deadClaimant)
-	f.Force(t, failed.ID, lifecycle.Failed, 0)
+	f.Force(t, creating.ID, sandbox.Creating, deadClaimant)
+	f.Force(t, failed.ID, sandbox.Failed, 0)
 	require.NoError(t, f.Kill(t.Context(), f.Team, killed.ID))
 	leave("running", &running.ID)
 	leave("creating", &creating.ID)

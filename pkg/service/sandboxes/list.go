@@ -2,23 +2,21 @@ package sandboxes
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// Filter chooses among a team's sandboxes.
+// Filter selects among a team's sandboxes.
 type Filter struct {
 	Metadata map[string]string
 	// States are Running, Paused or both; a sandbox on its way from one to the
 	// other counts as where it comes from, and a broken one as paused. None means both.
-	States       []lifecycle.State
+	States       []sandbox.State
 	OldestFirst  bool
 	StartedAfter time.Time
 	Template     string
@@ -29,68 +27,50 @@ type Filter struct {
 
 // Page is one page of a list.
 type Page struct {
-	Sandboxes []rows.Sandbox
+	Sandboxes []sandbox.Sandbox
 	// NextToken is empty on the last page.
 	NextToken string
-	// TotalRunning counts what runs and fits the filter, on all pages.
+	// TotalRunning counts those that run and are selected, on all pages.
 	TotalRunning int64
 }
 
 // List returns a page of a team's sandboxes.
 func (s *Service) List(ctx context.Context, teamID uuid.UUID, filter Filter) (Page, error) {
-	metadata, err := json.Marshal(filter.Metadata)
-	if err != nil {
-		return Page{}, fmt.Errorf("encode metadata filter: %w", err)
-	}
-	if filter.Metadata == nil {
-		metadata = []byte("{}")
-	}
 	after, err := cursor.Parse(filter.PageToken, filter.OldestFirst)
 	if err != nil {
 		return Page{}, err
 	}
-	query := rows.ListSandboxesNewestParams{
-		TeamID: teamID, States: texts(widen(filter.States)), MetadataFilter: metadata,
-		StartedAfter: filter.StartedAfter, Template: filter.Template,
-		CursorTime: after.Time, CursorID: after.ID,
-		PageSize: int32(filter.PageSize) + 1, // one more tells whether there is another page
+	selected := store.Filter{
+		States: widen(filter.States), Metadata: filter.Metadata, StartedAfter: filter.StartedAfter, Template: filter.Template,
 	}
+	behind := store.Place{StartedAt: after.Time, ID: after.ID}
 	var page Page
-	if filter.OldestFirst {
-		page.Sandboxes, err = s.Queries.ListSandboxesOldest(ctx, rows.ListSandboxesOldestParams(query))
-	} else {
-		page.Sandboxes, err = s.Queries.ListSandboxesNewest(ctx, query)
-	}
-	if err != nil {
-		return Page{}, fmt.Errorf("list sandboxes: %w", err)
+	// One more tells whether there is another page.
+	if page.Sandboxes, err = s.Store.List(ctx, teamID, selected, behind, filter.OldestFirst, filter.PageSize+1); err != nil {
+		return Page{}, err
 	}
 	if len(page.Sandboxes) > filter.PageSize {
 		page.Sandboxes = page.Sandboxes[:filter.PageSize]
 		last := page.Sandboxes[filter.PageSize-1]
 		page.NextToken = cursor.At(last.StartedAt, last.ID).String()
 	}
-	page.TotalRunning, err = s.Queries.CountRunning(ctx, rows.CountRunningParams{
-		TeamID: teamID, MetadataFilter: metadata, StartedAfter: filter.StartedAfter, Template: filter.Template,
-	})
-	if err != nil {
-		return Page{}, fmt.Errorf("count running sandboxes: %w", err)
-	}
-	return page, nil
+	page.TotalRunning, err = s.Store.CountRunning(ctx, teamID, selected)
+	return page, err
 }
 
 // widen adds the states that clients see as one of these.
-func widen(states []lifecycle.State) []lifecycle.State {
+func widen(states []sandbox.State) []sandbox.State {
 	if len(states) == 0 {
-		states = []lifecycle.State{lifecycle.Running, lifecycle.Paused}
+		states = []sandbox.State{sandbox.Running, sandbox.Paused}
 	}
-	var all []lifecycle.State
+	var all []sandbox.State
 	for _, state := range states {
 		all = append(all, state)
 		switch state {
-		case lifecycle.Running:
-			all = append(all, lifecycle.Pausing)
-		case lifecycle.Paused:
-			all = append(all, lifecycle.Resuming, lifecycle.Broken)
+		case sandbox.Running:
+			all = append(all, sandbox.Pausing)
+		case sandbox.Paused:
+			all = append(all, sandbox.Resuming, sandbox.Broken)
 		}
 	}
 	return all

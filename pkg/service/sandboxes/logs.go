@@ -2,87 +2,51 @@ package sandboxes
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// LogLevel says how much a line matters.
-type LogLevel string
-
-// The levels, from the least to the most important.
-const (
-	Debug LogLevel = "debug"
-	Info  LogLevel = "info"
-	Warn  LogLevel = "warn"
-	Error LogLevel = "error"
-)
-
-// LogLevels are all levels, the least important first.
-func LogLevels() []LogLevel { return []LogLevel{Debug, Info, Warn, Error} }
-
-// LogFilter chooses among the lines of a sandbox.
+// LogFilter selects among the lines of a sandbox's log.
 type LogFilter struct {
-	// From is where the list begins, itself included: the beginning or the end of
-	// all lines where it is zero.
+	// From is where the list begins, itself included. The zero time is the beginning of
+	// all lines or, Backward, their end.
 	From time.Time
 	// Backward lists from there to the past.
 	Backward bool
-	// Level is the least important one that is wanted; "" for all.
-	Level LogLevel
+	// Level is the least important one that is wanted; empty for all.
+	Level sandbox.Level
 	// Search is part of the message, in any case.
 	Search string
 	Limit  int
 }
 
-// Logs returns what happened to a team's sandbox, also when it is over.
-func (s *Service) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter LogFilter) ([]rows.SandboxLog, error) {
+// Logs returns the log of a team's sandbox, also when it is over.
+func (s *Service) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, filter LogFilter) ([]sandbox.LogLine, error) {
 	if _, err := s.getEver(ctx, teamID, sandboxID); err != nil {
 		return nil, err
 	}
-	query := rows.ListLogsForwardParams{
-		SandboxID: sandboxID, FromTime: filter.From, Levels: levelsFrom(filter.Level),
-		Search: filter.Search, PageSize: int32(filter.Limit),
+	if filter.Backward && filter.From.IsZero() {
+		filter.From = time.Now().Add(time.Hour) // more than clocks differ
 	}
-	var lines []rows.SandboxLog
-	var err error
-	if filter.Backward {
-		if filter.From.IsZero() {
-			query.FromTime = time.Now().Add(time.Hour) // whatever the clocks say
-		}
-		lines, err = s.Queries.ListLogsBackward(ctx, rows.ListLogsBackwardParams(query))
-	} else {
-		lines, err = s.Queries.ListLogsForward(ctx, query)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list logs of sandbox %s: %w", sandboxID, err)
-	}
-	return lines, nil
+	all := sandbox.Levels()
+	return s.Store.Log(ctx, sandboxID, store.LogFilter{
+		From: filter.From, Backward: filter.Backward, Search: filter.Search, Limit: filter.Limit,
+		Levels: all[max(0, slices.Index(all, filter.Level)):],
+	})
 }
 
-// levelsFrom are the levels that matter as much as one, or more.
-func levelsFrom(least LogLevel) []string {
-	var levels []string
-	all := LogLevels()
-	for _, level := range all[max(0, slices.Index(all, least)):] {
-		levels = append(levels, string(level))
-	}
-	return levels
-}
-
-// logLine adds a line to a sandbox's log. That it cannot be written is no reason
-// to fail what it tells of.
-func (s *Service) logLine(ctx context.Context, sandboxID, message string, fields map[string]string) {
-	all := map[string]string{"source": "control-plane"}
-	for name, value := range fields {
-		all[name] = value
-	}
-	err := s.Queries.AppendLog(ctx, rows.AppendLogParams{SandboxID: sandboxID, Level: string(Info), Message: message, Fields: all})
-	if err != nil {
-		s.Log.Warn("write a sandbox's log", "sandbox", sandboxID, "error", err)
+// logLine adds a line to a sandbox's log. A failure does not fail the operation that
+// the line tells of.
+func (s *Service) logLine(ctx context.Context, of sandbox.Sandbox, message string, fields map[string]string) {
+	line := sandbox.LogLine{Level: sandbox.Info, Message: message, Fields: map[string]string{"source": "control-plane"}}
+	maps.Copy(line.Fields, fields)
+	if err := s.Store.AppendLog(ctx, of.ID, line); err != nil {
+		s.logger(of).WarnContext(ctx, "write a sandbox's log", "error", err)
 	}
 }

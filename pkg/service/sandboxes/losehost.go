@@ -3,36 +3,34 @@ package sandboxes
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // LoseHost records that the sandboxes of a retired host are gone with it. Each has a
 // transaction of its own, because each locks its team.
 func (s *Service) LoseHost(ctx context.Context, hostID uuid.UUID) error {
-	left, err := s.Queries.ListOnHost(ctx, rows.ListOnHostParams{HostID: hostID})
+	left, err := s.Store.OnHost(ctx, hostID, s.Claimant.ID())
 	if err != nil {
-		return fmt.Errorf("list the sandboxes of host %s: %w", hostID, err)
+		return err
 	}
-	for _, row := range left {
-		sandbox, err := s.Queries.GetSandbox(ctx, row.ID)
+	for _, standing := range left {
+		lost, err := s.Store.Get(ctx, standing.ID)
 		if err != nil {
-			return fmt.Errorf("get sandbox %s: %w", row.ID, err)
+			return err
 		}
-		if sandbox.State.Over() {
+		if lost.State.Over() {
 			continue
 		}
-		next := lifecycle.Killed
-		if sandbox.State == lifecycle.Creating {
-			next = lifecycle.Failed
+		outcome := store.Outcome{State: sandbox.Killed, Cause: sandbox.CauseHostRetired}
+		if lost.State == sandbox.Creating {
+			outcome.State = sandbox.Failed
 		}
-		_, err = s.transition(ctx, sandbox, next, "its host was retired")
-		if err != nil && !errors.Is(err, operation.ErrOvertaken) {
+		if _, err = s.move(ctx, lost, outcome); err != nil && !errors.Is(err, operation.ErrOvertaken) {
 			return err
 		}
 	}

@@ -3,66 +3,54 @@ package sandboxes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// NetworkUpdate is what a running sandbox may reach from now on.
-type NetworkUpdate struct {
-	AllowInternetAccess *bool
-	AllowOut, DenyOut   []string
-	Rules               map[string][]rows.NetworkRule
-	EgressProxy         *rows.EgressProxy
-}
-
-// UpdateNetwork replaces what a running sandbox may reach; what is not given is
-// cleared. Who may reach the sandbox stays as it is.
-func (s *Service) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update NetworkUpdate) error {
-	return s.whenRunning(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
-		return s.updateNetwork(ctx, sandbox, update)
+// UpdateNetwork replaces what a running sandbox may reach, by AllowInternetAccess,
+// AllowOut, DenyOut, Rules and EgressProxy of a network. How the sandbox is reached
+// stays as it is.
+func (s *Service) UpdateNetwork(ctx context.Context, teamID uuid.UUID, sandboxID string, update sandbox.Network) error {
+	return s.whenRunning(ctx, teamID, sandboxID, func(running sandbox.Sandbox) error {
+		network := running.Network
+		network.AllowInternetAccess, network.AllowOut, network.DenyOut = update.AllowInternetAccess, update.AllowOut, update.DenyOut
+		network.Rules, network.EgressProxy = update.Rules, update.EgressProxy
+		return s.updateNetwork(ctx, running, network)
 	})
 }
 
-func (s *Service) updateNetwork(ctx context.Context, sandbox rows.Sandbox, update NetworkUpdate) error {
-	network := sandbox.Network
-	network.AllowOut, network.DenyOut, network.Rules = update.AllowOut, update.DenyOut, update.Rules
-	network.EgressProxy = update.EgressProxy
-	if err := s.validateNetwork(network, update.AllowInternetAccess); err != nil {
+func (s *Service) updateNetwork(ctx context.Context, running sandbox.Sandbox, network sandbox.Network) error {
+	if err := s.validateNetwork(network); err != nil {
 		return err
 	}
-	if err := checkTokens(network, sandbox.IamTokens); err != nil {
+	if err := checkTokens(network, running.IdentityTokens); err != nil {
 		return err
 	}
-	secrets, err := s.secretsOf(ctx, sandbox.TeamID, network)
+	secrets, err := s.secretsOf(ctx, running.TeamID, network)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	if err := s.Hosts.Agent(sandbox.HostID).UpdateNetwork(ctx, sandbox.ID, hostNetwork(network, update.AllowInternetAccess), secrets); err != nil {
-		return s.orOvertaken(ctx, sandbox, err)
+	if err := s.Hosts.Agent(running.HostID).UpdateNetwork(ctx, running.ID, network, secrets); err != nil {
+		return s.orOvertaken(ctx, running, err)
 	}
-	stored, err := s.Queries.SetNetwork(ctx, rows.SetNetworkParams{
-		ID: sandbox.ID, Network: network.WithoutValues(), AllowInternetAccess: update.AllowInternetAccess,
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return notFound(sandbox.ID) // killed meanwhile
+	stored, err := s.Store.SetNetwork(ctx, running.ID, network)
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound(running.ID) // killed meanwhile
 	}
 	if err != nil {
-		return fmt.Errorf("store the network of sandbox %s: %w", sandbox.ID, err)
+		return err
 	}
-	// Somebody may have handed it what it referred to before.
+	// A delivery under way may have sent the secrets of the network before.
 	s.settleSecrets(ctx, stored, "")
-	s.logLine(ctx, sandbox.ID, "Network changed", nil)
+	s.logLine(ctx, running, "Network changed", nil)
 	return nil
 }
 
@@ -70,7 +58,7 @@ func (s *Service) updateNetwork(ctx context.Context, sandbox rows.Sandbox, updat
 const maxHTTPSPorts = 100
 
 // validateNetwork checks what a client asks for, also by the rules of hosts.
-func (s *Service) validateNetwork(network rows.Network, allowInternetAccess *bool) error {
+func (s *Service) validateNetwork(network sandbox.Network) error {
 	if len(network.HTTPSPorts) > maxHTTPSPorts {
 		return fault.New(fault.Invalid, "network.httpsPorts must be at most %d", maxHTTPSPorts)
 	}
@@ -80,29 +68,5 @@ func (s *Service) validateNetwork(network rows.Network, allowInternetAccess *boo
 	if s.CheckNetwork == nil {
 		return nil
 	}
-	return s.CheckNetwork(hostNetwork(network, allowInternetAccess))
-}
-
-// hostNetwork is a sandbox's network in the words of its host. The rules of a
-// domain keep their order.
-func hostNetwork(network rows.Network, allowInternetAccess *bool) host.Network {
-	wanted := host.Network{
-		DenyInternet: allowInternetAccess != nil && !*allowInternetAccess || slices.Contains(network.DenyOut, everywhere),
-		AllowOut:     network.AllowOut, DenyOut: network.DenyOut, MaskRequestHost: network.MaskRequestHost,
-	}
-	if proxy := network.EgressProxy; proxy != nil {
-		wanted.EgressProxy = &host.EgressProxy{Address: proxy.Address, Username: proxy.Username, Password: proxy.Password}
-		if proxy.TLS != nil {
-			wanted.EgressProxy.TLS, wanted.EgressProxy.ServerName, wanted.EgressProxy.CACert = proxy.TLS.Enabled, proxy.TLS.ServerName, proxy.TLS.CACert
-		}
-	}
-	for domain, rules := range network.Rules {
-		if len(rules) == 0 {
-			rules = []rows.NetworkRule{{}} // a name must be sound even where nothing is done
-		}
-		for _, rule := range rules {
-			wanted.Rules = append(wanted.Rules, host.NetworkRule{Domain: domain, SetHeaders: rule.Transform.Headers})
-		}
-	}
-	return wanted
+	return s.CheckNetwork(network)
 }

@@ -13,7 +13,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
@@ -32,7 +32,7 @@ func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 					case 0:
 						_ = f.Kill(ctx, f.Team, s.ID)
 					case 1, 2, 3, 4, 5, 6:
-						_ = f.Pause(ctx, f.Team, s.ID, sandboxes.PauseRequest{})
+						_ = f.Pause(ctx, f.Team, s.ID, sandbox.Pause{})
 					case 7, 8, 9, 10, 11, 12:
 						_, _ = f.Resume(ctx, f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 					case 13, 14, 15:
@@ -49,12 +49,12 @@ func TestOperations_AnyMixEndsInAgreementWithTheHost(t *testing.T) {
 		state := f.Stored(t, s.ID).State
 		seen, exists := f.Agent.States()[s.ID]
 		switch state {
-		case lifecycle.Running:
+		case sandbox.Running:
 			require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, seen)
-		case lifecycle.Paused:
+		case sandbox.Paused:
 			require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, seen)
 		default:
-			require.Equal(t, lifecycle.Killed, state)
+			require.Equal(t, sandbox.Killed, state)
 			require.False(t, exists)
 		}
 	}
@@ -73,12 +73,12 @@ func TestKill_WinsOverAPauseUnderWay(t *testing.T) {
 		return nil
 	})
 	paused := make(chan error, 1)
-	go func() { paused <- f.Pause(context.Background(), f.Team, s.ID, sandboxes.PauseRequest{}) }()
+	go func() { paused <- f.Pause(context.Background(), f.Team, s.ID, sandbox.Pause{}) }()
 	<-pausing
 	require.NoError(t, f.Kill(t.Context(), f.Team, s.ID))
 	close(killed)
 	require.Equal(t, fault.NotFound, fault.CodeOf(<-paused))
-	require.Equal(t, lifecycle.Killed, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Killed, f.Stored(t, s.ID).State)
 	require.Empty(t, f.Agent.States())
 }
 
@@ -133,7 +133,7 @@ func TestCreate_KillsTheMachineWhenItCannotBeRecorded(t *testing.T) {
 	f := newFixture(t)
 	f.Agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "create" {
-			f.Force(t, sandboxID, lifecycle.Creating, 0) // as if another had taken it over
+			f.Force(t, sandboxID, sandbox.Creating, 0) // as if another had taken it over
 		}
 		return nil
 	})
@@ -154,15 +154,15 @@ func TestPause_ThatFailsLeavesTheSandboxRunning(t *testing.T) {
 		}
 		return nil
 	})
-	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.Team, s.ID, sandboxes.PauseRequest{})))
-	require.Equal(t, lifecycle.Running, f.Stored(t, s.ID).State)
+	require.Equal(t, fault.Internal, fault.CodeOf(f.Pause(t.Context(), f.Team, s.ID, sandbox.Pause{})))
+	require.Equal(t, sandbox.Running, f.Stored(t, s.ID).State)
 }
 
 func TestResume_ThatFindsNoRoomLeavesTheSandboxPaused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.Start(t)
-	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandbox.Pause{}))
 	f.Agent.Before(func(_ context.Context, operation, _ string) error {
 		if operation == "resume" {
 			return connect.NewError(connect.CodeResourceExhausted, errors.New("no memory"))
@@ -171,14 +171,14 @@ func TestResume_ThatFindsNoRoomLeavesTheSandboxPaused(t *testing.T) {
 	})
 	_, err := f.Resume(t.Context(), f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.Exhausted, fault.CodeOf(err))
-	require.Equal(t, lifecycle.Paused, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Paused, f.Stored(t, s.ID).State)
 }
 
 func TestResume_ThatOnlySeemsToFailIsASuccess(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := f.Start(t)
-	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, s.ID, sandbox.Pause{}))
 	f.Agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "resume" {
 			f.Agent.Put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)
@@ -188,7 +188,7 @@ func TestResume_ThatOnlySeemsToFailIsASuccess(t *testing.T) {
 	})
 	_, err := f.Resume(t.Context(), f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.NoError(t, err)
-	require.Equal(t, lifecycle.Running, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Running, f.Stored(t, s.ID).State)
 }
 
 func TestKill_IsKeptWhenTheHostIsAway(t *testing.T) {
@@ -204,6 +204,6 @@ func TestKill_IsKeptWhenTheHostIsAway(t *testing.T) {
 	require.Error(t, f.Service.Reconcile(t.Context(), f.Host), "the host is still away")
 	f.Agent.Before(nil)
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
-	require.Equal(t, lifecycle.Killed, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Killed, f.Stored(t, s.ID).State)
 	require.Empty(t, f.Agent.States())
 }

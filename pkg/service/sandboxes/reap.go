@@ -2,11 +2,11 @@ package sandboxes
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 )
 
@@ -46,28 +46,29 @@ func (s *Service) Reap(ctx context.Context) {
 	}
 }
 
-func (s *Service) claimExpired(ctx context.Context, most int) []rows.Sandbox {
+func (s *Service) claimExpired(ctx context.Context, most int) []sandbox.Sandbox {
 	if most == 0 {
 		return nil
 	}
-	claimed, err := s.Queries.ClaimExpired(ctx, rows.ClaimExpiredParams{Claimant: s.Claimant.ID(), Batch: int32(most)})
+	claimed, err := s.Store.ClaimExpired(ctx, s.Claimant.ID(), most)
 	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("look for expired sandboxes", "error", err)
+		s.Log.WarnContext(ctx, "look for expired sandboxes", "error", err)
 	}
 	return claimed
 }
 
-func (s *Service) expire(ctx context.Context, claimed rows.Sandbox) {
+func (s *Service) expire(ctx context.Context, claimed sandbox.Sandbox) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	if claimed.State == lifecycle.Killing {
-		s.finishKill(ctx, claimed, "its time was over")
+	if claimed.State == sandbox.Killing {
+		s.finishKill(ctx, claimed)
 		return
 	}
-	if err := s.finishPause(ctx, claimed, PauseRequest{WithoutMemory: !claimed.AutoPauseMemory}); err != nil {
-		s.Log.Error("pause an expired sandbox", "sandbox", claimed.ID, "error", err)
-		if err := s.Queries.PostponeEnd(ctx, rows.PostponeEndParams{ID: claimed.ID, Delay: reapRetry}); err != nil {
-			s.Log.Warn("postpone the end of a sandbox", "sandbox", claimed.ID, "error", err)
+	if err := s.finishPause(ctx, claimed, sandbox.Pause{WithoutMemory: claimed.Lifecycle.AutoPauseWithoutMemory}); err != nil {
+		s.logger(claimed).ErrorContext(ctx, "pause an expired sandbox", "error", err)
+		_, err := s.Store.SetEnd(ctx, claimed, reapRetry)
+		if err != nil && !errors.Is(err, operation.ErrOvertaken) { // overtaken: it does not run
+			s.logger(claimed).WarnContext(ctx, "postpone the end of a sandbox", "error", err)
 		}
 	}
 }

@@ -3,15 +3,13 @@ package sandboxes
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // remedy is what brings the database and a host into agreement about a sandbox.
@@ -25,17 +23,17 @@ const (
 
 // remedyFor compares what the database says with what the host says. An empty
 // seen state means that the host does not have the sandbox.
-func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) remedy {
+func remedyFor(stored sandbox.State, abandoned bool, seen sandbox.State) remedy {
 	if !stored.Settled() && !abandoned {
-		return leave // somebody works on it
+		return leave // an operation on it is under way
 	}
-	if stored == lifecycle.Creating || stored == lifecycle.Killing {
-		return end // nobody was promised it, or everybody was promised its end
+	if stored == sandbox.Creating || stored == sandbox.Killing {
+		return end // creating: never acknowledged to the client; killing: already reported as gone
 	}
 	switch seen {
 	case stored:
 		return leave
-	case "", lifecycle.Running, lifecycle.Paused, lifecycle.Broken:
+	case "", sandbox.Running, sandbox.Paused, sandbox.Broken:
 		return accept
 	default:
 		return leave // the host is busy with it
@@ -45,57 +43,50 @@ func remedyFor(stored lifecycle.State, abandoned bool, seen lifecycle.State) rem
 // Reconcile brings the database to the truth of a host. If the host cannot be
 // reached it changes nothing.
 func (s *Service) Reconcile(ctx context.Context, hostID uuid.UUID) error {
-	// The order matters: what is stored now and changes while the host answers
+	// The database is read before the host is asked: what changes while the host answers
 	// has another version by then, and is left to the next time.
-	stored, err := s.Queries.ListOnHost(ctx, rows.ListOnHostParams{HostID: hostID, Asking: s.Claimant.ID()})
+	stored, err := s.Store.OnHost(ctx, hostID, s.Claimant.ID())
 	if err != nil {
-		return fmt.Errorf("list what should be on the host: %w", err)
+		return err
 	}
 	listed, err := s.Hosts.Agent(hostID).ListSandboxes(ctx)
 	if err != nil {
 		return err
 	}
 	seen := make(map[string]host.Sandbox, len(listed))
-	for _, sandbox := range listed {
-		seen[sandbox.ID] = sandbox
+	for _, one := range listed {
+		seen[one.ID] = one
 	}
 	var failures []error
-	for _, row := range stored {
-		failures = append(failures, s.reconcileOne(ctx, row, seen[row.ID]))
-		delete(seen, row.ID)
+	for _, standing := range stored {
+		failures = append(failures, s.reconcileOne(ctx, standing, seen[standing.ID]))
+		delete(seen, standing.ID)
 	}
-	for _, sandbox := range seen {
-		failures = append(failures, s.reconcileUnknown(ctx, hostID, sandbox))
+	for _, unknown := range seen {
+		failures = append(failures, s.reconcileUnknown(ctx, hostID, unknown))
 	}
 	failures = append(failures, s.reconcileSecrets(ctx, hostID, listed))
 	return errors.Join(failures...)
 }
 
-func (s *Service) reconcileOne(ctx context.Context, row rows.ListOnHostRow, seen host.Sandbox) error {
-	action := remedyFor(row.State, row.Abandoned, seen.State)
+func (s *Service) reconcileOne(ctx context.Context, standing store.Standing, seen host.Sandbox) error {
+	action := remedyFor(standing.State, standing.Abandoned, seen.State)
 	if action == leave {
 		return nil
 	}
-	stored, err := s.Queries.GetSandbox(ctx, row.ID)
+	stored, err := s.Store.Get(ctx, standing.ID)
 	if err != nil {
-		return fmt.Errorf("get sandbox %s: %w", row.ID, err)
+		return err
 	}
-	if stored.Version != row.Version {
+	if stored.Version != standing.Version {
 		return nil // it has changed since the list
 	}
-	s.Log.Info("host and database disagree", "sandbox", row.ID, "stored", row.State, "seen", seen.State)
+	s.logger(stored).InfoContext(ctx, "host and database disagree", "stored", stored.State, "seen", seen.State)
 	if action == end {
-		if err := s.Hosts.Agent(stored.HostID).KillSandbox(ctx, row.ID); err != nil {
-			return err
-		}
-		if stored.State == lifecycle.Creating {
-			_, err = s.transition(ctx, stored, lifecycle.Failed, "not created")
-		} else {
-			_, err = s.transition(ctx, stored, lifecycle.Killed, "")
-		}
+		err = s.reconcileEnd(ctx, stored)
 	} else {
 		if seen.State == "" {
-			seen.State, seen.Reason = lifecycle.Killed, "ended on its host"
+			seen.State = sandbox.Killed
 		}
 		_, err = s.accept(ctx, stored, seen)
 	}
@@ -105,21 +96,35 @@ func (s *Service) reconcileOne(ctx context.Context, row rows.ListOnHostRow, seen
 	return err
 }
 
+// reconcileEnd kills what was to be created or killed by a control plane that did not
+// finish. The cause that was stored with a kill stays.
+func (s *Service) reconcileEnd(ctx context.Context, stored sandbox.Sandbox) error {
+	if err := s.Hosts.Agent(stored.HostID).KillSandbox(ctx, stored.ID); err != nil {
+		return err
+	}
+	outcome := store.Outcome{State: sandbox.Killed, Cause: sandbox.CauseKilled}
+	if stored.State == sandbox.Creating {
+		outcome = store.Outcome{State: sandbox.Failed, Cause: sandbox.CauseNotCreated}
+	}
+	_, err := s.move(ctx, stored, outcome)
+	return err
+}
+
 // reconcileUnknown looks at a sandbox that its host has and that was not stored
-// as alive. One that is over is killed again; one that was never stored here is
-// not ours to judge.
+// as alive. One that is over is killed again; one that was never stored here may be
+// another installation's and is left.
 func (s *Service) reconcileUnknown(ctx context.Context, hostID uuid.UUID, seen host.Sandbox) error {
-	stored, err := s.Queries.GetSandbox(ctx, seen.ID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		s.Log.Warn("a host has a sandbox that the database does not know", "sandbox", seen.ID, "state", seen.State)
+	stored, err := s.Store.Get(ctx, seen.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		s.Log.WarnContext(ctx, "a host has a sandbox that the database does not know", "sandbox", seen.ID, "host", hostID, "state", seen.State)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("get sandbox %s: %w", seen.ID, err)
+		return err
 	}
-	if !stored.State.Over() || seen.State == lifecycle.Killing {
+	if !stored.State.Over() || seen.State == sandbox.Killing {
 		return nil
 	}
-	s.Log.Info("kill a sandbox that should be gone", "sandbox", seen.ID)
+	s.logger(stored).InfoContext(ctx, "kill a sandbox that should be gone")
 	return s.Hosts.Agent(hostID).KillSandbox(ctx, seen.ID)
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 )
 
@@ -21,42 +20,42 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 	f := newFixture(t)
 	alive := f.Claimant.ID()
 	for name, test := range map[string]struct {
-		stored   lifecycle.State
+		stored   sandbox.State
 		claimant int32
 		seen     pb.SandboxState
-		want     lifecycle.State
+		want     sandbox.State
 	}{
-		"ran on":                           {lifecycle.Running, 0, servicetest.SeenRunning, lifecycle.Running},
-		"was paused by the host":           {lifecycle.Running, 0, servicetest.SeenPaused, lifecycle.Paused},
-		"died":                             {lifecycle.Running, 0, servicetest.SeenGone, lifecycle.Killed},
-		"is being paused by the host":      {lifecycle.Running, 0, servicetest.SeenPausing, lifecycle.Running},
-		"stayed paused":                    {lifecycle.Paused, 0, servicetest.SeenPaused, lifecycle.Paused},
-		"was resumed by the host":          {lifecycle.Paused, 0, servicetest.SeenRunning, lifecycle.Running},
-		"paused, and lost":                 {lifecycle.Paused, 0, servicetest.SeenGone, lifecycle.Killed},
-		"paused, and cannot be read":       {lifecycle.Paused, 0, servicetest.SeenFailed, lifecycle.Broken},
-		"ran, and cannot be read":          {lifecycle.Running, 0, servicetest.SeenFailed, lifecycle.Broken},
-		"cannot be read after a pause":     {lifecycle.Pausing, 1, servicetest.SeenFailed, lifecycle.Broken},
-		"cannot be read after a resume":    {lifecycle.Resuming, 1, servicetest.SeenFailed, lifecycle.Broken},
-		"still cannot be read":             {lifecycle.Broken, 0, servicetest.SeenFailed, lifecycle.Broken},
-		"can be read again":                {lifecycle.Broken, 0, servicetest.SeenPaused, lifecycle.Paused},
-		"was broken, and runs":             {lifecycle.Broken, 0, servicetest.SeenRunning, lifecycle.Running},
-		"was broken, and is gone":          {lifecycle.Broken, 0, servicetest.SeenGone, lifecycle.Killed},
-		"is broken, and somebody works":    {lifecycle.Resuming, alive, servicetest.SeenFailed, lifecycle.Resuming},
-		"pause was interrupted before":     {lifecycle.Pausing, 1, servicetest.SeenRunning, lifecycle.Running},
-		"pause was interrupted after":      {lifecycle.Pausing, 1, servicetest.SeenPaused, lifecycle.Paused},
-		"pause was interrupted by an end":  {lifecycle.Pausing, 0, servicetest.SeenGone, lifecycle.Killed},
-		"resume was interrupted before":    {lifecycle.Resuming, 1, servicetest.SeenPaused, lifecycle.Paused},
-		"resume was interrupted after":     {lifecycle.Resuming, 1, servicetest.SeenRunning, lifecycle.Running},
-		"create was interrupted":           {lifecycle.Creating, 1, servicetest.SeenRunning, lifecycle.Failed},
-		"create was interrupted before":    {lifecycle.Creating, 1, servicetest.SeenGone, lifecycle.Failed},
-		"kill was interrupted":             {lifecycle.Killing, 1, servicetest.SeenRunning, lifecycle.Killed},
-		"kill was interrupted after":       {lifecycle.Killing, 0, servicetest.SeenGone, lifecycle.Killed},
-		"is being paused by a living one":  {lifecycle.Pausing, alive, servicetest.SeenRunning, lifecycle.Pausing},
-		"is being resumed by a living one": {lifecycle.Resuming, alive, servicetest.SeenPaused, lifecycle.Resuming},
-		"is being created by a living one": {lifecycle.Creating, alive, servicetest.SeenGone, lifecycle.Creating},
-		"is being killed by a living one":  {lifecycle.Killing, alive, servicetest.SeenRunning, lifecycle.Killing},
-		"was killed, and the host has it":  {lifecycle.Killed, 0, servicetest.SeenRunning, lifecycle.Killed},
-		"never ran, and the host has it":   {lifecycle.Failed, 0, servicetest.SeenPaused, lifecycle.Failed},
+		"ran on":                           {sandbox.Running, 0, servicetest.SeenRunning, sandbox.Running},
+		"was paused by the host":           {sandbox.Running, 0, servicetest.SeenPaused, sandbox.Paused},
+		"died":                             {sandbox.Running, 0, servicetest.SeenGone, sandbox.Killed},
+		"is being paused by the host":      {sandbox.Running, 0, servicetest.SeenPausing, sandbox.Running},
+		"stayed paused":                    {sandbox.Paused, 0, servicetest.SeenPaused, sandbox.Paused},
+		"was resumed by the host":          {sandbox.Paused, 0, servicetest.SeenRunning, sandbox.Running},
+		"paused, and lost":                 {sandbox.Paused, 0, servicetest.SeenGone, sandbox.Killed},
+		"paused, and cannot be read":       {sandbox.Paused, 0, servicetest.SeenFailed, sandbox.Broken},
+		"ran, and cannot be read":          {sandbox.Running, 0, servicetest.SeenFailed, sandbox.Broken},
+		"cannot be read after a pause":     {sandbox.Pausing, 1, servicetest.SeenFailed, sandbox.Broken},
+		"cannot be read after a resume":    {sandbox.Resuming, 1, servicetest.SeenFailed, sandbox.Broken},
+		"still cannot be read":             {sandbox.Broken, 0, servicetest.SeenFailed, sandbox.Broken},
+		"can be read again":                {sandbox.Broken, 0, servicetest.SeenPaused, sandbox.Paused},
+		"was broken, and runs":             {sandbox.Broken, 0, servicetest.SeenRunning, sandbox.Running},
+		"was broken, and is gone":          {sandbox.Broken, 0, servicetest.SeenGone, sandbox.Killed},
+		"is broken, and somebody works":    {sandbox.Resuming, alive, servicetest.SeenFailed, sandbox.Resuming},
+		"pause was interrupted before":     {sandbox.Pausing, 1, servicetest.SeenRunning, sandbox.Running},
+		"pause was interrupted after":      {sandbox.Pausing, 1, servicetest.SeenPaused, sandbox.Paused},
+		"pause was interrupted by an end":  {sandbox.Pausing, 0, servicetest.SeenGone, sandbox.Killed},
+		"resume was interrupted before":    {sandbox.Resuming, 1, servicetest.SeenPaused, sandbox.Paused},
+		"resume was interrupted after":     {sandbox.Resuming, 1, servicetest.SeenRunning, sandbox.Running},
+		"create was interrupted":           {sandbox.Creating, 1, servicetest.SeenRunning, sandbox.Failed},
+		"create was interrupted before":    {sandbox.Creating, 1, servicetest.SeenGone, sandbox.Failed},
+		"kill was interrupted":             {sandbox.Killing, 1, servicetest.SeenRunning, sandbox.Killed},
+		"kill was interrupted after":       {sandbox.Killing, 0, servicetest.SeenGone, sandbox.Killed},
+		"is being paused by a living one":  {sandbox.Pausing, alive, servicetest.SeenRunning, sandbox.Pausing},
+		"is being resumed by a living one": {sandbox.Resuming, alive, servicetest.SeenPaused, sandbox.Resuming},
+		"is being created by a living one": {sandbox.Creating, alive, servicetest.SeenGone, sandbox.Creating},
+		"is being killed by a living one":  {sandbox.Killing, alive, servicetest.SeenRunning, sandbox.Killing},
+		"was killed, and the host has it":  {sandbox.Killed, 0, servicetest.SeenRunning, sandbox.Killed},
+		"never ran, and the host has it":   {sandbox.Failed, 0, servicetest.SeenPaused, sandbox.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := f.Start(t)
@@ -69,10 +68,10 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 			if now.State.Over() {
 				require.False(t, onHost, "what is over must not run on")
 			}
-			if now.State == lifecycle.Running {
+			if now.State == sandbox.Running {
 				require.True(t, now.EndAt.After(time.Now().Add(time.Minute)), "what runs has time left")
 			}
-			f.Force(t, s.ID, lifecycle.Killed, 0)
+			f.Force(t, s.ID, sandbox.Killed, 0)
 			f.Agent.Put(s.ID, servicetest.SeenGone)
 		})
 	}
@@ -88,12 +87,12 @@ func TestReconcile_LeavesWhatThisProcessWorksOnWhileItsLockIsLost(t *testing.T) 
 	f := newFixture(t)
 	f.Claimant = numbered(7)
 	s := f.Start(t)
-	f.Force(t, s.ID, lifecycle.Creating, 7)
+	f.Force(t, s.ID, sandbox.Creating, 7)
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
-	require.Equal(t, lifecycle.Creating, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Creating, f.Stored(t, s.ID).State)
 	f.Claimant = numbered(8)
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
-	require.Equal(t, lifecycle.Failed, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Failed, f.Stored(t, s.ID).State)
 }
 
 func TestReconcile_ChangesNothingWhenTheHostIsAway(t *testing.T) {
@@ -105,7 +104,7 @@ func TestReconcile_ChangesNothingWhenTheHostIsAway(t *testing.T) {
 		return connect.NewError(connect.CodeUnavailable, errors.New("away"))
 	})
 	require.Error(t, f.Service.Reconcile(t.Context(), f.Host))
-	require.Equal(t, lifecycle.Running, f.Stored(t, s.ID).State)
+	require.Equal(t, sandbox.Running, f.Stored(t, s.ID).State)
 }
 
 func TestReconcile_LeavesWhatItNeverKnewAlone(t *testing.T) {
@@ -125,13 +124,13 @@ func TestReconcile_DoesNotEndWhatWasCreatedWhileItLooked(t *testing.T) {
 			return nil
 		}
 		f.Agent.Before(nil)
-		if err := f.Pause(ctx, f.Team, old.ID, sandboxes.PauseRequest{}); err != nil {
+		if err := f.Pause(ctx, f.Team, old.ID, sandbox.Pause{}); err != nil {
 			return err
 		}
 		f.Start(t)
 		return nil
 	})
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
-	require.Equal(t, lifecycle.Paused, f.Stored(t, old.ID).State)
+	require.Equal(t, sandbox.Paused, f.Stored(t, old.ID).State)
 	require.Len(t, f.Agent.States(), 2)
 }

@@ -3,26 +3,22 @@ package sandboxes
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // RotateTokens revokes the tokens of a team's sandbox. Credentials derives the new
 // ones.
-func (s *Service) RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (rows.Sandbox, error) {
+func (s *Service) RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID string) (sandbox.Sandbox, error) {
 	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
-		return rows.Sandbox{}, err
+		return sandbox.Sandbox{}, err
 	}
-	sandbox, err := s.Queries.RaiseSandboxTokenEpoch(ctx, rows.RaiseSandboxTokenEpochParams{ID: sandboxID, TeamID: teamID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.Sandbox{}, notFound(sandboxID) // it has ended meanwhile
+	rotated, err := s.Store.RaiseTokenEpoch(ctx, teamID, sandboxID)
+	if errors.Is(err, store.ErrNotFound) {
+		return sandbox.Sandbox{}, notFound(sandboxID) // it has ended meanwhile
 	}
-	if err != nil {
-		return rows.Sandbox{}, fmt.Errorf("revoke the tokens of sandbox %s: %w", sandboxID, err)
-	}
-	return sandbox, nil
+	return rotated, err
 }

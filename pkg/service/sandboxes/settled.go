@@ -7,9 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 )
 
@@ -17,16 +16,16 @@ const (
 	// busyPatience is how long an operation waits for others on its sandbox: less than
 	// the minute that clients wait for an answer.
 	busyPatience = 45 * time.Second
-	// firstLook is after what time a sandbox is looked at again that another operation
-	// is under way on, which may be another process's. It doubles up to longestLook.
+	// firstLook is the delay before a sandbox is read again that another operation is
+	// under way on, which may be another process's. It doubles up to longestLook.
 	firstLook   = 10 * time.Millisecond
 	longestLook = 200 * time.Millisecond
 )
 
 // whenSettled calls act with a team's sandbox as soon as no operation on it is under
-// way, and again where act answers errOvertaken: another operation was quicker to
-// begin. It answers Busy when patience ends, and NotFound once the sandbox is killed.
-func (s *Service) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(rows.Sandbox) error) error {
+// way, and again where act returns ErrOvertaken: another operation has begun first. It
+// returns Busy when patience ends, and NotFound once the sandbox is killed.
+func (s *Service) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(sandbox.Sandbox) error) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
 	waits := false
 	defer func() {
@@ -35,17 +34,17 @@ func (s *Service) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID s
 		}
 	}()
 	for {
-		sandbox, err := s.Get(ctx, teamID, sandboxID)
+		found, err := s.Get(ctx, teamID, sandboxID)
 		if err != nil {
 			return err
 		}
-		if sandbox.State.Settled() {
-			if err := act(sandbox); !errors.Is(err, operation.ErrOvertaken) {
+		if found.State.Settled() {
+			if err := act(found); !errors.Is(err, operation.ErrOvertaken) {
 				return err
 			}
 		}
 		if time.Now().Add(delay).After(deadline) {
-			return busy(sandbox)
+			return busy(found)
 		}
 		if !waits {
 			waits = true
@@ -59,25 +58,25 @@ func (s *Service) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID s
 }
 
 // whenRunning is whenSettled for what only a running sandbox can do.
-func (s *Service) whenRunning(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(rows.Sandbox) error) error {
-	return s.whenSettled(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) error {
-		if sandbox.State != lifecycle.Running {
-			return wrongState(sandbox)
+func (s *Service) whenRunning(ctx context.Context, teamID uuid.UUID, sandboxID string, act func(sandbox.Sandbox) error) error {
+	return s.whenSettled(ctx, teamID, sandboxID, func(found sandbox.Sandbox) error {
+		if found.State != sandbox.Running {
+			return wrongState(found)
 		}
-		return act(sandbox)
+		return act(found)
 	})
 }
 
 // orOvertaken turns a host's refusal of what a sandbox could do when it was read into
-// errOvertaken where the sandbox has changed since: then that is why.
-func (s *Service) orOvertaken(ctx context.Context, sandbox rows.Sandbox, refusal error) error {
+// ErrOvertaken where the sandbox has changed since: then that is why.
+func (s *Service) orOvertaken(ctx context.Context, read sandbox.Sandbox, refusal error) error {
 	switch fault.ReasonOf(refusal) {
 	case fault.WrongState, fault.Broken, fault.Killed, fault.MachineEnded:
 	default:
 		return refusal
 	}
-	now, err := s.Queries.GetSandbox(ctx, sandbox.ID)
-	if err == nil && now.Version != sandbox.Version {
+	now, err := s.Store.Get(ctx, read.ID)
+	if err == nil && now.Version != read.Version {
 		return operation.ErrOvertaken
 	}
 	return refusal
@@ -88,8 +87,4 @@ func (s *Service) patienceOrDefault() time.Duration {
 		return s.patience
 	}
 	return busyPatience
-}
-
-func busy(sandbox rows.Sandbox) error {
-	return fault.New(fault.Conflict, "sandbox %s is still %s; try again", sandbox.ID, sandbox.State).Because(fault.Busy)
 }

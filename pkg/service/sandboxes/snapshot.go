@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
@@ -17,14 +17,14 @@ func (s *Service) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID stri
 		return templates.Snapshot{}, err
 	}
 	var taken templates.Snapshot
-	err = s.whenRunning(ctx, teamID, sandboxID, func(sandbox rows.Sandbox) (err error) {
+	err = s.whenRunning(ctx, teamID, sandboxID, func(running sandbox.Sandbox) (err error) {
 		ctx, cancel := operation.Detach(ctx)
 		defer cancel()
-		taken, err = s.Templates.TakeSnapshot(ctx, sandbox, name, wanted.WithoutMemory)
+		taken, err = s.Templates.TakeSnapshot(ctx, running, name, wanted.WithoutMemory)
 		if err != nil {
-			return s.orOvertaken(ctx, sandbox, err)
+			return s.orOvertaken(ctx, running, err)
 		}
-		s.logLine(ctx, sandbox.ID, "Snapshot taken", map[string]string{"snapshot": taken.ID})
+		s.logLine(ctx, running, "Snapshot taken", map[string]string{"snapshot": taken.ID})
 		return nil
 	})
 	return taken, err

@@ -2,14 +2,13 @@ package sandboxes
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
@@ -21,27 +20,27 @@ const (
 // KillTeam kills all that a team runs, and says how many were killed and how many
 // could not be. Paused sandboxes stay.
 func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
-	if err := usage.RequireTeam(ctx, s.Queries, teamID); err != nil {
+	if err := usage.RequireTeam(ctx, s.Pool, teamID); err != nil {
 		return 0, 0, err
 	}
 	var killedCount, failedCount atomic.Int64
 	var kills errgroup.Group
 	kills.SetLimit(teamKillsAtOnce)
-	filter := Filter{States: []lifecycle.State{lifecycle.Running}, PageSize: teamKillPage}
+	filter := Filter{States: []sandbox.State{sandbox.Running}, PageSize: teamKillPage}
 	for {
 		page, err := s.List(ctx, teamID, filter)
 		if err != nil {
 			_ = kills.Wait() // the kills answer by counting
 			return int(killedCount.Load()), int(failedCount.Load()), err
 		}
-		for _, sandbox := range page.Sandboxes {
+		for _, found := range page.Sandboxes {
 			kills.Go(func() error {
-				switch err := s.Kill(ctx, teamID, sandbox.ID); {
+				switch err := s.Kill(ctx, teamID, found.ID); {
 				case err == nil:
 					killedCount.Add(1)
-				case !fault.Is(err, fault.NotFound): // gone by itself
+				case !fault.Is(err, fault.NotFound): // that one has ended already
 					failedCount.Add(1)
-					s.Log.Warn("kill a sandbox of a team", "sandbox", sandbox.ID, "team", teamID, "error", err)
+					s.logger(found).WarnContext(ctx, "kill a sandbox of a team", "error", err)
 				}
 				return nil
 			})
@@ -53,15 +52,7 @@ func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, faile
 	}
 }
 
-// RunningCounts says how many sandboxes each team runs; those without are not in it.
+// RunningCounts returns how many sandboxes each team runs; those without are not in it.
 func (s *Service) RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error) {
-	found, err := s.Queries.CountRunningByTeam(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("count what teams run: %w", err)
-	}
-	counts := make(map[uuid.UUID]int64, len(found))
-	for _, row := range found {
-		counts[row.TeamID] = row.Running
-	}
-	return counts, nil
+	return s.Store.CountRunningByTeam(ctx)
 }

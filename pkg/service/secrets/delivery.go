@@ -11,20 +11,20 @@ import (
 	"github.com/riverqueue/river"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Resolve finds those of a team's secrets that are there, for a host. One that
 // cannot be opened is left out, so that requests that need it fail.
-func (s *Service) Resolve(ctx context.Context, teamID uuid.UUID, names []string) (host.Secrets, error) {
+func (s *Service) Resolve(ctx context.Context, teamID uuid.UUID, names []string) (sandbox.Secrets, error) {
 	if len(names) == 0 {
-		return host.Secrets{}, nil
+		return sandbox.Secrets{}, nil
 	}
 	found, err := rows.New(s.Pool).FindSecrets(ctx, rows.FindSecretsParams{TeamID: teamID, Names: names})
 	if err != nil {
-		return host.Secrets{}, fmt.Errorf("find secrets: %w", err)
+		return sandbox.Secrets{}, fmt.Errorf("find secrets: %w", err)
 	}
-	secrets := host.Secrets{Values: make(map[string]string, len(found))}
+	secrets := sandbox.Secrets{Values: make(map[string]string, len(found))}
 	revision := make([]string, 0, len(found))
 	for _, row := range found {
 		revision = append(revision, row.ID+":"+strconv.FormatInt(row.Version, 10)) // as ListSecretRevisions has it

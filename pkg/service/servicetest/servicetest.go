@@ -19,12 +19,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // Patience bounds what a test waits for.
@@ -34,10 +37,11 @@ const Patience = 15 * time.Second
 // and one host.
 type Fixture struct {
 	*sandboxes.Service
-	Agent *hosttest.Agent
-	Sync  *fleet.Sync
-	Team  uuid.UUID
-	Host  uuid.UUID
+	Queries *rows.Queries
+	Agent   *hosttest.Agent
+	Sync    *fleet.Sync
+	Team    uuid.UUID
+	Host    uuid.UUID
 }
 
 // New builds the services and takes over what the host says of itself.
@@ -61,13 +65,14 @@ func New(t *testing.T) *Fixture {
 	agents := &fleet.Agents{}
 	agents.Put(local.ID, client)
 	known := &templates.Service{Queries: queries, Hosts: agents.SnapshotHost, Log: log}
+	claimant, stored := newClaimant(t, url), store.NewSandboxes(pool)
 	boxes := &sandboxes.Service{
-		Pool: pool, Queries: queries, Templates: known, Hosts: agents, Tokens: tokens,
+		Pool: pool, Store: stored, Keys: idempotency.New(pool, stored, claimant), Templates: known, Hosts: agents, Tokens: tokens,
 		Placement: placement.New(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log),
-		Claimant:  newClaimant(t, url), Log: log, MaxTimeout: time.Hour,
+		Volumes:   &volumes.Service{Pool: pool}, Claimant: claimant, Log: log, MaxTimeout: time.Hour,
 	}
 	f := &Fixture{
-		Service: boxes, Agent: agent, Team: team.ID, Host: local.ID,
+		Service: boxes, Queries: queries, Agent: agent, Team: team.ID, Host: local.ID,
 		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Log: log},
 	}
 	require.NoError(t, f.Sync.Sync(t.Context()))
@@ -93,24 +98,24 @@ func newClaimant(t *testing.T, url string) *db.Claimant {
 }
 
 // Start creates a sandbox of the base template.
-func (f *Fixture) Start(t *testing.T) rows.Sandbox {
+func (f *Fixture) Start(t *testing.T) sandbox.Sandbox {
 	t.Helper()
-	sandbox, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 600})
+	started, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 600})
 	require.NoError(t, err)
-	return sandbox
+	return started
 }
 
 // Stored is what the database says of a sandbox, visible or not.
-func (f *Fixture) Stored(t *testing.T, sandboxID string) rows.Sandbox {
+func (f *Fixture) Stored(t *testing.T, sandboxID string) sandbox.Sandbox {
 	t.Helper()
-	sandbox, err := f.Queries.GetSandbox(context.Background(), sandboxID)
+	stored, err := f.Store.Get(context.Background(), sandboxID)
 	require.NoError(t, err)
-	return sandbox
+	return stored
 }
 
 // Force puts a sandbox into a state in the database alone, in the name of a
 // claimant.
-func (f *Fixture) Force(t *testing.T, sandboxID string, state lifecycle.State, claimant int32) {
+func (f *Fixture) Force(t *testing.T, sandboxID string, state sandbox.State, claimant int32) {
 	t.Helper()
 	_, err := f.Pool.Exec(t.Context(), "UPDATE sandboxes SET state = $2, claimant = $3, version = version + 1 WHERE id = $1",
 		sandboxID, state, claimant)

@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
@@ -83,7 +83,7 @@ func (d *Deletion) mayDelete(ctx context.Context, teamID uuid.UUID) error {
 
 func (d *Deletion) killPaused(ctx context.Context, teamID uuid.UUID) error {
 	for {
-		page, err := d.Sandboxes.List(ctx, teamID, sandboxes.Filter{States: []lifecycle.State{lifecycle.Paused}, PageSize: pageSize})
+		page, err := d.Sandboxes.List(ctx, teamID, sandboxes.Filter{States: []sandbox.State{sandbox.Paused}, PageSize: pageSize})
 		if err != nil || len(page.Sandboxes) == 0 {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 )
 
@@ -91,7 +92,7 @@ type SnapshotHost interface {
 }
 
 // TakeSnapshot writes a running sandbox down. Where it fails nothing is left of it.
-func (t *Service) TakeSnapshot(ctx context.Context, sandbox rows.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
+func (t *Service) TakeSnapshot(ctx context.Context, sandbox sandbox.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
 	buildID := uuid.New()
@@ -114,7 +115,7 @@ func (t *Service) TakeSnapshot(ctx context.Context, sandbox rows.Sandbox, name s
 
 // beginSnapshot stores what is about to be made, so that it can be found and
 // deleted whatever happens, and returns the snapshot's ID.
-func (t *Service) beginSnapshot(ctx context.Context, sandbox rows.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
+func (t *Service) beginSnapshot(ctx context.Context, sandbox sandbox.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
 	if name.alias != "" {
 		if existing, found, err := t.findSnapshot(ctx, sandbox.TeamID, name.alias); err != nil || found {
 			return existing, t.beginAgain(ctx, sandbox, buildID, name, existing, err)
@@ -135,7 +136,7 @@ func (t *Service) beginSnapshot(ctx context.Context, sandbox rows.Sandbox, build
 	return snapshotID, nil
 }
 
-func (t *Service) beginAgain(ctx context.Context, sandbox rows.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
+func (t *Service) beginAgain(ctx context.Context, sandbox sandbox.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (t *Service) beginAgain(ctx context.Context, sandbox rows.Sandbox, buildID 
 }
 
 func (t *Service) finishSnapshot(
-	ctx context.Context, sandbox rows.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
+	ctx context.Context, sandbox sandbox.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
 ) error {
 	taken, err := t.Hosts(sandbox.HostID).SnapshotSandbox(ctx, sandbox.ID, buildID.String(), withoutMemory)
 	if err != nil {

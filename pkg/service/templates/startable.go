@@ -55,3 +55,11 @@ func (t *Service) missing(ctx context.Context, name string) error {
 	}
 	return notFound(name)
 }
+
+// CountSpawn counts that a sandbox was created from a template.
+func (t *Service) CountSpawn(ctx context.Context, templateID string) error {
+	if err := t.Queries.CountTemplateSpawn(ctx, templateID); err != nil {
+		return fmt.Errorf("count a use of template %s: %w", templateID, err)
+	}
+	return nil
+}

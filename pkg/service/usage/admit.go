@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
@@ -29,7 +30,8 @@ type Demand struct {
 // row from then on, so that others of the team wait and then see what was added;
 // it must come before the host's row is locked, as in the schema's triggers. The
 // fault names the limit and what the team has.
-func Admit(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, demand Demand) error {
+func Admit(ctx context.Context, conn db.Conn, teamID uuid.UUID, demand Demand) error {
+	queries := rows.New(conn)
 	has, err := queries.LockTeamUse(ctx, teamID)
 	if err != nil {
 		return fmt.Errorf("get what team %s has: %w", teamID, err)

@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
@@ -59,7 +60,7 @@ func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 	running, err := f.List(t.Context(), f.Team, sandboxes.Filter{PageSize: 10})
 	require.NoError(t, err)
 	paused := running.Sandboxes[0].ID
-	require.NoError(t, f.Pause(t.Context(), f.Team, paused, sandboxes.PauseRequest{}))
+	require.NoError(t, f.Pause(t.Context(), f.Team, paused, sandbox.Pause{}))
 	f.Start(t)
 	_, err = f.Resume(t.Context(), f.Team, paused, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 	require.Equal(t, fault.RateLimited, fault.CodeOf(err))
@@ -89,7 +90,7 @@ func TestUsage_CountsExactlyTheTimeThatSandboxesRan(t *testing.T) {
 	for range 3 {
 		s := f.Start(t)
 		running.Go(func() error {
-			err := f.Pause(ctx, f.Team, s.ID, sandboxes.PauseRequest{})
+			err := f.Pause(ctx, f.Team, s.ID, sandbox.Pause{})
 			_, resumed := f.Resume(ctx, f.Team, s.ID, sandboxes.ResumeRequest{TimeoutSeconds: 60})
 			return errors.Join(err, resumed, f.Kill(ctx, f.Team, s.ID))
 		})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
 // Timeout bounds one operation on a host: a pause writes all the memory of a sandbox
@@ -17,9 +18,9 @@ const Timeout = 2 * time.Minute
 // firstDelay is the delay before the second attempt of Retry. It doubles each time.
 const firstDelay = 10 * time.Millisecond
 
-// ErrOvertaken says that a row was changed by another request or process since it was
-// read.
-var ErrOvertaken = errors.New("changed meanwhile")
+// ErrOvertaken is returned where a row was changed by another request or process since
+// it was read.
+var ErrOvertaken = store.ErrOvertaken
 
 // Detach gives an operation that must come to its end, whatever the client does, a
 // context that lasts for Timeout.
