@@ -23,28 +23,28 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 )
 
-// JoinOptions say which fleet this machine joins, and how it is reached.
+// JoinOptions configure which fleet this machine joins, and how control planes reach it.
 type JoinOptions struct {
 	DataDir string `env:"WRENN_DATA_DIR" flag:"data-dir" default:"/var/lib/wrenn" help:"directory of everything that must survive"`
-	// Server is the control plane's URL. It must be https, but for this machine's
-	// own or where Insecure is set: the token would be seen.
+	// Server is the control plane's URL. It must be https, since the token is sent to it,
+	// unless it is on this machine or Insecure is set.
 	Server   string `env:"WRENN_SERVER" flag:"server" help:"URL of the control plane to join"`
 	Insecure bool
 	Token    string `env:"WRENN_HOST_TOKEN" flag:"token" secret:"true" help:"token that lets this machine join; other users of the machine see a flag, but not a variable"`
-	// Name is what people call the host.
+	// Name is the host's name; empty for this machine's.
 	Name string
-	// Address is where control planes reach this machine, with a port.
+	// Address is the address and port at which control planes reach this machine.
 	Address string
-	// Listen is where the agent listens for them; empty means Address's port on
-	// every network.
+	// Listen is the address and port on which the agent listens for them; empty for the
+	// port of Address on every network.
 	Listen string
 }
 
-// joinTimeout is for one request to the control plane.
+// joinTimeout bounds one request to the control plane.
 const joinTimeout = 30 * time.Second
 
-// Join makes this machine a host, once. The agent serves the control plane when
-// it starts the next time. It returns the host's ID.
+// Join makes this machine a host of a fleet and returns the host's ID. The agent serves
+// the fleet's control planes from its next start. A machine can join once.
 func Join(ctx context.Context, options JoinOptions) (uuid.UUID, error) {
 	pinned, err := options.validate()
 	if err != nil {
@@ -52,7 +52,7 @@ func Join(ctx context.Context, options JoinOptions) (uuid.UUID, error) {
 	}
 	if known, err := readMembership(options.DataDir); err != nil || known != nil {
 		if known != nil {
-			err = fmt.Errorf("this machine is host %s of %s already; to join anew remove %s",
+			err = fmt.Errorf("this machine is host %s of %s already; to join another fleet remove %s",
 				known.HostID, known.Server, membershipPath(options.DataDir))
 		}
 		return uuid.Nil, err
@@ -81,8 +81,8 @@ func Join(ctx context.Context, options JoinOptions) (uuid.UUID, error) {
 	return member.HostID, member.write(options.DataDir)
 }
 
-// validate fills in the defaults and returns the authority's fingerprint that is
-// in the token.
+// validate sets defaults and returns the authority's fingerprint, which is part of the
+// token.
 func (o *JoinOptions) validate() ([]byte, error) {
 	server, err := url.Parse(o.Server)
 	if err != nil || server.Host == "" || server.Scheme != "https" && server.Scheme != "http" {
@@ -90,7 +90,7 @@ func (o *JoinOptions) validate() ([]byte, error) {
 	}
 	if ip := net.ParseIP(server.Hostname()); server.Scheme == "http" && !o.Insecure &&
 		server.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, errors.New("the server's URL must be https: whoever sees the token can join with it")
+		return nil, errors.New("the server's URL must be https, since the token lets any machine join")
 	}
 	_, port, err := net.SplitHostPort(o.Address)
 	if err != nil {
@@ -111,7 +111,7 @@ func (o *JoinOptions) validate() ([]byte, error) {
 	return pinned, nil
 }
 
-// ask sends a request for a certificate and checks that what comes back certifies
+// ask sends a request for a certificate and checks that the answer's certificate is for
 // the key.
 func ask(ctx context.Context, server, path string, body map[string]any, key *ecdsa.PrivateKey) (*membership, error) {
 	content, err := json.Marshal(body)

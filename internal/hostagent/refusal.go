@@ -19,13 +19,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
-// refuse is the one place that gives the agent's errors their reasons.
+// refuse turns an error into the answer to a request, with its reason.
 func refuse(err error) error {
 	refusal := refusalOf(err)
 	return host.Refuse(refusal.Reason, refusal.Explanation, err)
 }
 
-// sentinels are the errors that have a reason of their own, the first that fits.
+// sentinels are errors with reasons of their own. The first that matches counts.
 var sentinels = []struct {
 	err    error
 	reason pb.Reason

@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
 
-// server answers the control plane.
+// server implements the RPC service.
 type server struct {
 	sandboxes  *sandbox.Manager
 	driver     vmm.Driver
@@ -117,7 +117,7 @@ func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxe
 	return connect.NewResponse(response), nil
 }
 
-// WatchSandboxes also ends when the agent is about to stop: it waits for every request.
+// WatchSandboxes also ends when the agent is about to stop, which waits for requests.
 func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
 	ctx, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
@@ -137,7 +137,7 @@ func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.Watch
 		return stream.Send(&pb.WatchSandboxesResponse{Sandbox: toSandbox(info)})
 	})
 	if ctx.Err() != nil {
-		return nil // the watcher left
+		return nil // the watcher has disconnected
 	}
 	return err
 }

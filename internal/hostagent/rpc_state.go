@@ -8,7 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 )
 
-// states are the sandbox states of this host as the protocol has them.
+// states maps the sandbox states of this host to those of the protocol.
 var states = map[state.State]pb.SandboxState{
 	state.Creating:     pb.SandboxState_SANDBOX_STATE_CREATING,
 	state.Running:      pb.SandboxState_SANDBOX_STATE_RUNNING,
@@ -31,7 +31,7 @@ func toSandbox(info sandbox.Info) *pb.Sandbox {
 	}
 }
 
-// toCounts adds up states that are one in the protocol.
+// toCounts adds the counts of states that are one state in the protocol.
 func toCounts(counts map[state.State]int) []*pb.SandboxCount {
 	byState := make(map[pb.SandboxState]uint32)
 	for counted, count := range counts {

@@ -13,18 +13,18 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 )
 
-// guestTraffic is the forwarder's connections to guests.
+// guestTraffic gives the sandboxes access to the forwarder's connections to guests.
 type guestTraffic struct{ forwarder *forward.Forwarder }
 
-// Drain waits for the connections to the guest agent.
+// Drain waits until all connections to a guest agent have ended.
 func (t guestTraffic) Drain(ctx context.Context, sandboxID string) {
 	t.forwarder.Drain(ctx, sandboxID, envdclient.Port)
 }
 
-// Disconnect ends every connection to a guest.
+// Disconnect closes every connection to a guest.
 func (t guestTraffic) Disconnect(sandboxID string) { t.forwarder.CloseSandbox(sandboxID) }
 
-// traffic forwards what the control plane sends for a sandbox into its guest.
+// traffic forwards requests of the control plane to guests.
 type traffic struct {
 	sandboxes *sandbox.Manager
 	forwarder *forward.Forwarder

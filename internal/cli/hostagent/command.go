@@ -44,7 +44,7 @@ func NewCommand(s cli.Streams) *cobra.Command {
 			for _, warning := range unknown {
 				agent.Log.Warn("unknown setting", "reason", warning)
 			}
-			// Go's HTTP client writes there what a guest sends unasked.
+			// Go's HTTP client logs there when a guest sends data without a request.
 			stdlog.SetFlags(0)
 			stdlog.SetOutput(slog.NewLogLogger(agent.Log.Handler(), slog.LevelDebug).Writer())
 			agent.Progress = func(line string) { fmt.Fprintln(s.Output, line) }
