@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	// apiTurn is how long one side answers before it is the other's turn.
+	// apiTurn is how long a turn of one side lasts.
 	apiTurn = time.Second / 2
-	// apiConnections ask at the same time, each one question after the other.
+	// apiConnections send requests at the same time, each one after the other.
 	apiConnections = 4
-	// warmUpTurns come first and do not count.
+	// warmUpTurns come first and are not counted.
 	warmUpTurns = 1
 )
 
 // apiSide is one of the two servers that are compared.
 type apiSide struct {
 	address string
-	times   map[string]*[]time.Duration // by question
+	times   map[string]*[]time.Duration // by operation
 }
 
-// measureAPI asks the control API, and a bare handler over the same database and
-// with as many connections to it, the same questions.
+// measureAPI sends the same requests to the control API and to a bare handler over the
+// same database with as many connections to it.
 func measureAPI(ctx context.Context, o options, into *measurements) (err error) {
 	fmt.Fprintln(os.Stderr, "reading and listing through the API")
 	steps, ctx := boot.New(ctx)
@@ -51,14 +51,14 @@ func measureAPI(ctx context.Context, o options, into *measurements) (err error) 
 		return err
 	}
 	for round := range o.rounds + warmUpTurns {
-		for _, question := range []string{"read", "list"} {
+		for _, operation := range []string{"read", "list"} {
 			for _, side := range sides {
-				took, err := world.ask(ctx, side.address, question)
+				took, err := world.ask(ctx, side.address, operation)
 				if err != nil {
-					return fmt.Errorf("%s at %s: %w", question, side.address, err)
+					return fmt.Errorf("%s at %s: %w", operation, side.address, err)
 				}
 				if round >= warmUpTurns {
-					*side.times[question] = append(*side.times[question], took)
+					*side.times[operation] = append(*side.times[operation], took)
 				}
 			}
 		}
@@ -67,9 +67,9 @@ func measureAPI(ctx context.Context, o options, into *measurements) (err error) 
 	return nil
 }
 
-// ask keeps a server busy for a turn and returns how long a thousand answers
-// took it.
-func (w *apiWorld) ask(ctx context.Context, address, question string) (time.Duration, error) {
+// ask sends requests to a server for a turn, and returns the time for a thousand
+// answers.
+func (w *apiWorld) ask(ctx context.Context, address, operation string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTurn)
 	defer cancel()
 	var answered atomic.Int64
@@ -78,7 +78,7 @@ func (w *apiWorld) ask(ctx context.Context, address, question string) (time.Dura
 	began := time.Now()
 	for i := range apiConnections {
 		running.Go(func() {
-			failures[i] = w.keepAsking(ctx, address, w.teams[i%len(w.teams)], question, &answered)
+			failures[i] = w.keepAsking(ctx, address, w.teams[i%len(w.teams)], operation, &answered)
 		})
 	}
 	running.Wait()
@@ -92,9 +92,9 @@ func (w *apiWorld) ask(ctx context.Context, address, question string) (time.Dura
 	return took * 1000 / time.Duration(answered.Load()), nil
 }
 
-// keepAsking writes requests to a connection by hand, so that the client, which
-// is the same for both sides, weighs little.
-func (w *apiWorld) keepAsking(ctx context.Context, address string, team apiTeam, question string, answered *atomic.Int64) error {
+// keepAsking writes requests to a connection without an HTTP client, whose cost, the
+// same on both sides, would hide the difference.
+func (w *apiWorld) keepAsking(ctx context.Context, address string, team apiTeam, operation string, answered *atomic.Int64) error {
 	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (w *apiWorld) keepAsking(ctx context.Context, address string, team apiTeam,
 	defer connection.Close()
 	reader := bufio.NewReader(connection)
 	for ctx.Err() == nil {
-		if _, _, err := askOnce(connection, reader, team, team.path(question)); err != nil {
+		if _, _, err := askOnce(connection, reader, team, team.path(operation)); err != nil {
 			return err
 		}
 		answered.Add(1)
@@ -129,19 +129,20 @@ func askOnce(connection io.Writer, reader *bufio.Reader, team apiTeam, path stri
 	return response.Header, body, nil
 }
 
-// path is a request for a question: any sandbox of the team's, or its first page.
-func (t apiTeam) path(question string) string {
-	if question == "list" {
+// path is the path of an operation: reading a random sandbox of the team, or listing the
+// first page.
+func (t apiTeam) path(operation string) string {
+	if operation == "list" {
 		return "/v2/sandboxes"
 	}
-	return "/sandboxes/" + t.sandboxes[rand.IntN(len(t.sandboxes))] //nolint:gosec // dice
+	return "/sandboxes/" + t.sandboxes[rand.IntN(len(t.sandboxes))] //nolint:gosec // not for secrets
 }
 
-// compareAnswers makes sure that both sides do the same.
+// compareAnswers checks that both sides give the same answers.
 func (w *apiWorld) compareAnswers(ctx context.Context) error {
 	team := w.teams[0]
-	for _, question := range []string{"read", "list"} {
-		path := team.path(question)
+	for _, operation := range []string{"read", "list"} {
+		path := team.path(operation)
 		var totals, bodies []string
 		for _, address := range []string{w.wrenn, w.bare} {
 			connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)

@@ -14,7 +14,7 @@ import (
 	domain "git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// bareSandbox is how the API shows a sandbox in a list.
+// bareSandbox is a sandbox in a list of the API.
 type bareSandbox struct {
 	TemplateID  string            `json:"templateID"`
 	Alias       string            `json:"alias,omitempty"`
@@ -76,7 +76,7 @@ func bareHandler(queries *rows.Queries, tokens *auth.Tokens) http.Handler {
 	return router
 }
 
-// bareList asks for the page and for the number that the API answers with it.
+// bareList queries the page, and the number that the API answers in X-Total-Running.
 func bareList(r *http.Request, queries *rows.Queries) ([]rows.Sandbox, int64, error) {
 	team, err := uuid.Parse(r.Header.Get("X-Team-ID"))
 	if err != nil {

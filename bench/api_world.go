@@ -30,13 +30,12 @@ const (
 	apiDomain = "localhost:3000"
 	// databaseUser is the user that Debian's PostgreSQL package creates.
 	databaseUser = "postgres"
-	// apiTeams have so many sandboxes each: a page of the API's.
+	// apiTeams have sandboxesEach sandboxes each, as many as a page of the API.
 	apiTeams, sandboxesEach = 20, 100
 	stopTimeout             = 30 * time.Second
 )
 
-// apiWorld is a database, the control plane over it, and the bare handler beside
-// that.
+// apiWorld is a database with two servers: the control plane and the bare handler.
 type apiWorld struct {
 	wrenn, bare string // addresses
 	teams       []apiTeam
@@ -102,7 +101,7 @@ func (w *apiWorld) openDatabase(ctx context.Context) (err error) {
 	return db.Migrate(ctx, w.pool)
 }
 
-// fill makes teams with a key and sandboxes each; every fifth of these is paused.
+// fill makes teams, each with a key and sandboxes, of which every fifth is paused.
 func (w *apiWorld) fill(ctx context.Context) error {
 	queries := rows.New(w.pool)
 	host, err := queries.EnsureHost(ctx, rows.EnsureHostParams{ID: uuid.New(), Name: "bench"})

@@ -18,8 +18,8 @@ const (
 	createsAtOnce = 4
 )
 
-// measureForks forks a sandbox that has run something, in turns with a create: the
-// machine may be slower by then than it was for the creates before.
+// measureForks forks a sandbox that has run a command, in turns with a create: the
+// machine may be slower than it was for the creates that were measured before.
 func measureForks(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
 	s, err := createSandbox(ctx, wrenn)
 	if err != nil {
@@ -72,8 +72,8 @@ func measureFork(ctx context.Context, parent *sandbox, into *measurements) (err 
 	return err
 }
 
-// measureFleet creates many sandboxes as fast as it goes, and looks at what
-// they take when they do nothing.
+// measureFleet creates many sandboxes as fast as possible, and measures their memory
+// when they are idle.
 func measureFleet(ctx context.Context, wrenn *installation.Installation, count int, into *measurements) (err error) {
 	fleet := make([]*sandbox, count)
 	defer func() {

@@ -20,19 +20,19 @@ import (
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
-// devicesOption is how QEMU is told to restore from its second extra file; the
-// first is the monitor's listening socket.
+// devicesOption tells QEMU to restore from its second extra file; the first is the
+// monitor's listening socket.
 const devicesOption = "fd:4"
 
-// hand starts QEMU itself, from the base template's files and with the very
-// arguments that Wrenn uses: what is left is what Wrenn adds.
+// hand starts QEMU without Wrenn, from the base template's files and with the same
+// arguments. The difference in time is Wrenn's.
 type hand struct {
 	arguments   []string // of QEMU, for this side's disk
 	templateDir string
 	dir         string // on the same file system as Wrenn's disks
 }
 
-// prepareHand learns the arguments from a sandbox that Wrenn starts.
+// prepareHand takes the arguments from a sandbox that Wrenn has started.
 func prepareHand(ctx context.Context, wrenn *installation.Installation) (_ *hand, err error) {
 	s, err := createSandbox(ctx, wrenn)
 	if err != nil {
@@ -137,8 +137,8 @@ func (h *hand) measure(ctx context.Context, into *measurements) (err error) {
 	return nil
 }
 
-// wake tells the guest agent that its snapshot is over: until then it takes no
-// commands. Wrenn does so with more to say.
+// wake tells the guest agent that it was restored: before that it runs no commands.
+// Wrenn sends the same request, with the sandbox's settings in it.
 func wake(ctx context.Context, agent *guest.Agent) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, agent.BaseURL+"/init", http.NoBody)
 	if err != nil {
@@ -200,7 +200,7 @@ func (m *handMachine) kill() error {
 	if err := m.command.Process.Kill(); err != nil {
 		return errors.Join(closeErr, err)
 	}
-	_ = m.command.Wait() // it was killed: its status says only that
+	_ = m.command.Wait() // the status is that of a killed process
 	return errors.Join(closeErr, os.Remove(m.socket))
 }
 
@@ -211,7 +211,7 @@ func (m *handMachine) awaitRunning(ctx context.Context) (err error) {
 	return m.monitor.awaitStatus(ctx, "query-status", "running")
 }
 
-// save writes the whole machine into a file with QEMU's own means, durably.
+// save writes the machine with its memory into a file by a migration, durably.
 func (m *handMachine) save(ctx context.Context, path string) error {
 	if _, err := m.monitor.execute(ctx, "stop", nil); err != nil {
 		return err
@@ -237,7 +237,7 @@ func (m *handMachine) save(ctx context.Context, path string) error {
 	return file.Sync()
 }
 
-// cloneFile makes target share source's blocks, where target may exist.
+// cloneFile makes target a reflink clone of source. An existing target is replaced.
 func cloneFile(source, target string) error {
 	from, err := os.Open(source)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
 )
 
-// insideProgram runs in the guest: the same command with fork and exec, and by
-// a request to envd over one loopback connection, in turns. It prints seconds.
+// insideProgram runs in the guest. It runs the same command by fork and exec, and by a
+// request to envd over one loopback connection, in turns. It prints seconds.
 const insideProgram = `
 import http.client, json, struct, subprocess, time
 command = ["/bin/sh", "-c", "echo ready"]
@@ -33,7 +33,7 @@ for turn in range(%d + 1):
 print(json.dumps(times))
 `
 
-// measureInside compares envd with what it costs to run a command at all.
+// measureInside compares a command that envd runs with fork and exec in the guest.
 func measureInside(ctx context.Context, agent *guest.Agent, count int, into *measurements) error {
 	program := fmt.Sprintf(insideProgram, guest.AgentPort, agent.Header.Get("X-Access-Token"), count)
 	result, err := agent.Run(ctx, "python3 - <<'END'\n"+program+"\nEND")

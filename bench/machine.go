@@ -16,11 +16,11 @@ import (
 type machine struct {
 	id        int
 	arguments []string
-	// secret is what its guest agent knows the host by.
+	// secret is the token by which its guest agent knows the host agent.
 	secret string
 }
 
-// machineOf finds a sandbox's by what the host agent has written down.
+// machineOf finds the VMM of a sandbox by the host agent's record.
 func machineOf(wrenn *installation.Installation, sandboxID string) (*machine, error) {
 	content, err := os.ReadFile(filepath.Join(sandboxDirectory(wrenn, sandboxID), "sandbox.json"))
 	if err != nil {
@@ -42,15 +42,15 @@ func machineOf(wrenn *installation.Installation, sandboxID string) (*machine, er
 	}, nil
 }
 
-// storage is where an installation keeps images and sandboxes.
+// storage is the directory of an installation's images and sandboxes.
 func storage(wrenn *installation.Installation) string { return filepath.Join(wrenn.DataDir, "storage") }
 
 func sandboxDirectory(wrenn *installation.Installation, sandboxID string) string {
 	return filepath.Join(storage(wrenn), "sandboxes", sandboxID)
 }
 
-// proportionalMemory is what the VM takes of the host, in bytes: of pages that
-// it shares with others, its share.
+// proportionalMemory is the VM's proportional set size in bytes: pages that processes
+// share count in equal parts for each.
 func (m *machine) proportionalMemory() (float64, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", m.id))
 	if err != nil {
@@ -59,7 +59,7 @@ func (m *machine) proportionalMemory() (float64, error) {
 	_, rest, found := strings.Cut(string(content), "\nPss:")
 	fields := strings.Fields(rest)
 	if !found || len(fields) == 0 {
-		return 0, errors.New("the kernel does not tell a process's share of memory")
+		return 0, errors.New("the kernel does not tell the proportional set size")
 	}
 	kibibytes, err := strconv.ParseFloat(fields[0], 64)
 	return kibibytes * 1024, err

@@ -1,5 +1,5 @@
-// Bench measures what Wrenn adds to the virtual machine it runs: each thing is
-// done through Wrenn and by hand, turn by turn in one run, and compared.
+// Bench measures the cost that Wrenn adds to a virtual machine: it does each operation
+// through Wrenn and by hand, in turns, and compares the times.
 //
 // It runs the built wrenn in a data directory of its own and needs root.
 package main
@@ -33,13 +33,13 @@ type options struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 9, "how often each thing is measured")
+	flag.IntVar(&o.rounds, "rounds", 9, "how often each operation is measured")
 	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
 	flag.IntVar(&o.transfers, "transfers", 5, "how often 100 MB are moved each way")
-	flag.IntVar(&o.fleet, "fleet", 100, "how many sandboxes are created as fast as it goes")
+	flag.IntVar(&o.fleet, "fleet", 100, "how many sandboxes are created as fast as possible")
 	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: api, cold, warm")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
-	flag.BoolVar(&o.verbose, "v", false, "show what wrenn up prints")
+	flag.BoolVar(&o.verbose, "v", false, "print the output of wrenn up")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -76,7 +76,7 @@ func run(ctx context.Context, o options) error {
 	return measured.report().print(os.Stdout)
 }
 
-// measureCold measures a Wrenn that holds no guests ready.
+// measureCold measures a Wrenn without guests that are held ready.
 func measureCold(ctx context.Context, wrenn *installation.Installation, o options, measured *measurements) error {
 	if err := measureTurns(ctx, wrenn, o, measured); err != nil {
 		return err
@@ -101,8 +101,8 @@ func measureCold(ctx context.Context, wrenn *installation.Installation, o option
 	return nil
 }
 
-// measureTurns does everything in turns, so that what disturbs the machine
-// disturbs both sides.
+// measureTurns alternates between both sides, so that other load on the machine slows
+// both.
 func measureTurns(ctx context.Context, wrenn *installation.Installation, o options, measured *measurements) (err error) {
 	hand, err := prepareHand(ctx, wrenn)
 	if err != nil {
@@ -116,7 +116,7 @@ func measureTurns(ctx context.Context, wrenn *installation.Installation, o optio
 			func() error { return measureWrenn(ctx, wrenn, o.commands, measured) },
 		}
 		if round%2 == 1 {
-			// What one side leaves for the kernel to do burdens the next.
+			// Work that one side leaves to the kernel, such as writeback, slows the next.
 			slices.Reverse(sides)
 		}
 		for _, measureSide := range sides {

@@ -36,7 +36,7 @@ func dialMonitor(ctx context.Context, path string) (*monitor, error) {
 
 func (m *monitor) close() error { return m.conn.Close() }
 
-// execute runs one command and returns what it answers.
+// execute runs one command and returns its answer.
 func (m *monitor) execute(ctx context.Context, command string, arguments any) (json.RawMessage, error) {
 	request, err := encodeCommand(command, arguments)
 	if err != nil {
@@ -91,7 +91,7 @@ func (m *monitor) answer(ctx context.Context, command string) (json.RawMessage, 
 	}
 }
 
-// awaitStatus asks a query until its status is the wanted one.
+// awaitStatus repeats a query until its status is the wanted one.
 func (m *monitor) awaitStatus(ctx context.Context, query, want string) error {
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()

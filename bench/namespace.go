@@ -15,8 +15,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
-// The network that a snapshot of Wrenn's base template was taken in: it
-// restores only where its addresses are right.
+// The network of Wrenn's base template's snapshot. A restored guest works only with
+// these addresses.
 const (
 	namespaceName = "wrenn-bench"
 	tapDevice     = "tap0"
@@ -25,7 +25,7 @@ const (
 	gatewayMAC    = network.GatewayMAC
 )
 
-// makeNamespace makes the by-hand network namespace with its TAP.
+// makeNamespace makes the network namespace of the side by hand, with its TAP device.
 func makeNamespace() error {
 	return thread.Run(func() error {
 		namespace, err := netns.NewNamed(namespaceName)
@@ -78,7 +78,7 @@ func makeTap() error {
 	})
 }
 
-// inNamespace runs work on a thread inside a namespace, given by its path.
+// inNamespace runs work on a thread in the namespace at a path.
 func inNamespace(path string, work func() error) error {
 	return thread.Run(func() error {
 		namespace, err := netns.GetFromPath(path)
@@ -93,8 +93,8 @@ func inNamespace(path string, work func() error) error {
 	})
 }
 
-// clientInside is an HTTP client whose connections begin in a namespace. A
-// socket stays in the namespace it was made in.
+// clientInside is an HTTP client whose connections are made in a namespace. A socket
+// stays in the namespace in which it was made.
 func clientInside(path string) *http.Client {
 	dialer := &net.Dialer{}
 	return &http.Client{Transport: &http.Transport{

@@ -12,13 +12,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
-// part is what can be measured by itself.
+// part is a group of measurements that can be chosen by name.
 type part struct {
 	name    string
 	measure func(context.Context, options, *measurements) error
 }
 
-// parts are in the order in which they are measured.
+// parts are in the order of measurement.
 var parts = []part{
 	{"api", measureAPI},
 	{"cold", installed("0", measureCold)},
@@ -41,8 +41,8 @@ func chooseParts(names string) ([]part, error) {
 	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return !slices.Contains(wanted, p.name) }), nil
 }
 
-// installed measures in an installation of its own, which holds guests ready in
-// so many percent of the memory.
+// installed returns a measurement in an installation of its own, which uses the given
+// share of the memory for guests that are held ready.
 func installed(
 	warmPercent string, measure func(context.Context, *installation.Installation, options, *measurements) error,
 ) func(context.Context, options, *measurements) error {

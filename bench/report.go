@@ -14,29 +14,29 @@ type measurements struct {
 	createByHand, createByWrenn     []time.Duration
 	createAnswered                  []time.Duration
 	warmByHand, createWarm          []time.Duration
-	forks, forkCreates              []time.Duration // of ten at once, and one in turns with them
+	forks, forkCreates              []time.Duration // ten forks at once, and one create in turns with them
 	fleetCreates                    []time.Duration
-	fleetTime                       time.Duration // of all of them
-	fleetMemory                     float64       // bytes of each, when idle
+	fleetTime                       time.Duration // for all of fleetCreates
+	fleetMemory                     float64       // bytes of each idle sandbox
 	pauseByHand, pauseByWrenn       []time.Duration
 	resumeByWrenn                   []time.Duration
 	commandStraight, commandByWrenn []time.Duration
 	commandForked, commandInside    []time.Duration
 	uploadByHand, uploadByAgent     []time.Duration
 	downloadByHand, downloadByAgent []time.Duration
-	readByHand, readByAPI           []time.Duration // of a thousand
-	listByHand, listByAPI           []time.Duration // likewise
+	readByHand, readByAPI           []time.Duration // for a thousand
+	listByHand, listByAPI           []time.Duration // for a thousand
 	agentMemory                     float64         // bytes
 	agentSize                       float64         // bytes
 }
 
-// report is what is printed.
+// report is the output.
 type report struct {
 	Samples     []sample     `json:"samples"`
 	Comparisons []comparison `json:"comparisons"`
 }
 
-// sample is one thing measured many times, in milliseconds.
+// sample sums up many measurements of one operation, in milliseconds.
 type sample struct {
 	Name    string  `json:"name"`
 	Count   int     `json:"count"`
@@ -47,7 +47,7 @@ type sample struct {
 	Maximum float64 `json:"maximumMilliseconds"`
 }
 
-// comparison is a figure that the design sets a target for.
+// comparison is a value for which the design sets a target.
 type comparison struct {
 	Name   string  `json:"name"`
 	Value  float64 `json:"value"`
@@ -56,10 +56,10 @@ type comparison struct {
 	Met    bool    `json:"met"`
 }
 
-// Targets of the design for figures where less is better.
+// Targets of the design. Lower values are better.
 const (
 	createTarget  = 1.25 // times the same by hand
-	warmTarget    = 0.5  // likewise
+	warmTarget    = 0.5  // times the same by hand
 	forksTarget   = 3.0  // times one create
 	idleTarget    = 40   // MiB
 	pauseTarget   = 1.5  // times the bare VMM's
@@ -73,7 +73,7 @@ const (
 	sizeTarget   = 20 // MB
 )
 
-// report is of the parts that were measured.
+// report returns the results of the parts that were measured.
 func (m *measurements) report() *report {
 	r := &report{}
 	if m.readByHand != nil {
@@ -133,7 +133,7 @@ func (r *report) addCold(m *measurements) {
 		compare("ten forks", medianRatio(m.forks, m.forkCreates), "× one create", forksTarget),
 		compare("a sandbox at rest", m.fleetMemory/(1<<20), "MiB", idleTarget),
 		compare("pause", pauseByWrenn.P50/pauseByHand.P50, "× by hand", pauseTarget),
-		// Bare QEMU resumes as it starts from a template: by a restore.
+		// QEMU by hand resumes as it starts from a template, by a restore.
 		compare("resume", resumeByWrenn.P50/createByHand.P50, "× restore by hand", resumeTarget),
 		compare("command", added.P50, "ms more than straight", commandTarget),
 		compare("upload", uploadByAgent.P50/uploadByHand.P50, "× raw TCP", transferTarget),
@@ -146,7 +146,7 @@ func compare(name string, value float64, unit string, target float64) comparison
 	return comparison{Name: name, Value: value, Unit: unit, Target: target, Met: value <= target}
 }
 
-// differences are those between turns: what slows both sides of a turn down
+// differences returns the difference of each turn: load that slows both sides of a turn
 // cancels out.
 func differences(of, from []time.Duration) []time.Duration {
 	found := make([]time.Duration, len(of))
@@ -156,7 +156,8 @@ func differences(of, from []time.Duration) []time.Duration {
 	return found
 }
 
-// medianRatio is that of turns: likewise.
+// medianRatio returns the median of each turn's ratio: load that slows both sides of a
+// turn cancels out.
 func medianRatio(of, from []time.Duration) float64 {
 	ratios := make([]float64, len(of))
 	for i := range of {
@@ -176,8 +177,8 @@ func summarise(name string, durations []time.Duration) sample {
 	}
 }
 
-// percentile interpolates between the two nearest of sorted durations, which
-// are not empty, and answers in milliseconds.
+// percentile interpolates between the two nearest of sorted durations, of which there
+// is at least one, and returns milliseconds.
 func percentile(sorted []time.Duration, share float64) float64 {
 	position := share * float64(len(sorted)-1)
 	below := sorted[int(math.Floor(position))]

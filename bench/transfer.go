@@ -20,13 +20,13 @@ import (
 const (
 	transferBytes = 100_000_000
 	rawPort       = 9797
-	// socat does by hand what envd does: a stream becomes a file, or a file one.
+	// socat is the side by hand: it writes a stream to a file, or a file to a stream.
 	rawReceive = "socat -u -b 65536 TCP-LISTEN:%d,reuseaddr OPEN:/home/user/raw,creat,trunc"
 	rawSend    = "socat -u -b 65536 OPEN:/home/user/raw TCP-LISTEN:%d,reuseaddr"
 )
 
-// measureGuestAgent looks at envd alone, straight through the guest's network,
-// in one sandbox.
+// measureGuestAgent measures envd without the control plane, through the guest's
+// network, in one sandbox.
 func measureGuestAgent(ctx context.Context, wrenn *installation.Installation, rounds, commands int, into *measurements) (err error) {
 	s, err := createSandbox(ctx, wrenn)
 	if err != nil {
@@ -45,7 +45,7 @@ func measureGuestAgent(ctx context.Context, wrenn *installation.Installation, ro
 		return err
 	}
 	for range rounds {
-		// Both ways in make a new file: what is written over is copied once more.
+		// Both sides write a new file: overwriting one copies its blocks first.
 		if _, err := agent.Run(ctx, "rm -f /home/user/file /home/user/raw"); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func measureGuestAgent(ctx context.Context, wrenn *installation.Installation, ro
 	return nil
 }
 
-// residentMemory is envd's in bytes, in a sandbox that has done nothing yet.
+// residentMemory is envd's resident memory in bytes, in an unused sandbox.
 func residentMemory(ctx context.Context, agent *guest.Agent) (float64, error) {
 	result, err := agent.Run(ctx, `awk '/^VmRSS/{print $2}' $(dirname $(grep -lx envd /proc/[0-9]*/comm))/status`)
 	if err != nil {
@@ -81,7 +81,7 @@ func residentMemory(ctx context.Context, agent *guest.Agent) (float64, error) {
 	return kibibytes * 1024, nil
 }
 
-// zeroes is an endless stream of them, cut to what is transferred.
+// zeroes is a stream of transferBytes zero bytes.
 func zeroes() io.Reader { return io.LimitReader(endless{}, transferBytes) }
 
 type endless struct{}
@@ -152,8 +152,9 @@ func downloadByHand(ctx context.Context, agent *guest.Agent) error {
 	})
 }
 
-// byHand runs a socat in the guest and speaks to it, until both have ended.
-func byHand(ctx context.Context, agent *guest.Agent, command string, speak func(net.Conn) error) error {
+// byHand runs socat in the guest and transfers over a connection to it, until both have
+// ended.
+func byHand(ctx context.Context, agent *guest.Agent, command string, transfer func(net.Conn) error) error {
 	served := make(chan error, 1)
 	go func() {
 		result, err := agent.Run(ctx, command)
@@ -164,12 +165,12 @@ func byHand(ctx context.Context, agent *guest.Agent, command string, speak func(
 	}()
 	conn, err := dialRetrying(ctx, agent)
 	if err == nil {
-		err = speak(conn)
+		err = transfer(conn)
 	}
 	return errors.Join(err, <-served)
 }
 
-// dialRetrying waits until somebody listens.
+// dialRetrying connects as soon as socat listens.
 func dialRetrying(ctx context.Context, agent *guest.Agent) (net.Conn, error) {
 	transport, ok := agent.Client.Transport.(*http.Transport)
 	if !ok {

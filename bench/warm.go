@@ -17,9 +17,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
-// measureWarm creates sandboxes from guests that were held ready, in turns with
-// a restore by hand. Neither begins before a guest is ready: making one would
-// slow the other side down.
+// measureWarm creates sandboxes from guests that are held ready, in turns with a restore
+// by hand. Both wait until a guest is ready: making one would slow the other side.
 func measureWarm(ctx context.Context, wrenn *installation.Installation, rounds int, into *measurements) (err error) {
 	fmt.Fprintln(os.Stderr, "creates from guests held ready")
 	hand, err := prepareHand(ctx, wrenn)
@@ -43,7 +42,7 @@ func measureWarm(ctx context.Context, wrenn *installation.Installation, rounds i
 	return nil
 }
 
-// awaitReadyGuest asks the host agent until it holds a guest ready.
+// awaitReadyGuest waits until the host agent holds a guest ready.
 func awaitReadyGuest(ctx context.Context, wrenn *installation.Installation) error {
 	const patience, pollEvery = time.Minute, 20 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)

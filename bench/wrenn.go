@@ -15,13 +15,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
 
-// command is the first thing a sandbox is asked to do, on either side.
+// command is the first command in a sandbox, on both sides.
 const (
 	command       = "echo ready"
 	commandOutput = "ready\n"
 )
 
-// sandbox is one made through the API.
+// sandbox is a sandbox that was created through the API.
 type sandbox struct {
 	wrenn *installation.Installation
 	ID    string `json:"sandboxID"`
@@ -34,7 +34,7 @@ func createSandbox(ctx context.Context, wrenn *installation.Installation) (*sand
 	return s, err
 }
 
-// call does one request of the API and decodes its answer, unless into is nil.
+// call sends a request to the API and decodes its answer, unless into is nil.
 func (s *sandbox) call(ctx context.Context, method, path, body string, wantStatus int, into any) error {
 	request, err := http.NewRequestWithContext(ctx, method, s.wrenn.URL()+path, bytes.NewBufferString(body))
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *sandbox) kill(ctx context.Context) error {
 	return s.call(context.WithoutCancel(ctx), http.MethodDelete, "/sandboxes/"+s.ID, "", http.StatusNoContent, nil)
 }
 
-// agent is the guest agent as a client of Wrenn reaches it.
+// agent is a client of the guest agent through the control plane.
 func (s *sandbox) agent() *guest.Agent {
 	return &guest.Agent{Client: http.DefaultClient, BaseURL: s.wrenn.URL(), Header: http.Header{
 		"E2b-Sandbox-Id":   {s.ID},
@@ -73,7 +73,8 @@ func (s *sandbox) agent() *guest.Agent {
 	}}
 }
 
-// straightAgent is the guest agent as its own network reaches it.
+// straightAgent is a client of the guest agent in the guest's network, without the
+// control plane.
 func (s *sandbox) straightAgent() (*guest.Agent, error) {
 	process, err := machineOf(s.wrenn, s.ID)
 	if err != nil {
@@ -144,8 +145,8 @@ func firstCommand(ctx context.Context, agent *guest.Agent) error {
 	return nil
 }
 
-// measureCommands runs the same command straight and through Wrenn in turns,
-// in one sandbox that has done it before.
+// measureCommands runs the same command straight and through Wrenn in turns, in one
+// sandbox that has run it before.
 func measureCommands(ctx context.Context, s *sandbox, count int, into *measurements) error {
 	straight, err := s.straightAgent()
 	if err != nil {

@@ -19,17 +19,17 @@ import (
 )
 
 func main() {
-	hosts := flag.Int("hosts", 10_000, "how many hosts the largest fleet has")
-	perHost := flag.Int("per-host", 100, "how many sandboxes there are for each host")
-	churn := flag.Float64("churn", 0.2, "for each placement, how many earlier sandboxes end")
-	seed := flag.Uint64("seed", 1, "what the dice start with")
+	hosts := flag.Int("hosts", 10_000, "hosts of the largest fleet")
+	perHost := flag.Int("per-host", 100, "sandboxes for each host")
+	churn := flag.Float64("churn", 0.2, "sandboxes that end for each placement")
+	seed := flag.Uint64("seed", 1, "seed of the random numbers")
 	flag.Parse()
 	fmt.Println("   hosts  sandboxes  placements/s  per placement  fullness: mean  deviation  fullest")
 	for _, size := range []int{*hosts / 100, *hosts / 10, *hosts} {
 		if size == 0 {
 			continue
 		}
-		r, err := simulate(size, size**perHost, *churn, rand.New(rand.NewPCG(*seed, 0))) //nolint:gosec // dice
+		r, err := simulate(size, size**perHost, *churn, rand.New(rand.NewPCG(*seed, 0))) //nolint:gosec // not for secrets
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "wrenn-sim:", err)
 			os.Exit(1)
@@ -39,14 +39,14 @@ func main() {
 	}
 }
 
-// result is what one fleet showed.
+// result is the outcome of the simulation of one fleet.
 type result struct {
 	placed                   int
 	took                     time.Duration
 	mean, deviation, fullest float64
 }
 
-// sandbox is one that was placed.
+// sandbox is a placed sandbox.
 type sandbox struct {
 	hostID  uuid.UUID
 	request scheduler.Request
@@ -54,14 +54,14 @@ type sandbox struct {
 
 var errOverCapacity = errors.New("a host was promised beyond its capacity")
 
-// simulate fills a fleet of hosts of two sizes with sandboxes of four, while
-// earlier ones end. Its time is the scheduler's alone.
+// simulate places sandboxes of four sizes on hosts of two sizes, while earlier ones end.
+// result.took is the time of the scheduler alone.
 func simulate(hosts, sandboxes int, churn float64, random *rand.Rand) (result, error) {
 	fleet, index := newFleet(hosts, random), map[uuid.UUID]int{}
 	for n, host := range fleet {
 		index[host.ID] = n
 	}
-	s := scheduler.NewSpread(rand.New(rand.NewPCG(random.Uint64(), 0))) //nolint:gosec // dice
+	s := scheduler.NewSpread(rand.New(rand.NewPCG(random.Uint64(), 0))) //nolint:gosec // not for secrets
 	s.Observe(fleet)
 	reserve := func(context.Context, uuid.UUID) error { return nil }
 	var alive []sandbox
@@ -90,7 +90,7 @@ func simulate(hosts, sandboxes int, churn float64, random *rand.Rand) (result, e
 	return r, r.measure(fleet)
 }
 
-// sizes are those that sandboxes have.
+// sizes are the sizes of sandboxes.
 var sizes = []scheduler.Resources{
 	{VCPUs: 1, MemoryMiB: 512, DiskMiB: 4096},
 	{VCPUs: 2, MemoryMiB: 1024, DiskMiB: 4096},
@@ -104,7 +104,7 @@ func newFleet(hosts int, random *rand.Rand) []scheduler.Host {
 		scale := int64(1 + random.IntN(2))
 		id, err := uuid.NewRandomFromReader(chacha(random))
 		if err != nil {
-			panic(err) // dice never fail
+			panic(err) // random numbers never fail
 		}
 		fleet[n] = scheduler.Host{ID: id, Capacity: scheduler.Resources{
 			VCPUs: 256 * scale, MemoryMiB: 256 << 10 * scale, DiskMiB: 2 << 20 * scale,
@@ -121,7 +121,7 @@ func chacha(random *rand.Rand) *rand.ChaCha8 {
 	return rand.NewChaCha8(seed)
 }
 
-// measure looks at how full each host's scarcest resource is.
+// measure computes how full hosts are, each by its scarcest resource.
 func (r *result) measure(fleet []scheduler.Host) error {
 	var sum, squares float64
 	for _, host := range fleet {

@@ -15,12 +15,12 @@ import (
 	"syscall"
 )
 
-// defaultMaxConnections suits one machine's control plane.
+// defaultMaxConnections is enough for one control plane.
 const defaultMaxConnections = 100
 
-// settings make a small server for one machine that loses nothing it has
-// acknowledged. The file is written anew at each start.
-const settings = `# Written at each start. Put settings of your own into local.conf, beside this file.
+// settings are for a small server on one machine that loses no acknowledged
+// transaction. The file is written at each start.
+const settings = `# Written at each start. Put your own settings into local.conf in this directory.
 listen_addresses = ''
 unix_socket_directories = %s
 unix_socket_permissions = 0700
@@ -40,12 +40,12 @@ lc_messages = 'C'
 include_if_exists 'local.conf'
 `
 
-// accessRules let the cluster's own user in as Role, and who started it as every role,
-// by what the kernel says of the process at the socket's other end: there is no
+// accessRules let the cluster's own user connect as Role, and the user who started it
+// as every role. The kernel tells the user of the connecting process (peer); there is no
 // password.
 const accessRules = "local all all peer map=wrenn\n"
 
-// account is the system user that a cluster belongs to.
+// account is the system user that owns a cluster.
 type account struct {
 	name     string
 	uid, gid uint32
@@ -74,8 +74,8 @@ func findAccount(name string) (account, error) {
 	return account{name: found.Username, uid: uint32(uid), gid: uint32(gid)}, nil
 }
 
-// command prepares one of PostgreSQL's programs to run as the account. It gets
-// none of the caller's environment.
+// command prepares a program of PostgreSQL to run as the account, without the caller's
+// environment.
 func (a account) command(ctx context.Context, directory, program string, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Dir = directory
@@ -95,12 +95,12 @@ func (a account) ownDirectory(path string) error {
 		return nil
 	}
 	if err := os.Chown(path, int(a.uid), int(a.gid)); err != nil {
-		return fmt.Errorf("hand over database directory: %w", err)
+		return fmt.Errorf("change the owner of the database directory: %w", err)
 	}
 	return nil
 }
 
-// writeFile puts a file of the account's into place, whole.
+// writeFile writes a file atomically, owned by the account.
 func (a account) writeFile(path, content string) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, []byte(content), 0o600); err != nil {
@@ -108,7 +108,7 @@ func (a account) writeFile(path, content string) error {
 	}
 	if os.Geteuid() == 0 {
 		if err := os.Chown(temporary, int(a.uid), int(a.gid)); err != nil {
-			return fmt.Errorf("hand over %s: %w", path, err)
+			return fmt.Errorf("change the owner of %s: %w", path, err)
 		}
 	}
 	if err := os.Rename(temporary, path); err != nil {
@@ -117,8 +117,8 @@ func (a account) writeFile(path, content string) error {
 	return nil
 }
 
-// initialize makes the cluster if there is none. It appears whole or not at
-// all: an initdb that was interrupted is started over.
+// initialize makes the cluster if there is none, atomically: after an interrupted
+// initdb it starts again.
 func (c Config) initialize(ctx context.Context, owner account, installation Installation) error {
 	if _, err := os.Stat(c.clusterDir()); err == nil {
 		return nil
@@ -155,7 +155,7 @@ func (c Config) configure(owner account) error {
 	)
 }
 
-// lastLine is the line of a program's output that says why it failed.
+// lastLine returns the last line of a program's output, which says why it failed.
 func lastLine(output []byte) []byte {
 	output = bytes.TrimSpace(output)
 	return output[bytes.LastIndexByte(output, '\n')+1:]

@@ -1,5 +1,5 @@
-// Package postgres runs a private PostgreSQL cluster from Debian's programs:
-// in a directory of its own, on a Unix socket only, known to nobody else.
+// Package postgres runs a private PostgreSQL cluster with the programs of Debian's
+// packages. It listens only on a Unix socket in a directory of its own.
 package postgres
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// installations is where Debian keeps the programs of each major version.
+// installations is the directory of Debian's programs of each major version.
 const installations = "/usr/lib/postgresql"
 
 // ErrNotInstalled is returned when no server programs are found.
@@ -47,8 +47,8 @@ func FindInstallation() (Installation, error) {
 	return slices.MaxFunc(found, func(a, b Installation) int { return a.Major - b.Major }), nil
 }
 
-// installationFor returns the programs that can serve a cluster: those of the
-// version that made it, or the newest for one that is not made yet.
+// installationFor returns the programs of the version that made a cluster, or the
+// newest if there is no cluster yet.
 func installationFor(dataDir string) (Installation, error) {
 	content, err := os.ReadFile(filepath.Join(dataDir, "PG_VERSION"))
 	if errors.Is(err, os.ErrNotExist) {

@@ -164,7 +164,7 @@ func TestStart_SaysWhenTheServerEndsAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "contains errors")
 }
 
-func TestReadPID_OfAnEmptyLockIsNobody(t *testing.T) {
+func TestReadPID_OfAnEmptyLockIsZero(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "postmaster.pid")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// Role is the role of the control plane: the owner of Database and of all that is
-	// in it, without any other right.
+	// Role is the role of the control plane. It owns Database and everything in it, and
+	// has no other rights.
 	Role = "wrenn"
-	// adminRole made the cluster and may do everything in it. Only root becomes it.
+	// adminRole is the superuser that made the cluster. Only root may connect as it.
 	adminRole = "postgres"
-	// upgradeRole exists while a cluster is upgraded whose maker was Role.
+	// upgradeRole exists only while a cluster that Role made is upgraded.
 	upgradeRole = "wrenn_upgrade"
 )
 
-// invalidAuthorization is what PostgreSQL says of a role that is not there, and of
-// one that the caller may not be.
+// invalidAuthorization is PostgreSQL's error code for a role that does not exist, and
+// for one that the caller may not connect as.
 // Source: PostgreSQL's appendix A, error codes.
 const invalidAuthorization = "28000"
 
-// connectAsAdmin connects as the cluster's superuser. In a cluster of an earlier
-// Wrenn that was Role: it gets the name that it has in later ones.
+// connectAsAdmin connects as the cluster's superuser. Earlier versions of Wrenn made
+// clusters whose superuser is Role; it is renamed to adminRole first.
 func (c Config) connectAsAdmin(ctx context.Context, database string) (*pgx.Conn, error) {
 	connection, err := pgx.Connect(ctx, c.databaseURL(adminRole, database))
 	var refused *pgconn.PgError
@@ -38,9 +38,9 @@ func (c Config) connectAsAdmin(ctx context.Context, database string) (*pgx.Conn,
 	return pgx.Connect(ctx, c.databaseURL(adminRole, database))
 }
 
-// renameMaker names the role that made the cluster adminRole. A role cannot rename
-// itself, so another does it, which connectAsAdmin's caller removes. Each step can
-// be done again after a crash.
+// renameMaker renames Role, which made the cluster, to adminRole. A role cannot rename
+// itself, so upgradeRole does it; connectAsAdmin's caller drops that role. Each step can
+// be repeated after a crash.
 func (c Config) renameMaker(ctx context.Context) error {
 	const makeRole = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + upgradeRole + "') THEN " +
 		"CREATE ROLE " + upgradeRole + " LOGIN SUPERUSER; END IF; END $$"
@@ -59,8 +59,8 @@ func (c Config) executeAs(ctx context.Context, role, database, statement string)
 	return errors.Join(err, connection.Close(context.WithoutCancel(ctx)))
 }
 
-// ensureDatabase makes Role and the database where they are missing, and gives Role
-// what an earlier Wrenn's superuser has made in it.
+// ensureDatabase makes Role and the database if they are missing, and makes Role the
+// owner of objects that the superuser of an earlier version has made.
 func (c Config) ensureDatabase(ctx context.Context) (err error) {
 	connection, err := c.connectAsAdmin(ctx, "postgres")
 	if err != nil {
@@ -87,14 +87,14 @@ func (c Config) ensureDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	if err := c.executeAs(ctx, adminRole, Database, handOver); err != nil {
-		return fmt.Errorf("hand the database over to %s: %w", Role, err)
+		return fmt.Errorf("make %s the owner of the database: %w", Role, err)
 	}
 	return nil
 }
 
-// handOver gives Role whatever adminRole owns in a database, but for the system's
-// own and that of PostgreSQL's extensions. REASSIGN OWNED refuses for the role that
-// made the cluster. Sequences of columns follow their tables.
+// handOver makes Role the owner of adminRole's objects in a database, except the
+// system's and those of PostgreSQL's extensions. REASSIGN OWNED cannot do this for the
+// role that made the cluster. Sequences of columns follow their tables.
 const handOver = `
 DO $$
 DECLARE statement text;

@@ -20,32 +20,32 @@ const (
 
 	readyTimeout = time.Minute
 	pollEvery    = 50 * time.Millisecond
-	// socketName is fixed: the port number is only a part of it.
+	// socketName has PostgreSQL's default port in it, also without TCP.
 	socketName = ".s.PGSQL.5432"
-	// longestSocketPath is what fits into the kernel's address structure.
+	// longestSocketPath is what fits into the kernel's sockaddr_un.
 	longestSocketPath = 107
 )
 
-// Config says where a cluster is.
+// Config says where a cluster is and as whom it runs.
 type Config struct {
-	// DataDir holds the cluster; it is made, as User's own, when missing.
+	// DataDir holds the cluster; it is made, owned by User, if it is missing.
 	DataDir string
-	// SocketDir is where the server listens; made when missing.
+	// SocketDir is the directory of the server's socket; it is made if it is missing.
 	SocketDir string
 	// LogPath is the file that the server's log is appended to.
 	LogPath string
-	// User is the system user to run as; it must be set, and not be root, when
-	// the caller is root. Otherwise empty means the caller.
+	// User is the system user to run as; empty means the caller, who must not be root.
 	User string
 	// MaxConnections is how many clients connect at a time; zero means 100.
 	MaxConnections int
-	// Lifeline, if set, is a file that the server holds open while it lives.
+	// Lifeline, if set, is a file that the server holds open while it runs.
 	Lifeline *os.File
 }
 
 func (c Config) clusterDir() string { return filepath.Join(c.DataDir, "cluster") }
 
-// URL is how the cluster's user, and who started it, connects as Role.
+// URL is the address at which the cluster's user, and the user who started it, connect
+// as Role.
 func (c Config) URL() string { return c.databaseURL(Role, Database) }
 
 func (c Config) databaseURL(role, database string) string {
@@ -64,8 +64,8 @@ type Server struct {
 	Major int
 }
 
-// Start makes the cluster the first time, starts it and returns when it
-// answers. It is stopped by Stop, and by the death of its parent.
+// Start makes the cluster if there is none, starts it and returns when it answers. Stop
+// ends it, and so does the end of this process.
 func Start(ctx context.Context, config Config) (*Server, error) {
 	if socket := filepath.Join(config.SocketDir, socketName); len(socket) > longestSocketPath {
 		return nil, fmt.Errorf("the socket path %s is longer than %d characters: choose a shorter data directory", socket, longestSocketPath)
@@ -102,14 +102,14 @@ func (c Config) launch(ctx context.Context, owner account, installation Installa
 		return nil, fmt.Errorf("open database log: %w", err)
 	}
 	defer log.Close()
-	// Not ctx: its end must be an orderly Stop, not a kill.
+	// Not ctx, whose end would kill the process.
 	command := owner.command(context.WithoutCancel(ctx), c.clusterDir(), filepath.Join(installation.Bin, "postgres"), "-D", c.clusterDir())
 	command.Stdout, command.Stderr = log, log
 	if c.Lifeline != nil {
 		command.ExtraFiles = []*os.File{c.Lifeline}
 	}
-	// SIGINT is PostgreSQL's fast shutdown: sessions are cut off. SIGQUIT is its
-	// immediate one; unlike a kill it takes the server's children along.
+	// SIGINT is PostgreSQL's fast shutdown, which ends sessions. SIGQUIT is its immediate
+	// one, which, unlike a kill, ends the server's child processes too.
 	process, err := supervisor.Start("PostgreSQL", command, supervisor.Signals{
 		Stop: syscall.SIGINT, Force: syscall.SIGQUIT, Orphan: syscall.SIGINT,
 	})
@@ -125,14 +125,15 @@ func (c Config) launch(ctx context.Context, owner account, installation Installa
 	return server, nil
 }
 
-// URL is how the cluster's user, and who started it, connects as Role.
+// URL is the address at which the cluster's user, and the user who started it, connect
+// as Role.
 func (s *Server) URL() string { return s.config.URL() }
 
-// AdminURL is how root, or who runs the cluster without being root, connects as its
-// superuser.
+// AdminURL is the address at which root, or the user who runs the cluster without being
+// root, connects as its superuser.
 func (s *Server) AdminURL() string { return s.config.databaseURL(adminRole, "postgres") }
 
-// awaitReady returns once the server answers and its database is there.
+// awaitReady waits until the server answers and its database exists.
 func (s *Server) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -153,7 +154,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	}
 }
 
-// lastComplaint is the server's own word on why it ended.
+// lastComplaint returns the last fatal error in the server's log, or its last line.
 func (c Config) lastComplaint() string {
 	log, err := os.ReadFile(c.LogPath)
 	if err != nil {

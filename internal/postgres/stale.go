@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// staleTimeout is how long a server left by an earlier run may take to end.
+// staleTimeout bounds the stop of a server that an earlier run has left.
 const staleTimeout = time.Minute
 
-// endStale makes room for a new server. One that an earlier run left behind is
-// stopped; a lock file whose process is gone, or is by now another program, is
-// removed: PostgreSQL itself would refuse to start while any process has that ID.
+// endStale stops a server that an earlier run has left, and removes a lock file whose
+// process has ended or is another program: PostgreSQL refuses to start while any process
+// has the ID in the file.
 func (c Config) endStale(ctx context.Context) error {
 	lockFile := filepath.Join(c.clusterDir(), "postmaster.pid")
 	pid, err := readPID(lockFile)
@@ -42,7 +42,7 @@ func (c Config) endStale(ctx context.Context) error {
 }
 
 // servedBy says whether a process is this cluster's server: a server's working
-// directory is its cluster.
+// directory is its cluster's.
 func (c Config) servedBy(pid int) bool {
 	working, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err != nil {
@@ -52,8 +52,8 @@ func (c Config) servedBy(pid int) bool {
 	return err == nil && working == cluster
 }
 
-// stopStale asks for a fast shutdown, then for an immediate one, which leaves
-// recovery to the next start. It never kills: that would orphan the sessions.
+// stopStale requests a fast shutdown, then an immediate one, after which the next start
+// recovers. It does not kill the server: its session processes would be left.
 func (c Config) stopStale(ctx context.Context, pid int) error {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
 		if err := syscall.Kill(pid, signal); errors.Is(err, syscall.ESRCH) {
@@ -95,7 +95,7 @@ func readPID(path string) (int, error) {
 	line, _, _ := strings.Cut(string(content), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil || pid <= 0 {
-		// A crash can leave it empty; nobody we know is behind it.
+		// A crash can leave the file empty.
 		return 0, os.Remove(path)
 	}
 	return pid, nil

@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/supervisor"
 )
 
-// logLimit is the size beyond which a log file is set aside at the next start.
+// logLimit is the size beyond which a log file is renamed at the next start.
 const logLimit = 64 << 20
 
 // The program's hidden subcommands that run as children, below InternalCommand.
@@ -41,7 +41,7 @@ type child struct {
 	signals     supervisor.Signals
 	stdout      io.Writer // nil means the log
 	lifeline    *os.File
-	// ready is asked again and again until it answers nil.
+	// ready is called every pollEvery until it returns nil.
 	ready        func(ctx context.Context) error
 	readyTimeout time.Duration
 }
@@ -90,7 +90,7 @@ func (c child) awaitReady(ctx context.Context, process *supervisor.Process) erro
 		}
 		select {
 		case <-process.Done():
-			return fmt.Errorf("%s did not start: %s (log: %s)", c.name, c.lastWords(process), c.logPath)
+			return fmt.Errorf("%s did not start: %s (log: %s)", c.name, c.failure(process), c.logPath)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w: %w (log: %s)", c.name, ctx.Err(), last, c.logPath)
 		case <-poll.C:
@@ -98,15 +98,15 @@ func (c child) awaitReady(ctx context.Context, process *supervisor.Process) erro
 	}
 }
 
-// lastWords is what the child said before it ended: the line that its main
-// printed, or else how it ended.
-func (c child) lastWords(process *supervisor.Process) string {
+// failure is why the child ended: the error that its main printed last, or else how
+// the process ended.
+func (c child) failure(process *supervisor.Process) string {
 	content, err := os.ReadFile(c.logPath)
 	if err == nil {
 		content = bytes.TrimSpace(content)
 		last := string(content[bytes.LastIndexByte(content, '\n')+1:])
-		if words, found := strings.CutPrefix(last, cli.ErrorPrefix); found {
-			return words
+		if reason, found := strings.CutPrefix(last, cli.ErrorPrefix); found {
+			return reason
 		}
 	}
 	if process.Err() == nil {
@@ -115,12 +115,12 @@ func (c child) lastWords(process *supervisor.Process) string {
 	return process.Err().Error()
 }
 
-// openLog opens a log file for appending and sets one that has grown too big
-// aside.
+// openLog opens a log file for appending. One that is larger than logLimit is renamed
+// first.
 func openLog(path string) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && info.Size() > logLimit {
 		if err := os.Rename(path, path+".1"); err != nil {
-			return nil, fmt.Errorf("set log aside: %w", err)
+			return nil, fmt.Errorf("rename the old log: %w", err)
 		}
 	}
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)

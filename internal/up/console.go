@@ -13,9 +13,9 @@ import (
 // consoleLimit is how many bytes of messages are kept.
 const consoleLimit = 1 << 20
 
-// console receives the control plane's messages to its operator: links with
-// tokens, and mails where no mail server is set up. They are shown on a terminal
-// or kept in a file that only root reads, and never reach a log.
+// console takes the control plane's messages to the operator: links with tokens, and
+// mails if no mail server is configured. It prints them on a terminal or keeps them in a
+// file that only root can read. They are never logged.
 type console struct {
 	say  *terminal
 	path string
@@ -54,10 +54,10 @@ func (c *console) keep(line string) error {
 	return err
 }
 
-// begin forgets what an earlier start has kept.
+// begin removes the messages of an earlier start.
 func (c *console) begin() error {
 	if err := os.Remove(c.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("forget old messages: %w", err)
+		return fmt.Errorf("remove old messages: %w", err)
 	}
 	return nil
 }
@@ -79,8 +79,8 @@ func isTerminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// showUse says how to use a running Wrenn. A terminal is shown the key and what a
-// start in the background has kept for the operator; a log is not.
+// showUse prints how to use a running Wrenn. The API key, and messages that a start in
+// the background has kept for the operator, are printed on a terminal only.
 func (t *terminal) showUse(layout Layout, url string) error {
 	if !t.interactive() {
 		t.Say(fmt.Sprintf("\nAPI URL  %s\nAPI key  shown by: wrenn env --data-dir %s\n", url, layout.DataDir))

@@ -17,12 +17,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
 )
 
-// detachedVariable tells a process in the background that its output is a log and
-// that another one says how to use it.
+// detachedVariable is set for a process in the background: its output is a log, and
+// the foreground process prints how to use Wrenn.
 const detachedVariable = "WRENN_DETACHED"
 
-// Detach starts Wrenn in a session of its own, shows what it prints until it is
-// ready, and leaves it running.
+// Detach starts Wrenn in a session of its own, prints its output until it is ready, and
+// leaves it running.
 func Detach(ctx context.Context, config Config) error {
 	config, layout, err := config.openDataDir(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func Detach(ctx context.Context, config Config) error {
 			return err
 		}
 	}
-	// The child checks too, but only here is there a terminal to refuse on.
+	// The background process checks too, but its output is a log.
 	if err := doctor.Require(ctx, config.Checks()); err != nil {
 		return err
 	}
@@ -56,13 +56,13 @@ func Detach(ctx context.Context, config Config) error {
 	return (&terminal{out: config.Out}).showUse(layout, running.URL)
 }
 
-// detached is a Wrenn in the background while its start is watched.
+// detached is a background process whose start is being watched.
 type detached struct {
 	layout Layout
 	pid    int
-	log    *os.File // read from where this start began
+	log    *os.File // at the offset where this start's output begins
 	output *lines
-	// failure is the line in which it said why it failed.
+	// failure is the error that it printed, without the prefix.
 	failure string
 }
 
@@ -118,8 +118,8 @@ func (c Config) arguments() []string {
 	return arguments
 }
 
-// follow passes the output on until Wrenn is ready or has ended. When ctx ends
-// first, Wrenn is told to stop.
+// follow prints the output until Wrenn is ready or has ended. If ctx ends first, it
+// tells Wrenn to stop.
 func (d *detached) follow(ctx context.Context) error {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()

@@ -12,12 +12,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 )
 
-// downTimeout is for all parts together.
+// downTimeout bounds the stop of all parts together.
 const downTimeout = 3*stopTimeout + time.Minute
 
-// Down stops the Wrenn of a data directory and waits until it is gone. What one
-// that was killed, before or meanwhile, has left running is paused. Where nothing
-// runs it says so.
+// Down stops the Wrenn that serves a data directory and waits until it has ended. If
+// that one was killed, before or meanwhile, Down pauses the sandboxes that it left
+// running.
 func Down(ctx context.Context, config Config) error {
 	say := &terminal{out: config.Out}
 	absolute, err := filepath.Abs(config.DataDir)
@@ -33,9 +33,9 @@ func Down(ctx context.Context, config Config) error {
 		return config.downWithoutProcess(ctx, layout, say)
 	}
 	started := time.Now()
-	say.Say(fmt.Sprintf("stopping Wrenn (process %d): what runs is paused", pid))
+	say.Say(fmt.Sprintf("stopping Wrenn (process %d); all sandboxes are paused", pid))
 	if err := unix.Kill(pid, unix.SIGTERM); errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("the running Wrenn (process %d) is not this user's to stop; run it with sudo", pid)
+		return fmt.Errorf("the running Wrenn (process %d) belongs to another user; run it with sudo", pid)
 	} else if err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("stop the running Wrenn (process %d): %w", pid, err)
 	}
@@ -43,18 +43,18 @@ func Down(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	if killed { // perhaps even before it was asked to stop
+	if killed {
 		return config.endAbandoned(ctx, say)
 	}
 	say.Say(fmt.Sprintf("stopped after %s", time.Since(started).Round(time.Millisecond)))
 	return nil
 }
 
-// downWithoutProcess is for a data directory that no process holds.
+// downWithoutProcess handles a data directory that no process serves.
 func (c Config) downWithoutProcess(ctx context.Context, layout Layout, say *terminal) error {
 	last, err := layout.readPID()
 	if err != nil {
-		return fmt.Errorf("find out how the last Wrenn ended: %w", err)
+		return fmt.Errorf("find out whether the last Wrenn stopped in order: %w", err)
 	}
 	if last == 0 {
 		say.Say(fmt.Sprintf("Wrenn is not running in %s", c.DataDir))
@@ -63,8 +63,9 @@ func (c Config) downWithoutProcess(ctx context.Context, layout Layout, say *term
 	return c.endAbandoned(ctx, say)
 }
 
-// endAbandoned ends what a Wrenn that was killed has left: its VMs run on without
-// it. A host agent finds them, and when it ends it pauses them and cleans up.
+// endAbandoned pauses the VMs of a Wrenn that was killed, which run on without it: it
+// starts a host agent, which adopts them, and stops it, which pauses them and removes
+// what is left of networks and mounts.
 func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	c, layout, err := c.openDataDir(ctx)
 	if err != nil {
@@ -72,12 +73,12 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	}
 	pidFile, err := layout.takePIDFile()
 	if errors.Is(err, errLocked) {
-		return errors.New("a wrenn up or wrenn down is at work in this data directory; try again when it has ended")
+		return errors.New("another wrenn up or wrenn down uses this data directory; try again when it has ended")
 	}
 	if err != nil {
 		return fmt.Errorf("claim the data directory: %w", err)
 	}
-	say.Say("the last Wrenn here did not stop in order: a host agent looks for what it left running, and pauses it")
+	say.Say("the last Wrenn here was killed; starting a host agent that pauses what it left running")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
 	s, ctx := newStack(ctx, c, layout, say)
@@ -86,7 +87,7 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	return errors.Join(err, releasePIDFile(pidFile, err == nil))
 }
 
-// awaitEnd waits until a process has let go of the data directory, and says
+// awaitEnd waits until a process no longer holds the data directory, and returns
 // whether it was killed before it had stopped in order.
 func (l Layout) awaitEnd(ctx context.Context, pid int) (killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, downTimeout)

@@ -9,8 +9,8 @@ import (
 	"os"
 )
 
-// instance is what a running Wrenn tells other commands about itself. The file
-// is written when it is ready; one left by a crash names another process.
+// instance describes a running Wrenn to other commands. The file is written when Wrenn
+// is ready. After a crash it remains and names a process that has ended.
 type instance struct {
 	PID    int    `json:"pid"`
 	URL    string `json:"url"`
@@ -32,7 +32,7 @@ func (l Layout) writeInstance(i instance) error {
 	return os.Rename(temporary, l.instance())
 }
 
-// readInstance returns false when the given process is not ready.
+// readInstance returns false if the process with the given ID is not ready.
 func (l Layout) readInstance(pid int) (instance, bool, error) {
 	content, err := os.ReadFile(l.instance())
 	if errors.Is(err, os.ErrNotExist) {
@@ -55,8 +55,8 @@ func (l Layout) removeInstance() error {
 	return nil
 }
 
-// URL returns where the running Wrenn of a data directory answers; false when
-// none is ready.
+// URL returns the URL of the Wrenn that serves a data directory; false if none is
+// ready.
 func (l Layout) URL() (string, bool, error) {
 	pid, err := l.runningPID()
 	if err != nil || pid == 0 {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// interruptible returns a context that ends with the first signal to stop, and
-// one that ends with the second. release gives the signals back.
+// interruptible returns a context that ends at the first signal to stop, and one that
+// ends at the second. release restores the default handling of signals.
 func interruptible(parent context.Context) (stopped, forced context.Context, release func()) {
 	stopped, stop := context.WithCancel(parent)
 	forced, force := context.WithCancel(context.WithoutCancel(parent))

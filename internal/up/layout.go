@@ -11,10 +11,10 @@ import (
 	"strconv"
 )
 
-// SystemUser is who the control plane and PostgreSQL run as.
+// SystemUser is the user as which the control plane and PostgreSQL run.
 const SystemUser = "wrenn"
 
-// Layout names the files of a data directory.
+// Layout has the paths of a data directory's files.
 type Layout struct{ DataDir string }
 
 // APIKey is the first team's API key.
@@ -38,10 +38,10 @@ func (l Layout) log(name string) string {
 	return filepath.Join(l.DataDir, "logs", name+".log")
 }
 
-// systemUser is SystemUser's IDs.
+// systemUser has the IDs of SystemUser.
 type systemUser struct{ uid, gid int }
 
-// ensureSystemUser looks the system user up and makes it when it is missing.
+// ensureSystemUser looks up the system user, and makes it if it is missing.
 func ensureSystemUser(ctx context.Context, say func(string)) (systemUser, error) {
 	found, err := user.Lookup(SystemUser)
 	var unknown user.UnknownUserError
@@ -64,9 +64,8 @@ func ensureSystemUser(ctx context.Context, say func(string)) (systemUser, error)
 	return systemUser{uid: uid, gid: gid}, errors.Join(uidErr, gidErr)
 }
 
-// prepare makes the directories, each for those who need it: root's are
-// passable, so that the system user reaches its own and the sockets, but it can
-// put nothing beside them.
+// prepare makes the directories. The system user can enter root's, to reach its own
+// directory and the sockets, but cannot create files in them.
 func (l Layout) prepare(owner systemUser) error {
 	for _, directory := range []struct {
 		path     string

@@ -51,7 +51,7 @@ func TestTakeLifeline_WaitsForChildrenOfAKilledParent(t *testing.T) {
 	taking.Wait()
 }
 
-func TestKillHolders_EndsWhoHoldsTheLifelineAndNobodyElse(t *testing.T) {
+func TestKillHolders_KillsOnlyProcessesThatHoldTheLifeline(t *testing.T) {
 	t.Parallel()
 	l, other := layout(t), layout(t)
 	for _, each := range []Layout{l, other} {

@@ -15,8 +15,8 @@ import (
 
 const (
 	pollEvery = 100 * time.Millisecond
-	// orphanPatience is how long children of a killed `wrenn up` may take to
-	// end: the host agent pauses what runs before it does.
+	// orphanPatience is how long children of a killed wrenn up have to end: the host
+	// agent pauses all sandboxes first.
 	orphanPatience = time.Minute
 )
 
@@ -41,7 +41,8 @@ func lockFile(path string) (*os.File, error) {
 	return nil, errors.Join(err, file.Close())
 }
 
-// isLocked asks without taking the lock, not even for a moment.
+// isLocked says whether another process has locked the file. It takes no lock: a
+// process that wants it meanwhile would be refused.
 func isLocked(file *os.File) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_RDLCK}
 	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock)
@@ -63,14 +64,15 @@ func (l Layout) takePIDFile() (*os.File, error) {
 	return file, nil
 }
 
-// writePID writes over what is there, at once: others may read at any time.
+// writePID overwrites the process ID in one write: other processes read the file
+// without a lock.
 func writePID(file *os.File, pid int) error {
 	_, err := file.WriteAt(fmt.Appendf(nil, "%-10d\n", pid), 0)
 	return err
 }
 
-// readPID is the process that holds or held the data directory last; 0 when it
-// came to an orderly end.
+// readPID returns the process that holds or last held the data directory; 0 if it has
+// stopped in order.
 func (l Layout) readPID() (int, error) {
 	content, err := os.ReadFile(l.pidFile())
 	text := strings.TrimSpace(string(content))
@@ -87,7 +89,7 @@ func (l Layout) readPID() (int, error) {
 	return pid, nil
 }
 
-// runningPID is the process that holds the data directory; 0 when none does.
+// runningPID returns the process that holds the data directory; 0 if none does.
 func (l Layout) runningPID() (int, error) {
 	file, err := os.Open(l.pidFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -104,8 +106,8 @@ func (l Layout) runningPID() (int, error) {
 	return l.readPID()
 }
 
-// releasePIDFile lets go of the data directory. An orderly end leaves no process
-// named in it.
+// releasePIDFile unlocks the data directory. After a stop in order the file names no
+// process.
 func releasePIDFile(file *os.File, orderly bool) error {
 	var err error
 	if orderly {
@@ -114,9 +116,9 @@ func releasePIDFile(file *os.File, orderly bool) error {
 	return errors.Join(err, file.Close())
 }
 
-// takeLifeline locks a file that every child inherits: it stays locked until
-// the last of them is gone. So a start after a kill -9 waits for the children
-// of the killed one, and ends them by force when they do not end.
+// takeLifeline locks a file that every child inherits: it stays locked until the last
+// child has ended. A start after a kill -9 so waits for the children of the killed
+// wrenn up, and kills those that do not end.
 func (l Layout) takeLifeline(ctx context.Context, say func(string)) (*os.File, error) {
 	deadline := time.Now().Add(orphanPatience)
 	poll := time.NewTicker(pollEvery)

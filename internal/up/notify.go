@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// notify tells systemd of a change of state, where it asked for that.
+// notify tells systemd of a change of state if it has set NOTIFY_SOCKET.
 func notify(state string) (err error) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// agentTimeout leaves a slow machine with a slow mirror time to build the
-	// base template.
+	// agentTimeout allows for building the base template on a slow machine with a slow
+	// package mirror.
 	agentTimeout        = 20 * time.Minute
 	controlPlaneTimeout = time.Minute
-	// probeTimeout is for one question whether a part is ready.
+	// probeTimeout bounds one check whether a part is ready.
 	probeTimeout = 5 * time.Second
 
-	// firstPublicPort is the lowest that any user may listen on.
-	firstPublicPort = 1024
+	// firstUserPort is the lowest port that users other than root may listen on.
+	firstUserPort = 1024
 )
 
 // startDatabase starts a private PostgreSQL, unless the configuration names one.
@@ -52,8 +52,8 @@ func (s *stack) startDatabase(ctx context.Context) error {
 	return s.keep(ctx, service, func() string { return fmt.Sprintf("version %d", major) })
 }
 
-// startHostAgent starts the part that needs root. Its standard output is for
-// people: what a first start, which builds the base template, is doing.
+// startHostAgent starts the host agent, which runs as root. Its standard output is the
+// progress of a first start, which builds the base template.
 func (s *stack) startHostAgent(ctx context.Context) error {
 	const name = "host agent"
 	client := host.NewClient(installation.AgentSocket(s.config.DataDir))
@@ -62,7 +62,7 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 	agent := child{
 		name: name, subcommand: HostAgentCommand, logPath: s.layout.log("host-agent"), lifeline: s.lifeline,
 		stdout: &lines{say: func(line string) { s.say.detail(name, line) }},
-		// Told to end, it pauses what runs; nothing is lost with the supervisor.
+		// On SIGTERM, also if the supervisor is killed, it pauses all sandboxes.
 		signals:      supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGTERM},
 		environment:  append(os.Environ(), variables(s.config.HostAgentSettings(), "WRENN_SOCKET_GID="+strconv.Itoa(s.owner.gid))...),
 		readyTimeout: agentTimeout,
@@ -79,7 +79,7 @@ func (s *stack) startHostAgent(ctx context.Context) error {
 	})
 }
 
-// startControlPlane starts the part that faces the network, as the system user.
+// startControlPlane starts the control plane as the system user: it faces the network.
 func (s *stack) startControlPlane(ctx context.Context) error {
 	identity := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.owner.uid), Gid: uint32(s.owner.gid)}}
 	if s.needsLowPort() {
@@ -87,8 +87,7 @@ func (s *stack) startControlPlane(ctx context.Context) error {
 	}
 	controlPlane := child{
 		name: "control plane", subcommand: ControlPlaneCommand, logPath: s.layout.log("control-plane"), lifeline: s.lifeline,
-		// A control plane keeps nothing of its own: when the supervisor is gone
-		// there is nothing to bring to an end.
+		// It has no state of its own, so it may be killed with the supervisor.
 		signals:  supervisor.Signals{Stop: unix.SIGTERM, Orphan: unix.SIGKILL},
 		identity: identity,
 		// The first admin's link, and mail where no mail server is set up.
@@ -106,11 +105,11 @@ func (s *stack) needsLowPort() bool {
 		return false
 	}
 	number, err := strconv.Atoi(port)
-	return err == nil && number < firstPublicPort
+	return err == nil && number < firstUserPort
 }
 
-// inherited picks what the control plane may know of the environment that
-// Wrenn was started in.
+// inherited returns the variables that the control plane gets of wrenn up's own. Others
+// may be secrets of root's environment.
 func inherited(environment []string) []string {
 	names := []string{"PATH", "LANG", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 	prefixes := []string{"WRENN_", "PG", "GO", "LC_"}
@@ -139,7 +138,7 @@ func (s *stack) probeHealth(ctx context.Context) error {
 	return nil
 }
 
-// dialURL reaches the control plane without a name server.
+// dialURL is the control plane's URL without a host name, which DNS would resolve.
 func (c Config) dialURL() string {
 	host, port, err := net.SplitHostPort(c.ListenAddress())
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {

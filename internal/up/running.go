@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// joinRunning is `wrenn up` on a data directory that is being served: it waits
-// until that Wrenn is ready and shows how to use it. It answers true when that
-// one is gone by now and the caller is to start its own.
+// joinRunning waits until the Wrenn that serves the data directory is ready, and prints
+// how to use it. It returns true if that Wrenn has ended, so that the caller starts one.
 func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (gone bool, err error) {
 	running, found, err := layout.awaitInstance(ctx, say)
 	if err != nil || !found {
@@ -24,7 +23,7 @@ func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (
 			return false, fmt.Errorf("identify this build: %w", err)
 		}
 		if build != running.Build {
-			say.Say("another build of Wrenn is running: it makes room for this one")
+			say.Say("another build of Wrenn is running; stopping it first")
 			return true, Down(ctx, c)
 		}
 	}
@@ -36,8 +35,8 @@ func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (
 	return false, say.showUse(layout, running.URL)
 }
 
-// awaitInstance waits for another wrenn up to be ready; false means that it
-// ended first.
+// awaitInstance waits until another wrenn up is ready; false means that it has ended
+// first.
 func (l Layout) awaitInstance(ctx context.Context, say *terminal) (instance, bool, error) {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()

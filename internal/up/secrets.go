@@ -11,9 +11,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// ensureSecrets makes the first API key, the token of the installation's admin
-// and the secret key, once. Losing the latter would lose the teams' secrets, which are
-// sealed with it.
+// ensureSecrets makes the first API key, the installation's admin token and the secret
+// key where they are missing. Without the secret key the teams' secrets, which are
+// sealed with it, are lost.
 func (l Layout) ensureSecrets(owner systemUser) error {
 	if err := ensureSecret(l.SecretKey(), seal.NewKey, 0o600, owner.uid, owner.gid); err != nil {
 		return err
@@ -24,8 +24,7 @@ func (l Layout) ensureSecrets(owner systemUser) error {
 	return ensureSecret(l.APIKey(), newAPIKey, 0o640, 0, owner.gid)
 }
 
-// ensureSecret writes a file that is not there yet; it appears whole, with its
-// final owner, or not at all.
+// ensureSecret writes a file that does not exist, atomically and with its final owner.
 func ensureSecret(path string, generate func() []byte, mode os.FileMode, uid, gid int) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -47,7 +46,7 @@ func ensureSecret(path string, generate func() []byte, mode os.FileMode, uid, gi
 
 func newAdminToken() []byte { return []byte(hex.EncodeToString(seal.NewKey()) + "\n") }
 
-// newAPIKey has the form that the official SDKs insist on.
+// newAPIKey returns a key of the form that the official SDKs accept.
 func newAPIKey() []byte {
 	random := make([]byte, 20)
 	rand.Read(random) // never fails

@@ -7,9 +7,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/postgres"
 )
 
-// HostAgentSettings are the settings that wrenn up gives the host agent, whatever its
-// environment has. The group that may use the sockets comes on top: it is the system
-// user's, which may not exist yet.
+// HostAgentSettings are the settings that wrenn up sets for the host agent, over those
+// of its environment. WRENN_SOCKET_GID is added when the system user is known.
 func (c Config) HostAgentSettings() map[string]string {
 	return map[string]string{
 		"WRENN_DATA_DIR":            c.DataDir,
@@ -17,12 +16,12 @@ func (c Config) HostAgentSettings() map[string]string {
 		"WRENN_ENVD":                c.EnvdPath,
 		"WRENN_HOST_AGENT_SOCKET":   installation.AgentSocket(c.DataDir),
 		"WRENN_HOST_TRAFFIC_SOCKET": installation.TrafficSocket(c.DataDir),
-		"WRENN_KEEP_RUNNING":        "false", // what runs is paused when wrenn up ends
+		"WRENN_KEEP_RUNNING":        "false", // sandboxes are paused when wrenn up ends
 	}
 }
 
-// ControlPlaneSettings are the settings that wrenn up gives the control plane,
-// whatever its environment has.
+// ControlPlaneSettings are the settings that wrenn up sets for the control plane, over
+// those of its environment.
 func (c Config) ControlPlaneSettings() map[string]string {
 	layout := Layout{DataDir: c.DataDir}
 	return map[string]string{
@@ -43,7 +42,7 @@ func (l Layout) cluster() postgres.Config {
 	return postgres.Config{DataDir: l.postgres(), SocketDir: l.postgresRun(), LogPath: l.log("postgres"), User: SystemUser}
 }
 
-// variables writes settings as a process's environment has them, after others.
+// variables returns others and the settings in the form of an environment.
 func variables(settings map[string]string, others ...string) []string {
 	for name, value := range settings {
 		others = append(others, name+"="+value)

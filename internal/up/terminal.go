@@ -22,7 +22,7 @@ func (t *terminal) Say(line string) {
 	fmt.Fprintln(t.out, line)
 }
 
-// step prints that something was done and how long it took.
+// step prints that a step is done and how long it took.
 func (t *terminal) step(name, detail string, since time.Time) {
 	took := time.Since(since).Round(time.Millisecond)
 	if took > 10*time.Second {
@@ -31,18 +31,18 @@ func (t *terminal) step(name, detail string, since time.Time) {
 	t.Say(strings.TrimRight(fmt.Sprintf("  ok  %-16s %8s  %s", name, took, detail), " "))
 }
 
-// detail prints what a step under way is doing.
+// detail prints the progress of a step.
 func (t *terminal) detail(name, line string) {
 	t.Say(fmt.Sprintf("      %s: %s", name, line))
 }
 
-// lines passes a child's output on, line by line.
+// lines calls say with each line of a child's output.
 type lines struct {
 	say  func(string)
 	rest []byte
 }
 
-// Write is called from one goroutine, os/exec's.
+// Write is called by one goroutine, of os/exec.
 func (l *lines) Write(data []byte) (int, error) {
 	l.rest = append(l.rest, data...)
 	for {

@@ -1,5 +1,5 @@
-// Package up runs a whole Wrenn on one machine: PostgreSQL, the host agent and
-// the control plane, each a supervised child with no more rights than it needs.
+// Package up runs all of Wrenn on one machine: PostgreSQL, the host agent and the
+// control plane, each a supervised child process with no more rights than it needs.
 package up
 
 import (
@@ -23,7 +23,8 @@ const (
 	// defaultListen is where the API and the sandboxes are reached.
 	defaultListen = "127.0.0.1:3000"
 
-	// stopTimeout is for each part; the control plane's is spent on pausing.
+	// stopTimeout bounds the stop of each part. The control plane pauses sandboxes in
+	// that time.
 	stopTimeout = 3 * time.Minute
 )
 
@@ -43,9 +44,9 @@ type Config struct {
 	Driver string `env:"WRENN_DRIVER" default:"auto" help:"VMM: qemu, firecracker, or auto, which is Firecracker where it is installed and KVM works"`
 
 	Version string
-	// Replace says to stop a running instance of another build first.
+	// Replace stops a running instance of another build first.
 	Replace bool
-	// Out is told what happens.
+	// Out receives messages for people.
 	Out io.Writer
 }
 
@@ -60,7 +61,7 @@ func (c *Config) Complete() (err error) {
 // ListenAddress is Listen or its default.
 func (c Config) ListenAddress() string { return cmp.Or(c.Listen, defaultListen) }
 
-// url is where clients on this machine reach Wrenn.
+// url is the API's URL for clients on this machine.
 func (c Config) url() string {
 	host, port, err := net.SplitHostPort(c.ListenAddress())
 	if err != nil {
@@ -72,8 +73,8 @@ func (c Config) url() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// domain is what sandbox host names end in: with the default, names such as
-// 8000-i0123.localhost:3000, which browsers resolve on their own.
+// domain is what host names of sandboxes end in. With the default they are such as
+// 8000-i0123.localhost:3000, which browsers resolve without DNS.
 func (c Config) domain() string {
 	if c.Domain != "" {
 		return c.Domain
@@ -93,8 +94,8 @@ func (c Config) Checks() doctor.Options {
 	}
 }
 
-// Run runs Wrenn until it is interrupted, then pauses what runs and stops.
-// Where this data directory is being served already it only says so.
+// Run runs Wrenn until it is interrupted, then pauses all sandboxes and stops. If
+// another wrenn up serves the data directory, it prints how to use that one instead.
 func Run(ctx context.Context, config Config) (err error) {
 	say := &terminal{out: config.Out}
 	config, layout, err := config.openDataDir(ctx)
@@ -124,7 +125,7 @@ func Run(ctx context.Context, config Config) (err error) {
 	}()
 	if err := s.start(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil // it was interrupted, not broken
+			return nil // interrupted
 		}
 		return err
 	}
@@ -135,8 +136,8 @@ func Run(ctx context.Context, config Config) (err error) {
 	return nil
 }
 
-// claim takes the data directory for this process. It returns nothing when
-// another serves it, and has said how to use that one.
+// claim takes the data directory for this process. The file is nil if another wrenn up
+// serves the directory; how to use that one has been printed.
 func (c Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.File, error) {
 	for {
 		pidFile, err := layout.takePIDFile()
@@ -153,7 +154,8 @@ func (c Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.Fi
 	}
 }
 
-// openDataDir makes the data directory and gives it its one true name.
+// openDataDir makes the data directory and sets DataDir to its path without symbolic
+// links: /proc names open files by that path.
 func (c Config) openDataDir(ctx context.Context) (Config, Layout, error) {
 	if err := doctor.RequireRoot(ctx); err != nil {
 		return c, Layout{}, err
@@ -256,7 +258,8 @@ func (s *stack) stop(forced context.Context) error {
 	return errors.Join(append(failures, s.steps.Stop(forced))...)
 }
 
-// announce tells people, other commands and systemd that Wrenn is ready.
+// announce prints how to use Wrenn, and tells other commands and systemd that it is
+// ready.
 func (s *stack) announce(started time.Time) error {
 	build, err := buildOf("/proc/self/exe", s.config.EnvdPath)
 	if err != nil {
@@ -264,23 +267,24 @@ func (s *stack) announce(started time.Time) error {
 	}
 	running := instance{PID: os.Getpid(), URL: s.config.url(), Listen: s.config.ListenAddress(), Domain: s.config.domain(), Build: build}
 	s.say.step("ready", "", started)
-	if os.Getenv(detachedVariable) == "" { // else the one in front says so
+	if os.Getenv(detachedVariable) == "" { // else the foreground process prints it
 		if err := s.say.showUse(s.layout, running.URL); err != nil {
 			return err
 		}
 	}
 	if err := s.layout.writeInstance(running); err != nil {
-		return fmt.Errorf("write down what runs: %w", err)
+		return fmt.Errorf("record the running instance: %w", err)
 	}
 	return notify("READY=1")
 }
 
-// howToUse is what to do with a running Wrenn.
+// howToUse is the text that says how to use a running Wrenn.
 func howToUse(url, key string) string {
-	return fmt.Sprintf("\nAPI URL  %s\nAPI key  %s\n\nPoint any E2B SDK, or the E2B CLI, at it:\n%s", url, key, Exports(url, key))
+	return fmt.Sprintf("\nAPI URL  %s\nAPI key  %s\n\nTo use it with any E2B SDK or the E2B CLI:\n%s", url, key, Exports(url, key))
 }
 
-// Exports are the shell commands that point E2B's SDKs at a Wrenn.
+// Exports are shell commands that set the environment variables of E2B's SDKs to use a
+// Wrenn.
 func Exports(url, key string) string {
 	return fmt.Sprintf("export E2B_API_URL=%[1]s\nexport E2B_SANDBOX_URL=%[1]s\nexport E2B_VOLUME_API_URL=%[1]s\nexport E2B_API_KEY=%[2]s\n", url, key)
 }

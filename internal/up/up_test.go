@@ -39,7 +39,7 @@ func TestConfig_DerivesURLAndDomainFromTheAddress(t *testing.T) {
 	require.Equal(t, "wrenn.example", Config{Domain: "wrenn.example"}.domain())
 }
 
-func TestInherited_KeepsWhatTheControlPlaneNeedsAndNoMore(t *testing.T) {
+func TestInherited_KeepsOnlyVariablesOfTheControlPlane(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []string{"PATH=/bin", "WRENN_LOG_LEVEL=debug", "PGSSLMODE=require"},
 		inherited([]string{"PATH=/bin", "AWS_SECRET_ACCESS_KEY=x", "WRENN_LOG_LEVEL=debug", "HOME=/root", "PGSSLMODE=require", "MYPATH=/x"}))
@@ -50,7 +50,7 @@ func TestPIDFile_IsHeldByOneAtATime(t *testing.T) {
 	l := layout(t)
 	pid, err := l.runningPID()
 	require.NoError(t, err)
-	require.Zero(t, pid, "nobody was ever here")
+	require.Zero(t, pid, "the directory is new")
 
 	held, err := l.takePIDFile()
 	require.NoError(t, err)
