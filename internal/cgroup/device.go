@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeviceOf is the number, such as "8:0", of the whole block device that a
-// directory is on: limits are set on disks, not on their partitions.
+// DeviceOf is the number, such as "8:0", of a directory's whole disk: limits cannot be set
+// on partitions.
 func DeviceOf(directory string) (string, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(directory, &stat); err != nil {

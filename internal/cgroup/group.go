@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group is one control group. A nil Group stands for one that cannot be made on
-// this machine: it bounds and counts nothing.
+// Group is one control group. A nil Group is used where none can be made: it bounds and
+// counts nothing.
 type Group struct {
 	path      string
 	directory *os.File
@@ -23,8 +23,8 @@ const (
 	retryEvery    = 2 * time.Millisecond
 )
 
-// Create makes a group with limits, in place of one of that name that was left
-// over. It is nil where this machine has none.
+// Create makes a group with limits, and removes a leftover of that name. It returns nil
+// where groups cannot be made.
 func (r *Root) Create(name string, limits Limits) (*Group, error) {
 	if r.path == "" {
 		return nil, nil //nolint:nilnil // a nil group is a group
@@ -48,8 +48,7 @@ func (r *Root) Create(name string, limits Limits) (*Group, error) {
 	return r.Find(name)
 }
 
-// Find is the group of that name, made by this program or an earlier one. It is
-// nil where there is none.
+// Find returns the group of that name, of this program or an earlier one; nil for none.
 func (r *Root) Find(name string) (*Group, error) {
 	if r.path == "" || name == "" {
 		return nil, nil //nolint:nilnil // a nil group is a group
@@ -80,8 +79,8 @@ func (g *Group) Path() string {
 	return g.path
 }
 
-// Directory is the group's directory, opened, for a process to be started into
-// the group; nil for a nil group. It is closed by Release and Remove.
+// Directory is the group's opened directory, for SysProcAttr.CgroupFD; nil for a nil
+// group. Release and Remove close it.
 func (g *Group) Directory() *os.File {
 	if g == nil {
 		return nil
@@ -89,14 +88,14 @@ func (g *Group) Directory() *os.File {
 	return g.directory
 }
 
-// Release lets go of a group that goes on.
+// Release closes the group's directory and leaves the group.
 func (g *Group) Release() {
 	if g != nil {
 		g.directory.Close()
 	}
 }
 
-// Remove ends what runs in the group and removes it.
+// Remove ends the group's processes and removes it.
 func (g *Group) Remove(ctx context.Context) error {
 	if g == nil {
 		return nil
@@ -116,7 +115,7 @@ func end(ctx context.Context, path string) error {
 		if !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("remove control group %s: %w", path, err)
 		}
-		// Again each time: what is ending may have started more.
+		// Again each time: processes that are ending may have started others.
 		if err := write(path, "cgroup.kill", "1"); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

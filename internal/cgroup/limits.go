@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Limits bound a group; what is zero is not bounded.
+// Limits bound a group. Zero does not bound.
 type Limits struct {
-	// CPUs is how many CPUs' time it may take, such as 1.5.
+	// CPUs is how many CPUs it may use, such as 1.5.
 	CPUs float64
-	// CPUWeight, from 1 to 10000, is its share of CPUs that all want.
+	// CPUWeight, from 1 to 10000, is its share of busy CPUs.
 	CPUWeight int
-	// MemoryHighBytes is where its memory is reclaimed and it slowed down, and
-	// MemoryMaxBytes where it is ended as a whole. What of it is swapped out does
-	// not count there and is bounded to as much.
+	// Above MemoryHighBytes the group is slowed down and its memory reclaimed; at
+	// MemoryMaxBytes all of it is ended. Swapped memory is not part of these and is
+	// bounded to MemoryMaxBytes too.
 	MemoryHighBytes int64
 	MemoryMaxBytes  int64
 	// Tasks is how many processes and threads it may have.
@@ -25,16 +25,16 @@ type Limits struct {
 	IO    IOLimits
 }
 
-// IOLimits bound what a group does to one block device; zero is not bounded.
+// IOLimits bound a group's use of one block device. Zero does not bound.
 type IOLimits struct {
-	// Device is its number, as DeviceOf says.
+	// Device is the device's number, from DeviceOf.
 	Device                string
 	ReadBytesPerSecond    int64
 	WriteBytesPerSecond   int64
 	ReadRequestsPerSecond int64
 	// WriteRequestsPerSecond counts requests as the device sees them.
 	WriteRequestsPerSecond int64
-	// Weight, from 1 to 10000, is its share of a device that all want.
+	// Weight, from 1 to 10000, is its share of a busy device.
 	Weight int
 }
 
@@ -49,7 +49,7 @@ type setting struct {
 	controller, file, value string
 }
 
-// set writes the limits of those controllers that there are.
+// set writes the limits of the enabled controllers.
 func (l Limits) set(directory string, controllers []string) error {
 	for _, s := range l.settings() {
 		if !slices.Contains(controllers, s.controller) {
@@ -78,9 +78,9 @@ func (l Limits) settings() []setting {
 	add(l.CPUWeight > 0, "cpu", "cpu.weight", fmt.Sprint(clampWeight(l.CPUWeight)))
 	add(l.MemoryHighBytes > 0, "memory", "memory.high", fmt.Sprint(l.MemoryHighBytes))
 	add(l.MemoryMaxBytes > 0, "memory", "memory.max", fmt.Sprint(l.MemoryMaxBytes))
-	// Idle guests may be swapped out whole, but none fills the host's swap.
+	// An idle guest may be swapped out completely; none can fill the host's swap.
 	add(l.MemoryMaxBytes > 0, "memory", swapLimit, fmt.Sprint(l.MemoryMaxBytes))
-	// A VMM without one of its threads is of no use to anybody.
+	// A VMM cannot work without one of its processes.
 	add(l.MemoryMaxBytes > 0, "memory", "memory.oom.group", "1")
 	add(l.Tasks > 0, "pids", "pids.max", fmt.Sprint(l.Tasks))
 	most := l.IO.most()
@@ -89,7 +89,7 @@ func (l Limits) settings() []setting {
 	return all
 }
 
-// most is the part of io.max after the device; empty where nothing is bounded.
+// most is the part of io.max after the device; empty without limits.
 func (l IOLimits) most() string {
 	if l.Device == "" {
 		return ""

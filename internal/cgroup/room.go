@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// MemoryRoom is how many bytes of memory are left to groups below limits that
-// somebody else set around them, as the limit of the container that the agent is
-// in. limited is false where nobody did.
+// MemoryRoom is how many bytes of memory the limits of the surrounding groups leave, such
+// as that of the container that the agent is in. limited is false without such limits.
 func (r *Root) MemoryRoom() (room uint64, limited bool) {
 	if r.mount == "" {
 		return 0, false
@@ -27,8 +26,8 @@ func (r *Root) MemoryRoom() (room uint64, limited bool) {
 	return room, limited
 }
 
-// roomIn is what one group's limit leaves: what it holds of files, unused
-// lately, can be freed.
+// roomIn is what one group's limit leaves. Cached files that were not used lately count as
+// free.
 func roomIn(directory string) (uint64, bool) {
 	limit, err := os.ReadFile(filepath.Join(directory, "memory.max"))
 	if err != nil || strings.TrimSpace(string(limit)) == "max" {

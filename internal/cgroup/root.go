@@ -1,10 +1,9 @@
-// Package cgroup keeps the process of each virtual machine in a control group
-// of its own: what it may take of the machine is bounded there, what it took is
-// counted there, and ending the group ends all of it.
+// Package cgroup puts the process of each virtual machine into a control group of its own,
+// which bounds and counts what it uses, and ends all of its processes at once.
 //
-// It uses version 2, outside of any service's part of the hierarchy, so that
-// stopping the agent's service touches no machine. Where the kernel or its owner
-// lets it do only half of this, it does that half and says so once.
+// It uses version 2, outside of any service's part of the hierarchy, so that stopping the
+// agent's service ends no virtual machine. Where some controllers, or all, cannot be used,
+// it logs one warning and does without.
 // Source: Documentation/admin-guide/cgroup-v2.rst in Linux.
 package cgroup
 
@@ -26,22 +25,22 @@ import (
 // Off as a base directory means that no groups are made.
 const Off = "off"
 
-// defaultBase is where groups are, below where the hierarchy is mounted.
+// defaultBase is the directory of groups, below the hierarchy's mount point.
 const defaultBase = "wrenn"
 
-// Root is the directory that one installation's groups are in. Make it with Open.
+// Root is the directory of one installation's groups. Open makes it.
 type Root struct {
-	mount       string // where version 2 is mounted; empty where it is not
-	path        string // empty where no groups can be made
+	mount       string // where version 2 is mounted; empty if it is not
+	path        string // empty if no groups can be made
 	controllers []string
 }
 
 // wanted are the controllers that limits are set with.
 var wanted = []string{"cpu", "memory", "pids", "io"}
 
-// Open prepares the directory installation in base; an empty base is "wrenn" at
-// the top of the hierarchy. It cannot fail: what is not possible here is said in
-// one warning, and Create makes as much of a group as there can be.
+// Open prepares the directory installation in base; an empty base is "wrenn" at the top of
+// the hierarchy. It does not fail: what is not possible on this machine is logged in one
+// warning, and Create does without it.
 func Open(base, installation string, log *slog.Logger) *Root {
 	r := &Root{}
 	if base == Off {
@@ -83,7 +82,7 @@ func (r *Root) open(base, installation string) error {
 	return r.tryStart()
 }
 
-// makeDirectory is os.MkdirAll that bears another agent removing an empty base.
+// makeDirectory is os.MkdirAll that tries again when another agent removes the empty base.
 func makeDirectory(path string) error {
 	const attempts, mode = 3, 0o755
 	var err error
@@ -98,8 +97,8 @@ func makeDirectory(path string) error {
 	return nil
 }
 
-// enable hands controllers down from the top of the hierarchy to what will be in
-// path, and returns those that arrived.
+// enable enables controllers in every directory from the top of the hierarchy to path, and
+// returns those that groups in path can use.
 func enable(mount, path string) []string {
 	below, _ := filepath.Rel(mount, path)
 	directory := mount
@@ -111,8 +110,8 @@ func enable(mount, path string) []string {
 	return fields(directory, "cgroup.subtree_control")
 }
 
-// enableIn turns on one at a time, because one that is refused fails them all.
-// What is refused is missing in the end, which the caller looks at.
+// enableIn enables controllers one at a time, because one that is refused fails all in the
+// same write. It ignores errors: enable reads which are enabled in the end.
 func enableIn(directory string) {
 	have := fields(directory, "cgroup.subtree_control")
 	for _, name := range fields(directory, "cgroup.controllers") {
@@ -122,11 +121,11 @@ func enableIn(directory string) {
 	}
 }
 
-// probe is the name of a group that is there for a moment.
+// probe is the name of a group that is removed at once.
 const probe = "probe"
 
-// Check fails where limits cannot be set, though their controllers are there: a
-// disk's scheduler may know no weights.
+// Check returns an error if limits cannot be set although their controllers are enabled:
+// for example, a disk's scheduler may not support weights.
 func (r *Root) Check(limits Limits) error {
 	group, err := r.Create(probe, limits)
 	if err != nil {
@@ -137,7 +136,7 @@ func (r *Root) Check(limits Limits) error {
 	return group.Remove(ctx)
 }
 
-// tryStart fails where the kernel does not start processes in a group.
+// tryStart returns an error if the kernel cannot start processes in a group.
 func (r *Root) tryStart() error {
 	group, err := r.Create(probe, Limits{})
 	if err != nil {
@@ -153,13 +152,13 @@ func (r *Root) tryStart() error {
 	return errors.Join(err, group.Remove(ctx))
 }
 
-// Path is the directory that groups are made in; empty where there can be none.
+// Path is the directory of the groups; empty if none can be made.
 func (r *Root) Path() string { return r.path }
 
-// Enforces says whether a controller, such as "memory", bounds groups.
+// Enforces reports whether a controller, such as "memory", bounds groups.
 func (r *Root) Enforces(controller string) bool { return slices.Contains(r.controllers, controller) }
 
-// RemoveAllBut ends every group whose name is not in keep, and what runs in it.
+// RemoveAllBut removes every group whose name is not in keep, and ends its processes.
 func (r *Root) RemoveAllBut(ctx context.Context, keep []string) error {
 	if r.path == "" {
 		return nil
@@ -199,7 +198,7 @@ func (r *Root) Close() error {
 	return err
 }
 
-// findMounts returns where the version 2 hierarchy is mounted, at least one place.
+// findMounts returns the mount points of the version 2 hierarchy, at least one.
 // Source: proc_pid_mountinfo(5).
 func findMounts(table string) ([]string, error) {
 	content, err := os.ReadFile(table)

@@ -8,16 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Usage is what a group has taken so far. What the kernel does not count here is
-// zero.
+// Usage is what a group has used so far. What the kernel does not count is zero.
 type Usage struct {
 	CPU             time.Duration
 	MemoryBytes     uint64
 	MemoryPeakBytes uint64
 }
 
-// Usage measures the group. The buffer, of a page or so, is for the kernel's
-// answers: many groups are measured every second. A nil group is all zero.
+// Usage measures the group. The buffer, of about a page, is reused by the caller: many
+// groups are measured every second. Of a nil group everything is zero.
 func (g *Group) Usage(buffer []byte) (Usage, error) {
 	if g == nil {
 		return Usage{}, nil
@@ -36,8 +35,8 @@ func (g *Group) Usage(buffer []byte) (Usage, error) {
 	return usage, nil
 }
 
-// OutOfMemory says whether the kernel ended a process of the group for want of
-// memory, the group's or the machine's.
+// OutOfMemory reports whether the kernel has ended a process of the group because the
+// group, or the machine, was out of memory.
 func (g *Group) OutOfMemory() bool {
 	if g == nil {
 		return false
@@ -73,7 +72,7 @@ func valueOf(content []byte, key string) uint64 {
 	return 0
 }
 
-// parseNumber reads decimal digits up to the first byte that is none.
+// parseNumber reads decimal digits up to the first other byte.
 func parseNumber(content []byte) uint64 {
 	var number uint64
 	for _, digit := range content {

@@ -1,5 +1,5 @@
-// Package disk keeps the images of a host: raw files, cloned by reflink so that
-// a copy costs neither time nor space until it is written to.
+// Package disk keeps the disk images of a host: raw files, cloned by reflink, so that a copy
+// takes neither time nor space until it is written to.
 package disk
 
 import (
@@ -42,8 +42,8 @@ func Clone(source, target string) (err error) {
 	return nil
 }
 
-// Renew makes path a file that nobody has open: a clone of the one it was, which
-// whoever has that open goes on writing to.
+// Renew replaces a file by a clone of it, which no process has open. A process that has
+// the old file open goes on writing to that.
 func Renew(path string) error {
 	temporary := path + ".new"
 	if err := Clone(path, temporary); err != nil {
@@ -55,11 +55,11 @@ func Renew(path string) error {
 	return nil
 }
 
-// probePrefix starts the names of what CanClone leaves behind where it is killed.
+// probePrefix starts the names of directories that a killed CanClone leaves.
 const probePrefix = ".reflink-"
 
-// CanClone says whether files in directory can be cloned, by doing it with one
-// that takes up no room: the disk may be full.
+// CanClone reports whether files in directory can be cloned, by cloning one. The file is
+// sparse, because the disk may be full.
 func CanClone(directory string) (can bool, err error) {
 	probe, err := os.MkdirTemp(directory, probePrefix)
 	if err != nil {
@@ -78,7 +78,7 @@ func CanClone(directory string) (can bool, err error) {
 	return err == nil, err
 }
 
-// CreateSparse makes an empty file of the given size, in bytes, all holes.
+// CreateSparse makes a file of the given size, in bytes, that consists of a hole.
 func CreateSparse(path string, size int64) (err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -116,12 +116,12 @@ func CopySparse(source, target string) (err error) {
 	return nil
 }
 
-// copyData copies each stretch of data that lies between two holes.
+// copyData copies each range of data between two holes.
 func copyData(from, to *os.File, size int64) error {
 	for offset := int64(0); offset < size; {
 		start, err := from.Seek(offset, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
-			return nil // nothing but a hole is left
+			return nil // only a hole is left
 		}
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func copyRange(from, to *os.File, start, end int64) error {
 	return err
 }
 
-// SyncFile makes a file's contents durable.
+// SyncFile makes the content of a file, or of a directory, durable.
 func SyncFile(path string) error {
 	file, err := os.Open(path)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountLoop attaches image to a free loop device that frees itself on unmount,
-// and mounts it. Deleted blocks are given back to the host's file system.
+// mountLoop attaches image to a free loop device, which is detached when it is unmounted,
+// and mounts it. Deleted blocks are freed in the host's file system.
 func mountLoop(image, directory string) error {
 	backing, err := os.OpenFile(image, os.O_RDWR, 0)
 	if err != nil {
@@ -31,9 +31,9 @@ func mountLoop(image, directory string) error {
 	return nil
 }
 
-// findLoop returns the loop device that has the file already, or nil. A mount
-// outlives its unmounting where another mount namespace copied it, as services
-// have them: then a second device would mean two file systems on one file.
+// findLoop returns the loop device that has the file already, or nil. After an unmount the
+// file can still be mounted in another mount namespace, such as a service's: a second
+// device would then mean two file systems on one file.
 func findLoop(backing *os.File) (*os.File, error) {
 	var wanted unix.Stat_t
 	if err := unix.Fstat(int(backing.Fd()), &wanted); err != nil {
@@ -46,7 +46,7 @@ func findLoop(backing *os.File) (*os.File, error) {
 	for _, entry := range attached {
 		device, err := os.OpenFile(filepath.Join("/dev", filepath.Base(filepath.Dir(entry))), os.O_RDWR, 0)
 		if err != nil {
-			continue // it went away meanwhile
+			continue // it was detached meanwhile
 		}
 		status, err := unix.IoctlLoopGetStatus64(int(device.Fd()))
 		if err == nil && status.Inode == wanted.Ino && status.Device == wanted.Dev {
@@ -57,8 +57,8 @@ func findLoop(backing *os.File) (*os.File, error) {
 	return nil, nil
 }
 
-// attachLoop finds a free loop device and binds it; it tries again when
-// another process takes the device in between.
+// attachLoop attaches a file to a free loop device. It tries again when another process
+// takes the device first.
 func attachLoop(backing *os.File) (*os.File, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
@@ -85,5 +85,5 @@ func attachLoop(backing *os.File) (*os.File, error) {
 			return nil, fmt.Errorf("attach %s: %w", backing.Name(), err)
 		}
 	}
-	return nil, errors.New("every loop device was taken; run: losetup --list")
+	return nil, errors.New("every loop device is in use; run: losetup --list")
 }

@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Storage is the directory where images live, on a file system with reflinks.
+// Storage is the directory of images, on a file system with reflinks.
 type Storage struct {
-	// Dir is where to put images.
+	// Dir is the directory.
 	Dir string
-	// Loop says whether Dir is an XFS file mounted by loop, because the data
-	// directory's own file system cannot clone files.
+	// Loop: Dir is an XFS file that is mounted by loop, because the data directory's own
+	// file system cannot clone files.
 	Loop bool
 }
 
 const (
 	storageDirectory = "storage"
 	storageImage     = "storage.xfs"
-	// minimumImageBytes is the smallest loop image worth having: one template
-	// and a handful of sandboxes. XFS itself needs 300 MiB.
+	// minimumImageBytes is the smallest useful loop image: one template and a few
+	// sandboxes. XFS itself needs 300 MiB.
 	minimumImageBytes = 8 << 30
 	// maximumImageBytes bounds the loop image; it is sparse.
 	maximumImageBytes = 256 << 30
@@ -34,9 +34,8 @@ const (
 	freeShare = 0.8
 )
 
-// OpenStorage prepares the storage of a data directory. Where its file system
-// clones files it is a plain directory; elsewhere an XFS image is made once and
-// mounted. Close gives back what it took.
+// OpenStorage prepares the storage of a data directory. Where the file system clones files
+// it is a plain directory; elsewhere an XFS image is made once and mounted.
 func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*Storage, error) {
 	s := &Storage{Dir: filepath.Join(dataDir, storageDirectory)}
 	if err := os.MkdirAll(s.Dir, 0o711); err != nil {
@@ -52,7 +51,7 @@ func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*S
 	}
 	s.Loop = true
 	if clones {
-		return s, nil // an earlier run's mount is still there
+		return s, nil // an earlier run has mounted it
 	}
 	if err := makeImage(ctx, image, progress); err != nil {
 		return nil, err
@@ -63,8 +62,8 @@ func OpenStorage(ctx context.Context, dataDir string, progress func(string)) (*S
 	return s, nil
 }
 
-// canClone also knows of a disk that is so full that not even an empty file can
-// be made: what is in use already was found to clone.
+// canClone is CanClone for a disk that may be too full for even an empty file: a directory
+// that is in use was found to clone before.
 func (s *Storage) canClone() (bool, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil {
@@ -96,7 +95,7 @@ func (s *Storage) Close() error {
 	return nil
 }
 
-// makeImage formats a sparse XFS image, once; it appears whole or not at all.
+// makeImage formats a sparse XFS image if there is none. An interrupted call leaves none.
 func makeImage(ctx context.Context, path string, progress func(string)) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
@@ -141,7 +140,7 @@ func imageSize(directory string) (int64, error) {
 	return size &^ (1<<20 - 1), nil
 }
 
-// Usage is a file system's size and what is free of it, in bytes.
+// Usage is the size of a file system and what is free of it, in bytes.
 func Usage(directory string) (total, available uint64, err error) {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(directory, &stat); err != nil {

@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 )
 
-// WriteFile makes a file hold content, durably and all at once: whatever ends
-// this process or the machine, afterwards path is as it was before or as it
-// shall be, and as it shall be if WriteFile returned nil. What an unfinished
-// one left, beside the file, the next one replaces.
+// WriteFile replaces a file's content durably and atomically: after a crash of this process
+// or of the machine, the file has the old content or the new, and the new one if WriteFile
+// returned nil. The temporary file of an interrupted call is replaced by the next one.
 func WriteFile(path string, content []byte, mode os.FileMode) error {
 	temporary := path + ".new"
 	if err := writeNew(temporary, content, mode); err != nil {
@@ -22,7 +21,7 @@ func WriteFile(path string, content []byte, mode os.FileMode) error {
 	return SyncFile(filepath.Dir(path))
 }
 
-// writeNew writes a file that nobody else has open and makes it durable.
+// writeNew writes a new file, which no other process has open, and makes it durable.
 func writeNew(path string, content []byte, mode os.FileMode) (err error) {
 	if err := RemoveIfThere(path); err != nil {
 		return err
@@ -38,7 +37,7 @@ func writeNew(path string, content []byte, mode os.FileMode) (err error) {
 	return file.Sync()
 }
 
-// RemoveIfThere removes a file; that there is none is fine.
+// RemoveIfThere removes a file. A missing file is no error.
 func RemoveIfThere(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -1,6 +1,6 @@
-// Package envdclient is the host's side of envd's internal routes: what is
-// done to a guest around a snapshot. Everything a guest answers is untrusted,
-// so only status codes are believed and bodies are bounded.
+// Package envdclient is the host's client of envd's internal routes, which prepare a guest
+// for a snapshot and for its next life. A guest's answers are not trusted: only status
+// codes count, and bodies are bounded.
 package envdclient
 
 import (
@@ -23,41 +23,40 @@ import (
 // Port is the port on which envd listens in every guest.
 const Port = sandbox.AgentPort
 
-// SecretHeader carries the host's secret. Towards the edge clients show their own
-// credential in a header of this name, which ends there.
+// SecretHeader carries the host's secret. Clients send their own credential to the edge in
+// a header of the same name, which the edge removes.
 const SecretHeader = "X-Access-Token"
 
 const (
 	// maxErrorBytes is how much of a guest's error text is kept.
 	maxErrorBytes = 512
-	// maxHeaderBytes bounds the headers of its answers.
+	// maxHeaderBytes bounds the headers of a guest's answers.
 	maxHeaderBytes = 64 << 10
 )
 
-// Init is what a guest is told after a boot or a restore.
+// Init is what a guest's agent is told after a boot or a restore.
 type Init struct {
-	// Secret is what the agent asks for from now on; the one before is useless then.
-	// It is the host's own, and no credential of any client.
+	// Secret is what the agent requires from now on, instead of the one before. It is the
+	// host's own and no client's credential.
 	Secret string `json:"accessToken,omitempty"`
-	// EnvVars are set for every command, in place of those before; nil leaves these.
+	// EnvVars are set for every command and replace those before; nil leaves those.
 	EnvVars map[string]string `json:"envVars,omitzero"`
 	// Timestamp sets the guest's clock.
 	Timestamp time.Time `json:"timestamp"`
-	// LifecycleID is new with every start.
+	// LifecycleID is another one with every start.
 	LifecycleID string `json:"lifecycleID,omitempty"`
-	// RandomSeed is what the guest's random numbers differ by from those of all
-	// others of its snapshot. It is secret, and Client.Init's to fill in.
+	// RandomSeed makes the guest's random numbers differ from those of other guests of
+	// its snapshot. It is secret, and set by Client.Init.
 	RandomSeed []byte `json:"randomSeed,omitempty"`
-	// DefaultUser runs commands whose caller names nobody.
+	// DefaultUser runs commands whose caller names no user.
 	DefaultUser string `json:"defaultUser,omitempty"`
-	// CABundle is what every program of the guest shall trust, in PEM.
+	// CABundle are the certificates that every program of the guest trusts, in PEM.
 	CABundle string `json:"caBundle,omitempty"`
-	// VolumeMounts are all the host's volumes that the guest shall have; nil leaves
-	// those that it has.
+	// VolumeMounts are all volumes that the guest mounts; nil leaves those that it has.
 	VolumeMounts []VolumeMount `json:"volumeMounts,omitzero"`
 }
 
-// VolumeMount is a directory of an NFS server and where the guest sees it.
+// VolumeMount is a directory of an NFS server and its path in the guest.
 type VolumeMount struct {
 	Target string `json:"nfs_target"` // server:/directory
 	Path   string `json:"path"`       // absolute
@@ -70,7 +69,7 @@ type Client struct {
 	longestClockLag time.Duration
 }
 
-// New returns a client for the envd of the guest at address.
+// New returns a client of the envd in the guest at address.
 func New(address netip.Addr) *Client {
 	transport := &http.Transport{
 		DialContext:       (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -83,7 +82,7 @@ func New(address netip.Addr) *Client {
 		longestClockLag: longestClockLag,
 		client: &http.Client{
 			Transport: transport,
-			// A guest shall not have its host call whom it names.
+			// A guest must not make its host call another address.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
@@ -96,37 +95,34 @@ func (c *Client) BaseURL() string { return c.base }
 func (c *Client) HTTPClient() *http.Client { return c.client }
 
 const (
-	// dialTimeout gives a guest on a busy host time to answer, and bounds how
-	// long a packet sent before its network was up is waited for.
+	// dialTimeout gives a guest on a busy host time to answer, and bounds the wait for an
+	// answer to a packet that was sent before the guest's network was up.
 	dialTimeout = time.Second
 	retryEvery  = 5 * time.Millisecond
 )
 
-// AwaitHealthy returns once envd answers, or when ctx ends.
+// AwaitHealthy waits until envd answers, or ctx ends.
 func (c *Client) AwaitHealthy(ctx context.Context) error {
 	return retry(ctx, func() error { return c.call(ctx, http.MethodGet, "/health", "", nil) })
 }
 
 const (
-	// MaxClockLag is how late a guest's clock may be for the time that a message
-	// took to it, which is some milliseconds on KVM. Above it the guest should be
-	// told the time again.
+	// MaxClockLag is how late a guest's clock may be because a message took so long, which
+	// is some milliseconds on KVM. Above it the guest should be told the time again.
 	MaxClockLag = 250 * time.Millisecond
-	// longestClockLag is what nobody should find a clock late by: whoever waits for
-	// the guest waits until it is better. A host that is too busy for that does not
-	// try for ever.
+	// longestClockLag is the most that a guest's user should see: above it Init tells the
+	// time again at once, up to clockAttempts times.
 	longestClockLag = time.Second
 	clockAttempts   = 3
 )
 
-// seedBytes is how long envd wants a seed.
+// seedBytes is the length of a seed for envd.
 const seedBytes = 32
 
-// Init gives the guest its identity, the time and random numbers of its own. knownSecret is the one the
-// guest was told before, empty for a template's first. It is repeated until
-// the guest answers: the first packet may find it not yet listening. A guest
-// that took very long to hear what time it was is told again. It returns by how
-// much the guest's clock may be late.
+// Init gives the guest its identity, the time and a random seed. knownSecret is the one
+// that the guest was told before, empty for a template's first. It is repeated until the
+// guest answers, which may not listen yet. If that took too long, the guest is told the
+// time again. Init returns by how much the guest's clock may be late.
 func (c *Client) Init(ctx context.Context, knownSecret string, settings Init) (lag time.Duration, err error) {
 	settings.RandomSeed = make([]byte, seedBytes)
 	if _, err := rand.Read(settings.RandomSeed); err != nil {
@@ -142,13 +138,13 @@ func (c *Client) Init(ctx context.Context, knownSecret string, settings Init) (l
 	return lag, err
 }
 
-// TellTime tells a guest what time it is, in the life that it has. It returns by
-// how much the guest's clock may be late.
+// TellTime tells a guest the time, in the life that it has. It returns by how much the
+// guest's clock may be late.
 func (c *Client) TellTime(ctx context.Context, secret, lifecycleID string) (lag time.Duration, err error) {
 	return c.tell(ctx, secret, Init{LifecycleID: lifecycleID})
 }
 
-// tell returns how long ago the message was sent that the guest answered.
+// tell returns how long ago the message was sent that the guest has answered.
 func (c *Client) tell(ctx context.Context, knownSecret string, settings Init) (time.Duration, error) {
 	err := retry(ctx, func() error {
 		settings.Timestamp = time.Now().UTC()
@@ -157,15 +153,15 @@ func (c *Client) tell(ctx context.Context, knownSecret string, settings Init) (t
 	return time.Since(settings.Timestamp), err
 }
 
-// Freeze stops every command of the guest's users and waits up to maxWait until
-// none runs. A guest that has no means to do it runs on, which is no error.
+// Freeze stops every command of the guest's users and waits up to maxWait until none runs.
+// A guest that cannot do it runs on, which is no error.
 func (c *Client) Freeze(ctx context.Context, secret string, maxWait time.Duration) error {
 	path := fmt.Sprintf("/freeze?maxWaitMs=%d", maxWait.Milliseconds())
 	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, secret, nil) }))
 }
 
-// tolerateInability takes the answer of a guest that has no means to stop its
-// commands, or whose agent is too old to know how, for success.
+// tolerateInability makes the answer of a guest that cannot stop its commands, or whose
+// agent is too old for it, a success.
 func tolerateInability(err error) error {
 	var answered *StatusError
 	if errors.As(err, &answered) && (answered.Status == http.StatusServiceUnavailable || answered.Status == http.StatusNotFound) {
@@ -180,26 +176,26 @@ func (c *Client) Unfreeze(ctx context.Context, secret string) error {
 	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/unfreeze", secret, nil) }))
 }
 
-// FreezeFilesystem has the guest write out its file system and hold all writes
-// to it from then on: what the disk holds is whole.
+// FreezeFilesystem has the guest write out its file system and block all writes to it from
+// then on, so that the disk is consistent.
 func (c *Client) FreezeFilesystem(ctx context.Context, secret string) error {
 	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsfreeze", secret, nil) })
 }
 
-// ThawFilesystem lets writes go on; where none were held it does nothing.
+// ThawFilesystem ends FreezeFilesystem. It does nothing if the file system is not frozen.
 func (c *Client) ThawFilesystem(ctx context.Context, secret string) error {
 	return tolerateInability(retry(ctx, func() error { return c.call(ctx, http.MethodPost, "/fsthaw", secret, nil) }))
 }
 
 // Preparation is how envd prepares for a snapshot.
 type Preparation struct {
-	// KeepStreams keeps clients, in a guest that runs on; else they are sent away.
+	// KeepStreams keeps the clients of a guest that runs on; otherwise their streams end.
 	KeepStreams bool
-	// ForgetEnvironment drops the variables that Init gave, until it gives them again.
+	// ForgetEnvironment drops the variables of Init until the next Init.
 	ForgetEnvironment bool
 }
 
-// PrepareSnapshot quiets envd; when it returns, the guest may be paused.
+// PrepareSnapshot quiets envd. When it returns, the guest can be paused.
 func (c *Client) PrepareSnapshot(ctx context.Context, secret string, how Preparation) error {
 	path := fmt.Sprintf("/snapshot/prepare?keepStreams=%t&forgetEnvironment=%t", how.KeepStreams, how.ForgetEnvironment)
 	return retry(ctx, func() error { return c.call(ctx, http.MethodPost, path, secret, nil) })
@@ -245,9 +241,8 @@ func (c *Client) call(ctx context.Context, method, path, secret string, body any
 	return &StatusError{Path: path, Status: response.StatusCode, Message: strings.ToValidUTF8(string(message), "")}
 }
 
-// retry repeats a call while the guest cannot be reached: one that is busy may
-// not even take a connection in time. An answer, even a bad one, is final. All
-// calls can come twice.
+// retry repeats a call while the guest cannot be reached: a busy one may not accept a
+// connection in time. Any answer is final. All calls are idempotent.
 func retry(ctx context.Context, call func() error) error {
 	ticker := time.NewTicker(retryEvery)
 	defer ticker.Stop()

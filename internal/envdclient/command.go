@@ -10,11 +10,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 )
 
-// maxEventBytes bounds one message of a command's stream.
+// maxEventBytes bounds one message in the stream of a command.
 const maxEventBytes = 1 << 20
 
-// Run runs a line of shell as the default user, drops what it prints, and fails
-// if it does not succeed.
+// Run runs a line of shell as the default user and drops its output. A command that fails
+// is an error.
 func (c *Client) Run(ctx context.Context, secret, line string) error {
 	client := processconnect.NewProcessClient(c.client, c.base, connect.WithReadMaxBytes(maxEventBytes))
 	request := connect.NewRequest(&process.StartRequest{

@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// Metrics is what a guest says of itself, in bytes. It may say anything.
+// Metrics is what a guest reports of itself, in bytes. It can be untrue.
 type Metrics struct {
 	MemoryTotal uint64 `json:"mem_total"`
 	MemoryUsed  uint64 `json:"mem_used"`
@@ -17,10 +17,10 @@ type Metrics struct {
 	DiskTotal   uint64 `json:"disk_total"`
 }
 
-// maxMetricsBytes is many times what an honest guest answers.
+// maxMetricsBytes is many times the answer of an honest guest.
 const maxMetricsBytes = 4 << 10
 
-// Metrics asks the guest how it is, once.
+// Metrics asks the guest for its report, once.
 func (c *Client) Metrics(ctx context.Context, secret string) (Metrics, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/metrics", http.NoBody)
 	if err != nil {
@@ -37,9 +37,9 @@ func (c *Client) Metrics(ctx context.Context, secret string) (Metrics, error) {
 	if response.StatusCode != http.StatusOK {
 		return Metrics{}, &StatusError{Path: "/metrics", Status: response.StatusCode}
 	}
-	var said Metrics
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxMetricsBytes)).Decode(&said); err != nil {
+	var report Metrics
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxMetricsBytes)).Decode(&report); err != nil {
 		return Metrics{}, fmt.Errorf("read metrics: %w", err)
 	}
-	return said, nil
+	return report, nil
 }

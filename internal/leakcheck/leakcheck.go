@@ -1,6 +1,5 @@
-// Package leakcheck finds what a test run left behind on the machine:
-// processes, network namespaces and links, mounts, loop devices, firewall
-// tables, control groups.
+// Package leakcheck finds what a test run has left on the machine: processes, network
+// namespaces and links, mounts, loop devices, firewall tables, control groups.
 package leakcheck
 
 import (
@@ -18,20 +17,20 @@ import (
 
 const (
 	pollEvery = 50 * time.Millisecond
-	// patience is how long what is on its way out may take to be gone.
+	// patience is how long what is ending may take to end.
 	patience = 10 * time.Second
 )
 
-// Snapshot is what there was on the machine at one moment, each thing by a
-// name that stays the same while it exists.
+// Snapshot is what exists on the machine at one moment, each thing by a name that stays
+// the same while it exists.
 type Snapshot map[string]bool
 
-// Filter narrows down what is looked at, for tests that share the machine with
-// others. It is given names as a report has them.
+// Filter selects what is reported, for tests that share the machine with others, by the
+// names in the report.
 type Filter func(name string) bool
 
-// sources each list one kind of thing. Those of the whole machine are shared with
-// whatever else runs on it, even by tests in a host of their own (package testhost).
+// sources list the kinds of things. wholeMachine: tests in a host of their own (package
+// testhost) share them with everything else on the machine.
 var sources = []struct {
 	kind         string
 	list         func() ([]string, error)
@@ -46,9 +45,9 @@ var sources = []struct {
 	{"control group", controlGroups, true},
 }
 
-// Own is the Filter of tests in a host of their own: everything there is theirs,
-// but of what the whole machine shares only what bears one of their marks, such
-// as their data directory or their installation's name.
+// Own is the Filter of tests in a host of their own. Of what the whole machine shares it
+// selects names that contain one of the marks, such as the tests' data directory or their
+// installation's name.
 func Own(marks ...string) Filter {
 	return func(name string) bool {
 		for _, source := range sources {
@@ -60,7 +59,7 @@ func Own(marks ...string) Filter {
 	}
 }
 
-// Take looks at the machine. It needs root to see everything.
+// Take lists what exists on the machine. It needs root to see everything.
 func Take() (Snapshot, error) {
 	snapshot := Snapshot{}
 	for _, source := range sources {
@@ -75,8 +74,8 @@ func Take() (Snapshot, error) {
 	return snapshot, nil
 }
 
-// Left waits until everything that was not there before is gone, and returns
-// what still is when ctx ends, sorted. A nil filter looks at everything.
+// Left waits until everything that is not in the snapshot is gone, and returns what still
+// exists when ctx ends, sorted. A nil filter selects everything.
 func (s Snapshot) Left(ctx context.Context, filter Filter) ([]string, error) {
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
@@ -122,7 +121,7 @@ func (s Snapshot) LeftByInstallation(ctx context.Context, dataDir string) ([]str
 	return left, nil
 }
 
-// newIn names what a later snapshot has in addition.
+// newIn lists what only a later snapshot has.
 func (s Snapshot) newIn(later Snapshot, filter Filter) []string {
 	var added []string
 	for name := range later {
@@ -134,8 +133,8 @@ func (s Snapshot) newIn(later Snapshot, filter Filter) []string {
 	return added
 }
 
-// Check fails a test that leaves something behind. Call it first: what the
-// test's own cleanups take away is not held against it.
+// Check fails a test that leaves something behind. Call it first: it then runs after the
+// test's own cleanups.
 func Check(t *testing.T, filter Filter) {
 	t.Helper()
 	before, err := Take()

@@ -13,11 +13,10 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// programs are those that Wrenn runs; the kernel cuts names off after 15 bytes.
+// programs are Wrenn's own and those that it starts. The kernel cuts names after 15 bytes.
 var programs = []string{"wrenn", "wrenn-agent", "wrenn-control", "wrenn-control-p", "wrenn-host-agen", "envd", "postgres", "qemu-system-x86"}
 
-// processes lists what runs of Wrenn's programs. A zombie is gone already: only
-// its parent has not noticed.
+// processes lists the processes of programs. Zombies have ended and are left out.
 func processes() ([]string, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -79,7 +78,7 @@ func links() ([]string, error) {
 	return names, nil
 }
 
-// mounts lists where something is mounted, and what.
+// mounts lists mount points and what is mounted there.
 func mounts() ([]string, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -92,7 +91,7 @@ func mounts() ([]string, error) {
 		head, tail, _ := strings.Cut(lines.Text(), " - ")
 		where, what := strings.Fields(head), strings.Fields(tail)
 		if len(where) < 5 || len(what) < 2 {
-			return nil, fmt.Errorf("mountinfo has a line of another form: %q", lines.Text())
+			return nil, fmt.Errorf("mountinfo has a malformed line: %q", lines.Text())
 		}
 		found = append(found, where[4]+" ("+what[0]+" of "+what[1]+")")
 	}
@@ -117,7 +116,7 @@ func loopDevices() ([]string, error) {
 	return found, nil
 }
 
-// controlGroups lists those of VMs, their parents and what tests make.
+// controlGroups lists those of VMs, their parents and those of tests.
 func controlGroups() ([]string, error) {
 	mounted, err := mounts()
 	if err != nil {

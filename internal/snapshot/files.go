@@ -8,7 +8,7 @@ const (
 	manifestFile = "manifest.json"
 )
 
-// files are the names of everything that a snapshot consists of.
+// files are the names of all files of a snapshot.
 func (m Manifest) files() []string {
 	if m.DiskOnly {
 		return []string{diskFile, manifestFile}
@@ -16,7 +16,7 @@ func (m Manifest) files() []string {
 	return []string{memoryFile, devicesFile, diskFile, manifestFile}
 }
 
-// sizes are what the files whose size is known must have, in bytes.
+// sizes are the sizes of files where they are known, in bytes.
 func (m Manifest) sizes() map[string]int64 {
 	known := map[string]int64{diskFile: int64(m.DiskMiB) << 20}
 	if !m.DiskOnly {

@@ -1,6 +1,6 @@
-// Package snapshot is a machine at rest, in a directory: its memory, its
-// devices, its disk and a manifest. Templates and paused sandboxes are both
-// snapshots, and both are started the same way.
+// Package snapshot is a saved machine, in a directory: its memory, its devices, its disk
+// and a manifest. Templates and paused sandboxes are both snapshots, and are started the
+// same way.
 package snapshot
 
 import (
@@ -17,10 +17,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
-// formatVersion changes when old snapshots can no longer be read.
+// formatVersion changes when older snapshots cannot be read any more.
 const formatVersion = 1
 
-// Manifest says what a snapshot is of.
+// Manifest describes a snapshot.
 type Manifest struct {
 	FormatVersion int `json:"formatVersion"`
 	// BuildID is the template build the machine descends from.
@@ -32,27 +32,27 @@ type Manifest struct {
 	DiskMiB     int       `json:"diskMiB"`
 	EnvdVersion string    `json:"envdVersion"`
 	CreatedAt   time.Time `json:"createdAt"`
-	// Secret is what the guest agent in the memory knows its host by, until the next
+	// Secret is what the guest agent in the memory requires of its host, until the next
 	// life gives it another; empty for a template's, which was never told one.
 	Secret string `json:"secret,omitempty"`
-	// RequestID is that of the request that asked for it, if it had one.
+	// RequestID is that of the request for it, if it had one.
 	RequestID string `json:"requestId,omitempty"`
-	// DiskOnly: there is no memory, and the machine has to be booted.
+	// DiskOnly: there is no memory; the machine has to be booted.
 	DiskOnly bool `json:"diskOnly,omitempty"`
-	// GuestUnresponsive: the guest agent in the memory did not answer, and would not.
+	// GuestUnresponsive: the guest agent in the memory did not answer.
 	GuestUnresponsive bool `json:"guestUnresponsive,omitempty"`
-	// MadeBy is what the memory and devices restore with.
+	// MadeBy is the VMM that the memory and devices restore with.
 	MadeBy vmm.Maker `json:"madeBy,omitzero"`
 }
 
-// Snapshot is a complete one on disk. Its files are never written to again.
+// Snapshot is a complete snapshot on disk. Its files are never written to again.
 type Snapshot struct {
 	Manifest
 	Dir string
 }
 
-// WithoutMemory is the same snapshot as if only its disk had been kept: a machine has
-// to be booted, and its agent knows nothing yet.
+// WithoutMemory is the same snapshot with only its disk: a machine has to be booted, and
+// its agent knows no secret.
 func (s *Snapshot) WithoutMemory() *Snapshot {
 	cold := *s
 	cold.DiskOnly, cold.Secret, cold.GuestUnresponsive = true, "", false
@@ -66,46 +66,46 @@ func (s *Snapshot) State() vmm.State {
 	}
 }
 
-// DiskPath is the disk as it was; clone it, never start from it.
+// DiskPath is the saved disk. A machine is started from a clone of it.
 func (s *Snapshot) DiskPath() string { return filepath.Join(s.Dir, diskFile) }
 
-// Remove deletes the snapshot. Machines that were started from it run on:
-// they hold its memory file open.
+// Remove deletes the snapshot. Machines that were started from it run on: they have its
+// memory file open.
 func (s *Snapshot) Remove() error {
-	// The manifest goes first: half a snapshot must not look like one.
+	// The manifest is removed first: a half-removed snapshot must not look complete.
 	if err := os.Remove(filepath.Join(s.Dir, manifestFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove snapshot: %w", err)
 	}
 	return os.RemoveAll(s.Dir)
 }
 
-// Source is the machine a snapshot is taken of, paused.
+// Source is the stopped machine that a snapshot is taken of.
 type Source struct {
-	// Machine is asked for memory and devices, unless only the disk is wanted.
+	// Machine writes memory and devices; it is not used for a snapshot without memory.
 	Machine vmm.Machine
-	// MemoryPath is the memory the machine was started from.
+	// MemoryPath is the memory file that the machine was started from.
 	MemoryPath string
 	// DiskPath is its live disk.
 	DiskPath string
 }
 
-// Take writes a snapshot of a paused machine into directory, which must not
-// exist. It is durable on return, and it is there whole or not at all.
+// Take writes a snapshot of a stopped machine into directory, which must not exist. It is
+// durable on return. A crash leaves all of it or none.
 func Take(ctx context.Context, source Source, manifest Manifest, directory string) (*Snapshot, error) {
 	return take(ctx, source, manifest, directory, true)
 }
 
-// TakeTransient is Take for a snapshot that nobody needs any more when the host
-// has crashed: it does not wait for the disk.
+// TakeTransient is Take for a snapshot that is not needed after a crash: it does not wait
+// for the disk.
 func TakeTransient(ctx context.Context, source Source, manifest Manifest, directory string) (*Snapshot, error) {
 	return take(ctx, source, manifest, directory, false)
 }
 
-// unfinishedSuffix ends the names of directories that snapshots are made in.
+// unfinishedSuffix ends the names of directories in which snapshots are being made.
 const unfinishedSuffix = ".new"
 
-// IsUnfinished says whether a directory of that name is what is left of a
-// snapshot that was never published, however whole it looks.
+// IsUnfinished reports whether a directory of that name is a snapshot that was never
+// published, also if it looks complete.
 func IsUnfinished(name string) bool { return strings.HasSuffix(name, unfinishedSuffix) }
 
 func take(ctx context.Context, source Source, manifest Manifest, directory string, durable bool) (_ *Snapshot, err error) {
@@ -147,7 +147,7 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 	return made, nil
 }
 
-// write makes all files of a snapshot.
+// write writes all files of a snapshot.
 func (s *Snapshot) write(ctx context.Context, source Source) error {
 	if err := disk.Clone(source.DiskPath, s.DiskPath()); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (s *Snapshot) write(ctx context.Context, source Source) error {
 	return writeManifest(s.Dir, s.Manifest)
 }
 
-// Open reads the snapshot in a directory and checks that nothing is missing.
+// Open opens the snapshot in a directory and checks that it is complete.
 func Open(directory string) (*Snapshot, error) {
 	content, err := os.ReadFile(filepath.Join(directory, manifestFile))
 	if err != nil {
@@ -192,7 +192,7 @@ func OpenOfSandbox(directory string) (*Snapshot, error) {
 	return opened, err
 }
 
-// BrokenError is returned for a snapshot that lacks a file, or a part of one.
+// BrokenError is returned for a snapshot that lacks a file or a part of one.
 type BrokenError struct {
 	File  string
 	cause error
@@ -201,10 +201,10 @@ type BrokenError struct {
 // Error says what is missing.
 func (e *BrokenError) Error() string { return "open snapshot: " + e.cause.Error() }
 
-// Unwrap returns why the file could not be looked at, if that is why.
+// Unwrap returns the cause.
 func (e *BrokenError) Unwrap() error { return e.cause }
 
-// Check answers a BrokenError where the snapshot is not whole.
+// Check returns a BrokenError unless the snapshot is complete.
 func (s *Snapshot) Check() error {
 	sizes := s.sizes()
 	for _, name := range s.files() {

@@ -17,23 +17,23 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
-// guestFiles is what makes a Debian root file system a sandbox.
+// guestFiles are the files that turn a Debian root file system into a sandbox's.
 //
 //go:embed guest
 var guestFiles embed.FS
 
-// addition is a file, or a symbolic link, that Wrenn puts into a root file
-// system in the place of what is there.
+// addition is a file, or a symbolic link, that Wrenn puts into a root file system. It
+// replaces what has its path.
 type addition struct {
 	path    string
 	mode    os.FileMode
 	content []byte
-	link    string // where a link leads; empty for a file
+	link    string // the target of a link; empty for a file
 }
 
 const agentPath = "/usr/local/bin/envd"
 
-// describeAdditions are all of them, the guest agent included.
+// describeAdditions returns all additions, the guest agent included.
 func describeAdditions(agent []byte) ([]addition, error) {
 	network, err := renderNetwork()
 	if err != nil {
@@ -69,17 +69,17 @@ func systemFiles() []addition {
 	return []addition{
 		text("/etc/hostname", "sandbox\n"),
 		text("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
-		// The machine's own name is known without a file, since each sandbox has another.
+		// nss-myhostname resolves the machine's own name, which differs in each sandbox.
 		text("/etc/nsswitch.conf", nameServices),
 		text("/etc/resolv.conf", "nameserver "+network.GatewayIP+"\n"),
 		text("/etc/default/locale", "LANG=C.UTF-8\n"),
 		text("/etc/timezone", "Etc/UTC\n"),
-		// A sandbox is its user's alone: packages go where Debian would keep them apart.
+		// A sandbox has one user: pip may install into the system's directories.
 		text("/etc/pip.conf", "[global]\nbreak-system-packages = true\n"),
 		{path: "/usr/bin/python", link: "python3"},
 		{path: "/etc/localtime", link: "/usr/share/zoneinfo/Etc/UTC"},
 		{path: "/etc/mtab", link: "../proc/self/mounts"},
-		// Empty: the guest agent lays one of each life's own over it.
+		// Empty: the guest agent mounts another one over it in each life.
 		{path: "/etc/machine-id", mode: 0o444},
 		{path: "/etc/sudoers.d/user", mode: 0o440, content: []byte("user ALL=(ALL:ALL) NOPASSWD: ALL\n")},
 		{path: "/usr/sbin/init", link: "../bin/busybox"},
@@ -115,27 +115,26 @@ func renderNetwork() (string, error) {
 	return rendered.String(), err
 }
 
-// additionsList is the file of a directory of additions that says what they are.
+// additionsList is the file that describes the additions in a directory.
 const additionsList = "additions.json"
 
-// laid is an addition in a directory of them.
-type laid struct {
+// storedAddition is an addition in a directory.
+type storedAddition struct {
 	Path string      `json:"path"`
 	Mode os.FileMode `json:"mode,omitempty"`
 	Link string      `json:"link,omitempty"`
-	File string      `json:"file,omitempty"` // in the directory; empty for a link
+	File string      `json:"file,omitempty"` // its content, in the directory; empty for a link
 	Size int         `json:"size"`
 }
 
-// writeAdditions writes a directory from which installAdditions puts them into
-// any number of file systems.
+// writeAdditions writes additions to a directory, for installAdditions.
 func writeAdditions(directory string, additions []addition) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	var list []laid
+	var list []storedAddition
 	for number, a := range additions {
-		one := laid{Path: a.path, Mode: a.mode, Link: a.link, Size: len(a.content) + len(a.link)}
+		one := storedAddition{Path: a.path, Mode: a.mode, Link: a.link, Size: len(a.content) + len(a.link)}
 		if a.link == "" {
 			one.File = fmt.Sprint(number)
 			if err := os.WriteFile(filepath.Join(directory, one.File), a.content, 0o600); err != nil {
@@ -151,13 +150,14 @@ func writeAdditions(directory string, additions []addition) error {
 	return os.WriteFile(filepath.Join(directory, additionsList), content, 0o600)
 }
 
-// installAdditions writes them into an ext4 image without mounting it.
+// installAdditions writes the additions in a directory into an ext4 image without mounting
+// it.
 func installAdditions(ctx context.Context, rootfs, directory string) (err error) {
 	content, err := os.ReadFile(filepath.Join(directory, additionsList))
 	if err != nil {
 		return err
 	}
-	var list []laid
+	var list []storedAddition
 	if err := json.Unmarshal(content, &list); err != nil {
 		return err
 	}
@@ -170,23 +170,23 @@ func installAdditions(ctx context.Context, rootfs, directory string) (err error)
 	if err := errors.Join(err, script.Close()); err != nil {
 		return err
 	}
-	var said, complaints bytes.Buffer
+	var output, complaints bytes.Buffer
 	command := newCommand(ctx, directory, "debugfs", "-w", "-f", script.Name(), rootfs)
-	command.Stdout, command.Stderr = &said, &complaints
+	command.Stdout, command.Stderr = &output, &complaints
 	if err := command.Run(); err != nil {
 		return commandFailure(ctx, "debugfs", err, complaints.String())
 	}
-	return requireLaid(said.String(), complaints.String(), list)
+	return requireInstalled(output.String(), complaints.String(), list)
 }
 
-// debugfsScript makes the directories that are missing, replaces what is there
-// and shows what became of it. Source: debugfs(8).
-func debugfsScript(list []laid) string {
+// debugfsScript makes missing directories, replaces files and prints the result. Source:
+// debugfs(8).
+func debugfsScript(list []storedAddition) string {
 	const regularFile = 0o100000 // S_IFREG of inode(7)
 	var script strings.Builder
 	for _, a := range list {
 		for _, parent := range parents(a.Path) {
-			fmt.Fprintf(&script, "mkdir %s\n", parent) // fails for one that is there
+			fmt.Fprintf(&script, "mkdir %s\n", parent) // fails for an existing one
 		}
 		fmt.Fprintf(&script, "rm %s\n", a.Path)
 		if a.Link != "" {
@@ -202,7 +202,7 @@ func debugfsScript(list []laid) string {
 	return script.String()
 }
 
-// parents are the directories above a path, the uppermost first.
+// parents are the directories above a path, the topmost first.
 func parents(of string) []string {
 	var all []string
 	for directory := path.Dir(of); directory != "/"; directory = path.Dir(directory) {
@@ -212,10 +212,10 @@ func parents(of string) []string {
 	return all
 }
 
-// requireLaid reads what debugfs showed and complained of: it succeeds whatever
-// its commands did. That there is no old file to remove, and a directory already,
-// is as it should be.
-func requireLaid(said, complaints string, list []laid) error {
+// requireInstalled checks what debugfs printed, whose exit status is 0 also when its
+// commands fail. Errors of mkdir and rm are expected: the directory exists, or no file was
+// there.
+func requireInstalled(output, complaints string, list []storedAddition) error {
 	for line := range strings.Lines(complaints) {
 		if strings.HasPrefix(line, "write: ") {
 			return fmt.Errorf("files could not be written into the image: %s", strings.TrimSpace(line))
@@ -223,7 +223,7 @@ func requireLaid(said, complaints string, list []laid) error {
 	}
 	const command = "debugfs: stat "
 	shown := make(map[string]string)
-	for section := range strings.SplitSeq(said, command) {
+	for section := range strings.SplitSeq(output, command) {
 		name, state, _ := strings.Cut(section, "\n")
 		shown[name] = state
 	}

@@ -21,12 +21,12 @@ import (
 // BaseName is the alias of the template that every installation has.
 const BaseName = "base"
 
-// Base says how to make the base template's snapshot from its image.
+// Base is how the base template's snapshot is made from its image.
 type Base struct {
 	Image  Image
 	Driver vmm.Driver
-	// DriverVersion is part of the build's identity: a snapshot restores only
-	// with the VMM it was taken by.
+	// DriverVersion is part of the build's identity: a snapshot restores only with the
+	// VMM that made it.
 	DriverVersion string
 	Network       *network.Pool
 	// Dir is where template builds are kept, each in a directory named by its ID.
@@ -39,21 +39,21 @@ type Base struct {
 
 const (
 	bootTimeout = 90 * time.Second
-	// bootAttempts makes up for kernels that, under software emulation on a
-	// busy host, now and then hang while they measure their clocks.
+	// bootAttempts: under software emulation on a busy host, some kernels hang now and
+	// then while they measure their clocks.
 	bootAttempts = 3
 	warmTimeout  = 60 * time.Second
 )
 
-// warmCommand is run once before the snapshot, so that what nearly every
-// sandbox reads first is in the guest's page cache when it starts.
+// warmCommand is run once before the snapshot: what nearly every sandbox reads first is
+// then in the guest's page cache.
 const warmCommand = "python3 -c 'import json, os, subprocess, sys' && git --version && ls / >/dev/null"
 
-// buildNamespace derives build IDs from what went into them.
+// buildNamespace is the namespace of build IDs, which are derived from a build's inputs.
 var buildNamespace = uuid.MustParse("6f0d5c9e-3c0e-4b7a-9a51-0d1b6c8f2a77")
 
-// Ensure returns the base template's snapshot, made now if it is not there
-// yet, and removes builds of it that it replaces.
+// Ensure returns the base template's snapshot, which it makes if it is missing, and
+// removes older builds of it.
 func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
 	if err := os.MkdirAll(b.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make template directory: %w", err)
@@ -79,17 +79,17 @@ func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
 	return b.make(ctx, id, directory)
 }
 
-// endBoots ends the machines of an agent that was killed while it made a
-// template: nobody else looks for them.
+// endBoots ends VMs of an agent that was killed while it made a template. Recovery of
+// sandboxes does not look for them.
 func (b Base) endBoots(ctx context.Context) error {
 	left, err := b.Driver.Processes(b.Dir)
 	if err != nil {
-		return fmt.Errorf("find boots that were left: %w", err)
+		return fmt.Errorf("find VMs of unfinished templates: %w", err)
 	}
 	for _, process := range left {
-		b.Log.Warn("boot of a template that was left is ended", "process", process.ID)
+		b.Log.Warn("ending the VM of an unfinished template", "process", process.ID)
 		if err := process.End(ctx); err != nil {
-			return fmt.Errorf("end a boot that was left: %w", err)
+			return fmt.Errorf("end the VM of an unfinished template: %w", err)
 		}
 	}
 	return nil
@@ -101,8 +101,8 @@ func (b Base) buildID() string {
 	return uuid.NewSHA1(buildNamespace, []byte(inputs)).String()
 }
 
-// removeOthers deletes earlier base builds. Sandboxes paused from them have
-// all of their memory and disk themselves.
+// removeOthers deletes earlier base builds. Paused sandboxes do not need them: their own
+// snapshots are complete.
 func (b Base) removeOthers(id string) error {
 	entries, err := os.ReadDir(b.Dir)
 	if err != nil {
@@ -123,7 +123,7 @@ func (b Base) removeOthers(id string) error {
 	return nil
 }
 
-// make boots the image and takes the snapshot, in a directory of its own.
+// make boots the image in a directory of its own and takes the snapshot.
 func (b Base) make(ctx context.Context, id, directory string) (_ *snapshot.Snapshot, err error) {
 	began := time.Now()
 	work, err := os.MkdirTemp(b.Dir, "boot-")
@@ -185,14 +185,14 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	}, directory)
 }
 
-// ColdBoot is how a disk made from an image is booted; the memory is the caller's.
+// ColdBoot is how a disk made from an image is booted. The caller sets the memory path.
 func ColdBoot(image Image) vmm.Boot {
 	return vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: KernelCommandLine}
 }
 
-// settle waits for envd, warms the guest up and quiets it for the snapshot. The
-// template has a life of its own, so that those of sandboxes find made and mounted
-// what their identities are written to.
+// settle waits for envd, warms the guest up and quiets it for the snapshot. It begins a
+// life of the template's own, in which envd makes and mounts the files that hold a
+// sandbox's identity: sandboxes find them ready.
 func (b Base) settle(ctx context.Context, slot *network.Slot, id string) error {
 	envd := envdclient.New(slot.Address())
 	boot, cancel := context.WithTimeout(ctx, bootTimeout)

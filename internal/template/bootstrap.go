@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// guestPackages are in every sandbox: what E2B's base template has, and what
-// makes a guest a machine like others.
+// guestPackages are in every sandbox: those of E2B's base template, and those that a
+// Debian machine usually has.
 var guestPackages = []string{
 	"bind9-dnsutils", "busybox-static", "ca-certificates", "curl", "file", "fuse3", "g++", "gcc", "git", "gnupg",
 	"iproute2", "iptables", "iputils-ping", "jq", "kmod", "less", "libc6-dev", "libnss-myhostname", "make", "nano",
@@ -18,26 +18,26 @@ var guestPackages = []string{
 	"systemd-standalone-tmpfiles", "tzdata", "unzip", "wget", "xz-utils", "zip",
 }
 
-// excludedPaths are not unpacked, then or later: a third of the files, which no
-// program reads.
+// excludedPaths are never unpacked, also when a package is installed later: a third of the
+// files, which no program reads.
 var excludedPaths = []string{
 	"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/lintian/*",
 }
 
-// archivesVariable tells the hooks of a build where packages are kept.
+// archivesVariable is the environment variable with the directory of kept packages.
 const archivesVariable = "WRENN_ARCHIVES"
 
-// Hooks of mmdebstrap, run by sh with the root's path as $1. Packages that were
-// fetched before are put where apt looks for them, which takes those that are
-// still current; those that it has used are kept in their place.
+// Hooks of mmdebstrap, run by sh with the root's path as $1. Packages that were downloaded
+// before are copied to apt's cache, which uses those that are still current; afterwards
+// the packages that were used replace them.
 const (
 	bringArchives = `mkdir -p "$1/var/cache/apt/archives" && find "$` + archivesVariable + `" -name '*.deb' -exec cp -t "$1/var/cache/apt/archives" {} +`
 	keepArchives  = `chroot "$1" apt-get -qq autoclean && rm -f "$` + archivesVariable + `"/*.deb && find "$1/var/cache/apt/archives" -maxdepth 1 -name '*.deb' -exec cp -t "$` + archivesVariable + `" {} +`
 	addUser       = `chroot "$1" useradd --uid 1000 --create-home --shell /bin/bash --groups sudo user`
 )
 
-// bootstrap installs the guest's packages into an empty directory. It fetches
-// only what archives lacks.
+// bootstrap installs the guest's packages into an empty directory. It downloads only what
+// is not in archives.
 func bootstrap(ctx context.Context, release release, root, archives string, progress func(string)) error {
 	if err := os.MkdirAll(archives, 0o755); err != nil {
 		return err
@@ -45,7 +45,8 @@ func bootstrap(ctx context.Context, release release, root, archives string, prog
 	arguments := []string{
 		"--variant=minbase", "--mode=root", "--format=directory", "--skip=essential/unlink",
 		"--include=" + strings.Join(guestPackages, ","),
-		// The build is thrown away when the power fails, and so is a sandbox.
+		// Without fsync: an interrupted build is removed, and a sandbox's disk is not durable
+		// between pauses.
 		"--dpkgopt=force-unsafe-io",
 	}
 	for _, excluded := range excludedPaths {
@@ -67,22 +68,22 @@ func bootstrap(ctx context.Context, release release, root, archives string, prog
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("mmdebstrap: %w", err)
 	}
-	said := relay(output, progress)
+	messages := relay(output, progress)
 	if err := command.Wait(); err != nil {
-		return commandFailure(ctx, "mmdebstrap", err, said)
+		return commandFailure(ctx, "mmdebstrap", err, messages)
 	}
 	return nil
 }
 
-// relay passes mmdebstrap's own steps on as progress and keeps its words.
+// relay reports mmdebstrap's steps as progress and returns its output.
 func relay(output io.Reader, progress func(string)) string {
-	var said strings.Builder
+	var messages strings.Builder
 	lines := bufio.NewScanner(output)
 	for lines.Scan() {
-		said.WriteString(lines.Text() + "\n")
+		messages.WriteString(lines.Text() + "\n")
 		if step, found := strings.CutPrefix(lines.Text(), "I: "); found {
 			progress("  " + step)
 		}
 	}
-	return said.String()
+	return messages.String()
 }

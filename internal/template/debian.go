@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// tools are the programs a build needs and the packages that have them.
+// tools are the programs that a build needs, and their packages.
 var tools = map[string]string{
 	"apt-get":    "apt",
 	"dpkg-deb":   "dpkg",
@@ -37,7 +37,7 @@ func checkTools() error {
 	return nil
 }
 
-// run runs one program to its end; an error holds the end of what it said.
+// run runs a program and returns its output. An error has the last lines of standard error.
 func run(ctx context.Context, directory, name string, arguments ...string) (string, error) {
 	command := newCommand(ctx, directory, name, arguments...)
 	var output, complaints bytes.Buffer
@@ -64,11 +64,11 @@ func newCommand(ctx context.Context, directory, name string, arguments ...string
 	return command
 }
 
-func commandFailure(ctx context.Context, name string, err error, said string) error {
+func commandFailure(ctx context.Context, name string, err error, complaints string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", name, ctx.Err())
 	}
-	lines := strings.Split(strings.TrimSpace(said), "\n")
+	lines := strings.Split(strings.TrimSpace(complaints), "\n")
 	const tailLines = 5
 	tail := strings.Join(lines[max(0, len(lines)-tailLines):], "; ")
 	return fmt.Errorf("%s: %w: %s", name, err, tail)

@@ -1,5 +1,5 @@
-// Package template makes what sandboxes start from: a guest image out of
-// Debian packages, and the base template's snapshot out of that image.
+// Package template makes the base template: a guest image from Debian packages, and a
+// snapshot from that image.
 package template
 
 import (
@@ -21,29 +21,29 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 )
 
-// KernelCommandLine is what the guest's kernel is booted with on any VMM. The
-// counter is what its clock runs by; held against another twice a second, it
-// would be given up on a host too busy to let the guest look at both in time.
+// KernelCommandLine boots the guest's kernel on any VMM. tsc=reliable turns off the check
+// of the time stamp counter against another clock, which would reject the counter on a
+// host that is too busy to read both at the same time.
 const KernelCommandLine = "console=ttyS0 quiet reboot=t panic=-1 tsc=reliable"
 
-// imageVersion is raised when images made before must not be used any more.
+// imageVersion is raised when older images must not be used any more.
 const imageVersion = 1
 
-// Image is a bootable guest image: files that are only ever read.
+// Image is a bootable guest image. Its files are never written to.
 type Image struct {
-	// Hash identifies everything that went into the image.
+	// Hash is of everything that the image is made of.
 	Hash          string `json:"hash"`
 	KernelPath    string `json:"-"`
 	InitramfsPath string `json:"-"`
-	// RootfsPath is the root file system, which may lack what WriteDisk adds to it.
+	// RootfsPath is the root file system, without the additions.
 	RootfsPath  string `json:"-"`
 	DiskMiB     int    `json:"diskMiB"`
 	EnvdVersion string `json:"envdVersion"`
 
-	additions string // a directory of them; empty for none
+	additions string // the directory of the additions; empty for none
 }
 
-// WriteDisk writes a root disk that boots.
+// WriteDisk writes a root disk with the additions.
 func (i Image) WriteDisk(ctx context.Context, path string) error {
 	if err := disk.CopySparse(i.RootfsPath, path); err != nil {
 		return fmt.Errorf("write root disk: %w", err)
@@ -57,7 +57,7 @@ func (i Image) WriteDisk(ctx context.Context, path string) error {
 	return nil
 }
 
-// ImageOptions says what to build and where to keep it.
+// ImageOptions is what to build and where to keep it.
 type ImageOptions struct {
 	// CacheDir is where images are kept; several data directories may share it.
 	CacheDir string
@@ -69,9 +69,9 @@ type ImageOptions struct {
 	Log      *slog.Logger
 }
 
-// Directories of the cache, and files of an image. Packages that were fetched,
-// the system they make and what Wrenn adds to it are kept apart: a new guest
-// agent takes a second, and another package fetches no other.
+// Directories of the cache, and files of an image. Downloaded packages, the system made of
+// them and Wrenn's additions are cached apart: another guest agent takes a second, and one
+// more package downloads only that.
 const (
 	packagesDirectory  = "packages"
 	systemsDirectory   = "systems"
@@ -85,9 +85,9 @@ const (
 
 const minimumDiskMiB = 1024
 
-// BuildImage returns the guest image for the options, built now if it is not
-// in the cache. It needs root to build. A build that is interrupted leaves
-// nothing that is taken for an image; two at a time wait for each other.
+// BuildImage returns the guest image for the options, and builds it if it is not in the
+// cache. Building needs root. An interrupted build leaves nothing that looks like an
+// image. Only one build runs at a time.
 func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 	if options.DiskMiB < minimumDiskMiB {
 		return Image{}, fmt.Errorf("build guest image: a disk of %d MiB is too small; the least is %d", options.DiskMiB, minimumDiskMiB)
@@ -156,7 +156,7 @@ func openImage(directory, systemDirectory string) (Image, error) {
 	return image, nil
 }
 
-// hashImage hashes the system and everything that is laid on top of it.
+// hashImage hashes the system and the additions.
 func hashImage(system system, additions []addition) (string, error) {
 	init, err := guestFiles.ReadFile(initramfsInit)
 	if err != nil {
@@ -169,7 +169,7 @@ func hashImage(system system, additions []addition) (string, error) {
 	return hashStrings(inputs...), nil
 }
 
-// layers are what an image is made of, and where they are kept.
+// layers are the parts of an image and their directories.
 type layers struct {
 	system          system
 	systemDirectory string
@@ -178,7 +178,7 @@ type layers struct {
 	hash            string
 }
 
-// build makes the system where it is missing, and the image on top.
+// build makes the system, if it is missing, and the image.
 func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	if err := checkTools(); err != nil {
 		return Image{}, err
@@ -186,7 +186,7 @@ func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	began := time.Now()
 	if _, err := os.Stat(l.systemDirectory); errors.Is(err, os.ErrNotExist) {
 		options.Progress("building the guest's Debian system (once; some minutes)")
-		err := unfinished(l.systemDirectory, func(work string) error { return l.system.build(ctx, options, work) })
+		err := inUnfinished(l.systemDirectory, func(work string) error { return l.system.build(ctx, options, work) })
 		if err != nil {
 			return Image{}, err
 		}
@@ -195,7 +195,7 @@ func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	err = unfinished(l.directory, func(work string) error {
+	err = inUnfinished(l.directory, func(work string) error {
 		kernel := Kernel{directory: filepath.Join(l.systemDirectory, kernelDirectory)}
 		if err := kernel.WriteBoot(filepath.Join(work, kernelFile), filepath.Join(work, initramfsFile)); err != nil {
 			return err
@@ -216,8 +216,9 @@ func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	return openImage(l.directory, l.systemDirectory)
 }
 
-// unfinished lets fill work in a directory that gets its name only when done.
-func unfinished(directory string, fill func(work string) error) error {
+// inUnfinished calls fill with a temporary directory, which it renames when fill has
+// succeeded.
+func inUnfinished(directory string, fill func(work string) error) error {
 	work := directory + unfinishedSuffix
 	if err := os.RemoveAll(work); err != nil {
 		return fmt.Errorf("remove unfinished build: %w", err)
@@ -234,7 +235,7 @@ func unfinished(directory string, fill func(work string) error) error {
 	return os.Rename(work, directory)
 }
 
-// lockCache waits for its turn; whoever waits is told why.
+// lockCache waits for the lock, and reports that it waits.
 func lockCache(ctx context.Context, options ImageOptions) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(options.CacheDir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -262,7 +263,7 @@ func lockCache(ctx context.Context, options ImageOptions) (unlock func(), err er
 	}
 }
 
-// agentVersion asks the guest agent what it is; it runs on the host for that.
+// agentVersion runs the guest agent on the host and asks for its version.
 func agentVersion(ctx context.Context, path string) (string, error) {
 	output, err := exec.CommandContext(ctx, path, "-version").Output()
 	if err != nil {
@@ -271,7 +272,7 @@ func agentVersion(ctx context.Context, path string) (string, error) {
 	return strings.TrimSpace(string(output)), nil
 }
 
-// hashStrings hashes its inputs so that no two lists of them are the same.
+// hashStrings hashes a list of strings. Different lists have different hashes.
 func hashStrings(inputs ...string) string {
 	sum := sha256.New()
 	for _, input := range inputs {

@@ -58,7 +58,7 @@ func TestHashStrings_TellsWhereOneEndsAndTheNextBegins(t *testing.T) {
 
 func TestUnfinished_LeavesNothingOfABuildThatFailed(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "image")
-	err := unfinished(directory, func(work string) error {
+	err := inUnfinished(directory, func(work string) error {
 		require.NoError(t, os.WriteFile(filepath.Join(work, "half"), nil, 0o600))
 		return errors.New("no more space")
 	})

@@ -15,16 +15,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// initramfsModules are the drivers between the kernel and its root disk and
-// network, in the order that works; what a kernel has built in is skipped.
+// initramfsModules are the drivers of the root disk and the network, in the order of
+// loading. Those that are built into the kernel are skipped.
 var initramfsModules = []string{
 	"virtio_ring", "virtio", "virtio_mmio", "virtio_blk",
 	"failover", "net_failover", "virtio_net", "virtio-rng",
 	"ext4",
 }
 
-// writeInitramfs makes the archive the kernel unpacks first. It is left
-// uncompressed: unpacking costs an emulated guest more than reading.
+// writeInitramfs makes the archive that the kernel unpacks first. It is not compressed:
+// for an emulated guest, decompressing takes longer than reading.
 func writeInitramfs(path, unpacked string, init []byte) (err error) {
 	modules, err := findModules(unpacked, initramfsModules)
 	if err != nil {
@@ -58,7 +58,7 @@ func writeInitramfs(path, unpacked string, init []byte) (err error) {
 	return archive.close()
 }
 
-// archive writes cpio entries and remembers the first error.
+// archive writes cpio entries and keeps the first error.
 type archive struct {
 	writer *cpio.Writer
 	err    error
@@ -99,7 +99,7 @@ type module struct {
 	content []byte
 }
 
-// findModules returns the modules named, each behind what it depends on.
+// findModules returns modules by name, each after its dependencies.
 func findModules(unpacked string, names []string) ([]module, error) {
 	roots, err := filepath.Glob(filepath.Join(unpacked, "lib", "modules", "*"))
 	if err == nil && len(roots) == 0 {
@@ -140,7 +140,7 @@ func indexModules(root string) (map[string]string, error) {
 	return files, err
 }
 
-// canonical evens out what the kernel itself takes for the same name.
+// canonical makes names equal that are equal for the kernel.
 func canonical(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 type moduleFinder struct {
@@ -186,8 +186,8 @@ func (f *moduleFinder) isBuiltin(name string) bool {
 
 func moduleFile(name string) string { return canonical(name) + ".ko" }
 
-// dependencies reads what a module says it needs: modules.dep is made when a
-// kernel is installed, which this one never is.
+// dependencies reads a module's dependencies from the module itself: modules.dep is made
+// when a kernel is installed, and this one is not.
 func dependencies(content []byte) []string {
 	const field = "\x00depends="
 	_, rest, found := bytes.Cut(content, []byte(field))
@@ -201,7 +201,7 @@ func dependencies(content []byte) []string {
 	return strings.Split(string(list), ",")
 }
 
-// readModule returns a module's bytes; distributions compress them or not.
+// readModule reads a module, which some distributions compress.
 func readModule(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// Kernel is the kernel that guests run, with all its modules, unpacked into a
-// directory of its own; busybox lies beside it.
+// Kernel is the guests' kernel with its modules, and busybox, unpacked into a directory.
 type Kernel struct {
 	directory string
 }
@@ -30,11 +29,11 @@ func FetchKernel(ctx context.Context, directory string) (Kernel, error) {
 	return kernel, nil
 }
 
-// initramfsInit is the program that the initramfs begins with.
+// initramfsInit is the first program of the initramfs.
 const initramfsInit = "guest/initramfs-init"
 
-// WriteBoot writes the kernel's image, and the initramfs that mounts /dev/vda
-// and hands over to its /sbin/init.
+// WriteBoot writes the kernel's image, and the initramfs that mounts /dev/vda and starts
+// its /sbin/init.
 func (k Kernel) WriteBoot(kernelPath, initramfsPath string) error {
 	if err := installKernel(k.directory, kernelPath); err != nil {
 		return fmt.Errorf("write kernel: %w", err)
@@ -58,16 +57,15 @@ func (k Kernel) Modules() string {
 // Busybox is the program's path.
 func (k Kernel) Busybox() string { return filepath.Join(k.directory, "bin", "busybox") }
 
-// fetchKernel downloads the kernel and busybox into archives, unless they are
-// there, and unpacks both, without installing anything on the host.
+// fetchKernel downloads the packages of the kernel and busybox into archives, unless they
+// are there, and unpacks them. Nothing is installed on the host.
 func fetchKernel(ctx context.Context, release release, archives, unpacked string) (Kernel, error) {
 	if err := os.MkdirAll(archives, 0o755); err != nil {
 		return Kernel{}, err
 	}
 	names, err := downloadKernel(ctx, release, archives)
 	if err != nil {
-		// A machine whose package lists were never read knows no kernel, and one
-		// whose lists are old knows one that is not served any more.
+		// The package lists may be missing, or so old that they name a removed version.
 		if _, updateErr := run(ctx, "/", "apt-get", "update"); updateErr != nil {
 			return Kernel{}, errors.Join(err, updateErr)
 		}
@@ -94,7 +92,7 @@ func downloadKernel(ctx context.Context, release release, archives string) ([]st
 	if _, err := run(ctx, archives, "apt-get", download...); err != nil {
 		return nil, err
 	}
-	// In another directory: apt-get leaves out archives that the current one has.
+	// apt-get leaves out archives that are in the current directory: use another.
 	listed, err := run(ctx, "/", "apt-get", append([]string{"--print-uris"}, download...)...)
 	if err != nil {
 		return nil, err
@@ -133,8 +131,8 @@ func removeOtherArchives(directory string, kept []string) error {
 	return errors.Join(failures...)
 }
 
-// resolveKernel finds the packages that the metapackage stands for: the
-// kernel, and where a distribution keeps them apart, its modules.
+// resolveKernel finds the packages that the metapackage depends on: the kernel, and its
+// modules where they are another package.
 func resolveKernel(ctx context.Context, release release) ([]string, error) {
 	output, err := run(ctx, "/", "apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
 		"--no-breaks", "--no-replaces", "--no-enhances", kernelPackages[release.id])

@@ -8,15 +8,15 @@ import (
 	"path/filepath"
 )
 
-// guestModules are the drivers that the guest agent loads by itself, in any
-// image: those that mount volumes.
+// guestModules are the drivers that the guest agent itself loads, in any image, to mount
+// volumes.
 var guestModules = []string{"nfsv3"}
 
 // guestModuleDirectory is where the guest agent looks for them.
 const guestModuleDirectory = "usr/lib/wrenn/modules"
 
-// installModules writes modules into the root file system, and the order in which
-// they can be loaded: the guest has no depmod and needs none.
+// installModules writes the guest agent's modules into the root file system, and the order
+// in which to load them, so that an image needs no depmod.
 func installModules(root, unpacked string) error {
 	modules, err := findModules(unpacked, guestModules)
 	if err != nil {
@@ -39,8 +39,8 @@ func installModules(root, unpacked string) error {
 	return nil
 }
 
-// installKernelModules puts all of the kernel's modules where modprobe looks for
-// them: the guest's kernel loads each when something asks for what it does.
+// installKernelModules installs all of the kernel's modules for modprobe: the guest's
+// kernel loads each on demand.
 func installKernelModules(ctx context.Context, root string, kernel Kernel) error {
 	target := filepath.Join(root, "usr", "lib", "modules")
 	if err := os.MkdirAll(target, 0o755); err != nil {
@@ -54,7 +54,7 @@ func installKernelModules(ctx context.Context, root string, kernel Kernel) error
 		return fmt.Errorf("install the kernel's modules: %w", err)
 	}
 	for _, version := range versions {
-		// The guest's own, because it reads what this writes, and a host need not have one.
+		// The guest's own depmod fits its modprobe, and the host may have none.
 		if _, err := run(ctx, "/", "chroot", root, "depmod", "-a", version.Name()); err != nil {
 			return fmt.Errorf("index the kernel's modules: %w", err)
 		}

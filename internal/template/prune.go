@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// keepUnused is how long an image that nobody starts from stays in the cache.
+// keepUnused is how long an unused image stays in the cache.
 const keepUnused = 14 * 24 * time.Hour
 
-// markUsed dates what a start has used. An image that cannot be dated is only
-// built again some day.
+// markUsed sets the time of use of directories. If that fails, an image may be removed and
+// built again.
 func markUsed(directories ...string) {
 	now := time.Now()
 	for _, directory := range directories {
@@ -19,8 +19,8 @@ func markUsed(directories ...string) {
 	}
 }
 
-// prune removes images and systems that were not used for long, and what
-// builds that were interrupted have left. Whoever calls it holds the lock.
+// prune removes images and systems that were not used for long, and interrupted builds.
+// The caller holds the cache's lock.
 func prune(cacheDir string, now time.Time) error {
 	var failures []error
 	for _, kind := range []string{imagesDirectory, systemsDirectory} {

@@ -12,8 +12,8 @@ const (
 	rootfsHashSeed  = "3d5ba2ec-6f2c-4c0c-a1d8-8e0bbba4d13b"
 )
 
-// formatRootfs makes a sparse ext4 image of a directory. Everything that ext4
-// would put off to the first mount is done here, once for all sandboxes.
+// formatRootfs makes a sparse ext4 image of a directory. What ext4 would initialise at the
+// first mount is initialised here, once for all sandboxes.
 func formatRootfs(ctx context.Context, root, target string, sizeMiB int) error {
 	_, err := run(ctx, "/", "mkfs.ext4", "-q", "-F", "-d", root, "-m", "0", "-L", "wrenn",
 		"-E", "lazy_itable_init=0,lazy_journal_init=0,hash_seed="+rootfsHashSeed,

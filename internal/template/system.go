@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// release is the distribution that host and guest share: packages come from
-// wherever the host's own do.
+// release is the distribution of host and guest: the guest's packages come from the host's
+// package sources.
 type release struct {
 	id       string // "debian" or "ubuntu"
 	codename string // such as "bookworm"
 }
 
-// kernelPackages names the smallest kernel for virtual machines that each
-// distribution has. They depend on the package with the kernel in it.
+// kernelPackages are each distribution's metapackages of the smallest kernel for virtual
+// machines.
 var kernelPackages = map[string]string{
 	"debian": "linux-image-cloud-amd64",
 	"ubuntu": "linux-image-virtual",
 }
 
-// system is a Debian as its packages make it, and the kernel that it runs on:
-// all that takes long to make. What Wrenn adds to it is laid on top.
+// system is a Debian root file system made of packages, and its kernel: the part of an
+// image that takes long to make.
 type system struct {
 	release release
 	diskMiB int
@@ -37,11 +37,11 @@ const (
 	kernelDirectory = "kernel"
 )
 
-// systemVersion is raised when systems made before must not be used any more.
+// systemVersion is raised when older systems must not be used any more.
 const systemVersion = 1
 
-// describeSystem hashes what the system is made of. Versions of packages are
-// not part of it: a cached one serves until what we ask for changes.
+// describeSystem hashes what the system is made of. Versions of packages are not part of
+// it: a cached system is used until the list of packages changes.
 func describeSystem(release release, diskMiB int) system {
 	inputs := []string{fmt.Sprint(systemVersion), release.id, release.codename, fmt.Sprint(diskMiB)}
 	inputs = append(inputs, guestPackages...)
@@ -50,7 +50,7 @@ func describeSystem(release release, diskMiB int) system {
 	return system{release: release, diskMiB: diskMiB, hash: hashStrings(inputs...)}
 }
 
-// build makes all files of the layer in work.
+// build makes the system's files in work.
 func (s system) build(ctx context.Context, options ImageOptions, work string) error {
 	archives := filepath.Join(options.CacheDir, packagesDirectory, s.release.id+"-"+s.release.codename)
 	options.Progress("fetching the guest's kernel")
@@ -79,7 +79,7 @@ func (s system) build(ctx context.Context, options ImageOptions, work string) er
 	return nil
 }
 
-// hostRelease reads which distribution the host runs.
+// hostRelease reads the host's distribution.
 // Source: os-release(5).
 func hostRelease() (release, error) {
 	content, err := os.ReadFile("/etc/os-release")

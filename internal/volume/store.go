@@ -1,6 +1,6 @@
-// Package volume keeps teams' volumes on a host: directories that outlive
-// sandboxes. What is in them comes from guests and clients and is trusted in
-// nothing; no path, link or name in a volume leads out of it.
+// Package volume keeps teams' volumes on a host: directories that outlive sandboxes.
+// Their content comes from guests and clients and is not trusted: no path, link or name in
+// a volume leads out of it.
 package volume
 
 import (
@@ -21,14 +21,14 @@ import (
 )
 
 var (
-	// ErrInvalid is returned for a volume ID that cannot be one.
+	// ErrInvalid is returned for a malformed volume ID.
 	ErrInvalid = errors.New("malformed volume ID")
 	// ErrNotFound is returned for a volume that is not on this host.
 	ErrNotFound = errors.New("volume not found")
 )
 
-// A volume is a directory with these in it. Uploads that are under way lie beside
-// the content, where no sandbox sees them.
+// Names in a volume's directory. Uploads under way are beside the content, where no
+// sandbox sees them.
 const (
 	contentDirectory  = "content"
 	incomingDirectory = "incoming"
@@ -49,11 +49,11 @@ type Store struct {
 	reserve   int64 // bytes of the disk that volumes leave free
 
 	mutex  sync.Mutex
-	quotas map[string]*quota.Quota // of the volumes that were used
+	quotas map[string]*quota.Quota // by volume ID, of those used since the start
 }
 
-// OpenStore opens the volumes in a directory, which is made when missing, and
-// clears away what a crash left. Volumes leave reserveBytes of the disk free.
+// OpenStore opens the volumes in a directory, which it makes if it is missing, and removes
+// what a crash left. Volumes leave reserveBytes of the disk free.
 func OpenStore(directory string, reserveBytes int64) (*Store, error) {
 	// Only root gets in: a file in a volume can have any owner and mode.
 	if err := os.MkdirAll(directory, 0o700); err != nil {
@@ -134,7 +134,7 @@ func (s *Store) make(volumeID string) (err error) {
 	return disk.SyncFile(s.directory)
 }
 
-// Delete deletes a volume and all that is in it.
+// Delete deletes a volume and its content.
 func (s *Store) Delete(id string) error {
 	if err := s.check(id); err != nil {
 		return err
@@ -167,8 +167,8 @@ func (s *Store) check(volumeID string) error {
 	return nil
 }
 
-// Content is the directory of what is in a volume, and a secret of the volume's
-// own, which is the same as long as the volume is there.
+// Content is the directory of a volume's files, and a secret of the volume that stays the
+// same as long as the volume exists.
 func (s *Store) Content(id string) (directory string, key []byte, err error) {
 	if err := s.check(id); err != nil {
 		return "", nil, err
@@ -180,14 +180,14 @@ func (s *Store) Content(id string) (directory string, key []byte, err error) {
 	return filepath.Join(s.directory, id, contentDirectory), key, nil
 }
 
-// Room answers ENOSPC where so many bytes more would take what has to stay free.
+// Room returns ENOSPC where so many bytes more would use the disk's reserve.
 func (s *Store) Room(bytes int64) error {
 	_, available, err := disk.Usage(s.directory)
 	if err != nil {
 		return err
 	}
 	if bytes < 0 || uint64(bytes)+uint64(s.reserve) > available {
-		return fmt.Errorf("the host's disk has not %d bytes to spare: %w", bytes, unix.ENOSPC)
+		return fmt.Errorf("the host's disk has no room for %d bytes more: %w", bytes, unix.ENOSPC)
 	}
 	return nil
 }
