@@ -43,18 +43,6 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION public.channel_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    channel channels := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-    verb text := CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'DELETE' THEN 'deleted' ELSE 'updated' END;
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data) VALUES (channel.team_id, 'channel.' || verb, channel.id::text,
-        jsonb_build_object('kind', channel.kind, 'name', channel.name, 'enabled', channel.enabled));
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.claimant_alive(claimant integer) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -1115,8 +1103,6 @@ CREATE TRIGGER audit_entries_keep BEFORE DELETE OR UPDATE ON public.audit_entrie
 CREATE TRIGGER audit_entries_keep_all BEFORE TRUNCATE ON public.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION public.audit_keep();
 
 CREATE TRIGGER audit_entries_stamp BEFORE INSERT ON public.audit_entries FOR EACH ROW EXECUTE FUNCTION public.audit_stamp();
-
-CREATE TRIGGER channels_event AFTER INSERT OR DELETE OR UPDATE OF name, event_types, target, enabled ON public.channels FOR EACH ROW EXECUTE FUNCTION public.channel_event();
 
 CREATE TRIGGER events_announce AFTER INSERT ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.event_announce();
 

@@ -20,8 +20,12 @@ UPDATE channels SET name = @name, event_types = @event_types, target = @target, 
     enabled = @enabled, hidden_kinds = @hidden_kinds, updated_at = now()
 WHERE id = @id RETURNING *;
 
--- name: DeleteChannel :execrows
-DELETE FROM channels WHERE id = $1 AND team_id = $2;
+-- name: DeleteChannel :one
+DELETE FROM channels WHERE id = $1 AND team_id = $2 RETURNING *;
+
+-- name: DeleteChannelsOf :many
+-- Those of a team that is deleted.
+DELETE FROM channels WHERE team_id = $1 RETURNING *;
 
 -- name: ListSealedChannels :many
 -- The ID of the key follows one byte of format.
@@ -33,8 +37,8 @@ ORDER BY id LIMIT @batch;
 UPDATE channels SET sealed_config = @sealed_config WHERE id = @id AND sealed_config = @old_config;
 
 -- name: FanOut :many
--- The deliveries of events to all channels that want them. An event is delivered
--- to a channel once, even where this is done twice.
+-- The deliveries of events to all channels that select them. A channel gets one delivery
+-- of an event, even where this runs twice.
 INSERT INTO channel_deliveries (id, channel_id, event_id, event, next_attempt_at)
 SELECT gen_random_uuid(), c.id, e.id, jsonb_build_object('id', e.id, 'type', e.type, 'teamID', e.team_id,
     'resourceID', e.resource_id, 'at', e.at, 'data', e.data), now()
@@ -64,7 +68,7 @@ ORDER BY created_at DESC, id DESC LIMIT @page_size;
 SELECT * FROM channel_attempts WHERE delivery_id = ANY (@delivery_ids::uuid[]) ORDER BY delivery_id, number;
 
 -- name: RedeliverDelivery :one
--- Not one that is on its way: two workers would send it.
+-- No row for one that is pending: two workers would send it.
 UPDATE channel_deliveries SET state = 'pending', next_attempt_at = now(), finished_at = NULL
 WHERE id = @id AND channel_id = @channel_id AND state <> 'pending'
     AND split_part(event ->> 'type', '.', 1) <> ALL (@hidden_kinds::text[]) RETURNING *;

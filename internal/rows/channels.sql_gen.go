@@ -103,8 +103,8 @@ func (q *Queries) CreateDelivery(ctx context.Context, arg CreateDeliveryParams) 
 	return i, err
 }
 
-const deleteChannel = `-- name: DeleteChannel :execrows
-DELETE FROM channels WHERE id = $1 AND team_id = $2
+const deleteChannel = `-- name: DeleteChannel :one
+DELETE FROM channels WHERE id = $1 AND team_id = $2 RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds
 `
 
 type DeleteChannelParams struct {
@@ -112,12 +112,60 @@ type DeleteChannelParams struct {
 	TeamID uuid.UUID
 }
 
-func (q *Queries) DeleteChannel(ctx context.Context, arg DeleteChannelParams) (int64, error) {
-	result, err := q.db.Exec(ctx, deleteChannel, arg.ID, arg.TeamID)
+func (q *Queries) DeleteChannel(ctx context.Context, arg DeleteChannelParams) (Channel, error) {
+	row := q.db.QueryRow(ctx, deleteChannel, arg.ID, arg.TeamID)
+	var i Channel
+	err := row.Scan(
+		&i.ID,
+		&i.TeamID,
+		&i.Kind,
+		&i.Name,
+		&i.EventTypes,
+		&i.Target,
+		&i.SealedConfig,
+		&i.Enabled,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.HiddenKinds,
+	)
+	return i, err
+}
+
+const deleteChannelsOf = `-- name: DeleteChannelsOf :many
+DELETE FROM channels WHERE team_id = $1 RETURNING id, team_id, kind, name, event_types, target, sealed_config, enabled, created_at, updated_at, hidden_kinds
+`
+
+// Those of a team that is deleted.
+func (q *Queries) DeleteChannelsOf(ctx context.Context, teamID uuid.UUID) ([]Channel, error) {
+	rows, err := q.db.Query(ctx, deleteChannelsOf, teamID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	items := []Channel{}
+	for rows.Next() {
+		var i Channel
+		if err := rows.Scan(
+			&i.ID,
+			&i.TeamID,
+			&i.Kind,
+			&i.Name,
+			&i.EventTypes,
+			&i.Target,
+			&i.SealedConfig,
+			&i.Enabled,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.HiddenKinds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const deleteOldDeliveries = `-- name: DeleteOldDeliveries :execrows
@@ -152,8 +200,8 @@ ON CONFLICT DO NOTHING
 RETURNING id
 `
 
-// The deliveries of events to all channels that want them. An event is delivered
-// to a channel once, even where this is done twice.
+// The deliveries of events to all channels that select them. A channel gets one delivery
+// of an event, even where this runs twice.
 func (q *Queries) FanOut(ctx context.Context, eventIds []int64) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, fanOut, eventIds)
 	if err != nil {
@@ -472,7 +520,7 @@ type RedeliverDeliveryParams struct {
 	HiddenKinds []string
 }
 
-// Not one that is on its way: two workers would send it.
+// No row for one that is pending: two workers would send it.
 func (q *Queries) RedeliverDelivery(ctx context.Context, arg RedeliverDeliveryParams) (ChannelDelivery, error) {
 	row := q.db.QueryRow(ctx, redeliverDelivery, arg.ID, arg.ChannelID, arg.HiddenKinds)
 	var i ChannelDelivery

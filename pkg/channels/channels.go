@@ -1,17 +1,15 @@
-// Package channels tells people and programs of a team's events: by webhook, in
-// chats and by mail.
+// Package channels delivers a team's events to people and programs: by webhook, in chats
+// and by mail.
 //
-// Dispatcher makes a delivery of each event for each channel that wants it, in
-// the transaction that takes the event from the outbox. Deliveries are jobs of
-// the queue: they survive any process, are tried again with growing delays, and
-// are dead letters in the end, which can be sent again by hand. An event comes at
-// least once; its ID says which ones came before.
+// The Dispatcher makes a delivery of each event for each channel that selects it, in the
+// transaction that marks the event as dispatched. Deliveries are jobs of the queue: they
+// survive a crash of any process and are retried with growing delays. A delivery that is
+// given up can be sent again by hand. A channel gets an event at least once; receivers
+// recognise repetitions by its ID.
 package channels
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -37,80 +35,98 @@ type Queue interface {
 	InsertManyTx(ctx context.Context, tx pgx.Tx, jobs []river.InsertManyParams) ([]*Inserted, error)
 }
 
-// Channel is a channel as its team sees it.
+// Channel is where a team's events are sent.
 type Channel struct {
-	ID         uuid.UUID `json:"id"`
-	Kind       Kind      `json:"kind"`
-	Name       string    `json:"name"`
-	EventTypes []string  `json:"eventTypes"`
-	// Target says where the channel leads, without what opens it.
-	Target    string    `json:"target"`
-	Enabled   bool      `json:"enabled"`
-	CreatedAt time.Time `json:"createdAt"`
-	UpdatedAt time.Time `json:"updatedAt"`
-	// Secret is what a webhook signs with. It is shown when it was set, not later.
-	Secret string `json:"secret,omitempty"`
+	ID     uuid.UUID
+	TeamID uuid.UUID
+	Kind   Kind
+	Name   string
+	// EventTypes select events, each whole or as "sandbox.*"; none selects all.
+	EventTypes []string
+	// Target is the part of the config that is not secret, such as a host name.
+	Target    string
+	Enabled   bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// Secret signs webhooks. It is set only in the answer to the request that set it.
+	Secret string
 }
 
-// NewChannel is a channel that a team wants.
+// NewChannel is a channel to be made.
 type NewChannel struct {
-	Kind Kind   `json:"kind"`
-	Name string `json:"name"`
-	// EventTypes select events, each whole or such as "sandbox.*"; none selects all.
-	EventTypes []string `json:"eventTypes"`
-	// Config is a Config.
-	Config json.RawMessage `json:"config"`
-	// Enabled is true where it is left out.
-	Enabled *bool `json:"enabled"`
-	// HiddenKinds are kinds of events that who makes the channel may not read, and
-	// that it does not tell of.
-	HiddenKinds []string `json:"-"`
+	Kind       Kind
+	Name       string
+	EventTypes []string
+	Config     Config
+	Disabled   bool
+	// HiddenKinds are kinds of events that the maker may not read. The channel does not
+	// deliver them.
+	HiddenKinds []string
 }
 
-// Change is what of a channel is to be another. What is nil stays.
+// Change is a change of a channel; what is nil stays.
 type Change struct {
-	Name       *string         `json:"name"`
-	EventTypes *[]string       `json:"eventTypes"`
-	Config     json.RawMessage `json:"config"`
-	Enabled    *bool           `json:"enabled"`
-	// HiddenKinds are kinds of events that who makes the change may not read. They
-	// replace the channel's where it leads elsewhere or tells of other types.
-	HiddenKinds []string `json:"-"`
+	Name       *string
+	EventTypes *[]string
+	// Config replaces the config as a whole, except for a webhook's secret where Secret
+	// is empty.
+	Config  *Config
+	Enabled *bool
+	// HiddenKinds are kinds of events that the principal may not read. They replace those
+	// of the channel where EventTypes or Config is set.
+	HiddenKinds []string
 }
 
-// Service is the service of channels.
+// Service changes channels and reads their deliveries.
 type Service struct {
-	Pool    *pgxpool.Pool
-	Queries *rows.Queries
-	Keyring *seal.Keyring
-	Queue   Queue
+	pool    *pgxpool.Pool
+	store   store // by the pool
+	keyring *seal.Keyring
+	queue   Queue
 }
+
+// New makes a Service. The keyring seals the configs of channels.
+func New(pool *pgxpool.Pool, keyring *seal.Keyring, queue Queue) *Service {
+	return &Service{pool: pool, store: newStore(pool), keyring: keyring, queue: queue}
+}
+
+var errNoChannel = fault.New(fault.NotFound, "there is no such channel")
 
 // purposeOf is what a channel's config is sealed for.
 func purposeOf(id uuid.UUID) string { return "channel:" + id.String() }
 
 func sealConfig(keyring *seal.Keyring, id uuid.UUID, config Config) ([]byte, error) {
-	encoded, err := json.Marshal(config)
+	encoded, err := encodeConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("encode channel's config: %w", err)
+		return nil, fmt.Errorf("encode config of channel %s: %w", id, err)
 	}
 	sealed, err := keyring.Seal(encoded, purposeOf(id))
 	if err != nil {
-		return nil, fmt.Errorf("seal channel's config: %w", err)
+		return nil, fmt.Errorf("seal config of channel %s: %w", id, err)
 	}
 	return sealed, nil
 }
 
-func openConfig(keyring *seal.Keyring, channel rows.Channel) (Config, error) {
-	var config Config
-	encoded, err := keyring.Open(channel.SealedConfig, purposeOf(channel.ID))
+func openConfig(keyring *seal.Keyring, channel record) (Config, error) {
+	encoded, err := keyring.Open(channel.sealedConfig, purposeOf(channel.ID))
 	if err != nil {
-		return config, fmt.Errorf("open config of channel %s: %w", channel.ID, err)
+		return Config{}, fmt.Errorf("open config of channel %s: %w", channel.ID, err)
 	}
-	if err := json.Unmarshal(encoded, &config); err != nil {
-		return config, fmt.Errorf("read config of channel %s: %w", channel.ID, err)
+	config, err := decodeConfig(encoded)
+	if err != nil {
+		return Config{}, fmt.Errorf("read config of channel %s: %w", channel.ID, err)
 	}
 	return config, nil
+}
+
+// tell records an event of a channel, as the last statement of a transaction.
+func tell(ctx context.Context, tx pgx.Tx, kind events.Type, channel Channel) error {
+	return events.Record(ctx, tx, channel.TeamID, kind, channel.ID.String(), dataOf(channel))
+}
+
+// dataOf is the data of the events of a channel.
+func dataOf(channel Channel) map[string]any {
+	return map[string]any{"kind": channel.Kind, "name": channel.Name, "enabled": channel.Enabled}
 }
 
 // Create makes a channel.
@@ -121,77 +137,77 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 	if err := events.ValidateTypes("eventTypes", wanted.EventTypes); err != nil {
 		return Channel{}, err
 	}
-	config, err := parseConfig(wanted.Kind, wanted.Config)
+	config, err := wanted.Config.checked(wanted.Kind)
 	if err != nil {
 		return Channel{}, err
 	}
-	id := uuid.New()
-	sealed, err := sealConfig(s.Keyring, id, config)
-	if err != nil {
+	channel := record{
+		Channel: Channel{
+			ID: uuid.New(), TeamID: teamID, Kind: wanted.Kind, Name: wanted.Name, EventTypes: sorted(wanted.EventTypes),
+			Target: config.target(wanted.Kind), Enabled: !wanted.Disabled,
+		},
+		hiddenKinds: sorted(wanted.HiddenKinds),
+	}
+	if channel.sealedConfig, err = sealConfig(s.keyring, channel.ID, config); err != nil {
 		return Channel{}, err
 	}
-	var made rows.Channel
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := s.Queries.WithTx(tx)
-		if _, err := queries.LockTeam(ctx, teamID); err != nil {
-			return fmt.Errorf("lock team: %w", err)
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if channel, err = newStore(tx).createWithin(ctx, channel); err != nil {
+			return err
 		}
-		count, err := queries.CountChannels(ctx, teamID)
-		if err != nil {
-			return fmt.Errorf("count channels: %w", err)
-		}
-		if count >= maxChannels {
-			return fault.New(fault.Conflict, "the team has %d channels already", maxChannels)
-		}
-		made, err = queries.CreateChannel(ctx, rows.CreateChannelParams{
-			ID: id, TeamID: teamID, Kind: string(wanted.Kind), Name: wanted.Name, EventTypes: orNone(wanted.EventTypes),
-			Target: config.target(wanted.Kind), SealedConfig: sealed, Enabled: wanted.Enabled == nil || *wanted.Enabled,
-			HiddenKinds: orNone(wanted.HiddenKinds),
-		})
-		return err
+		return tell(ctx, tx, events.ChannelCreated, channel.Channel)
 	})
 	if err != nil {
 		return Channel{}, fmt.Errorf("make channel: %w", err)
 	}
-	channel := channelOf(made)
 	channel.Secret = config.Secret
-	return channel, nil
+	return channel.Channel, nil
 }
 
-// Update changes a channel. A new config replaces the old one as a whole, but for
-// a webhook's secret, which stays where no other is given.
+// createWithin stores a channel unless its team has as many as it may have.
+func (s store) createWithin(ctx context.Context, channel record) (record, error) {
+	if err := s.lockTeam(ctx, channel.TeamID); err != nil {
+		return record{}, err
+	}
+	count, err := s.count(ctx, channel.TeamID)
+	if err != nil {
+		return record{}, err
+	}
+	if count >= maxChannels {
+		return record{}, fault.New(fault.Conflict, "the team has %d channels already", maxChannels)
+	}
+	return s.create(ctx, channel)
+}
+
+// Update changes a channel.
 func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, change Change) (Channel, error) {
-	var changed rows.Channel
+	var channel record
 	var secret string
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := s.Queries.WithTx(tx)
-		channel, err := queries.LockChannel(ctx, rows.LockChannelParams{ID: channelID, TeamID: teamID})
-		if err != nil {
-			return found(err)
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if channel, err = newStore(tx).lock(ctx, teamID, channelID); err != nil {
+			return err
 		}
 		if err := change.apply(&channel); err != nil {
 			return err
 		}
 		if change.Config != nil {
-			if secret, err = s.replaceConfig(&channel, change.Config); err != nil {
+			if secret, err = s.replaceConfig(&channel, *change.Config); err != nil {
 				return err
 			}
 		}
-		changed, err = queries.UpdateChannel(ctx, rows.UpdateChannelParams{
-			ID: channelID, Name: channel.Name, EventTypes: channel.EventTypes, Target: channel.Target,
-			SealedConfig: channel.SealedConfig, Enabled: channel.Enabled, HiddenKinds: channel.HiddenKinds,
-		})
-		return err
+		if channel, err = newStore(tx).update(ctx, channel); err != nil {
+			return err
+		}
+		return tell(ctx, tx, events.ChannelUpdated, channel.Channel)
 	})
 	if err != nil {
 		return Channel{}, fmt.Errorf("change channel: %w", err)
 	}
-	channel := channelOf(changed)
 	channel.Secret = secret
-	return channel, nil
+	return channel.Channel, nil
 }
 
-func (c Change) apply(channel *rows.Channel) error {
+func (c Change) apply(channel *record) error {
 	if c.Name != nil {
 		if err := checkName(*c.Name); err != nil {
 			return err
@@ -202,77 +218,71 @@ func (c Change) apply(channel *rows.Channel) error {
 		if err := events.ValidateTypes("eventTypes", *c.EventTypes); err != nil {
 			return err
 		}
-		channel.EventTypes = orNone(*c.EventTypes)
+		channel.EventTypes = sorted(*c.EventTypes)
 	}
 	if c.Enabled != nil {
 		channel.Enabled = *c.Enabled
 	}
 	if c.EventTypes != nil || c.Config != nil {
-		channel.HiddenKinds = orNone(c.HiddenKinds)
+		channel.hiddenKinds = sorted(c.HiddenKinds)
 	}
 	return nil
 }
 
-// replaceConfig returns a webhook's secret where it is a new one.
-func (s *Service) replaceConfig(channel *rows.Channel, raw json.RawMessage) (string, error) {
-	kind := Kind(channel.Kind)
-	config, err := parseConfig(kind, raw)
-	if err != nil {
+// replaceConfig returns a webhook's secret where it changed.
+func (s *Service) replaceConfig(channel *record, wanted Config) (changedSecret string, err error) {
+	keepsSecret := channel.Kind == Webhook && wanted.Secret == ""
+	if wanted, err = wanted.checked(channel.Kind); err != nil {
 		return "", err
 	}
-	shown := config.Secret
-	var given Config
-	if err := json.Unmarshal(raw, &given); err == nil && kind == Webhook && given.Secret == "" {
-		old, err := openConfig(s.Keyring, *channel)
+	changedSecret = wanted.Secret
+	if keepsSecret {
+		old, err := openConfig(s.keyring, *channel)
 		if err != nil {
 			return "", err
 		}
-		config.Secret, shown = old.Secret, ""
+		wanted.Secret, changedSecret = old.Secret, ""
 	}
-	channel.Target = config.target(kind)
-	channel.SealedConfig, err = sealConfig(s.Keyring, channel.ID, config)
-	return shown, err
+	channel.Target = wanted.target(channel.Kind)
+	channel.sealedConfig, err = sealConfig(s.keyring, channel.ID, wanted)
+	return changedSecret, err
 }
 
-// List returns a team's channels, the oldest first.
+// List returns a team's channels, oldest first.
 func (s *Service) List(ctx context.Context, teamID uuid.UUID) ([]Channel, error) {
-	found, err := s.Queries.ListChannels(ctx, teamID)
-	if err != nil {
-		return nil, fmt.Errorf("list channels: %w", err)
-	}
-	listed := make([]Channel, 0, len(found))
-	for _, row := range found {
-		listed = append(listed, channelOf(row))
-	}
-	return listed, nil
+	return s.store.list(ctx, teamID)
 }
 
-// Get returns one of a team's channels.
+// Get returns a channel of a team.
 func (s *Service) Get(ctx context.Context, teamID, channelID uuid.UUID) (Channel, error) {
-	row, err := s.Queries.GetChannel(ctx, rows.GetChannelParams{ID: channelID, TeamID: teamID})
-	if err != nil {
-		return Channel{}, found(err)
-	}
-	return channelOf(row), nil
+	return s.store.get(ctx, teamID, channelID)
 }
 
-// Delete removes a channel with all its deliveries.
+// Delete deletes a channel with all its deliveries.
 func (s *Service) Delete(ctx context.Context, teamID, channelID uuid.UUID) error {
-	deleted, err := s.Queries.DeleteChannel(ctx, rows.DeleteChannelParams{ID: channelID, TeamID: teamID})
-	if err != nil {
-		return fmt.Errorf("delete channel: %w", err)
-	}
-	if deleted == 0 {
-		return found(pgx.ErrNoRows)
-	}
-	return nil
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		channel, err := newStore(tx).delete(ctx, teamID, channelID)
+		if err != nil {
+			return err
+		}
+		return tell(ctx, tx, events.ChannelDeleted, channel)
+	})
 }
 
-func found(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.NotFound, "there is no such channel")
+// DeleteOf deletes the channels of a team that is about to be deleted, and returns the
+// events to be recorded at the end of the transaction.
+func DeleteOf(ctx context.Context, tx db.Conn, teamID uuid.UUID) ([]events.Draft, error) {
+	deleted, err := newStore(tx).deleteOf(ctx, teamID)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("get channel: %w", err)
+	drafts := make([]events.Draft, 0, len(deleted))
+	for _, channel := range deleted {
+		drafts = append(drafts, events.Draft{
+			TeamID: teamID, Type: events.ChannelDeleted, ResourceID: channel.ID.String(), Data: dataOf(channel),
+		})
+	}
+	return drafts, nil
 }
 
 func checkName(name string) error {
@@ -282,18 +292,9 @@ func checkName(name string) error {
 	return nil
 }
 
-func orNone(types []string) []string {
-	if types == nil {
-		return []string{}
-	}
-	types = slices.Clone(types)
-	slices.Sort(types)
-	return slices.Compact(types)
-}
-
-func channelOf(row rows.Channel) Channel {
-	return Channel{
-		ID: row.ID, Kind: Kind(row.Kind), Name: row.Name, EventTypes: row.EventTypes, Target: row.Target,
-		Enabled: row.Enabled, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
-	}
+// sorted returns names in order, each once. It is never nil.
+func sorted(names []string) []string {
+	names = append([]string{}, names...)
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -1,14 +1,11 @@
 package channels
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
@@ -41,22 +38,22 @@ const (
 	telegramURL    = "https://api.telegram.org"
 )
 
-// Config is where a channel leads and what opens it. Each kind has fields of its
-// own; a config as a whole is secret.
+// Config is where a channel sends to, and its credentials. Each kind has fields of its
+// own. A config is secret as a whole.
 type Config struct {
-	// URL is where webhook, slack, discord, teams and google_chat send to. For
-	// telegram and matrix it is the server.
-	URL string `json:"url,omitempty"`
-	// Secret signs what a webhook gets. Empty makes one.
-	Secret string `json:"secret,omitempty"`
-	// Token is a bot's of telegram, or a user's of matrix.
-	Token string `json:"token,omitempty"`
+	// URL is where webhook, slack, discord, teams and google_chat send to. For telegram
+	// and matrix it is the server.
+	URL string
+	// Secret signs webhooks. Where it is empty one is made.
+	Secret string
+	// Token is that of a bot of telegram, or of a user of matrix.
+	Token string
 	// ChatID is a chat of telegram.
-	ChatID string `json:"chatID,omitempty"`
+	ChatID string
 	// RoomID is a room of matrix.
-	RoomID string `json:"roomID,omitempty"`
+	RoomID string
 	// To are the recipients of email.
-	To []string `json:"to,omitempty"`
+	To []string
 }
 
 var (
@@ -66,32 +63,25 @@ var (
 	headerValue   = regexp.MustCompile(`^[\x21-\x7e]+$`)
 )
 
-// parseConfig reads and checks the config of a kind. A field that the kind has
-// not is refused, because its value would be lost.
-func parseConfig(kind Kind, raw json.RawMessage) (Config, error) {
-	var config Config
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return config, fault.New(fault.Invalid, "config is missing")
-	}
-	if err := exactjson.DecodeKnown(raw, &config); err != nil {
-		return config, fault.New(fault.Invalid, "config has a field that is not known or of the wrong type")
-	}
+// checked refuses a config that does not fit its kind, and fills in defaults. A field
+// that the kind does not have is refused, because its value would be lost.
+func (c Config) checked(kind Kind) (Config, error) {
 	allowed, known := fieldsOf[kind]
 	if !known {
-		return config, fault.New(fault.Invalid, "kind must be one of %s", kindNames())
+		return c, fault.New(fault.Invalid, "kind must be one of %s", kindNames())
 	}
 	for name, set := range map[string]bool{
-		"url": config.URL != "", "secret": config.Secret != "", "token": config.Token != "",
-		"chatID": config.ChatID != "", "roomID": config.RoomID != "", "to": len(config.To) > 0,
+		"url": c.URL != "", "secret": c.Secret != "", "token": c.Token != "",
+		"chatID": c.ChatID != "", "roomID": c.RoomID != "", "to": len(c.To) > 0,
 	} {
 		if set && !slices.Contains(allowed, name) {
-			return config, fault.New(fault.Invalid, "config.%s means nothing to a channel of kind %s", name, kind)
+			return c, fault.New(fault.Invalid, "config.%s means nothing to a channel of kind %s", name, kind)
 		}
 	}
-	return config.complete(kind)
+	return c.complete(kind)
 }
 
-// fieldsOf are the fields that each kind's config may have.
+// fieldsOf are the fields that the config of each kind may have.
 var fieldsOf = map[Kind][]string{
 	Webhook: {"url", "secret"}, Slack: {"url"}, Discord: {"url"}, Teams: {"url"}, GoogleChat: {"url"},
 	Telegram: {"url", "token", "chatID"}, Matrix: {"url", "token", "roomID"}, Email: {"to"},
@@ -105,7 +95,7 @@ func kindNames() string {
 	return strings.Join(names, ", ")
 }
 
-// complete checks a config and fills in what its kind has by default.
+// complete checks the values of a config and fills in defaults.
 func (c Config) complete(kind Kind) (Config, error) {
 	if kind == Email {
 		return c, c.checkRecipients()
@@ -145,8 +135,8 @@ func (c Config) checkRecipients() error {
 	return nil
 }
 
-// checkURL refuses what can never be sent to. Where an address leads is decided
-// each time that it is connected to.
+// checkURL refuses what is no HTTP address. Whether an address may be connected to is
+// checked at each connection.
 func checkURL(text string) error {
 	parsed, err := url.Parse(text)
 	if err != nil || len(text) > maxURLBytes || parsed.Hostname() == "" || parsed.Opaque != "" {
@@ -161,7 +151,7 @@ func checkURL(text string) error {
 	return nil
 }
 
-// target is what may be shown of a config: where it leads, without what opens it.
+// target is the part of a config that is not secret.
 func (c Config) target(kind Kind) string {
 	switch kind {
 	case Email:

@@ -41,7 +41,7 @@ func TestWebhook_GetsSignedEventsThatItWants(t *testing.T) {
 	require.Equal(t, events.SandboxKilled, delivery.Event.Type)
 	require.Len(t, delivery.Attempts, 1)
 	require.Equal(t, http.StatusOK, delivery.Attempts[0].StatusCode)
-	require.Empty(t, delivery.Attempts[0].Error)
+	require.Empty(t, delivery.Attempts[0].Failure)
 	require.NotNil(t, delivery.FinishedAt)
 }
 
@@ -53,9 +53,9 @@ func TestDelivery_IsTriedAgainUntilItIsTaken(t *testing.T) {
 	delivery := w.awaitState(t, channel.ID, channels.Delivered)
 	require.Len(t, delivery.Attempts, 3)
 	require.Equal(t, 302, delivery.Attempts[1].StatusCode, "a redirect is not followed")
-	require.Contains(t, delivery.Attempts[0].Error, "500")
+	require.Contains(t, delivery.Attempts[0].Failure, "500")
 	first, last := receiver.next(t), receiver.next(t)
-	require.Equal(t, first.header.Get(channels.DeliveryHeader), last.header.Get(channels.DeliveryHeader))
+	require.Equal(t, first.header.Get(channels.IDHeader), last.header.Get(channels.IDHeader))
 }
 
 func TestDelivery_BecomesADeadLetterThatCanBeSentAgain(t *testing.T) {
@@ -110,7 +110,7 @@ func TestDelivery_NeverGoesToAPrivateAddress(t *testing.T) {
 	_, err := w.service.Test(t.Context(), w.team, channel.ID)
 	require.NoError(t, err)
 	tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
-	require.Equal(t, string(channels.FailureForbiddenAddress), tried.Attempts[0].Error)
+	require.Equal(t, channels.FailureForbiddenAddress, tried.Attempts[0].Failure)
 	require.Empty(t, receiver.requests)
 }
 

@@ -11,33 +11,37 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
 const (
 	dispatchBatch = 200
-	// dispatchEvery is how long an event can wait that nobody was told of.
+	// dispatchEvery bounds the delay of events that the bus did not announce.
 	dispatchEvery = 5 * time.Second
 )
 
-// Dispatcher makes deliveries of events. Any number of replicas share the work.
+// Dispatcher makes deliveries of events. Replicas share the work.
 type Dispatcher struct {
-	Pool  *pgxpool.Pool
-	Bus   *events.Bus
-	Queue Queue
-	Log   *slog.Logger
+	pool  *pgxpool.Pool
+	bus   *events.Bus
+	queue Queue
+	log   *slog.Logger
 }
 
-// Run dispatches events until ctx ends. The bus only says when to look: what has
-// happened while no control plane ran is found as well.
+// NewDispatcher makes a Dispatcher.
+func NewDispatcher(pool *pgxpool.Pool, bus *events.Bus, queue Queue, log *slog.Logger) *Dispatcher {
+	return &Dispatcher{pool: pool, bus: bus, queue: queue, log: log}
+}
+
+// Run dispatches events until ctx ends. The bus only says when to look, so events from
+// before the start are dispatched as well.
 func (d *Dispatcher) Run(ctx context.Context) {
 	tick := time.NewTicker(dispatchEvery)
 	defer tick.Stop()
-	news := d.Bus.Subscribe(ctx, events.Filter{})
+	news := d.bus.Subscribe(ctx, events.Filter{})
 	for {
 		if err := d.dispatchAll(ctx); err != nil && ctx.Err() == nil {
-			d.Log.Warn("dispatch events", "error", err)
+			d.log.Warn("dispatch events", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -45,11 +49,11 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		case <-tick.C:
 		case _, open := <-news.Events():
 			if !open && errors.Is(news.Err(), events.ErrTooSlow) {
-				news = d.Bus.Subscribe(ctx, events.Filter{})
+				news = d.bus.Subscribe(ctx, events.Filter{})
 			} else if !open {
 				return
 			}
-			for len(news.Events()) > 0 { // one look finds what they tell of
+			for len(news.Events()) > 0 { // one look finds them all
 				<-news.Events()
 			}
 		}
@@ -65,34 +69,27 @@ func (d *Dispatcher) dispatchAll(ctx context.Context) error {
 	}
 }
 
-// dispatch takes some events from the outbox and enqueues their deliveries, all
-// or nothing.
+// dispatch enqueues the deliveries of some events in one transaction.
 func (d *Dispatcher) dispatch(ctx context.Context) (taken int, err error) {
-	err = pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
-		waiting, err := queries.TakeEventsToDispatch(ctx, dispatchBatch)
-		if err != nil || len(waiting) == 0 {
+	err = pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		ids, err := newStore(tx).takeEvents(ctx, dispatchBatch)
+		if taken = len(ids); err != nil || taken == 0 {
 			return err
 		}
-		taken = len(waiting)
-		ids := make([]int64, 0, taken)
-		for _, event := range waiting {
-			ids = append(ids, event.ID)
-		}
-		deliveries, err := queries.FanOut(ctx, ids)
+		deliveries, err := newStore(tx).fanOut(ctx, ids)
 		if err != nil {
-			return fmt.Errorf("make deliveries: %w", err)
+			return err
 		}
 		jobs := make([]river.InsertManyParams, 0, len(deliveries))
 		for _, delivery := range deliveries {
 			jobs = append(jobs, river.InsertManyParams{Args: DeliveryJob{DeliveryID: delivery}})
 		}
 		if len(jobs) > 0 {
-			if _, err := d.Queue.InsertManyTx(ctx, tx, jobs); err != nil {
+			if _, err := d.queue.InsertManyTx(ctx, tx, jobs); err != nil {
 				return fmt.Errorf("enqueue deliveries: %w", err)
 			}
 		}
-		return queries.MarkDispatched(ctx, ids)
+		return newStore(tx).markDispatched(ctx, ids)
 	})
 	return taken, err
 }

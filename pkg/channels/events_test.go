@@ -1,7 +1,6 @@
 package channels_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -21,7 +20,7 @@ func TestEvents_AreToldOfEachChangeOfAChannel(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.service.Update(t.Context(), w.team, channel.ID, channels.Change{Enabled: &disabled})
 	require.NoError(t, err)
-	_, err = w.service.Update(t.Context(), w.team, channel.ID, channels.Change{Config: json.RawMessage(`{"to": ["b@example.com"]}`)})
+	_, err = w.service.Update(t.Context(), w.team, channel.ID, channels.Change{Config: &channels.Config{To: []string{"b@example.com"}}})
 	require.NoError(t, err)
 	require.NoError(t, w.service.Delete(t.Context(), w.team, channel.ID))
 	require.Error(t, w.service.Delete(t.Context(), w.team, channel.ID))
@@ -40,4 +39,18 @@ func TestEvents_AreToldOfEachChangeOfAChannel(t *testing.T) {
 		`channel.updated {"kind": "email", "name": "renamed", "enabled": false}`,
 		`channel.deleted {"kind": "email", "name": "renamed", "enabled": false}`,
 	}, got)
+}
+
+func TestDeleteOf_DeletesATeamsChannelsAndReturnsTheirEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	channel := w.create(t, channels.Email, channels.Config{To: []string{"a@example.com"}}, "key.*")
+	drafts, err := channels.DeleteOf(t.Context(), w.pool, w.team)
+	require.NoError(t, err)
+	require.Len(t, drafts, 1)
+	require.Equal(t, events.ChannelDeleted, drafts[0].Type)
+	require.Equal(t, channel.ID.String(), drafts[0].ResourceID)
+	left, err := w.service.List(t.Context(), w.team)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }

@@ -15,9 +15,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
-// Failure is why an attempt failed, as the team is told. It is one of the values
-// here, or made by answeredWith: it never has text of a receiver's, an address that
-// a name led to, or what a name server said.
+// Failure is the reason of a failed attempt, as the team may see it: a constant of this
+// file or a result of answeredWith. It never contains text or addresses that came from
+// the network.
 type Failure string
 
 // The reasons for which an attempt fails.
@@ -43,7 +43,7 @@ func answeredWith(status int) Failure {
 	return Failure(fmt.Sprintf("the receiver answered %03d", status))
 }
 
-// failureOf finds the reason behind an error of a request.
+// failureOf returns the reason of a request's error.
 func failureOf(err error) Failure {
 	var unresolved *net.DNSError
 	var certificate *tls.CertificateVerificationError
@@ -71,7 +71,7 @@ func failureOf(err error) Failure {
 	}
 }
 
-// mailFailureOf finds the reason behind an error of a mail.
+// mailFailureOf returns the reason of a mail's error.
 func mailFailureOf(err error) Failure {
 	switch {
 	case err == nil:

@@ -42,7 +42,7 @@ func TestDelivery_FailsForOneOfAFixedListOfReasons(t *testing.T) {
 		_, err := w.service.Test(t.Context(), w.team, channel.ID)
 		require.NoError(t, err)
 		tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
-		require.Equal(t, string(want), tried.Attempts[0].Error, address)
+		require.Equal(t, want, tried.Attempts[0].Failure, address)
 	}
 }
 
@@ -71,6 +71,6 @@ func TestChannel_TellsNothingOfKindsThatItsMakerMayNotRead(t *testing.T) {
 	require.Eventually(t, func() bool {
 		dead, err := w.service.Deliveries(t.Context(), w.team, channel.ID, channels.DeliveryPage{State: channels.Dead, Limit: 1})
 		require.NoError(t, err)
-		return len(dead) == 1 && dead[0].Attempts[len(dead[0].Attempts)-1].Error == string(channels.FailureHidden)
+		return len(dead) == 1 && dead[0].Attempts[len(dead[0].Attempts)-1].Failure == channels.FailureHidden
 	}, patience, 20*time.Millisecond, "what is hidden now is not sent again")
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -36,7 +35,7 @@ var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
 
-// world is a team with channels, and all that delivers to them.
+// world is a team with channels and what delivers to them.
 type world struct {
 	pool    *pgxpool.Pool
 	keyring *seal.Keyring
@@ -63,7 +62,7 @@ func newWorld(t *testing.T, with options) *world {
 	require.NoError(t, err)
 	w.keyring, err = seal.NewKeyring(newKey())
 	require.NoError(t, err)
-	w.service = &channels.Service{Pool: w.pool, Queries: rows.New(w.pool), Keyring: w.keyring, Queue: w.startReplica(t, with)}
+	w.service = channels.New(w.pool, w.keyring, w.startReplica(t, with))
 	return w
 }
 
@@ -73,8 +72,8 @@ func (w *world) startReplica(t *testing.T, with options) channels.Queue {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	mailer, err := mail.NewSMTP(mail.SMTPConfig{Address: w.mail.Address, From: "wrenn@example.com", Security: mail.NoTLS})
 	require.NoError(t, err)
-	queries, workers := rows.New(w.pool), river.NewWorkers()
-	worker := channels.NewWorker(queries, w.keyring, mailer, with.allowed, log)
+	workers := river.NewWorkers()
+	worker := channels.NewWorker(w.pool, w.keyring, mailer, with.allowed, log)
 	worker.SetDelay(func(int32) time.Duration { return with.delay })
 	river.AddWorker(workers, worker)
 	jobs, err := river.NewClient(riverpgxv5.New(w.pool), &river.Config{
@@ -84,7 +83,7 @@ func (w *world) startReplica(t *testing.T, with options) channels.Queue {
 	require.NoError(t, err)
 	bus, err := events.NewBus(t.Context(), w.pool.Config().ConnString(), w.pool, log)
 	require.NoError(t, err)
-	dispatcher := &channels.Dispatcher{Pool: w.pool, Bus: bus, Queue: jobs, Log: log}
+	dispatcher := channels.NewDispatcher(w.pool, bus, jobs, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { bus.Run(ctx) })
@@ -110,10 +109,8 @@ func (w *world) record(t *testing.T, kind events.Type, resource string) {
 
 func (w *world) create(t *testing.T, kind channels.Kind, config channels.Config, types ...string) channels.Channel {
 	t.Helper()
-	encoded, err := json.Marshal(config)
-	require.NoError(t, err)
 	made, err := w.service.Create(t.Context(), w.team, channels.NewChannel{
-		Kind: kind, Name: "a channel", EventTypes: types, Config: encoded,
+		Kind: kind, Name: "a channel", EventTypes: types, Config: config,
 	})
 	require.NoError(t, err)
 	return made
@@ -140,7 +137,7 @@ func (w *world) awaitState(t *testing.T, channel uuid.UUID, state channels.Deliv
 	return w.await(t, channel, "the delivery must become "+string(state), func(d channels.Delivery) bool { return d.State == state })
 }
 
-// received is a request that a receiver has got.
+// received is a request that came to a receiver.
 type received struct {
 	method, path string
 	header       http.Header
@@ -154,7 +151,7 @@ func (r received) decode(t *testing.T) map[string]any {
 	return content
 }
 
-// receiver is a server that answers as a test says.
+// receiver is a server whose answers a test chooses.
 type receiver struct {
 	*httptest.Server
 	requests chan received

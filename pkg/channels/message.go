@@ -14,12 +14,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// message is an event on its way to one channel.
+// message is an event to be sent to a channel.
 type message struct {
 	kind       Kind
 	config     Config
 	event      events.Event
-	body       []byte // the event as JSON
+	body       []byte // the event as a payload
 	deliveryID string
 }
 
@@ -55,20 +55,17 @@ func (m message) webhook(ctx context.Context, now time.Time) (*http.Request, err
 	}
 	header := request.Header
 	header.Set("Content-Type", "application/json")
-	header.Set(SignatureHeader, Sign(m.config.Secret, now, m.body))
-	header.Set(TimestampHeader, strconv.FormatInt(now.Unix(), 10))
 	header.Set(EventIDHeader, strconv.FormatInt(m.event.ID, 10))
 	header.Set(EventTypeHeader, string(m.event.Type))
-	header.Set(DeliveryHeader, m.deliveryID)
-	return request, nil
+	return request, sign(header, m.config.Secret, m.deliveryID, now, m.body)
 }
 
 func (message) post(ctx context.Context, address string, content any) (*http.Request, error) {
 	return jsonRequest(ctx, http.MethodPost, address, content)
 }
 
-// matrix names the message after its delivery, so that the server takes it once
-// however often it is sent.
+// matrix uses the delivery's ID as the ID of the transaction, so that the server ignores
+// repetitions.
 func (m message) matrix(ctx context.Context) (*http.Request, error) {
 	address := strings.TrimSuffix(m.config.URL, "/") + "/_matrix/client/v3/rooms/" + url.PathEscape(m.config.RoomID) +
 		"/send/m.room.message/" + url.PathEscape(m.deliveryID)
@@ -93,7 +90,7 @@ func jsonRequest(ctx context.Context, method, address string, content any) (*htt
 	return request, nil
 }
 
-// teamsCard is an adaptive card, as the workflows of Teams take it.
+// teamsCard is an adaptive card, which the workflows of Teams accept.
 func teamsCard(event events.Event) map[string]any {
 	var blocks []map[string]any
 	for i, line := range strings.Split(text(event), "\n") {

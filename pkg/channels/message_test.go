@@ -98,5 +98,5 @@ func TestEmail_IsSent(t *testing.T) {
 	require.Equal(t, "Wrenn: sandbox.failed isandbox1", letter.Header.Get("Subject"))
 	require.Contains(t, letter.Body, "Reason: a")
 	delivery := w.awaitState(t, channel.ID, channels.Delivered)
-	require.Equal(t, string(channels.FailureMail), delivery.Attempts[0].Error)
+	require.Equal(t, channels.FailureMail, delivery.Attempts[0].Failure)
 }

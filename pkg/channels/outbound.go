@@ -20,7 +20,7 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// ErrPlainHTTP says that a message would cross the internet unencrypted.
+// ErrPlainHTTP refuses http outside the allowed networks.
 var ErrPlainHTTP = errors.New("http is possible only within the networks that the installation allows; use https")
 
 type plainKey struct{}
@@ -46,7 +46,7 @@ func newOutbound(allowed []netip.Prefix) *outbound {
 	return o
 }
 
-// control lets plain HTTP go to allowed networks only, and the rest as the guard does.
+// control is the guard's check, and allows plain HTTP to allowed networks only.
 func (o *outbound) control(ctx context.Context, network, target string, conn syscall.RawConn) error {
 	if err := o.guard.Control(ctx, network, target, conn); err != nil {
 		return err

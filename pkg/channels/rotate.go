@@ -6,38 +6,41 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// SealedConfigs are the configs of all channels, for a change of keys.
-type SealedConfigs struct{ Queries *rows.Queries }
+// SealedConfigs is the seal.Store of the configs of channels.
+type SealedConfigs struct{ store store }
 
-// ListSealed returns configs that were sealed with other keys.
+// NewSealedConfigs makes a SealedConfigs.
+func NewSealedConfigs(conn db.Conn) SealedConfigs { return SealedConfigs{newStore(conn)} }
+
+// ListSealed returns configs that were not sealed with a key.
 func (s SealedConfigs) ListSealed(ctx context.Context, notWith seal.KeyID, after string, limit int32) ([]seal.Stored, error) {
-	var behind uuid.UUID
+	var afterID uuid.UUID
 	if after != "" {
 		var err error
-		if behind, err = uuid.Parse(after); err != nil {
-			return nil, fmt.Errorf("go on behind channel %q: %w", after, err)
+		if afterID, err = uuid.Parse(after); err != nil {
+			return nil, fmt.Errorf("list configs after channel %q: %w", after, err)
 		}
 	}
-	found, err := s.Queries.ListSealedChannels(ctx, rows.ListSealedChannelsParams{KeyID: notWith[:], After: behind, Batch: limit})
+	found, err := s.store.listSealed(ctx, notWith[:], afterID, limit)
 	if err != nil {
-		return nil, fmt.Errorf("list sealed channels: %w", err)
+		return nil, err
 	}
 	values := make([]seal.Stored, 0, len(found))
-	for _, row := range found {
-		values = append(values, seal.Stored{ID: row.ID.String(), Purpose: purposeOf(row.ID), Sealed: row.SealedConfig})
+	for _, channel := range found {
+		values = append(values, seal.Stored{ID: channel.ID.String(), Purpose: purposeOf(channel.ID), Sealed: channel.sealedConfig})
 	}
 	return values, nil
 }
 
-// Replace stores a config that was sealed again, unless it was changed meanwhile.
+// Replace stores a config that was sealed again, unless it has changed meanwhile.
 func (s SealedConfigs) Replace(ctx context.Context, old seal.Stored, sealed []byte) error {
 	id, err := uuid.Parse(old.ID)
 	if err != nil {
 		return fmt.Errorf("replace config of channel %q: %w", old.ID, err)
 	}
-	return s.Queries.ReplaceSealedChannel(ctx, rows.ReplaceSealedChannelParams{ID: id, SealedConfig: sealed, OldConfig: old.Sealed})
+	return s.store.replaceSealed(ctx, id, old.Sealed, sealed)
 }

@@ -22,13 +22,13 @@ type outcome struct {
 	// failure is empty for success; cause is for the log alone.
 	failure Failure
 	cause   error
-	// hopeless says that no further attempt would end differently.
+	// hopeless says that no further attempt would succeed.
 	hopeless bool
-	// retryAfter is how long the receiver asks to be left alone.
+	// retryAfter is the delay that the receiver asks for.
 	retryAfter time.Duration
 }
 
-// sender takes messages to where they go.
+// sender sends messages by HTTP or mail.
 type sender struct {
 	outbound *outbound
 	mailer   mail.Mailer
@@ -59,7 +59,7 @@ func (s *sender) send(ctx context.Context, m message) outcome {
 }
 
 func answered(response *http.Response) outcome {
-	// What cannot be read of an answer is no matter: its status has come.
+	// The status has come, so an error of the body does not matter.
 	_, _ = io.CopyN(io.Discard, response.Body, maxAnswerBytes)
 	result := outcome{statusCode: response.StatusCode}
 	if response.StatusCode/100 == 2 {
@@ -73,8 +73,8 @@ func answered(response *http.Response) outcome {
 	return result
 }
 
-// withoutURL takes the address out of an error for the log: it can hold what opens
-// a channel.
+// withoutURL removes the address from an error for the log: it can contain a channel's
+// secret.
 func withoutURL(err error) error {
 	var withAddress *url.Error
 	if errors.As(err, &withAddress) {

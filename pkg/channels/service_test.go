@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -25,7 +24,6 @@ func TestCreate_NamesTheFieldThatIsWrong(t *testing.T) {
 		`{"kind": "webhook", "name": "", "config": {"url": "https://example.com"}}`:                                                     "name",
 		`{"kind": "webhook", "name": "x\u0000", "config": {"url": "https://example.com"}}`:                                              "name",
 		`{"kind": "webhook", "name": "x"}`:                                                                                              "config",
-		`{"kind": "webhook", "name": "x", "config": {"url": 5}}`:                                                                        "config",
 		`{"kind": "webhook", "name": "x", "config": {"uri": "https://example.com"}}`:                                                    "config",
 		`{"kind": "webhook", "name": "x", "config": {}}`:                                                                                "config.url",
 		`{"kind": "webhook", "name": "x", "config": {"url": "ftp://example.com"}}`:                                                      "config.url",
@@ -59,7 +57,7 @@ func TestUpdate_KeepsTheSecretOfAWebhookUnlessThereIsAnother(t *testing.T) {
 	made := w.create(t, channels.Webhook, channels.Config{URL: receiver.URL + "/old"}, "key.*")
 	name, types := "another", []string{"sandbox.*"}
 	moved, err := w.service.Update(t.Context(), w.team, made.ID, channels.Change{
-		Name: &name, EventTypes: &types, Config: json.RawMessage(`{"url": "` + receiver.URL + `/new"}`),
+		Name: &name, EventTypes: &types, Config: &channels.Config{URL: receiver.URL + "/new"},
 	})
 	require.NoError(t, err)
 	require.Empty(t, moved.Secret)
@@ -72,7 +70,7 @@ func TestUpdate_KeepsTheSecretOfAWebhookUnlessThereIsAnother(t *testing.T) {
 	require.Equal(t, "/new", got.path)
 	require.NoError(t, channels.Verify(made.Secret, got.header, got.body, time.Minute))
 	changed, err := w.service.Update(t.Context(), w.team, made.ID, channels.Change{
-		Config: json.RawMessage(`{"url": "` + receiver.URL + `", "secret": "0123456789abcdef"}`),
+		Config: &channels.Config{URL: receiver.URL, Secret: "0123456789abcdef"},
 	})
 	require.NoError(t, err)
 	require.Equal(t, "0123456789abcdef", changed.Secret)
@@ -116,18 +114,18 @@ func TestConfigs_AreSealedAtRestAndSealedAgainWithANewKey(t *testing.T) {
 	oldKey, key := newKey(), newKey()
 	old, err := seal.NewKeyring(oldKey)
 	require.NoError(t, err)
-	w.service.Keyring = old
+	w.service.UseKeyring(old)
 	made = w.create(t, channels.Webhook, channels.Config{URL: receiver.URL}, "key.*")
 	var sealed []byte
 	require.NoError(t, w.pool.QueryRow(t.Context(), `DELETE FROM channels WHERE id <> $1 RETURNING sealed_config`, made.ID).Scan(&sealed))
 	both, err := seal.NewKeyring(key, oldKey)
 	require.NoError(t, err)
-	rotated, err := both.Rotate(t.Context(), channels.SealedConfigs{Queries: rows.New(w.pool)})
+	rotated, err := both.Rotate(t.Context(), channels.NewSealedConfigs(w.pool))
 	require.NoError(t, err)
 	require.Equal(t, 1, rotated)
 	onlyNew, err := seal.NewKeyring(key)
 	require.NoError(t, err)
-	w.service.Keyring = onlyNew
-	_, err = w.service.Update(t.Context(), w.team, made.ID, channels.Change{Config: json.RawMessage(`{"url": "` + receiver.URL + `/new"}`)})
+	w.service.UseKeyring(onlyNew)
+	_, err = w.service.Update(t.Context(), w.team, made.ID, channels.Change{Config: &channels.Config{URL: receiver.URL + "/new"}})
 	require.NoError(t, err, "the secret must be readable with the new key alone")
 }

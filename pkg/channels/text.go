@@ -9,15 +9,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// maxLineBytes is how much of a client's text a message shows.
+// maxLineBytes bounds a line of a client's text.
 const maxLineBytes = 200
 
-// title is an event in a few words.
+// title is the subject of an event.
 func title(event events.Event) string {
 	return fmt.Sprintf("Wrenn: %s %s", event.Type, plain(event.ResourceID))
 }
 
-// text is an event for a person to read.
+// text describes an event in plain text.
 func text(event events.Event) string {
 	var known struct {
 		TemplateID string `json:"templateID"`
@@ -25,7 +25,7 @@ func text(event events.Event) string {
 		Name       string `json:"name"`
 		Reason     string `json:"reason"`
 	}
-	_ = json.Unmarshal(event.Data, &known) // an extension's data may be anything
+	_ = json.Unmarshal(event.Data, &known) // data of extensions may have other types
 	lines := []string{title(event)}
 	for _, line := range []struct{ name, value string }{
 		{"Name", known.Name},
@@ -40,8 +40,8 @@ func text(event events.Event) string {
 	return strings.Join(lines, "\n")
 }
 
-// plain makes a client's text one line that calls nobody: "<", ">" and "@" are
-// what chats read as mentions and links.
+// plain makes a client's text one line without mentions and links, which chats read from
+// "<", ">" and "@".
 func plain(value string) string {
 	value = strings.Map(func(r rune) rune {
 		switch {

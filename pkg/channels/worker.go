@@ -2,7 +2,6 @@ package channels
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,123 +11,115 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
-	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// QueueName is the queue that deliveries wait in.
+// QueueName is the queue of deliveries.
 const QueueName = "channels"
 
 const (
-	// maxAttempts and the delays between give a receiver about six hours.
+	// maxAttempts and the delays between them add up to about six hours.
 	maxAttempts   = 12
 	shortestDelay = 5 * time.Second
 	longestDelay  = time.Hour
 )
 
-// Inserted is what the queue answers for a job.
+// Inserted is the result of inserting a job.
 type Inserted = rivertype.JobInsertResult
 
 // DeliveryJob is the job of a delivery.
 type DeliveryJob struct {
 	DeliveryID uuid.UUID `json:"deliveryID"`
-	// Before is how many attempts were made before this job.
+	// Before is how many attempts earlier jobs of the delivery made.
 	Before int32 `json:"before"`
 }
 
 // Kind names the job.
 func (DeliveryJob) Kind() string { return "channel_delivery" }
 
-// InsertOpts puts it into its queue.
+// InsertOpts names the job's queue.
 func (DeliveryJob) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueName} }
 
-// Worker makes deliveries.
+// Worker sends deliveries.
 type Worker struct {
 	river.WorkerDefaults[DeliveryJob]
-	queries *rows.Queries
+	store   store
 	keyring *seal.Keyring
 	sender  *sender
 	log     *slog.Logger
 	delay   func(attempt int32) time.Duration
 }
 
-// NewWorker makes a worker that sends to public addresses, and into the networks
-// that are allowed besides.
-func NewWorker(queries *rows.Queries, keyring *seal.Keyring, mailer mail.Mailer, allowed []netip.Prefix, log *slog.Logger) *Worker {
-	return &Worker{queries: queries, keyring: keyring, sender: newSender(mailer, allowed), log: log, delay: backOff}
+// NewWorker makes a Worker that sends to public addresses and to the allowed networks.
+func NewWorker(conn db.Conn, keyring *seal.Keyring, mailer mail.Mailer, allowed []netip.Prefix, log *slog.Logger) *Worker {
+	return &Worker{store: newStore(conn), keyring: keyring, sender: newSender(mailer, allowed), log: log, delay: backOff}
 }
 
-// Work makes one attempt. The queue keeps the job until it was successful, has
-// failed too often, or has become pointless.
+// Work makes one attempt. The queue keeps the job until the delivery is delivered or
+// given up.
 func (w *Worker) Work(ctx context.Context, job *river.Job[DeliveryJob]) error {
-	row, err := w.queries.GetDelivery(ctx, job.Args.DeliveryID)
-	if errors.Is(err, pgx.ErrNoRows) {
+	delivery, channel, err := w.store.delivery(ctx, job.Args.DeliveryID)
+	if errors.Is(err, errNoRow) {
 		return nil // its channel was deleted
 	}
-	if err != nil {
-		return fmt.Errorf("get delivery %s: %w", job.Args.DeliveryID, err)
+	unreadable := errors.Is(err, errUnreadable)
+	if err != nil && !unreadable {
+		return err
 	}
-	if DeliveryState(row.ChannelDelivery.State) != Pending {
-		return nil // this process died after it had delivered
+	if delivery.State != Pending {
+		return nil // the process ended between the attempt's record and the job's
 	}
-	began := time.Now()
-	result := w.attempt(ctx, row)
+	began, result := time.Now(), outcome{failure: FailureMessage, cause: err, hopeless: true}
+	if !unreadable {
+		result = w.attempt(ctx, delivery, channel)
+	}
 	if ctx.Err() != nil {
-		return ctx.Err() // a server that stops, not a receiver that fails
+		return ctx.Err() // the server stops; the receiver did not fail
 	}
-	attempt := row.ChannelDelivery.AttemptCount - job.Args.Before + 1
-	return w.record(ctx, row, attempt, began, result)
+	return w.record(ctx, delivery, channel, delivery.attemptCount-job.Args.Before+1, began, result)
 }
 
-func (w *Worker) attempt(ctx context.Context, row rows.GetDeliveryRow) outcome {
-	if !row.Channel.Enabled && row.ChannelDelivery.EventID != 0 {
+func (w *Worker) attempt(ctx context.Context, delivery queued, channel record) outcome {
+	isTest := delivery.Event.ID == 0
+	switch {
+	case !channel.Enabled && !isTest:
 		return outcome{failure: FailureDisabled, hopeless: true}
-	}
-	var event events.Event
-	if err := json.Unmarshal(row.ChannelDelivery.Event, &event); err != nil {
-		return outcome{failure: FailureMessage, cause: err, hopeless: true}
-	}
-	// It may lead elsewhere since the event was found to be for it.
-	if slices.Contains(row.Channel.HiddenKinds, event.Type.Kind()) && row.ChannelDelivery.EventID != 0 {
+	// The channel may have changed since the delivery was made.
+	case slices.Contains(channel.hiddenKinds, delivery.Event.Type.Kind()) && !isTest:
 		return outcome{failure: FailureHidden, hopeless: true}
 	}
-	config, err := openConfig(w.keyring, row.Channel)
+	config, err := openConfig(w.keyring, channel)
 	if err != nil {
-		w.log.Error("a channel cannot be opened", "channel", row.Channel.ID, "error", err)
+		w.log.Error("the config of a channel cannot be opened", "channel", channel.ID, "error", err)
 		return outcome{failure: FailureConfig, hopeless: true}
 	}
-	m := message{
-		kind: Kind(row.Channel.Kind), config: config,
-		event: event, body: row.ChannelDelivery.Event, deliveryID: row.ChannelDelivery.ID.String(),
-	}
-	return w.sender.send(ctx, m)
+	return w.sender.send(ctx, message{
+		kind: channel.Kind, config: config, event: delivery.Event, body: delivery.body, deliveryID: delivery.ID.String(),
+	})
 }
 
-func (w *Worker) record(ctx context.Context, row rows.GetDeliveryRow, attempt int32, began time.Time, result outcome) error {
-	params := rows.RecordAttemptParams{
-		DeliveryID: row.ChannelDelivery.ID, State: string(Delivered), At: began,
-		DurationMs: int32(time.Since(began).Milliseconds()), StatusCode: int32(result.statusCode), Error: string(result.failure),
-	}
+func (w *Worker) record(ctx context.Context, delivery queued, channel record, attempt int32, began time.Time, result outcome) error {
+	delivery.State, delivery.NextAttemptAt = Delivered, nil
 	var after error
 	switch {
 	case result.failure == "":
 	case result.hopeless || attempt >= maxAttempts:
-		params.State = string(Dead)
-		w.log.Warn("a delivery was given up", "channel", row.Channel.ID, "delivery", params.DeliveryID, "attempts", attempt, "failure", result.failure, "cause", result.cause)
+		delivery.State = Dead
+		w.log.Warn("a delivery was given up", "channel", channel.ID, "delivery", delivery.ID, "attempts", attempt, "failure", result.failure, "cause", result.cause)
 	default:
 		delay := max(w.delay(attempt), result.retryAfter)
 		next := time.Now().Add(delay)
-		params.State, params.NextAttemptAt = string(Pending), &next
+		delivery.State, delivery.NextAttemptAt = Pending, &next
 		after = river.JobSnooze(delay)
 	}
-	if err := w.queries.RecordAttempt(ctx, params); err != nil {
-		return fmt.Errorf("record attempt of delivery %s: %w", params.DeliveryID, err)
+	made := Attempt{At: began, Duration: time.Since(began), StatusCode: result.statusCode, Failure: result.failure}
+	if err := w.store.recordAttempt(ctx, delivery.Delivery, made); err != nil {
+		return fmt.Errorf("delivery %s: %w", delivery.ID, err)
 	}
 	return after
 }
@@ -136,8 +127,8 @@ func (w *Worker) record(ctx context.Context, row rows.GetDeliveryRow, attempt in
 // Timeout is longer than any attempt takes.
 func (*Worker) Timeout(*river.Job[DeliveryJob]) time.Duration { return 4 * sendTimeout }
 
-// backOff doubles from attempt to attempt. Up to half of it is chance, so that
-// what failed together does not come back together.
+// backOff doubles from attempt to attempt. Up to half of it is random, so that
+// deliveries that failed together are not retried together.
 func backOff(attempt int32) time.Duration {
 	delay := longestDelay
 	if doublings := attempt - 1; doublings < 10 {

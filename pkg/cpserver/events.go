@@ -62,7 +62,7 @@ func (s *server) expirations() map[string]func(context.Context, time.Time) (int6
 			if s.config.EventRetention == 0 {
 				return 0, nil
 			}
-			return (&channels.Service{Queries: s.queries}).Expire(ctx, now.Add(-s.config.EventRetention))
+			return channels.ExpireDeliveries(ctx, s.pool, now.Add(-s.config.EventRetention))
 		},
 		"audit": func(ctx context.Context, now time.Time) (int64, error) {
 			if s.config.AuditRetention == 0 {

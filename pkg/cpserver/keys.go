@@ -101,7 +101,7 @@ func (s *server) takeKeys() (changed bool, err error) {
 // reseal seals with the newest key what is sealed with another one.
 func (s *server) reseal(ctx context.Context) {
 	for what, store := range map[string]seal.Store{
-		"channels":              channels.SealedConfigs{Queries: s.queries},
+		"channels":              channels.NewSealedConfigs(s.pool),
 		"second factors":        identity.NewSecondFactors(s.pool),
 		"secrets":               secrets.Sealed{Queries: s.queries},
 		"certificate authority": fleet.AuthorityKeys{Queries: s.queries},

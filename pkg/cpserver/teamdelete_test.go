@@ -23,6 +23,7 @@ func TestTeam_IsDeletedWithAllThatItHasWhenItRunsNothing(t *testing.T) {
 	remove := func(team uuid.UUID) answer {
 		return p.send(t, http.MethodDelete, "/teams/"+team.String(), "", http.Header{"X-Admin-Token": {adminToken}})
 	}
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/channels", `{"kind": "email", "name": "mail", "config": {"to": ["a@example.com"]}}`))
 	p.makeSecret(t, "api-key", "one")
 	volume := p.volume(t, "data")
 	paused := p.create(t, `{"templateID":"base","volumeMounts":[{"name":"data","path":"/data"}]}`)
@@ -47,6 +48,10 @@ func TestTeam_IsDeletedWithAllThatItHasWhenItRunsNothing(t *testing.T) {
 		+ (SELECT count(*) FROM secrets) + (SELECT count(*) FROM templates WHERE team_id IS NOT NULL)
 		+ (SELECT count(*) FROM usage_intervals) + (SELECT count(*) FROM team_use WHERE team_id = $1)`, other).Scan(&left))
 	require.Zero(t, left)
+
+	var told int
+	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT count(*) FROM events WHERE team_id = $1 AND type = 'channel.deleted'", other).Scan(&told))
+	require.Equal(t, 1, told)
 
 	p.key = first
 	requireStatus(t, http.StatusConflict, remove(teamOf("default")))

@@ -81,14 +81,14 @@ var Installation = uuid.Nil
 // Event is something that happened.
 type Event struct {
 	// ID grows within a team in the order of commits.
-	ID     int64     `json:"id"`
-	Type   Type      `json:"type"`
-	TeamID uuid.UUID `json:"teamID"`
+	ID     int64
+	Type   Type
+	TeamID uuid.UUID
 	// ResourceID is the sandbox, template, key, user, channel, secret, volume or host.
-	ResourceID string    `json:"resourceID"`
-	At         time.Time `json:"at"`
+	ResourceID string
+	At         time.Time
 	// Data is a JSON object; its fields depend on the type.
-	Data json.RawMessage `json:"data"`
+	Data json.RawMessage
 }
 
 // maxTypes is how many types a filter may name.

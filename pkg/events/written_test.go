@@ -36,7 +36,7 @@ func written(t *testing.T, pool *pgxpool.Pool, team uuid.UUID) []events.Type {
 	return kinds
 }
 
-func TestEvents_AreWrittenForTemplatesAndChannels(t *testing.T) {
+func TestEvents_AreWrittenForTemplates(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)
 	team, build := newTeam(t, pool), uuid.New()
@@ -47,13 +47,9 @@ func TestEvents_AreWrittenForTemplatesAndChannels(t *testing.T) {
 	exec(t, pool, `UPDATE templates SET public = true`)
 	exec(t, pool, `DELETE FROM templates`)
 	exec(t, pool, `INSERT INTO templates (id, team_id, snapshot_of) VALUES ('t2', $1, 'isandbox1')`, team)
-	exec(t, pool, `INSERT INTO channels (id, team_id, kind, name, target, sealed_config) VALUES ($1, $2, 'webhook', 'hook', 'x', '')`, uuid.New(), team)
-	exec(t, pool, `UPDATE channels SET enabled = false`)
-	exec(t, pool, `DELETE FROM channels`)
 	require.Equal(t, []events.Type{
 		events.TemplateCreated, events.TemplateBuilt, events.TemplateUpdated, events.TemplateDeleted,
 		events.SandboxSnapshotted, events.TemplateCreated,
-		events.ChannelCreated, events.ChannelUpdated, events.ChannelDeleted,
 	}, written(t, pool, team))
 	exec(t, pool, `DELETE FROM teams WHERE id = $1`, team)
 	require.Contains(t, written(t, pool, team), events.TemplateBuilt, "events outlive what they tell of")

@@ -30,12 +30,24 @@ type Channels interface {
 
 func (h *Handlers) listChannels(w http.ResponseWriter, r *http.Request) error {
 	listed, err := h.Channels.List(r.Context(), request.Team(r))
-	return respond.Value(w, http.StatusOK, listed, err)
+	if err != nil {
+		return err
+	}
+	answer := make([]channelAnswer, 0, len(listed))
+	for _, channel := range listed {
+		answer = append(answer, channelOf(channel))
+	}
+	respond.JSON(w, http.StatusOK, answer)
+	return nil
 }
 
 func (h *Handlers) createChannel(w http.ResponseWriter, r *http.Request) error {
-	var wanted channels.NewChannel
-	if err := request.Decode(r, &wanted); err != nil {
+	var body newChannelBody
+	if err := request.Decode(r, &body); err != nil {
+		return err
+	}
+	wanted, err := body.wanted()
+	if err != nil {
 		return err
 	}
 	wanted.HiddenKinds = hiddenFrom(r)
@@ -46,7 +58,7 @@ func (h *Handlers) createChannel(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		audit.SetResource(r.Context(), made.ID.String())
 	}
-	return respond.Value(w, http.StatusCreated, made, err)
+	return respond.Value(w, http.StatusCreated, channelOf(made), err)
 }
 
 func (h *Handlers) getChannel(w http.ResponseWriter, r *http.Request) error {
@@ -55,12 +67,16 @@ func (h *Handlers) getChannel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	channel, err := h.Channels.Get(r.Context(), request.Team(r), channelID)
-	return respond.Value(w, http.StatusOK, channel, err)
+	return respond.Value(w, http.StatusOK, channelOf(channel), err)
 }
 
 func (h *Handlers) updateChannel(w http.ResponseWriter, r *http.Request) error {
-	var change channels.Change
-	if err := request.Decode(r, &change); err != nil {
+	var body channelChangeBody
+	if err := request.Decode(r, &body); err != nil {
+		return err
+	}
+	change, err := body.change()
+	if err != nil {
 		return err
 	}
 	change.HiddenKinds = hiddenFrom(r)
@@ -72,7 +88,7 @@ func (h *Handlers) updateChannel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	changed, err := h.Channels.Update(r.Context(), request.Team(r), channelID, change)
-	return respond.Value(w, http.StatusOK, changed, err)
+	return respond.Value(w, http.StatusOK, channelOf(changed), err)
 }
 
 func (h *Handlers) deleteChannel(w http.ResponseWriter, r *http.Request) error {
@@ -92,7 +108,7 @@ func (h *Handlers) testChannel(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	delivery, err := h.Channels.Test(r.Context(), request.Team(r), channelID)
-	return respond.Value(w, http.StatusAccepted, delivery, err)
+	return respond.Value(w, http.StatusAccepted, deliveryOf(delivery), err)
 }
 
 func (h *Handlers) redeliver(w http.ResponseWriter, r *http.Request) error {
@@ -108,7 +124,7 @@ func (h *Handlers) redeliver(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	delivery, err := h.Channels.Redeliver(r.Context(), request.Team(r), channelID, deliveryID, hiddenFrom(r))
-	return respond.Value(w, http.StatusAccepted, delivery, err)
+	return respond.Value(w, http.StatusAccepted, deliveryOf(delivery), err)
 }
 
 func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request) error {
@@ -141,7 +157,11 @@ func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request) error 
 		deliveries = deliveries[:limit]
 		w.Header().Set("X-Next-Token", deliveryToken(deliveries[limit-1]))
 	}
-	respond.JSON(w, http.StatusOK, deliveries)
+	answer := make([]deliveryAnswer, 0, len(deliveries))
+	for _, delivery := range deliveries {
+		answer = append(answer, deliveryOf(delivery))
+	}
+	respond.JSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package activity
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,6 +43,16 @@ type Events struct {
 	Heartbeat time.Duration
 
 	streams inflight.Counter[uuid.UUID] // by team
+}
+
+// eventAnswer is an event.
+type eventAnswer struct {
+	ID         int64           `json:"id"`
+	Type       events.Type     `json:"type"`
+	TeamID     uuid.UUID       `json:"teamID"`
+	ResourceID string          `json:"resourceID"`
+	At         time.Time       `json:"at"`
+	Data       json.RawMessage `json:"data"`
 }
 
 func (h *Handlers) getTeamEvents(w http.ResponseWriter, r *http.Request) error {
@@ -101,7 +112,11 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, team uuid.
 	if len(page) == limit {
 		w.Header().Set("X-Next-Token", strconv.FormatInt(page[limit-1].ID, 10))
 	}
-	respond.JSON(w, http.StatusOK, page)
+	answer := make([]eventAnswer, 0, len(page))
+	for _, event := range page {
+		answer = append(answer, eventAnswer(event))
+	}
+	respond.JSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (s eventStream) comment(text string) error { return s.write([]byte(": " + t
 func (s eventStream) send(page []events.Event) error {
 	var text []byte
 	for _, event := range page {
-		data, err := json.Marshal(event)
+		data, err := json.Marshal(eventAnswer(event))
 		if err != nil {
 			return fmt.Errorf("encode event %d: %w", event.ID, err)
 		}

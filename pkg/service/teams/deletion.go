@@ -12,7 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
@@ -46,7 +48,7 @@ func (d *Deletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 			return err
 		}
 	}
-	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, rows.New(tx), teamID) })
+	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, tx, teamID) })
 	if db.IsForeignKeyViolation(err) {
 		return fault.Wrap(fault.Conflict, err, "tables of an extension still refer to the team")
 	}
@@ -125,7 +127,8 @@ func (d *Deletion) deleteVolumes(ctx context.Context, teamID uuid.UUID) error {
 // deleteTeamRows deletes a team that has nothing on any host. It takes the locks of
 // a placement in the order of one, so that neither waits for the other, and nothing
 // is placed for the team after the count.
-func deleteTeamRows(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) error {
+func deleteTeamRows(ctx context.Context, tx pgx.Tx, teamID uuid.UUID) error {
+	queries := rows.New(tx)
 	if _, err := queries.LockTeamUse(ctx, teamID); err != nil {
 		return fmt.Errorf("lock what team %s uses: %w", teamID, err)
 	}
@@ -143,8 +146,12 @@ func deleteTeamRows(ctx context.Context, queries *rows.Queries, teamID uuid.UUID
 	if err := queries.DeleteSandboxesOfTeam(ctx, teamID); err != nil {
 		return fmt.Errorf("forget the sandboxes of team %s: %w", teamID, err)
 	}
+	told, err := channels.DeleteOf(ctx, tx, teamID)
+	if err != nil {
+		return err
+	}
 	if err := queries.DeleteTeam(ctx, teamID); err != nil {
 		return fmt.Errorf("delete team %s: %w", teamID, err)
 	}
-	return nil
+	return events.RecordAll(ctx, tx, told...)
 }
