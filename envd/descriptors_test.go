@@ -12,16 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// opensWithoutDeadlines take descriptors of a directory and of a device, which
-// are never waited for.
+// opensWithoutDeadlines use descriptors of a directory and of a device, whose calls never
+// block.
 var opensWithoutDeadlines = map[string]bool{
 	"internal/cgroups/cgroups.go": true,
 	"internal/host/seed.go":       true,
 }
 
-// os.File.Fd makes what it returns block: deadlines are not heeded any more, and
-// a read or write that waits holds a thread and cannot be ended. Everywhere else
-// SyscallConn does the work.
+// os.File.Fd sets a descriptor to blocking mode: deadlines have no effect any more, and a
+// blocked read or write holds a thread and cannot be ended. utils.WithDescriptor does not.
 func TestSource_TakesNoDescriptorThatHasDeadlines(t *testing.T) {
 	files := token.NewFileSet()
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {

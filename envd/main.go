@@ -24,7 +24,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/port"
 )
 
-// Version is what clients decide by which features they may use.
+// Version is the version of the API, by which clients choose the features they use.
 const Version = "0.6.4"
 
 const readHeaderTimeout = 30 * time.Second
@@ -49,7 +49,7 @@ func main() {
 func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	protect(log)
 	var config net.ListenConfig
-	// Nobody on the host speaks MPTCP, and each connection would ask for it.
+	// The host does not use MPTCP, for which each connection would probe.
 	config.SetMultipathTCP(false)
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(listenPort)))
 	if err != nil {
@@ -60,7 +60,7 @@ func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	return serve(ctx, listener, groups, log)
 }
 
-// serve answers until ctx ends.
+// serve serves until the context ends.
 func serve(ctx context.Context, listener net.Listener, groups *cgroups.Groups, log *slog.Logger) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -94,7 +94,7 @@ func serve(ctx context.Context, listener net.Listener, groups *cgroups.Groups, l
 	return err
 }
 
-// outsideAddress is the guest's own address, as the host reaches it.
+// outsideAddress is the guest's address on its network.
 func outsideAddress(log *slog.Logger) netip.Addr {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
@@ -109,8 +109,8 @@ func outsideAddress(log *slog.Logger) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// protect keeps the kernel from choosing envd when the guest runs out of
-// memory: without it nobody can even look at the guest.
+// protect keeps the kernel from killing envd when the guest runs out of memory: without
+// envd the guest cannot be reached.
 func protect(log *slog.Logger) {
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		log.Warn("envd may be killed when memory runs out", "error", err)

@@ -7,7 +7,7 @@ import (
 )
 
 // secretHeader carries the host's secret. The host sets it on every request that it
-// passes on, in place of what the client sent; no client knows the secret.
+// forwards, replacing the client's; no client knows the secret.
 const secretHeader = "X-Access-Token"
 
 // authenticate requires the host's secret as soon as an /init has set one. /health
@@ -33,8 +33,8 @@ func (s *Server) authorise(r *http.Request) error {
 	}
 }
 
-// allowBrowsers answers what a browser asks before it lets a page's script
-// call us. The secret is the protection; where a page comes from is not.
+// allowBrowsers answers CORS preflight requests and allows every origin: the secret
+// protects envd, not the origin.
 func allowBrowsers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

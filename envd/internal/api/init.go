@@ -16,33 +16,31 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// initialiser lets one /init work at a time and remembers what must not be
-// done twice.
+// initialiser serialises calls of /init and holds what they compare with earlier ones.
 type initialiser struct {
-	turn       chan struct{} // holds one token while nobody initialises
-	timestamp  time.Time     // the newest the host has sent
-	lifecycles []string      // those seen, the current one last
-	knownUser  string        // that was found
-	// hasNoVolumes is set once it was looked for those of earlier lives: most guests
-	// never have any, and need not look again.
+	mutex      chan struct{} // holds one token while no /init runs
+	timestamp  time.Time     // the latest that the host has sent
+	lifecycles []string      // IDs seen, the current one last
+	knownUser  string        // the last one that was looked up
+	// hasNoVolumes: the guest has no mounted volumes, so that they need not be listed
+	// again.
 	hasNoVolumes bool
 }
 
-// maxLifecycles bounds what is remembered of a guest's earlier lives.
+// maxLifecycles bounds the IDs that are kept.
 const maxLifecycles = 64
 
 func newInitialiser() initialiser {
-	turn := make(chan struct{}, 1)
-	turn <- struct{}{}
-	return initialiser{turn: turn}
+	mutex := make(chan struct{}, 1)
+	mutex <- struct{}{}
+	return initialiser{mutex: mutex}
 }
 
 var errWrongSecret = errors.New("only the sandbox's host may call this, with its secret in the header " + secretHeader)
 
-// initialise gives a guest that was booted or restored its identity, time and
-// settings, and sets going what was stopped for the snapshot. Called twice,
-// late or out of order it does no harm: what is old is ignored, and settings
-// are set, not added up.
+// initialise gives a guest that was booted or restored its identity, time and settings,
+// and restarts what was stopped for the snapshot. It is idempotent, and ignores requests
+// that arrive late or out of order.
 func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	request, err := decodeInit(http.MaxBytesReader(w, r.Body, maxInitBytes))
 	if err != nil {
@@ -50,8 +48,8 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case <-s.init.turn:
-		defer func() { s.init.turn <- struct{}{} }()
+	case <-s.init.mutex:
+		defer func() { s.init.mutex <- struct{}{} }()
 	case <-r.Context().Done():
 		return
 	}
@@ -64,7 +62,7 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		utils.WriteError(w, http.StatusUnauthorized, err.Error())
 		return
 	}
-	if !s.init.isNews(request) {
+	if !s.init.isNew(request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -76,7 +74,7 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// checkUser looks for a user once: each life brings the same one.
+// checkUser looks up a user, unless it is the last one.
 func (s *Server) checkUser(name string) error {
 	if name == "" || name == s.init.knownUser {
 		return nil
@@ -88,9 +86,9 @@ func (s *Server) checkUser(name string) error {
 	return nil
 }
 
-// authoriseInit accepts the current secret, or one whose digest is in the monitor's
-// metadata, which no client can write. The body may carry the current one as well: a
-// host that lost our answer repeats its request, whose secret is in force by then.
+// authoriseInit accepts the current secret, or one whose digest is in the VMM's metadata,
+// which no client can write. The body may also carry the current secret: a host that did
+// not get the answer repeats its request, whose secret is in force by then.
 func (s *Server) authoriseInit(r *http.Request, request initRequest, metadata mmds.Metadata) error {
 	if metadata.SecretDigest != "" && request.Secret != "" {
 		if !keys.Matches(request.Secret, metadata.SecretDigest) {
@@ -115,10 +113,9 @@ func (s *Server) readMetadata(ctx context.Context) mmds.Metadata {
 	return metadata
 }
 
-// isNews tells a late or repeated message from one that counts. An older time
-// counts only in a life that was not seen yet: then the host's clock was set
-// back while the guest was away.
-func (i *initialiser) isNews(request initRequest) bool {
+// isNew reports whether a request is neither late nor a repetition. An earlier time is
+// accepted only with a new lifecycle ID: the host's clock may have been set back.
+func (i *initialiser) isNew(request initRequest) bool {
 	seen := slices.Contains(i.lifecycles, request.LifecycleID)
 	switch {
 	case i.begins(request.LifecycleID):
@@ -130,15 +127,15 @@ func (i *initialiser) isNews(request initRequest) bool {
 	}
 }
 
-// begins tells whether a life begins.
+// begins reports whether a lifecycle ID is new.
 func (i *initialiser) begins(life string) bool {
 	return life != "" && !slices.Contains(i.lifecycles, life)
 }
 
-// apply does what the request says, in the order in which one thing needs the
-// other, and goes on when one fails: a guest that lacks something shall still
-// run, and its owner be told. But where the random numbers would be another
-// guest's, so would the keys made of them: then nothing runs.
+// apply applies the request, in an order in which each step finds what it needs. After a
+// failed step it goes on, because a guest without it is still useful, and returns the
+// error. Only a failure to reseed ends it: keys made from another guest's random numbers
+// would not be secret.
 func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.Metadata) error {
 	s.applyTime(request)
 	if err := s.applySeed(request); err != nil {
@@ -152,12 +149,12 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	}
 	variables := request.variables(metadata)
 	if s.init.begins(request.LifecycleID) {
-		sandbox, _ := id.ParseSandbox(variables["E2B_SANDBOX_ID"]) // a host of E2B's may set none, or another form
+		sandbox, _ := id.ParseSandbox(variables["E2B_SANDBOX_ID"]) // absent or malformed: the name stays
 		attempt("identity", s.machine.RenewIdentity(sandbox))
 	}
 	s.beginLife(request.LifecycleID)
 	if s.held.Load() {
-		attempt("thaw the file system", s.letFilesystemGo())
+		attempt("thaw the file system", s.thawRootFilesystem())
 	}
 	if request.CABundle != "" {
 		attempt("caBundle", s.machine.InstallCertificates([]byte(request.CABundle)))
@@ -180,8 +177,7 @@ func (s *Server) apply(ctx context.Context, request initRequest, metadata mmds.M
 	return errors.Join(failures...)
 }
 
-// applyTime sets the clock. A guest that cannot still serves; it says so in
-// its log.
+// applyTime sets the clock, and logs a failure.
 func (s *Server) applyTime(request initRequest) {
 	if request.Timestamp.IsZero() {
 		return
@@ -192,8 +188,7 @@ func (s *Server) applyTime(request initRequest) {
 	}
 }
 
-// applySeed draws new random numbers, each time that it is given a seed: a
-// second one does no harm.
+// applySeed reseeds the kernel's generator with the request's seed.
 func (s *Server) applySeed(request initRequest) error {
 	if request.RandomSeed == nil {
 		if s.init.begins(request.LifecycleID) {
@@ -204,12 +199,12 @@ func (s *Server) applySeed(request initRequest) error {
 	return s.machine.Reseed(host.Seed(request.RandomSeed), request.LifecycleID)
 }
 
-// beginLife ends what belongs to an earlier life.
+// beginLife ends the streams of an earlier lifecycle.
 func (s *Server) beginLife(life string) {
 	if !s.init.begins(life) {
 		return
 	}
-	// Clients of an earlier life are not at the other end of any connection.
+	// Their clients are not connected any more, so they are not waited for.
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.endStreams(gone)
@@ -217,8 +212,8 @@ func (s *Server) beginLife(life string) {
 	s.init.lifecycles = s.init.lifecycles[max(0, len(s.init.lifecycles)-maxLifecycles):]
 }
 
-// variables are the request's, and those by which programs know where they are; nil
-// where neither the request nor the monitor has any.
+// variables are the request's and those with the IDs of sandbox and template; nil if there
+// are none.
 func (r *initRequest) variables(metadata mmds.Metadata) map[string]string {
 	if r.EnvVars == nil && metadata.SandboxID == "" && metadata.TemplateID == "" {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// initRequest is what the host tells a guest that was just started.
+// initRequest is the body of POST /init.
 type initRequest struct {
 	Secret         string            `json:"accessToken"` // the host's, for this life
 	EnvVars        map[string]string `json:"envVars"`
@@ -26,10 +26,10 @@ type initRequest struct {
 	VolumeMounts   []host.Volume     `json:"volumeMounts"`
 	RandomSeed     []byte            `json:"randomSeed"` // Wrenn's own; secret
 
-	hostService netip.Addr // HyperloopIP, read
+	hostService netip.Addr // HyperloopIP, parsed
 }
 
-// Bounds of what is taken from one request.
+// Bounds of one request.
 const (
 	maxInitBytes      = 4 << 20
 	maxLifecycleBytes = 128

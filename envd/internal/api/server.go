@@ -1,5 +1,5 @@
-// Package api is envd's HTTP surface: the RPC services, files and what the
-// host does around a snapshot, all on one port.
+// Package api serves envd's HTTP API on one port: the RPC services, files, and the host's
+// calls around a snapshot.
 package api
 
 import (
@@ -26,8 +26,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// Machine is what the host changes of the guest as a whole. Tests that run on a
-// machine they must not touch give one that only takes notes.
+// Machine changes the guest as a whole. Tests use one that only records the calls.
 type Machine interface {
 	SetClock(now time.Time) error
 	Reseed(seed host.Seed, life string) error
@@ -41,7 +40,7 @@ type Machine interface {
 	Collapse() (host.Collapsed, error)
 }
 
-// Groups holds and lets go of what users run.
+// Groups freezes and thaws the processes of users.
 type Groups interface {
 	process.Groups
 	Usable() bool
@@ -49,34 +48,35 @@ type Groups interface {
 	Thaw() error
 }
 
-// Ports makes loopback servers reachable; it is stopped for snapshots.
+// Ports forwards to servers on loopback; it is stopped for snapshots.
 type Ports interface {
 	Restart()
 	Stop()
 }
 
-// Connections are the clients'; http.Server is one.
+// Connections are the clients' connections; http.Server implements it.
 type Connections interface {
-	// SetKeepAlivesEnabled(false) closes what idles, and the rest after its answer.
+	// SetKeepAlivesEnabled(false) closes idle connections, and others after their
+	// answer.
 	SetKeepAlivesEnabled(enabled bool)
 }
 
-// Metadata is what the virtual machine monitor tells.
+// Metadata reads the VMM's metadata service.
 type Metadata interface {
 	Read(ctx context.Context) (mmds.Metadata, error)
 }
 
-// Config is what a Server works with.
+// Config are the parts of a Server.
 type Config struct {
 	Machine     Machine
 	Groups      Groups
 	Ports       Ports
 	Connections Connections
-	Metadata    Metadata // nil where the monitor tells nothing
+	Metadata    Metadata // nil if the VMM has none
 	Log         *slog.Logger
 }
 
-// Server answers everything that reaches envd. Make one with New.
+// Server is envd's HTTP handler. Make one with New.
 type Server struct {
 	settings    *settings.Settings
 	machine     Machine
@@ -87,7 +87,7 @@ type Server struct {
 	meter       host.Meter
 	log         *slog.Logger
 	init        initialiser
-	held        atomic.Bool // the file system, or half
+	held        atomic.Bool // the root file system is frozen, or a freeze failed half-way
 	watches     watches
 	router      http.Handler
 
@@ -99,7 +99,7 @@ type Server struct {
 // line, an environment.
 const maxMessageBytes = 16 << 20
 
-// New puts the services together.
+// New makes a server with all services.
 func New(config Config) *Server {
 	s := &Server{
 		settings: settings.New(), machine: config.Machine, groups: config.Groups, ports: config.Ports,
@@ -133,8 +133,7 @@ func New(config Config) *Server {
 	return s
 }
 
-// routeHost adds what only the host may call; its proxy refuses these routes
-// to everybody else.
+// routeHost adds the routes for the host, which its proxy refuses to clients.
 func (s *Server) routeHost(router chi.Router) {
 	router.Post("/init", s.initialise)
 	router.Post("/snapshot/prepare", s.prepareSnapshot)
@@ -148,7 +147,7 @@ func (s *Server) routeHost(router chi.Router) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
 
-// Close ends what runs in the background.
+// Close ends background work.
 func (s *Server) Close() {
 	s.ports.Stop()
 	s.processes.Close()

@@ -13,13 +13,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// farewellTimeout bounds how long a client that does not read is waited for.
-const farewellTimeout = 2 * time.Second
+// streamsTimeout bounds how long the end of streams is waited for.
+const streamsTimeout = 2 * time.Second
 
-// prepareSnapshot quiets envd before the host stops the virtual CPUs: streams
-// end, with all that belongs to them, what runs on its own stops, with its
-// children, idle connections are closed, the collector runs and free memory goes back, so that the snapshot is small and
-// no allocation is caught half-way.
+// prepareSnapshot stops envd's activity before the host stops the virtual CPUs: it ends
+// streams, stops the port subsystem with its child processes, closes idle connections,
+// collects garbage and returns free memory. The snapshot is then small, and does not
+// contain the runtime in the middle of an allocation.
 func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get(keepStreams) != "true" {
 		s.endStreams(r.Context())
@@ -28,17 +28,17 @@ func (s *Server) prepareSnapshot(w http.ResponseWriter, r *http.Request) {
 	s.quiet(true)
 	if r.URL.Query().Get(forgetEnvironment) == "true" {
 		s.settings.ForgetEnv()
-		runtime.GC() // what pools hold is only freed by the second collection
+		runtime.GC() // a second collection frees what pools hold
 	}
 	debug.FreeOSMemory()
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// syncTimeout bounds how long the host's volumes are waited for.
+// syncTimeout bounds the writing to volumes.
 const syncTimeout = 5 * time.Second
 
-// syncVolumes lets others see what this guest has written before it stands still,
-// and loses nothing where its memory is not kept.
+// syncVolumes writes dirty pages of volumes to the host, so that other guests see them
+// and a pause without memory loses none.
 func (s *Server) syncVolumes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
@@ -47,26 +47,26 @@ func (s *Server) syncVolumes(ctx context.Context) {
 	}
 }
 
-// keepStreams is asked for by a host that lets this guest run on when it has its
-// snapshot: then clients need not come again.
+// keepStreams is the query parameter of a host that lets the guest run on after the
+// snapshot: clients then stay connected.
 const keepStreams = "keepStreams"
 
-// forgetEnvironment is asked for by a host whose snapshot others will start from:
-// what this sandbox was given is not for them. The host gives it again.
+// forgetEnvironment is the query parameter of a host that creates other sandboxes from the
+// snapshot, which must not have this one's variables. The host sets them again.
 const forgetEnvironment = "forgetEnvironment"
 
-// endStreams sends clients away, until the next /init.
+// endStreams ends the clients' streams and refuses new ones until the next /init.
 func (s *Server) endStreams(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	ctx, cancel := context.WithTimeout(ctx, streamsTimeout)
 	defer cancel()
 	s.processes.Suspend(ctx)
 	s.watches.end()
 }
 
-// quiet stops or starts what runs without being asked. Both can come twice.
+// quiet stops or starts background activity. It is idempotent.
 func (s *Server) quiet(quiet bool) {
-	// While quiet, every connection ends with its answer: one kept open would
-	// be there after the restore, with nobody at its other end.
+	// While quiet, every connection is closed after its answer: after the restore its
+	// other end would not exist.
 	s.connections.SetKeepAlivesEnabled(!quiet)
 	if quiet {
 		s.ports.Stop()
@@ -79,7 +79,7 @@ func (s *Server) quiet(quiet bool) {
 // maxFreezeWait bounds how long /freeze may take.
 const maxFreezeWait = 30 * time.Second
 
-// freezeResult is cgroups.FreezeResult in the wire's names.
+// freezeResult is cgroups.FreezeResult with the names of the protocol.
 type freezeResult struct {
 	Requested    int   `json:"requested"`
 	Frozen       int   `json:"frozen"`
@@ -90,8 +90,8 @@ type freezeResult struct {
 	WaitMs       int64 `json:"waitMs"`
 }
 
-// freeze stops every command of the guest's users where it is, so that none
-// runs between the quieting of envd and the stop of the virtual CPUs.
+// freeze freezes every process of users, so that none runs between prepareSnapshot and the
+// stop of the virtual CPUs.
 func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
 	var wait time.Duration
 	if text := r.URL.Query().Get("maxWaitMs"); text != "" {
@@ -117,7 +117,7 @@ func (s *Server) freeze(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// unfreeze takes back a freeze whose pause failed.
+// unfreeze reverts freeze after a failed pause.
 func (s *Server) unfreeze(w http.ResponseWriter, _ *http.Request) {
 	if !s.groupsUsable(w) {
 		return
@@ -143,11 +143,11 @@ func (s *Server) freezeFilesystem(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) thawFilesystem(w http.ResponseWriter, _ *http.Request) {
-	s.answer(w, "thaw the file system", s.letFilesystemGo())
+	s.answer(w, "thaw the file system", s.thawRootFilesystem())
 }
 
-// letFilesystemGo lets writes go on.
-func (s *Server) letFilesystemGo() error {
+// thawRootFilesystem resumes writes.
+func (s *Server) thawRootFilesystem() error {
 	err := s.machine.ThawFilesystem()
 	if err == nil {
 		s.held.Store(false)
@@ -164,7 +164,7 @@ func (s *Server) collapse(w http.ResponseWriter, _ *http.Request) {
 	utils.WriteJSON(w, result)
 }
 
-// answer is 204, or what went wrong.
+// answer answers 204 or an error.
 func (s *Server) answer(w http.ResponseWriter, what string, err error) {
 	switch {
 	case err == nil:

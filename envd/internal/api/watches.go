@@ -21,7 +21,7 @@ var errPausing = connect.NewError(connect.CodeUnavailable, errors.New("the sandb
 
 const watchMethod = "/WatchDir"
 
-// endable serves as handler does, and lets end end its streams.
+// endable wraps a handler so that end cancels its streams.
 func (w *watches) endable(path string, handler http.Handler) (string, http.Handler) {
 	return path, http.HandlerFunc(func(response http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, watchMethod) {

@@ -1,7 +1,6 @@
-// Package cgroups keeps what users run apart from envd, so that a command that
-// runs away starves neither envd nor terminals, and so that all of it can be
-// stopped at once. It uses version 2; where the kernel or its owner does not
-// let it, processes simply start where envd is.
+// Package cgroups starts users' processes in control groups, version 2, apart from envd:
+// a command cannot starve envd or terminals, and all of them can be frozen at once. On a
+// machine without usable control groups processes start in envd's group.
 // Source: Documentation/admin-guide/cgroup-v2.rst in Linux.
 package cgroups
 
@@ -18,18 +17,18 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
-// Class says what a process is to envd.
+// Class is the kind of a process that envd starts.
 type Class int
 
-// The classes of processes envd starts.
+// The classes.
 const (
 	User  Class = iota // a command
-	PTY                // a command in a terminal: somebody waits for its answer
-	Socat              // a port forwarder of envd's own
+	PTY                // a command in a terminal, used interactively
+	Socat              // a port forwarder
 )
 
-// directories of the classes, below the root. What users run has a parent of
-// its own, which bounds the memory of all of it together.
+// directories of the classes, below the root. Those of users have a common parent, which
+// limits their memory together.
 var directories = map[Class]string{User: "commands/user", PTY: "commands/pty", Socat: "socat"}
 
 const (
@@ -37,24 +36,24 @@ const (
 	ownDirectory      = "envd"
 )
 
-// ErrFrozen is returned for a command that shall start while all are stopped.
-var ErrFrozen = errors.New("commands are stopped for a snapshot")
+// ErrFrozen is returned by Start while commands are frozen.
+var ErrFrozen = errors.New("commands are frozen for a snapshot")
 
 // Groups are envd's control groups. Make them with Open.
 type Groups struct {
 	log   *slog.Logger
 	files map[Class]*os.File // directories; empty where cgroups cannot be used
 
-	starting sync.RWMutex // held while a process starts, so that none starts half-frozen
-	frozen   bool         // or half of it, or left so by an earlier envd
+	starting sync.RWMutex // held for reading while a process starts, for writing while freezing
+	frozen   bool         // also if a freeze failed half-way, or an earlier envd left it so
 }
 
-// Open makes the groups, moves envd into its own and ends what forwarders an
-// earlier envd left. It cannot fail: without cgroups Usable answers false.
+// Open makes the groups, moves envd into its own, and ends port forwarders that an earlier
+// envd left. It does not fail: without control groups Usable returns false.
 func Open(log *slog.Logger) *Groups {
 	root, err := findMount(filesystem.MountTable)
 	if err != nil {
-		log.Warn("commands are not kept apart", "error", err)
+		log.Warn("commands run in the guest agent's own control group", "error", err)
 		return &Groups{log: log}
 	}
 	return open(root, log)
@@ -63,7 +62,7 @@ func Open(log *slog.Logger) *Groups {
 func open(root string, log *slog.Logger) *Groups {
 	g := &Groups{log: log, files: make(map[Class]*os.File), frozen: true}
 	if err := g.make(root); err != nil {
-		log.Warn("commands are not kept apart", "error", err)
+		log.Warn("commands run in the guest agent's own control group", "error", err)
 		g.Close()
 		g.frozen = false
 		return g
@@ -72,14 +71,14 @@ func open(root string, log *slog.Logger) *Groups {
 	return g
 }
 
-// make creates the directories and shows that a process can be started in them.
+// make creates the directories and tests that a process can be started in one.
 func (g *Groups) make(root string) error {
 	const mode = 0o755
 	own := filepath.Join(root, ownDirectory)
 	if err := os.MkdirAll(own, mode); err != nil {
 		return fmt.Errorf("make control group: %w", err)
 	}
-	if err := write(own, "cgroup.procs", "0"); err != nil { // 0 is who writes
+	if err := write(own, "cgroup.procs", "0"); err != nil { // 0 means the writing process
 		return err
 	}
 	for class, name := range directories {
@@ -99,7 +98,7 @@ func (g *Groups) make(root string) error {
 	return errors.Join(g.Thaw(), g.tryStart())
 }
 
-// tryStart fails where the kernel does not start processes in a group.
+// tryStart fails if the kernel cannot start a process in a group.
 func (g *Groups) tryStart() error {
 	command := exec.Command("/bin/true")
 	command.SysProcAttr = &syscall.SysProcAttr{}
@@ -110,11 +109,10 @@ func (g *Groups) tryStart() error {
 	return nil
 }
 
-// Usable says whether processes are kept apart and can be frozen.
+// Usable reports whether processes start in groups and can be frozen.
 func (g *Groups) Usable() bool { return len(g.files) > 0 }
 
-// Start calls start, which starts a process with these attributes, so that the
-// process begins its life in the class's group.
+// Start sets the attributes to start a process in the class's group, and calls start.
 func (g *Groups) Start(class Class, attributes *syscall.SysProcAttr, start func() error) error {
 	g.starting.RLock()
 	defer g.starting.RUnlock()
@@ -127,7 +125,7 @@ func (g *Groups) Start(class Class, attributes *syscall.SysProcAttr, start func(
 	return start()
 }
 
-// Close forgets the groups; what runs in them runs on.
+// Close closes the groups; processes in them run on.
 func (g *Groups) Close() {
 	for _, file := range g.files {
 		file.Close()

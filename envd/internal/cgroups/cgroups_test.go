@@ -149,7 +149,7 @@ func TestOpen_WithoutCgroupsStartsProcessesAllTheSame(t *testing.T) {
 	var logged bytes.Buffer
 	g := open(filepath.Join(t.TempDir(), "no", "such\x00place"), slog.New(slog.NewTextHandler(&logged, nil)))
 	require.False(t, g.Usable())
-	require.Contains(t, logged.String(), "commands are not kept apart")
+	require.Contains(t, logged.String(), "commands run in the guest agent's own control group")
 	command := exec.Command("true")
 	command.SysProcAttr = &syscall.SysProcAttr{}
 	require.NoError(t, g.Start(User, command.SysProcAttr, command.Run))

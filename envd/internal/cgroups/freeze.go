@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// FreezeResult counts groups, and says how long they took.
+// FreezeResult counts groups and measures the freezing.
 type FreezeResult struct {
-	Requested    int // asked to stop
-	Frozen       int // stopped, as far as the kernel said in time
-	NotFrozen    int // still on their way
-	Failed       int // could not be asked
-	Unobservable int // asked, but the kernel does not say
+	Requested    int // to be frozen
+	Frozen       int // reported as frozen in time
+	NotFrozen    int // not yet frozen
+	Failed       int // whose cgroup.freeze could not be written
+	Unobservable int // whose state could not be read
 	Sweep        time.Duration
 	Wait         time.Duration
 }
 
-// freezable are the classes that belong to users.
+// freezable are the classes of users.
 var freezable = []Class{User, PTY}
 
 const pollEvery = time.Millisecond
 
-// Freeze stops every command and waits up to maxWait until none runs. From
-// then on none can be started, until Thaw. It ends early with ctx.
+// Freeze freezes every command and waits up to maxWait until none runs. None can be
+// started until Thaw. It returns early when the context ends.
 func (g *Groups) Freeze(ctx context.Context, maxWait time.Duration) (FreezeResult, error) {
-	g.starting.Lock() // waits for those that are just starting
+	g.starting.Lock() // waits for processes that are being started
 	g.frozen = true
 	g.starting.Unlock()
 	began := time.Now()
@@ -65,7 +65,7 @@ func (g *Groups) Freeze(ctx context.Context, maxWait time.Duration) (FreezeResul
 	return result, nil
 }
 
-// awaitFrozen looks at least once, however little time there is.
+// awaitFrozen reads the state at least once, even if the context has ended.
 func awaitFrozen(ctx context.Context, directory string) (bool, error) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -85,8 +85,7 @@ func awaitFrozen(ctx context.Context, directory string) (bool, error) {
 	}
 }
 
-// Thaw lets every command run on. Thawing what is not frozen does nothing, which
-// is what most guests do that were just restored, and costs nothing.
+// Thaw lets every command run on. It does nothing if they are not frozen.
 func (g *Groups) Thaw() error {
 	g.starting.Lock()
 	defer g.starting.Unlock()

@@ -13,12 +13,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// leftoverTimeout bounds how long the kernel may take to end what was killed.
+// leftoverTimeout bounds how long killed processes may take to end.
 const leftoverTimeout = 5 * time.Second
 
-// endMembers kills every process of a group and waits until none is left. It
-// does not use cgroup.kill: since Linux 6.14, what is later started straight
-// into a group that was killed once can be killed too.
+// endMembers kills every process of a group and waits until none is left. It does not use
+// cgroup.kill: since Linux 6.14 a process that is later started into a group that was
+// killed once can be killed, too.
 func endMembers(directory string) error {
 	deadline := time.Now().Add(leftoverTimeout)
 	for {

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shares of the CPU when there is not enough: envd answers first, then
-// terminals, where somebody waits. Weights go from 1 to 10000; 100 is usual.
+// CPU weights, from 1 to 10000, with 100 as the kernel's default: envd before terminals
+// before other commands.
 const (
 	ownWeight   = "1000"
 	ptyWeight   = "200"
 	usualWeight = "100"
 )
 
-// Memory that is kept from commands, so that the kernel ends one of them
-// before it has to look at envd.
+// Memory that commands cannot use, so that the kernel kills one of them when memory runs
+// out, and not envd.
 const (
 	reservePart     = 10 // of all memory
 	smallestReserve = 48 << 20
@@ -25,8 +25,7 @@ const (
 	ownMemory       = 32 << 20 // never taken from envd
 )
 
-// limit sets what each class may use, as far as this kernel has the
-// controllers; without them a command that runs away slows envd down.
+// limit sets the limits for which the kernel has controllers.
 func limit(root string, log *slog.Logger) {
 	attempt := func(directory, file, value string) {
 		if err := write(filepath.Join(root, directory), file, value); err != nil {
@@ -52,7 +51,7 @@ func limit(root string, log *slog.Logger) {
 	attempt(commandsDirectory, "memory.max", strconv.FormatUint(commandMemory(total), 10))
 }
 
-// commandMemory is what all commands together may use, in bytes.
+// commandMemory is the limit of all commands together, in bytes.
 func commandMemory(total uint64) uint64 {
 	reserve := min(max(total/reservePart, smallestReserve), largestReserve)
 	return max(total-min(reserve, total), total/2)

@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// composeRequest asks for one file made of others.
+// composeRequest is the body of POST /files/compose.
 type composeRequest struct {
 	SourcePaths []string `json:"source_paths"`
 	Destination string   `json:"destination"`
@@ -24,7 +24,7 @@ const (
 	maxComposeSources = 10_000
 )
 
-// Compose joins files, in order, into one, and removes them once it is there.
+// Compose concatenates files into one and then removes them.
 func (h *Handler) Compose(w http.ResponseWriter, r *http.Request) {
 	var request composeRequest
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxComposeBytes)).Decode(&request); err != nil {
@@ -56,7 +56,7 @@ func (h *Handler) compose(ctx context.Context, request composeRequest) (Entry, e
 		if err != nil {
 			return Entry{}, err
 		}
-		file, _, err := open(path) // all are opened before anything is written
+		file, _, err := open(path) // checks all before anything is written
 		if err != nil {
 			return Entry{}, err
 		}
@@ -77,8 +77,8 @@ func (h *Handler) compose(ctx context.Context, request composeRequest) (Entry, e
 	return entry, err
 }
 
-// removeSources leaves the result, which may be one of them by another name. What
-// cannot be removed stays: the result is there.
+// removeSources removes the sources, except one that is the result by another name. It
+// logs failures only: the result is complete.
 func (h *Handler) removeSources(sources []string, result string) {
 	composed, err := os.Stat(result)
 	if err != nil {

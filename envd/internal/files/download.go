@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// Download sends one file: whole, in part, or compressed where that is asked.
+// Download sends one file: completely, a range of it, or compressed.
 func (h *Handler) Download(w http.ResponseWriter, r *http.Request) {
 	if err := h.download(w, r); err != nil {
 		h.fail(w, err)
 	}
 }
 
-// download returns an error only while nothing is sent.
+// download returns an error only before the answer has begun.
 func (h *Handler) download(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Add("Vary", "Accept-Encoding")
 	user, err := h.caller(r.URL.Query().Get("username"))
@@ -60,7 +60,7 @@ func (h *Handler) download(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// describe says what a client gets. A browser saves it and never shows it.
+// describe sets the headers of a file. Browsers save it and do not show it.
 func describe(header http.Header, path string) {
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": filepath.Base(path)}))
 	header.Set("Content-Type", "application/octet-stream")
@@ -70,24 +70,23 @@ func describe(header http.Header, path string) {
 }
 
 func sendCompressed(w io.Writer, file io.Reader) {
-	// Many clients ask for gzip by default: it must not cost more than it saves.
-	compressor, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // fails only for levels there are not
+	// Many clients ask for gzip by default, so it is to be fast.
+	compressor, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // fails only for invalid levels
 	if _, err := io.Copy(compressor, file); err != nil {
-		panic(http.ErrAbortHandler) // else the answer would look complete
+		panic(http.ErrAbortHandler) // otherwise the answer would look complete
 	}
 	if err := compressor.Close(); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// What the kernel writes while it is read says that it is empty, in /proc, or
-// a page long, in /sys; and is as long as it is.
+// Files of /proc have size 0 and files of /sys that of a page, whatever their content.
 const (
 	maxKernelSize   = 4096
 	kernelReadBytes = 64 << 10
 )
 
-// sendKernel sends a file that may be longer or shorter than it says.
+// sendKernel sends a file whose size may be wrong.
 func sendKernel(w http.ResponseWriter, r *http.Request, file *os.File, changed time.Time) error {
 	start := make([]byte, kernelReadBytes)
 	n, err := io.ReadFull(file, start)
@@ -100,15 +99,14 @@ func sendKernel(w http.ResponseWriter, r *http.Request, file *os.File, changed t
 		return nil
 	}
 	if _, err := io.Copy(w, io.MultiReader(bytes.NewReader(start), file)); err != nil {
-		panic(http.ErrAbortHandler) // else the answer would look complete
+		panic(http.ErrAbortHandler) // otherwise the answer would look complete
 	}
 	return nil
 }
 
-// open opens a regular file. It never waits: a pipe or device without a writer
-// would hold the request for ever.
+// open opens a regular file. It does not wait for the writer of a pipe.
 func open(path string) (*os.File, os.FileInfo, error) {
-	// Looked at first, because opening alone can make a device act.
+	// Checked before opening: opening a device can have effects.
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, &described{fmt.Sprintf("path '%s' does not exist", path), err}
@@ -143,10 +141,10 @@ func requireRegular(path string, info os.FileInfo) error {
 	}
 }
 
-// endReads ends reads that wait, as those of the kernel's log do, with the
-// request. The function it returns lets go of the file.
+// endReads ends blocking reads, as of the kernel's log, with the request. The returned
+// function must be called before the file is closed.
 func endReads(ctx context.Context, file *os.File) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		_ = file.SetReadDeadline(time.Unix(1, 0)) // a file on a disk knows no deadline, and never waits
+		_ = file.SetReadDeadline(time.Unix(1, 0)) // fails for a file on a disk, which never blocks
 	})
 }

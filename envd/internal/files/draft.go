@@ -15,37 +15,37 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
-// draft is content that is not whole yet. For a file that is not there it lies
-// beside its place and is moved there; for one that is there it has no name, and
-// is copied into it.
+// draft is the content of an incomplete upload. For a new file it is a file in the target's
+// directory, which is renamed to the target; for an existing one it is a file without a
+// name, whose content is copied into the target.
 type draft struct {
 	user   *permissions.User
 	file   *os.File
-	target string // where it goes, links followed
-	named  bool   // it has a name of its own still
-	turns  *turns
+	target string // the file to write, links followed
+	named  bool   // its file has a name and must be removed
+	locks  *fileLocks
 }
 
-// newFileMode is what a file gets that was not there before.
+// newFileMode is the mode of files that did not exist before.
 const newFileMode = 0o644
 
-// newDraft begins a file, and makes the directories that it lacks.
-func newDraft(user *permissions.User, path string, turns *turns) (*draft, error) {
+// newDraft opens a draft and makes the missing directories of its target.
+func newDraft(user *permissions.User, path string, locks *fileLocks) (*draft, error) {
 	target, err := destination(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{user: user, target: target, turns: turns}
+	d := &draft{user: user, target: target, locks: locks}
 	there, err := isThere(target)
 	if err != nil {
 		return nil, err
 	}
-	directory, name := filepath.Split(target) // Dir would take ".." after a link for the link's parent
+	directory, name := filepath.Split(target) // Dir would resolve ".." after a link to the link's parent
 	if there {
 		d.file, err = openScratch(directory)
 		return d, err
 	}
-	if name == "" || name == "." || name == ".." { // as links can end
+	if name == "" || name == "." || name == ".." { // a link can end so
 		return nil, fmt.Errorf("%s: %w", target, errIsDirectory)
 	}
 	if err := user.MakeDirectories(directory); err != nil {
@@ -60,8 +60,7 @@ func newDraft(user *permissions.User, path string, turns *turns) (*draft, error)
 	return d, nil
 }
 
-// isThere tells whether there is a file to write to, and fails where something
-// else is.
+// isThere reports whether the target exists, and fails if it is not a regular file.
 func isThere(path string) (bool, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -78,9 +77,9 @@ func isThere(path string) (bool, error) {
 	}
 }
 
-// openScratch opens a file without a name: on the disk of a directory, where what
-// the disk has no room for fails before anything is overwritten, or with the
-// guest's temporary files, where that disk keeps no such files.
+// openScratch opens a file without a name on the file system of a directory, so that a full
+// disk fails the upload before anything is overwritten; or in the directory for temporary
+// files, if that file system has no O_TMPFILE.
 func openScratch(directory string) (*os.File, error) {
 	file, err := os.OpenFile(directory, os.O_RDWR|unix.O_TMPFILE, 0o600)
 	if err == nil || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
@@ -95,7 +94,7 @@ func openScratch(directory string) (*os.File, error) {
 	return file, nil
 }
 
-// openBeside gives the draft a file with a name in its target's directory.
+// openBeside opens the draft's file in its target's directory.
 func (d *draft) openBeside() (err error) {
 	directory, _ := filepath.Split(d.target)
 	if d.file, err = os.CreateTemp(directory, filesystem.UploadPrefix); err != nil {
@@ -109,10 +108,10 @@ func (d *draft) dress(uid, gid int, mode fs.FileMode) error {
 	if err := permissions.Owned(d.file.Chown(uid, gid)); err != nil {
 		return err
 	}
-	return d.file.Chmod(mode) // last, because a change of owner takes bits away
+	return d.file.Chmod(mode) // last: a change of owner clears bits
 }
 
-// place makes the whole draft appear, and ends it.
+// place makes the draft the target's content, and closes it.
 func (d *draft) place(metadata map[string]string) error {
 	var err error
 	if d.named {
@@ -123,14 +122,14 @@ func (d *draft) place(metadata map[string]string) error {
 	return errors.Join(err, d.discard())
 }
 
-// appear moves a new file into its place. Where another was made meanwhile, it
-// becomes that one's content.
+// appear renames a new file to its target. If the target was created meanwhile, the draft
+// becomes its content.
 func (d *draft) appear(metadata map[string]string) error {
 	if err := attach(d.file.Name(), metadata); err != nil {
 		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, d.file.Name(), unix.AT_FDCWD, d.target, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot tell
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // not on this file system
 		err = os.Rename(d.file.Name(), d.target)
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -140,8 +139,8 @@ func (d *draft) appear(metadata map[string]string) error {
 		return &os.PathError{Op: "create", Path: d.target, Err: err}
 	}
 	d.named = false
-	// Those who watch were told of a new file. They expect it to be given to its
-	// owner then, and written; it is there and whole, whether they hear of it or not.
+	// A watcher has seen the creation, and expects a change of attributes and a write
+	// after it. The upload has succeeded even if these fail.
 	_ = d.file.Chown(int(d.user.UID), int(d.user.GID))
 	touch(d.file)
 	return nil
@@ -154,14 +153,14 @@ func attach(path string, metadata map[string]string) error {
 	return nil
 }
 
-// overwrite copies the draft into the file that is there, which stays the same
-// file: its other names, its owner and its mode, and those who have it open.
+// overwrite copies the draft into the existing file, which keeps its inode: hard links,
+// owner, mode and open descriptors.
 func (d *draft) overwrite(metadata map[string]string) error {
 	info, err := d.file.Stat()
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(d.target, os.O_WRONLY|syscall.O_NONBLOCK, 0) // a pipe may be there by now
+	file, err := os.OpenFile(d.target, os.O_WRONLY|syscall.O_NONBLOCK, 0) // a pipe may be in its place by now
 	if errors.Is(err, syscall.ETXTBSY) || errors.Is(err, fs.ErrNotExist) {
 		return d.replace(metadata)
 	}
@@ -176,7 +175,7 @@ func (d *draft) overwrite(metadata map[string]string) error {
 	if !before.Mode().IsRegular() {
 		return badRequest("%s is not a regular file", d.target)
 	}
-	defer d.turns.take(before)()
+	defer d.locks.lock(before)()
 	if err := reserve(file, info.Size()); err != nil {
 		return err
 	}
@@ -189,8 +188,8 @@ func (d *draft) overwrite(metadata map[string]string) error {
 	return file.Truncate(info.Size())
 }
 
-// replace puts a new file where a program runs, whose file cannot be written to,
-// or where the file was removed meanwhile.
+// replace renames a new file to the target: a running program's file cannot be written to,
+// and a target can have been removed meanwhile.
 func (d *draft) replace(metadata map[string]string) error {
 	fresh := &draft{user: d.user, target: d.target}
 	if err := fresh.openBeside(); err != nil {
@@ -231,7 +230,7 @@ func (d *draft) copyTo(file *os.File) error {
 	return err
 }
 
-// discard leaves nothing of the draft but what was placed.
+// discard closes the draft and removes its file, unless that was placed.
 func (d *draft) discard() error {
 	err := d.file.Close()
 	if d.named {
@@ -240,10 +239,10 @@ func (d *draft) discard() error {
 	return err
 }
 
-// maxLinks is how many links Linux follows in a row.
+// maxLinks is how many links Linux follows for one path.
 const maxLinks = 40
 
-// destination follows the links a path ends with, also to where nothing is yet.
+// destination follows the links that a path ends with. The result need not exist.
 func destination(path string) (string, error) {
 	for range maxLinks {
 		link, err := os.Readlink(path)

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// errNotAcceptable is returned to a client that takes a file in no form we have.
+// errNotAcceptable is returned to a client that accepts neither encoding.
 var errNotAcceptable = errors.New("neither identity nor gzip is an accepted encoding")
 
-// wantsGzip says whether a client prefers gzip to the file as it is; a part of
-// a file is compressed for nobody. Source: RFC 9110, section 12.5.3.
+// wantsGzip reports whether to compress the answer. Ranges are never compressed.
+// Source: RFC 9110, section 12.5.3.
 func wantsGzip(header http.Header) (bool, error) {
 	accepted := acceptedEncodings(header)
 	anything, anythingNamed := accepted["*"]
@@ -36,7 +36,7 @@ func wantsGzip(header http.Header) (bool, error) {
 	}
 }
 
-// asksForPart tells requests whose answer depends on what a client has already.
+// asksForPart reports whether a request is conditional or for a range.
 func asksForPart(header http.Header) bool {
 	for _, name := range []string{"Range", "If-Modified-Since", "If-None-Match", "If-Range"} {
 		if header.Get(name) != "" {
@@ -46,8 +46,8 @@ func asksForPart(header http.Header) bool {
 	return false
 }
 
-// acceptedEncodings reads Accept-Encoding as weights from 0 to 1. What is
-// malformed says nothing.
+// acceptedEncodings reads Accept-Encoding as weights from 0 to 1. Malformed elements are
+// ignored.
 func acceptedEncodings(header http.Header) map[string]float64 {
 	weights := make(map[string]float64)
 	for element := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {

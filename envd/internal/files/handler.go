@@ -20,8 +20,8 @@ import (
 type Handler struct {
 	settings *settings.Settings
 	log      *slog.Logger
-	turns    turns
-	idle     time.Duration // an upload may send nothing for so long
+	locks    fileLocks
+	idle     time.Duration // after which an upload that sends nothing is ended
 }
 
 // New returns a handler.
@@ -29,7 +29,7 @@ func New(settings *settings.Settings, log *slog.Logger) *Handler {
 	return &Handler{settings: settings, log: log, idle: uploadIdle}
 }
 
-// Entry is what a client learns of a file it has written.
+// Entry describes a file that a client has written.
 type Entry struct {
 	Path     string            `json:"path"`
 	Name     string            `json:"name"`
@@ -37,7 +37,7 @@ type Entry struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// requestError is a mistake of the client's.
+// requestError is a client's mistake.
 type requestError struct{ message string }
 
 func (e *requestError) Error() string { return e.message }
@@ -46,7 +46,7 @@ func badRequest(format string, arguments ...any) error {
 	return &requestError{fmt.Sprintf(format, arguments...)}
 }
 
-// described is an error that is told in words which clients know.
+// described is an error with a message that clients compare.
 type described struct {
 	message string
 	cause   error
@@ -55,10 +55,10 @@ type described struct {
 func (e *described) Error() string { return e.message }
 func (e *described) Unwrap() error { return e.cause }
 
-// errIsDirectory is returned where a file is meant and a directory is found.
+// errIsDirectory is returned for a directory in place of a file.
 var errIsDirectory = errors.New("the path is a directory")
 
-// fail is the one place that gives this package's errors their status.
+// fail answers with an error; it maps all errors of this package to their status.
 func (h *Handler) fail(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var mistake *requestError
@@ -71,7 +71,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 		status = http.StatusBadRequest
 	case errors.Is(err, errNotAcceptable):
 		status = http.StatusNotAcceptable
-	case errors.Is(err, fs.ErrPermission): // what not even root may do; 401 is for a wrong token alone
+	case errors.Is(err, fs.ErrPermission): // not even root may; 401 means a wrong token
 		status = http.StatusForbidden
 	case errors.Is(err, fs.ErrNotExist):
 		status = http.StatusNotFound

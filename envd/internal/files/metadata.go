@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// Limits of what a client may attach to a file; the kernel and the wire
-// protocol set them.
+// Limits of a file's metadata, set by the kernel and the wire protocol.
 const (
 	metadataHeader     = "X-Metadata-"
 	maxMetadataKey     = 246
 	maxMetadataPerFile = 4096
 )
 
-// metadataOf reads the headers that become extended attributes. Names of
-// headers have no case, so keys are lower case.
+// metadataOf reads the headers that become extended attributes. Header names have no
+// case; keys are in lower case.
 func metadataOf(header http.Header) (map[string]string, error) {
 	var metadata map[string]string
 	total := 0

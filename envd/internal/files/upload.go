@@ -17,15 +17,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// Upload writes files: one as the body itself, or any number as parts of a
-// form. A new one appears whole or not at all; one that is there is written to
-// once its content has arrived whole.
+// Upload writes files: one from the body, or any number from the parts of a form. A file
+// is created or overwritten only after its content has arrived completely.
 func (h *Handler) Upload(w http.ResponseWriter, r *http.Request) {
 	r.Body = &impatient{ReadCloser: r.Body, connection: http.NewResponseController(w), idle: h.idle}
 	entries, err := h.upload(r)
 	if err != nil {
-		// A client that still sends would see its connection broken instead of the
-		// answer, and so would every proxy on the way.
+		// A client or proxy that still sends would see a broken connection instead of
+		// the answer.
 		_, _ = io.CopyN(io.Discard, r.Body, maxIgnoredBytes)
 		h.fail(w, err)
 		return
@@ -73,11 +72,11 @@ func (h *Handler) upload(r *http.Request) ([]Entry, error) {
 	}
 }
 
-// uploadIdle is how long an upload may send nothing. A client that is gone without
-// closing its connection would otherwise keep the disk space of its draft.
+// uploadIdle is how long an upload may send nothing. Otherwise a client that disappeared
+// without closing its connection would keep the disk space of its draft.
 const uploadIdle = 2 * time.Minute
 
-// impatient is a body whose reads fail when nothing has arrived for idle.
+// impatient is a body whose reads fail when nothing arrives for the time idle.
 type impatient struct {
 	io.ReadCloser
 	connection *http.ResponseController
@@ -85,23 +84,23 @@ type impatient struct {
 }
 
 func (i *impatient) Read(buffer []byte) (int, error) {
-	// Only the recorders of tests do not support deadlines.
+	// Fails only for the recorders of tests.
 	_ = i.connection.SetReadDeadline(time.Now().Add(i.idle))
 	n, err := i.ReadCloser.Read(buffer)
 	if errors.Is(err, io.EOF) {
-		_ = i.connection.SetReadDeadline(time.Time{}) // for what comes after it on the connection
+		_ = i.connection.SetReadDeadline(time.Time{}) // for the next request on the connection
 	}
 	return n, err
 }
 
-// maxIgnoredBytes is how much of an upload is read that has failed already.
+// maxIgnoredBytes is how much of a failed upload is read and dropped.
 const maxIgnoredBytes = 256 << 20
 
-// maxFormFiles bounds the answer, which names every file.
+// maxFormFiles bounds the answer, which lists every file.
 const maxFormFiles = 10_000
 
-// uploadForm stores every part named "file", under path or, when that is
-// empty, under the name the part brings.
+// uploadForm stores every part named "file" at path or, if path is empty, at the part's
+// file name.
 func (h *Handler) uploadForm(user *permissions.User, path string, form *multipart.Reader, metadata map[string]string) ([]Entry, error) {
 	entries := []Entry{}
 	for {
@@ -140,8 +139,7 @@ func (h *Handler) uploadForm(user *permissions.User, path string, form *multipar
 	return entries, nil
 }
 
-// partPath is the whole file name of a part; the library keeps only its last
-// element, because elsewhere the rest is not to be trusted.
+// partPath is the file name of a part with its directories, which the library removes.
 func partPath(part *multipart.Part) string {
 	_, parameters, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 	if err != nil {
@@ -150,14 +148,13 @@ func partPath(part *multipart.Part) string {
 	return parameters["filename"]
 }
 
-// store writes a file, which is the user's when it was not there; fill brings its
-// content.
+// store writes a file with the content that fill writes. A new file belongs to the user.
 func (h *Handler) store(user *permissions.User, path string, metadata map[string]string, fill func(*os.File) error) (Entry, error) {
 	target, err := h.resolve(path, user)
 	if err != nil {
 		return Entry{}, err
 	}
-	unfinished, err := newDraft(user, target, &h.turns)
+	unfinished, err := newDraft(user, target, &h.locks)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -170,10 +167,10 @@ func (h *Handler) store(user *permissions.User, path string, metadata map[string
 	return Entry{Path: target, Name: filepath.Base(target), Type: "file", Metadata: metadata}, nil
 }
 
-// uploadBytes is large enough that an upload costs few system calls.
+// uploadBytes is the size of a buffer: large, so that an upload takes few system calls.
 const uploadBytes = 256 << 10
 
-// uploadBuffers are shared, because a form can hold many small files.
+// uploadBuffers are reused: a form can hold many small files.
 var uploadBuffers = sync.Pool{New: func() any { return new([uploadBytes]byte) }}
 
 // from fills a file with what a client sends.
@@ -181,13 +178,13 @@ func from(body io.Reader) func(*os.File) error {
 	return func(file *os.File) error {
 		buffer, _ := uploadBuffers.Get().(*[uploadBytes]byte)
 		defer uploadBuffers.Put(buffer)
-		// A file that reads for itself would take a buffer of its own, a small one.
+		// os.File.ReadFrom would allocate a buffer of its own, a small one.
 		_, err := io.CopyBuffer(struct{ io.Writer }{file}, readErrors{body}, buffer[:])
 		return err
 	}
 }
 
-// readErrors marks a body that broke off as the client's mistake.
+// readErrors makes errors of reading the body the client's.
 type readErrors struct{ io.Reader }
 
 func (r readErrors) Read(buffer []byte) (int, error) {

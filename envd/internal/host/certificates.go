@@ -13,20 +13,20 @@ import (
 // ErrNoCertificates is returned for a bundle that is not PEM certificates.
 var ErrNoCertificates = errors.New("not a bundle of PEM certificates")
 
-// Where Debian keeps the authorities its programs trust: one file of all of
-// them, and a directory from which that file is made anew when packages change.
+// Debian's file of all trusted authorities, and a file in the directory from which
+// update-ca-certificates regenerates it.
 const (
 	trustedFile = "/etc/ssl/certs/ca-certificates.crt"
 	ownFile     = "/usr/local/share/ca-certificates/wrenn.crt"
 )
 
-// Certificates makes every program of the machine trust the authorities in a
-// bundle. The zero value works on the machine's own files.
+// Certificates makes the guest's programs trust the authorities in a bundle. The zero
+// value works on the guest's files.
 type Certificates struct {
 	trusted, own string
 }
 
-// CheckCertificates tells whether a bundle can be installed.
+// CheckCertificates validates a bundle.
 func CheckCertificates(bundle []byte) error {
 	found := 0
 	for rest := bundle; ; found++ {
@@ -35,7 +35,7 @@ func CheckCertificates(bundle []byte) error {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("%w: it holds a %q", ErrNoCertificates, block.Type)
+			return fmt.Errorf("%w: it contains a %q", ErrNoCertificates, block.Type)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 			return fmt.Errorf("%w: %w", ErrNoCertificates, err)
@@ -47,7 +47,7 @@ func CheckCertificates(bundle []byte) error {
 	return nil
 }
 
-// Install puts a bundle in the place of the one installed before.
+// Install installs a bundle in place of the last one.
 func (c Certificates) Install(bundle []byte) error {
 	if c.trusted == "" {
 		c.trusted, c.own = trustedFile, ownFile
@@ -70,7 +70,7 @@ func (c Certificates) Install(bundle []byte) error {
 	if len(trusted) > 0 && !bytes.HasSuffix(trusted, []byte("\n")) {
 		trusted = append(trusted, '\n')
 	}
-	// The own file is last: it says what the other one holds.
+	// The own file is written last: it records what the other one contains.
 	if err := replaceFile(c.trusted, append(trusted, bundle...)); err != nil {
 		return fmt.Errorf("install certificates: %w", err)
 	}
@@ -80,8 +80,7 @@ func (c Certificates) Install(bundle []byte) error {
 	return nil
 }
 
-// replaceFile gives a file new content so that readers see the old or the new,
-// and everybody may read it.
+// replaceFile replaces a file's content atomically and makes it readable by all users.
 func replaceFile(path string, content []byte) error {
 	const directoryMode, fileMode = 0o755, 0o644
 	if err := os.MkdirAll(filepath.Dir(path), directoryMode); err != nil {

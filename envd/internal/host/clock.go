@@ -1,5 +1,5 @@
-// Package host is envd's hold on the machine it runs in: its clock, its random
-// numbers and what it uses of CPU, memory and disk.
+// Package host changes and measures the guest that envd runs in: clock, identity, random
+// numbers, certificates, volumes, and its use of CPU, memory and disk.
 package host
 
 import (
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetClock sets the machine's clock. A restored guest believes it is still
-// the moment of its snapshot.
+// SetClock sets the machine's clock. After a restore it still shows the time of the
+// snapshot.
 func SetClock(now time.Time) error {
 	value := unix.NsecToTimespec(now.UnixNano())
 	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &value); err != nil {

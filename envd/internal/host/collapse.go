@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Collapsed says what gathering memory into huge pages did, in the wire's
-// names. Chunks are hugePageBytes long.
+// Collapsed is the result of Collapse, with the names of the protocol. Chunks are
+// hugePageBytes long.
 type Collapsed struct {
 	Regions     int   `json:"regions"`
 	Chunks      int   `json:"chunks"`
 	Collapsed   int   `json:"collapsed"`
 	AlreadyHuge int   `json:"alreadyHuge"`
-	Skipped     int   `json:"skipped"` // hardly used, or the kernel would not
+	Skipped     int   `json:"skipped"` // less than half in use, or refused by the kernel
 	ElapsedMs   int64 `json:"elapsedMs"`
 }
 
@@ -26,8 +26,8 @@ const (
 	adviseCollapse = 25
 )
 
-// Collapse gathers this process's own memory into huge pages, so that after a
-// restore one fault brings what took hundreds.
+// Collapse collapses this process's memory into huge pages, so that after a restore one
+// page fault replaces hundreds.
 func Collapse() (Collapsed, error) {
 	began := time.Now()
 	regions, err := heapRegions()
@@ -47,7 +47,7 @@ func Collapse() (Collapsed, error) {
 			}
 		}
 	}
-	// The kernel says yes to what was huge before, too.
+	// The kernel reports success for chunks that were huge before, too.
 	result.AlreadyHuge = min(int(hugeBefore/hugePageBytes), result.Collapsed)
 	result.Collapsed -= result.AlreadyHuge
 	result.ElapsedMs = time.Since(began).Milliseconds()
@@ -73,13 +73,12 @@ func heapRegions() ([]mapping, error) {
 	return heap, nil
 }
 
-// collapseChunk leaves alone what is less than half in use: gathering it would
-// take more memory than it has. The kernel may refuse, too, for want of a huge
-// page or because it is older than 6.1.
+// collapseChunk skips chunks less than half in use, whose collapse would take more memory
+// than they have. The kernel refuses if it has no free huge page or is older than 6.1.
 func collapseChunk(start uintptr) bool {
 	resident := make([]byte, hugePageBytes/os.Getpagesize())
 	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, start, hugePageBytes, uintptr(unsafe.Pointer(&resident[0]))); errno != 0 {
-		return false // the runtime gave the chunk back meanwhile
+		return false // the runtime has unmapped the chunk
 	}
 	used := 0
 	for _, page := range resident {

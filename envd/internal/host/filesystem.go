@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// ErrCannotFreeze is returned for a file system that knows no freezing.
+// ErrCannotFreeze is returned for a file system that cannot be frozen.
 var ErrCannotFreeze = errors.New("this file system cannot be frozen")
 
 // FIFREEZE and FITHAW of linux/fs.h, which x/sys lacks.
@@ -19,8 +19,8 @@ const (
 	thawRequest   = 0xc0045878
 )
 
-// FreezeFilesystem writes out the file system that holds path and holds every
-// write to it until ThawFilesystem. Freezing a frozen one does nothing.
+// FreezeFilesystem syncs the file system of path and suspends writes to it until
+// ThawFilesystem. It is idempotent.
 func FreezeFilesystem(path string) error {
 	if err := askFilesystem(path, freezeRequest); !errors.Is(err, unix.EBUSY) {
 		return err
@@ -28,7 +28,7 @@ func FreezeFilesystem(path string) error {
 	return nil
 }
 
-// ThawFilesystem lets writes go on. Thawing what is not frozen does nothing.
+// ThawFilesystem resumes writes. It is idempotent.
 func ThawFilesystem(path string) error {
 	if err := askFilesystem(path, thawRequest); !errors.Is(err, unix.EINVAL) {
 		return err

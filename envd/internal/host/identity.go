@@ -14,9 +14,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// Identity is what tells a machine from others: the IDs of the machine and of
-// its boot, and its name. A snapshot holds all three, and clones would share
-// them. The zero value works on the machine's own files.
+// Identity is the machine ID, the boot ID and the host name of the guest. They are in the
+// snapshot, so clones would share them. The zero value works on the guest's files.
 type Identity struct {
 	machineID, bootID string // the files that programs read
 	directory         string // in memory; only root may enter it
@@ -43,9 +42,9 @@ func (i Identity) Renew(sandbox id.Sandbox) error {
 	return nil
 }
 
-// prepare makes the directory, and in it a second view of the kernel's files: the
-// kernel lets a user without rights mount another only while one is there that
-// nothing covers, and containers without root need to.
+// prepare makes the directory and mounts proc in it. The kernel lets a user namespace
+// mount proc only while another mount of it has no files covered, and rootless
+// containers need to mount it.
 func (i Identity) prepare() error {
 	const onlyRoot = 0o700
 	view := filepath.Join(i.directory, "proc")
@@ -61,32 +60,32 @@ func (i Identity) prepare() error {
 	return nil
 }
 
-// cover lays a file with this content, whose length is always the same, over
-// another. It is a mount because the kernel's own ID cannot be written, and
-// because what each life wrote to the disk would be a copy in each clone.
+// cover bind-mounts a file with this content, whose length never changes, over another.
+// The boot ID cannot be written, and writing the machine ID to the disk would cost each
+// clone a copied block.
 func (i Identity) cover(path, name, content string) error {
-	const everybodyReads = 0o444
+	const readableByAll = 0o444
 	own := filepath.Join(i.directory, name)
-	file, err := os.OpenFile(own, os.O_WRONLY|os.O_CREATE, everybodyReads)
+	file, err := os.OpenFile(own, os.O_WRONLY|os.O_CREATE, readableByAll)
 	if err != nil {
 		return err
 	}
 	_, err = file.WriteString(content)
-	if err := errors.Join(err, file.Chmod(everybodyReads), file.Close()); err != nil {
+	if err := errors.Join(err, file.Chmod(readableByAll), file.Close()); err != nil {
 		return err
 	}
-	ours, err := os.Stat(own)
+	covering, err := os.Stat(own)
 	if err != nil {
 		return err
 	}
-	theirs, err := os.Stat(path)
+	covered, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		err = os.WriteFile(path, nil, everybodyReads)
+		err = os.WriteFile(path, nil, readableByAll)
 	}
 	if err != nil {
 		return err
 	}
-	if theirs != nil && os.SameFile(ours, theirs) {
+	if covered != nil && os.SameFile(covering, covered) {
 		return nil
 	}
 	if err := unix.Mount(own, path, "", unix.MS_BIND, ""); err != nil {

@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// Machine is the one this process runs in. The zero value is the real one.
+// Machine is the guest. The zero value works on the real one.
 type Machine struct {
 	root         string // empty means /
 	identity     Identity
@@ -21,31 +21,31 @@ type Machine struct {
 // SetClock sets the time of day.
 func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 
-// Reseed makes the kernel's random numbers this life's own.
+// Reseed reseeds the kernel's random number generator.
 func (Machine) Reseed(seed Seed, life string) error { return Reseed(seed, life) }
 
 // RenewIdentity gives the machine new IDs and the sandbox's ID as its name.
 func (m Machine) RenewIdentity(sandbox id.Sandbox) error { return m.identity.Renew(sandbox) }
 
-// FreezeFilesystem holds every write to the root file system.
+// FreezeFilesystem suspends writes to the root file system.
 func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }
 
-// ThawFilesystem lets writes go on.
+// ThawFilesystem resumes writes.
 func (m Machine) ThawFilesystem() error { return ThawFilesystem(cmp.Or(m.root, "/")) }
 
-// Collapse gathers envd's memory into huge pages.
+// Collapse collapses envd's memory into huge pages.
 func (Machine) Collapse() (Collapsed, error) { return Collapse() }
 
-// InstallCertificates makes all programs trust a bundle.
+// InstallCertificates makes the guest's programs trust a bundle.
 func (m Machine) InstallCertificates(bundle []byte) error { return m.certificates.Install(bundle) }
 
-// SetHostService tells programs where the host's service is.
+// SetHostService sets the address of the host's service.
 func (m Machine) SetHostService(address netip.Addr) error { return m.names.SetHostService(address) }
 
-// SyncVolumes writes out what was written to volumes.
+// SyncVolumes writes dirty pages of volumes to the host.
 func (m Machine) SyncVolumes(ctx context.Context) error { return m.volumes.Sync(ctx) }
 
-// MountVolumes makes these directories of the host's appear, and no others.
+// MountVolumes mounts these volumes and unmounts the host's others.
 func (m Machine) MountVolumes(ctx context.Context, volumes []Volume) error {
 	return m.volumes.MountAll(ctx, volumes)
 }

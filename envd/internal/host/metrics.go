@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Metrics is what the machine uses, in the wire's names and units.
+// Metrics is what the guest uses, with the names and units of the protocol.
 type Metrics struct {
 	Timestamp      int64   `json:"ts"` // Unix seconds
 	CPUCount       int     `json:"cpu_count"`
@@ -27,7 +27,7 @@ type Metrics struct {
 	DiskTotal      uint64  `json:"disk_total"`
 }
 
-// Meter measures; CPU use is that since the last measurement.
+// Meter measures the guest. CPU use is that since the last measurement.
 type Meter struct {
 	mutex sync.Mutex
 	last  cpuTimes
@@ -35,7 +35,7 @@ type Meter struct {
 
 type cpuTimes struct{ busy, total uint64 }
 
-// Measure reads the machine's use of CPU, memory and disk now.
+// Measure reads the guest's use of CPU, memory and disk.
 func (m *Meter) Measure() (Metrics, error) {
 	times, err := readCPUTimes()
 	if err != nil {

@@ -8,18 +8,15 @@ import (
 	"strings"
 )
 
-// hostService is the name under which programs in a guest find what the host
-// offers them.
+// hostService is the host name of the service that the host offers to guests.
 const hostService = "events.e2b.local"
 
-// Names is the machine's own table of host names. The zero value works on the
-// machine's own file.
+// Names is the table of host names. The zero value is /etc/hosts.
 type Names struct {
 	path string
 }
 
-// SetHostService says at which address the host's service is; it replaces what
-// was said before.
+// SetHostService sets the address of the host's service, replacing the old one.
 func (n Names) SetHostService(address netip.Addr) error {
 	if n.path == "" {
 		n.path = "/etc/hosts"

@@ -8,11 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SeedBytes is how much of the host's randomness a restored guest is given: a
-// full key of the kernel's generator.
+// SeedBytes is the size of a seed: a full key of the kernel's generator.
 const SeedBytes = 32
 
-// Seed is what makes a guest's random numbers its own. It is secret.
+// Seed seeds the kernel's random number generator. It is secret.
 type Seed [SeedBytes]byte
 
 // randomPoolInfo is struct rand_pool_info of linux/random.h.
@@ -22,11 +21,10 @@ type randomPoolInfo struct {
 	buffer       Seed
 }
 
-// Reseed makes the kernel's random numbers this life's own: clones of one
-// snapshot would all draw the same. The difference comes from the host, because
-// the guest has none of its own: what its hardware generator had read ahead is
-// in the snapshot too. The life's name, which is no secret, tells even lives
-// apart that were given the same seed.
+// Reseed reseeds the kernel's generator, whose state all clones of a snapshot share. The
+// seed comes from the host: the guest has no entropy of its own after a restore, because
+// the buffer of its hardware generator is in the snapshot, too. The lifecycle ID, which is
+// not secret, is mixed in so that two lives with the same seed differ.
 func Reseed(seed Seed, life string) error {
 	device, err := os.OpenFile("/dev/urandom", os.O_WRONLY, 0)
 	if err != nil {
@@ -34,14 +32,14 @@ func Reseed(seed Seed, life string) error {
 	}
 	defer device.Close()
 	if _, err := device.WriteString(life); err != nil {
-		return fmt.Errorf("reseed: mix in the life: %w", err)
+		return fmt.Errorf("reseed: mix in the lifecycle ID: %w", err)
 	}
 	pool := randomPoolInfo{entropyCount: SeedBytes * 8, bufferSize: SeedBytes, buffer: seed}
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, device.Fd(), unix.RNDADDENTROPY, uintptr(unsafe.Pointer(&pool))); errno != 0 {
 		return fmt.Errorf("reseed: add entropy: %w", errno)
 	}
-	// What was mixed in counts from here on, not at the kernel's next turn, which
-	// may be minutes away.
+	// Without this the entropy would take effect at the kernel's next reseeding, up to
+	// minutes later.
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, device.Fd(), unix.RNDRESEEDCRNG, 0); errno != 0 {
 		return fmt.Errorf("reseed: %w", errno)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// errMalformedMap is returned for lines that the kernel would not write.
+// errMalformedMap is returned for lines that are not of the format.
 var errMalformedMap = errors.New("malformed memory map")
 
 // mapping is one mapping. Sizes are in bytes.

@@ -19,16 +19,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// ErrBadVolume is returned for a volume that cannot be meant.
+// ErrBadVolume is returned for a malformed volume.
 var ErrBadVolume = errors.New("malformed volume")
 
-// Volume is a directory of an NFS server and where it appears.
+// Volume is a directory of an NFS server and its mount point.
 type Volume struct {
 	Target string `json:"nfs_target"` // server:/directory
 	Path   string `json:"path"`       // absolute, and not the root
 }
 
-// Check tells whether the volume could be mounted at all.
+// Check validates the volume.
 func (v Volume) Check() error {
 	server, directory, found := strings.Cut(v.Target, ":/")
 	switch {
@@ -43,19 +43,18 @@ func (v Volume) Check() error {
 	}
 }
 
-// Volumes mounts what the host lends. The zero value uses the machine's own
-// mount program, table and modules.
+// Volumes mounts the host's volumes. The zero value uses the guest's mount program, table
+// of mounts and kernel modules.
 type Volumes struct {
 	program, table, modules string
 }
 
 const (
-	// mountTimeout bounds how long a server may take to answer.
+	// mountTimeout bounds one mount.
 	mountTimeout = 10 * time.Second
-	// nfsOptions are for a server that takes mounts and calls at one port and knows
-	// no locks. The mount is hard: whoever uses it waits while the host's server is
-	// away, or the guest is paused, and can be killed. What others change is seen
-	// within a second.
+	// nfsOptions suit the host's server: one port for mounts and calls, no locks. The
+	// mount is hard: processes wait, and can be killed, while the server does not
+	// answer. Changes by other guests are visible within a second (actimeo).
 	nfsOptions = "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=2049,nolock,hard,noresvport,nosuid,nodev,actimeo=1,lookupcache=positive"
 )
 
@@ -66,8 +65,8 @@ func (v Volumes) orOwn() Volumes {
 	return v
 }
 
-// MountAll makes these volumes appear and takes away those that the host lent to
-// the sandbox that this guest is a copy of. It goes on when one fails.
+// MountAll mounts these volumes and unmounts the host's others, which belong to the
+// sandbox that this guest's snapshot is of. It goes on after an error.
 func (v Volumes) MountAll(ctx context.Context, wanted []Volume) error {
 	v = v.orOwn()
 	failures := []error{v.unmountOthers(wanted)}
@@ -77,8 +76,8 @@ func (v Volumes) MountAll(ctx context.Context, wanted []Volume) error {
 	return errors.Join(failures...)
 }
 
-// Sync hands what was written to the host's volumes over to the host. A program
-// does it for each, which can be ended where the host does not answer.
+// Sync writes dirty pages of the host's volumes to the host. A process of its own syncs
+// each, so that it can be killed if the host does not answer.
 func (v Volumes) Sync(ctx context.Context) error {
 	v = v.orOwn()
 	all, err := filesystem.ReadMounts(v.table)
@@ -94,7 +93,7 @@ func (v Volumes) Sync(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// Mount makes a volume appear. One that is mounted already stays as it is.
+// Mount mounts a volume, unless it is mounted.
 func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	v = v.orOwn()
 	path := filepath.Clean(volume.Path)
@@ -131,19 +130,19 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	return nil
 }
 
-// loadModules loads the kernel's drivers in the order that a file names. Those
-// that are loaded stay; a kernel that has them built in comes without the file.
+// loadModules loads the kernel modules that a file lists, in its order. There is no file
+// for a kernel that has them built in.
 func loadModules(directory string) error {
 	order, err := os.ReadFile(filepath.Join(directory, "order"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("load drivers: %w", err)
+		return fmt.Errorf("load kernel modules: %w", err)
 	}
 	for name := range strings.FieldsSeq(string(order)) {
 		if err := loadModule(filepath.Join(directory, filepath.Base(name))); err != nil {
-			return fmt.Errorf("load driver %s: %w", name, err)
+			return fmt.Errorf("load kernel module %s: %w", name, err)
 		}
 	}
 	return nil
@@ -162,19 +161,19 @@ func loadModule(path string) error {
 	return nil
 }
 
-// mountedAt returns what is mounted at path, empty for nothing.
+// mountedAt returns the source of the mount at path; empty for none.
 func (v Volumes) mountedAt(path string) (source string, err error) {
 	all, err := filesystem.ReadMounts(v.table)
 	for _, mount := range all {
 		if mount.Path == path {
-			source = mount.Source // the last mount hides the ones before
+			source = mount.Source // the last mount covers the others
 		}
 	}
 	return source, err
 }
 
-// unmountOthers takes away the host's volumes that are not wanted. Their server
-// may not be there any more, so nobody asks it.
+// unmountOthers unmounts the host's volumes that are not wanted, without waiting for their
+// server, which may not exist any more.
 func (v Volumes) unmountOthers(wanted []Volume) error {
 	all, err := filesystem.ReadMounts(v.table)
 	if err != nil {
@@ -195,8 +194,8 @@ func (v Volumes) unmountOthers(wanted []Volume) error {
 	return errors.Join(failures...)
 }
 
-// ofHost tells the host's volumes from what the guest's user has mounted: only
-// the host has a link-local address.
+// ofHost reports whether the host serves a mount, and not a server that the user mounted:
+// only the host has a link-local address.
 func ofHost(source string) bool {
 	server, _, _ := strings.Cut(source, ":/")
 	address, err := netip.ParseAddr(server)

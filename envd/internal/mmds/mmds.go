@@ -1,5 +1,4 @@
-// Package mmds asks the virtual machine monitor who this guest is: Firecracker
-// answers under a link-local address, in version 2 of its metadata service.
+// Package mmds reads Firecracker's metadata service, version 2, at its link-local address.
 // Source: docs/mmds/mmds-user-guide.md in Firecracker.
 package mmds
 
@@ -18,7 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// Metadata is what the host tells through the monitor.
+// Metadata is what the host has set in the service.
 type Metadata struct {
 	SandboxID  id.Sandbox  // empty for none
 	TemplateID id.Template // empty for none
@@ -26,13 +25,12 @@ type Metadata struct {
 	SecretDigest string
 }
 
-// kernelParameter is on the kernel's command line where there is a service.
-// Asking where there is none would cost every start the wait for an answer.
+// kernelParameter is on the kernel's command line if there is a service. Without it every
+// start of another guest would wait for an answer.
 const kernelParameter = "wrenn.mmds"
 
 const (
-	serviceURL = "http://169.254.169.254"
-	// timeout is generous: the monitor answers without leaving the machine.
+	serviceURL       = "http://169.254.169.254"
 	timeout          = 2 * time.Second
 	maxMetadataBytes = 64 << 10
 	tokenSeconds     = "60"
@@ -44,7 +42,7 @@ type Service struct {
 	client *http.Client
 }
 
-// Find returns the service, or nil when the monitor has none.
+// Find returns the service, or nil if the VMM has none.
 func Find() *Service {
 	line, err := os.ReadFile("/proc/cmdline")
 	if err != nil || !announced(string(line)) {
@@ -58,7 +56,7 @@ func announced(commandLine string) bool {
 }
 
 func newService(base string) *Service {
-	// No connection is kept: it would be frozen into a snapshot.
+	// A connection that is kept open would be in the snapshot.
 	transport := &http.Transport{DisableKeepAlives: true, Proxy: nil}
 	return &Service{base: base, client: &http.Client{Transport: transport, Timeout: timeout}}
 }

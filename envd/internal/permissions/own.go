@@ -7,12 +7,11 @@ import (
 	"syscall"
 )
 
-// directoryMode is what a directory gets that was not there before.
+// directoryMode is the mode of new directories.
 const directoryMode = 0o755
 
-// MakeDirectories makes a directory and the parents that it lacks, and gives the
-// user those that it made. One that is there already stays whose it is. The path
-// is not cleaned: ".." behind a link is where the link leads.
+// MakeDirectories makes a directory and its missing parents, and gives the new ones to the
+// user. The path is not cleaned: ".." after a link is the parent of the link's target.
 func (u *User) MakeDirectories(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
@@ -31,7 +30,7 @@ func (u *User) MakeDirectories(path string) error {
 	}
 	err = os.Mkdir(path, directoryMode)
 	if errors.Is(err, fs.ErrExist) {
-		// Another made it meanwhile, or it ends in "..", or it is a link to nothing.
+		// It was made meanwhile, ends in "..", or is a link to nothing.
 		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
 			return nil
 		}
@@ -42,7 +41,7 @@ func (u *User) MakeDirectories(path string) error {
 	return Owned(os.Lchown(path, int(u.UID), int(u.GID)))
 }
 
-// parentOf cuts the last element off a path; empty when there is only one.
+// parentOf removes the last element of a path; empty if there is only one.
 func parentOf(path string) string {
 	end := len(path)
 	for end > 0 && path[end-1] == '/' {
@@ -54,8 +53,8 @@ func parentOf(path string) string {
 	return path[:end]
 }
 
-// Owned takes the result of giving something away. A file system that keeps no
-// owners, or does not let even root choose them, is no reason to fail.
+// Owned ignores errors of chown on file systems that have no owners or do not let root
+// change them.
 func Owned(err error) error {
 	for _, kept := range []error{syscall.EPERM, syscall.EINVAL, syscall.ENOSYS, syscall.EOPNOTSUPP} {
 		if errors.Is(err, kept) {

@@ -1,5 +1,4 @@
-// Package permissions answers who a caller of envd acts as and which path on
-// disk it means.
+// Package permissions looks up the users that callers act as, and gives files to them.
 package permissions
 
 import (
@@ -13,7 +12,7 @@ import (
 	"syscall"
 )
 
-// ErrUnknownUser is returned for a user the guest does not have.
+// ErrUnknownUser is returned for a user that the guest does not have.
 var ErrUnknownUser = errors.New("user does not exist")
 
 // User is a Unix user of the guest.
@@ -25,7 +24,7 @@ type User struct {
 	Home   string
 }
 
-// Credential makes a child process this user's.
+// Credential are the credentials of a child process of this user.
 func (u *User) Credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }
@@ -71,8 +70,8 @@ func parseID(text string) (uint32, error) {
 	return uint32(id), nil
 }
 
-// NameFromHeader returns the user an RPC names by HTTP Basic authentication,
-// with an empty password; empty when it names none.
+// NameFromHeader returns the user that an RPC names by HTTP Basic authentication, with an
+// empty password; empty for none.
 func NameFromHeader(header http.Header) (string, error) {
 	value := header.Get("Authorization")
 	scheme, encoded, _ := strings.Cut(value, " ")

@@ -24,25 +24,25 @@ type forwarders struct {
 	groups  Groups
 	log     *slog.Logger
 	running map[listener]*forwarder
-	missing bool // socat is not installed, which was said once
+	missing bool // socat cannot be started, which is logged once
 }
 
-// forwarder is one socat, in a process group of its own with those it forks.
+// forwarder is one socat, in a process group of its own with the processes it forks.
 type forwarder struct {
 	command *exec.Cmd
 	started time.Time
-	ended   chan struct{} // closed when it was waited for
+	ended   chan struct{} // closed when the process was reaped
 }
 
-// retryEvery is how often a port is tried on which socat cannot listen, such as
-// one that the server itself has taken on the guest's address.
+// retryEvery is the delay before socat is started again after it ended, as it does if
+// another server has the port on the guest's address.
 const retryEvery = 15 * time.Second
 
 func newForwarders(outside netip.Addr, groups Groups, log *slog.Logger) *forwarders {
 	return &forwarders{outside: outside, groups: groups, log: log, running: make(map[listener]*forwarder)}
 }
 
-// follow starts and stops forwarders until they are those of what listens.
+// follow starts and stops forwarders so that there is one for each listener.
 func (f *forwarders) follow(listening map[listener]struct{}) {
 	for server, running := range f.running {
 		if _, still := listening[server]; !still {
@@ -87,12 +87,12 @@ func (f *forwarders) start(server listener) (*forwarder, error) {
 	started := &forwarder{command: command, started: time.Now(), ended: make(chan struct{})}
 	go func() {
 		defer close(started.ended)
-		_ = command.Wait() // a port that is taken ends it; a later scan tries again
+		_ = command.Wait() // it ends if the port is taken
 	}()
 	return started, nil
 }
 
-// stop ends socat with all its connections, and waits for it.
+// stop kills socat with all its connections, and waits for it.
 func (f *forwarder) stop() {
 	if !f.hasEnded() {
 		_ = unix.Kill(-f.command.Process.Pid, unix.SIGKILL)

@@ -9,23 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener is a port that something listens on, on loopback.
+// listener is a port on which a server listens on loopback.
 type listener struct {
 	port uint16
 	ipv6 bool
 }
 
-// scanner reads the kernel's tables of sockets. It keeps its files and buffers,
-// so that looking again costs no memory.
+// scanner reads the kernel's tables of sockets. It keeps its files and buffers, so that a
+// scan allocates nothing.
 type scanner struct {
 	tables [2]int // descriptors of /proc/net/tcp and tcp6
 	buffer []byte
 	found  map[listener]struct{}
-	open   map[uint16]struct{} // ports that are reachable as they are
+	open   map[uint16]struct{} // ports with a server on all addresses
 }
 
-// maxTableBytes bounds what is read of one table: a guest that opens sockets
-// without end makes envd miss some, not grow.
+// maxTableBytes bounds what is read of one table. In a guest with more sockets some are
+// missed.
 const maxTableBytes = 1 << 20
 
 func openScanner() (*scanner, error) {
@@ -52,8 +52,8 @@ func (s *scanner) close() {
 	}
 }
 
-// scan fills found with what listens now and needs a forwarder: one for each
-// port, to IPv4 where a server has both.
+// scan fills found with the servers that need a forwarder: one for each port, to IPv4 if a
+// server listens on both.
 func (s *scanner) scan() error {
 	clear(s.found)
 	clear(s.open)
@@ -77,7 +77,7 @@ func (s *scanner) scan() error {
 	return nil
 }
 
-// read reads a whole table from its start; the buffer grows to fit it.
+// read reads a table from its start into the buffer, which grows to fit it.
 func (s *scanner) read(fd int) ([]byte, error) {
 	length := 0
 	for {
@@ -101,8 +101,8 @@ func (s *scanner) read(fd int) ([]byte, error) {
 	}
 }
 
-// How the kernel writes addresses: 32-bit words in hexadecimal, each in the
-// byte order of the machine, which is little-endian here.
+// Addresses as the kernel writes them: 32-bit words in hexadecimal, each in the
+// machine's byte order, here little-endian.
 // Source: Documentation/networking/proc_net_tcp.rst in Linux.
 var (
 	loopbackIPv4   = []byte("7F") // the last two of eight digits: 127.x.x.x
@@ -113,8 +113,7 @@ var (
 	stateListen    = []byte("0A")
 )
 
-// parse adds the listeners of one table. Lines that are not as they should be
-// are passed over.
+// parse adds the listeners of one table. It skips malformed lines.
 func (s *scanner) parse(table []byte, ipv6 bool) {
 	for len(table) > 0 {
 		var line []byte
@@ -123,9 +122,9 @@ func (s *scanner) parse(table []byte, ipv6 bool) {
 		} else {
 			line, table = table, nil
 		}
-		_, rest := field(line) // the line's number
+		_, rest := field(line) // the number of the line
 		local, rest := field(rest)
-		_, rest = field(rest) // the other end
+		_, rest = field(rest) // the remote address
 		state, _ := field(rest)
 		if !bytes.Equal(state, stateListen) {
 			continue

@@ -1,5 +1,5 @@
-// Package port makes servers that listen on the guest's loopback alone
-// reachable from outside, as they would be on a developer's own machine.
+// Package port forwards connections from outside to servers that listen only on the
+// guest's loopback.
 package port
 
 import (
@@ -10,49 +10,47 @@ import (
 	"time"
 )
 
-// scanInterval is how soon a new server is found, at the latest.
+// scanInterval is the time between two scans.
 const scanInterval = time.Second
 
-// Subsystem looks for servers and forwards to them, between Start and Stop.
-// One goroutine does both, so there is nothing between them to get stuck.
-// Start, Stop and Restart may be called at any time, from anywhere, twice.
+// Subsystem scans for servers and forwards to them, between Start and Stop. One goroutine
+// does both. Start, Stop and Restart are idempotent and safe for concurrent use.
 type Subsystem struct {
 	outside netip.Addr
 	groups  Groups
 	log     *slog.Logger
 
-	mutex  sync.Mutex // held for a whole Start or Stop
+	mutex  sync.Mutex // held during Start and Stop
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	// Of the goroutine between Start and Stop, and kept for the next: a guest that
-	// was just restored has better things to do than to open files again.
+	// Used by the goroutine between Start and Stop. Kept across Stop and Start so that
+	// a resume does not reopen files in /proc.
 	scanner *scanner
-	// busy is whether there was anything to forward to when it ended last.
+	// busy: there were forwarders at the last Stop.
 	busy bool
 }
 
-// New returns a subsystem that forwards from the guest's address. It does
-// nothing until Start.
+// New returns a stopped subsystem that forwards from the guest's address.
 func New(outside netip.Addr, groups Groups, log *slog.Logger) *Subsystem {
 	return &Subsystem{outside: outside, groups: groups, log: log}
 }
 
-// Start begins to look for servers, unless that is being done already.
+// Start starts scanning.
 func (s *Subsystem) Start() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.start()
 }
 
-// Stop ends the looking and every forwarder, and returns when all are gone.
+// Stop ends the scanning and all forwarders, and waits for their end.
 func (s *Subsystem) Stop() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.stop()
 }
 
-// Restart is Stop and Start with nobody in between.
+// Restart is an atomic Stop and Start.
 func (s *Subsystem) Restart() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -81,8 +79,8 @@ func (s *Subsystem) stop() {
 	s.cancel = nil
 }
 
-// run forwards to whatever listens until ctx ends. It looks at once only for
-// what was there before.
+// run scans and forwards until the context ends. It scans at once only if there were
+// forwarders before.
 func (s *Subsystem) run(ctx context.Context) {
 	if s.scanner == nil {
 		var err error

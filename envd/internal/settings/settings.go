@@ -1,5 +1,5 @@
-// Package settings holds what the host tells envd by /init: every service
-// reads it, only /init writes it.
+// Package settings holds the settings that the host sends to /init. Every service reads
+// them; only /init writes them.
 package settings
 
 import (
@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/keys"
 )
 
-// DefaultUser runs what names no user, until /init says otherwise.
+// DefaultUser runs commands of callers who name no user, until /init sets another.
 const DefaultUser = "user"
 
 // Settings is safe for use by many goroutines. Make one with New.
@@ -21,7 +21,7 @@ type Settings struct {
 	mutex   sync.RWMutex
 	secret  string // its digest; empty until the first /init
 	env     map[string]string
-	given   chan struct{} // closed when forgotten variables are given again; nil unless forgotten
+	awaited chan struct{} // closed when forgotten variables are set again; nil unless forgotten
 	user    string
 	workdir string
 }
@@ -29,16 +29,16 @@ type Settings struct {
 // New returns settings as a template has them: no secret, no variables.
 func New() *Settings { return &Settings{user: DefaultUser, env: map[string]string{}} }
 
-// Update is what one /init changes; empty fields change nothing.
+// Update is the change of one /init; empty fields change nothing.
 type Update struct {
 	Secret string
-	// Env takes the place of all that was before; nil leaves it.
+	// Env replaces all variables; nil leaves them.
 	Env     map[string]string
 	User    string
 	Workdir string
 }
 
-// Apply takes an update whole.
+// Apply applies an update atomically.
 func (s *Settings) Apply(update Update) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -55,35 +55,35 @@ func (s *Settings) Apply(update Update) {
 		return
 	}
 	s.env = maps.Clone(update.Env)
-	if s.given != nil {
-		close(s.given)
-		s.given = nil
+	if s.awaited != nil {
+		close(s.awaited)
+		s.awaited = nil
 	}
 }
 
-// ForgetEnv drops the variables until the host gives them again: the memory is
-// about to be written down for others.
+// ForgetEnv drops the variables until Apply sets them again. It is called before a
+// snapshot from which other sandboxes are created.
 func (s *Settings) ForgetEnv() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.env = map[string]string{}
-	if s.given == nil {
-		s.given = make(chan struct{})
+	if s.awaited == nil {
+		s.awaited = make(chan struct{})
 	}
 }
 
-// Env returns the variables every command gets. The caller must not change it.
-// While they are forgotten it waits for them, as long as ctx allows.
+// Env returns the variables of every command, which the caller must not change. After
+// ForgetEnv it waits until they are set again or the context ends.
 func (s *Settings) Env(ctx context.Context) (map[string]string, error) {
 	for {
 		s.mutex.RLock()
-		env, given := s.env, s.given
+		env, awaited := s.env, s.awaited
 		s.mutex.RUnlock()
-		if given == nil {
+		if awaited == nil {
 			return env, nil
 		}
 		select {
-		case <-given:
+		case <-awaited:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -97,14 +97,14 @@ func (s *Settings) Workdir() string {
 	return s.workdir
 }
 
-// HasSecret says whether an /init has told what the host is known by.
+// HasSecret reports whether an /init has set the host's secret.
 func (s *Settings) HasSecret() bool {
 	s.mutex.RLock()
 	defer s.mutex.RUnlock()
 	return s.secret != ""
 }
 
-// SecretIs compares in constant time. It is false for every text while no secret is
+// SecretIs compares with the host's secret in constant time. It is false while no secret is
 // set.
 func (s *Settings) SecretIs(candidate string) bool {
 	s.mutex.RLock()
@@ -122,7 +122,7 @@ func (s *Settings) User(name string) (*permissions.User, error) {
 	return permissions.Lookup(name)
 }
 
-// Caller finds the user whose name an RPC carries.
+// Caller finds the user that an RPC names in its headers.
 func (s *Settings) Caller(header http.Header) (*permissions.User, error) {
 	name, err := permissions.NameFromHeader(header)
 	if err != nil {

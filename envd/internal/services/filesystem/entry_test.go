@@ -90,14 +90,13 @@ func TestStat_SpellsNamesThatAreNotText(t *testing.T) {
 	require.Equal(t, "\uFFFD", w.stat(t, "odd").GetMetadata()["k"])
 }
 
-func mountTmpfs(t *testing.T, path, options string) string {
+func mountTmpfs(t *testing.T, path string) {
 	t.Helper()
 	makeDirectory(t, path)
-	require.NoError(t, unix.Mount("tmpfs", path, "tmpfs", 0, options))
+	require.NoError(t, unix.Mount("tmpfs", path, "tmpfs", 0, ""))
 	t.Cleanup(func() {
 		if err := unix.Unmount(path, 0); err != nil {
 			require.ErrorIs(t, err, unix.EINVAL, "it may be unmounted already")
 		}
 	})
-	return path
 }

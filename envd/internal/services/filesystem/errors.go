@@ -28,8 +28,7 @@ var (
 	errClosed             = errors.New("envd is shutting down")
 )
 
-// toConnect is the one place that gives this package's errors their codes. An
-// error that has a code already keeps it.
+// toConnect maps an error to its code. An error with a code keeps it.
 func toConnect(err error) error {
 	if coded := new(connect.Error); err == nil || errors.As(err, &coded) {
 		return err
@@ -44,7 +43,7 @@ func toConnect(err error) error {
 	return connect.NewError(connect.CodeInternal, err)
 }
 
-// codes is read from above: the first row that knows an error decides.
+// codes are searched in order; the first row with an error decides.
 var codes = []struct {
 	code   connect.Code
 	errors []error

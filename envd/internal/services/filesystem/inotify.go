@@ -12,18 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inotify reads what the kernel tells of directories. It is our own because
-// fsnotify keeps back what a true recursive watch needs: that a directory was
-// unmounted, which watch an event came from when directories moved, and watches
-// that do not follow links. Source: inotify(7).
+// inotify reads changes of directories. The fsnotify library does not give what a recursive
+// watch needs: unmounts, the watch of an event after its directory moved, and watches that
+// do not follow links. Source: inotify(7).
 type inotify struct {
 	file   *os.File
 	raw    syscall.RawConn
 	buffer []byte
 }
 
-// change is one event of the kernel's; name is empty when it concerns the
-// watched directory itself.
+// change is one event of inotify; name is empty if it is about the watched directory
+// itself.
 type change struct {
 	watch  int32
 	mask   uint32
@@ -32,8 +31,8 @@ type change struct {
 }
 
 const (
-	// changeMask is what is asked of every directory, selfMask what is asked of
-	// the root besides: of other directories their parents tell it.
+	// changeMask is for every directory, selfMask in addition for the root: the parents
+	// of other directories report it.
 	changeMask = unix.IN_CREATE | unix.IN_MODIFY | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
 		unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK
 	selfMask = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
@@ -57,8 +56,8 @@ func openInotify() (*inotify, error) {
 	return &inotify{file: file, raw: raw, buffer: make([]byte, inotifyBufferBytes)}, nil
 }
 
-// add watches a directory. One that is watched already keeps its number,
-// wherever it is by now.
+// add watches a directory. A directory that is watched already keeps its number, even if
+// it was moved.
 func (i *inotify) add(path string, mask uint32) (watch int32, err error) {
 	controlErr := i.raw.Control(func(descriptor uintptr) {
 		var number int
@@ -77,14 +76,13 @@ func (i *inotify) add(path string, mask uint32) (watch int32, err error) {
 	return watch, nil
 }
 
-// remove ends a watch; it may have ended on its own.
+// remove ends a watch, if it has not ended.
 func (i *inotify) remove(watch int32) {
 	_ = i.raw.Control(func(descriptor uintptr) { _, _ = unix.InotifyRmWatch(int(descriptor), uint32(watch)) })
 }
 
-// read waits for changes until the deadline, and then fails with
-// os.ErrDeadlineExceeded, but only when there are none. drained tells that the
-// kernel had nothing more to tell before them.
+// read waits for changes. If there are none by the deadline, it fails with
+// os.ErrDeadlineExceeded. drained: the kernel's queue was empty before them.
 func (i *inotify) read() (changes []change, drained bool, err error) {
 	var n int
 	var readErr error
@@ -117,13 +115,13 @@ func (i *inotify) read() (changes []change, drained bool, err error) {
 	return parseChanges(i.buffer[:n]), drained, nil
 }
 
-// wakeAt sets the deadline of the read that is under way and of the next ones.
+// wakeAt sets the deadline of the current read and of later ones.
 func (i *inotify) wakeAt(deadline time.Time) { _ = i.file.SetReadDeadline(deadline) }
 
 func (i *inotify) close() { _ = i.file.Close() }
 
-// parseChanges reads what the kernel wrote: struct inotify_event, each with a
-// name padded by NUL bytes.
+// parseChanges reads a buffer of struct inotify_event, each with a name padded by NUL
+// bytes.
 func parseChanges(buffer []byte) []change {
 	var changes []change
 	for len(buffer) >= unix.SizeofInotifyEvent {

@@ -2,14 +2,14 @@ package filesystem
 
 import "time"
 
-// limits bounds what clients can pile up.
+// limits bound what clients can accumulate.
 type limits struct {
 	watches       int           // open at a time, each an inotify instance
 	directories   int           // of one recursive watch
-	events        int           // that wait for one client
-	bufferedBytes int           // of events that wait for all clients that poll, and of one look into a new tree
-	evictAfter    time.Duration // without being asked a watcher may make room for another
-	expireAfter   time.Duration // without being asked a watcher ends
+	events        int           // queued for one client
+	bufferedBytes int           // of events queued for all polling clients, and of one scan of a new tree
+	evictAfter    time.Duration // without a call a watcher may be evicted for another
+	expireAfter   time.Duration // without a call a watcher ends
 }
 
 // The kernel allows each user 128 inotify instances, and the guest's own

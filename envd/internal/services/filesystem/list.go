@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// readAtOnce is how many names of a directory are read in one go.
+	// readAtOnce is how many names of a directory are read at once.
 	readAtOnce = 256
-	// maxListBytes bounds the memory one listing takes in envd, with
-	// entryOverhead as what an entry takes beyond its size on the wire.
+	// maxListBytes bounds the memory of one listing. entryOverhead is what an entry
+	// takes beyond its encoded size.
 	maxListBytes  = 64 << 20
 	entryOverhead = 256
 )
 
-// ListDir lists a directory, depth levels deep; 0 means 1. What cannot be
-// read below it is left out. The order is that of a walk by name.
+// ListDir lists a directory, depth levels deep; 0 means 1. Unreadable directories below it
+// are left out. The order is depth-first by name.
 func (s *Service) ListDir(ctx context.Context, request *connect.Request[pb.ListDirRequest]) (*connect.Response[pb.ListDirResponse], error) {
 	lister := &lister{ctx: ctx, describer: shared.NewDescriber(), budget: s.listBytes}
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
@@ -46,7 +46,7 @@ func (s *Service) ListDir(ctx context.Context, request *connect.Request[pb.ListD
 	return connect.NewResponse(&pb.ListDirResponse{Entries: lister.entries}), nil
 }
 
-// directoryAt follows links to a directory.
+// directoryAt resolves links to a directory.
 func directoryAt(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -63,7 +63,7 @@ type lister struct {
 	ctx       context.Context //nolint:containedctx // a lister lives for one request
 	describer shared.Describer
 	root      string // without links
-	shown     string // root as the client called it
+	shown     string // root as the client wrote it
 	budget    int    // bytes
 	entries   []*pb.EntryInfo
 }
@@ -74,7 +74,7 @@ type found struct {
 	entry       *pb.EntryInfo
 }
 
-// list adds what is in the directory at a path relative to the root.
+// list adds the entries of a directory, whose path is relative to the root.
 func (l *lister) list(directory string, depth uint32) error {
 	children, err := l.read(directory)
 	if err != nil {
@@ -94,8 +94,8 @@ func (l *lister) list(directory string, depth uint32) error {
 	return nil
 }
 
-// read describes a directory's entries as they come, in pieces: a directory can
-// hold more names than envd has memory.
+// read describes a directory's entries in batches: a directory can have more names than
+// envd has memory.
 func (l *lister) read(directory string) ([]found, error) {
 	opened, err := openDirectory(filepath.Join(l.root, directory))
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *lister) read(directory string) ([]found, error) {
 		for _, item := range batch {
 			described, err := l.describer.Describe(filepath.Join(l.root, directory, item.Name()))
 			if err != nil {
-				continue // it vanished meanwhile, or cannot be looked at
+				continue // it was removed meanwhile, or cannot be read
 			}
 			described.Path = filepath.Join(l.shown, directory, item.Name())
 			entry := toInfo(described)
@@ -129,14 +129,13 @@ func (l *lister) read(directory string) ([]found, error) {
 	}
 }
 
-// openDirectory opens for reading names, not through a link.
+// openDirectory opens a directory without following a link.
 func openDirectory(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
-// isOutOfReach tells errors that concern one directory of many: it vanished, is
-// something else by now, or the program that serves it died or lets only its own
-// user in.
+// isOutOfReach reports whether an error concerns one directory only: it was removed or
+// replaced, or its FUSE program has ended or admits only its own user.
 func isOutOfReach(err error) bool {
 	for _, known := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTCONN, unix.ESTALE, unix.EIO} {
 		if errors.Is(err, known) {

@@ -40,7 +40,7 @@ func TestNetworkMounts_AreRefusedUnlessAllowed(t *testing.T) {
 	_, err := w.CreateWatcher(t.Context(), connect.NewRequest(&pb.CreateWatcherRequest{Path: "top/remote"}))
 	requireCode(t, connect.CodeInvalidArgument, "network mount", err)
 	require.NoError(t, calls["WatchDir"](t.Context(), w, "root", "top"), "what is not looked into may be anything")
-	mountTmpfs(t, w.path("local"), "")
+	mountTmpfs(t, w.path("local"))
 	require.NoError(t, calls["WatchDir"](t.Context(), w, "root", "local"))
 }
 

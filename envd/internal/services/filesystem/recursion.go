@@ -14,17 +14,17 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 )
 
-// finding is what a scan tells of what it finds.
+// finding is what a scan reports.
 type finding int
 
 const (
 	silent  finding = iota
-	present         // it is there now
-	made            // and was not before its directory was made
+	present         // entries that exist
+	made            // entries that were made after their directory
 )
 
-// follow watches a directory that appeared, and tells what is in it: that may
-// have come before the watch did.
+// follow watches a new directory, and reports its entries, which may have been made before
+// the watch.
 func (w *watch) follow(ctx context.Context, parent *directory, name string, tell finding) error {
 	d, err := w.attach(parent, name)
 	if d == nil || err != nil {
@@ -33,23 +33,22 @@ func (w *watch) follow(ctx context.Context, parent *directory, name string, tell
 	return w.scan(ctx, d, tell)
 }
 
-// arrive puts a directory that left its place where it went to, so that its
-// branch keeps its watches. follow then looks whether it is really there: with
-// several moves at once it may have gone on, or be another of the same name.
+// arrive puts a moved directory at its new place, so that its subtree keeps its watches.
+// follow then checks that it is there: with several moves at once it may have moved on, or
+// another may have its name.
 func (w *watch) arrive(cookie uint32, parent *directory, name string) {
 	moved, found := w.moving[cookie]
 	if !found || parent.isWithin(moved.directory) {
 		return
 	}
 	delete(w.moving, cookie)
-	if !moved.directory.isHung() {
+	if !moved.directory.isAttached() {
 		w.put(moved.directory, parent, name)
 	}
 }
 
-// attach watches a directory at its place in the tree. It returns nil where
-// there is nothing new to look into: the directory is known, gone, or out of
-// reach.
+// attach watches a directory at its place in the tree. It returns nil if there is nothing
+// to scan: the directory is watched already, gone or out of reach.
 func (w *watch) attach(parent *directory, name string) (*directory, error) {
 	path := filepath.Join(w.root, parent.path(name))
 	if err := w.refuseNetwork(path); err != nil {
@@ -60,7 +59,7 @@ func (w *watch) attach(parent *directory, name string) (*directory, error) {
 		return nil, unlessOutOfReach(err)
 	}
 	if known := w.tree.byWatch[number]; known != nil {
-		// It moved here. Or it is mounted at two places, maybe below itself.
+		// It was moved here, or is mounted twice, possibly below itself.
 		if !parent.isWithin(known) && parent.children[name] != known {
 			w.put(known, parent, name)
 		}
@@ -80,7 +79,7 @@ func (w *watch) put(d, parent *directory, name string) {
 	}
 }
 
-// scan watches all that is below a directory, and tells of it when asked to.
+// scan watches the directories below one, and reports entries as tell says.
 func (w *watch) scan(ctx context.Context, top *directory, tell finding) error {
 	for left := []*directory{top}; len(left) > 0; {
 		d := left[len(left)-1]
@@ -129,8 +128,7 @@ func (w *watch) scanOne(ctx context.Context, d *directory, tell finding) (below 
 	}
 }
 
-// report tells of what a scan has found. What is in a file that was made was
-// written, too, maybe before anybody could see it.
+// report adds the events of a scanned entry. A new file with content was also written.
 func (w *watch) report(d *directory, entry os.DirEntry, tell finding) {
 	if tell == silent {
 		return
@@ -145,18 +143,17 @@ func (w *watch) report(d *directory, entry os.DirEntry, tell finding) {
 	}
 }
 
-// forget ends the watches of a branch.
+// forget ends the watches of a subtree.
 func (w *watch) forget(branch *directory) {
 	for _, number := range w.tree.forget(branch) {
 		w.kernel.remove(number)
 	}
 }
 
-// forgetDeparted ends the watches of directories that were moved away: what
-// happens in them is no longer this watch's business.
+// forgetDeparted ends the watches of directories that were moved out of the tree.
 func (w *watch) forgetDeparted() {
 	for cookie, moved := range w.moving {
-		arrived := moved.directory.isHung()
+		arrived := moved.directory.isAttached()
 		if !arrived && time.Since(moved.at) < moveGrace {
 			continue
 		}

@@ -2,8 +2,8 @@ package filesystem
 
 import "time"
 
-// reserve counts a watch that is about to be opened. When there is no room, the
-// watcher that was not asked for longest makes some, if that is long enough.
+// reserve counts a watch that is to be opened. At the limit it evicts the watcher that has
+// gone longest without a call, if that is at least evictAfter.
 func (s *Service) reserve() error {
 	for {
 		s.mutex.Lock()
@@ -33,7 +33,7 @@ func (s *Service) unreserve() {
 	s.watches--
 }
 
-// longestUnasked finds a watcher that may be evicted. The caller holds the mutex.
+// longestUnasked returns the watcher to evict, if any. The caller holds the mutex.
 func (s *Service) longestUnasked() (id string) {
 	oldest := time.Now().Add(-s.limits.evictAfter)
 	for candidate, w := range s.watchers {
@@ -55,8 +55,8 @@ func (s *Service) know(id string, w *watcher) error {
 	return nil
 }
 
-// forget takes a watcher from the service, which its taker stops. It returns
-// nil when there is none.
+// forget removes a watcher from the service; the caller stops it. It returns nil for an
+// unknown one.
 func (s *Service) forget(id string) *watcher {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -76,8 +76,7 @@ func (s *Service) drop(w *watcher) {
 	w.events, w.buffered = nil, 0
 }
 
-// Close ends every watcher that a client created and did not remove. Nothing
-// can be watched afterwards.
+// Close ends all watchers. No watch can be opened afterwards.
 func (s *Service) Close() {
 	s.mutex.Lock()
 	s.closed = true

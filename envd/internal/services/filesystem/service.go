@@ -1,5 +1,5 @@
-// Package filesystem answers what is where in the guest, moves and removes it,
-// and tells clients what changes. Contents travel through package files.
+// Package filesystem lists, describes, moves and removes files of the guest, and reports
+// changes to clients. Package files serves their contents.
 package filesystem
 
 import (
@@ -28,21 +28,21 @@ import (
 type Service struct {
 	settings  *settings.Settings
 	log       *slog.Logger
-	listBytes int // what one listing may take of memory
+	listBytes int // the most memory that one listing may use
 	limits    limits
 
 	mutex    sync.Mutex
 	closed   bool
 	watches  int // open ones, of streams and of watchers
 	watchers map[string]*watcher
-	buffered int // bytes of events that wait for clients that poll
+	buffered int // bytes of events that wait for polling clients
 
 	collecting sync.WaitGroup // watchers' goroutines
 }
 
 var _ filesystemconnect.FilesystemHandler = (*Service)(nil)
 
-// New returns a service that watches nothing yet.
+// New returns a service without watches.
 func New(settings *settings.Settings, log *slog.Logger) *Service {
 	return &Service{
 		settings: settings, log: log, listBytes: maxListBytes, limits: defaultLimits,
@@ -56,8 +56,7 @@ func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatReques
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) (err error) {
 		entry, err = describe(path)
 		if errors.Is(err, syscall.ENOTDIR) {
-			// Below a file there is nothing: whoever asks whether a path exists
-			// wants that answer.
+			// Clients that ask whether a path below a file exists expect this error.
 			return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
 		}
 		return err
@@ -68,11 +67,11 @@ func (s *Service) Stat(_ context.Context, request *connect.Request[pb.StatReques
 	return connect.NewResponse(&pb.StatResponse{Entry: entry}), nil
 }
 
-// MakeDir makes a directory and the parents it lacks, all of them the caller's.
+// MakeDir makes a directory and its missing parents, which belong to the caller.
 func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDirRequest]) (*connect.Response[pb.MakeDirResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetPath(), func(user *permissions.User, path string) (err error) {
-		// Clients take "already exists" for success, so only a directory may be there.
+		// Clients treat "already exists" as success, so it is for directories only.
 		if info, err := os.Stat(path); err == nil {
 			if info.IsDir() {
 				return fmt.Errorf("%s: %w", path, fs.ErrExist)
@@ -93,7 +92,7 @@ func (s *Service) MakeDir(_ context.Context, request *connect.Request[pb.MakeDir
 	return connect.NewResponse(&pb.MakeDirResponse{Entry: entry}), nil
 }
 
-// Move renames, replacing a file that is at the destination.
+// Move renames, and replaces a file at the destination.
 func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveRequest]) (*connect.Response[pb.MoveResponse], error) {
 	var entry *pb.EntryInfo
 	err := s.at(request.Header(), request.Msg.GetSource(), func(user *permissions.User, source string) error {
@@ -113,7 +112,7 @@ func (s *Service) Move(_ context.Context, request *connect.Request[pb.MoveReques
 	return connect.NewResponse(&pb.MoveResponse{Entry: entry}), nil
 }
 
-// move makes the destination's parents only once nothing speaks against it.
+// move validates first, so that a refused move makes no directories.
 func move(user *permissions.User, source, destination string) error {
 	if _, err := os.Lstat(source); err != nil {
 		return err
@@ -130,13 +129,13 @@ func move(user *permissions.User, source, destination string) error {
 	return os.Rename(source, destination)
 }
 
-// Remove deletes a path with everything below it; one that is not there is
-// removed already. Of a link the link is removed.
+// Remove deletes a path recursively; of a symbolic link, the link itself. It succeeds if
+// the path does not exist.
 func (s *Service) Remove(_ context.Context, request *connect.Request[pb.RemoveRequest]) (*connect.Response[pb.RemoveResponse], error) {
 	err := s.at(request.Header(), request.Msg.GetPath(), func(_ *permissions.User, path string) error {
 		switch {
 		case request.Msg.GetPath() == "":
-			return errRemoveNothing // elsewhere it means the working directory
+			return errRemoveNothing // in other calls it means the working directory
 		case path == "/":
 			return errRemoveRoot
 		}
@@ -148,8 +147,7 @@ func (s *Service) Remove(_ context.Context, request *connect.Request[pb.RemoveRe
 	return connect.NewResponse(&pb.RemoveResponse{}), nil
 }
 
-// at does work on a path, which the caller may have written in terms of its home,
-// and gives its error a code.
+// at resolves a path for the caller, calls work with it, and maps its error to a code.
 func (s *Service) at(header http.Header, path string, work func(user *permissions.User, path string) error) error {
 	user, err := s.settings.Caller(header)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// WatchDir streams changes until the client leaves. A client that reads slowly
-// is waited for while the kernel keeps what happens: more than it keeps ends
-// the stream with an error, as does the end of the directory itself.
+// WatchDir streams changes until the client disconnects. While the client reads slowly the
+// kernel queues changes; an overflow of its queue ends the stream with an error, as does
+// the end of the directory.
 func (s *Service) WatchDir(ctx context.Context, request *connect.Request[pb.WatchDirRequest], stream *connect.ServerStream[pb.WatchDirResponse]) error {
 	w, err := s.openWatch(ctx, request.Header(), request.Msg)
 	if err != nil {

@@ -2,8 +2,8 @@ package filesystem
 
 import "path/filepath"
 
-// directory is a watched directory. Its path follows from its place, so that
-// moving a branch is one change, however much hangs on it.
+// directory is a watched directory. Its path is derived from its place in the tree, so that
+// moving a subtree is one change.
 type directory struct {
 	watch    int32
 	name     string
@@ -11,7 +11,7 @@ type directory struct {
 	children map[string]*directory
 }
 
-// path is where something in the directory is, relative to the root.
+// path is the path of an entry of the directory, relative to the root.
 func (d *directory) path(name string) string {
 	for ; d.parent != nil; d = d.parent {
 		name = filepath.Join(d.name, name)
@@ -19,7 +19,7 @@ func (d *directory) path(name string) string {
 	return name
 }
 
-// isWithin tells whether the directory is another one or below it.
+// isWithin reports whether the directory is another one or below it.
 func (d *directory) isWithin(other *directory) bool {
 	for ; d != nil; d = d.parent {
 		if d == other {
@@ -29,7 +29,7 @@ func (d *directory) isWithin(other *directory) bool {
 	return false
 }
 
-// tree is all that one watch has under watch.
+// tree is the watched directories of one watch.
 type tree struct {
 	root    *directory
 	byWatch map[int32]*directory
@@ -40,7 +40,7 @@ func newTree(watch int32) *tree {
 	return &tree{root: root, byWatch: map[int32]*directory{watch: root}}
 }
 
-// put hangs a directory under a parent, and returns what hung there before.
+// put moves a directory to a parent, and returns the directory that it replaces.
 func (t *tree) put(d, parent *directory, name string) (replaced *directory) {
 	if d.parent != nil && d.parent.children[d.name] == d {
 		delete(d.parent.children, d.name)
@@ -55,19 +55,19 @@ func (t *tree) put(d, parent *directory, name string) (replaced *directory) {
 	return replaced
 }
 
-// take unhangs a child: it keeps its path until it is put elsewhere.
+// take removes a child, which keeps its path until it is put elsewhere.
 func (t *tree) take(parent *directory, name string) *directory {
 	child := parent.children[name]
 	delete(parent.children, name)
 	return child
 }
 
-// isHung tells whether a directory is where it says it is.
-func (d *directory) isHung() bool { return d.parent == nil || d.parent.children[d.name] == d }
+// isAttached reports whether a directory is a child of its parent.
+func (d *directory) isAttached() bool { return d.parent == nil || d.parent.children[d.name] == d }
 
-// forget drops a branch and returns the numbers of its watches.
+// forget removes a subtree and returns the numbers of its watches.
 func (t *tree) forget(branch *directory) []int32 {
-	if branch.isHung() && branch.parent != nil {
+	if branch.isAttached() && branch.parent != nil {
 		delete(branch.parent.children, branch.name)
 	}
 	var watches []int32

@@ -19,8 +19,8 @@ import (
 	shared "git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
-// moveGrace is how long the second half of a rename is waited for. Without it
-// the directory was moved out of what is watched.
+// moveGrace is how long the second half of a rename is waited for. If it does not come, the
+// directory was moved out of the watched tree.
 const moveGrace = 50 * time.Millisecond
 
 // watchOptions is what WatchDir and CreateWatcher have in common.
@@ -31,31 +31,31 @@ type watchOptions interface {
 	GetAllowNetworkMounts() bool
 }
 
-// watch is one watched directory, with what is below it when it is recursive.
-// One goroutine at a time uses it.
+// watch is one watched directory; if recursive, with its subdirectories. One goroutine at a
+// time uses it.
 type watch struct {
 	options watchOptions
 	limits  limits
 	kernel  *inotify
-	release func() // gives back its place among the service's watches
+	release func() // ends its count among the service's watches
 
 	root     string // without links
-	shown    string // root as the client called it
+	shown    string // root as the client wrote it
 	identity os.FileInfo
 	tree     *tree
 
-	// moving holds directories that left their place, by the rename's cookie.
+	// moving holds directories after the first half of a rename, by its cookie.
 	moving map[uint32]departure
-	// reported holds what a scan told of and the kernel may be about to tell.
+	// reported holds what a scan has reported and the kernel may report again.
 	reported map[place]struct{}
 
-	// asked counts the calls that want all that has happened so far; seen is how
-	// many of them there were before everything that next has returned.
+	// asked counts the calls that want all changes up to now; seen is the count for
+	// which next has returned all of them.
 	asked atomic.Int64
 	seen  int64
 
-	events    []*pb.FilesystemEvent // what the batch at hand stands for
-	bytes     int                   // that events take
+	events    []*pb.FilesystemEvent // of the current batch
+	bytes     int                   // size of events
 	describer shared.Describer
 	mounts    mounts // nil until they are needed
 }
@@ -70,7 +70,7 @@ type place struct {
 	name string
 }
 
-// openWatch starts to watch. Its caller closes the watch.
+// openWatch starts a watch, which the caller closes.
 func (s *Service) openWatch(ctx context.Context, header http.Header, options watchOptions) (*watch, error) {
 	if err := s.reserve(); err != nil {
 		return nil, toConnect(err)
@@ -102,7 +102,7 @@ func (w *watch) close() {
 
 func (w *watch) begin(ctx context.Context) (err error) {
 	if err := w.refuseNetwork(w.shown); err != nil {
-		return err // before it is looked at, which can take for ever
+		return err // before stat, which can block without end
 	}
 	if w.root, err = directoryAt(w.shown); err != nil {
 		return err
@@ -141,9 +141,9 @@ func (w *watch) refuseNetwork(path string) error {
 	return nil
 }
 
-// next waits for changes, and returns what they stand for. Both results can be
-// there: the events are what came before the error. Neither means that the time until
-// has come, or that a call asked for all events and the kernel has no more.
+// next waits for changes and returns their events. With an error it returns the events
+// before it. It returns neither when the time until has come, or when a call has asked for
+// all events and the kernel has no more.
 func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEvent, error) {
 	for {
 		asked := w.asked.Load()
@@ -152,7 +152,7 @@ func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEven
 			wake = grace
 		}
 		w.kernel.wakeAt(wake)
-		// Both are looked at after wakeAt, which may have undone a wake.
+		// Checked after wakeAt, which may have reverted a wake.
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -168,7 +168,7 @@ func (w *watch) next(ctx context.Context, until time.Time) ([]*pb.FilesystemEven
 			w.forgetDeparted()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			// The kernel had nothing more after all those asked that were counted.
+			// The kernel had no more changes after the counted calls.
 			answered := asked > w.seen
 			w.seen = asked
 			if err := w.checkRoot(); err != nil || answered || !time.Now().Before(until) {
@@ -191,12 +191,11 @@ func (w *watch) interruptOn(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, w.wake)
 }
 
-// wake makes a next that waits look at the context and the root. Any goroutine
-// may call it.
+// wake makes a blocked next check the context and the root. It is safe for concurrent use.
 func (w *watch) wake() { w.kernel.wakeAt(time.Unix(1, 0)) }
 
-// checkRoot notices what the kernel does not tell: that a directory above the
-// root moved, or that the root was removed while somebody was in it.
+// checkRoot detects what inotify does not report: that a directory above the root was
+// moved, or that the root was removed while it was open.
 func (w *watch) checkRoot() error {
 	now, err := os.Lstat(w.root)
 	if err != nil || !os.SameFile(now, w.identity) {
@@ -205,7 +204,7 @@ func (w *watch) checkRoot() error {
 	return nil
 }
 
-// translate names changes as the protocol does.
+// translate turns changes into events of the protocol.
 func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.FilesystemEvent, error) {
 	w.events, w.bytes, w.describer, w.mounts = nil, 0, shared.NewDescriber(), nil
 	for _, c := range changes {
@@ -219,14 +218,14 @@ func (w *watch) translate(ctx context.Context, changes []change) ([]*pb.Filesyst
 	return w.events, w.checkRoot()
 }
 
-// apply takes in one change.
+// apply applies one change to the tree and adds its events.
 func (w *watch) apply(ctx context.Context, c change) error {
 	if c.mask&unix.IN_Q_OVERFLOW != 0 {
 		return errOverflow
 	}
 	d := w.tree.byWatch[c.watch]
 	if d == nil {
-		return nil // told before the directory was forgotten
+		return nil // queued before the watch was removed
 	}
 	const gone = unix.IN_IGNORED | unix.IN_UNMOUNT | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	if c.mask&gone != 0 {
@@ -239,7 +238,7 @@ func (w *watch) apply(ctx context.Context, c change) error {
 		return nil
 	}
 	if c.name == "" {
-		return nil // its parent tells it, by name
+		return nil // its parent reports it, with the name
 	}
 	switch {
 	case c.mask&unix.IN_CREATE != 0:
@@ -288,7 +287,7 @@ func (w *watch) tell(d *directory, name string, kind pb.EventType) {
 	event := &pb.FilesystemEvent{Name: validUTF8(path), Type: kind}
 	left := kind == pb.EventType_EVENT_TYPE_REMOVE || kind == pb.EventType_EVENT_TYPE_RENAME
 	if w.options.GetIncludeEntry() && !left {
-		// Where it is gone already, the event stands without.
+		// Without an entry if the file is gone already.
 		if entry, err := w.describer.Describe(filepath.Join(w.root, path)); err == nil {
 			entry.Path = filepath.Join(w.shown, path)
 			event.Entry = toInfo(entry)

@@ -81,7 +81,7 @@ func TestWatchDir_EndsWithItsDirectory(t *testing.T) {
 				w := newWorld(t)
 				makeDirectory(t, w.path("parent", "watched"))
 				if name == "unmounted" {
-					mountTmpfs(t, w.path("parent", "watched"), "")
+					mountTmpfs(t, w.path("parent", "watched"))
 				}
 				s := w.watch(t, connect.NewRequest(&pb.WatchDirRequest{Path: w.path("parent", "watched"), Recursive: recursive}))
 				end(t, w)

@@ -12,26 +12,25 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/envd/gen/filesystem"
 )
 
-// watcher collects events for a client that polls. It stays known when what it
-// watched has ended, so that its client learns why. The service's mutex guards
-// all that changes.
+// watcher collects events for a polling client. It stays registered after its watch has
+// ended, so that the client gets the reason. The service's mutex guards its variables.
 type watcher struct {
 	watch    *watch
 	cancel   context.CancelFunc      // ends the watcher
 	overflow context.CancelCauseFunc // ends its watching
 	ended    chan struct{}
 
-	asked     time.Time // when the client last showed itself
+	asked     time.Time // of the client's last call
 	events    []*pb.FilesystemEvent
 	buffered  int           // bytes of events
-	seen      int64         // the watch's count of those that events are complete for
+	seen      int64         // the watch's seen for which events is complete
 	changed   chan struct{} // closed, and replaced, when seen or err changes
 	err       error
 	forgotten bool
 }
 
-// errExpired ends a watcher whose client went away.
-var errExpired = errors.New("nobody asks for the watcher's events any more")
+// errExpired ends a watcher whose client does not call any more.
+var errExpired = errors.New("the watcher's events were not asked for in time")
 
 // CreateWatcher is WatchDir for a client that cannot hold a stream.
 func (s *Service) CreateWatcher(ctx context.Context, request *connect.Request[pb.CreateWatcherRequest]) (*connect.Response[pb.CreateWatcherResponse], error) {
@@ -52,8 +51,8 @@ func (s *Service) CreateWatcher(ctx context.Context, request *connect.Request[pb
 	return connect.NewResponse(&pb.CreateWatcherResponse{WatcherId: id}), nil
 }
 
-// GetWatcherEvents hands out what has happened since it was last called, up to
-// this call. A watcher that ended says so once all that came before was handed out.
+// GetWatcherEvents returns the events between the last call and this one. After the last
+// event of a watch that has ended it returns the reason.
 func (s *Service) GetWatcherEvents(ctx context.Context, request *connect.Request[pb.GetWatcherEventsRequest]) (*connect.Response[pb.GetWatcherEventsResponse], error) {
 	s.mutex.Lock()
 	w := s.watchers[request.Msg.GetWatcherId()]
@@ -89,7 +88,7 @@ func (s *Service) GetWatcherEvents(ctx context.Context, request *connect.Request
 	return connect.NewResponse(&pb.GetWatcherEventsResponse{Events: events}), nil
 }
 
-// RemoveWatcher ends a watcher; what it had collected is lost.
+// RemoveWatcher ends a watcher and drops its events.
 func (s *Service) RemoveWatcher(_ context.Context, request *connect.Request[pb.RemoveWatcherRequest]) (*connect.Response[pb.RemoveWatcherResponse], error) {
 	w := s.forget(request.Msg.GetWatcherId())
 	if w == nil {
@@ -99,13 +98,13 @@ func (s *Service) RemoveWatcher(_ context.Context, request *connect.Request[pb.R
 	return connect.NewResponse(&pb.RemoveWatcherResponse{}), nil
 }
 
-// stop ends a watcher that the service does not know any more.
+// stop ends a watcher that was removed from the service.
 func (w *watcher) stop() {
 	w.cancel()
 	<-w.ended
 }
 
-// collect is a watcher's life.
+// collect is the goroutine of a watcher.
 func (s *Service) collect(ctx, watching context.Context, id string, w *watcher) {
 	defer s.collecting.Done()
 	defer close(w.ended)
@@ -114,7 +113,7 @@ func (s *Service) collect(ctx, watching context.Context, id string, w *watcher) 
 	w.watch.kernel.close()
 	s.mutex.Lock()
 	w.err = err
-	w.tellChange()
+	w.announceChange()
 	s.mutex.Unlock()
 	for ctx.Err() == nil && !errors.Is(err, errExpired) {
 		var left time.Duration
@@ -126,7 +125,7 @@ func (s *Service) collect(ctx, watching context.Context, id string, w *watcher) 
 	w.cancel()
 }
 
-// gather keeps events until what is watched, the client or the context ends.
+// gather keeps events until the watch or the context ends, or the watcher expires.
 func (s *Service) gather(ctx context.Context, w *watcher) error {
 	defer w.watch.interruptOn(ctx)()
 	for {
@@ -144,13 +143,13 @@ func (s *Service) gather(ctx context.Context, w *watcher) error {
 	}
 }
 
-// tellChange wakes the calls that wait. The caller holds the service's mutex.
-func (w *watcher) tellChange() {
+// announceChange wakes waiting calls. The caller holds the service's mutex.
+func (w *watcher) announceChange() {
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
 
-// lifetime is how long the watcher lives without being asked again.
+// lifetime is how long the watcher lives without another call.
 func (s *Service) lifetime(w *watcher) (time.Duration, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -161,8 +160,7 @@ func (s *Service) lifetime(w *watcher) (time.Duration, error) {
 	return left, nil
 }
 
-// keep adds events to those that wait, within the limits, and tells calls that wait
-// when these were all.
+// keep queues events, within the limits, and wakes calls that wait for them.
 func (s *Service) keep(w *watcher, events []*pb.FilesystemEvent) error {
 	size := 0
 	for _, event := range events {
@@ -172,7 +170,7 @@ func (s *Service) keep(w *watcher, events []*pb.FilesystemEvent) error {
 	defer s.mutex.Unlock()
 	if w.seen != w.watch.seen {
 		w.seen = w.watch.seen
-		defer w.tellChange()
+		defer w.announceChange()
 	}
 	if w.forgotten || len(events) == 0 {
 		return nil
@@ -181,7 +179,7 @@ func (s *Service) keep(w *watcher, events []*pb.FilesystemEvent) error {
 		return errOverflow
 	}
 	for s.buffered+size > s.limits.bufferedBytes {
-		// Whoever holds most of what all share makes room.
+		// The watcher with the most buffered bytes is ended to make room.
 		largest := w
 		for _, other := range s.watchers {
 			if other.buffered > largest.buffered {

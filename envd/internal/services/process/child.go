@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// Errors of what is asked of a process.
+// Errors of requests about a process.
 var (
 	errNoStdin     = errors.New("the process was started without stdin")
 	errStdinClosed = errors.New("stdin is closed")
@@ -26,9 +26,8 @@ var (
 	errNoInput     = errors.New("the input is neither stdin nor pty")
 )
 
-// child is one command that was started, its terminal or its pipes, and the
-// goroutines that carry its output. Each child is waited for exactly once, by
-// run.
+// child is a running command, its terminal or pipes, and the goroutines that read its
+// output. Its run method waits for it, once.
 type child struct {
 	config *pb.ProcessConfig
 	tag    *string
@@ -41,7 +40,7 @@ type child struct {
 
 	signalMutex sync.Mutex // held while signalling and while reaping
 	reaped      bool
-	done        chan struct{} // closed when the end was published
+	done        chan struct{} // closed after its end event was published
 }
 
 // Groups puts a process into the control group of its class.
@@ -55,8 +54,8 @@ type launcher struct {
 	protection *protection
 }
 
-// start runs the command. The subscription it returns is older than the
-// command's first byte of output, so that none is missed.
+// start runs the command. The subscription that it returns is made before, so that it has
+// all output.
 func (l launcher) start(command *exec.Cmd, request *pb.StartRequest) (*child, *subscription, error) {
 	c := &child{config: request.GetProcess(), tag: request.Tag, command: command, output: newOutput(), done: make(chan struct{})}
 	first := c.output.subscribe()
@@ -138,7 +137,7 @@ func (c *child) startWithPipes(withStdin bool) error {
 	return nil
 }
 
-// run waits for the process, then for its output, and publishes the end.
+// run waits for the process and its output, and publishes the end event.
 func (c *child) run(readers ...*reader) {
 	defer close(c.done)
 	for _, r := range readers {
@@ -152,13 +151,13 @@ func (c *child) run(readers ...*reader) {
 		<-r.drained
 	}
 	if c.input != nil {
-		_ = c.input.close() // input that is still queued has no reader left
+		_ = c.input.close() // queued input has no reader any more
 	}
 	c.output.finish(endEvent(state, err))
 }
 
-// reap waits until the process has ended without freeing its number, and frees
-// it only while nobody signals: a signal can never reach a stranger.
+// reap waits for the process's end without reaping it, and reaps it with signalMutex
+// locked, so that no signal is sent to another process with the same number.
 func (c *child) reap() (*os.ProcessState, error) {
 	for {
 		err := unix.Waitid(unix.P_PID, c.command.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -173,9 +172,8 @@ func (c *child) reap() (*os.ProcessState, error) {
 	return c.command.ProcessState, err
 }
 
-// signal reaches the whole process group, of which the process is the leader.
-// SIGKILL in a terminal ends the whole session: a shell gives each of its jobs a
-// group of its own.
+// signal signals the process group that the process leads. SIGKILL of a process with a
+// terminal kills the session, because a shell gives each of its jobs a group of its own.
 func (c *child) signal(signal syscall.Signal) error {
 	c.signalMutex.Lock()
 	defer c.signalMutex.Unlock()
@@ -192,8 +190,8 @@ func (c *child) signal(signal syscall.Signal) error {
 	return err
 }
 
-// write feeds stdin or the terminal; it waits while the process does not read,
-// until ctx ends.
+// write writes to stdin or the terminal. It blocks while the process does not read, until
+// the context ends.
 func (c *child) write(ctx context.Context, request *pb.ProcessInput) error {
 	switch kind := request.GetInput().(type) {
 	case *pb.ProcessInput_Stdin:
@@ -211,8 +209,7 @@ func (c *child) write(ctx context.Context, request *pb.ProcessInput) error {
 	}
 }
 
-// closeStdin tells the process that there is no more input, after what waits to
-// be written. Twice is fine.
+// closeStdin closes stdin after pending writes. It is idempotent.
 func (c *child) closeStdin(ctx context.Context) error {
 	switch {
 	case c.terminal != nil:

@@ -22,12 +22,12 @@ const (
 	defaultPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	defaultShell = "/bin/bash"
 	defaultTerm  = "xterm-256color"
-	// defaultLocale is what every Debian has without being told to make it.
+	// defaultLocale exists on every Debian.
 	defaultLocale = "C.UTF-8"
 )
 
-// buildCommand checks a request and turns it into a command that is ready to
-// start. There is no context in it: a child is killed only when we say so.
+// buildCommand validates a request and makes its command, without a context: a client
+// that disconnects does not kill the child.
 func buildCommand(request *pb.StartRequest, user *permissions.User, settings map[string]string, workdir string) (*exec.Cmd, error) {
 	config := request.GetProcess()
 	if config.GetCmd() == "" {
@@ -64,13 +64,13 @@ func isDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// buildEnvironment is a login's, then the sandbox's, then the request's own.
+// buildEnvironment merges the variables of a login, of the sandbox and of the request;
+// later ones take precedence.
 func buildEnvironment(request *pb.StartRequest, user *permissions.User, settings map[string]string) ([]string, error) {
 	variables := map[string]string{
 		"PATH": defaultPath, "HOME": user.Home, "USER": user.Name, "LOGNAME": user.Name, "SHELL": defaultShell,
 		"LANG": defaultLocale,
 	}
-	// Where there is none, programs make do without.
 	if directory := fmt.Sprintf("/run/user/%d", user.UID); isDirectory(directory) {
 		variables["XDG_RUNTIME_DIR"] = directory
 	}
@@ -92,7 +92,7 @@ func buildEnvironment(request *pb.StartRequest, user *permissions.User, settings
 	return environment, nil
 }
 
-// startError tells a caller's mistake from a fault of the guest.
+// startError maps an error of starting a command to its code.
 func startError(name string, err error) error {
 	code := connect.CodeInternal
 	switch {

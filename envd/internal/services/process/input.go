@@ -9,20 +9,18 @@ import (
 	"time"
 )
 
-// input is where a process is written to: its stdin or its terminal. Writers
-// take turns. A process that does not read keeps its writer, and those behind
-// it, for as long as each of them is willing to wait, and nothing else.
+// input is the stdin or terminal of a process. Writes are serialised. A process that does
+// not read blocks its writers until their contexts end, and nothing else.
 type input struct {
 	file   *os.File
-	turn   chan struct{} // holds one token while a writer has its turn
+	mutex  chan struct{} // holds one token while a write runs
 	closed chan struct{}
-	close  func() error // closes file and channel; those who write or wait give up
+	close  func() error // closes file and channel, which ends pending writes
 }
 
-// newInput takes a file that heeds deadlines. What end does is done once, when
-// the input is closed.
+// newInput takes a file with deadlines. end is called once, when the input is closed.
 func newInput(file *os.File, end func() error) *input {
-	i := &input{file: file, turn: make(chan struct{}, 1), closed: make(chan struct{})}
+	i := &input{file: file, mutex: make(chan struct{}, 1), closed: make(chan struct{})}
 	i.close = sync.OnceValue(func() error {
 		close(i.closed)
 		return end()
@@ -30,7 +28,7 @@ func newInput(file *os.File, end func() error) *input {
 	return i
 }
 
-// write waits while the process does not read, until ctx ends.
+// write blocks while the process does not read, until the context ends.
 func (i *input) write(ctx context.Context, data []byte) error {
 	if err := i.await(ctx); err != nil {
 		return err
@@ -44,7 +42,7 @@ func (i *input) write(ctx context.Context, data []byte) error {
 	_, err := i.file.Write(data)
 	if !stop() {
 		<-expired
-		_ = i.file.SetWriteDeadline(time.Time{}) // the next writer starts afresh
+		_ = i.file.SetWriteDeadline(time.Time{}) // for the next write
 	}
 	switch {
 	case err == nil:
@@ -58,7 +56,7 @@ func (i *input) write(ctx context.Context, data []byte) error {
 	}
 }
 
-// finish closes the input after the writers that wait already.
+// finish closes the input after pending writes.
 func (i *input) finish(ctx context.Context) error {
 	if err := i.await(ctx); errors.Is(err, errStdinClosed) {
 		return nil
@@ -69,10 +67,10 @@ func (i *input) finish(ctx context.Context) error {
 	return i.close()
 }
 
-// await waits for the turn.
+// await locks the mutex.
 func (i *input) await(ctx context.Context) error {
 	select {
-	case i.turn <- struct{}{}:
+	case i.mutex <- struct{}{}:
 	case <-i.closed:
 		return errStdinClosed
 	case <-ctx.Done():
@@ -85,7 +83,7 @@ func (i *input) await(ctx context.Context) error {
 	return nil
 }
 
-func (i *input) leave() { <-i.turn }
+func (i *input) leave() { <-i.mutex }
 
 func (i *input) isClosed() bool {
 	select {

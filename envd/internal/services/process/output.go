@@ -13,32 +13,30 @@ const subscriberBytes = 1 << 20
 // errSuspended ends a subscription when the guest is about to be paused.
 var errSuspended = errors.New("the sandbox is being paused: connect to the process again when it runs")
 
-// errTooSlow ends a subscription whose reader fell behind another one's.
+// errTooSlow ends a subscription whose reader fell behind another's.
 var errTooSlow = errors.New("output was produced faster than it was read, and another reader kept up: the stream ends here")
 
-// output hands what a process writes to everybody who listens.
+// output publishes what a process writes to its subscribers.
 //
-// The fastest subscriber sets the pace. While nobody has room the process
-// waits, as it would for a pipe; when one has room, whoever has not is cut off
-// with an error. So no reader delays another, and none misses a byte unknowing.
-// With no subscriber at all output is dropped: nobody asked for it. But when
-// subscribers had to leave for a snapshot, what comes is held for the first that
-// returns.
+// The fastest subscriber sets the pace. While no subscriber has room, the process blocks, as
+// it would on a full pipe. When one has room, those without are ended with an error: no
+// reader delays another, and none misses data without an error. Without subscribers output
+// is dropped, except after suspend: then it is held for the first new subscriber.
 type output struct {
 	mutex       sync.Mutex
-	room        *sync.Cond // a subscriber read something, came or left
+	room        *sync.Cond // a subscriber has read, was added or removed
 	subscribers map[*subscription]struct{}
 	end         *pb.ProcessEvent
 	held        *subscription // one of subscribers, until the process ends
-	unheld      chan struct{} // closed when held is given away
+	unheld      chan struct{} // closed when held becomes nil
 }
 
-// subscription is one reader of a process's events, the end included.
+// subscription is one reader's queue of a process's events.
 type subscription struct {
 	output *output
 	queue  []*pb.ProcessEvent
 	bytes  int
-	err    error         // why there will be no more
+	err    error         // why no more events come
 	wake   chan struct{} // one token: queue or err has changed
 }
 
@@ -48,13 +46,13 @@ func newOutput() *output {
 	return o
 }
 
-// subscribe starts to collect events, with those held. After the end it yields
-// just that.
+// subscribe returns the held subscription, or a new one. After the process's end a new one
+// has the end event only.
 func (o *output) subscribe() *subscription {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	if held := o.held; held != nil {
-		o.letGo()
+		o.unhold()
 		return held
 	}
 	s := &subscription{output: o, wake: make(chan struct{}, 1)}
@@ -67,7 +65,7 @@ func (o *output) subscribe() *subscription {
 	return s
 }
 
-// publish hands data to every subscriber, and waits while none has room.
+// publish queues data for every subscriber, and blocks while none has room.
 func (o *output) publish(event *pb.ProcessEvent, size int) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
@@ -84,7 +82,7 @@ func (o *output) publish(event *pb.ProcessEvent, size int) {
 	}
 }
 
-// finish hands out the last event; it always has room.
+// finish queues the end event, whatever room there is.
 func (o *output) finish(end *pb.ProcessEvent) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
@@ -96,8 +94,7 @@ func (o *output) finish(end *pb.ProcessEvent) {
 	o.room.Broadcast()
 }
 
-// suspend ends every subscription once it has taken what is in its queue, and
-// holds what comes then.
+// suspend ends every subscription after its queued events, and holds later ones.
 func (o *output) suspend() {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
@@ -114,7 +111,7 @@ func (o *output) suspend() {
 	o.room.Broadcast()
 }
 
-// release drops what is held: nobody returned for it.
+// release drops what is held.
 func (o *output) release() {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
@@ -122,12 +119,12 @@ func (o *output) release() {
 		return
 	}
 	delete(o.subscribers, o.held)
-	o.letGo()
+	o.unhold()
 	o.room.Broadcast()
 }
 
-// letGo is called with the mutex held.
-func (o *output) letGo() {
+// unhold clears held. The caller holds the mutex.
+func (o *output) unhold() {
 	o.held = nil
 	close(o.unheld)
 }
@@ -172,8 +169,8 @@ func (s *subscription) signal() {
 	}
 }
 
-// take returns what has come since the last call, and the error that ended the
-// subscription, once everything before it was taken.
+// take returns the events since the last call or, when there are none left, the error that
+// ended the subscription.
 func (s *subscription) take() ([]*pb.ProcessEvent, error) {
 	s.output.mutex.Lock()
 	defer s.output.mutex.Unlock()
@@ -189,7 +186,7 @@ func (s *subscription) take() ([]*pb.ProcessEvent, error) {
 	return nil, s.err
 }
 
-// cancel ends the subscription; the process no longer waits for it.
+// cancel removes the subscription.
 func (s *subscription) cancel() {
 	s.output.mutex.Lock()
 	defer s.output.mutex.Unlock()

@@ -8,8 +8,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// How ready the kernel is to kill a process when memory runs out, from -1000
-// (never) to 1000 (first).
+// Values of oom_score_adj, from -1000 (never killed when memory runs out) to 1000 (killed
+// first).
 // Source: proc_pid_oom_score_adj(5).
 const (
 	scoreOfCommands = "100"
@@ -17,15 +17,14 @@ const (
 	scoreOfEnvd     = "-1000"
 )
 
-// protection keeps what envd has, to be spared when memory runs out, from what
-// it starts.
+// protection starts processes without envd's own protection from being killed when memory
+// runs out.
 type protection struct {
 	mutex sync.Mutex // held while a process starts
 }
 
-// lift starts a process that may be killed. A child inherits its parent's
-// score, and may have children of its own before anybody could change that:
-// so envd gives up its own score for that moment.
+// lift starts a process with the default score. A child inherits its parent's score, and
+// can fork before the score is changed, so envd changes its own during the start.
 func (p *protection) lift(start func() error) error {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
@@ -44,8 +43,8 @@ func (p *protection) lift(start func() error) error {
 	return startErr
 }
 
-// relax lets the kernel choose a command before what else there is.
+// relax makes the kernel kill a command before other processes.
 func relax(pid id.Process) {
-	// It may have ended already; then there is nothing to relax.
+	// Fails if it has ended.
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(scoreOfCommands), 0)
 }

@@ -11,16 +11,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// reader carries one pipe or terminal of a child to its subscribers. It ends
-// with the pipe, which may be long after the child: a server that the command
-// left in the background still writes, and must not be killed for it by a
-// closed pipe, so what comes then is read and dropped.
+// reader publishes what comes from a pipe or terminal of a child. It reads until the pipe
+// ends, which may be long after the child: a background process that still writes would be
+// killed by SIGPIPE if the pipe were closed. What it writes then is dropped.
 type reader struct {
 	file    *os.File
 	output  *output
 	wrap    func([]byte) *pb.ProcessEvent_DataEvent
-	exited  chan struct{} // closed by the child's run when the process has exited
-	drained chan struct{} // closed here when all it had written was published
+	exited  chan struct{} // closed when the process has exited
+	drained chan struct{} // closed when all that it had written is published
 }
 
 func (c *child) reader(file *os.File, wrap func([]byte) *pb.ProcessEvent_DataEvent) *reader {
@@ -31,7 +30,7 @@ func (r *reader) run() {
 	defer r.file.Close()
 	stop := make(chan struct{})
 	watched := make(chan struct{})
-	go func() { // wakes a read that would wait for a background child
+	go func() { // interrupts a read that waits for a background process
 		defer close(watched)
 		select {
 		case <-r.exited:
@@ -50,11 +49,10 @@ func (r *reader) run() {
 
 const (
 	readBytes = 32 << 10 // read at once
-	// drainIdle is how long a pipe must be silent, after the process that wrote
-	// it exited, to be taken for drained. drainLimit is how long it may be waited
-	// for altogether, and drainBytes how much it may bring beyond what was in it:
-	// a background child may hold the pipe open, and write, for ever. What was
-	// written to a terminal can reach its reader a little later.
+	// drainIdle is how long a pipe must be silent after its process's exit to count as
+	// drained: what was written to a terminal can reach its reader a little later.
+	// drainLimit bounds the waiting in total, and drainBytes what is read beyond the
+	// pipe's content at the exit, because a background process may go on writing.
 	drainIdle  = 50 * time.Millisecond
 	drainLimit = 80 * time.Millisecond
 	drainBytes = 64 << 10
@@ -62,14 +60,14 @@ const (
 
 // drain bounds what is still read from a pipe after its process has exited.
 type drain struct {
-	own  int           // bytes that were in the pipe at the exit and are still to be read
-	more int           // bytes that may be read, those included
-	wait time.Duration // how long they may be waited for
+	own  int           // bytes to be read that were in the pipe at the exit
+	more int           // bytes that may be read in total
+	wait time.Duration // that may be waited in total
 }
 
 func (d *drain) done() bool { return d.own <= 0 && (d.more <= 0 || d.wait <= 0) }
 
-// patience is how long the next bytes may be waited for.
+// patience is how long the next read may wait.
 func (d *drain) patience() time.Duration {
 	if d.own > 0 {
 		return drainIdle
@@ -77,9 +75,9 @@ func (d *drain) patience() time.Duration {
 	return min(d.wait, drainIdle)
 }
 
-// publishUntilDrained reports whether the pipe is still open. A pipe is drained
-// when it ends; or when all that was in it at the exit was read and no more is
-// to be waited for. Subscribers may take their time.
+// publishUntilDrained publishes until the pipe is drained: it has ended, or its content at
+// the exit was read and the limits of drain are reached. It reports whether the pipe is
+// still open. Time that subscribers take does not count.
 func (r *reader) publishUntilDrained() (open bool) {
 	var after *drain // nil before the exit
 	for {
@@ -106,7 +104,7 @@ func (r *reader) publishUntilDrained() (open bool) {
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			// Only the read's own deadline means silence; run sets one, too.
+			// The deadline that run sets does not mean silence.
 			if after != nil && waited >= patience && r.waiting() == 0 {
 				return true
 			}
@@ -127,7 +125,7 @@ func (r *reader) hasExited() bool {
 	}
 }
 
-// waiting is how many bytes are in the pipe.
+// waiting is the number of bytes in the pipe.
 func (r *reader) waiting() (n int) {
 	err := utils.WithDescriptor(r.file, func(descriptor int) (err error) {
 		n, err = unix.IoctlGetInt(descriptor, unix.TIOCINQ)

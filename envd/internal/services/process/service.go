@@ -1,5 +1,5 @@
-// Package process runs commands for clients and lets any number of them watch,
-// feed and signal what runs.
+// Package process runs commands for clients, any number of which can follow a process,
+// write to it and signal it.
 package process
 
 import (
@@ -35,7 +35,7 @@ type Service struct {
 
 var _ processconnect.ProcessHandler = (*Service)(nil)
 
-// New returns a service that runs nothing yet.
+// New returns a service without processes.
 func New(settings *settings.Settings, groups Groups, log *slog.Logger) *Service {
 	return &Service{
 		settings: settings, launcher: launcher{groups: groups, protection: &protection{}},
@@ -43,7 +43,7 @@ func New(settings *settings.Settings, groups Groups, log *slog.Logger) *Service 
 	}
 }
 
-// List names what runs, oldest first as far as numbers tell.
+// List returns the running processes in order of their numbers.
 func (s *Service) List(context.Context, *connect.Request[pb.ListRequest]) (*connect.Response[pb.ListResponse], error) {
 	response := &pb.ListResponse{}
 	for _, c := range s.children.Values() {
@@ -53,8 +53,8 @@ func (s *Service) List(context.Context, *connect.Request[pb.ListRequest]) (*conn
 	return connect.NewResponse(response), nil
 }
 
-// Start runs a command and follows it. The request's deadline is the
-// command's: it is killed then. A client that merely leaves does not end it.
+// Start runs a command and follows it. The command is killed at the request's deadline, and
+// runs on if the client disconnects before.
 func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRequest], stream *connect.ServerStream[pb.StartResponse]) error {
 	left, err := s.suspension.enter()
 	if err != nil {
@@ -77,10 +77,10 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	if err != nil {
 		return startError(request.Msg.GetProcess().GetCmd(), err)
 	}
-	command.Env = nil // the process has it: no copy outlives what the host has given
+	command.Env = nil // no copy of the host's variables stays in memory
 	deadline, _ := ctx.Deadline()
 	s.add(c, deadline)
-	s.suspendLateComer(c)
+	s.suspendLate(c)
 	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
 	err = follow(ctx, c, subscription, utils.KeepaliveInterval(request.Header()), send)
@@ -90,7 +90,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	return err
 }
 
-// Connect follows a process that runs already.
+// Connect follows a running process.
 func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.ConnectRequest], stream *connect.ServerStream[pb.ConnectResponse]) error {
 	left, err := s.suspension.enter()
 	if err != nil {
@@ -103,12 +103,11 @@ func (s *Service) Connect(ctx context.Context, request *connect.Request[pb.Conne
 	}
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.ConnectResponse{Event: event}) }
 	subscription := c.output.subscribe()
-	s.suspendLateComer(c)
+	s.suspendLate(c)
 	return follow(ctx, c, subscription, utils.KeepaliveInterval(request.Header()), send)
 }
 
-// follow sends a process's events until it ends, the client leaves, or the
-// client proves too slow.
+// follow sends a process's events until it ends, the client disconnects or falls behind.
 func follow(ctx context.Context, c *child, events *subscription, keepAlive time.Duration, send func(*pb.ProcessEvent) error) error {
 	defer events.cancel()
 	started := &pb.ProcessEvent{Event: &pb.ProcessEvent_Start{Start: &pb.ProcessEvent_StartEvent{Pid: uint32(c.pid)}}}
@@ -160,7 +159,7 @@ func (s *Service) Update(_ context.Context, request *connect.Request[pb.UpdateRe
 	return connect.NewResponse(&pb.UpdateResponse{}), nil
 }
 
-// SendInput writes once to stdin or the terminal.
+// SendInput writes to stdin or the terminal.
 func (s *Service) SendInput(ctx context.Context, request *connect.Request[pb.SendInputRequest]) (*connect.Response[pb.SendInputResponse], error) {
 	c, err := s.find(request.Msg.GetProcess())
 	if err != nil {
@@ -172,7 +171,7 @@ func (s *Service) SendInput(ctx context.Context, request *connect.Request[pb.Sen
 	return connect.NewResponse(&pb.SendInputResponse{}), nil
 }
 
-// StreamInput writes everything a client sends to one process, in order.
+// StreamInput writes the messages of a client to a process, in order.
 func (s *Service) StreamInput(ctx context.Context, stream *connect.ClientStream[pb.StreamInputRequest]) (*connect.Response[pb.StreamInputResponse], error) {
 	var c *child
 	for stream.Receive() {
@@ -201,7 +200,7 @@ func (s *Service) StreamInput(ctx context.Context, stream *connect.ClientStream[
 	return connect.NewResponse(&pb.StreamInputResponse{}), nil
 }
 
-// SendSignal signals a process and everything in its group.
+// SendSignal signals a process and its process group.
 func (s *Service) SendSignal(_ context.Context, request *connect.Request[pb.SendSignalRequest]) (*connect.Response[pb.SendSignalResponse], error) {
 	c, err := s.find(request.Msg.GetProcess())
 	if err != nil {
@@ -224,7 +223,7 @@ func (s *Service) SendSignal(_ context.Context, request *connect.Request[pb.Send
 	return connect.NewResponse(&pb.SendSignalResponse{}), nil
 }
 
-// CloseStdin sends end of file.
+// CloseStdin closes stdin.
 func (s *Service) CloseStdin(ctx context.Context, request *connect.Request[pb.CloseStdinRequest]) (*connect.Response[pb.CloseStdinResponse], error) {
 	c, err := s.find(request.Msg.GetProcess())
 	if err != nil {
@@ -236,8 +235,8 @@ func (s *Service) CloseStdin(ctx context.Context, request *connect.Request[pb.Cl
 	return connect.NewResponse(&pb.CloseStdinResponse{}), nil
 }
 
-// add lists a child until it ends, and kills it at its deadline, whoever is
-// still listening then. A zero deadline never comes.
+// add registers a child until it ends, and kills it at its deadline. A zero deadline means
+// none.
 func (s *Service) add(c *child, deadline time.Time) {
 	s.children.Store(c.pid, c)
 	go func() {
@@ -253,8 +252,8 @@ func (s *Service) add(c *child, deadline time.Time) {
 			s.kill(c)
 			<-c.done
 		}
-		<-c.output.awaitUnheld()                                                      // somebody may come back for its end
-		s.children.DeleteIf(c.pid, func(current *child) bool { return current == c }) // else its number is another's by now
+		<-c.output.awaitUnheld()                                                      // a client may reconnect for its end
+		s.children.DeleteIf(c.pid, func(current *child) bool { return current == c }) // else another child has its number by now
 	}()
 }
 

@@ -9,13 +9,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/id"
 )
 
-// maxSessionSweeps bounds the looks at /proc that killSession takes: what was
-// not found yet can fork before it is.
+// maxSessionSweeps bounds how often killSession reads /proc: processes can fork before they
+// are found.
 const maxSessionSweeps = 100
 
-// killSession ends every process of a session. One that began a session of its
-// own has left the terminal on purpose and is spared. The caller keeps the
-// session's leader from being reaped, so that no other session gets its number.
+// killSession kills every process of a session. A process that began a session of its own
+// has detached from the terminal and is not killed. The caller prevents the reaping of the
+// session's leader, so that no other session can have its number.
 func killSession(session id.Process) error {
 	killed := make(map[id.Process]struct{})
 	for range maxSessionSweeps {
@@ -30,8 +30,7 @@ func killSession(session id.Process) error {
 	return fmt.Errorf("processes of session %d start faster than they end", session)
 }
 
-// sweepSession kills every process of the session that is not among the killed
-// yet, and adds it to them.
+// sweepSession kills the session's processes that are not in killed, and adds them to it.
 func sweepSession(session id.Process, killed map[id.Process]struct{}) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -49,8 +48,8 @@ func sweepSession(session id.Process, killed map[id.Process]struct{}) error {
 	return nil
 }
 
-// killMember reports whether the process is one of the session. It holds on to
-// the process before it looks, because numbers pass to others.
+// killMember kills a process if it is of the session, and reports that. It opens a pidfd
+// before the second check, because another process can get the number.
 func killMember(pid, session id.Process) bool {
 	if of, err := unix.Getsid(int(pid)); err != nil || id.Process(of) != session {
 		return false

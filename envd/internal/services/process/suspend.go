@@ -8,20 +8,20 @@ import (
 	"connectrpc.com/connect"
 )
 
-// holdFor is how long after a resume a process's output waits for a client
-// that was sent away for the snapshot.
+// holdFor is how long after a resume the output of a process is held for a client whose
+// stream was ended for the snapshot.
 const holdFor = 30 * time.Second
 
-// suspension sends clients away before a snapshot, with all that was meant for
-// them: a connection that is frozen with the guest loses what is under way.
+// suspension ends the clients' streams before a snapshot, after all that was queued for
+// them was sent: data in flight on a connection is lost with the snapshot.
 type suspension struct {
 	mutex   sync.Mutex
 	active  bool
-	streams map[chan struct{}]struct{} // answers under way; each is closed at its end
+	streams map[chan struct{}]struct{} // open streams; each is closed at its end
 	expiry  *time.Timer                // releases what is held; nil before the first resume
 }
 
-// enter lets a stream begin, unless clients are being sent away.
+// enter registers a new stream; it fails while suspended.
 func (s *suspension) enter() (leave func(), err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -38,9 +38,9 @@ func (s *suspension) enter() (leave func(), err error) {
 	}, nil
 }
 
-// Suspend ends every stream in order and holds what their processes write. It
-// returns when the streams have ended, or with ctx: a client that does not read
-// cannot hold up a pause. Suspending twice is suspending once.
+// Suspend ends every stream and holds what their processes write from then on. It returns
+// when the streams have ended, or the context has: a client that does not read must not
+// delay a pause. It is idempotent.
 func (s *Service) Suspend(ctx context.Context) {
 	s.suspension.mutex.Lock()
 	s.suspension.active = true
@@ -64,8 +64,8 @@ func (s *Service) Suspend(ctx context.Context) {
 	}
 }
 
-// suspendLateComer sends away a client that subscribed while Suspend was at work.
-func (s *Service) suspendLateComer(c *child) {
+// suspendLate ends the stream of a client that subscribed during Suspend.
+func (s *Service) suspendLate(c *child) {
 	s.suspension.mutex.Lock()
 	active := s.suspension.active
 	s.suspension.mutex.Unlock()
@@ -74,7 +74,7 @@ func (s *Service) suspendLateComer(c *child) {
 	}
 }
 
-// Resume lets clients come again. Resuming what is not suspended does nothing.
+// Resume allows streams again. It is idempotent.
 func (s *Service) Resume() {
 	s.suspension.mutex.Lock()
 	defer s.suspension.mutex.Unlock()
@@ -85,7 +85,7 @@ func (s *Service) Resume() {
 	s.suspension.expiry = time.AfterFunc(holdFor, s.releaseAll)
 }
 
-// Close lets go of what is held for clients; what runs, runs on.
+// Close drops output that is held for clients. Processes run on.
 func (s *Service) Close() {
 	s.suspension.mutex.Lock()
 	if s.suspension.expiry != nil {

@@ -12,15 +12,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// What a terminal measures whose client names no size, as a VT100 does.
+// The default size of a terminal, that of a VT100.
 const (
 	defaultRows = 24
 	defaultCols = 80
 )
 
-// openTerminal opens a new pseudo-terminal: master for envd, slave for the
-// command. The master never blocks a thread, so its reads and writes heed
-// deadlines, and nothing may call its Fd. The slave blocks, as commands expect.
+// openTerminal opens a pseudo-terminal: the master for envd, the slave for the command. The
+// master is non-blocking, so deadlines work on it and its Fd method must not be called. The
+// slave is blocking, as commands expect.
 // Source: pty(7), ioctl_tty(2).
 func openTerminal(size *pb.PTY_Size) (master, slave *os.File, err error) {
 	opened, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -50,7 +50,7 @@ func openTerminal(size *pb.PTY_Size) (master, slave *os.File, err error) {
 	return master, os.NewFile(uintptr(opened), path), nil
 }
 
-// resizeTerminal does not wait for reads or writes that are under way.
+// resizeTerminal does not wait for pending reads or writes.
 func resizeTerminal(master *os.File, size *pb.PTY_Size) error {
 	err := utils.WithDescriptor(master, func(descriptor int) error {
 		return unix.IoctlSetWinsize(descriptor, unix.TIOCSWINSZ, windowSize(size))
@@ -61,8 +61,7 @@ func resizeTerminal(master *os.File, size *pb.PTY_Size) error {
 	return nil
 }
 
-// windowSize takes 0 for the default, and what the kernel cannot count for the
-// largest that it can.
+// windowSize replaces 0 by the default, and limits sizes to the kernel's maximum.
 func windowSize(size *pb.PTY_Size) *unix.Winsize {
 	cells := func(value, byDefault uint32) uint16 {
 		if value == 0 {

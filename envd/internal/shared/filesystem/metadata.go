@@ -10,13 +10,12 @@ import (
 // MetadataPrefix starts the names of extended attributes that clients set.
 const MetadataPrefix = "user.e2b."
 
-// maxMetadataBytes bounds what is told of one file: programs in the guest can
-// attach far more than an upload may.
+// maxMetadataBytes bounds the metadata that is returned for one file: programs in the guest
+// can attach more than an upload may.
 const maxMetadataBytes = 64 << 10
 
-// Metadata reads what clients have attached to a file; nil where there is
-// nothing, or where the file system keeps no attributes. What does not fit into
-// 64 KiB is left out.
+// Metadata reads the metadata of a file; nil if it has none or the file system has no
+// extended attributes. Attributes beyond 64 KiB in total are left out.
 func Metadata(path string) map[string]string {
 	var metadata map[string]string
 	total := 0
@@ -42,7 +41,7 @@ func Metadata(path string) map[string]string {
 	return metadata
 }
 
-// SetMetadata replaces everything clients have attached to a file.
+// SetMetadata replaces the metadata of a file.
 func SetMetadata(path string, metadata map[string]string) error {
 	for _, name := range attributeNames(path) {
 		key, ours := strings.CutPrefix(name, MetadataPrefix)
@@ -68,7 +67,7 @@ func attributeNames(path string) []string {
 	}
 	names := make([]byte, size)
 	if size, err = unix.Llistxattr(path, names); err != nil || size == 0 {
-		return nil // they changed meanwhile
+		return nil // they have changed since
 	}
 	return strings.Split(strings.TrimRight(string(names[:size]), "\x00"), "\x00")
 }

@@ -9,9 +9,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
-// reserve makes sure that a file can grow to a size, in bytes, and its holes be
-// filled, and leaves it as it was where that cannot be: a full disk then costs
-// nothing of what is in the file.
+// reserve allocates disk space for a file of a size in bytes. If there is not enough, it
+// leaves the file unchanged, so that a full disk loses nothing of its content.
 func reserve(file *os.File, size int64) error {
 	before, err := file.Stat()
 	if err != nil || size == 0 {
@@ -26,17 +25,17 @@ func reserve(file *os.File, size int64) error {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENODEV):
 		return requireRoom(file, size-before.Size())
 	default:
-		return errors.Join(err, file.Truncate(before.Size())) // gives back what was taken
+		return errors.Join(err, file.Truncate(before.Size())) // frees what was allocated
 	}
 }
 
-// requireRoom asks a file system that reserves nothing how much it has. The
-// kernel's own file systems have no blocks at all.
+// requireRoom compares the free space of a file system without fallocate. The kernel's
+// own file systems report no blocks.
 func requireRoom(file *os.File, bytes int64) error {
 	return utils.WithDescriptor(file, func(opened int) error {
 		var room unix.Statfs_t
 		if err := unix.Fstatfs(opened, &room); err != nil || room.Blocks == 0 {
-			return nil //nolint:nilerr // a file system that cannot tell may have room
+			return nil //nolint:nilerr // unknown: there may be room
 		}
 		if bytes > 0 && uint64(bytes) > room.Bavail*uint64(room.Bsize) {
 			return unix.ENOSPC
@@ -45,8 +44,7 @@ func requireRoom(file *os.File, bytes int64) error {
 	})
 }
 
-// touch makes a file look written to those who watch: the kernel takes a change
-// of this time alone for a write.
+// touch sets a file's modification time alone, which inotify reports as a write.
 func touch(file *os.File) {
 	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_NOW}}
 	_ = utils.WithDescriptor(file, func(opened int) error {
