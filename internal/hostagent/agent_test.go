@@ -26,6 +26,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
@@ -72,6 +73,35 @@ func startAgent(t *testing.T, dataDir string, changes ...func(*Config)) *agentUn
 		return err == nil
 	}, startTimeout, 20*time.Millisecond, "the agent does not answer")
 	return a
+}
+
+// sandbox creates a sandbox, and kills it when the test ends.
+func (a *agentUnderTest) sandbox(t *testing.T) string {
+	t.Helper()
+	made := id.NewSandbox()
+	a.killAfter(t, made)
+	require.NoError(t, a.create(t.Context(), made))
+	return made
+}
+
+// killAfter kills a sandbox when the test ends. One that does not exist is killed already.
+func (a *agentUnderTest) killAfter(t *testing.T, sandboxID string) {
+	t.Helper()
+	t.Cleanup(func() {
+		_, _ = a.KillSandbox(context.Background(), connect.NewRequest(&pb.KillSandboxRequest{SandboxId: sandboxID}))
+	})
+}
+
+// restart stops the agent and starts another one on the same data.
+func (a *agentUnderTest) restart(t *testing.T, changes ...func(*Config)) {
+	t.Helper()
+	a.shutDown(t)
+	*a = *startAgent(t, a.config.DataDir, changes...)
+}
+
+// file is the path of one of the agent's files.
+func (a *agentUnderTest) file(names ...string) string {
+	return filepath.Join(append([]string{a.config.DataDir}, names...)...)
 }
 
 func (a *agentUnderTest) shutDown(t *testing.T) {
@@ -158,7 +188,7 @@ func (a *agentUnderTest) list(t *testing.T) map[string]pb.SandboxState {
 	return states
 }
 
-// toGuest sends what it is given to one port of one sandbox.
+// toGuest sends requests to one port of one sandbox.
 type toGuest struct {
 	id        string
 	port      int
@@ -172,7 +202,7 @@ func (g toGuest) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.transport.RoundTrip(r)
 }
 
-// run runs a shell command in a sandbox and returns what it printed.
+// run runs a shell command in a sandbox and returns its output.
 func (a *agentUnderTest) run(t *testing.T, id, script string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -192,127 +222,146 @@ func (a *agentUnderTest) run(t *testing.T, id, script string) string {
 	return strings.TrimSpace(output.String())
 }
 
-// TestAgent runs one agent's life over one template; its parts share VMs and
-// go on from each other.
+// agentTests each begin with a running sandbox of their own, and leave no other. They run
+// on one agent in any order.
+var agentTests = map[string]func(t *testing.T, a *agentUnderTest, sandboxID string){
+	"a sandbox runs commands under its own identity":                  testCommands,
+	"a file is written anywhere and is the user's":                    testFiles,
+	"a terminal ends with its command, and a kill ends its processes": testTerminal,
+	"the guest agent is kept apart from what users run":               testGroups,
+	"a VM's process has no rights":                                    testConfinement,
+	"clones draw different random numbers":                            testRandomNumbers,
+	"a guest has the settings of a server":                            testSettings,
+	"a guest has a name":                                              testHostName,
+	"a guest loads drivers when they are needed":                      testDrivers,
+	"a guest runs a container":                                        testContainer,
+	"each life is another machine":                                    testMachineIdentity,
+	"a create that fails leaves nothing":                              testFailedCreates,
+	"a guest reaches neither the host nor another guest":              testIsolation,
+	"a pause keeps a running process, memory and files":               testPause,
+	"each life has a secret of its own":                               testLives,
+	"the clock is right after a resume":                               testClock,
+	"traffic to a sandbox that does not run is a bad gateway":         testNoTraffic,
+	"a VM that dies is noticed, and its disk kept":                    testDeath,
+	"a kill interrupts a pause":                                       testKillDuringPause,
+	"a stop pauses sandboxes, and the next start finds them":          testStop,
+	"a pause that fails lets the guest run on":                        testFailedPause,
+	"a repeated request is done once":                                 testRequests,
+	"operations that begin at once wait for each other":               testConcurrency,
+	"a network policy changes while a sandbox runs":                   testNetworkPolicy,
+	"secrets are in no guest and in no file":                          testSecrets,
+	"the key that signs identity tokens is only in memory":            testSigningKey,
+	"a pause without memory keeps the file system":                    testDiskOnlyPause,
+	"forks begin where their parent is":                               testForks,
+	"a snapshot starts other sandboxes, also after a restart":         testSnapshot,
+}
+
 func TestAgent(t *testing.T) {
 	dataDir := dataDir(t)
 	before, err := leakcheck.Take()
 	require.NoError(t, err)
 	a := startAgent(t, dataDir)
 	t.Cleanup(func() { a.abort(t) })
-
-	const first, second = "itest000000000000001", "itest000000000000002"
-	t.Run("a sandbox runs commands under its own identity", func(t *testing.T) {
-		require.NoError(t, a.create(t.Context(), first))
-		require.Equal(t, "hello from user", a.run(t, first, `echo "$GREETING from $(id -un)"`))
-	})
-	t.Run("a file is written anywhere and is the user's", func(t *testing.T) {
-		a.send(t, first, "/app/deep/main.py", []byte("print('made')"))
-		a.send(t, first, "/app/deep/main.py", []byte("print('written over')"))
-		require.Equal(t, "written over 3 user", a.run(t, first, "echo $(python3 /app/deep/main.py; stat -c %U /app /app/deep /app/deep/main.py | uniq -c)"))
-	})
-	t.Run("a terminal ends with its command, and a kill ends what is in it", func(t *testing.T) { testTerminal(t, a, first) })
-	t.Run("what users run is kept from the guest agent and can be stopped", func(t *testing.T) { testGroups(t, a, first) })
-	t.Run("a VM's process is nobody, nowhere", func(t *testing.T) { testConfinement(t, dataDir) })
-	t.Run("clones do not draw the same random numbers", func(t *testing.T) {
-		require.NoError(t, a.create(t.Context(), second))
-		const draw = "head -c 16 /dev/urandom | base64"
-		require.NotEqual(t, a.run(t, first, draw), a.run(t, second, draw))
-	})
-	t.Run("a guest is what its users expect of a machine", func(t *testing.T) { testMachine(t, a) })
-	t.Run("what cannot be created says why and leaves nothing", func(t *testing.T) {
-		require.Equal(t, connect.CodeAlreadyExists, connect.CodeOf(a.create(t.Context(), first)))
-		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(a.create(t.Context(), "../../etc")))
-		_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{SandboxId: "iunknown0template000", BuildId: "none"}))
-		require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
-		hurried, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		defer cancel()
-		require.Error(t, a.create(hurried, "ihurried000000000000"))
-		require.Eventually(t, func() bool { return len(a.list(t)) == 2 }, 20*time.Second, 50*time.Millisecond, "%v", a.list(t))
-	})
-	t.Run("a guest reaches neither the host nor another guest", func(t *testing.T) { testIsolation(t, a, dataDir, first) })
-	t.Run("a pause keeps a running process, memory and files", func(t *testing.T) {
-		a.run(t, first, "> /tmp/count; (i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
-		a.pause(t, first)
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[first])
-		a.resume(t, first)
-		counted := func() int {
-			count, err := strconv.Atoi(a.run(t, first, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count || echo 0"))
-			require.NoError(t, err)
-			return count
-		}
-		earlier := counted()
-		require.Eventually(t, func() bool { return counted() > earlier }, 20*time.Second, 100*time.Millisecond)
-	})
-	t.Run("each life has a secret of its own", func(t *testing.T) { testLives(t, a, dataDir, first) })
-	t.Run("the clock is right after a resume", func(t *testing.T) {
-		said, err := strconv.ParseFloat(a.run(t, first, "date +%s.%N"), 64)
-		require.NoError(t, err)
-		require.InDelta(t, float64(time.Now().UnixNano())/1e9, said, 3)
-	})
-	t.Run("traffic to what does not run is a bad gateway that says so", func(t *testing.T) {
-		for _, id := range []string{"inobody0000000000000", first} {
-			if id == first {
-				a.pause(t, first)
-			}
-			client := &http.Client{Transport: toGuest{id, 8000, a.traffic.Transport}}
-			response, err := client.Get("http://guest/")
-			require.NoError(t, err)
-			body, err := io.ReadAll(response.Body)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, http.StatusBadGateway, response.StatusCode)
-			require.Contains(t, string(body), `"sandboxId":"`+id+`"`)
-		}
-	})
-	t.Run("a VM that dies is noticed, and its disk kept", func(t *testing.T) { testDeath(t, a, second) })
-	t.Run("a kill beats whatever is under way", func(t *testing.T) {
-		const doomed = "itest000000000000003"
-		require.NoError(t, a.create(t.Context(), doomed))
-		pausing := make(chan error, 1)
-		go func() {
-			_, err := a.PauseSandbox(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: doomed}))
-			pausing <- err
-		}()
-		require.Eventually(t, func() bool { return a.list(t)[doomed] != pb.SandboxState_SANDBOX_STATE_RUNNING }, 10*time.Second, time.Millisecond)
-		a.kill(t, doomed)
-		if err := <-pausing; err != nil { // it may have been done before the kill came
-			require.Equal(t, connect.CodeCanceled, connect.CodeOf(err), "%v", err)
-		}
-		require.NotContains(t, a.list(t), doomed)
-		require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", doomed))
-	})
-	t.Run("what ran is paused by a stop and found by the next start", func(t *testing.T) {
-		a.resume(t, first)
-		a.run(t, first, "echo kept > /home/user/kept; echo $$ > /dev/null")
-		a.shutDown(t)
-		a = startAgent(t, dataDir)
-		require.Equal(t, map[string]pb.SandboxState{first: pb.SandboxState_SANDBOX_STATE_PAUSED}, a.list(t))
-		a.resume(t, first)
-		require.Equal(t, "kept", a.run(t, first, "cat /home/user/kept"))
-	})
-	t.Run("a pause that fails lets the guest run on", func(t *testing.T) { testFailedPause(t, a, dataDir, first) })
-	t.Run("a request that comes again is done once", func(t *testing.T) { testRequests(t, a, first) })
-	t.Run("operations that begin at once wait for each other", func(t *testing.T) { testConcurrency(t, a, first) })
-	t.Run("what a sandbox may reach changes while it runs", func(t *testing.T) { testNetworkPolicy(t, a, first) })
-	t.Run("secrets are in no guest and in no file", func(t *testing.T) { testSecrets(t, a, dataDir, first) })
-	t.Run("the key that signs identity tokens is in memory alone", func(t *testing.T) { testSigningKey(t, a, dataDir, first) })
-	t.Run("a pause without memory keeps the file system", func(t *testing.T) { testDiskOnlyPause(t, a, dataDir, first) })
-	t.Run("forks begin where their parent is, and are machines of their own", func(t *testing.T) { testForks(t, a, dataDir, first) })
-	t.Run("a snapshot of a running sandbox starts others, across a restart", func(t *testing.T) {
-		testSnapshot(t, a, first, func() *agentUnderTest {
-			a.shutDown(t)
-			a = startAgent(t, dataDir)
-			require.Empty(t, a.signingKeyID(t), "an agent that begins again has no key")
-			require.Equal(t, "sts.amazonaws.com", audienceOf(t, dataDir, first), "and knows who its sandboxes are")
-			return a
+	for name, test := range agentTests {
+		t.Run(name, func(t *testing.T) {
+			test(t, a, a.sandbox(t))
+			requireNoSnapshots(t, a)
 		})
-		requireNoSnapshots(t, dataDir)
-		a.kill(t, first)
-		require.Empty(t, a.list(t))
-	})
+	}
+	require.Empty(t, a.list(t))
 	a.shutDown(t)
 	requireNothingLeft(t, before, dataDir)
+}
+
+func testCommands(t *testing.T, a *agentUnderTest, sandboxID string) {
+	require.Equal(t, "hello from user", a.run(t, sandboxID, `echo "$GREETING from $(id -un)"`))
+}
+
+func testFiles(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.send(t, sandboxID, "/app/deep/main.py", []byte("print('made')"))
+	a.send(t, sandboxID, "/app/deep/main.py", []byte("print('written over')"))
+	require.Equal(t, "written over 3 user", a.run(t, sandboxID, "echo $(python3 /app/deep/main.py; stat -c %U /app /app/deep /app/deep/main.py | uniq -c)"))
+}
+
+func testRandomNumbers(t *testing.T, a *agentUnderTest, first string) {
+	const draw = "head -c 16 /dev/urandom | base64"
+	require.NotEqual(t, a.run(t, first, draw), a.run(t, a.sandbox(t), draw))
+}
+
+func testFailedCreates(t *testing.T, a *agentUnderTest, existing string) {
+	require.Equal(t, connect.CodeAlreadyExists, connect.CodeOf(a.create(t.Context(), existing)))
+	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(a.create(t.Context(), "../../etc")))
+	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{SandboxId: id.NewSandbox(), BuildId: "none"}))
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
+	hurried, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	require.Error(t, a.create(hurried, id.NewSandbox()))
+	require.Eventually(t, func() bool { return len(a.list(t)) == 1 }, 20*time.Second, 50*time.Millisecond, "%v", a.list(t))
+}
+
+func testPause(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.run(t, sandboxID, "> /tmp/count; (i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.05; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
+	a.pause(t, sandboxID)
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[sandboxID])
+	a.resume(t, sandboxID)
+	counted := func() int {
+		count, err := strconv.Atoi(a.run(t, sandboxID, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count || echo 0"))
+		require.NoError(t, err)
+		return count
+	}
+	earlier := counted()
+	require.Eventually(t, func() bool { return counted() > earlier }, 20*time.Second, 100*time.Millisecond)
+}
+
+func testClock(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.pause(t, sandboxID)
+	a.resume(t, sandboxID)
+	requireClock(t, a, sandboxID)
+}
+
+// requireClock fails the test if a guest's clock is wrong by more than three seconds.
+func requireClock(t *testing.T, a *agentUnderTest, sandboxID string) {
+	t.Helper()
+	seconds, err := strconv.ParseFloat(a.run(t, sandboxID, "date +%s.%N"), 64)
+	require.NoError(t, err)
+	require.InDelta(t, float64(time.Now().UnixNano())/1e9, seconds, 3)
+}
+
+func testNoTraffic(t *testing.T, a *agentUnderTest, paused string) {
+	a.pause(t, paused)
+	for name, sandboxID := range map[string]string{"unknown": id.NewSandbox(), "paused": paused} {
+		client := &http.Client{Transport: toGuest{sandboxID, 8000, a.traffic.Transport}}
+		response, err := client.Get("http://guest/")
+		require.NoError(t, err, name)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err, name)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusBadGateway, response.StatusCode, name)
+		require.Contains(t, string(body), `"sandboxId":"`+sandboxID+`"`, name)
+	}
+}
+
+func testKillDuringPause(t *testing.T, a *agentUnderTest, sandboxID string) {
+	pausing := make(chan error, 1)
+	go func() {
+		_, err := a.PauseSandbox(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: sandboxID}))
+		pausing <- err
+	}()
+	require.Eventually(t, func() bool { return a.list(t)[sandboxID] != pb.SandboxState_SANDBOX_STATE_RUNNING }, 10*time.Second, time.Millisecond)
+	a.kill(t, sandboxID)
+	if err := <-pausing; err != nil { // the pause may have ended before the kill
+		require.Equal(t, connect.CodeCanceled, connect.CodeOf(err), "%v", err)
+	}
+	require.NotContains(t, a.list(t), sandboxID)
+	require.NoDirExists(t, a.file("storage", "sandboxes", sandboxID))
+}
+
+func testStop(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.run(t, sandboxID, "echo kept > /home/user/kept")
+	a.restart(t)
+	require.Equal(t, map[string]pb.SandboxState{sandboxID: pb.SandboxState_SANDBOX_STATE_PAUSED}, a.list(t))
+	a.resume(t, sandboxID)
+	require.Equal(t, "kept", a.run(t, sandboxID, "cat /home/user/kept"))
 }
 
 // requireNothingLeft fails the test if the agent has left anything on the machine.
@@ -325,10 +374,10 @@ func requireNothingLeft(t *testing.T, before leakcheck.Snapshot, dataDir string)
 	require.Empty(t, left)
 }
 
-// testIsolation tries from inside what a guest must not reach: a server on the
-// host's end of each slot's cable, and the agent in every other guest.
-func testIsolation(t *testing.T, a *agentUnderTest, dataDir, id string) {
-	hosts := hostSides(t, dataDir)
+// testIsolation connects from a guest to what it must not reach: a server on the host's
+// side of each slot, and the agent in every other guest.
+func testIsolation(t *testing.T, a *agentUnderTest, id string) {
+	hosts := hostSides(t, a.config.DataDir)
 	require.GreaterOrEqual(t, len(hosts), 2)
 	for _, host := range hosts {
 		server, err := new(net.ListenConfig).Listen(t.Context(), "tcp", netip.AddrPortFrom(host, 0).String())
@@ -406,7 +455,6 @@ func testDeath(t *testing.T, a *agentUnderTest, id string) {
 		require.Equal(t, "QEMU ended: signal: killed", s.GetReason())
 		a.resume(t, id)
 		require.Equal(t, "acknowledged", a.run(t, id, "cat /home/user/file; ls /dev/shm"))
-		a.kill(t, id)
 		return
 	}
 	t.Fatalf("nobody said that the VM of %s ended: %v", id, changes.Err())

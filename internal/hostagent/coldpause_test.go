@@ -12,7 +12,8 @@ import (
 
 // testDiskOnlyPause keeps the file system of a sandbox, boots it again, and
 // keeps what it has become with its memory.
-func testDiskOnlyPause(t *testing.T, a *agentUnderTest, dataDir, id string) {
+func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
+	dataDir := a.config.DataDir
 	// The kernel's own: the one that programs see is another after each resume.
 	const readBootID = "sudo cat /run/wrenn/proc/sys/kernel/random/boot_id"
 	boot := a.run(t, id, readBootID)

@@ -24,14 +24,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 )
 
-// agentProcess is a real host agent in a process of its own, which can be
-// killed.
+// agentProcess is a real host agent in a process of its own, which can be killed.
 type agentProcess struct {
 	*agentUnderTest
 	command *exec.Cmd
 }
 
-// startAgentProcess holds no guests ready, unless flags say so.
+// startAgentProcess starts an agent that holds no guests ready unless flags set that.
 func startAgentProcess(t *testing.T, dataDir string, flags ...string) *agentProcess {
 	t.Helper()
 	program, err := filepath.Abs("../../bin/wrenn-host-agent")
@@ -72,11 +71,11 @@ func (a *agentProcess) abort(t *testing.T) {
 	_ = a.command.Wait()
 }
 
-// end sends a signal and waits until the agent is gone.
+// end sends a signal and waits until the agent has ended.
 func (a *agentProcess) end(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	require.NoError(t, a.command.Process.Signal(signal))
-	_ = a.command.Wait() // how it ended is the signal's doing
+	_ = a.command.Wait() // the error is the signal
 }
 
 // virtualMachines are the QEMU processes of a data directory.
@@ -94,6 +93,17 @@ func virtualMachines(t *testing.T, dataDir string) []string {
 	return found
 }
 
+// processTests kill and restart a real agent around a running sandbox, in any order.
+var processTests = map[string]func(t *testing.T, a *agentProcess, survivor string){
+	"a running sandbox is adopted when the agent is killed":      testAdoptAfterKill,
+	"a running sandbox is adopted when the agent is restarted":   testAdoptAfterStop,
+	"a VM that does not answer at once is asked again":           testAdoptSlowVM,
+	"an adopted sandbox can be paused and resumed":               testPauseAdopted,
+	"a VM that ended meanwhile leaves its disk":                  testVMEndedMeanwhile,
+	"an agent killed at any moment loses nothing acknowledged":   testKilledAtAnyMoment,
+	"a sandbox that cannot be read is failed, and others run on": testUnreadableSandbox,
+}
+
 // TestAgentProcess kills and restarts a real agent around its sandboxes.
 func TestAgentProcess(t *testing.T) {
 	dataDir := dataDir(t)
@@ -107,125 +117,142 @@ func TestAgentProcess(t *testing.T) {
 			t.Logf("the agent's log:\n%s", log)
 		}
 	})
-	const survivor = "isurvivor00000000001"
-	require.NoError(t, a.create(t.Context(), survivor))
-	a.run(t, survivor, "(i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.02; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
-	requireRunsOn := func(t *testing.T) {
-		t.Helper()
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[survivor])
-		require.Len(t, virtualMachines(t, dataDir), 1)
-		count := func() int {
-			count, err := strconv.Atoi(a.run(t, survivor, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count"))
-			require.NoError(t, err)
-			return count
-		}
-		earlier := count()
-		require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond)
-	}
-
-	a.run(t, survivor, "nohup python3 -c '"+echoServer+"' >/dev/null 2>&1 & until ss -Hltn src 0.0.0.0:8001 | grep -q .; do sleep 0.05; done")
-	requireEchoes := connectToEcho(t, slotAddress(t, dataDir, survivor))
-	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "restarted": syscall.SIGTERM} {
-		t.Run("a running sandbox is adopted when the agent is "+name, func(t *testing.T) {
-			machines := virtualMachines(t, dataDir)
-			requireEchoes(t)
-			defer requireEchoes(t) // the same connection
-			a.end(t, signal)
-			require.Equal(t, machines, virtualMachines(t, dataDir), "the VM runs on without the agent")
-			a = startAgentProcess(t, dataDir)
-			require.Equal(t, machines, virtualMachines(t, dataDir))
-			requireRunsOn(t)
+	for name, test := range processTests {
+		t.Run(name, func(t *testing.T) {
+			survivor := a.sandbox(t)
+			a.run(t, survivor, "(i=0; while :; do i=$((i+1)); echo $i >> /tmp/count; sleep 0.02; done) >/dev/null 2>&1 & echo $! > /tmp/pid")
+			test(t, a, survivor)
+			a.requireRunsOn(t, survivor)
 		})
 	}
-	t.Run("a VM that does not answer at once is asked again, and not ended", func(t *testing.T) {
-		machines := virtualMachines(t, dataDir)
-		require.Len(t, machines, 1)
-		pid, err := strconv.Atoi(machines[0])
-		require.NoError(t, err)
-		a.end(t, syscall.SIGKILL)
-		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP)) // as on a host that is short of everything
-		a = startAgentProcess(t, dataDir)
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_RESUMING, a.list(t)[survivor])
-		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
-		require.Eventually(t, func() bool { return a.list(t)[survivor] == pb.SandboxState_SANDBOX_STATE_RUNNING }, time.Minute, 100*time.Millisecond)
-		requireRunsOn(t)
-	})
-	t.Run("an adopted sandbox can be paused and resumed", func(t *testing.T) {
-		a.pause(t, survivor)
-		require.Empty(t, virtualMachines(t, dataDir))
-		a.resume(t, survivor)
-		requireRunsOn(t)
-	})
-	t.Run("a VM that died meanwhile leaves its disk", func(t *testing.T) {
-		const doomed = "idoomed0000000000001"
-		others := virtualMachines(t, dataDir)
-		require.NoError(t, a.create(t.Context(), doomed))
-		a.run(t, doomed, "echo acknowledged > /home/user/file && sync /home/user/file")
-		a.end(t, syscall.SIGKILL)
-		for _, machine := range virtualMachines(t, dataDir) {
-			if len(others) == 1 && machine != others[0] {
-				pid, err := strconv.Atoi(machine)
-				require.NoError(t, err)
-				require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-			}
-		}
-		a = startAgentProcess(t, dataDir)
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[doomed])
-		a.resume(t, doomed)
-		require.Equal(t, "acknowledged", a.run(t, doomed, "cat /home/user/file"))
-		a.kill(t, doomed)
-		require.NotContains(t, a.list(t), doomed)
-		require.NoDirExists(t, filepath.Join(dataDir, "storage", "sandboxes", doomed))
-		requireRunsOn(t)
-	})
-	t.Run("killed at any moment it loses nothing that was acknowledged", func(t *testing.T) {
-		a.pause(t, survivor)
-		a = testKilledAtAnyMoment(t, a, dataDir, survivor)
-		a.resume(t, survivor)
-		requireRunsOn(t)
-	})
-	t.Run("what cannot be read is failed, with the reason, and the rest runs on", func(t *testing.T) {
-		const broken = "ibroken0000000000001"
-		require.NoError(t, a.create(t.Context(), broken))
-		a.pause(t, broken)
-		a.end(t, syscall.SIGKILL)
-		memory, err := filepath.Glob(filepath.Join(dataDir, "storage", "sandboxes", broken, "snapshot-*", "memory"))
-		require.NoError(t, err)
-		require.Len(t, memory, 1)
-		require.NoError(t, os.Truncate(memory[0], 4096))
-		a = startAgentProcess(t, dataDir)
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_FAILED, a.list(t)[broken])
-		got, err := a.GetSandbox(t.Context(), connect.NewRequest(&pb.GetSandboxRequest{SandboxId: broken}))
-		require.NoError(t, err)
-		require.Contains(t, got.Msg.GetSandbox().GetReason(), "has 4096 bytes")
-		requireRunsOn(t)
-		a.kill(t, broken)
-	})
-	a.kill(t, survivor)
-	a.end(t, syscall.SIGKILL) // even what a crash leaves of the agent itself goes
+	require.Empty(t, a.list(t))
+	a.end(t, syscall.SIGKILL) // the next agent removes what a crash leaves of the agent
 	cleanUp := startAgent(t, dataDir)
 	cleanUp.shutDown(t)
 	requireNothingLeft(t, before, dataDir)
 }
 
-// echoServer says again what one client says.
+// startAgain starts another agent on the data of one that has ended.
+func (a *agentProcess) startAgain(t *testing.T) {
+	t.Helper()
+	*a = *startAgentProcess(t, a.config.DataDir)
+}
+
+// requireRunsOn fails the test unless a sandbox is the only one that runs, and its
+// program still counts.
+func (a *agentProcess) requireRunsOn(t *testing.T, survivor string) {
+	t.Helper()
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[survivor])
+	require.Len(t, virtualMachines(t, a.config.DataDir), 1)
+	count := func() int {
+		count, err := strconv.Atoi(a.run(t, survivor, "kill -0 $(cat /tmp/pid) && wc -l < /tmp/count"))
+		require.NoError(t, err)
+		return count
+	}
+	earlier := count()
+	require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond)
+}
+
+func testAdoptAfterKill(t *testing.T, a *agentProcess, survivor string) {
+	testAdopt(t, a, survivor, syscall.SIGKILL)
+}
+
+func testAdoptAfterStop(t *testing.T, a *agentProcess, survivor string) {
+	testAdopt(t, a, survivor, syscall.SIGTERM)
+}
+
+// testAdopt ends the agent by a signal, while a connection to the guest stays open.
+func testAdopt(t *testing.T, a *agentProcess, survivor string, signal syscall.Signal) {
+	dataDir := a.config.DataDir
+	a.run(t, survivor, "nohup python3 -c '"+echoServer+"' >/dev/null 2>&1 & until ss -Hltn src 0.0.0.0:8001 | grep -q .; do sleep 0.05; done")
+	requireEchoes := connectToEcho(t, slotAddress(t, dataDir, survivor))
+	requireEchoes(t)
+	machines := virtualMachines(t, dataDir)
+	a.end(t, signal)
+	require.Equal(t, machines, virtualMachines(t, dataDir), "the VM runs on without the agent")
+	a.startAgain(t)
+	require.Equal(t, machines, virtualMachines(t, dataDir))
+	a.requireRunsOn(t, survivor)
+	requireEchoes(t)
+}
+
+// testAdoptSlowVM stops the VM's process, as on a host that is short of everything.
+func testAdoptSlowVM(t *testing.T, a *agentProcess, survivor string) {
+	machines := virtualMachines(t, a.config.DataDir)
+	require.Len(t, machines, 1)
+	pid, err := strconv.Atoi(machines[0])
+	require.NoError(t, err)
+	a.end(t, syscall.SIGKILL)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	a.startAgain(t)
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RESUMING, a.list(t)[survivor])
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	require.Eventually(t, func() bool { return a.list(t)[survivor] == pb.SandboxState_SANDBOX_STATE_RUNNING }, time.Minute, 100*time.Millisecond)
+}
+
+func testPauseAdopted(t *testing.T, a *agentProcess, survivor string) {
+	a.end(t, syscall.SIGKILL)
+	a.startAgain(t)
+	a.pause(t, survivor)
+	require.Empty(t, virtualMachines(t, a.config.DataDir))
+	a.resume(t, survivor)
+}
+
+func testVMEndedMeanwhile(t *testing.T, a *agentProcess, _ string) {
+	others := virtualMachines(t, a.config.DataDir)
+	require.Len(t, others, 1)
+	doomed := a.sandbox(t)
+	a.run(t, doomed, "echo acknowledged > /home/user/file && sync /home/user/file")
+	a.end(t, syscall.SIGKILL)
+	for _, machine := range virtualMachines(t, a.config.DataDir) {
+		if machine != others[0] {
+			pid, err := strconv.Atoi(machine)
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	a.startAgain(t)
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[doomed])
+	a.resume(t, doomed)
+	require.Equal(t, "acknowledged", a.run(t, doomed, "cat /home/user/file"))
+	a.kill(t, doomed)
+	require.NotContains(t, a.list(t), doomed)
+	require.NoDirExists(t, a.file("storage", "sandboxes", doomed))
+}
+
+func testUnreadableSandbox(t *testing.T, a *agentProcess, _ string) {
+	broken := a.sandbox(t)
+	a.pause(t, broken)
+	a.end(t, syscall.SIGKILL)
+	memory, err := filepath.Glob(a.file("storage", "sandboxes", broken, "snapshot-*", "memory"))
+	require.NoError(t, err)
+	require.Len(t, memory, 1)
+	require.NoError(t, os.Truncate(memory[0], 4096))
+	a.startAgain(t)
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_FAILED, a.list(t)[broken])
+	got, err := a.GetSandbox(t.Context(), connect.NewRequest(&pb.GetSandboxRequest{SandboxId: broken}))
+	require.NoError(t, err)
+	require.Contains(t, got.Msg.GetSandbox().GetReason(), "has 4096 bytes")
+}
+
+// echoServer sends back what its one client sends.
 const echoServer = `import socket
 listener = socket.create_server(("0.0.0.0", 8001))
 conn, _ = listener.accept()
 while True: conn.sendall(conn.recv(100))`
 
-// connectToEcho opens one connection to a guest, past the agent, and returns what
-// finds out whether it lives.
+// connectToEcho opens one connection to a guest, not through the agent, and returns a
+// function that fails a test unless the connection works.
 func connectToEcho(t *testing.T, guest netip.Addr) func(*testing.T) {
 	t.Helper()
 	conn, err := net.Dial("tcp", netip.AddrPortFrom(guest, 8001).String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	said := 0
+	sent := 0
 	return func(t *testing.T) {
 		t.Helper()
-		said++
-		want := fmt.Sprintf("%08d", said)
+		sent++
+		want := fmt.Sprintf("%08d", sent)
 		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err := conn.Write([]byte(want))
 		require.NoError(t, err)
@@ -236,9 +263,10 @@ func connectToEcho(t *testing.T, guest netip.Addr) func(*testing.T) {
 	}
 }
 
-// testKilledAtAnyMoment kills the agent at random points of a sandbox's
-// creation, pause and resume, and looks each time at what the next one finds.
-func testKilledAtAnyMoment(t *testing.T, a *agentProcess, dataDir, paused string) *agentProcess {
+// testKilledAtAnyMoment kills the agent at random moments of a sandbox's create, pause,
+// resume and kill, and checks each time what the next agent finds.
+func testKilledAtAnyMoment(t *testing.T, a *agentProcess, paused string) {
+	a.pause(t, paused)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -246,6 +274,7 @@ func testKilledAtAnyMoment(t *testing.T, a *agentProcess, dataDir, paused string
 	const rounds = 8
 	for round := range rounds {
 		id := fmt.Sprintf("iround%014d", round)
+		a.killAfter(t, id)
 		operation := operations[round%len(operations)]
 		if operation != "create" {
 			require.NoError(t, a.create(t.Context(), id))
@@ -263,11 +292,11 @@ func testKilledAtAnyMoment(t *testing.T, a *agentProcess, dataDir, paused string
 		}
 		a.end(t, syscall.SIGKILL)
 		acknowledged := <-done == nil
-		a = startAgentProcess(t, dataDir)
-		a.requireConsistent(t, dataDir, operation, id, acknowledged)
+		a.startAgain(t)
+		a.requireConsistent(t, operation, id, acknowledged)
 		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[paused])
 	}
-	return a
+	a.resume(t, paused)
 }
 
 func (a *agentProcess) attempt(operation, id string) error {
@@ -288,10 +317,11 @@ func (a *agentProcess) attempt(operation, id string) error {
 	}
 }
 
-// requireConsistent looks at a sandbox after a crash: what was acknowledged
-// holds, what was not is either as before or done, and its files are there.
-func (a *agentProcess) requireConsistent(t *testing.T, dataDir, operation, id string, acknowledged bool) {
+// requireConsistent checks a sandbox after a crash: an operation that was acknowledged is
+// done, another is done or not, and the sandbox's files are there.
+func (a *agentProcess) requireConsistent(t *testing.T, operation, id string, acknowledged bool) {
 	t.Helper()
+	dataDir := a.config.DataDir
 	settled := func() (pb.SandboxState, bool) {
 		state, there := a.list(t)[id]
 		underWay := state == pb.SandboxState_SANDBOX_STATE_PAUSING || state == pb.SandboxState_SANDBOX_STATE_RESUMING

@@ -3,7 +3,6 @@ package hostagent
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ import (
 
 // testForks makes sandboxes from a running one, which has a client that listens
 // all the while.
-func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
+func testForks(t *testing.T, a *agentUnderTest, parent string) {
 	const script = "echo parent > /home/user/who; exec 3<> <(:); i=0; until [ -e /tmp/enough ]; do i=$((i+1)); echo $i | tee -a /dev/shm/count; read -t 0.02 -u 3; done"
 	processes := processconnect.NewProcessClient(a.envdOf(parent), "http://guest")
 	stream, err := processes.Start(t.Context(), connect.NewRequest(&process.StartRequest{Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}}}))
@@ -40,6 +39,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 	ids := []string{"ifork000000000000001", "ifork000000000000002"}
 	var forks []*pb.Fork
 	for _, id := range ids {
+		a.killAfter(t, id)
 		forks = append(forks, &pb.Fork{SandboxId: id, Identity: &pb.Identity{
 			LifecycleId: id, EnvVars: map[string]string{"GREETING": "hello from " + id},
 		}})
@@ -53,7 +53,7 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 		require.Empty(t, result.GetError())
 		require.Equal(t, id, result.GetSandbox().GetSandboxId())
 		require.Equal(t, "parent hello from "+id+" once", a.run(t, id, "echo $(cat /home/user/who) $GREETING $GIVEN"))
-		require.Equal(t, "sts.amazonaws.com", audienceOf(t, dataDir, id), "a fork has its parent's tokens")
+		require.Equal(t, "sts.amazonaws.com", audienceOf(t, a.config.DataDir, id), "a fork has its parent's tokens")
 		draws[a.run(t, id, "head -c 16 /dev/urandom | base64")] = true
 		count := func() int {
 			number, err := strconv.Atoi(a.run(t, id, "wc -l < /dev/shm/count"))
@@ -81,12 +81,10 @@ func testForks(t *testing.T, a *agentUnderTest, dataDir, parent string) {
 	for i, line := range lines {
 		require.Equal(t, strconv.Itoa(i+1), line, "the parent's client heard every line through the fork")
 	}
-	a.run(t, parent, "rm /tmp/enough")
-	requireNoSnapshots(t, dataDir)
 }
 
 // testSnapshot keeps a build of a running sandbox across a restart of the agent.
-func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *agentUnderTest) {
+func testSnapshot(t *testing.T, a *agentUnderTest, id string) {
 	build := uuid.NewString()
 	a.run(t, id, "echo snapshot > /home/user/what; touch /dev/shm/warm")
 	taken, err := a.SnapshotSandbox(t.Context(), connect.NewRequest(&pb.SnapshotSandboxRequest{SandboxId: id, BuildId: build}))
@@ -103,10 +101,13 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	require.NoError(t, err)
 	require.Equal(t, "goes on", a.run(t, id, "echo later still > /home/user/what; sync; echo goes on"), "the source's file system is thawed")
 
-	a = restart()
+	a.restart(t)
+	require.Empty(t, a.signingKeyID(t), "a new agent has no signing key")
+	require.Equal(t, "sts.amazonaws.com", audienceOf(t, a.config.DataDir, id), "but the identities of its sandboxes")
 	testColdSnapshot(t, a, cold)
 	for number := range 2 {
 		other := fmt.Sprintf("isnapshot00000000%03d", number)
+		a.killAfter(t, other)
 		request := &pb.CreateSandboxRequest{SandboxId: other, BuildId: build, RequestId: "once", Identity: &pb.Identity{LifecycleId: other}}
 		for range 2 { // the second finds what the first has made
 			_, err = a.CreateSandbox(t.Context(), connect.NewRequest(request))
@@ -124,14 +125,13 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string, restart func() *ag
 	}
 	_, err = a.DeleteSnapshot(t.Context(), connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: build}))
 	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
-	a.kill(t, "isnapshot00000000000")
-	a.kill(t, "isnapshot00000000001")
 }
 
 // testColdSnapshot creates from a snapshot of a file system alone, and deletes it.
 func testColdSnapshot(t *testing.T, a *agentUnderTest, build string) {
 	t.Helper()
 	const cold = "icoldsnapshot0000000"
+	a.killAfter(t, cold)
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: cold, BuildId: build, Identity: &pb.Identity{LifecycleId: cold, EnvVars: map[string]string{"GREETING": "hello"}},
 	}))
@@ -145,9 +145,9 @@ func testColdSnapshot(t *testing.T, a *agentUnderTest, build string) {
 	require.NoError(t, err)
 }
 
-func requireNoSnapshots(t *testing.T, dataDir string) {
+func requireNoSnapshots(t *testing.T, a *agentUnderTest) {
 	t.Helper()
-	left, err := os.ReadDir(filepath.Join(dataDir, "storage", "snapshots"))
+	left, err := os.ReadDir(a.file("storage", "snapshots"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }

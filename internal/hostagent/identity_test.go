@@ -36,7 +36,9 @@ func audienceOf(t *testing.T, dataDir, id string) string {
 }
 
 // testSigningKey gives the agent a key and looks for it in its files.
-func testSigningKey(t *testing.T, a *agentUnderTest, dataDir, id string) {
+func testSigningKey(t *testing.T, a *agentUnderTest, id string) {
+	a.restart(t) // an agent that has no key yet
+	a.resume(t, id)
 	require.Empty(t, a.signingKeyID(t))
 	key, err := workload.NewKey("https://wrenn.example.org", time.Now().Add(time.Hour))
 	require.NoError(t, err)
@@ -63,7 +65,7 @@ func testSigningKey(t *testing.T, a *agentUnderTest, dataDir, id string) {
 	a.resume(t, id)
 	require.Equal(t, key.ID, a.signingKeyID(t), "the key is the host's, not a sandbox's")
 	secret := private[len(private)/4 : len(private)/2] // of the private half, which comes first
-	err = filepath.WalkDir(dataDir, func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(a.config.DataDir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || filepath.Ext(path) != ".json" {
 			return err
 		}

@@ -20,65 +20,80 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-// TestLimits follows one VM through the life of its control group and of what is
-// counted for it.
+// limitTests run on one agent in any order, each with a running sandbox of its own.
+var limitTests = map[string]func(t *testing.T, a *agentUnderTest, sandboxID string){
+	"a VM is in a control group of its own":                 testControlGroup,
+	"samples advance while the guest computes":              testSamples,
+	"the host reports its load":                             testLoad,
+	"totals are kept over a pause":                          testTotalsAcrossPause,
+	"totals are kept, and orphans ended, by the next agent": testTotalsAcrossRestart,
+	"the CPUs of running sandboxes are bounded":             testOvercommit,
+	"limits hold on a kernel that has every controller":     testRealLimits,
+	"the control group of a sandbox that is killed is gone": testControlGroupEnds,
+}
+
+// TestLimits checks the control groups of VMs, their limits, and what is counted.
 func TestLimits(t *testing.T) {
 	dataDir := dataDir(t)
 	a := startAgent(t, dataDir, keepRunning)
 	t.Cleanup(func() { a.abort(t) })
-	const id = "ilimits0000000000001"
-	require.NoError(t, a.create(t.Context(), id))
+	for name, test := range limitTests {
+		t.Run(name, func(t *testing.T) { test(t, a, a.sandbox(t)) })
+	}
+	a.restart(t) // an agent that does not keep sandboxes running removes its groups
+	a.shutDown(t)
+	require.NoDirExists(t, groupsOf(t, dataDir))
+}
 
-	t.Run("a VM is in a control group of its own", func(t *testing.T) {
-		members, err := os.ReadFile(filepath.Join(filepath.Join(groupsOf(t, dataDir), id), "cgroup.procs"))
-		require.NoError(t, err)
-		require.Equal(t, []string{strconv.Itoa(machineOf(t, id))}, strings.Fields(string(members)))
-	})
-	t.Run("samples advance while the guest computes", func(t *testing.T) { testSamples(t, a, id) })
-	t.Run("what a host carries is told", func(t *testing.T) { testLoad(t, a) })
-	t.Run("totals go on after a pause, and the group ends with its VM", func(t *testing.T) {
-		before := a.sampled(t, id)
-		a.pause(t, id)
-		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), id))
-		paused := a.sampled(t, id)
-		requireGrown(t, before.GetUsage(), paused.GetUsage())
-		require.NotEmpty(t, paused.GetSamples())
-		a.resume(t, id)
-		require.DirExists(t, filepath.Join(groupsOf(t, dataDir), id))
-		requireGrown(t, paused.GetUsage(), a.sampled(t, id).GetUsage())
-	})
-	t.Run("what is promised is bounded, and the next agent counts on", func(t *testing.T) {
-		before := a.sampled(t, id)
-		a.shutDown(t)
-		orphan := startOrphan(t, filepath.Join(groupsOf(t, dataDir), "orphan"))
-		a = startAgent(t, dataDir, keepRunning, func(config *Config) { config.Limits.CPUOvercommit = 1e-9 })
-		require.ErrorContains(t, orphan.Wait(), "killed")
-		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), "orphan"))
-		requireGrown(t, before.GetUsage(), a.sampled(t, id).GetUsage())
-		require.DirExists(t, filepath.Join(groupsOf(t, dataDir), id))
-		err := a.create(t.Context(), "ilimits0000000000002")
-		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
-		require.ErrorContains(t, err, "CPUs that may be promised: -1 CPUs are left, 1 CPUs are needed, 2 too few")
-		a.pause(t, id)
-		_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: id, Identity: &pb.Identity{}}))
-		require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
-		require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[id])
-	})
-	t.Run("limits hold on a kernel that has every controller", func(t *testing.T) {
-		a.shutDown(t)
-		a = startAgent(t, dataDir)
-		a.resume(t, id)
-		testRealLimits(t, a, id)
-	})
-	t.Run("no group is left of what was killed", func(t *testing.T) {
-		a.kill(t, id)
-		require.NoDirExists(t, filepath.Join(groupsOf(t, dataDir), id))
-		a.shutDown(t)
-		require.NoDirExists(t, groupsOf(t, dataDir))
-	})
+func testControlGroup(t *testing.T, a *agentUnderTest, sandboxID string) {
+	members, err := os.ReadFile(filepath.Join(groupsOf(t, a.config.DataDir), sandboxID, "cgroup.procs"))
+	require.NoError(t, err)
+	require.Equal(t, []string{strconv.Itoa(machineOf(t, sandboxID))}, strings.Fields(string(members)))
+}
+
+func testTotalsAcrossPause(t *testing.T, a *agentUnderTest, sandboxID string) {
+	group := filepath.Join(groupsOf(t, a.config.DataDir), sandboxID)
+	before := a.sampled(t, sandboxID)
+	a.pause(t, sandboxID)
+	require.NoDirExists(t, group)
+	paused := a.sampled(t, sandboxID)
+	requireGrown(t, before.GetUsage(), paused.GetUsage())
+	require.NotEmpty(t, paused.GetSamples())
+	a.resume(t, sandboxID)
+	require.DirExists(t, group)
+	requireGrown(t, paused.GetUsage(), a.sampled(t, sandboxID).GetUsage())
+}
+
+func testTotalsAcrossRestart(t *testing.T, a *agentUnderTest, sandboxID string) {
+	groups := groupsOf(t, a.config.DataDir)
+	before := a.sampled(t, sandboxID)
+	orphan := startOrphan(t, filepath.Join(groups, "orphan"))
+	a.restart(t, keepRunning)
+	require.ErrorContains(t, orphan.Wait(), "killed")
+	require.NoDirExists(t, filepath.Join(groups, "orphan"))
+	requireGrown(t, before.GetUsage(), a.sampled(t, sandboxID).GetUsage())
+	require.DirExists(t, filepath.Join(groups, sandboxID))
+}
+
+func testOvercommit(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.restart(t, keepRunning, func(config *Config) { config.Limits.CPUOvercommit = 1e-9 })
+	defer a.restart(t, keepRunning)
+	err := a.create(t.Context(), id.NewSandbox())
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	require.ErrorContains(t, err, "CPUs that may be promised: -1 CPUs are left, 1 CPUs are needed, 2 too few")
+	a.pause(t, sandboxID)
+	_, err = a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: sandboxID, Identity: &pb.Identity{}}))
+	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err))
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_PAUSED, a.list(t)[sandboxID])
+}
+
+func testControlGroupEnds(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.kill(t, sandboxID)
+	require.NoDirExists(t, filepath.Join(groupsOf(t, a.config.DataDir), sandboxID))
 }
 
 func keepRunning(config *Config) { config.KeepRunning = true }
@@ -128,7 +143,7 @@ func machineOf(t *testing.T, id string) int {
 	return 0
 }
 
-// sampled is all that is known of what one sandbox took.
+// sampled returns everything that was measured of one sandbox.
 func (a *agentUnderTest) sampled(t *testing.T, id string) *pb.SandboxSamples {
 	t.Helper()
 	listed, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id, "iunknown000000000000"}}))
@@ -192,11 +207,15 @@ func testSamples(t *testing.T, a *agentUnderTest, id string) {
 	require.Len(t, latest.Msg.GetSandboxes()[0].GetSamples(), 1)
 }
 
-func testLoad(t *testing.T, a *agentUnderTest) {
+// testLoad begins with an agent that has counted nothing.
+func testLoad(t *testing.T, a *agentUnderTest, sandboxID string) {
+	a.kill(t, sandboxID)
+	a.restart(t, keepRunning)
+	a.sandbox(t)
 	require.Error(t, a.create(t.Context(), "../../etc"))
 	hurried, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	require.Error(t, a.create(hurried, "ilimitshurried000000"))
+	require.Error(t, a.create(hurried, id.NewSandbox()))
 	var info *pb.GetInfoResponse
 	require.Eventually(t, func() bool {
 		response, err := a.GetInfo(t.Context(), connect.NewRequest(&pb.GetInfoRequest{}))
@@ -212,8 +231,8 @@ func testLoad(t *testing.T, a *agentUnderTest) {
 	require.Positive(t, info.GetMemoryAvailableBytes())
 }
 
-// testRealLimits runs tests of control groups in a guest: whatever the machine's
-// own kernel lacks, a guest's has every controller.
+// testRealLimits runs tests of control groups in a guest: a guest's kernel has every
+// controller, which the machine's may not have.
 func testRealLimits(t *testing.T, a *agentUnderTest, id string) {
 	for directory, names := range map[string][]string{
 		"cgroup":  {"TestLimits_ThrottleABusyLoop", "TestLimits_AMemoryHogDiesAloneAndItIsKnownWhy", "TestLimits_AForkBombIsBounded", "TestLimits_SlowWritesDown", "TestMemoryRoom_IsWhatTheTightestLimitLeaves"},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"connectrpc.com/connect"
@@ -17,10 +16,10 @@ import (
 
 // testLives looks at what a guest agent knows its host by: a secret of each life,
 // which no client can bring and no port of the guest's own gets.
-func testLives(t *testing.T, a *agentUnderTest, dataDir, id string) {
+func testLives(t *testing.T, a *agentUnderTest, id string) {
 	secretOf := func(id string) string {
 		t.Helper()
-		content, err := os.ReadFile(filepath.Join(dataDir, "storage", "sandboxes", id, "sandbox.json"))
+		content, err := os.ReadFile(a.file("storage", "sandboxes", id, "sandbox.json"))
 		require.NoError(t, err)
 		var record struct{ Token string }
 		require.NoError(t, json.Unmarshal(content, &record))
@@ -44,6 +43,7 @@ func testLives(t *testing.T, a *agentUnderTest, dataDir, id string) {
 	require.Equal(t, "401 200", accepts(id, first)+" "+accepts(id, second), "the life before has no power over this one")
 
 	const fork = "ilives00000000000001"
+	a.killAfter(t, fork)
 	_, err := a.ForkSandbox(t.Context(), connect.NewRequest(&pb.ForkSandboxRequest{
 		SandboxId: id, Forks: []*pb.Fork{{SandboxId: fork, Identity: &pb.Identity{LifecycleId: fork}}},
 	}))

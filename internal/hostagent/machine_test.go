@@ -10,37 +10,33 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
+	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
-// testMachine looks at what a user expects of a Debian machine, in a sandbox of
-// its own that knows its ID as those of clients do.
-func testMachine(t *testing.T, a *agentUnderTest) {
-	const id = "itest00000000machine"
+// testHostName creates a sandbox that knows its ID, as those of clients do.
+func testHostName(t *testing.T, a *agentUnderTest, _ string) {
+	named := id.NewSandbox()
+	a.killAfter(t, named)
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
-		SandboxId: id, BuildId: a.build,
-		Identity: &pb.Identity{LifecycleId: id, EnvVars: map[string]string{"E2B_SANDBOX_ID": id}},
+		SandboxId: named, BuildId: a.build,
+		Identity: &pb.Identity{LifecycleId: named, EnvVars: map[string]string{"E2B_SANDBOX_ID": named}},
 	}))
 	require.NoError(t, err)
-	defer a.kill(t, id)
-	t.Run("limits and settings are those of a server", func(t *testing.T) { testSettings(t, a, id) })
-	t.Run("it has a name", func(t *testing.T) {
-		require.Equal(t, id, a.run(t, id, "hostname"))
-		require.Contains(t, a.run(t, id, "getent hosts $(hostname)"), id)
-		require.Empty(t, a.run(t, id, "sudo true 2>&1"), "sudo does not look for the name in vain")
-	})
-	t.Run("drivers are loaded when they are needed", func(t *testing.T) { testDrivers(t, a, id) })
-	t.Run("a container runs", func(t *testing.T) { testContainer(t, a, id) })
-	t.Run("each life is another machine", func(t *testing.T) {
-		const identity = "cat /etc/machine-id /proc/sys/kernel/random/boot_id"
-		before := strings.Fields(a.run(t, id, identity))
-		a.pause(t, id)
-		a.resume(t, id)
-		after := strings.Fields(a.run(t, id, identity))
-		require.Len(t, before, 2)
-		require.Len(t, after, 2)
-		require.NotEqual(t, before[0], after[0])
-		require.NotEqual(t, before[1], after[1])
-	})
+	require.Equal(t, named, a.run(t, named, "hostname"))
+	require.Contains(t, a.run(t, named, "getent hosts $(hostname)"), named)
+	require.Empty(t, a.run(t, named, "sudo true 2>&1"), "sudo resolves the name")
+}
+
+func testMachineIdentity(t *testing.T, a *agentUnderTest, sandboxID string) {
+	const identity = "cat /etc/machine-id /proc/sys/kernel/random/boot_id"
+	before := strings.Fields(a.run(t, sandboxID, identity))
+	a.pause(t, sandboxID)
+	a.resume(t, sandboxID)
+	after := strings.Fields(a.run(t, sandboxID, identity))
+	require.Len(t, before, 2)
+	require.Len(t, after, 2)
+	require.NotEqual(t, before[0], after[0])
+	require.NotEqual(t, before[1], after[1])
 }
 
 func testSettings(t *testing.T, a *agentUnderTest, id string) {

@@ -138,11 +138,11 @@ func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
 	require.NoError(t, update(nil))
 
 	const closed = "iclosed0000000000001"
+	a.killAfter(t, closed)
 	_, err := a.CreateSandbox(t.Context(), connect.NewRequest(&pb.CreateSandboxRequest{
 		SandboxId: closed, BuildId: a.build, Identity: &pb.Identity{LifecycleId: closed},
 		Network: &pb.NetworkPolicy{DenyOut: []string{"203.0.113.0/24"}},
 	}))
 	require.NoError(t, err)
 	require.Equal(t, "refused", a.run(t, closed, "curl -s -m 5 "+internetURL+" || echo refused"))
-	a.kill(t, closed)
 }

@@ -31,6 +31,8 @@ func atOnce(t *testing.T, ask func() error) {
 // under way and after it, as a client does that has lost the answer.
 func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	const id, fork = "irequest000000000001", "irequest000000000002"
+	a.killAfter(t, id)
+	a.killAfter(t, fork)
 	ctx := t.Context()
 	atOnce(t, func() error {
 		_, err := a.CreateSandbox(ctx, connect.NewRequest(&pb.CreateSandboxRequest{
