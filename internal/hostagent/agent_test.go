@@ -457,5 +457,5 @@ func testDeath(t *testing.T, a *agentUnderTest, id string) {
 		require.Equal(t, "acknowledged", a.run(t, id, "cat /home/user/file; ls /dev/shm"))
 		return
 	}
-	t.Fatalf("nobody said that the VM of %s ended: %v", id, changes.Err())
+	t.Fatalf("no change reported that the VM of %s ended: %v", id, changes.Err())
 }

@@ -10,11 +10,11 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// testDiskOnlyPause keeps the file system of a sandbox, boots it again, and
-// keeps what it has become with its memory.
+// testDiskOnlyPause pauses a sandbox without memory, resumes it by booting, and then pauses
+// it with memory.
 func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
 	dataDir := a.config.DataDir
-	// The kernel's own: the one that programs see is another after each resume.
+	// The kernel's own boot ID: the one that programs see changes with each resume.
 	const readBootID = "sudo cat /run/wrenn/proc/sys/kernel/random/boot_id"
 	boot := a.run(t, id, readBootID)
 	a.run(t, id, "echo written > /home/user/unsynced; echo gone > /dev/shm/memory; sleep 600 >/dev/null 2>&1 & disown")
@@ -28,7 +28,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
 	a.resume(t, id)
 	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
 	require.Equal(t, "no memory, no process", a.run(t, id, "pgrep -x sleep || test -e /dev/shm/memory || echo no memory, no process"))
-	require.Equal(t, "hello", a.run(t, id, "echo $GREETING"), "the host gives it again what its create gave")
+	require.Equal(t, "hello", a.run(t, id, "echo $GREETING"), "it has the environment of its create")
 	require.NotEqual(t, boot, a.run(t, id, readBootID), "it was booted")
 
 	a.run(t, id, "echo kept > /dev/shm/memory")
@@ -49,7 +49,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, before, memoriesOf(t, dataDir, id), "the memory is ignored and kept")
 	a.pause(t, id)
 	a.resume(t, id)
-	require.Equal(t, "late", a.run(t, id, "cat /home/user/late"), "what it has become since is paused and resumed like any other")
+	require.Equal(t, "late", a.run(t, id, "cat /home/user/late"), "a sandbox that was booted is paused and resumed like any other")
 	require.NotEqual(t, before, memoriesOf(t, dataDir, id))
 }
 

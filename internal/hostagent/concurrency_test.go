@@ -11,7 +11,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// reasonOf is the reason that came with an error.
+// reasonOf returns an error's reason.
 func reasonOf(t *testing.T, err error) pb.Reason {
 	t.Helper()
 	var refused *connect.Error
@@ -24,8 +24,8 @@ func reasonOf(t *testing.T, err error) pb.Reason {
 	return refusal.Reason
 }
 
-// testConcurrency has operations on a running sandbox begin at once: each waits for
-// those before it.
+// testConcurrency begins operations on a running sandbox at once. Each waits for those
+// before it.
 func testConcurrency(t *testing.T, a *agentUnderTest, id string) {
 	ctx := t.Context()
 	pause := func() error {

@@ -12,8 +12,8 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// testFailedPause has pauses of every kind fail when the guest stands still
-// already: what its memory has to be compared with is not there.
+// testFailedPause lets pauses of every kind fail after the guest was stopped, because the
+// memory that its own is compared with is missing.
 func testFailedPause(t *testing.T, a *agentUnderTest, id string) {
 	a.run(t, id, "cd /tmp && nohup python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 & "+
 		"(i=0; while :; do i=$((i+1)); echo $i >> /tmp/ticks; sleep 0.02; done) >/dev/null 2>&1 &")

@@ -17,24 +17,23 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 )
 
-// testForks makes sandboxes from a running one, which has a client that listens
-// all the while.
+// testForks forks a running sandbox, while a client receives the output of a command.
 func testForks(t *testing.T, a *agentUnderTest, parent string) {
 	const script = "echo parent > /home/user/who; exec 3<> <(:); i=0; until [ -e /tmp/enough ]; do i=$((i+1)); echo $i | tee -a /dev/shm/count; read -t 0.02 -u 3; done"
 	processes := processconnect.NewProcessClient(a.envdOf(parent), "http://guest")
 	stream, err := processes.Start(t.Context(), connect.NewRequest(&process.StartRequest{Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}}}))
 	require.NoError(t, err)
 	require.True(t, stream.Receive(), "%v", stream.Err())
-	heard := make(chan []string, 1)
+	received := make(chan []string, 1)
 	go func() {
 		var output strings.Builder
 		for stream.Receive() {
 			output.Write(stream.Msg().GetEvent().GetData().GetStdout())
 		}
-		heard <- strings.Fields(output.String())
+		received <- strings.Fields(output.String())
 	}()
 
-	a.run(t, parent, "until [ -s /dev/shm/count ]; do sleep 0.01; done") // its start is told before it does anything
+	a.run(t, parent, "until [ -s /dev/shm/count ]; do sleep 0.01; done") // it has been started
 
 	ids := []string{"ifork000000000000001", "ifork000000000000002"}
 	var forks []*pb.Fork
@@ -61,14 +60,14 @@ func testForks(t *testing.T, a *agentUnderTest, parent string) {
 			return number
 		}
 		earlier := count()
-		require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond, "the fork counts on by itself")
+		require.Eventually(t, func() bool { return count() > earlier }, 20*time.Second, 50*time.Millisecond, "the fork's program counts")
 		a.run(t, id, "echo fork > /home/user/who")
 	}
 	draws[a.run(t, parent, "head -c 16 /dev/urandom | base64")] = true
 	require.Len(t, draws, len(ids)+1, "every machine draws its own random numbers")
 	require.Equal(t, "parent", a.run(t, parent, "cat /home/user/who"), "a fork's disk is its own")
 
-	// A fork is a sandbox like any other, though what it was made from is gone.
+	// A fork is paused and resumed although the snapshot that it was made from is deleted.
 	a.pause(t, ids[0])
 	a.resume(t, ids[0])
 	require.Equal(t, "fork", a.run(t, ids[0], "cat /home/user/who"))
@@ -76,10 +75,10 @@ func testForks(t *testing.T, a *agentUnderTest, parent string) {
 		a.kill(t, id)
 	}
 	a.run(t, parent, "touch /tmp/enough")
-	lines := <-heard
+	lines := <-received
 	require.NotEmpty(t, lines)
 	for i, line := range lines {
-		require.Equal(t, strconv.Itoa(i+1), line, "the parent's client heard every line through the fork")
+		require.Equal(t, strconv.Itoa(i+1), line, "the parent's client received every line")
 	}
 }
 
@@ -127,7 +126,7 @@ func testSnapshot(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
 }
 
-// testColdSnapshot creates from a snapshot of a file system alone, and deletes it.
+// testColdSnapshot creates a sandbox from a snapshot without memory, and deletes the snapshot.
 func testColdSnapshot(t *testing.T, a *agentUnderTest, build string) {
 	t.Helper()
 	const cold = "icoldsnapshot0000000"

@@ -15,8 +15,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 )
 
-// TestGuard has one guest write while little of the disk is left, beside one that
-// does not.
+// TestGuard lets one guest write while the host's disk is nearly full, beside a guest that
+// does not write.
 func TestGuard(t *testing.T) {
 	dataDir := dataDir(t)
 	const reserveMiB, leftMiB = 1024, 400
@@ -30,7 +30,7 @@ func TestGuard(t *testing.T) {
 	storage := filepath.Join(dataDir, "storage")
 
 	filler := takeAllBut(t, storage, leftMiB)
-	require.Eventually(t, func() bool { return a.standsStill(writer) }, 30*time.Second, 100*time.Millisecond, "a guest writes on though there is little room")
+	require.Eventually(t, func() bool { return a.standsStill(writer) }, 30*time.Second, 100*time.Millisecond, "a guest continues to write although the disk is nearly full")
 	require.Equal(t, "calm", a.run(t, calm, "echo calm"))
 	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[writer])
 	require.NoError(t, os.Remove(filler))
@@ -40,11 +40,11 @@ func TestGuard(t *testing.T) {
 
 	filler = takeAllBut(t, storage, leftMiB)
 	require.Eventually(t, func() bool { return a.standsStill(writer) }, 30*time.Second, 100*time.Millisecond)
-	a.pause(t, writer) // what stands still can be paused
+	a.pause(t, writer) // a stopped guest can be paused
 	_, err := a.ResumeSandbox(t.Context(), connect.NewRequest(&pb.ResumeSandboxRequest{SandboxId: writer, Identity: &pb.Identity{LifecycleId: "no"}}))
 	require.Equal(t, connect.CodeResourceExhausted, connect.CodeOf(err), "%v", err)
 	require.NoError(t, os.Remove(filler))
-	require.Eventually(t, func() bool { // what was deleted becomes free a moment later
+	require.Eventually(t, func() bool { // deleted blocks become free with a delay
 		_, free, err := disk.Usage(storage)
 		return err == nil && free > 2*reserveMiB<<20
 	}, 30*time.Second, 10*time.Millisecond)
@@ -56,7 +56,7 @@ func TestGuard(t *testing.T) {
 	a.shutDown(t)
 }
 
-// answers says whether a guest's agent answers within a second.
+// answers reports whether a guest's agent answers within a second.
 func (a *agentUnderTest) answers(id string) bool {
 	client := &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}, Timeout: time.Second}
 	response, err := client.Get("http://guest/health")
@@ -67,7 +67,7 @@ func (a *agentUnderTest) answers(id string) bool {
 	return response.StatusCode == http.StatusNoContent
 }
 
-// standsStill says whether it does not for longer than a busy host explains.
+// standsStill reports whether a guest's agent does not answer twice in a row.
 func (a *agentUnderTest) standsStill(id string) bool {
 	const times = 2
 	for range times {
@@ -78,7 +78,7 @@ func (a *agentUnderTest) standsStill(id string) bool {
 	return true
 }
 
-// takeAllBut makes a file that takes all but so much of the room there is.
+// takeAllBut makes a file that leaves only leftMiB of the disk free.
 func takeAllBut(t *testing.T, directory string, leftMiB uint64) (path string) {
 	t.Helper()
 	path = filepath.Join(directory, "filler")

@@ -18,8 +18,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
-// testGroups looks at what only a real guest shows: that its kernel keeps what
-// users run apart from the guest agent, and can stop it.
+// testGroups checks that a guest's kernel runs users' processes in a control group of
+// their own, and can freeze it.
 func testGroups(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, "0::/commands/user", a.run(t, id, "cat /proc/self/cgroup"))
 	groups := "cd /sys/fs/cgroup && "
@@ -44,7 +44,7 @@ func testGroups(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, "written", a.run(t, id, "echo written > /home/user/after-thaw && cat /home/user/after-thaw"))
 }
 
-// testTerminal holds a terminal open by a job that does not care for its end.
+// testTerminal keeps a terminal open by a job that ignores SIGHUP.
 func testTerminal(t *testing.T, a *agentUnderTest, id string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -83,7 +83,7 @@ func testTerminal(t *testing.T, a *agentUnderTest, id string) {
 	require.Equal(t, "0", a.run(t, id, "pgrep -cf 'sleep 3123[4-6]'"))
 }
 
-// callEnvd asks the guest agent as the host does.
+// callEnvd sends a request to the guest agent, as the host does.
 func (a *agentUnderTest) callEnvd(t *testing.T, id, path string) (status int, body string) {
 	t.Helper()
 	client := &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}
@@ -95,7 +95,7 @@ func (a *agentUnderTest) callEnvd(t *testing.T, id, path string) (status int, bo
 	return response.StatusCode, string(content)
 }
 
-// testConfinement looks at what a QEMU is that a guest might break out into.
+// testConfinement checks the rights of a VM's process, which a guest might take over.
 func testConfinement(t *testing.T, a *agentUnderTest, _ string) {
 	a.sandbox(t) // a second VM, which must have another user
 	machines := virtualMachines(t, a.config.DataDir)
@@ -123,7 +123,7 @@ func testConfinement(t *testing.T, a *agentUnderTest, _ string) {
 		}
 		visible, err := os.ReadDir("/proc/" + machine + "/root")
 		require.NoError(t, err)
-		require.Empty(t, visible, "files are in sight")
+		require.Empty(t, visible, "the process can see files")
 		for _, kind := range []string{"mnt", "pid_for_children", "net", "ipc", "uts"} {
 			own, err := os.Readlink("/proc/self/ns/" + kind)
 			require.NoError(t, err)

@@ -18,8 +18,8 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// TestHostileGuests lets guests do their worst, each beside a neighbour that
-// must not notice.
+// TestHostileGuests runs attacks in a guest, each beside a neighbour that must not be
+// affected.
 func TestHostileGuests(t *testing.T) {
 	dataDir := dataDir(t)
 	a := startAgent(t, dataDir, func(config *Config) { config.Limits.Connections = mostConnections })
@@ -30,7 +30,7 @@ func TestHostileGuests(t *testing.T) {
 		"floods its console":   testConsoleFlood,
 		"fills its disk":       testFullGuestDisk,
 		"forks without end":    testForkBomb,
-		"is not its agent any": testImpostors,
+		"replaces its agent":   testImpostors,
 		"connects without end": testConnections,
 	} {
 		t.Run("a guest that "+name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestHostileGuests(t *testing.T) {
 			a.kill(t, hostile)
 		})
 	}
-	t.Run("a guest that keeps nobody from stopping", func(t *testing.T) {
+	t.Run("a guest whose agent is silent does not delay a stop", func(t *testing.T) {
 		require.NoError(t, a.create(t.Context(), hostile))
 		a.run(t, hostile, "echo acknowledged > /home/user/file && sync /home/user/file")
 		a.impersonate(t, hostile, "silent")
@@ -51,14 +51,14 @@ func TestHostileGuests(t *testing.T) {
 			neighbour: pb.SandboxState_SANDBOX_STATE_PAUSED, hostile: pb.SandboxState_SANDBOX_STATE_PAUSED,
 		}, a.list(t))
 		a.resume(t, hostile)
-		require.Equal(t, "acknowledged", a.run(t, hostile, "cat /home/user/file"), "it is switched off, and its disk kept")
+		require.Equal(t, "acknowledged", a.run(t, hostile, "cat /home/user/file"), "the VM was ended, and its disk kept")
 		a.kill(t, hostile)
 	})
 	a.kill(t, neighbour)
 	a.shutDown(t)
 }
 
-// impersonate has something else take the place of a guest's agent.
+// impersonate replaces a guest's agent by another server.
 func (a *agentUnderTest) impersonate(t *testing.T, id, kind string) {
 	t.Helper()
 	a.run(t, id, "cat > /tmp/impostor.py <<'END'\n"+impostor+"\nEND\nsudo sh -c 'python3 /tmp/impostor.py "+kind+" 6 >/dev/null 2>&1 &'")
@@ -95,7 +95,7 @@ func testFullGuestDisk(t *testing.T, a *agentUnderTest, _, id string) {
 }
 
 func testForkBomb(t *testing.T, a *agentUnderTest, _, id string) {
-	// It goes off when the command has been answered: then the guest answers late.
+	// It starts after the command has been answered, because the guest then answers late.
 	a.run(t, id, "nohup bash -c 'sleep 1; bomb() { bomb | bomb & }; bomb' >/dev/null 2>&1 &")
 	require.Eventually(t, func() bool {
 		listed, err := a.ListSamples(t.Context(), connect.NewRequest(&pb.ListSamplesRequest{SandboxIds: []string{id}}))
@@ -109,17 +109,17 @@ func testForkBomb(t *testing.T, a *agentUnderTest, _, id string) {
 			}
 		}
 		return busy == 2
-	}, time.Minute, 100*time.Millisecond, "the bomb does not go off")
+	}, time.Minute, 100*time.Millisecond, "the fork bomb does not start")
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	// It may be paused or not: what counts is that somebody says so.
+	// The pause may succeed or fail, but must be answered.
 	_, err := a.PauseSandbox(ctx, connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
 	require.NoError(t, ctx.Err())
 	t.Logf("pausing a fork bomb took %s: %v", time.Since(began).Round(time.Millisecond), err)
 }
 
-// mostConnections is a host's limit for each sandbox.
+// mostConnections is the host's limit for each sandbox.
 const mostConnections = 20
 
 func testConnections(t *testing.T, a *agentUnderTest, _, id string) {
@@ -149,7 +149,7 @@ print(len(held))
 	requireLimited("under a policy of its own")
 }
 
-// impostor takes the place of the guest's agent. Root in the guest can do that.
+// impostor is a server that replaces the guest's agent, as root in the guest can.
 const impostor = `
 import os, signal, socket, sys, time
 os.setsid()
@@ -188,9 +188,9 @@ while True:
     os._exit(0)
 `
 
-// testImpostors asks for pauses of guests whose agent answers garbage, never, or
-// without end: each is refused in bounded time and memory, and the guest runs on. One
-// that does not insist on an agent is paused, and comes back by booting.
+// testImpostors pauses guests whose agent answers garbage, never, or without end. A pause
+// that requires a healthy agent is refused in bounded time and memory, and the guest runs
+// on. Another pause keeps the disk, and the resume boots.
 func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 	kinds := []string{"silent", "garbage", "headers", "body"}
 	var pauses sync.WaitGroup
@@ -223,7 +223,7 @@ func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 		}
 	}
 	_, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: first, WithoutMemory: true}))
-	require.Equal(t, pb.Reason_REASON_GUEST_UNRESPONSIVE, reasonOf(t, err), "nothing has written out its file system")
+	require.Equal(t, pb.Reason_REASON_GUEST_UNRESPONSIVE, reasonOf(t, err), "its file system was not synced")
 	paused, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: first}))
 	require.NoError(t, err)
 	require.True(t, paused.Msg.Sandbox.GuestUnresponsive)
@@ -237,7 +237,7 @@ func testImpostors(t *testing.T, a *agentUnderTest, _, first string) {
 	require.Equal(t, "itself", a.run(t, first, "echo itself"))
 }
 
-// awaitImpostor returns when the guest's agent does not answer as itself.
+// awaitImpostor waits until the guest's agent has been replaced.
 func awaitImpostor(t *testing.T, a *agentUnderTest, id string) {
 	deadline := time.Now().Add(time.Minute)
 	for strange := 0; strange < 3; { // in a row: its agent is started again now and then

@@ -25,7 +25,7 @@ func (a *agentUnderTest) signingKeyID(t *testing.T) string {
 	return info.Msg.SigningKeyId
 }
 
-// audienceOf reads in a sandbox's record for whom its token "aws" is.
+// audienceOf reads the audience of the token "aws" in a sandbox's record.
 func audienceOf(t *testing.T, dataDir, id string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dataDir, "storage", "sandboxes", id, "sandbox.json"))
@@ -35,7 +35,7 @@ func audienceOf(t *testing.T, dataDir, id string) string {
 	return record.Workload.Tokens["aws"].Audience
 }
 
-// testSigningKey gives the agent a key and looks for it in its files.
+// testSigningKey gives the agent a key and searches for it in its files.
 func testSigningKey(t *testing.T, a *agentUnderTest, id string) {
 	a.restart(t) // an agent that has no key yet
 	a.resume(t, id)

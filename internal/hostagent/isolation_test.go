@@ -21,8 +21,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
-// tried is what root in a guest does to reach what is not its own. It prints
-// what it reached, and "done". What is only sent is heard where it comes to.
+// tried is a program by which root in a guest tries to reach the host and its neighbour.
+// It prints what it reached, and "done". Packets without an answer are seen only at their
+// destination.
 const tried = `
 import errno, fcntl, glob, os, socket, struct
 host, host6, neighbour, port = %q, %q, %q, %d
@@ -81,7 +82,7 @@ def forged(source, destination):
     header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     s.sendto(header + udp, (destination, 0))
-    return False # whoever hears it tells
+    return False # seen only at its destination
 def claim(address):
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     s.bind(("eth0", 0))
@@ -118,7 +119,7 @@ for pattern in ["/dev/vport*", "/dev/virtio-ports/*", "/sys/bus/pci/devices/*", 
 print("done")
 `
 
-// TestIsolation has root in a guest try whatever it can think of.
+// TestIsolation tries as root in a guest to reach the host and a neighbour.
 func TestIsolation(t *testing.T) {
 	dataDir := dataDir(t)
 	giveHostAddresses(t)
@@ -134,14 +135,14 @@ func TestIsolation(t *testing.T) {
 	four, six := hostAddresses(t)
 	script := fmt.Sprintf(tried, joined(append(mine, four...)), joined(six), target, port)
 	require.Equal(t, "done", a.run(t, guest, "sudo python3 - <<'END'\n"+script+"\nEND"))
-	require.Empty(t, heard(), "the host heard it")
-	require.Equal(t, fromHost, a.run(t, neighbour, "cat /tmp/heard"), "the neighbour heard it")
+	require.Empty(t, heard(), "the host received it")
+	require.Equal(t, fromHost, a.run(t, neighbour, "cat /tmp/heard"), "the neighbour received it")
 	a.kill(t, guest)
 	a.kill(t, neighbour)
 	a.shutDown(t)
 }
 
-// slotAddress is where the host reaches a sandbox's guest.
+// slotAddress is the address at which the host reaches a sandbox's guest.
 func slotAddress(t *testing.T, dataDir, id string) netip.Addr {
 	t.Helper()
 	number, err := strconv.Atoi(strings.TrimPrefix(recordOf(t, dataDir, id).Slot, "wrenn-"))
@@ -161,8 +162,8 @@ func joined(addresses []netip.Addr) string {
 	return strings.Join(all, " ")
 }
 
-// giveHostAddresses gives the host of these tests, which has no network, addresses
-// that a guest may try: as a machine in a data centre has them.
+// giveHostAddresses gives the host of these tests, which has no network, addresses such as
+// those of a machine in a data centre.
 func giveHostAddresses(t *testing.T) {
 	t.Helper()
 	card := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "card0"}, PeerName: "wall0"}
@@ -177,7 +178,7 @@ func giveHostAddresses(t *testing.T) {
 	require.NoError(t, netlink.LinkSetUp(card))
 }
 
-// hostAddresses are those the host has beside its ends of cables.
+// hostAddresses are the host's addresses other than those of network slots.
 func hostAddresses(t *testing.T) (four, six []netip.Addr) {
 	t.Helper()
 	all, err := net.InterfaceAddrs()
@@ -197,8 +198,9 @@ func hostAddresses(t *testing.T) (four, six []netip.Addr) {
 
 const fromHost = "from the host"
 
-// listenInGuest has a guest serve the ports that another one tries, and keep the
-// datagrams that come. The host's own is one, so it would keep another guest's.
+// listenInGuest makes a guest serve the ports that another guest tries, and record the
+// datagrams that it receives. It must record one of the host, which shows that it would
+// record those of another guest.
 func listenInGuest(t *testing.T, a *agentUnderTest, id string, address netip.Addr, port int) {
 	t.Helper()
 	const listener = `
@@ -218,7 +220,7 @@ while True:
 		a.run(t, id, "rm -f /tmp/heard")
 		say(t, netip.AddrPortFrom(address, uint16(port)).String())
 		return false
-	}, time.Minute, time.Second, "the neighbour does not hear the host")
+	}, time.Minute, time.Second, "the neighbour does not receive from the host")
 	require.Eventually(t, func() bool {
 		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(address, 8000).String(), time.Second)
 		return err == nil && conn.Close() == nil
@@ -235,7 +237,7 @@ func say(t *testing.T, address string) {
 	require.NoError(t, conn.Close())
 }
 
-// ears are what listens on the host, and what it heard.
+// ears are the host's listeners, and what they received.
 type ears struct {
 	listening sync.WaitGroup
 	mutex     sync.Mutex
@@ -279,7 +281,7 @@ func (e *ears) receive(conn net.PacketConn) {
 	}
 }
 
-// listen opens a port, or none where it is somebody's.
+// listen opens a port unless it is in use.
 func (e *ears) listen(t *testing.T, family string, port int) (opened int) {
 	t.Helper()
 	stream, err := net.Listen("tcp"+family, fmt.Sprintf(":%d", port))
@@ -292,18 +294,18 @@ func (e *ears) listen(t *testing.T, family string, port int) (opened int) {
 	return stream.Addr().(*net.TCPAddr).Port
 }
 
-// wellKnown are the ports of what a host has for itself: logins, databases, agents.
+// wellKnown are ports of a host's own services: logins, databases, agents.
 var wellKnown = []int{22, 80, 111, 443, 2049, 3000, 5432, 49983}
 
-// listenEverywhere opens a port of all the host's addresses, of both families, and
-// those well-known ones that nobody has: who has one would be reached. It tells what
-// came in.
+// listenEverywhere opens a port on all the host's addresses of both families, and the
+// well-known ports that are not in use; a guest would reach the service of one that is. The
+// function it returns lists what they received.
 func listenEverywhere(t *testing.T) (port int, heard func() []string) {
 	t.Helper()
 	e := new(ears)
 	t.Cleanup(e.listening.Wait)
-	// Each family by itself: what Go knows of this host's it may have learnt in a
-	// guest's namespace.
+	// Each family has a listener: Go may have detected in a guest's namespace whether the
+	// host has both.
 	own, families := []string{"127.0.0.1"}, []string{"4"}
 	if probe, err := net.Listen("tcp6", "[::1]:0"); err == nil {
 		require.NoError(t, probe.Close())
@@ -322,7 +324,7 @@ func listenEverywhere(t *testing.T) (port int, heard func() []string) {
 		t.Cleanup(func() { _ = datagrams.Close() })
 		e.listening.Go(func() { e.receive(datagrams) })
 	}
-	// It hears the host itself, so it would hear a guest.
+	// It receives from the host itself, so it would receive from a guest.
 	isOwn := func(heard string) bool { return strings.Contains(heard, fromHost) }
 	for _, address := range own {
 		fromItself := "from " + strings.TrimSuffix(net.JoinHostPort(address, ""), ":")

@@ -75,7 +75,7 @@ func TestJoin_KeepsTheKeyToItselfAndHappensOnce(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	dir, member := o.join(t)
-	require.Equal(t, o.url, member.Server, "what the answer says of itself does not count")
+	require.Equal(t, o.url, member.Server, "the answer's server is ignored")
 	info, err := os.Stat(membershipPath(dir))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
@@ -138,14 +138,14 @@ func TestRenew_HappensWhenTwoThirdsAreOver(t *testing.T) {
 	require.NotEqual(t, member.Key, stored.Key)
 }
 
-func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
+func TestRemote_SeparatesRPCFromTrafficByTheHandshake(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	dir, member := o.join(t)
 	named := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name+" "+r.Proto) })
 	}
-	opened, err := openRemote(t.Context(), Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, named("orders"), named("traffic"))
+	opened, err := openRemote(t.Context(), Config{DataDir: dir, Log: slog.New(slog.DiscardHandler)}, named("rpc"), named("traffic"))
 	require.NoError(t, err)
 	parts, running := boot.New(t.Context())
 	parts.Serve("serve", opened.serve, opened.renew)
@@ -157,7 +157,7 @@ func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
 		require.Equal(t, want, getOver(t, link, http2))
 	}
 	_, err = link.Info(t.Context())
-	require.Error(t, err, "an order reaches the orders' handler, which here is no agent")
+	require.Error(t, err, "an RPC reaches its handler, which here is no agent")
 	anonymous := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, ServerName: authority.RPCName(member.HostID)} //nolint:gosec // who calls is what is tested
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: anonymous}}
 	defer client.CloseIdleConnections()
@@ -165,10 +165,10 @@ func TestRemote_TellsOrdersFromTrafficByTheHandshake(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 	}
-	require.Error(t, err, "nobody gets in without a certificate")
+	require.Error(t, err, "a client needs a certificate")
 }
 
-// getOver asks for the path of an order over a connection for traffic.
+// getOver requests the path of an RPC over a connection for traffic.
 func getOver(t *testing.T, link *host.Link, http2 bool) string {
 	t.Helper()
 	conn, err := link.DialTraffic(t.Context(), http2)

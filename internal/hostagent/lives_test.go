@@ -14,8 +14,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 )
 
-// testLives looks at what a guest agent knows its host by: a secret of each life,
-// which no client can bring and no port of the guest's own gets.
+// testLives checks the secret by which a guest agent recognises its host: it differs in
+// each life, clients cannot send it, and other ports of the guest do not receive it.
 func testLives(t *testing.T, a *agentUnderTest, id string) {
 	secretOf := func(id string) string {
 		t.Helper()
@@ -26,7 +26,7 @@ func testLives(t *testing.T, a *agentUnderTest, id string) {
 		require.NotEmpty(t, record.Token)
 		return record.Token
 	}
-	// A guest that has read a secret in its memory shows it to the agent beside it.
+	// The guest sends a secret, which it could have read in its memory, to its own agent.
 	accepts := func(id, secret string) string {
 		t.Helper()
 		return a.run(t, id, fmt.Sprintf(`exec 3<> /dev/tcp/127.0.0.1/49983
@@ -40,7 +40,7 @@ func testLives(t *testing.T, a *agentUnderTest, id string) {
 	a.resume(t, id)
 	second := secretOf(id)
 	require.NotEqual(t, first, second)
-	require.Equal(t, "401 200", accepts(id, first)+" "+accepts(id, second), "the life before has no power over this one")
+	require.Equal(t, "401 200", accepts(id, first)+" "+accepts(id, second), "the secret of the life before is refused")
 
 	const fork = "ilives00000000000001"
 	a.killAfter(t, fork)
@@ -49,11 +49,11 @@ func testLives(t *testing.T, a *agentUnderTest, id string) {
 	}))
 	require.NoError(t, err)
 	third := secretOf(fork)
-	require.Equal(t, "401 200", accepts(fork, second)+" "+accepts(fork, third), "a fork is a life of its own")
+	require.Equal(t, "401 200", accepts(fork, second)+" "+accepts(fork, third), "a fork has another secret")
 	require.Equal(t, "401 200", accepts(id, third)+" "+accepts(id, second))
 	a.kill(t, fork)
 
-	// What a client shows in the header takes nothing's place but its own.
+	// The host's secret replaces a client's header.
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://guest/envs", nil)
 	require.NoError(t, err)
 	request.Header.Set(envdclient.SecretHeader, "a client's")

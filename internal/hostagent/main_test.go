@@ -13,9 +13,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 )
 
-// shared is the data directory of all agents of these tests, which run one after
-// the other: the template in it is booted once. A test that fails keeps the one it
-// had, with what it left in it, and the next makes another.
+// shared is the data directory of all agents of these tests, which run one after the
+// other, so that its template is booted once. A test that fails leaves its directory as it
+// is, and the next test makes another.
 var shared struct {
 	sync.Mutex
 	current string
@@ -45,7 +45,7 @@ func dataDir(t *testing.T) string {
 	return shared.current
 }
 
-// agents are the tests, which leave no data behind.
+// agents runs the tests and then removes their data.
 type agents struct{ *testing.M }
 
 func (a agents) Run() int {
@@ -59,7 +59,7 @@ func (a agents) Run() int {
 	return code
 }
 
-// TestMain gives the agents a host of their own.
+// TestMain runs the tests in a host of their own.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
 	os.Exit(vmmtest.Main(agents{m}, vmmtest.Packages("podman", "crun", "fuse-overlayfs")))

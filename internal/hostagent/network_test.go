@@ -16,8 +16,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 )
 
-// An internet of one server, in a namespace of the test's own, under addresses
-// that are reserved for documentation.
+// An internet of one server, in a namespace of the test's own, with addresses reserved for
+// documentation.
 const (
 	internetNamespace = "agent-test-internet"
 	internetDevice    = "agenttest0"
@@ -27,7 +27,7 @@ const (
 	internetProxy     = "203.0.113.2:1080"
 )
 
-// startInternet returns a proxy that is there too.
+// startInternet starts the server, and returns a proxy beside it.
 func startInternet(t *testing.T) *sockstest.Server {
 	t.Helper()
 	var listener, proxied net.Listener
@@ -56,7 +56,7 @@ func startInternet(t *testing.T) *sockstest.Server {
 	return proxy
 }
 
-// makeInternet leaves its thread in the namespace that it makes.
+// makeInternet moves its thread into the namespace that it makes.
 func makeInternet() (servers, proxied net.Listener, err error) {
 	host, err := netns.Get()
 	if err != nil {
@@ -106,7 +106,7 @@ func bringUp(device, address string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// testNetworkPolicy changes what a sandbox may reach while it runs.
+// testNetworkPolicy changes a sandbox's network policy while it runs.
 func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
 	proxy := startInternet(t)
 	fetch := func() string { return a.run(t, id, "curl -s -m 5 "+internetURL+" || echo refused") }
@@ -128,12 +128,12 @@ func testNetworkPolicy(t *testing.T, a *agentUnderTest, id string) {
 	} {
 		require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(update(bad)), "%v", bad)
 	}
-	require.Equal(t, "reached", fetch(), "the policy it had holds")
+	require.Equal(t, "reached", fetch(), "the earlier policy stays in effect")
 	require.NoError(t, update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: internetProxy, Username: "user", Password: "pass"}}))
 	require.Equal(t, "reached", fetch())
 	require.Equal(t, []string{"203.0.113.2:8080"}, proxy.Took())
 	require.NoError(t, update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: internetProxy, Username: "user", Password: "else"}}))
-	require.Contains(t, fetch(), "refused", "it goes out by no other way")
+	require.Contains(t, fetch(), "refused", "no connection goes past the proxy")
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(update(&pb.NetworkPolicy{EgressProxy: &pb.EgressProxy{Address: "127.0.0.1:1080"}})))
 	require.NoError(t, update(nil))
 

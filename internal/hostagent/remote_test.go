@@ -23,7 +23,7 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	_, err := Join(t.Context(), JoinOptions{DataDir: dir, Server: o.url, Token: o.token(), Name: "one", Address: "127.0.0.1:7070", Listen: "127.0.0.1:0"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.Remove(membershipPath(dir))) })
-	// A port that was free a moment ago: the agent does not say which it has.
+	// A port that is free now: the agent does not report which port it got.
 	member, err := readMembership(dir)
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", member.Listen)
@@ -55,7 +55,7 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	a.shutDown(t)
 }
 
-// healthOver asks the guest agent of a sandbox how it is, through its host.
+// healthOver requests the health of a sandbox's guest agent through its host.
 func healthOver(t *testing.T, link *host.Link, id string) int {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -11,8 +11,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// atOnce sends the same request several times beside each other, and wants each
-// answered as the first.
+// atOnce sends the same request three times at once. Each must succeed.
 func atOnce(t *testing.T, ask func() error) {
 	t.Helper()
 	const times = 3
@@ -27,8 +26,8 @@ func atOnce(t *testing.T, ask func() error) {
 	}
 }
 
-// testRequests sends each request of a sandbox's life again, while the first is
-// under way and after it, as a client does that has lost the answer.
+// testRequests repeats each request of a sandbox's life, while the first is worked on and
+// after it, as a client does that has lost the answer.
 func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	const id, fork = "irequest000000000001", "irequest000000000002"
 	a.killAfter(t, id)
@@ -52,8 +51,8 @@ func testRequests(t *testing.T, a *agentUnderTest, parent string) {
 	}
 	atOnce(t, func() error { return pause("pause") })
 	atOnce(t, func() error { return resume("resume") })
-	require.NoError(t, pause("pause"), "a pause that was done long ago")
-	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[id], "is not done again")
+	require.NoError(t, pause("pause"), "a pause that was done before")
+	require.Equal(t, pb.SandboxState_SANDBOX_STATE_RUNNING, a.list(t)[id], "is not repeated")
 
 	build := uuid.NewString()
 	atOnce(t, func() error {

@@ -10,8 +10,7 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// testSecrets looks for a secret where it must not be: in the guest, and in what
-// the agent writes down.
+// testSecrets searches for a secret in the guest and in the agent's files.
 func testSecrets(t *testing.T, a *agentUnderTest, id string) {
 	const value = "a-value-that-is-nowhere-but-in-memory"
 	revision := func() string {
@@ -36,21 +35,21 @@ func testSecrets(t *testing.T, a *agentUnderTest, id string) {
 		return a.run(t, id, "{ env; cat /proc/[0-9]*/environ /run/envd/* /etc/ssl/certs/ca-certificates.crt; } 2>/dev/null | grep -ac '"+pattern+"' || true")
 	}
 	require.NotEqual(t, "0", count("PATH="))
-	require.Equal(t, "0", count("a-value-that-is-nowhere-[b]ut"), "a pattern that is not itself what it finds")
+	require.Equal(t, "0", count("a-value-that-is-nowhere-[b]ut"), "the pattern does not match itself")
 	record := a.file("storage", "sandboxes", id, "sandbox.json")
-	requireUntold := func() {
+	requireNotWritten := func() {
 		t.Helper()
 		content, err := os.ReadFile(record)
 		require.NoError(t, err)
 		require.Contains(t, string(content), "${e2b.secrets.key}")
 		require.NotContains(t, string(content), value)
 	}
-	requireUntold()
+	requireNotWritten()
 	a.pause(t, id)
-	requireUntold()
-	require.Empty(t, revision(), "a pause forgets")
+	requireNotWritten()
+	require.Empty(t, revision(), "a pause discards the secrets")
 	a.resume(t, id)
-	requireUntold()
+	requireNotWritten()
 	_, err = a.SetSecrets(t.Context(), connect.NewRequest(&pb.SetSecretsRequest{SandboxId: "inobody0000000000000"}))
 	require.Equal(t, connect.CodeNotFound, connect.CodeOf(err))
 }

@@ -39,8 +39,8 @@ func (a *agentUnderTest) envdOf(id string) *http.Client {
 	return &http.Client{Transport: toGuest{id, 49983, a.traffic.Transport}}
 }
 
-// writer is a command that prints numbered lines until it is told to stop, and
-// a client that connects again whenever it is cut off.
+// writer is a command that prints numbered lines until stopFile exists, and its client,
+// which connects again when its connection ends.
 type writer struct {
 	client processconnect.ProcessClient
 	pid    uint32
@@ -53,7 +53,7 @@ type writer struct {
 func (a *agentUnderTest) startWriter(t *testing.T, pause string) *writer {
 	t.Helper()
 	w := &writer{client: processconnect.NewProcessClient(a.envd(), "http://guest"), done: make(chan struct{})}
-	// A shell that waits without a process for it: one vCPU has to do it all.
+	// The shell waits without starting a process, because the guest has one vCPU.
 	script := fmt.Sprintf("exec 3<> <(:); i=0; until [ -e %s ]; do i=$((i+1)); echo $i; read -t %s -u 3; done; exit %d", stopFile, pause, writerExitCode)
 	stream, err := w.client.Start(t.Context(), connect.NewRequest(&process.StartRequest{
 		Process: &process.ProcessConfig{Cmd: "/bin/bash", Args: []string{"-c", script}},
@@ -79,7 +79,7 @@ func (w *writer) take(event *process.ProcessEvent) {
 	}
 }
 
-// comeBack connects again and again until the command has ended.
+// comeBack connects repeatedly until the command has ended.
 func (w *writer) comeBack() {
 	deadline := time.Now().Add(clientPatience)
 	for w.end == nil && time.Now().Before(deadline) {
@@ -98,7 +98,7 @@ func (w *writer) comeBack() {
 	}
 }
 
-// requireComplete looks for every line exactly once, and the right end.
+// requireComplete fails the test unless every line came exactly once, and then the end.
 func (w *writer) requireComplete(t *testing.T) {
 	t.Helper()
 	<-w.done
@@ -163,8 +163,8 @@ func (a *agentUnderTest) upload(path string, content []byte) error {
 	return nil
 }
 
-// requireWhole: what was acknowledged is there, what is there is whole, and
-// nothing half-done lies about.
+// requireWhole fails the test unless every acknowledged file exists, every file is whole,
+// and no temporary file is left.
 func (u *uploads) requireWhole(t *testing.T) {
 	t.Helper()
 	u.done.Wait()
@@ -190,7 +190,7 @@ func (u *uploads) requireWhole(t *testing.T) {
 	}, clientPatience, 200*time.Millisecond, "files that are not whole are left")
 }
 
-// watched is an open watch of a directory that has told of one new file.
+// watched is a watch of a directory that has reported one new file.
 type watched struct{ ended chan error }
 
 func (a *agentUnderTest) watch(t *testing.T, id string, round int) *watched {
@@ -221,7 +221,8 @@ func (a *agentUnderTest) watch(t *testing.T, id string, round int) *watched {
 	return w
 }
 
-// requireEnded: a client is told that it has to watch again.
+// requireEnded fails the test unless the watch ended with an error, so that its client
+// watches again.
 func (w *watched) requireEnded(t *testing.T) {
 	t.Helper()
 	select {

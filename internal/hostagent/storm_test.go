@@ -19,8 +19,8 @@ const (
 	stormSandbox = "istorm00000000000001"
 	// usualRounds keeps make test short; make storm asks for a hundred.
 	usualRounds = 6
-	// clockTolerance is how far a guest's clock may be off after a resume: envdclient
-	// tells a guest the time again that took longer than a quarter of a second.
+	// clockTolerance is by how much a guest's clock may be wrong after a resume: envdclient
+	// sets the clock again if that took longer than a quarter of a second.
 	clockTolerance = 300 * time.Millisecond
 )
 
@@ -65,8 +65,7 @@ func TestStorm(t *testing.T) {
 	requireNothingLeft(t, before, dataDir)
 }
 
-// stormSettings come from the environment, so that a storm can be longer, or
-// the same again.
+// stormSettings reads the number of rounds and the seed from the environment.
 func stormSettings(t *testing.T) (rounds int, random *rand.Rand) {
 	t.Helper()
 	rounds, seed := usualRounds, uint64(time.Now().UnixNano())
@@ -83,26 +82,25 @@ func stormSettings(t *testing.T) (rounds int, random *rand.Rand) {
 	return rounds, rand.New(rand.NewPCG(seed, 0))
 }
 
-// agentIdentity prints envd's number and start: both change if it dies.
+// agentIdentity prints envd's process ID and start time, which change if it ends.
 const agentIdentity = `grep -lx envd /proc/[0-9]*/comm 2>/dev/null | while read f; do cut -d' ' -f1,22 ${f%comm}stat; done`
 
-// forwarderList prints the arguments of every socat, a line each.
+// forwarderList prints a line with the arguments of each socat.
 const forwarderList = `grep -lx socat /proc/[0-9]*/comm 2>/dev/null | while read f; do tr '\0' ' ' <${f%comm}cmdline; echo; done`
 
 func (a *agentUnderTest) requireRightClock(t *testing.T, id string) {
 	t.Helper()
 	began := time.Now()
-	said := a.run(t, id, "date +%s%N")
+	output := a.run(t, id, "date +%s%N")
 	ended := time.Now()
-	nanoseconds, err := strconv.ParseInt(said, 10, 64)
+	nanoseconds, err := strconv.ParseInt(output, 10, 64)
 	require.NoError(t, err)
 	guest := time.Unix(0, nanoseconds)
 	require.True(t, guest.After(began.Add(-clockTolerance)) && guest.Before(ended.Add(clockTolerance)),
 		"the guest's clock says %s between %s and %s", guest.UTC(), began.UTC(), ended.UTC())
 }
 
-// servers is a program in the guest that listens on loopback, on those of a few
-// ports that it is told to.
+// servers is a program in the guest that opens and closes loopback ports on request.
 type servers struct {
 	agent  *agentUnderTest
 	random *rand.Rand
@@ -147,7 +145,7 @@ func (s *servers) change(t *testing.T) {
 	s.agent.run(t, stormSandbox, fmt.Sprintf("echo %s > /tmp/ports.new; mv /tmp/ports.new /tmp/ports", strings.Join(wanted, " ")))
 }
 
-// requireForwarded looks for exactly one socat for each open port.
+// requireForwarded fails the test unless each open port has exactly one socat.
 func (s *servers) requireForwarded(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)

@@ -89,7 +89,7 @@ func TestStop_OfAnEndedChildSucceeds(t *testing.T) {
 	require.NoError(t, child.Err())
 }
 
-// startShell runs a script and returns once it has said that it is ready.
+// startShell runs a script and returns when it has printed "ready".
 func startShell(t *testing.T, script string) *Process {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -106,7 +106,7 @@ func startShell(t *testing.T, script string) *Process {
 	return child
 }
 
-// runs is false for zombies: whoever inherits them reaps them in its own time.
+// runs is false for zombies, which their new parent reaps later.
 func runs(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -70,7 +70,7 @@ func TestForward_CarriesOnlySoManyRequestsToASandbox(t *testing.T) {
 
 func TestCloseSandbox_EndsWhatIsBeingDialled(t *testing.T) {
 	t.Parallel()
-	for name, heeds := range map[string]bool{"a dial that heeds its context": true, "a dial that comes too late": false} {
+	for name, endsWithContext := range map[string]bool{"a dial that endsWithContext its context": true, "a dial that comes too late": false} {
 		t.Run(name, func(t *testing.T) {
 			forwarder := forward.New(slog.New(slog.DiscardHandler))
 			t.Cleanup(forwarder.Close)
@@ -78,7 +78,7 @@ func TestCloseSandbox_EndsWhatIsBeingDialled(t *testing.T) {
 			ours, theirs := net.Pipe()
 			target := forward.Target{SandboxID: "isandbox", Port: 3000, Dial: func(ctx context.Context, _ bool) (net.Conn, error) {
 				close(dialling)
-				if heeds {
+				if endsWithContext {
 					<-ctx.Done()
 					return nil, ctx.Err()
 				}
@@ -97,10 +97,10 @@ func TestCloseSandbox_EndsWhatIsBeingDialled(t *testing.T) {
 			<-dialling
 			forwarder.CloseSandbox("isandbox")
 			close(stopped)
-			if !heeds {
+			if !endsWithContext {
 				require.NoError(t, theirs.SetReadDeadline(time.Now().Add(patience)))
 				_, err := theirs.Read(make([]byte, 1))
-				require.ErrorContains(t, err, "EOF", "nothing is said to whoever has the address now")
+				require.ErrorContains(t, err, "EOF", "nothing is sent to the address's new owner")
 			}
 			require.Equal(t, http.StatusServiceUnavailable, <-status)
 		})

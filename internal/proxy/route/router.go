@@ -81,8 +81,8 @@ func (t *Router) Before(next http.Handler) http.Handler {
 	})
 }
 
-// withRequest lets log lines tell by which request they are, and of which sandbox. The
-// guest's server is told no ID that its client has not sent.
+// withRequest adds the request's ID and its sandbox to log lines. An ID that was made here
+// is not sent to the guest's server.
 func withRequest(r *http.Request, sandboxID string) *http.Request {
 	id := r.Header.Get(requestlog.Header)
 	if !requestlog.IsID(id) {
