@@ -10,43 +10,43 @@ import (
 	"time"
 )
 
-// ErrTooSlow is what reading a body answers that did not come in time.
+// ErrTooSlow is the error of reading a body that arrives too slowly.
 var ErrTooSlow = errors.New("the request's body came too slowly")
 
 const (
 	// drainBytes and drainTime bound the rest of a body that is read before an
-	// answer begins, so that its connection can be used again.
+	// answer begins, so that its connection can be reused.
 	drainBytes = 256 << 10
 	drainTime  = 200 * time.Millisecond
-	// renewals is how often within the time for a stall its deadline is moved on.
+	// renewals is how many times the read deadline is extended within one stall time.
 	renewals = 8
 )
 
-// past is a deadline that ends a read under way.
+// past is a deadline that interrupts a read in progress.
 var past = time.Unix(1, 0)
 
-// body is a request's body that can be stopped: when its handler has returned, no
-// read is under way any more and none begins, although a transport may still hold
-// it. net/http requires that of handlers and does not enforce it.
+// body is a request body that can be stopped. After stop no read is in progress and
+// none begins, even if a transport still holds the body: net/http requires that of
+// handlers and does not enforce it.
 type body struct {
 	source     io.ReadCloser
 	controller *http.ResponseController
 	http1      bool
 	expects    bool  // the client waits for "100 Continue" before it sends the body
-	length     int64 // -1 where it is not known
+	length     int64 // -1 if unknown
 	stall      time.Duration
 	// duplex is set while the handler may read after the answer has begun.
 	duplex atomic.Bool
 
 	mutex    sync.Mutex
-	idle     sync.Cond // of mutex: no read is under way
+	idle     sync.Cond // of mutex: signals that no read is in progress
 	reading  bool
 	read     int64
 	ended    bool // read to its end
 	failed   bool
 	slow     bool
 	stopped  bool
-	deadline time.Time // by which all of it must have come; zero for none
+	deadline time.Time // for the whole body; zero for none
 	renewed  time.Time // when the connection's deadline was set
 }
 
@@ -91,10 +91,10 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close leaves the body to the server.
+// Close does nothing: the server closes the body.
 func (*body) Close() error { return nil }
 
-// renew moves the deadline of reads on. It is called with the mutex held.
+// renew extends the read deadline. The caller holds the mutex.
 func (b *body) renew(now time.Time) {
 	if b.stall == 0 || now.Sub(b.renewed) < b.stall/renewals {
 		return
@@ -114,8 +114,8 @@ func (b *body) endWithin(limit time.Duration) {
 	b.renewed = time.Time{}
 }
 
-// waitWithoutEnd takes the deadline off the rest of the body.
-func (b *body) waitWithoutEnd() {
+// removeDeadline removes the deadline of the rest of the body.
+func (b *body) removeDeadline() {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	if b.stall == 0 || b.ended || b.stopped || b.slow {
@@ -125,8 +125,8 @@ func (b *body) waitWithoutEnd() {
 	_ = b.controller.SetReadDeadline(time.Time{})
 }
 
-// drain reads the rest of the body and says whether that reached its end. Only a
-// short rest that is there, or about to be, is worth it.
+// drain reads the rest of the body and reports whether it reached the end. It reads
+// only a short rest that has arrived or is about to.
 func (b *body) drain() bool {
 	b.mutex.Lock()
 	hopeless := b.reading || b.failed || b.stopped || b.expects && b.read == 0 || b.length-b.read > drainBytes
@@ -152,16 +152,15 @@ func (b *body) isSlow() bool {
 	return b.slow
 }
 
-// isUpload says whether more of a body is sure to come, unless its client stops.
+// isUpload reports whether the client is still sending the body, of known length.
 func (b *body) isUpload() bool {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return !b.ended && !b.failed && b.length > b.read && (!b.expects || b.read > 0)
 }
 
-// awaitReader waits until the read that is under way when a body is stopped has
-// ended, and says whether more can be read. Of two readers of a stream of HTTP/2
-// only one would learn of its end.
+// awaitReader waits until the read in progress has ended, and reports whether more can
+// be read. Of two concurrent readers of an HTTP/2 stream only one learns of its end.
 func (b *body) awaitReader(limit time.Duration) bool {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -174,12 +173,12 @@ func (b *body) awaitReader(limit time.Duration) bool {
 	return !b.ended && !b.failed
 }
 
-// stop ends the read that is under way, and lets none begin.
+// stop interrupts the read in progress and prevents others.
 func (b *body) stop() {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.stopped = true
-	// Reads of HTTP/2 are ended by the server, and disturb nothing until then.
+	// The server ends reads of HTTP/2 itself.
 	for b.reading && b.http1 {
 		_ = b.controller.SetReadDeadline(past)
 		b.idle.Wait()

@@ -10,27 +10,26 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
-// Limits are what a Listener allows its clients; the zero Limits allow anything.
+// Limits bound the connections of a Listener's clients. The zero Limits have no bound.
 type Limits struct {
-	// PerAddress is how many connections one ratelimit.Network may have at a time. Zero
-	// is any number.
+	// PerAddress is how many connections one ratelimit.Network may have at a time; zero is
+	// unlimited.
 	PerAddress int
-	// Exempt says which addresses are not counted, because many clients share them.
+	// Exempt reports whether an address is not counted, because many clients share it.
 	Exempt func(netip.Addr) bool
 }
 
-// refusalTime is how long a client that has too many connections may take to read
-// that.
+// refusalTime bounds the write of a refusal to a client with too many connections.
 const refusalTime = time.Second
 
-// caps counts the connections of each address.
+// caps counts the connections of each network.
 type caps struct {
 	limits Limits
 	open   inflight.Counter[string] // by network
 }
 
-// take counts a connection in, unless its address has enough. Release counts it
-// out.
+// take counts a connection, unless its network has the most allowed. release undoes the
+// count.
 func (c *caps) take(from net.Addr) (release func(), ok bool) {
 	tcp, is := from.(*net.TCPAddr)
 	if !is || c.limits.PerAddress == 0 {
@@ -47,8 +46,8 @@ func (c *caps) take(from net.Addr) (release func(), ok bool) {
 	return func() { c.open.GiveBack(network) }, true
 }
 
-// refuseConnection tells a client of HTTP/1 why it is not served; it costs one
-// write into an empty buffer.
+// refuseConnection answers a client of HTTP/1 with 429 and closes the connection. The
+// write goes into an empty buffer, so that it does not block.
 func refuseConnection(raw net.Conn) {
 	const body = `{"code":429,"message":"your address has too many connections"}`
 	_ = raw.SetWriteDeadline(time.Now().Add(refusalTime))

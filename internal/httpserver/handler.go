@@ -1,8 +1,8 @@
-// Package httpserver makes answers of HTTP servers arrive whole: also those that
-// are given before the request's body was read, and it never lets an answer that
-// was broken off look like a whole one.
+// Package httpserver makes the answers of HTTP servers reach clients completely, even
+// when an answer is written before the request's body has been read. An answer that is
+// broken off ends with a connection reset, so that clients notice.
 //
-// A server needs both parts: a Listener under it, and Handler around its handler.
+// A server needs both a Listener and a Handler around its handler.
 package httpserver
 
 import (
@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// Options are what a server allows its clients.
+// Options configure a Handler.
 type Options struct {
-	// Stall ends a body of which nothing has come for so long, before its answer
-	// has begun; zero waits without end.
+	// Stall is how long a body may bring nothing before its answer has begun; then
+	// reading it fails with ErrTooSlow. Zero is unlimited.
 	Stall time.Duration
 }
 
@@ -26,12 +26,13 @@ func bodyOf(ctx context.Context) *body {
 	return b
 }
 
-// Handler stands around all that a server answers.
+// Handler wraps the handler of a server.
 //
-// A handler that answers before it has read the body wants no more of it, unless it
-// has called http.ResponseController.EnableFullDuplex: a short rest is read here,
-// so that the connection can go on; before a long one the answer says that the
-// connection ends, and what still comes is thrown away while the client reads.
+// When next answers before it has read the whole body, the rest of the body is
+// discarded, unless next has called http.ResponseController.EnableFullDuplex: a short
+// rest is read before the answer, so that the connection can be reused; with a long
+// rest the answer closes the connection, and the rest is read while the client reads
+// the answer.
 func Handler(next http.Handler, options Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		connection := connectionOf(r)
@@ -42,7 +43,7 @@ func Handler(next http.Handler, options Options) http.Handler {
 		}
 		controller := http.NewResponseController(w)
 		if r.ProtoMajor == 1 {
-			// The server would read from the connection beside the body's reader.
+			// Without this the server reads from the connection concurrently with body.
 			_ = controller.EnableFullDuplex()
 		}
 		b := newBody(r, controller, options.Stall)
@@ -55,8 +56,8 @@ func Handler(next http.Handler, options Options) http.Handler {
 	})
 }
 
-// resetOnPanic has a connection end with a reset where the answer was broken off:
-// a plain end looks like the end of an answer without a length.
+// resetOnPanic makes a connection end with a reset if the handler panics: without a
+// Content-Length, a normal close looks like the end of a complete answer.
 func resetOnPanic(connection *conn) {
 	if reason := recover(); reason != nil {
 		if connection != nil {
@@ -66,31 +67,31 @@ func resetOnPanic(connection *conn) {
 	}
 }
 
-// Abandon says that what is left of a request's body is not wanted after all,
-// though its handler has enabled full duplex.
+// Abandon makes the rest of a request's body be discarded although its handler has
+// enabled full duplex.
 func Abandon(ctx context.Context) {
 	if b := bodyOf(ctx); b != nil {
 		b.duplex.Store(false)
 	}
 }
 
-// TooSlow says whether a request's body was given up because it came too slowly.
+// TooSlow reports whether reading a request's body has failed with ErrTooSlow.
 func TooSlow(ctx context.Context) bool {
 	b := bodyOf(ctx)
 	return b != nil && b.isSlow()
 }
 
-// EndBodyWithin bounds how long a request's body may take in all.
+// EndBodyWithin bounds the time in which a request's whole body must arrive.
 func EndBodyWithin(ctx context.Context, limit time.Duration) {
 	if b := bodyOf(ctx); b != nil {
 		b.endWithin(limit)
 	}
 }
 
-// LetBodyLast takes every deadline off a request's body: a stream of messages may pause.
+// LetBodyLast removes all deadlines of a request's body, for streams that may pause.
 func LetBodyLast(ctx context.Context) {
 	if b := bodyOf(ctx); b != nil {
-		b.waitWithoutEnd()
+		b.removeDeadline()
 	}
 }
 
@@ -105,16 +106,16 @@ type answer struct {
 	hijacked   bool
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap implements the interface that http.ResponseController looks for.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// EnableFullDuplex leaves the body to the handler after the answer has begun.
+// EnableFullDuplex lets the handler read the body after the answer has begun.
 func (a *answer) EnableFullDuplex() error {
 	a.body.duplex.Store(true)
 	return nil
 }
 
-// WriteHeader begins the answer, and decides what becomes of the connection.
+// WriteHeader begins the answer, and decides whether the connection is closed after it.
 func (a *answer) WriteHeader(status int) {
 	final := status >= http.StatusOK || status == http.StatusSwitchingProtocols
 	if final && !a.begun {
@@ -131,7 +132,7 @@ func (a *answer) settleBody(status int) {
 		if a.http1 && !a.body.hasEnded() {
 			a.Header().Set("Connection", "close")
 		}
-		a.body.waitWithoutEnd()
+		a.body.removeDeadline()
 	case a.http1 && !a.body.drain():
 		a.Header().Set("Connection", "close")
 	}
@@ -172,17 +173,17 @@ func (a *answer) finish(connection *conn) {
 	if a.body.hasEnded() {
 		return
 	}
-	// The server now writes the rest of the answer, and would then read the rest of
-	// the body before it closes. The deadline stops that; the Listener reads the rest.
+	// net/http writes the rest of the answer, then reads the rest of the body, then
+	// closes. The deadline prevents that read; the Listener reads the rest instead.
 	if connection != nil {
 		connection.end.CompareAndSwap(endPlain, endLinger)
 		_ = a.controller.SetReadDeadline(past)
 	}
 }
 
-// takeUpload throws away what still comes of a body that is refused and of a known
-// length. A stream of HTTP/2 ends with its handler, and clients such as curl lose a
-// refusal whose stream is reset while they send.
+// takeUpload reads and discards the rest of an HTTP/2 body of known length that was
+// refused. The stream ends with its handler, and clients such as curl do not show an
+// answer whose stream is reset while they send.
 func (a *answer) takeUpload() {
 	if a.status < http.StatusBadRequest || !a.body.isUpload() {
 		return
@@ -195,7 +196,8 @@ func (a *answer) takeUpload() {
 
 type connectionKey struct{}
 
-// ConnContext is for http.Server: it lets Handler know the connection of a request.
+// ConnContext is for http.Server.ConnContext. Handler needs it to find the connection of
+// a request.
 func ConnContext(ctx context.Context, connection net.Conn) context.Context {
 	if wrapper, wraps := connection.(interface{ NetConn() net.Conn }); wraps {
 		connection = wrapper.NetConn() // of TLS
@@ -206,7 +208,7 @@ func ConnContext(ctx context.Context, connection net.Conn) context.Context {
 	return ctx
 }
 
-// connectionOf is nil for HTTP/2, whose streams end alone.
+// connectionOf returns nil for HTTP/2, where a stream ends without its connection.
 func connectionOf(r *http.Request) *conn {
 	if r.ProtoMajor != 1 {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// Hijack hands the connection over. The body is not read any more.
+// Hijack implements http.Hijacker. The body cannot be read after it.
 func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	a.body.stop()
 	connection, buffers, err := a.controller.Hijack()

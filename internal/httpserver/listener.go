@@ -11,24 +11,24 @@ import (
 
 const (
 	// lingerTime, lingerIdle and lingerBytes bound what is read from a client that
-	// still sends a body when its answer is complete. One that reads only when it
-	// has sent everything gets its answer if it is done by then.
+	// still sends a body when its answer is complete. A client that reads only after it
+	// has sent everything gets the answer if it finishes within them.
 	lingerTime  = 15 * time.Second
 	lingerIdle  = 2 * time.Second
 	lingerBytes = 64 << 20
-	// uploadIdle is lingerIdle for streams of HTTP/2, whose end is seen only then.
+	// uploadIdle is lingerIdle for HTTP/2 streams, whose end is noticed only after it.
 	uploadIdle = 500 * time.Millisecond
 )
 
 // How a connection is closed.
 const (
 	endPlain  int32 = iota
-	endLinger       // when the client has read the answer
-	endReset        // so that the client notices
+	endLinger       // after the client has closed its half
+	endReset        // with a reset
 )
 
-// Listener hands out connections that close as their last answer needs it, and only
-// so many to one address.
+// Listener accepts connections that close as their last answer requires, and limits
+// the connections of an address.
 type Listener struct {
 	net.Listener
 	caps caps
@@ -39,7 +39,7 @@ type Listener struct {
 	waiters   sync.WaitGroup
 }
 
-// NewListener puts a Listener over one that accepts from clients.
+// NewListener returns a Listener that accepts from another.
 func NewListener(listener net.Listener, limits Limits) *Listener {
 	return &Listener{Listener: listener, lingering: map[net.Conn]struct{}{}, caps: caps{limits: limits}}
 }
@@ -59,7 +59,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening, and cuts connections that only wait for their clients.
+// Close stops listening, and closes connections that linger.
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.mutex.Lock()
@@ -72,8 +72,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// linger half-closes a connection, and closes it when its client has closed its own
-// half. It answers false where there is no time for that any more.
+// linger half-closes a connection, and closes it after the client has closed its half.
+// It returns false if the Listener is closed.
 func (l *Listener) linger(raw net.Conn, release func()) bool {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -93,7 +93,7 @@ func (l *Listener) linger(raw net.Conn, release func()) bool {
 	return true
 }
 
-// discard reads what a client still sends, until nothing has come for a while.
+// discard reads what a client sends until nothing has arrived for the time idle.
 func discard(from io.Reader, setDeadline func(time.Time) error, idle time.Duration) {
 	end, left := time.Now().Add(lingerTime), int64(lingerBytes)
 	for left > 0 {
@@ -125,11 +125,11 @@ type conn struct {
 	end   atomic.Int32
 	once  sync.Once
 	err   error // of the close
-	// release gives back the connection's place among those of its address.
+	// release undoes the count of the connection.
 	release func()
 }
 
-// CloseWrite is called by net/http before it waits a little and closes.
+// CloseWrite is called by net/http, which then waits half a second and closes.
 func (c *conn) CloseWrite() error {
 	if c.end.Load() == endLinger {
 		return c.Close()
