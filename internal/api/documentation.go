@@ -24,7 +24,7 @@ type documentation struct {
 	pages map[string][]byte
 }
 
-// documentation is made at the first request for it.
+// documentation puts the document together at the first request for it.
 func (s *Server) documentation() (documentation, error) {
 	s.documented.Do(func() {
 		var groups []openapi.Group

@@ -15,8 +15,8 @@ func (s *Server) routeExtensions(router respond.Router) {
 	router.Get("/admin/extensions", s.listExtensions)
 }
 
-// mountExtensions adds the routes that extensions have. Each route says itself
-// who may call it, so that they are not in access.Rules.
+// mountExtensions adds the routes of extensions. Their rules are not in access.Rules:
+// extension.Set checks them.
 func (s *Server) mountExtensions(router chi.Router) {
 	if s.Extensions == nil {
 		return
@@ -29,7 +29,7 @@ func (s *Server) mountExtensions(router chi.Router) {
 	})
 }
 
-// beforeAuth lets extensions see requests first.
+// beforeAuth adds the middlewares that extensions put before authorization.
 func (s *Server) beforeAuth(next http.Handler) http.Handler {
 	if s.Extensions == nil {
 		return next
@@ -37,7 +37,7 @@ func (s *Server) beforeAuth(next http.Handler) http.Handler {
 	return s.shown(s.Extensions.BeforeAuth(), next)
 }
 
-// afterAuth lets extensions see requests that were let in.
+// afterAuth adds the middlewares that extensions put after authorization.
 func (s *Server) afterAuth(next http.Handler) http.Handler {
 	if s.Extensions == nil {
 		return next
@@ -45,9 +45,9 @@ func (s *Server) afterAuth(next http.Handler) http.Handler {
 	return s.shown(s.Extensions.AfterAuth(), next)
 }
 
-// shown puts middlewares of extensions in front, so that a panic behind them is not
-// theirs. They do not see the question whether the server is well, which no
-// extension should answer.
+// shown puts middlewares of extensions before a handler. Panics of the handler are
+// recovered before they reach the middlewares, so that no extension is blamed for them.
+// Requests for /health bypass the middlewares.
 func (s *Server) shown(middlewares chi.Middlewares, next http.Handler) http.Handler {
 	if len(middlewares) == 0 {
 		return next
@@ -62,7 +62,7 @@ func (s *Server) shown(middlewares chi.Middlewares, next http.Handler) http.Hand
 	})
 }
 
-// Stopping is closed when the server takes no more requests.
+// Stopping returns a channel that is closed when the server refuses new requests.
 func (s *Server) Stopping() <-chan struct{} { return s.gate.closing() }
 
 func (s *Server) listExtensions(w http.ResponseWriter, _ *http.Request) error {

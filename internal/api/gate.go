@@ -9,24 +9,24 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// gate counts the requests under way, and can be closed.
+// gate counts the requests in progress, and can be closed.
 type gate struct {
 	mutex  sync.Mutex
 	inside int
 	closed bool
-	empty  chan struct{} // made by close, closed when the last request has left
+	empty  chan struct{} // made by close, closed when no request is in progress
 	ending chan struct{} // made by closing, closed by close
 }
 
-// closing returns a channel that is closed when the gate is: a request without an
-// end of its own must watch it.
+// closing returns a channel that is closed when the gate is. A request that may last
+// without end must end then.
 func (g *gate) closing() <-chan struct{} {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	return g.end()
 }
 
-// end is called with the mutex held.
+// end makes the channel of closing. The caller holds the mutex.
 func (g *gate) end() chan struct{} {
 	if g.ending == nil {
 		g.ending = make(chan struct{})
@@ -53,7 +53,7 @@ func (g *gate) leave() {
 	}
 }
 
-// close lets nobody in any more and waits until all have left.
+// close refuses new requests and waits until none is in progress.
 func (g *gate) close(ctx context.Context) error {
 	g.mutex.Lock()
 	if !g.closed {
@@ -69,7 +69,7 @@ func (g *gate) close(ctx context.Context) error {
 	case <-g.empty:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for the last requests: %w", ctx.Err())
+		return fmt.Errorf("wait for the requests in progress: %w", ctx.Err())
 	}
 }
 

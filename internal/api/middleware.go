@@ -32,7 +32,7 @@ func noteSandbox(next http.Handler) http.Handler {
 	})
 }
 
-// recoverPanics answers a fault of ours like any other and keeps the server up.
+// recoverPanics answers a request whose handler panics with status 500.
 func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

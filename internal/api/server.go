@@ -1,5 +1,6 @@
-// Package api is the control API: it decodes and checks requests, asks the
-// services, and encodes what they answer. It knows no SQL and no host.
+// Package api is the control API: the router, and what applies to all requests. The
+// packages below it have the handlers of each group of resources. They decode requests,
+// call the services and encode the results; they do not use the database or the hosts.
 package api
 
 import (
@@ -26,7 +27,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
-// Server answers the control API.
+// Server serves the control API.
 type Server struct {
 	// Access says who may call what.
 	Access       access.Control
@@ -44,19 +45,18 @@ type Server struct {
 	Events       *activity.Events
 	Channels     activity.Channels
 	Audit        activity.AuditLog
-	// TokenIssuer is nil for a server whose hosts sign nothing.
+	// TokenIssuer is nil for a server that issues no identity tokens.
 	TokenIssuer TokenIssuer
 	// FirstTeam is the slug of the team that the first admin owns.
 	FirstTeam string
-	// Healthy answers nil when requests can be served.
+	// Healthy returns an error while requests cannot be served.
 	Healthy func(ctx context.Context) error
-	// Domain is what the host names of sandboxes end in.
+	// Domain is the suffix of the host names of sandboxes.
 	Domain string
-	// BodyTime is how long a client may take for a request's body; zero is half a
-	// minute.
+	// BodyTime bounds the time in which a request's body must arrive; zero is 30 seconds.
 	BodyTime time.Duration
 	Log      *slog.Logger
-	// Extensions are what others have added; nil where there are none.
+	// Extensions is nil for a server without extensions.
 	Extensions *extension.Set
 
 	gate gate
@@ -66,7 +66,7 @@ type Server struct {
 	documentFailure error
 }
 
-// healthTimeout bounds the question whether all is well.
+// healthTimeout bounds a call of Healthy.
 const healthTimeout = 2 * time.Second
 
 // Handler returns the routes.
@@ -93,7 +93,7 @@ func (s *Server) Handler() http.Handler {
 	return router
 }
 
-// Drain refuses new requests and waits for those under way.
+// Drain refuses new requests and waits for those in progress.
 func (s *Server) Drain(ctx context.Context) error { return s.gate.close(ctx) }
 
 // route registers the routes of all groups of resources.
@@ -112,7 +112,7 @@ func (s *Server) route(router respond.Router) {
 	}).Route(router)
 }
 
-// Require makes a middleware that lets in whom the rule does.
+// Require returns a middleware that refuses requests that a rule does not accept.
 func (s *Server) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	return s.Access.Require(rule)
 }

@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// TokenIssuer knows by what the identity tokens of sandboxes are verified.
+// TokenIssuer has the keys by which the identity tokens of sandboxes are verified.
 type TokenIssuer interface {
 	Issuer() string
 	Keys(ctx context.Context) (jose.JSONWebKeySet, error)
@@ -23,8 +23,8 @@ const (
 	keysPath        = access.WellKnown + "jwks.json"
 )
 
-// publishedFor is how long verifiers may keep the documents, in a header. A host that
-// starts has a new key, which a verifier must learn of soon.
+// publishedFor is the Cache-Control of the documents. It is short because a host that
+// starts has a new key, which verifiers must learn of soon.
 const publishedFor = "public, max-age=60"
 
 func (s *Server) routeWellKnown(router respond.Router) {
@@ -32,12 +32,12 @@ func (s *Server) routeWellKnown(router respond.Router) {
 	router.Get(keysPath, s.listIssuerKeys)
 }
 
-// issuerDescription is what verifiers ask an issuer for. Source: OpenID Connect
-// Discovery 1.0, section 3.
+// issuerDescription is an issuer's metadata. Source: OpenID Connect Discovery 1.0,
+// section 3.
 type issuerDescription struct {
 	Issuer  string `json:"issuer"`
 	JWKSURI string `json:"jwks_uri"`
-	// AuthorizationEndpoint has to be there, and is empty: nobody signs in here.
+	// AuthorizationEndpoint is required by the source, and empty: the issuer has none.
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	SubjectTypes          []string `json:"subject_types_supported"`

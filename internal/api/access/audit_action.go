@@ -8,27 +8,27 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 )
 
-// nouns are the collections in paths whose singular is not theirs without an "s".
+// nouns are the singulars of collections in paths that do not follow the rule of nounOf.
 var nouns = map[string]string{
 	"sandboxes": "sandbox", "deliveries": "delivery", "aliases": "alias",
 	"api-keys": "key", "nodes": "host",
 	"openapi.json": "doc", "openapi.yaml": "doc",
 	"openid-configuration": "issuer", "jwks.json": "issuer_key",
-	"refreshes": "", // what is done to a sandbox
+	"refreshes": "", // a verb: it extends the time to live of a sandbox
 }
 
-// aspects are collections that behind a thing are a part of it: what is done to
-// them is done to the thing.
+// aspects are collections that are a part of the resource before them in a path: the
+// action is on that resource.
 var aspects = map[string]bool{"tokens": true}
 
-// methodVerbs are what is done where a path ends in a thing.
+// methodVerbs are the verbs of paths that end in a resource.
 var methodVerbs = map[string]string{
 	http.MethodGet: "read", http.MethodPost: "create", http.MethodPut: "update",
 	http.MethodPatch: "update", http.MethodDelete: "delete",
 }
 
-// actionOf names what a route does, such as "sandbox.pause" for POST
-// /sandboxes/{sandboxID}/pause, and what it does it to.
+// actionOf returns the action of a route, such as "sandbox.pause" for POST
+// /sandboxes/{sandboxID}/pause, and the resource that it is on.
 func actionOf(method, pattern string, param func(string) string) (string, audit.Resource) {
 	if path, of := strings.CutPrefix(pattern, extension.Prefix); of {
 		return extensionAction(method, path, param)
@@ -61,7 +61,7 @@ func actionOf(method, pattern string, param func(string) string) (string, audit.
 	return kind + "." + verb, audit.Resource{Kind: kind, ID: id}
 }
 
-// extensionAction names what a route of an extension does, such as
+// extensionAction returns the action of an extension's route, such as
 // "billing.credit_create" for POST /extensions/billing/credits.
 func extensionAction(method, path string, param func(string) string) (string, audit.Resource) {
 	name, rest, _ := strings.Cut(path, "/")
@@ -69,7 +69,7 @@ func extensionAction(method, path string, param func(string) string) (string, au
 	return name + "." + strings.Trim(strings.ReplaceAll(action, ".", "_"), "_"), resource
 }
 
-// nounOf is the singular of a collection, "" for what is none.
+// nounOf returns the singular of a collection, or "" if a segment is not a collection.
 func nounOf(segment string) string {
 	if noun, known := nouns[segment]; known {
 		return noun

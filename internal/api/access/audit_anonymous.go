@@ -12,16 +12,15 @@ import (
 )
 
 const (
-	// Entries of anonymous calls from one network, and from all networks together,
-	// may be this many.
+	// The limits of audit entries of anonymous calls, from one network and from all.
 	anonymousBurst       = 20
 	anonymousInterval    = time.Minute
 	allAnonymousBurst    = 500
 	allAnonymousInterval = 10 * time.Second
 )
 
-// anonymousCalls keeps calls without credentials from filling the audit log. Calls
-// over the limit are counted, and the next entry has their number.
+// anonymousCalls limits the audit entries of calls without valid credentials. The next
+// entry has the number of those that were skipped.
 type anonymousCalls struct {
 	once      sync.Once
 	near, all *ratelimit.Limiter
@@ -30,7 +29,8 @@ type anonymousCalls struct {
 	skipped int
 }
 
-// admit says whether an entry is written, and adds to it how many were not.
+// admit reports whether an entry is to be written, and adds to it the number of those
+// that were skipped.
 func (c *anonymousCalls) admit(entry *audit.Entry) bool {
 	c.once.Do(func() {
 		c.near = ratelimit.NewLimiter(anonymousBurst, anonymousInterval)
@@ -50,8 +50,8 @@ func (c *anonymousCalls) admit(entry *audit.Entry) bool {
 	return true
 }
 
-// isAnonymous says whether an entry is of a call without valid credentials that can
-// be repeated at will: one that failed, or one of a route that needs none.
+// isAnonymous reports whether an entry is of a call without valid credentials that
+// anyone can repeat: a call that failed, or one of a route that succeeds for everyone.
 func isAnonymous(entry audit.Entry, pattern string) bool {
 	if entry.Actor.ID != "" || entry.Actor.Kind == string(auth.ByAdminToken) {
 		return false

@@ -16,18 +16,18 @@ import (
 
 const (
 	auditTimeout = 5 * time.Second
-	// keyUseEvery is how often it is noted that a key is used to read, from one
-	// address.
+	// keyUseEvery is the least time between two entries that a key was used to read
+	// from one address.
 	keyUseEvery = time.Hour
-	// maxKeyUses bounds what is remembered of it.
+	// maxKeyUses bounds the keys and addresses that are remembered for that.
 	maxKeyUses = 10_000
 )
 
-// signInPattern is the one sign-in that is a GET: a browser is sent there.
+// signInPattern is the only sign-in by GET: an identity provider redirects there.
 const signInPattern = "/auth/oidc/{provider}/callback"
 
-// AuditRequests writes down every change, sign-in, refusal and use of a key. Like
-// Authorize it must be a middleware of the routes themselves.
+// AuditRequests writes an audit entry for each change, sign-in, refusal and, at times,
+// use of a key. Like Authorize it must be a middleware of the routes themselves.
 func (c *Control) AuditRequests(next http.Handler) http.Handler {
 	if c.Audit == nil {
 		return next
@@ -35,7 +35,7 @@ func (c *Control) AuditRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, draft := audit.WithDraft(r.Context())
 		wrapped := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		status := http.StatusInternalServerError // of a panic
+		status := http.StatusInternalServerError // if the handler panics
 		defer func() { c.writeAudit(r, draft, status) }()
 		next.ServeHTTP(wrapped, r.WithContext(ctx))
 		if status = wrapped.Status(); status == 0 {
@@ -44,8 +44,8 @@ func (c *Control) AuditRequests(next http.Handler) http.Handler {
 	})
 }
 
-// writeAudit runs before the answer of a short request leaves, so that whoever
-// has read the answer finds it in the log.
+// writeAudit writes the entry of a request. It runs before net/http sends a short
+// answer, so that a client that has the answer finds the entry.
 func (c *Control) writeAudit(r *http.Request, draft *audit.Draft, status int) {
 	entry, principal := draft.Entry()
 	pattern := chi.RouteContext(r.Context()).RoutePattern()
@@ -75,9 +75,9 @@ func (c *Control) writeAudit(r *http.Request, draft *audit.Draft, status int) {
 	}
 }
 
-// worthAuditing says whether a request changes something, signs somebody in, or
-// was refused for who asks. What comes too often is left out, or it could fill
-// the log; and so is what brings no credential where one is needed.
+// worthAuditing reports whether a request changes something, signs a user in, or was
+// refused with a credential. Requests over a rate limit, and those without the
+// credential that they need, are left out: they could fill the log.
 func (c *Control) worthAuditing(r *http.Request, pattern string, status int) bool {
 	if status == http.StatusTooManyRequests {
 		return false
@@ -101,13 +101,13 @@ func outcomeOf(status int) audit.Outcome {
 	}
 }
 
-// uses remembers when keys were used last, to note it only now and then.
+// uses remembers when the last entry of a key's use was written.
 type uses struct {
 	mutex sync.Mutex
 	last  map[string]time.Time
 }
 
-// first says whether a use is the first in a while, and remembers it.
+// first reports whether a use needs an entry, and remembers it.
 func (u *uses) first(name string, now time.Time) bool {
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
@@ -115,7 +115,7 @@ func (u *uses) first(name string, now time.Time) bool {
 		return false
 	}
 	if u.last == nil || len(u.last) >= maxKeyUses {
-		u.last = make(map[string]time.Time) // some uses are noted twice
+		u.last = make(map[string]time.Time) // some uses get a second entry
 	}
 	u.last[name] = now
 	return true

@@ -13,25 +13,25 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
-// Authorize lets a request pass that its route's rule lets in. It must be a
+// Authorize refuses requests that the rule of their route does not accept. It must be a
 // middleware of the routes themselves: before routing, the route is not known.
 func (c *Control) Authorize(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rule, declared := Rules[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
 		if !declared {
-			c.fail(w, r, fault.New(fault.Forbidden, "nobody may use this route"))
+			c.fail(w, r, fault.New(fault.Forbidden, "no rule lets this route be used"))
 			return
 		}
 		c.Require(rule)(next).ServeHTTP(w, r)
 	})
 }
 
-// Require makes a middleware that lets in whom the rule does.
+// Require returns a middleware that refuses requests that a rule does not accept.
 func (c *Control) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Another site's page, or a sandbox's, must not sign a browser in as
-			// somebody else. Programs do not say where they come from and pass.
+			// A page of another site, or of a sandbox, must not sign a browser in as
+			// another user. Programs send no origin and pass.
 			if err := new(http.CrossOriginProtection).Check(r); rule.IsPublic() && !isCallback(r) && err != nil {
 				c.fail(w, r, fault.Wrap(fault.Forbidden, err, "a page of another origin may not do this"))
 				return
@@ -50,7 +50,7 @@ func (c *Control) Require(rule auth.Rule) func(http.Handler) http.Handler {
 	}
 }
 
-// Credentials reads all credentials of a request.
+// Credentials reads the credentials of a request.
 func (c *Control) Credentials(r *http.Request) auth.Credentials {
 	given := auth.Credentials{
 		APIKey: r.Header.Get(auth.APIKeyHeader), AdminToken: r.Header.Get(auth.AdminTokenHeader),

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// One address may use the public routes of people this often.
+	// The limits of one network on public routes for people.
 	publicBurst    = 30
 	publicInterval = 6 * time.Second
-	// Hosts come in numbers, and many of them from one address.
+	// The limits for hosts are higher: many can have one address.
 	hostBurst    = 200
 	hostInterval = time.Second
-	// Verifiers keep the documents that they ask for.
+	// The limits for verifiers of identity tokens, which cache the documents.
 	documentBurst    = 100
 	documentInterval = time.Second
 )
@@ -28,10 +28,10 @@ const (
 // below the issuer's address. Source: RFC 8615.
 const WellKnown = "/.well-known/"
 
-// Limits bounds how often each address uses what asks for no credential.
+// Limits bounds how often each network uses public routes.
 type Limits struct {
-	// People, Hosts and Documents are of the routes of people, of hosts, and of the
-	// issuer of identity tokens. Those that are nil get their usual value.
+	// People, Hosts and Documents limit the public routes for people, for hosts, and of
+	// the issuer of identity tokens. A nil limiter is replaced by the default.
 	People, Hosts, Documents *ratelimit.Limiter
 
 	once sync.Once
@@ -53,9 +53,8 @@ func (l *Limits) of(pattern string) *ratelimit.Limiter {
 	}
 }
 
-// ChargePublic counts each use of a public route that can be guessed at, before
-// its body is read. Like Authorize it must be a middleware of the routes
-// themselves.
+// ChargePublic applies Limits to public routes, before the body is read. Like Authorize
+// it must be a middleware of the routes themselves.
 func (c *Control) ChargePublic(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := chi.RouteContext(r.Context()).RoutePattern()
@@ -69,8 +68,8 @@ func (c *Control) ChargePublic(next http.Handler) http.Handler {
 	})
 }
 
-// isCharged leaves out what only shows public things and asks no database for them:
-// health and documentation.
+// isCharged reports whether a public route has a limit. Health and documentation have
+// none: they need no work.
 func isCharged(method, pattern string) bool {
 	return method != http.MethodGet && method != http.MethodHead ||
 		strings.HasPrefix(pattern, "/auth/oidc/") || strings.HasPrefix(pattern, WellKnown)

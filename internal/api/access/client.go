@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Clients knows where requests come from.
+// Clients finds the addresses of requests' clients.
 type Clients struct {
-	// TrustedProxies are the networks of proxies in front whose X-Forwarded-For
-	// is believed.
+	// TrustedProxies are the networks of reverse proxies whose X-Forwarded-For is
+	// believed.
 	TrustedProxies []netip.Prefix
 }
 
-// Address is the address of the client: the peer of the connection or, behind
-// proxies that are trusted, the last one that such a proxy has named.
+// Address returns the address of the client: that of the connection's peer or, behind
+// trusted proxies, the last one in X-Forwarded-For that is not a trusted proxy.
 func (c Clients) Address(r *http.Request) string {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -32,8 +32,7 @@ func (c Clients) Address(r *http.Request) string {
 	return peer
 }
 
-// BehindProxy says whether a request comes from a proxy that is trusted, so that
-// what it says about its client is believed.
+// BehindProxy reports whether the peer of a request's connection is a trusted proxy.
 func (c Clients) BehindProxy(r *http.Request) bool {
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	return err == nil && c.trusts(peer)
@@ -44,7 +43,7 @@ func (c Clients) trusts(peer string) bool {
 	return err == nil && c.Trusts(address)
 }
 
-// Trusts says whether an address is one of a proxy that is trusted.
+// Trusts reports whether an address is that of a trusted proxy.
 func (c Clients) Trusts(address netip.Addr) bool {
 	for _, network := range c.TrustedProxies {
 		if network.Contains(address.Unmap()) {

@@ -1,6 +1,6 @@
-// Package access says who may call what: the rules of the routes, the credentials,
-// addresses and cookies of requests, what pages of other origins may do, limits of
-// what needs no credential, and the audit log of all that.
+// Package access decides who may call which route. It has the rules of the routes, reads
+// the credentials, addresses and cookies of requests, handles requests of pages of other
+// origins, limits public routes, and writes the audit log.
 package access
 
 import (
@@ -15,28 +15,26 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// Authenticator finds the principal behind a credential, and refuses one that a
-// route's rule does not let in.
+// Authenticator finds the principal of a credential, and returns an error if the rule
+// does not accept it.
 type Authenticator interface {
 	Authorize(ctx context.Context, rule auth.Rule, given auth.Credentials) (auth.Principal, error)
 }
 
-// AuditLog is where requests are written down.
+// AuditLog stores audit entries.
 type AuditLog interface {
 	Append(ctx context.Context, entry audit.Entry) error
 }
 
-// Control lets requests in by the rules of their routes and writes them down.
+// Control authorizes requests by the rules of their routes and audits them.
 type Control struct {
 	Authenticator Authenticator
-	// Clients knows where requests come from.
-	Clients Clients
-	// PublicURL is where browsers reach this server.
+	Clients       Clients
+	// PublicURL is the URL under which browsers reach this server.
 	PublicURL string
-	// Audit is where requests are written down; nil for a server that does not.
-	Audit AuditLog
-	Log   *slog.Logger
-	// Limits bounds what asks for no credential.
+	// Audit is nil for a server without an audit log.
+	Audit  AuditLog
+	Log    *slog.Logger
 	Limits Limits
 
 	keyUses        uses
@@ -47,7 +45,7 @@ func (c *Control) fail(w http.ResponseWriter, r *http.Request, err error) {
 	respond.Failures{Log: c.Log}.Answer(w, r, err)
 }
 
-// Principal finds who makes a request, by its route's rule.
+// Principal authorizes a request by the rule of its route, and returns its principal.
 func (c *Control) Principal(r *http.Request) (auth.Principal, error) {
 	rule := Rules[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
 	return c.Authenticator.Authorize(r.Context(), rule, c.Credentials(r))

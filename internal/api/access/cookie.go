@@ -9,16 +9,18 @@ import (
 )
 
 const (
+	// SessionCookie is the cookie with the token of a browser's session.
+	// SessionCookie is the cookie with the token of a browser's session.
 	SessionCookie = auth.CookiePrefix + "session"
-	// hostPrefix makes browsers refuse a cookie that another host of the same
-	// domain has set: each sandbox is one.
+	// hostPrefix makes browsers refuse a cookie of this name from another host of the
+	// domain. Each sandbox is such a host. Source: RFC 6265bis, section 4.1.3.2.
 	hostPrefix = "__Host-"
 )
 
-// behindTLS says whether browsers come over TLS, here or at a proxy in front.
+// behindTLS reports whether browsers use TLS, to this server or to a proxy before it.
 func (c *Control) behindTLS() bool { return strings.HasPrefix(c.PublicURL, "https://") }
 
-// CookieName is the full name of a cookie.
+// CookieName returns the full name of a cookie.
 func (c *Control) CookieName(name string) string {
 	if c.behindTLS() {
 		return hostPrefix + name
@@ -26,15 +28,15 @@ func (c *Control) CookieName(name string) string {
 	return name
 }
 
-// SetCookie sets a cookie that scripts cannot read, for maxAge; less than a second
-// deletes it. Browsers send it with navigations from other sites, but not with forms.
+// SetCookie sets a cookie that scripts cannot read; a maxAge of less than a second
+// deletes it. Browsers send it with links from other sites, but not with forms.
 func (c *Control) SetCookie(w http.ResponseWriter, name, value string, maxAge time.Duration) {
 	c.setCookie(w, name, value, maxAge, http.SameSiteLaxMode)
 }
 
-// SetCookieForForms is SetCookie for a cookie that must come with the form that an
-// identity provider sends the browser back with. Browsers take it only over TLS;
-// without, it is as SetCookie sets it.
+// SetCookieForForms is SetCookie for a cookie that browsers also send with forms of
+// other sites, such as identity providers. Browsers accept that only over TLS; without
+// TLS it is the same as SetCookie.
 func (c *Control) SetCookieForForms(w http.ResponseWriter, name, value string, maxAge time.Duration) {
 	mode := http.SameSiteLaxMode
 	if c.behindTLS() {

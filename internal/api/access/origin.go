@@ -13,21 +13,21 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
-// exposedHeaders are what pages of other origins may read of an answer.
+// exposedHeaders are the headers of answers that pages of other origins may read.
 var exposedHeaders = strings.Join([]string{
 	"X-Next-Token", "X-Total-Running", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
 	"Should-Retry", "Wrenn-Ignored-Fields", requestlog.Header,
 }, ", ")
 
-// preflightAge is how many seconds a browser may remember what a preflight was told.
+// preflightAge is how many seconds a browser may cache the answer to a preflight.
 const preflightAge = "7200"
 
-// headerNames is what a preflight may ask for.
+// headerNames matches the headers that a preflight may ask for.
 var headerNames = regexp.MustCompile(`^[A-Za-z0-9_.,* -]{1,1000}$`)
 
-// AcrossOrigins lets pages of any origin use the routes that programs use, with the
-// credentials of programs. A request of another origin's page is never one of the
-// browser's session: its cookies are not looked at.
+// AcrossOrigins lets pages of any origin use the routes for programs, with the
+// credentials of programs. It removes the cookies of such requests, so that they never
+// use the browser's session.
 func (c *Control) AcrossOrigins(router *chi.Mux) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,12 +44,12 @@ func (c *Control) AcrossOrigins(router *chi.Mux) func(http.Handler) http.Handler
 	}
 }
 
-// isOwnOrigin says whether a request comes from a program, from this server's own
-// pages or from a browser that goes somewhere, which sends the cookies that it may.
+// isOwnOrigin reports whether a request comes from a program, from a page of this
+// server, or from a navigation, for which SameSite decides about cookies.
 func (c *Control) isOwnOrigin(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" {
 		if strings.EqualFold(origin, c.PublicURL) {
-			return true // a proxy in front may ask by another name
+			return true // r.Host may be the name by which a reverse proxy reaches this server
 		}
 		address, err := url.Parse(origin)
 		return err == nil && address.Host != "" && strings.EqualFold(address.Host, r.Host)
@@ -62,17 +62,17 @@ func (c *Control) isOwnOrigin(r *http.Request) bool {
 	}
 }
 
-// callbackPath is where identity providers send browsers back.
+// callbackPath is the path to which identity providers send browsers back.
 var callbackPath = regexp.MustCompile(`^/auth/oidc/[^/]+/callback$`)
 
-// isCallback reports whether a request is the form that another site, an identity
-// provider, sends a browser back with. The state in it, which is compared with that in
-// a cookie, protects it.
+// isCallback reports whether a request is the form with which an identity provider sends
+// a browser back. It needs its cookie although it comes from another origin; the state
+// in the form, which is compared with the one in the cookie, protects it.
 func isCallback(r *http.Request) bool {
 	return r.Method == http.MethodPost && callbackPath.MatchString(r.URL.Path)
 }
 
-// methodAsked is the method of a request, or of the one that a preflight is for.
+// methodAsked returns the method of a request, or the one that a preflight asks for.
 func methodAsked(r *http.Request) string {
 	if httpserver.IsPreflight(r) {
 		return r.Header.Get("Access-Control-Request-Method")
@@ -80,16 +80,16 @@ func methodAsked(r *http.Request) string {
 	return r.Method
 }
 
-// isShared says whether a route is for programs too: those of signing in, and those
-// that only a session opens, are for this server's own pages.
+// isShared reports whether a route is for programs. Routes of signing in, and those that
+// accept only a session, are for pages of this server.
 func isShared(router *chi.Mux, method, path string) bool {
 	pattern := router.Find(chi.NewRouteContext(), method, path)
 	rule, declared := Rules[method+" "+pattern]
 	return declared && rule != auth.BySignIn() && !strings.HasPrefix(pattern, "/auth/")
 }
 
-// ShareWithOrigin lets a page read the answer, whatever its origin, and answers a
-// preflight itself. It says whether it did.
+// ShareWithOrigin lets a page of any origin read the answer. It answers a preflight and
+// returns true.
 func ShareWithOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	header := w.Header()
 	header.Add("Vary", "Origin")
@@ -107,8 +107,8 @@ func ShareWithOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	return true
 }
 
-// GuardAnswers keeps answers out of caches, most of which hold something secret,
-// and from being taken for something else than what they say they are.
+// GuardAnswers prevents answers from being cached, because most have secrets, and from
+// being interpreted as another content type.
 func GuardAnswers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -2,8 +2,8 @@ package access
 
 import "git.omukk.dev/wrenn/sandbox/pkg/auth"
 
-// Rules says for every route who may call it. A route that is not here lets
-// nobody in, and a test fails.
+// Rules has the rule of each route, by method and pattern. A route without a rule
+// refuses all requests, and fails a test.
 var Rules = map[string]auth.Rule{
 	"GET /health":         auth.Public(),
 	"GET /docs":           auth.Public(),
@@ -11,7 +11,7 @@ var Rules = map[string]auth.Rule{
 	"GET /openapi.json":   auth.Public(),
 	"GET /openapi.yaml":   auth.Public(),
 
-	// Who verifies identity tokens has no account here.
+	// Verifiers of identity tokens have no account here.
 	"GET /.well-known/openid-configuration": auth.Public(),
 	"GET /.well-known/jwks.json":            auth.Public(),
 
@@ -45,7 +45,7 @@ var Rules = map[string]auth.Rule{
 	"POST /teams/{teamID}/tokens/rotate":     auth.ByMember(auth.TeamWrite),
 	"GET /teams/{teamID}/members":            auth.ByMember(auth.MemberRead),
 	"PATCH /teams/{teamID}/members/{userID}": auth.ByMember(auth.MemberWrite),
-	// Everybody may leave; to remove others takes more, which the service checks.
+	// Each member may leave; the service checks the permission to remove others.
 	"DELETE /teams/{teamID}/members/{userID}":           auth.ByMember(auth.MemberRead),
 	"GET /teams/{teamID}/invitations":                   auth.ByMember(auth.MemberWrite),
 	"POST /teams/{teamID}/invitations":                  auth.ByMember(auth.MemberWrite),
@@ -114,7 +114,7 @@ var Rules = map[string]auth.Rule{
 
 	"GET /volumes":  auth.InTeam(auth.VolumeRead),
 	"POST /volumes": auth.InTeam(auth.VolumeWrite),
-	// Its answer has the token that opens the volume.
+	// The answer has the token of the volume.
 	"GET /volumes/{volumeID}":    auth.InTeam(auth.VolumeWrite),
 	"DELETE /volumes/{volumeID}": auth.InTeam(auth.VolumeWrite),
 
@@ -146,7 +146,7 @@ var Rules = map[string]auth.Rule{
 	"GET /teams/{teamID}/limits":      auth.InTeam(auth.UsageRead),
 
 	"POST /hosts/tokens": auth.ByAdmin(),
-	// A token is its own credential, and so is a signature with a host's key.
+	// The credential is the token, or the signature with the host's key, in the body.
 	"POST /hosts/join":             auth.Public(),
 	"POST /hosts/renew":            auth.Public(),
 	"GET /hosts":                   auth.ByAdmin(),

@@ -1,5 +1,5 @@
-// Package account answers the routes by which people sign in, and those of users,
-// teams, members, invitations, API keys and access tokens.
+// Package account has the handlers of signing in, users, teams, members, invitations, API
+// keys and access tokens.
 package account
 
 import (
@@ -12,12 +12,12 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
-// TeamDeletion deletes teams with all that they have.
+// TeamDeletion deletes teams with their sandboxes, volumes and everything else.
 type TeamDeletion interface {
 	Delete(ctx context.Context, teamID uuid.UUID) error
 }
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Identity     *identity.Service
 	TeamDeletion TeamDeletion

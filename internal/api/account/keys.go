@@ -25,7 +25,7 @@ func (h *Handlers) routeKeys(router respond.Router) {
 	router.Delete("/access-tokens/{accessTokenID}", h.revokeAccessToken)
 }
 
-// maskAnswer is what may be shown of a secret.
+// maskAnswer is the part of a secret that may be shown.
 type maskAnswer struct {
 	Prefix      string `json:"prefix"`
 	ValueLength int    `json:"valueLength"`
@@ -145,7 +145,7 @@ func (h *Handlers) adminRevokeKey(w http.ResponseWriter, r *http.Request) error 
 	return respond.NoContent(w, h.Identity.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), teamID, keyID))
 }
 
-// optionalText is nil for no text.
+// optionalText returns nil for an empty text.
 func optionalText(text string) *string {
 	if text == "" {
 		return nil

@@ -30,7 +30,7 @@ type meAnswer struct {
 	CSRFToken string `json:"csrfToken,omitempty"`
 }
 
-// membershipInfo is a team with what the user may do in it.
+// membershipInfo is a team, and the user's role and permissions in it.
 type membershipInfo struct {
 	TeamID      string            `json:"teamID"`
 	Name        string            `json:"name"`

@@ -8,7 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// codeBody is a code of a second factor, or a recovery code in its place.
+// codeBody has a code of a second factor, or a recovery code.
 type codeBody struct {
 	Code string `json:"code"`
 }

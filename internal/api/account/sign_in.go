@@ -33,9 +33,9 @@ func (h *Handlers) routeSignIn(router respond.Router) {
 	router.Post("/auth/oidc/{provider}/callback", h.finishExternal)
 }
 
-// signInAnswer says how far a sign-in has come.
+// signInAnswer is a session, or the challenge that a second factor must answer.
 type signInAnswer struct {
-	// SecondFactor is set when a code has to follow, with Challenge.
+	// SecondFactor is true if a code of the second factor is needed; then Challenge is set.
 	SecondFactor bool       `json:"secondFactor"`
 	Challenge    string     `json:"challenge,omitempty"`
 	CSRFToken    string     `json:"csrfToken,omitempty"`
@@ -46,7 +46,7 @@ func (h *Handlers) clientOf(r *http.Request) identity.Client {
 	return identity.Client{Address: h.Access.Clients.Address(r), UserAgent: r.UserAgent()}
 }
 
-// answerSession gives the browser its session.
+// answerSession sets the session's cookie.
 func (h *Handlers) answerSession(w http.ResponseWriter, r *http.Request, session identity.Session) {
 	noteSignIn(r, session)
 	h.Access.SetCookie(w, access.SessionCookie, session.Token, identity.SessionLife)
@@ -54,7 +54,7 @@ func (h *Handlers) answerSession(w http.ResponseWriter, r *http.Request, session
 	respond.JSON(w, http.StatusOK, signInAnswer{CSRFToken: auth.CSRFToken(session.Token), ExpiresAt: &expires})
 }
 
-// noteSignIn tells the audit log who has signed in.
+// noteSignIn sets the actor of the audit entry.
 func noteSignIn(r *http.Request, session identity.Session) {
 	audit.SetActor(r.Context(), audit.Actor{Kind: string(auth.BySession), ID: session.UserID.String(), Name: session.Email})
 }

@@ -27,8 +27,8 @@ type nameBody struct {
 	Name string `json:"name"`
 }
 
-// teamAnswer is a team in a list. Clients expect apiKey; keys cannot be read back,
-// so it is empty.
+// teamAnswer is a team in a list. Clients of E2B expect apiKey; it is empty because keys
+// cannot be read back.
 type teamAnswer struct {
 	TeamID    string    `json:"teamID"`
 	Name      string    `json:"name"`

@@ -16,7 +16,7 @@ func (h *Handlers) routeUsers(router respond.Router) {
 	router.Patch("/admin/users/{userID}", h.changeUser)
 }
 
-// userAnswer is a user as admins of the installation see them.
+// userAnswer is a user in the list for platform admins.
 type userAnswer struct {
 	ID            uuid.UUID  `json:"id"`
 	Email         string     `json:"email"`

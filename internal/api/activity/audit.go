@@ -22,7 +22,7 @@ func (h *Handlers) getTeamAudit(w http.ResponseWriter, r *http.Request) error {
 	return h.getAudit(w, r, request.Team(r))
 }
 
-// getAnyAudit is an admin's view: of what belongs to no team, or of any team.
+// getAnyAudit lists entries of any team, or those of no team, for platform admins.
 func (h *Handlers) getAnyAudit(w http.ResponseWriter, r *http.Request) error {
 	team, err := request.TeamAsked(r)
 	if err != nil {
@@ -31,7 +31,7 @@ func (h *Handlers) getAnyAudit(w http.ResponseWriter, r *http.Request) error {
 	return h.getAudit(w, r, team)
 }
 
-// getAudit answers with a page, or with everything as a file.
+// getAudit answers with a page of entries, or with all of them as a file.
 func (h *Handlers) getAudit(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
 	query, err := auditQuery(r.URL.Query())
 	if err != nil {
@@ -68,8 +68,8 @@ func (h *Handlers) listAudit(w http.ResponseWriter, r *http.Request, query audit
 	return nil
 }
 
-// export breaks the connection where the log fails halfway, so that nobody takes
-// a part for the whole.
+// export writes entries as a file. If that fails halfway it breaks the connection, so
+// that the part does not look complete.
 func export(
 	w http.ResponseWriter, r *http.Request, query audit.Query, contentType, name string,
 	write func(context.Context, audit.Query, io.Writer) error,

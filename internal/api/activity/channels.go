@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Channels is the service behind the routes of channels.
+// Channels is the service of channels.
 type Channels interface {
 	Create(ctx context.Context, teamID uuid.UUID, wanted channels.NewChannel) (channels.Channel, error)
 	List(ctx context.Context, teamID uuid.UUID) ([]channels.Channel, error)

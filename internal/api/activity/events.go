@@ -22,24 +22,24 @@ import (
 )
 
 const (
-	// heartbeatEvery keeps proxies from closing a stream on which nothing happens.
+	// heartbeatEvery is the default of Events.Heartbeat.
 	heartbeatEvery = 15 * time.Second
 	// eventWriteTimeout ends a stream whose client does not read.
 	eventWriteTimeout = 30 * time.Second
 	eventPage         = 100
-	// missedHeader says that events behind the one that a client has seen may have
-	// expired. A stream begins with an event "missed" then.
+	// missedHeader is set if events after the one that a client has seen may have
+	// expired. A stream then begins with an event "missed".
 	missedHeader = "X-Events-Missed"
 	// maxTeamStreams is how many streams a team may have on one control plane.
 	maxTeamStreams = 100
 )
 
-// Events are what has happened and what happens.
+// Events has the log of past events and the bus of new ones.
 type Events struct {
 	Log events.Log
 	Bus *events.Bus
-	// Heartbeat is how often a quiet stream says that it is alive; zero for the
-	// usual.
+	// Heartbeat is how often a comment is sent on a stream without events, so that
+	// proxies do not close it; zero is the default.
 	Heartbeat time.Duration
 
 	streams inflight.Counter[uuid.UUID] // by team
@@ -59,8 +59,8 @@ func (h *Handlers) getTeamEvents(w http.ResponseWriter, r *http.Request) error {
 	return h.getEvents(w, r, request.Team(r))
 }
 
-// getAnyEvents is an admin's view: of what belongs to no team, such as hosts, or
-// of any team.
+// getAnyEvents lists events of any team, or those of no team, such as of hosts, for
+// platform admins.
 func (h *Handlers) getAnyEvents(w http.ResponseWriter, r *http.Request) error {
 	team, err := request.TeamAsked(r)
 	if err != nil {
@@ -69,7 +69,7 @@ func (h *Handlers) getAnyEvents(w http.ResponseWriter, r *http.Request) error {
 	return h.getEvents(w, r, team)
 }
 
-// getEvents answers with a page, or with a stream to a client that asks for one.
+// getEvents answers with a page, or with a stream if the Accept header asks for one.
 func (h *Handlers) getEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID) error {
 	filter, err := eventFilter(r.URL.Query())
 	if err != nil {
@@ -134,8 +134,8 @@ func eventFilter(query url.Values) (events.Filter, error) {
 	return filter, events.ValidateTypes("type", filter.Types)
 }
 
-// eventCursor is the last event that a client has seen: as browsers name it when
-// they come back, or as a client asks for it at first.
+// eventCursor returns the ID of the last event that a client has seen, from the header
+// that browsers send when they reconnect, or from the query.
 func eventCursor(r *http.Request) (after int64, given bool, err error) {
 	name, text := "Last-Event-ID", r.Header.Get("Last-Event-ID")
 	if text == "" {
@@ -154,9 +154,9 @@ func eventCursor(r *http.Request) (after int64, given bool, err error) {
 	return after, true, nil
 }
 
-// streamEvents sends what follows an event, until the client leaves, may no
-// longer read, or the server stops. The log is what is sent; the bus only says
-// when to look, so that nothing is missed however slow the client is.
+// streamEvents sends the events after one, until the client disconnects or is no longer
+// authorized, or the server stops. It sends events from the log; the bus only says when
+// to read it, so that a slow client misses nothing.
 func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uuid.UUID, filter events.Filter, after int64) error {
 	filter.TeamID = &team
 	if err := h.Events.enter(team); err != nil {
@@ -175,7 +175,7 @@ func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uui
 	for {
 		last, err := h.sendEvents(ctx, stream, team, after, filter)
 		if err != nil {
-			h.Log.DebugContext(ctx, "a stream of events has ended", "error", err)
+			h.Log.DebugContext(ctx, "stream of events ended", "error", err)
 			return nil
 		}
 		after = last
@@ -185,7 +185,7 @@ func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uui
 		case <-h.Stopping:
 			return nil
 		case <-heartbeat.C:
-			err = stream.comment("still here")
+			err = stream.comment("heartbeat")
 		case _, open := <-news.Events():
 			if !open && errors.Is(news.Err(), events.ErrTooSlow) {
 				news = h.Events.Bus.Subscribe(ctx, filter)
@@ -200,14 +200,14 @@ func (h *Handlers) streamEvents(w http.ResponseWriter, r *http.Request, team uui
 	}
 }
 
-// mayStillRead asks again, because a key can be revoked and a role changed during a
-// stream. A user who has left the team may be let in still, but for another one.
+// mayStillRead authorizes the request again: a key can be revoked, and a role changed,
+// during a stream. A user who has left the team may be authorized for another one.
 func (h *Handlers) mayStillRead(r *http.Request) bool {
 	principal, err := h.Authorize(r)
 	return err == nil && principal.TeamID == request.Team(r) && slices.Equal(hiddenKinds(principal), hiddenFrom(r))
 }
 
-// sendEvents sends all there are now and returns the last one's ID.
+// sendEvents sends the events after one, and returns the ID of the last.
 func (h *Handlers) sendEvents(ctx context.Context, stream eventStream, team uuid.UUID, after int64, filter events.Filter) (int64, error) {
 	for {
 		page, err := h.Events.Log.After(ctx, team, after, filter, eventPage)
@@ -226,7 +226,7 @@ func (h *Handlers) sendEvents(ctx context.Context, stream eventStream, team uuid
 	}
 }
 
-// drain takes what one look at the log will find anyway.
+// drain discards events of the bus that the next read of the log finds.
 func drain(subscription *events.Subscription) {
 	for {
 		select {
@@ -254,7 +254,7 @@ func (e *Events) enter(team uuid.UUID) error {
 	return nil
 }
 
-// errClosed says that a client no longer reads.
+// errClosed is the error of writing to a client that has disconnected.
 var errClosed = errors.New("client no longer reads")
 
 func closed(err error) error {

@@ -9,15 +9,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// kindPermissions is what it takes, besides event:read, to be told of each kind of
-// things. Kinds that are not here are of extensions, and take no more.
+// kindPermissions are the permissions that events of a kind of resource need besides
+// event:read. Other kinds, those of extensions, need no other permission.
 var kindPermissions = map[string]auth.Permission{
 	"sandbox": auth.SandboxRead, "template": auth.TemplateRead, "volume": auth.VolumeRead, "secret": auth.SecretRead,
 	"key": auth.KeyRead, "member": auth.MemberRead, "channel": auth.ChannelRead,
 }
 
-// hiddenKinds are the kinds that a principal may not be told of, in order. Routes
-// of admins work on no team and hide nothing.
+// hiddenKinds returns the kinds whose events a principal may not read, sorted. Routes of
+// platform admins, which are for no team, hide none.
 func hiddenKinds(principal auth.Principal) []string {
 	hidden := []string{}
 	if principal.PlatformAdmin && principal.Role == "" {
@@ -32,10 +32,10 @@ func hiddenKinds(principal auth.Principal) []string {
 	return hidden
 }
 
-// hiddenFrom are the kinds that may not be told to who asks.
+// hiddenFrom returns the kinds whose events a request may not read.
 func hiddenFrom(r *http.Request) []string { return hiddenKinds(auth.PrincipalOf(r.Context())) }
 
-// refuseHidden refuses event types that are named although their kind is hidden.
+// refuseHidden returns an error if one of the event types is of a hidden kind.
 func refuseHidden(types, hidden []string) error {
 	for _, name := range types {
 		if kind, _, _ := strings.Cut(name, "."); slices.Contains(hidden, kind) {

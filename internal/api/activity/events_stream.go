@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// reconnectMilliseconds is when a browser comes back after a stream has ended.
+// reconnectMilliseconds is how long browsers wait before they reconnect a stream.
 const reconnectMilliseconds = 1000
 
 // eventStream writes server-sent events.
@@ -22,7 +22,7 @@ func (s eventStream) begin() error {
 	header := s.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // or nginx keeps events to itself
+	header.Set("X-Accel-Buffering", "no") // prevents nginx from buffering events
 	s.WriteHeader(http.StatusOK)
 	text := fmt.Appendf(nil, "retry: %d\n\n", reconnectMilliseconds)
 	if header.Get(missedHeader) != "" {
@@ -49,7 +49,7 @@ func (s eventStream) send(page []events.Event) error {
 }
 
 func (s eventStream) write(text []byte) error {
-	// Not every writer of a test has deadlines.
+	// An httptest.ResponseRecorder has no deadlines.
 	_ = s.SetWriteDeadline(time.Now().Add(eventWriteTimeout))
 	if _, err := s.Write(text); err != nil {
 		return closed(err)

@@ -1,5 +1,5 @@
-// Package activity answers the routes of what has happened: events, the channels that
-// deliver them, and the audit log.
+// Package activity has the handlers of events, of the channels that deliver them, and of
+// the audit log.
 package activity
 
 import (
@@ -13,21 +13,21 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// AuditLog is where requests are written down.
+// AuditLog lists audit entries.
 type AuditLog interface {
 	List(ctx context.Context, query audit.Query) ([]audit.Entry, error)
 	ExportJSONLines(ctx context.Context, query audit.Query, to io.Writer) error
 	ExportCSV(ctx context.Context, query audit.Query, to io.Writer) error
 }
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Events   *Events
 	Channels Channels
 	Audit    AuditLog
-	// Authorize finds the principal of a request again, as its route's rule asks.
+	// Authorize authorizes a request again, and returns its principal.
 	Authorize func(r *http.Request) (auth.Principal, error)
-	// Stopping is closed when the server takes no more requests.
+	// Stopping is closed when the server refuses new requests.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
 }

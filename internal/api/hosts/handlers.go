@@ -1,5 +1,5 @@
-// Package hosts answers the routes of an installation: its hosts, which other clients
-// know as nodes, and its secret keys.
+// Package hosts has the handlers of an installation's hosts, which E2B calls nodes, and
+// of its secret keys.
 package hosts
 
 import (
@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
-// Service is the service behind the routes of hosts and nodes.
+// Service is the service of hosts.
 type Service interface {
 	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error)
 	Join(ctx context.Context, joining fleet.Joining) (fleet.Membership, error)
@@ -27,12 +27,12 @@ type Service interface {
 	Revoke(ctx context.Context, hostID uuid.UUID) error
 }
 
-// SecretKeys knows the installation's secret keys.
+// SecretKeys lists the installation's secret keys.
 type SecretKeys interface {
 	List(ctx context.Context) ([]secrets.Key, error)
 }
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Hosts Service
 	Keys  SecretKeys

@@ -16,7 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
-// defaultTokenLifetime is for a person who copies the token to a machine now.
+// defaultTokenLifetime is long enough to copy the token to a machine.
 const defaultTokenLifetime = int32(time.Hour / time.Second)
 
 func (h *Handlers) createHostToken(w http.ResponseWriter, r *http.Request) error {
@@ -41,8 +41,8 @@ func (h *Handlers) createHostToken(w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// membership is what a host is answered that has joined or renewed. Bytes are
-// DER, in base64.
+// membership is the answer to a host that joins or renews its certificate. Bytes are DER
+// in base64.
 type membership struct {
 	HostID      uuid.UUID `json:"hostID"`
 	Certificate []byte    `json:"certificate"`
@@ -85,7 +85,7 @@ func (h *Handlers) renewHost(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// hostAnswer is a host with how full it is.
+// hostAnswer is a host and its load.
 type hostAnswer struct {
 	HostID         uuid.UUID           `json:"hostID"`
 	Name           string              `json:"name"`
@@ -153,7 +153,7 @@ func (h *Handlers) getHost(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// hostParam reads a host's ID from the path; what is none names no host.
+// hostParam reads a host's ID from the path.
 func hostParam(r *http.Request, name string) (uuid.UUID, error) {
 	hostID, err := uuid.Parse(chi.URLParam(r, name))
 	if err != nil {
@@ -162,7 +162,7 @@ func hostParam(r *http.Request, name string) (uuid.UUID, error) {
 	return hostID, nil
 }
 
-// changeHost is a handler that does one thing to the host of its path.
+// changeHost handles a request without a body that changes the host in its path.
 func changeHost(w http.ResponseWriter, r *http.Request, change func(context.Context, uuid.UUID) error) error {
 	if err := request.Decode(r, &struct{}{}); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
-// node is a host as clients of the other API know it.
+// node is a host in the form of E2B's API.
 type node struct {
 	Version              string      `json:"version"`
 	Commit               string      `json:"commit"`
@@ -60,7 +60,7 @@ type diskMetrics struct {
 	TotalBytes     int64  `json:"totalBytes"`
 }
 
-// nodeStatuses are the other API's names of states.
+// nodeStatuses are E2B's names of the states of hosts.
 var nodeStatuses = map[lifecycle.HostState]string{
 	lifecycle.HostPending: "connecting", lifecycle.HostReady: "ready",
 	lifecycle.HostDraining: "draining", lifecycle.HostUnreachable: "unhealthy",
@@ -70,7 +70,8 @@ func nodeOf(row rows.GetHostLoadRow) node {
 	h, load := row.Host, row.HostLoad
 	return node{
 		Version: h.Version, ID: h.ID, ServiceInstanceID: h.ID,
-		// Hosts have the control plane's architecture: templates are built for one.
+		// All hosts have the control plane's architecture, because templates are built for
+		// one.
 		MachineInfo: machineInfo{CPUArchitecture: runtime.GOARCH, CPUModelName: h.Driver + " " + h.Accelerator},
 		Status:      nodeStatuses[h.State], StatusChangedAt: h.StateChangedAt.UTC(), SandboxCount: load.SandboxCount,
 		CreateSuccesses: load.CreateSuccesses, CreateFails: load.CreateFailures,
@@ -112,8 +113,8 @@ func (h *Handlers) getNode(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// changeNode is the other API's way to drain a host and to end that. The other
-// statuses say how a host is; nobody can ask for them.
+// changeNode drains a host, or makes it ready again, as E2B's API does. The other
+// statuses are results only.
 func (h *Handlers) changeNode(w http.ResponseWriter, r *http.Request) error {
 	var body struct {
 		ClusterID *uuid.UUID `json:"clusterID"`

@@ -15,7 +15,7 @@ type secretKeyAnswer struct {
 	SealedCount int64  `json:"sealedCount"`
 }
 
-// listSecretKeys answers with the newest key first.
+// listSecretKeys lists the keys, the newest first.
 func (h *Handlers) listSecretKeys(w http.ResponseWriter, r *http.Request) error {
 	keys, err := h.Keys.List(r.Context())
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package request reads requests of the control API: bodies, parameters, their ID and
-// the IDs of sandboxes.
+// Package request reads requests of the control API: their IDs, parameters and bodies.
 package request
 
 import (
@@ -13,14 +12,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// MaxBodyBytes is more than any sensible request of the control API has.
+// MaxBodyBytes is the largest body of a request.
 const MaxBodyBytes = 1 << 20
 
-// defaultBodyTime is how long a client may take for a body of that size.
+// defaultBodyTime is the default of LimitBody.
 const defaultBodyTime = 30 * time.Second
 
-// LimitBody bounds bodies in size and in the time that they take; zero is half a
-// minute.
+// LimitBody returns a middleware that bounds the size of bodies, and the time in which
+// they must arrive; zero is 30 seconds.
 func LimitBody(within time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,7 +33,8 @@ func LimitBody(within time.Duration) func(http.Handler) http.Handler {
 // Fail answers an error.
 type Fail func(w http.ResponseWriter, r *http.Request, err error)
 
-// RefuseUnstorable refuses addresses with text that no database can hold.
+// RefuseUnstorable returns a middleware that refuses paths and queries with text that
+// the database cannot store.
 func RefuseUnstorable(fail Fail) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,8 +53,9 @@ func RefuseUnstorable(fail Fail) func(http.Handler) http.Handler {
 	}
 }
 
-// Decode reads a JSON object. No body at all is an empty one. A field that is not
-// known is refused on our own routes, and on E2B's left out (see unknownFields).
+// Decode reads the body, a JSON object, into a struct. An empty body is an empty object.
+// A field that the struct does not have is ignored on routes with Tolerance, and
+// otherwise refused.
 func Decode(r *http.Request, into any) error {
 	body, err := exactjson.ReadAll(r.Body)
 	if err != nil {

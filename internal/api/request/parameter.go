@@ -19,10 +19,10 @@ const MaxPageSize = 100
 // maxUnixSeconds is the year 9999, within what PostgreSQL can store.
 const maxUnixSeconds = 253_402_300_799
 
-// Team is the team of the request's credential.
+// Team returns the team of the request's principal.
 func Team(r *http.Request) uuid.UUID { return auth.PrincipalOf(r.Context()).TeamID }
 
-// OwnTeam checks that the team in the path is the one that the credential is for.
+// OwnTeam returns the team in the path, which must be that of the principal.
 func OwnTeam(r *http.Request) (uuid.UUID, error) {
 	named, err := uuid.Parse(chi.URLParam(r, "teamID"))
 	if err != nil {
@@ -34,7 +34,7 @@ func OwnTeam(r *http.Request) (uuid.UUID, error) {
 	return named, nil
 }
 
-// TeamAsked is the team that an admin asks about, zero for none.
+// TeamAsked returns the team in the query of a platform admin's request, zero for none.
 func TeamAsked(r *http.Request) (uuid.UUID, error) {
 	text := r.URL.Query().Get("teamID")
 	if text == "" {
@@ -47,7 +47,7 @@ func TeamAsked(r *http.Request) (uuid.UUID, error) {
 	return team, nil
 }
 
-// TeamWithoutBody reads the team in the path of a request that says nothing else.
+// TeamWithoutBody returns the team in the path of a request that must have no body.
 func TeamWithoutBody(r *http.Request) (uuid.UUID, error) {
 	if err := Decode(r, &struct{}{}); err != nil {
 		return uuid.Nil, err
@@ -59,7 +59,7 @@ func TeamWithoutBody(r *http.Request) (uuid.UUID, error) {
 	return teamID, nil
 }
 
-// ID reads a UUID in a request's path.
+// ID returns a UUID in the path. what names the resource in the error.
 func ID(r *http.Request, parameter, what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(chi.URLParam(r, parameter))
 	if err != nil {
@@ -68,10 +68,10 @@ func ID(r *http.Request, parameter, what string) (uuid.UUID, error) {
 	return id, nil
 }
 
-// PageSize reads how long a page a client wants.
+// PageSize reads the size of a page.
 func PageSize(text string) (int, error) { return Limit("limit", text, MaxPageSize) }
 
-// Limit reads how many of something a client wants to be told at most.
+// Limit reads a size from 1 to MaxPageSize.
 func Limit(name, text string, byDefault int) (int, error) {
 	if text == "" {
 		return byDefault, nil
@@ -83,7 +83,7 @@ func Limit(name, text string, byDefault int) (int, error) {
 	return size, nil
 }
 
-// Moment reads a time in RFC 3339 from a query.
+// Moment reads a time in RFC 3339 from the query.
 func Moment(r *http.Request, name string, byDefault time.Time) (time.Time, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -96,14 +96,14 @@ func Moment(r *http.Request, name string, byDefault time.Time) (time.Time, error
 	return at, nil
 }
 
-// Milliseconds reads a time in milliseconds since 1970; zero where there is
-// none.
+// Milliseconds reads a time in milliseconds since 1970; zero if there is none.
 func Milliseconds(query url.Values, name string) (time.Time, error) {
 	const perSecond = 1000
 	return UnixTime(query, name, perSecond)
 }
 
-// UnixTime reads a time in parts of a second since 1970; zero where there is none.
+// UnixTime reads a time since 1970, counted in parts of a second of which there are
+// perSecond; zero if there is none.
 func UnixTime(query url.Values, name string, perSecond int64) (time.Time, error) {
 	text := query.Get(name)
 	if text == "" {
@@ -116,7 +116,7 @@ func UnixTime(query url.Values, name string, perSecond int64) (time.Time, error)
 	return time.Unix(number/perSecond, number%perSecond*int64(time.Second)/perSecond), nil
 }
 
-// OrDefault is the value, or byDefault where there is none.
+// OrDefault returns the value, or byDefault if it is nil.
 func OrDefault[T any](value *T, byDefault T) T {
 	if value == nil {
 		return byDefault

@@ -6,7 +6,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
-// Identify gives each request an ID, or keeps the client's, and answers with it.
+// Identify is a middleware that gives a request its ID, the client's if it has sent a
+// valid one, and sets it in the answer.
 func Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(requestlog.Header)

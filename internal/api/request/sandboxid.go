@@ -7,11 +7,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
-// sandboxPath is a path that names a sandbox.
+// sandboxPath matches paths with the ID of a sandbox.
 var sandboxPath = regexp.MustCompile(`^((?:/v2)?/sandboxes/)([^/]+)((?:/.*)?)$`)
 
-// ReadSandboxIDs lets all that follows see the ID of a sandbox in a request's path
-// as it is, however an older client writes it.
+// ReadSandboxIDs is a middleware that replaces a sandbox's ID in the path by its
+// canonical form. Older clients add a suffix to IDs.
 func ReadSandboxIDs(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := pathWithPlainID(r.URL.Path); path != r.URL.Path {
@@ -32,8 +32,7 @@ func pathWithPlainID(path string) string {
 	return parts[1] + SandboxID(parts[2]) + parts[3]
 }
 
-// SandboxID is the ID that a client means, or what it wrote where that is
-// none.
+// SandboxID returns the canonical form of a sandbox's ID, or the text if it is none.
 func SandboxID(text string) string {
 	if plain, ok := id.ReadSandbox(text); ok {
 		return plain

@@ -14,16 +14,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/exactjson"
 )
 
-// ignoredFieldsHeader names the fields of a request that had no effect.
+// ignoredFieldsHeader has the fields of a request that were ignored.
 const ignoredFieldsHeader = "Wrenn-Ignored-Fields"
 
-// E2BRoutes are the routes with a body that E2B's clients know: their next version
-// may send a field that this server does not know yet. On all other routes such a
-// field is a mistake.
+// E2BRoutes matches the patterns of routes that E2B's clients use. Newer clients may
+// send fields that this server does not have; on all other routes an unknown field is a
+// mistake.
 var E2BRoutes = regexp.MustCompile(`^(/v[23])?/(sandboxes|snapshots|templates|volumes|secrets|api-keys|access-tokens|nodes)(/|$)` +
 	`|^/admin/teams/\{teamID\}/(sandboxes|builds|api-keys)(/|$)`)
 
-// unknownFields takes note of the fields of a request that were left out.
+// unknownFields notes the fields of a request that were ignored.
 type unknownFields struct {
 	header http.Header
 	log    func(fields []string)
@@ -31,15 +31,15 @@ type unknownFields struct {
 
 type unknownFieldsKey struct{}
 
-// Tolerance has Decode leave unknown fields out on E2B's routes, and logs them.
+// Tolerance makes Decode ignore unknown fields on E2B's routes, and logs them.
 type Tolerance struct {
 	Log *slog.Logger
 
 	logged loggedClients
 }
 
-// Middleware must be one of the routes themselves: before routing, the route is not
-// known.
+// Middleware must be a middleware of the routes themselves: before routing, the route is
+// not known.
 func (t *Tolerance) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pattern := chi.RouteContext(r.Context()).RoutePattern()
@@ -49,7 +49,7 @@ func (t *Tolerance) Middleware(next http.Handler) http.Handler {
 		}
 		noted := &unknownFields{header: w.Header(), log: func(fields []string) {
 			if t.logged.first(r.UserAgent() + " " + r.Method + " " + pattern) {
-				t.Log.InfoContext(r.Context(), "a client sends fields that are not known here; they are ignored",
+				t.Log.InfoContext(r.Context(), "client sent unknown fields, which were ignored",
 					"client", exactjson.Shortened(r.UserAgent()), "method", r.Method, "route", pattern, "fields", strings.Join(fields, ", "))
 			}
 		}}
@@ -64,7 +64,7 @@ func (u *unknownFields) note(paths []string) {
 	for _, path := range paths {
 		name := exactjson.Shortened(path)
 		if !plainName.MatchString(name) {
-			name = strconv.QuoteToASCII(name) // a header holds no other
+			name = strconv.QuoteToASCII(name) // a header cannot have other characters
 		}
 		names = append(names, name)
 	}
@@ -72,11 +72,10 @@ func (u *unknownFields) note(paths []string) {
 	u.log(names)
 }
 
-// maxLoggedClients bounds what is remembered, and logged, of what clients call
-// themselves.
+// maxLoggedClients bounds the clients that are logged and remembered.
 const maxLoggedClients = 1000
 
-// loggedClients are the clients, by version and route, that were logged already.
+// loggedClients are the clients, by User-Agent and route, that have been logged.
 type loggedClients struct {
 	mutex sync.Mutex
 	seen  map[string]bool

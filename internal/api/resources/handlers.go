@@ -1,15 +1,15 @@
-// Package resources answers the routes of what teams own beside sandboxes: secrets and
-// volumes, and of what teams use and may use.
+// Package resources has the handlers of secrets, volumes, and the usage and limits of
+// teams.
 package resources
 
 import "git.omukk.dev/wrenn/sandbox/internal/api/respond"
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Secrets Secrets
 	Volumes Volumes
 	Usage   Usage
-	// Domain is where the content of volumes is reached.
+	// Domain is the host name under which clients reach the content of volumes.
 	Domain string
 }
 

@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
-// Secrets is the service behind the routes of secrets. A key is an ID or a name.
+// Secrets is the service of secrets. A key is an ID or a name.
 type Secrets interface {
 	Create(ctx context.Context, teamID uuid.UUID, wanted secrets.NewSecret) (rows.Secret, error)
 	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (secrets.Page, error)
@@ -24,7 +24,7 @@ type Secrets interface {
 	Delete(ctx context.Context, teamID uuid.UUID, key string) error
 }
 
-// secretAnswer is what a team sees of a secret: never its value.
+// secretAnswer is a secret without its value, which cannot be read back.
 type secretAnswer struct {
 	SecretID       string            `json:"secretID"`
 	Name           string            `json:"name"`

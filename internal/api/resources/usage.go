@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-// Usage is the service behind the routes of what teams use and may use.
+// Usage is the service of the usage and limits of teams.
 type Usage interface {
 	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (usage.Used, error)
 	Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error)
@@ -29,7 +29,7 @@ func (h *Handlers) routeUsage(router respond.Router) {
 	router.Put("/admin/teams/{teamID}/limits", h.setLimits)
 }
 
-// getUsage sums up a time, which is the current month where none is named.
+// getUsage answers with the usage of a time span, by default the current month.
 func (h *Handlers) getUsage(w http.ResponseWriter, r *http.Request) error {
 	teamID, err := request.OwnTeam(r)
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *Handlers) getUsage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// limits is what a team may have; null is without limit.
+// limits are the limits of a team; null is unlimited.
 type limits struct {
 	MaxSandboxes        *int32 `json:"maxSandboxes"`
 	MaxVCPUs            *int64 `json:"maxVcpus"`
@@ -71,7 +71,7 @@ type limits struct {
 	MaxSecrets          *int32 `json:"maxSecrets"`
 }
 
-// inUse is what a team has.
+// inUse is the current usage of a team.
 type inUse struct {
 	Sandboxes int32 `json:"sandboxes"`
 	VCPUs     int64 `json:"vcpus"`
@@ -105,7 +105,7 @@ func (h *Handlers) getLimits(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// setLimits replaces all limits: one that is not named is lifted.
+// setLimits replaces all limits. A limit that the body does not have becomes unlimited.
 func (h *Handlers) setLimits(w http.ResponseWriter, r *http.Request) error {
 	var body limits
 	if err := request.Decode(r, &body); err != nil {

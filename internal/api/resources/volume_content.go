@@ -15,14 +15,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
-// VolumeOpener finds the way to a volume's content for whoever has its token.
+// VolumeOpener checks a volume's token and returns the link to its host.
 type VolumeOpener interface {
 	Open(ctx context.Context, volumeID, token string) (*host.Link, error)
 }
 
-// VolumeContent answers requests about what is in volumes. They stand apart from
-// the control API, as traffic to sandboxes does: the token of a volume opens that
-// volume and nothing else, bodies have no bound, and the host answers.
+// VolumeContent handles requests for the content of volumes. They are not part of the
+// control API: the credential is the token of the volume, bodies are unbounded, and the
+// host of the volume answers.
 type VolumeContent struct {
 	Volumes VolumeOpener
 	Log     *slog.Logger
@@ -30,8 +30,8 @@ type VolumeContent struct {
 
 var volumeContentPath = regexp.MustCompile(`^/volumecontent/([^/]+)/(path|dir|file)$`)
 
-// Before returns a handler that answers requests about the content of volumes and
-// hands all others to next.
+// Before returns a handler that handles requests for the content of volumes and passes
+// others to next.
 func (v *VolumeContent) Before(next http.Handler) http.Handler {
 	content := request.Identify(http.HandlerFunc(v.serve))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request) {
 	volumeID, what := match[1], match[2]
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
-	// The answer can be a page that somebody has put there.
+	// The answer can be an HTML file of the volume, which must not act for this origin.
 	w.Header().Set("Content-Security-Policy", "sandbox")
 	if r.Header.Get("Origin") != "" && access.ShareWithOrigin(w, r) {
 		return
@@ -62,8 +62,7 @@ func (v *VolumeContent) serve(w http.ResponseWriter, r *http.Request) {
 		v.fail(w, r, err)
 		return
 	}
-	// Without this the server swallows what is left of an upload when the answer
-	// begins.
+	// Without this the server discards the rest of an upload when the answer begins.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	link.VolumeContent(volumeID, what, v.fail).ServeHTTP(w, r)
 }
@@ -75,7 +74,7 @@ func (v *VolumeContent) fail(w http.ResponseWriter, r *http.Request, err error) 
 		return
 	}
 	if r.Context().Err() != nil {
-		return // the client left; nobody reads an answer
+		return // the client has disconnected
 	}
 	code, message := respond.CodeAndMessage(r.Context(), err)
 	status := respond.Statuses[code]

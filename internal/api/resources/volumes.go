@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
-// Volumes is the service behind the routes of volumes.
+// Volumes is the service of volumes.
 type Volumes interface {
 	List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error)
 	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error)
@@ -34,7 +34,7 @@ func (h *Handlers) routeVolumes(router respond.Router) {
 type volumeAnswer struct {
 	VolumeID string `json:"volumeID"`
 	Name     string `json:"name"`
-	// MaxSizeMiB is ours: how much it may hold, null for no limit.
+	// MaxSizeMiB is null for a volume without limit. E2B has no such field.
 	MaxSizeMiB *int64 `json:"maxSizeMiB"`
 }
 
@@ -46,7 +46,7 @@ func volumeAnswerOf(volume rows.Volume) volumeAnswer {
 	return answer
 }
 
-// openVolume is a volume with what opens its content.
+// openVolume is a volume with the token of its content.
 type openVolume struct {
 	volumeAnswer
 	Token  string `json:"token"`

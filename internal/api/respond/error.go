@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 )
 
-// Statuses gives each code of a fault its HTTP status.
+// Statuses has the HTTP status of each code of a fault.
 var Statuses = map[fault.Code]int{
 	fault.Invalid:         http.StatusBadRequest,
 	fault.Unauthenticated: http.StatusUnauthorized,
@@ -32,22 +32,22 @@ var Statuses = map[fault.Code]int{
 	fault.Unsupported:     http.StatusNotImplemented,
 }
 
-// retryAfter is what a client is asked to wait at least that may try again.
+// retryAfter is the least Retry-After.
 const retryAfter = time.Second
 
-// TooSlow is said with status 408.
+// TooSlow is the message of status 408.
 const TooSlow = "the body came too slowly"
 
-// Failures answers errors of requests and logs those that are not the client's.
+// Failures answers errors, and logs those of status 500 and above.
 type Failures struct {
 	Log *slog.Logger
 }
 
-// Answer answers an error. What is not a fault is logged in full and shown as
-// "internal".
+// Answer answers an error: a *fault.Error by its code, any other as an internal error
+// without its text.
 func (f Failures) Answer(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return // the client left; nobody reads an answer
+		return // the client has disconnected
 	}
 	if httpserver.TooSlow(r.Context()) {
 		Refuse(w, http.StatusRequestTimeout, TooSlow, "", 0)
@@ -71,8 +71,8 @@ type Refusal struct {
 	ErrorCode string `json:"error_code,omitempty"`
 }
 
-// shownOf is what a client is told of an error. Where the fault is ours that names the
-// request, so that a user can quote what the log is searched by.
+// shownOf returns the fault that a client is told of. The message of an internal error
+// has the request's ID, by which a user's report is found in the log.
 func shownOf(ctx context.Context, err error) *fault.Error {
 	shown := fault.New(fault.Internal, "internal error")
 	if found := (*fault.Error)(nil); errors.As(err, &found) {
@@ -87,23 +87,23 @@ func shownOf(ctx context.Context, err error) *fault.Error {
 	return shown
 }
 
-// RefusalOf is the refusal that stands for an error in a list of results.
+// RefusalOf returns the refusal of an error in a list of results.
 func RefusalOf(ctx context.Context, err error) Refusal {
 	shown := shownOf(ctx, err)
 	status := Statuses[shown.Code]
 	return Refusal{status, shown.Message, adviceFor(status, shown.Reason).errorCode}
 }
 
-// CodeAndMessage is what clients of volumes are told of an error.
+// CodeAndMessage returns the code and message of an error for clients of volumes.
 func CodeAndMessage(ctx context.Context, err error) (fault.Code, string) {
 	shown := shownOf(ctx, err)
 	return shown.Code, shown.Message
 }
 
-// Refuse answers with a refusal, and says whether and when to try again.
+// Refuse answers with a refusal, and with headers that say whether and when to retry.
 func Refuse(w http.ResponseWriter, status int, message string, reason fault.Reason, wait time.Duration) {
-	given := adviceFor(status, reason)
-	switch given.retry {
+	advice := adviceFor(status, reason)
+	switch advice.retry {
 	case worthwhile:
 		w.Header().Set("Should-Retry", "true")
 		w.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(max(wait, retryAfter))))
@@ -111,5 +111,5 @@ func Refuse(w http.ResponseWriter, status int, message string, reason fault.Reas
 		w.Header().Set("Should-Retry", "false")
 	default:
 	}
-	JSON(w, status, Refusal{status, message, given.errorCode})
+	JSON(w, status, Refusal{status, message, advice.errorCode})
 }

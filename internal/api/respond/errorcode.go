@@ -6,23 +6,23 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// advice is what clients are told of a refusal beside its status and message.
+// advice is what a refusal tells clients besides its status and message.
 type advice struct {
-	// errorCode is for programs; some are the other API's, the rest our own.
+	// errorCode is for programs. Some codes are E2B's.
 	errorCode string
 	retry     retry
 }
 
-// retry says whether the same request, sent again, may be answered otherwise.
+// retry says whether the same request may succeed when it is sent again.
 type retry int
 
 const (
-	byStatus retry = iota // as the status alone says
+	byStatus retry = iota // the status decides
 	worthwhile
 	pointless
 )
 
-// advices is the one place where reasons get their error codes.
+// advices has the error code and the retry of each reason.
 var advices = map[fault.Reason]advice{
 	fault.NoCapacity:               {"sandbox_capacity_unavailable", worthwhile},
 	fault.NoCompatibleHost:         {"sandbox_no_compatible_node", byStatus},
@@ -44,7 +44,8 @@ var advices = map[fault.Reason]advice{
 	fault.TeamLimit:         {"team_limit_reached", pointless},
 }
 
-// adviceFor leaves the retry open for a fault of ours: whether it would help is not known.
+// adviceFor returns the advice for a refusal. For an internal error without a reason it
+// is not known whether a retry helps.
 func adviceFor(status int, reason fault.Reason) advice {
 	given := advices[reason]
 	if given.errorCode == "" && status == http.StatusInternalServerError {

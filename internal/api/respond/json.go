@@ -11,10 +11,10 @@ import (
 func JSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value) // a client that left is no concern here
+	_ = json.NewEncoder(w).Encode(value) // fails only if the client has disconnected
 }
 
-// Value answers with a value as JSON, unless err is set, which it returns.
+// Value answers with a value as JSON if err is nil, and returns err.
 func Value(w http.ResponseWriter, status int, value any, err error) error {
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func Value(w http.ResponseWriter, status int, value any, err error) error {
 	return nil
 }
 
-// NoContent answers with status 204, unless err is set, which it returns.
+// NoContent answers with status 204 if err is nil, and returns err.
 func NoContent(w http.ResponseWriter, err error) error {
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)

@@ -9,14 +9,15 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
-// Headers that say how a client stands with the limit of what it has asked for.
+// The headers of rate limits.
 const (
 	limitLimit     = "RateLimit-Limit"
 	limitRemaining = "RateLimit-Remaining"
 	limitReset     = "RateLimit-Reset"
 )
 
-// TellLimits puts what services say of limits into the head of the answer.
+// TellLimits is a middleware that sets the headers of the rate limits that services
+// report.
 func TellLimits(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := ratelimit.WithListener(r.Context(), func(standing ratelimit.Standing) { tellLimit(w.Header(), standing) })

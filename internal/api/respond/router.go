@@ -6,7 +6,7 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// Handler answers a request, or returns why it cannot.
+// Handler answers a request or returns an error.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // Router registers handlers and answers the errors that they return.

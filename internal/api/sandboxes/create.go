@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
-// The times to live of the two versions of the API, where a client names none.
+// The default times to live in seconds, of the two versions of the API.
 const (
 	defaultTimeoutV1 = 15
 	defaultTimeoutV2 = 300
@@ -33,16 +33,16 @@ type newSandbox struct {
 	Network             network           `json:"network"`
 	Metadata            map[string]string `json:"metadata"`
 	EnvVars             map[string]string `json:"envVars"`
-	// MCP is what the SDK starts itself in the sandbox, which it asks for with a
-	// template that has the gateway.
+	// MCP is accepted and not used: the SDK starts the MCP servers itself, in a sandbox of
+	// a template with the gateway.
 	MCP map[string]json.RawMessage `json:"mcp"`
-	// IAM is who the sandbox may say that it is to other services.
+	// IAM is the identity tokens that the sandbox may have.
 	IAM struct {
 		Tokens map[string]identityToken `json:"tokens"`
 	} `json:"iam"`
 
 	VolumeMounts []volumeMount `json:"volumeMounts"`
-	// Placement is ours: what is asked of the host.
+	// Placement constrains the host. E2B has no such field.
 	Placement struct {
 		HostTags []string `json:"hostTags"`
 		Group    string   `json:"group"`
@@ -92,8 +92,8 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 	return h.answerSandbox(w, r, http.StatusCreated, created)
 }
 
-// idempotencyOf reads the header by which clients make a request safe to be sent again.
-// What is hashed is what was understood: the order of fields and spaces do not matter.
+// idempotencyOf reads the Idempotency-Key of a create. The hash is of the decoded body, so
+// that spaces and the order of fields do not matter.
 func idempotencyOf(r *http.Request, body any) (idempotency.Request, error) {
 	given, isGiven := r.Header["Idempotency-Key"]
 	if !isGiven {

@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
-// forkAnswer is one fork or why there is none.
+// forkAnswer is a fork, or the reason why it was not made.
 type forkAnswer struct {
 	Sandbox *sandboxAnswer   `json:"sandbox,omitempty"`
 	Error   *respond.Refusal `json:"error,omitempty"`

@@ -1,4 +1,4 @@
-// Package sandboxes answers the routes of sandboxes, their snapshots, logs and metrics.
+// Package sandboxes has the handlers of sandboxes, their snapshots, logs and metrics.
 package sandboxes
 
 import (
@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-// Service is the service behind the routes of sandboxes.
+// Service is the service of sandboxes.
 type Service interface {
 	Create(ctx context.Context, teamID uuid.UUID, wanted sandboxes.NewSandbox) (sandbox.Sandbox, error)
 	Get(ctx context.Context, teamID uuid.UUID, sandboxID string) (sandbox.Sandbox, error)
@@ -41,12 +41,12 @@ type Snapshots interface {
 	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter templates.SnapshotFilter) (templates.SnapshotPage, error)
 }
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Sandboxes   Service
 	Snapshots   Snapshots
 	TeamMetrics TeamMetrics
-	// Domain is what the host names of sandboxes end in.
+	// Domain is the suffix of the host names of sandboxes.
 	Domain string
 }
 

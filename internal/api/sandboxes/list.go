@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
-// listRunning is the first version's list: all that runs, without pages.
+// listRunning is the list of version 1: all running sandboxes, without pages.
 func (h *Handlers) listRunning(w http.ResponseWriter, r *http.Request) error {
 	metadata, err := metadataFilter(r.URL.Query().Get("metadata"))
 	if err != nil {
@@ -91,8 +91,8 @@ func parseFilter(query url.Values) (sandboxes.Filter, error) {
 	return filter, nil
 }
 
-// metadataFilter reads pairs such as "user=abc&app=prod". Clients escape keys and
-// values, and then once more the pairs as a whole.
+// metadataFilter reads pairs such as "user=abc&app=prod". Clients escape keys and values
+// first, and then the whole text.
 func metadataFilter(text string) (map[string]string, error) {
 	pairs, err := url.ParseQuery(text)
 	if err != nil {
@@ -110,7 +110,7 @@ func metadataFilter(text string) (map[string]string, error) {
 	return filter, validate.Metadata(filter)
 }
 
-// statesFilter reads states that are repeated or separated by commas.
+// statesFilter reads states, repeated or separated by commas.
 func statesFilter(values []string) ([]sandbox.State, error) {
 	var states []sandbox.State
 	for _, value := range values {

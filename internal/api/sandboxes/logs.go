@@ -30,8 +30,8 @@ type logEntry struct {
 	Fields    map[string]string `json:"fields"`
 }
 
-// logLine is one in the words of the first version of the API: Line is a JSON
-// object, which E2B's CLI looks into.
+// logLine is a line of the log in version 1 of the API. Line is a JSON object, which
+// E2B's CLI parses.
 type logLine struct {
 	Timestamp time.Time `json:"timestamp"`
 	Line      string    `json:"line"`

@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-// sandboxMetric is what a sandbox took at one moment. Memory and disk are in bytes.
+// sandboxMetric is the use of a sandbox at one moment. Memory and disk are in bytes.
 type sandboxMetric struct {
 	Timestamp     time.Time `json:"timestamp"`
 	TimestampUnix int64     `json:"timestampUnix"`
@@ -36,7 +36,7 @@ func metricOf(sample sandbox.Sample) sandboxMetric {
 	}
 }
 
-// rounded leaves two digits after the point, which is more than is measured.
+// rounded rounds to two decimals, which is finer than the measurement.
 func rounded(percent float32) float64 {
 	const hundredths = 100
 	return math.Round(float64(percent)*hundredths) / hundredths
@@ -59,7 +59,8 @@ func (h *Handlers) listSandboxMetrics(w http.ResponseWriter, r *http.Request) er
 	return nil
 }
 
-// listLatestMetrics answers for sandboxes that are repeated or separated by commas.
+// listLatestMetrics answers with the last sample of each sandbox in the query, where IDs
+// are repeated or separated by commas.
 func (h *Handlers) listLatestMetrics(w http.ResponseWriter, r *http.Request) error {
 	var sandboxIDs []string
 	for _, value := range r.URL.Query()["sandbox_ids"] {

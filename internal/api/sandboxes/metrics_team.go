@@ -13,14 +13,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-// TeamMetrics is the service behind the routes of teams' metrics.
+// TeamMetrics is the service of the metrics of teams.
 type TeamMetrics interface {
 	TeamMetrics(ctx context.Context, teamID uuid.UUID, span usage.Span) ([]usage.TeamMetric, error)
 	MaxConcurrent(ctx context.Context, teamID uuid.UUID, span usage.Span) (usage.Peak, error)
 	MaxStartRate(ctx context.Context, teamID uuid.UUID, span usage.Span) (usage.Peak, error)
 }
 
-// teamMetric is a team at one moment.
+// teamMetric is the use of a team at one moment.
 type teamMetric struct {
 	Timestamp           time.Time `json:"timestamp"`
 	TimestampUnix       int64     `json:"timestampUnix"`
@@ -28,7 +28,7 @@ type teamMetric struct {
 	SandboxStartRate    float64   `json:"sandboxStartRate"`
 }
 
-// maxTeamMetric is the most that was reached.
+// maxTeamMetric is the maximum of a metric in a time span.
 type maxTeamMetric struct {
 	Timestamp     time.Time `json:"timestamp"`
 	TimestampUnix int64     `json:"timestampUnix"`

@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// networkUpdate is the body of a change to a running sandbox's network.
+// networkUpdate is the body of an update of a running sandbox's network.
 type networkUpdate struct {
 	AllowInternetAccess *bool                    `json:"allow_internet_access"`
 	AllowOut            []string                 `json:"allowOut"`
@@ -31,8 +31,8 @@ func (h *Handlers) updateNetwork(w http.ResponseWriter, r *http.Request) error {
 	return respond.NoContent(w, h.Sandboxes.UpdateNetwork(r.Context(), request.Team(r), sandboxOf(r), update))
 }
 
-// mayUseSecrets refuses secrets to those who may not even see that they exist: to
-// choose where a secret is sent is to learn it.
+// mayUseSecrets refuses rules with secrets if the principal may not read secrets: a
+// principal that chooses where a secret is sent can read it there.
 func mayUseSecrets(r *http.Request, network sandbox.Network) error {
 	names, err := network.References()
 	if err == nil && len(names.Secrets) > 0 && !auth.PrincipalOf(r.Context()).May(auth.SecretRead) {

@@ -17,7 +17,7 @@ const (
 	maxRefresh     = 3600
 )
 
-// sandboxOf is the sandbox ID in a request's path, as the client wrote it.
+// sandboxOf returns the sandbox ID in the path.
 func sandboxOf(r *http.Request) string { return chi.URLParam(r, "sandboxID") }
 
 func (h *Handlers) killSandbox(w http.ResponseWriter, r *http.Request) error {

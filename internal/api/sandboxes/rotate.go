@@ -6,7 +6,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 )
 
-// rotateSandboxTokens revokes a sandbox's tokens and answers with the new ones.
+// rotateSandboxTokens revokes a sandbox's tokens and answers with new ones.
 func (h *Handlers) rotateSandboxTokens(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &struct{}{}); err != nil {
 		return err

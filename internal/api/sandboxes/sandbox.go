@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// sandboxAnswer is what a client needs to use a sandbox.
+// sandboxAnswer is the answer to a create, resume or connect.
 type sandboxAnswer struct {
 	TemplateID         string  `json:"templateID"`
 	SandboxID          string  `json:"sandboxID"`

@@ -8,8 +8,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// snapshotAnswer is a snapshot. Sandboxes are created from it by its ID, which is a
-// name with a tag where it has one.
+// snapshotAnswer is a snapshot. SnapshotID is the template of a create; it is a name with
+// a tag if the snapshot has a name.
 type snapshotAnswer struct {
 	SnapshotID string   `json:"snapshotID"`
 	Names      []string `json:"names"`

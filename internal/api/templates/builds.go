@@ -15,7 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// maxBuildLogLines is the longest page of a build's log.
+// maxBuildLogLines is the largest page of a build's log.
 const maxBuildLogLines = 100
 
 func (h *Handlers) routeBuilds(router respond.Router) {
@@ -31,12 +31,12 @@ func (h *Handlers) routeBuilds(router respond.Router) {
 	router.Get("/templates/{templateID}/files/{hash}", h.refuseBuild)
 }
 
-// refuseBuild says what to do instead of a build, which no host can do yet.
+// refuseBuild answers requests for builds, which no host can do yet.
 func (h *Handlers) refuseBuild(http.ResponseWriter, *http.Request) error {
 	return fault.New(fault.Unsupported, "templates cannot be built yet: prepare a sandbox of an existing template and take a snapshot of it, which is created from as a template is")
 }
 
-// buildAnswer is a build in a template.
+// buildAnswer is a build of a template.
 type buildAnswer struct {
 	BuildID     string     `json:"buildID"`
 	Status      string     `json:"status"`
@@ -61,8 +61,7 @@ func buildsOf(found []rows.TemplateBuild) []buildAnswer {
 	return builds
 }
 
-// getBuild answers without log lines: what is not built step by step, as snapshots
-// are not, logs nothing.
+// getBuild answers without log lines: snapshots, the only builds, have no log.
 func (h *Handlers) getBuild(w http.ResponseWriter, r *http.Request) error {
 	build, err := h.findBuild(r, "logsOffset")
 	if err != nil {
@@ -93,8 +92,8 @@ func (h *Handlers) listBuildLogs(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// findBuild finds the build of a request and checks how much of its log is wanted,
-// from where on the query named from says.
+// findBuild finds the build in the path, and checks the part of its log that the query
+// asks for. from is the parameter with the first line.
 func (h *Handlers) findBuild(r *http.Request, from string) (rows.TemplateBuild, error) {
 	query := r.URL.Query()
 	if text := query.Get("limit"); text != "" {

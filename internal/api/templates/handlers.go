@@ -1,4 +1,4 @@
-// Package templates answers the routes of templates, their tags and their builds.
+// Package templates has the handlers of templates, their tags and their builds.
 package templates
 
 import (
@@ -11,7 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// Service is the service behind the routes of templates.
+// Service is the service of templates.
 type Service interface {
 	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (templates.Page, error)
 	Find(ctx context.Context, teamID uuid.UUID, name string) (templates.Template, error)
@@ -32,7 +32,7 @@ type Service interface {
 	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
 }
 
-// Handlers answers the routes.
+// Handlers has what the handlers use.
 type Handlers struct {
 	Templates Service
 }

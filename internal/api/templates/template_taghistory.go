@@ -12,14 +12,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// How many of something the routes of tags answer where the client does not say.
+// The default sizes of pages of tags and their assignments.
 const (
 	defaultTagAssignments     = 6
 	defaultTagGroups          = 25
 	defaultTagAssignmentsPage = 50
 )
 
-// tagAssignmentAnswer is one time that a tag was given to a build.
+// tagAssignmentAnswer is an assignment of a tag to a build.
 type tagAssignmentAnswer struct {
 	AssignmentID    uuid.UUID  `json:"assignmentId"`
 	BuildID         uuid.UUID  `json:"buildId"`
@@ -36,7 +36,7 @@ func tagAssignmentsOf(assignments []templates.TagAssignment) []tagAssignmentAnsw
 	return answer
 }
 
-// nextCursor is null on the last page.
+// nextCursor returns nil, null in JSON, on the last page.
 func nextCursor(token string) *string {
 	if token == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 )
 
-// tagAnswer is a tag and the build that it stands for.
+// tagAnswer is a tag and the build that it is assigned to.
 type tagAnswer struct {
 	Tag       string    `json:"tag"`
 	BuildID   string    `json:"buildID"`

@@ -12,8 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// templateParam is a template's name in a request's path, which may have an
-// escaped slash.
+// templateParam returns a template's name in the path, which may have an escaped slash.
 func templateParam(r *http.Request, param string) string {
 	value := chi.URLParam(r, param)
 	if r.URL.RawPath == "" {
@@ -103,7 +102,7 @@ func (h *Handlers) updateTemplateV2(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// deleteTemplate is where clients delete snapshots, too.
+// deleteTemplate deletes a template or a snapshot.
 func (h *Handlers) deleteTemplate(w http.ResponseWriter, r *http.Request) error {
 	found, err := h.Templates.FindOwn(r.Context(), request.Team(r), templateParam(r, "templateID"))
 	if err != nil {
