@@ -10,7 +10,6 @@ import (
 
 const (
 	// SessionCookie is the cookie with the token of a browser's session.
-	// SessionCookie is the cookie with the token of a browser's session.
 	SessionCookie = auth.CookiePrefix + "session"
 	// hostPrefix makes browsers refuse a cookie of this name from another host of the
 	// domain. Each sandbox is such a host. Source: RFC 6265bis, section 4.1.3.2.

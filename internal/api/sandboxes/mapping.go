@@ -7,7 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// clientID is a field that clients still expect and nothing reads any more.
+// clientID is the value of a field that E2B's clients require and do not use.
 const clientID = "wrenn"
 
 // listedSandbox is a sandbox in a list.
@@ -24,17 +24,17 @@ type listedSandbox struct {
 	Metadata    map[string]string `json:"metadata"`
 	State       sandbox.State     `json:"state"`
 	EnvdVersion string            `json:"envdVersion"`
-	// EnvdUnresponsiveAtPause and PauseMode are of a paused sandbox: whether it can only
-	// be resumed without memory, and what its pause kept.
+	// EnvdUnresponsiveAtPause is true for a paused sandbox that can only be resumed
+	// without memory. PauseMode is what the pause of a paused sandbox kept.
 	EnvdUnresponsiveAtPause bool   `json:"envdUnresponsiveAtPause,omitempty"`
 	PauseMode               string `json:"pauseMode,omitempty"`
-	// Failure is why the sandbox cannot be used.
+	// Failure is the reason why a broken sandbox cannot be used.
 	Failure string `json:"failure,omitempty"`
 
 	VolumeMounts []volumeMount `json:"volumeMounts,omitempty"`
 }
 
-// detailedSandbox is all that a client may know of a sandbox.
+// detailedSandbox is the answer to a get.
 type detailedSandbox struct {
 	listedSandbox
 	EnvdAccessToken     string           `json:"envdAccessToken,omitempty"`
@@ -70,8 +70,8 @@ func fromSandbox(of sandbox.Sandbox) listedSandbox {
 	return answer
 }
 
-// shownState returns what clients see, who know two states only: an operation that is
-// not over has not happened, and a broken sandbox does not run.
+// shownState returns the state for clients, which know only running and paused: during
+// an operation it is the state before, and a broken sandbox is paused.
 func shownState(state sandbox.State) sandbox.State {
 	switch state {
 	case sandbox.Pausing:
@@ -83,7 +83,7 @@ func shownState(state sandbox.State) sandbox.State {
 	}
 }
 
-// network is how traffic may reach a sandbox and leave it.
+// network is the policy for a sandbox's traffic.
 type network struct {
 	AllowPublicTraffic *bool                    `json:"allowPublicTraffic,omitempty"`
 	AllowOut           []string                 `json:"allowOut,omitempty"`

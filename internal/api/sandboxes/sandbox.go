@@ -59,7 +59,8 @@ func (h *Handlers) getSandbox(w http.ResponseWriter, r *http.Request) error {
 	if found.Lifecycle.AutoPause {
 		detail.Lifecycle.OnTimeout = "pause"
 	}
-	// A reader must not learn what opens the sandbox, or what it sends along to others.
+	// A principal that may only read gets neither the sandbox's token nor the rules,
+	// which can have credentials for other services.
 	if auth.PrincipalOf(r.Context()).May(auth.SandboxWrite) {
 		credentials, err := h.Sandboxes.Credentials(r.Context(), found)
 		if err != nil {
