@@ -136,7 +136,7 @@ func TestBadInput_GetsACodeAndAMessage(t *testing.T) {
 	require.NoError(t, os.Chmod(w.path("secret"), 0o700))
 	require.NoError(t, os.Symlink("circle", w.path("circle")))
 	require.NoError(t, os.Symlink("nowhere", w.path("dangling")))
-	mountTmpfs(t, w.path("mounted"), "size=64k")
+	mountTmpfs(t, w.path("mounted"))
 	const invalid, missing, exists = connect.CodeInvalidArgument, connect.CodeNotFound, connect.CodeAlreadyExists
 	long := strings.Repeat("x", 300)
 	for name, row := range map[string][]struct {
