@@ -1,36 +1,29 @@
-package lifecycle_test
+package lifecycle
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 )
 
 func TestHostState_TakesOnlyTheStepsOfTheTable(t *testing.T) {
 	t.Parallel()
-	allowed := map[lifecycle.HostState]string{
-		lifecycle.HostPending:     "ready draining retired",
-		lifecycle.HostReady:       "draining unreachable retired",
-		lifecycle.HostDraining:    "ready unreachable retired",
-		lifecycle.HostUnreachable: "ready draining retired",
-		lifecycle.HostRetired:     "",
+	require.NoError(t, hosts.Check())
+	allowed := map[HostState]string{
+		HostPending:     "ready draining retired",
+		HostReady:       "draining unreachable retired",
+		HostDraining:    "ready unreachable retired",
+		HostUnreachable: "ready draining retired",
+		HostRetired:     "",
 	}
-	for _, from := range lifecycle.HostStates {
-		steps := ""
-		for _, next := range lifecycle.HostStates {
+	for _, from := range HostStates() {
+		var steps []string
+		for _, next := range HostStates() {
 			if from.CanBecome(next) {
-				steps += " " + string(next)
+				steps = append(steps, string(next))
 			}
 		}
-		require.Equal(t, allowed[from], trimmed(steps), "from %s", from)
+		require.Equal(t, allowed[from], strings.Join(steps, " "), "from %s", from)
 	}
-}
-
-func trimmed(text string) string {
-	if text == "" {
-		return ""
-	}
-	return text[1:]
 }

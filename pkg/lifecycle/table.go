@@ -1,3 +1,5 @@
+// Package lifecycle has the table of states and steps by which sandboxes, hosts and the
+// host agent's sandboxes change.
 package lifecycle
 
 import (
@@ -5,8 +7,8 @@ import (
 	"slices"
 )
 
-// Table lists the states of one kind of thing and the steps between them. Whatever
-// changes such a state asks its table first.
+// Table lists the states of one kind of thing and the steps between them. No state is
+// changed without a check by CanBecome.
 type Table[S comparable] struct {
 	// States are all states. The first is where every life begins.
 	States []S
