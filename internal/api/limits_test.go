@@ -76,7 +76,7 @@ func TestAudit_IsNotFilledByStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	patient(w)
-	log := audit.Log{Queries: w.queries}
+	log := audit.NewLog(w.pool)
 	w.server.Access.Audit = log
 	b := w.browser(t)
 	for i := range 60 {

@@ -10,8 +10,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// Draft is the entry of a request while it is being served. Handlers may add what
-// only they know; it is written when the request has been answered.
+// Draft is the entry of a request under way. Handlers add to it; the server writes it
+// when the request is answered.
 type Draft struct {
 	mutex     sync.Mutex
 	principal auth.Principal
@@ -20,13 +20,13 @@ type Draft struct {
 
 type draftKey struct{}
 
-// WithDraft makes the draft of a request.
+// WithDraft adds a draft to the context of a request.
 func WithDraft(ctx context.Context) (context.Context, *Draft) {
 	draft := &Draft{}
 	return context.WithValue(ctx, draftKey{}, draft), draft
 }
 
-// change does nothing where nobody keeps a draft.
+// change does nothing where the context has no draft.
 func change(ctx context.Context, with func(*Draft)) {
 	draft, ok := ctx.Value(draftKey{}).(*Draft)
 	if !ok {
@@ -37,33 +37,33 @@ func change(ctx context.Context, with func(*Draft)) {
 	with(draft)
 }
 
-// SetPrincipal says who makes the request.
+// SetPrincipal sets the principal of the request.
 func SetPrincipal(ctx context.Context, principal auth.Principal) {
 	change(ctx, func(d *Draft) { d.principal = principal })
 }
 
-// SetActor says who acts where that is not the request's principal, such as a
-// person who signs in.
+// SetActor sets the actor where that is not the principal, such as a person who signs
+// in.
 func SetActor(ctx context.Context, actor Actor) {
 	change(ctx, func(d *Draft) { d.entry.Actor = actor })
 }
 
-// SetTeam says which team an action belongs to where the principal does not.
+// SetTeam sets the team where that is not the principal's.
 func SetTeam(ctx context.Context, teamID uuid.UUID) {
 	change(ctx, func(d *Draft) { d.entry.TeamID = teamID })
 }
 
-// SetResource says what is acted on where the request's path does not, such as
-// what it has made.
+// SetResource sets the ID of the resource where the path does not have it, such as that
+// of a resource that the request made.
 func SetResource(ctx context.Context, id string) {
 	change(ctx, func(d *Draft) { d.entry.Resource.ID = id })
 }
 
-// SetDetails adds what else is worth knowing. It must hold no secret.
+// SetDetails sets the details, which must contain no secret.
 func SetDetails(ctx context.Context, details any) {
 	encoded, err := json.Marshal(details)
 	if err != nil {
-		return // an entry without details is better than none
+		return // the entry is written without details
 	}
 	change(ctx, func(d *Draft) { d.entry.Details = encoded })
 }

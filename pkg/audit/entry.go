@@ -1,8 +1,8 @@
-// Package audit remembers who did what, on what, from where, and how it ended:
-// every change, sign-in and use of a key.
+// Package audit records changes, sign-ins and uses of keys: the actor, the resource, the
+// address and the outcome.
 //
-// The log is append-only, which the database itself enforces: an entry is never
-// changed, gets its time from the database, and goes only when it is old.
+// The database keeps the log append-only: it gives each entry its time, refuses changes,
+// and deletes only old entries.
 package audit
 
 import (
@@ -14,14 +14,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// Outcome is how an action ended.
+// Outcome is the result of an action.
 type Outcome string
 
 // The outcomes.
 const (
 	Success Outcome = "success"
-	Denied  Outcome = "denied"  // refused for who asked
-	Failure Outcome = "failure" // refused for what was asked, or failed
+	Denied  Outcome = "denied"  // refused because of the actor
+	Failure Outcome = "failure" // refused because of the request, or failed
 )
 
 // IsOutcome says whether a text names an outcome.
@@ -29,23 +29,23 @@ func IsOutcome(text string) bool {
 	return text == string(Success) || text == string(Denied) || text == string(Failure)
 }
 
-// SystemKind is the kind of actor that Wrenn itself is.
+// SystemKind is the kind of the actors that are parts of Wrenn.
 const SystemKind = "system"
 
-// Actor is who did something.
+// Actor is the user, key or part of Wrenn that acted.
 type Actor struct {
-	// Kind is an auth.Kind, SystemKind, or "unknown" where a credential was wrong.
-	Kind string `json:"kind"`
+	// Kind is an auth.Kind, SystemKind, or "unknown" where the credential was wrong.
+	Kind string
 	// ID is the user, API key or access token.
-	ID string `json:"id"`
-	// Name is an e-mail address or whatever else a person knows the actor by.
-	Name string `json:"name"`
+	ID string
+	// Name is an e-mail address or another name for people.
+	Name string
 }
 
-// System is Wrenn itself, in one of its parts.
+// System is a part of Wrenn as an actor.
 func System(part string) Actor { return Actor{Kind: SystemKind, Name: part} }
 
-// ActorOf is the actor behind a request's principal.
+// ActorOf is a principal as an actor.
 func ActorOf(principal auth.Principal) Actor {
 	actor := Actor{Kind: string(principal.Kind), Name: principal.Email}
 	switch {
@@ -59,30 +59,30 @@ func ActorOf(principal auth.Principal) Actor {
 	return actor
 }
 
-// Resource is what was acted on.
+// Resource is the object of an action.
 type Resource struct {
-	// Kind is the word before the dot of actions, such as "sandbox".
-	Kind string `json:"kind"`
-	ID   string `json:"id"`
+	// Kind is the part of the action before the dot, such as "sandbox".
+	Kind string
+	ID   string
 }
 
-// Entry is one line of the audit log.
+// Entry is an entry of the audit log.
 type Entry struct {
-	// ID and At are given by the log.
-	ID int64     `json:"id"`
-	At time.Time `json:"at"`
-	// TeamID is zero for what belongs to no team.
-	TeamID uuid.UUID `json:"teamID"`
-	Actor  Actor     `json:"actor"`
-	// Action is a kind of thing, a dot and a verb, such as "sandbox.kill".
-	Action   string   `json:"action"`
-	Resource Resource `json:"resource"`
-	Outcome  Outcome  `json:"outcome"`
+	// ID and At are set by the log.
+	ID int64
+	At time.Time
+	// TeamID is zero where the action belongs to no team.
+	TeamID uuid.UUID
+	Actor  Actor
+	// Action is a kind of resource, a dot and a verb, such as "sandbox.kill".
+	Action   string
+	Resource Resource
+	Outcome  Outcome
 	// Status is the HTTP status, 0 where there was no request.
-	Status    int    `json:"status"`
-	Address   string `json:"address"`
-	UserAgent string `json:"userAgent"`
-	RequestID string `json:"requestID"`
+	Status    int
+	Address   string
+	UserAgent string
+	RequestID string
 	// Details is a JSON object. It must hold no secret.
-	Details json.RawMessage `json:"details"`
+	Details json.RawMessage
 }

@@ -7,7 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 )
 
-// The server keeps a draft for each request. A handler adds what only it knows.
+// A handler adds to the entry of its request.
 func ExampleSetResource() {
 	handler := func(ctx context.Context) {
 		audit.SetResource(ctx, "invoice-7")

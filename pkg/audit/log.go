@@ -2,47 +2,36 @@ package audit
 
 import (
 	"context"
-	"fmt"
-	"math"
+	"iter"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 const (
-	// maxTextBytes bounds what a client can write into the log.
+	// maxTextBytes bounds each text of an entry.
 	maxTextBytes = 256
-	deleteBatch  = 1000
-	// LeastRetention is how long the database keeps every entry, whatever it is
-	// asked to delete.
+	// allPage is how many entries All reads at a time.
+	allPage     = 500
+	deleteBatch = 1000
+	// LeastRetention is how long the database keeps every entry, whatever it is told to
+	// delete.
 	LeastRetention = 30 * 24 * time.Hour
 )
 
 // Log is the audit log.
-type Log struct{ Queries *rows.Queries }
+type Log struct{ store store }
+
+// NewLog reads and writes by a pool or within a transaction.
+func NewLog(conn db.Conn) Log { return Log{newStore(conn)} }
 
 // Append writes an entry. Its ID and time are ignored.
-func (l Log) Append(ctx context.Context, entry Entry) error {
-	details := []byte(entry.Details)
-	if len(details) == 0 {
-		details = []byte("{}")
-	}
-	err := l.Queries.AppendAudit(ctx, rows.AppendAuditParams{
-		TeamID: entry.TeamID, ActorKind: entry.Actor.Kind, ActorID: clip(entry.Actor.ID), ActorName: clip(entry.Actor.Name),
-		Action: clip(entry.Action), ResourceKind: entry.Resource.Kind, ResourceID: clip(entry.Resource.ID),
-		Outcome: string(entry.Outcome), Status: int32(entry.Status), Address: clip(entry.Address),
-		UserAgent: clip(entry.UserAgent), RequestID: clip(entry.RequestID), Details: details,
-	})
-	if err != nil {
-		return fmt.Errorf("write audit log: %w", err)
-	}
-	return nil
-}
+func (l Log) Append(ctx context.Context, entry Entry) error { return l.store.append(ctx, entry) }
 
-// clip makes a client's text fit for storing.
+// clip makes a client's text short enough and storable.
 func clip(text string) string {
 	if len(text) > maxTextBytes {
 		text = text[:maxTextBytes]
@@ -52,69 +41,61 @@ func clip(text string) string {
 
 // Query selects entries of one team. Zero fields select all.
 type Query struct {
-	// TeamID is zero for what belongs to no team.
+	// TeamID is zero for entries that belong to no team.
 	TeamID  uuid.UUID
 	ActorID string
-	// Action is a whole action or, such as "sandbox.*", all of a kind.
+	// Action is a whole action or, as "sandbox.*", all of a kind.
 	Action     string
 	ResourceID string
 	Outcome    Outcome
-	// Since and Until bound the time: from the first, before the second.
+	// Since is the earliest time, and Until the first that is too late.
 	Since, Until time.Time
-	// BeforeID goes on behind the last entry of a page.
+	// BeforeID selects entries with smaller IDs: those after a page that ends with it.
 	BeforeID int64
 	// Limit is how many entries a page has at most.
 	Limit int
 }
 
-// endOfTime is later than any entry, and earlier than what PostgreSQL can hold.
-var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// List returns a page of entries, newest first.
+func (l Log) List(ctx context.Context, query Query) ([]Entry, error) { return l.store.list(ctx, query) }
 
-// List returns a page of entries, the newest first.
-func (l Log) List(ctx context.Context, query Query) ([]Entry, error) {
-	if query.BeforeID == 0 {
-		query.BeforeID = math.MaxInt64
-	}
-	if query.Until.IsZero() {
-		query.Until = endOfTime
-	}
-	found, err := l.Queries.ListAudit(ctx, rows.ListAuditParams{
-		TeamID: query.TeamID, BeforeID: query.BeforeID, ActorID: query.ActorID, Action: query.Action,
-		ResourceID: query.ResourceID, Outcome: string(query.Outcome), Since: query.Since, Until: query.Until,
-		PageSize: int32(query.Limit),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list audit log: %w", err)
-	}
-	entries := make([]Entry, 0, len(found))
-	for _, row := range found {
-		entries = append(entries, entryOf(row))
-	}
-	return entries, nil
-}
-
-func entryOf(row rows.AuditEntry) Entry {
-	return Entry{
-		ID: row.ID, At: row.At.UTC(), TeamID: row.TeamID, Action: row.Action,
-		Actor:    Actor{Kind: row.ActorKind, ID: row.ActorID, Name: row.ActorName},
-		Resource: Resource{Kind: row.ResourceKind, ID: row.ResourceID},
-		Outcome:  Outcome(row.Outcome), Status: int(row.Status), Address: row.Address,
-		UserAgent: row.UserAgent, RequestID: row.RequestID, Details: row.Details,
+// All returns all entries that a query selects, newest first, whatever its Limit. It
+// reads page after page without a transaction: entries that are written meanwhile are
+// newer than the first page. An error ends it.
+func (l Log) All(ctx context.Context, query Query) iter.Seq2[Entry, error] {
+	query.Limit = allPage
+	return func(yield func(Entry, error) bool) {
+		for {
+			entries, err := l.List(ctx, query)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, entry := range entries {
+				if !yield(entry, nil) {
+					return
+				}
+				query.BeforeID = entry.ID
+			}
+			if len(entries) < allPage {
+				return
+			}
+		}
 	}
 }
 
-// Expire deletes entries from before a time, but none younger than
-// LeastRetention, and returns how many those were.
+// Expire deletes entries from before a time, but none younger than LeastRetention, and
+// returns how many it deleted.
 func (l Log) Expire(ctx context.Context, before time.Time) (int64, error) {
-	// A minute more, because the database's clock decides.
-	if latest := time.Now().Add(-LeastRetention - time.Minute); before.After(latest) {
-		before = latest
+	// One minute of margin, because the database compares with its own clock.
+	if newest := time.Now().Add(-LeastRetention - time.Minute); before.After(newest) {
+		before = newest
 	}
 	var total int64
 	for {
-		deleted, err := l.Queries.DeleteOldAudit(ctx, rows.DeleteOldAuditParams{Before: before, Batch: deleteBatch})
+		deleted, err := l.store.deleteOld(ctx, before, deleteBatch)
 		if err != nil {
-			return total, fmt.Errorf("delete old audit entries: %w", err)
+			return total, err
 		}
 		if total += deleted; deleted < deleteBatch {
 			return total, nil

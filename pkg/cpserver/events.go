@@ -22,7 +22,7 @@ func (s *server) followEvents(ctx context.Context) error {
 	}
 	s.events = bus
 	s.api.Events = &activity.Events{Log: events.NewLog(s.pool), Bus: bus}
-	written := audit.Log{Queries: s.queries}
+	written := audit.NewLog(s.pool)
 	s.api.Audit, s.api.Access.Audit = written, written
 	s.parts.Background("follow events", bus.Run, s.expire)
 	return nil
@@ -68,7 +68,7 @@ func (s *server) expirations() map[string]func(context.Context, time.Time) (int6
 			if s.config.AuditRetention == 0 {
 				return 0, nil
 			}
-			return audit.Log{Queries: s.queries}.Expire(ctx, now.Add(-s.config.AuditRetention))
+			return audit.NewLog(s.pool).Expire(ctx, now.Add(-s.config.AuditRetention))
 		},
 	}
 }

@@ -23,7 +23,7 @@ func (s *server) startExtensions(ctx context.Context) error {
 		Pool: s.pool, Queries: s.queries,
 		Sandboxes: s.sandboxes, Templates: s.templates, Usage: &usage.Service{Queries: s.queries},
 		Hosts: s.hosts, Scheduler: s.scheduler,
-		Identity: s.identity, Events: s.events, EventLog: events.NewLog(s.pool), Audit: audit.Log{Queries: s.queries},
+		Identity: s.identity, Events: s.events, EventLog: events.NewLog(s.pool), Audit: audit.NewLog(s.pool),
 		Channels: s.channels, Mailer: s.mailer, Keyring: s.keyring,
 		JobWorkers: s.workers, Jobs: s.jobs, Fail: s.api.Fail, Stopping: s.api.Stopping(),
 	}})

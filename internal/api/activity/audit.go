@@ -1,8 +1,9 @@
 package activity
 
 import (
-	"context"
+	"encoding/json"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -42,9 +43,9 @@ func (h *Handlers) getAudit(w http.ResponseWriter, r *http.Request, team uuid.UU
 	case "", "json":
 		return h.listAudit(w, r, query)
 	case "jsonl":
-		return export(w, r, query, "application/x-ndjson", "audit.jsonl", h.Audit.ExportJSONLines)
+		return export(w, h.Audit.All(r.Context(), query), "application/x-ndjson", "audit.jsonl", writeJSONLines)
 	case "csv":
-		return export(w, r, query, "text/csv; charset=utf-8", "audit.csv", h.Audit.ExportCSV)
+		return export(w, h.Audit.All(r.Context(), query), "text/csv; charset=utf-8", "audit.csv", writeCSV)
 	default:
 		return fault.New(fault.Invalid, "format must be json, jsonl or csv")
 	}
@@ -64,19 +65,23 @@ func (h *Handlers) listAudit(w http.ResponseWriter, r *http.Request, query audit
 		entries = entries[:limit]
 		w.Header().Set("X-Next-Token", strconv.FormatInt(entries[limit-1].ID, 10))
 	}
-	respond.JSON(w, http.StatusOK, entries)
+	answer := make([]entryAnswer, 0, len(entries))
+	for _, entry := range entries {
+		answer = append(answer, entryOf(entry))
+	}
+	respond.JSON(w, http.StatusOK, answer)
 	return nil
 }
 
 // export writes entries as a file. If that fails halfway it breaks the connection, so
 // that the part does not look complete.
 func export(
-	w http.ResponseWriter, r *http.Request, query audit.Query, contentType, name string,
-	write func(context.Context, audit.Query, io.Writer) error,
+	w http.ResponseWriter, entries iter.Seq2[audit.Entry, error], contentType, name string,
+	write func(iter.Seq2[audit.Entry, error], io.Writer) error,
 ) error {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Disposition", "attachment; filename="+name)
-	if err := write(r.Context(), query, w); err != nil {
+	if err := write(entries, w); err != nil {
 		if counted, ok := w.(middleware.WrapResponseWriter); ok && counted.BytesWritten() == 0 {
 			w.Header().Del("Content-Disposition")
 			return err
@@ -118,4 +123,38 @@ func auditQuery(given url.Values) (audit.Query, error) {
 		query.BeforeID = id
 	}
 	return query, nil
+}
+
+type entryAnswer struct {
+	ID        int64           `json:"id"`
+	At        time.Time       `json:"at"`
+	TeamID    uuid.UUID       `json:"teamID"`
+	Actor     actorAnswer     `json:"actor"`
+	Action    string          `json:"action"`
+	Resource  resourceAnswer  `json:"resource"`
+	Outcome   audit.Outcome   `json:"outcome"`
+	Status    int             `json:"status"`
+	Address   string          `json:"address"`
+	UserAgent string          `json:"userAgent"`
+	RequestID string          `json:"requestID"`
+	Details   json.RawMessage `json:"details"`
+}
+
+type actorAnswer struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+type resourceAnswer struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+func entryOf(entry audit.Entry) entryAnswer {
+	return entryAnswer{
+		ID: entry.ID, At: entry.At, TeamID: entry.TeamID, Actor: actorAnswer(entry.Actor), Action: entry.Action,
+		Resource: resourceAnswer(entry.Resource), Outcome: entry.Outcome, Status: entry.Status, Address: entry.Address,
+		UserAgent: entry.UserAgent, RequestID: entry.RequestID, Details: entry.Details,
+	}
 }

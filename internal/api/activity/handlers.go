@@ -4,7 +4,7 @@ package activity
 
 import (
 	"context"
-	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 
@@ -16,8 +16,7 @@ import (
 // AuditLog lists audit entries.
 type AuditLog interface {
 	List(ctx context.Context, query audit.Query) ([]audit.Entry, error)
-	ExportJSONLines(ctx context.Context, query audit.Query, to io.Writer) error
-	ExportCSV(ctx context.Context, query audit.Query, to io.Writer) error
+	All(ctx context.Context, query audit.Query) iter.Seq2[audit.Entry, error]
 }
 
 // Handlers has what the handlers use.
