@@ -1,18 +1,17 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 )
 
 const (
@@ -134,7 +133,7 @@ func kernelHasXFS() bool {
 }
 
 func checkMemory(context.Context, Options) Result {
-	total, err := totalMemory()
+	total, _, err := admission.HostMemory()
 	if err != nil {
 		return warn("", "%v", err)
 	}
@@ -145,20 +144,4 @@ func checkMemory(context.Context, Options) Result {
 		return warn("use a machine with 4 GiB or more for more than a few sandboxes at a time", "%d MiB of memory", total/mebibyte)
 	}
 	return ok("%d MiB", total/mebibyte)
-}
-
-func totalMemory() (uint64, error) {
-	file, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if value, found := strings.CutPrefix(lines.Text(), "MemTotal:"); found {
-			kibibytes, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return kibibytes << 10, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/meminfo does not say how much memory there is: %w", lines.Err())
 }

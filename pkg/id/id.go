@@ -20,8 +20,10 @@ const (
 	sandboxPrefix  = "i"
 	templatePrefix = "t"
 	volumePrefix   = "v"
-	secretPrefix   = "sec_"
 )
+
+// SecretPrefix begins the IDs of secrets. No secret's name begins with it.
+const SecretPrefix = "sec_"
 
 var (
 	clientPattern    = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
@@ -58,9 +60,8 @@ func IsVolume(text string) bool { return isRandom(volumePrefix, text) }
 // plausible ID that is unknown is answered as not found, other texts as malformed.
 func IsPlausible(text string) bool { return plausiblePattern.MatchString(text) }
 
-// NewSecret makes a secret ID: "sec_" and 20 random characters. Names of secrets do not
-// begin with "sec_".
-func NewSecret() string { return secretPrefix + random(secretSize) }
+// NewSecret makes a secret ID: SecretPrefix and 20 random characters.
+func NewSecret() string { return SecretPrefix + random(secretSize) }
 
 // IsTemplate reports whether a text could be a template's ID or alias.
 func IsTemplate(text string) bool { return templatePattern.MatchString(text) }

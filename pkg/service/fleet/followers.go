@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
@@ -192,7 +192,7 @@ func (f *Followers) listen(ctx context.Context, changes chan<- string) {
 		first = false
 		if ctx.Err() == nil {
 			f.Log.Warn("listen for changes of hosts", "error", err)
-			operation.Wait(ctx, reconnectEvery)
+			wait.For(ctx, reconnectEvery)
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
@@ -85,7 +85,7 @@ func (h *Sync) Run(ctx context.Context) {
 		if time.Since(seen) >= cmp.Or(h.UnreachableAfter, unreachableAfter) {
 			h.giveUp(ctx)
 		}
-		operation.Wait(ctx, reconnectEvery)
+		wait.For(ctx, reconnectEvery)
 	}
 }
 
@@ -127,7 +127,7 @@ func (h *Sync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			operation.Wait(ctx, reconcileGap)
+			wait.For(ctx, reconcileGap)
 		case <-tick.C:
 		}
 		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), volumes.DeleteUnfinished(ctx, rows.New(h.Pool), h.HostID, h.Host, h.Log)); err != nil && ctx.Err() == nil {

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
@@ -121,7 +121,7 @@ func (p *Service) Run(ctx context.Context) {
 		if err := p.observeSince(ctx, began); err != nil && ctx.Err() == nil {
 			p.log.Warn("look at the fleet", "error", err)
 		}
-		operation.Wait(ctx, max(observeEvery, observeRest*time.Since(began)))
+		wait.For(ctx, max(observeEvery, observeRest*time.Since(began)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
@@ -50,7 +51,7 @@ func (s *Service) awaitKill(ctx context.Context, killing sandbox.Sandbox) error 
 	s.waiting.Add(1)
 	defer s.waiting.Add(-1)
 	for killing.State == sandbox.Killing && killing.Claimant != 0 && time.Now().Before(deadline) {
-		if !operation.Wait(ctx, delay) {
+		if !wait.For(ctx, delay) {
 			return ctx.Err()
 		}
 		delay = min(2*delay, longestLook)

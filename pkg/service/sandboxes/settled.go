@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
@@ -50,7 +51,7 @@ func (s *Service) whenSettled(ctx context.Context, teamID uuid.UUID, sandboxID s
 			waits = true
 			s.waiting.Add(1)
 		}
-		if !operation.Wait(ctx, delay) {
+		if !wait.For(ctx, delay) {
 			return ctx.Err()
 		}
 		delay = min(2*delay, longestLook)

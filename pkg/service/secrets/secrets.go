@@ -36,8 +36,6 @@ const (
 	maxSecretMetadataKey   = 128
 	maxSecretMetadataValue = 1024
 	maxSecretMetadata      = 8192
-	// secretIDPrefix begins the IDs of secrets, and no name.
-	secretIDPrefix = "sec_"
 )
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
@@ -79,8 +77,8 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 	switch {
 	case !namePattern.MatchString(wanted.Name):
 		return rows.Secret{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
-	case strings.HasPrefix(name, secretIDPrefix):
-		return rows.Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", secretIDPrefix)
+	case strings.HasPrefix(name, id.SecretPrefix):
+		return rows.Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", id.SecretPrefix)
 	}
 	if err := check(wanted.Value, wanted.Metadata); err != nil {
 		return rows.Secret{}, err

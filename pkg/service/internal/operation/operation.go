@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
@@ -38,20 +39,8 @@ func Retry(ctx context.Context, act func() error) error {
 			return err
 		case attempt == attempts:
 			return fault.New(fault.Conflict, "other requests keep changing it; try again").Because(fault.Busy)
-		case !Wait(ctx, delay):
+		case !wait.For(ctx, delay):
 			return ctx.Err()
 		}
-	}
-}
-
-// Wait returns after length, or false as soon as ctx ends.
-func Wait(ctx context.Context, length time.Duration) bool {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
