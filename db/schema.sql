@@ -192,18 +192,6 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE FUNCTION public.secret_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    secret secrets := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-    verb text := CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'DELETE' THEN 'deleted' ELSE 'updated' END;
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data) VALUES (secret.team_id, 'secret.' || verb, secret.id,
-        jsonb_build_object('name', secret.name, 'version', secret.version));
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.secret_names(network jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     AS $_$
@@ -226,17 +214,6 @@ BEGIN
     END IF;
     INSERT INTO events (team_id, type, resource_id, data)
     VALUES (team, 'template.' || verb, template.id, jsonb_build_object('public', template.public));
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION public.volume_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    verb text := CASE WHEN TG_OP = 'UPDATE' AND OLD.deleting THEN 'created' ELSE 'deleted' END;
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data)
-    VALUES (OLD.team_id, 'volume.' || verb, OLD.id, jsonb_build_object('name', OLD.name));
     RETURN NULL;
 END $$;
 
@@ -1120,17 +1097,11 @@ CREATE TRIGGER sandboxes_account AFTER INSERT OR DELETE OR UPDATE OF state, host
 
 CREATE TRIGGER sandboxes_set_occupies BEFORE INSERT OR UPDATE OF state ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_set_occupies();
 
-CREATE TRIGGER secrets_event AFTER INSERT OR DELETE OR UPDATE OF version ON public.secrets FOR EACH ROW EXECUTE FUNCTION public.secret_event();
-
 CREATE TRIGGER template_builds_event AFTER UPDATE OF status ON public.template_builds FOR EACH ROW WHEN (((new.status = ANY (ARRAY['ready'::text, 'error'::text])) AND (old.status <> new.status))) EXECUTE FUNCTION public.build_event();
 
 CREATE TRIGGER template_builds_event_insert AFTER INSERT ON public.template_builds FOR EACH ROW WHEN ((new.status = ANY (ARRAY['ready'::text, 'error'::text]))) EXECUTE FUNCTION public.build_event();
 
 CREATE TRIGGER templates_event AFTER INSERT OR DELETE OR UPDATE OF public ON public.templates FOR EACH ROW EXECUTE FUNCTION public.template_event();
-
-CREATE TRIGGER volumes_event AFTER UPDATE OF deleting ON public.volumes FOR EACH ROW WHEN ((old.deleting <> new.deleting)) EXECUTE FUNCTION public.volume_event();
-
-CREATE TRIGGER volumes_lost_event AFTER DELETE ON public.volumes FOR EACH ROW WHEN ((NOT old.deleting)) EXECUTE FUNCTION public.volume_event();
 
 ALTER TABLE ONLY public.access_tokens
     ADD CONSTRAINT access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -54,3 +54,6 @@ ORDER BY id LIMIT @batch;
 
 -- name: ReplaceSealedSecret :exec
 UPDATE secrets SET sealed_value = @sealed_value WHERE id = @id AND sealed_value = @old_value;
+
+-- name: DeleteSecretsOfTeam :many
+DELETE FROM secrets WHERE team_id = $1 RETURNING *;

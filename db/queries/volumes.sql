@@ -1,6 +1,6 @@
 -- name: CreateVolume :one
--- On the host with the most room that takes sandboxes; none is made where no host
--- is ready. Nobody may use it before FinishVolume.
+-- On the host with the most room that takes sandboxes; none where no host is ready. It
+-- is unusable until FinishVolume.
 INSERT INTO volumes (id, team_id, host_id, name, max_mib, deleting)
 SELECT @id::text, @team_id::uuid, h.id, @name::text, @max_mib::bigint, true
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
@@ -12,8 +12,8 @@ RETURNING *;
 UPDATE volumes SET deleting = false WHERE id = $1 AND deleting RETURNING *;
 
 -- name: ListUnfinishedVolumes :many
--- Those on a host that somebody left half made or half deleted. Younger ones may
--- still be in the making.
+-- Those on a host whose creation or deletion was interrupted. Younger ones may still
+-- be under way.
 SELECT id FROM volumes
 WHERE host_id = @host_id AND deleting AND created_at < now() - @older_than::interval
 ORDER BY id LIMIT @most::integer;
@@ -41,7 +41,7 @@ SELECT * FROM volumes WHERE team_id = @team_id AND name = ANY (@names::text[]) A
 SELECT id FROM volumes WHERE id = ANY (@ids::text[]) AND NOT deleting ORDER BY id FOR SHARE;
 
 -- name: LockVolume :one
--- Nobody begins to mount a volume whose row is locked.
+-- No sandbox begins to mount a volume whose row is locked.
 SELECT * FROM volumes WHERE id = @id AND team_id = @team_id FOR UPDATE;
 
 -- name: ListVolumeUsers :many
@@ -55,8 +55,8 @@ ORDER BY id LIMIT @most::integer;
 -- name: CountVolumesOnHost :one
 SELECT count(*) FROM volumes WHERE host_id = $1;
 
--- name: DeleteVolumesOnHost :exec
-DELETE FROM volumes WHERE host_id = $1;
+-- name: DeleteVolumesOnHost :many
+DELETE FROM volumes WHERE host_id = $1 RETURNING *;
 
 -- name: SetVolumeDeleting :exec
 UPDATE volumes SET deleting = true WHERE id = $1;

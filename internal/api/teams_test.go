@@ -122,7 +122,7 @@ func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	t.Parallel()
 	few := int64(3)
 	w := newWorldWith(t, config.TeamLimits{Sandboxes: &few})
-	w.server.Usage = &usage.Service{Queries: w.queries}
+	w.server.Usage = usage.New(w.pool)
 	admin := w.firstAdmin(t)
 	var made struct{ TeamID string }
 	admin.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": "new"}, &made)

@@ -83,6 +83,39 @@ func (q *Queries) DeleteSecret(ctx context.Context, arg DeleteSecretParams) (Sec
 	return i, err
 }
 
+const deleteSecretsOfTeam = `-- name: DeleteSecretsOfTeam :many
+DELETE FROM secrets WHERE team_id = $1 RETURNING id, team_id, name, version, sealed_value, metadata, created_at, updated_at
+`
+
+func (q *Queries) DeleteSecretsOfTeam(ctx context.Context, teamID uuid.UUID) ([]Secret, error) {
+	rows, err := q.db.Query(ctx, deleteSecretsOfTeam, teamID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Secret{}
+	for rows.Next() {
+		var i Secret
+		if err := rows.Scan(
+			&i.ID,
+			&i.TeamID,
+			&i.Name,
+			&i.Version,
+			&i.SealedValue,
+			&i.Metadata,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const findSecret = `-- name: FindSecret :one
 SELECT id, team_id, name, version, sealed_value, metadata, created_at, updated_at FROM secrets WHERE team_id = $1 AND (id = $2::text OR name = $2::text)
 `

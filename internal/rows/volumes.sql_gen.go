@@ -60,8 +60,8 @@ type CreateVolumeParams struct {
 	MaxMiB int64
 }
 
-// On the host with the most room that takes sandboxes; none is made where no host
-// is ready. Nobody may use it before FinishVolume.
+// On the host with the most room that takes sandboxes; none where no host is ready. It
+// is unusable until FinishVolume.
 func (q *Queries) CreateVolume(ctx context.Context, arg CreateVolumeParams) (Volume, error) {
 	row := q.db.QueryRow(ctx, createVolume,
 		arg.ID,
@@ -91,13 +91,36 @@ func (q *Queries) DeleteVolume(ctx context.Context, id string) error {
 	return err
 }
 
-const deleteVolumesOnHost = `-- name: DeleteVolumesOnHost :exec
-DELETE FROM volumes WHERE host_id = $1
+const deleteVolumesOnHost = `-- name: DeleteVolumesOnHost :many
+DELETE FROM volumes WHERE host_id = $1 RETURNING id, team_id, host_id, name, deleting, created_at, max_mib
 `
 
-func (q *Queries) DeleteVolumesOnHost(ctx context.Context, hostID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, deleteVolumesOnHost, hostID)
-	return err
+func (q *Queries) DeleteVolumesOnHost(ctx context.Context, hostID uuid.UUID) ([]Volume, error) {
+	rows, err := q.db.Query(ctx, deleteVolumesOnHost, hostID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Volume{}
+	for rows.Next() {
+		var i Volume
+		if err := rows.Scan(
+			&i.ID,
+			&i.TeamID,
+			&i.HostID,
+			&i.Name,
+			&i.Deleting,
+			&i.CreatedAt,
+			&i.MaxMiB,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const findVolumes = `-- name: FindVolumes :many
@@ -240,8 +263,8 @@ type ListUnfinishedVolumesParams struct {
 	Most      int32
 }
 
-// Those on a host that somebody left half made or half deleted. Younger ones may
-// still be in the making.
+// Those on a host whose creation or deletion was interrupted. Younger ones may still
+// be under way.
 func (q *Queries) ListUnfinishedVolumes(ctx context.Context, arg ListUnfinishedVolumesParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, listUnfinishedVolumes, arg.HostID, arg.OlderThan, arg.Most)
 	if err != nil {
@@ -337,7 +360,7 @@ type LockVolumeParams struct {
 	TeamID uuid.UUID
 }
 
-// Nobody begins to mount a volume whose row is locked.
+// No sandbox begins to mount a volume whose row is locked.
 func (q *Queries) LockVolume(ctx context.Context, arg LockVolumeParams) (Volume, error) {
 	row := q.db.QueryRow(ctx, lockVolume, arg.ID, arg.TeamID)
 	var i Volume

@@ -43,7 +43,7 @@ func (t *Trial) Routes(routes cpextension.Routes) {
 			t.server.Fail(w, r, err)
 			return
 		}
-		_, _ = fmt.Fprintln(w, has.SandboxCount)
+		_, _ = fmt.Fprintln(w, has.Sandboxes)
 	})
 }
 

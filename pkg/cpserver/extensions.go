@@ -7,7 +7,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // startExtensions gets ready what others have added, and lets them be asked from
@@ -21,7 +20,7 @@ func (s *server) startExtensions(ctx context.Context) error {
 	err = set.Start(ctx, extension.Server{Admit: s.api.Require, Context: cpextension.ServerContext{
 		Version: s.version, Config: *s.config,
 		Pool: s.pool, Queries: s.queries,
-		Sandboxes: s.sandboxes, Templates: s.templates, Usage: &usage.Service{Queries: s.queries},
+		Sandboxes: s.sandboxes, Templates: s.templates, Usage: s.usage,
 		Hosts: s.hosts, Scheduler: s.scheduler,
 		Identity: s.identity, Events: s.events, EventLog: events.NewLog(s.pool), Audit: audit.NewLog(s.pool),
 		Channels: s.channels, Mailer: s.mailer, Keyring: s.keyring,

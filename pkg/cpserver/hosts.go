@@ -9,7 +9,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // registerHost makes the host on this machine known, where there is one.
@@ -37,7 +36,7 @@ func (s *server) buildFleet(ctx context.Context) error {
 	s.hosts = &fleet.Service{
 		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: s.log,
 	}
-	s.api.Hosts, s.api.Usage = s.hosts, &usage.Service{Queries: s.queries}
+	s.api.Hosts, s.api.Usage = s.hosts, s.usage
 	s.followers = &fleet.Followers{
 		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Issuer: s.issuer, Log: s.log,
 	}

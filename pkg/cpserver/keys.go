@@ -45,7 +45,7 @@ func (s *server) keysInFiles() ([][]byte, error) {
 
 // startKeys follows changes of the files with the secret keys.
 func (s *server) startKeys(context.Context) error {
-	s.api.Keys = &secrets.Keys{Queries: s.queries, Keyring: s.keyring}
+	s.api.Keys = secrets.NewKeys(s.pool, s.keyring)
 	s.parts.Background("follow secret keys", s.followKeys)
 	return nil
 }
@@ -103,7 +103,7 @@ func (s *server) reseal(ctx context.Context) {
 	for what, store := range map[string]seal.Store{
 		"channels":              channels.NewSealedConfigs(s.pool),
 		"second factors":        identity.NewSecondFactors(s.pool),
-		"secrets":               secrets.Sealed{Queries: s.queries},
+		"secrets":               secrets.NewSealed(s.pool),
 		"certificate authority": fleet.AuthorityKeys{Queries: s.queries},
 	} {
 		count, err := s.keyring.Rotate(ctx, store)

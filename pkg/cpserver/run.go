@@ -37,6 +37,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
@@ -75,6 +76,7 @@ type server struct {
 	placement  *placement.Service
 	templates  *templates.Service
 	sandboxes  *sandboxes.Service
+	usage      *usage.Service
 	volumes    *volumes.Service
 	issuer     *fleet.TokenIssuer
 	hostSync   *fleet.Sync

@@ -14,7 +14,7 @@ func (s *server) buildSecrets(context.Context) error {
 	if err := river.AddWorkerSafely(s.workers, &secrets.Worker{Sandboxes: s.sandboxes}); err != nil {
 		return err
 	}
-	secrets := &secrets.Service{Pool: s.pool, Keyring: s.keyring, Queue: s.jobs, Log: s.log}
+	secrets := secrets.New(s.pool, s.keyring, s.jobs, s.log)
 	s.sandboxes.Secrets, s.api.Secrets = secrets, secrets
 	return nil
 }

@@ -95,8 +95,9 @@ func (s *server) bootstrapTeam(ctx context.Context) error {
 
 func (s *server) buildServices(context.Context) error {
 	s.placement = placement.New(s.pool, s.scheduler, s.log)
-	s.templates = &templates.Service{Queries: s.queries, Hosts: s.fleet.SnapshotHost, Log: s.log}
-	s.volumes = &volumes.Service{Pool: s.pool, Hosts: s.fleet, Tokens: s.tokens, Log: s.log, DefaultMiB: orZero(s.config.VolumeMiB)}
+	s.usage = usage.New(s.pool)
+	s.templates = templates.New(s.pool, s.fleet.SnapshotHost, s.log)
+	s.volumes = volumes.New(s.pool, s.fleet, s.tokens, orZero(s.config.VolumeMiB), s.log)
 	stored := store.NewSandboxes(s.pool)
 	s.sandboxes = &sandboxes.Service{
 		Pool: s.pool, Store: stored, Templates: s.templates, Hosts: s.fleet, Placement: s.placement, Tokens: s.tokens,
@@ -107,14 +108,14 @@ func (s *server) buildServices(context.Context) error {
 	if s.host != nil {
 		s.hostSync = &fleet.Sync{Pool: s.pool, Host: s.host, HostID: s.hostID, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: s.log}
 	}
-	deletion := &teams.Deletion{Pool: s.pool, Sandboxes: s.sandboxes, Templates: s.templates, Volumes: s.volumes, FirstTeam: defaultTeam, Log: s.log}
+	deletion := teams.NewDeletion(s.pool, s.sandboxes, s.templates, s.volumes, defaultTeam, s.log)
 	s.forwarder = forward.New(s.log)
 	s.parts.OnStop("close connections to sandboxes", func(context.Context) error { s.forwarder.Close(); return nil })
 	s.api = &api.Server{
 		Sandboxes: s.sandboxes,
 		Volumes:   s.volumes, TeamDeletion: deletion,
 		Templates: s.templates, Snapshots: s.templates,
-		TeamMetrics: &usage.Service{Queries: s.queries}, Healthy: s.pool.Ping,
+		TeamMetrics: s.usage, Healthy: s.pool.Ping,
 		TokenIssuer: s.issuer,
 		Access:      access.Control{Log: s.log}, Domain: s.config.Domain, Log: s.log,
 	}
@@ -139,7 +140,7 @@ func (s *server) firstSync(ctx context.Context) error {
 
 func (s *server) startWork(context.Context) error {
 	s.parts.OnStop("pause what runs", s.pauseAll)
-	sampler := &usage.Sampler{Queries: s.queries, Sources: s.fleet.Samples, SweepSnapshots: s.templates.SweepSnapshots, Log: s.log}
+	sampler := usage.NewSampler(store.NewSandboxes(s.pool), s.fleet.Samples, s.templates.SweepSnapshots, s.log)
 	if s.hostSync != nil {
 		s.parts.Background("follow the local host", s.hostSync.Run)
 	}

@@ -55,29 +55,6 @@ func TestEvents_AreWrittenForTemplates(t *testing.T) {
 	require.Contains(t, written(t, pool, team), events.TemplateBuilt, "events outlive what they tell of")
 }
 
-func TestEvents_AreWrittenForSecretsAndVolumes(t *testing.T) {
-	t.Parallel()
-	pool := dbtest.Open(t)
-	team, host := newTeam(t, pool), uuid.New()
-	exec(t, pool, `INSERT INTO secrets (id, team_id, name, sealed_value) VALUES ('sec_' || repeat('a', 20), $1, 'token', '')`, team)
-	exec(t, pool, `UPDATE secrets SET version = 2`)
-	exec(t, pool, `DELETE FROM secrets`)
-	require.Equal(t, []events.Type{events.SecretCreated, events.SecretUpdated, events.SecretDeleted}, written(t, pool, team))
-
-	other := newTeam(t, pool)
-	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, host)
-	exec(t, pool, `INSERT INTO volumes (id, team_id, host_id, name, deleting) SELECT 'volume' || n, $1, $2, 'data', true FROM generate_series(100, 102) n`, other, host)
-	exec(t, pool, `DELETE FROM volumes WHERE id = 'volume100'`)
-	require.Empty(t, written(t, pool, other), "nobody could use it yet")
-	exec(t, pool, `UPDATE volumes SET deleting = false WHERE id = 'volume101'`)
-	exec(t, pool, `UPDATE volumes SET deleting = true WHERE id = 'volume101'`)
-	exec(t, pool, `UPDATE volumes SET deleting = false WHERE id = 'volume102'`)
-	exec(t, pool, `DELETE FROM volumes`)
-	require.Equal(t, []events.Type{
-		events.VolumeCreated, events.VolumeDeleted, events.VolumeCreated, events.VolumeDeleted,
-	}, written(t, pool, other), "one was deleted, the other lost with its host")
-}
-
 func TestEvents_AreWrittenForHosts(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)

@@ -10,17 +10,16 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 // Secrets is the service of secrets. A key is an ID or a name.
 type Secrets interface {
-	Create(ctx context.Context, teamID uuid.UUID, wanted secrets.NewSecret) (rows.Secret, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted secrets.NewSecret) (secrets.Secret, error)
 	List(ctx context.Context, teamID uuid.UUID, pageSize int, pageToken string) (secrets.Page, error)
-	Get(ctx context.Context, teamID uuid.UUID, key string) (rows.Secret, error)
-	Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (rows.Secret, error)
+	Get(ctx context.Context, teamID uuid.UUID, key string) (secrets.Secret, error)
+	Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (secrets.Secret, error)
 	Delete(ctx context.Context, teamID uuid.UUID, key string) error
 }
 
@@ -34,7 +33,7 @@ type secretAnswer struct {
 	UpdatedAt      time.Time         `json:"updatedAt"`
 }
 
-func secretOf(secret rows.Secret) secretAnswer {
+func secretOf(secret secrets.Secret) secretAnswer {
 	return secretAnswer{
 		SecretID: secret.ID, Name: secret.Name, CurrentVersion: secret.Version, Metadata: secret.Metadata,
 		CreatedAt: secret.CreatedAt, UpdatedAt: secret.UpdatedAt,

@@ -10,7 +10,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
@@ -18,9 +17,9 @@ import (
 // Usage is the service of the usage and limits of teams.
 type Usage interface {
 	Between(ctx context.Context, teamID uuid.UUID, since, until time.Time) (usage.Used, error)
-	Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error)
-	Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error)
-	SetLimits(ctx context.Context, limits rows.TeamLimit) error
+	Has(ctx context.Context, teamID uuid.UUID) (usage.Has, error)
+	Limits(ctx context.Context, teamID uuid.UUID) (usage.Limits, error)
+	SetLimits(ctx context.Context, teamID uuid.UUID, limits usage.Limits) error
 }
 
 func (h *Handlers) routeUsage(router respond.Router) {
@@ -60,20 +59,20 @@ func (h *Handlers) getUsage(w http.ResponseWriter, r *http.Request) error {
 
 // limits are the limits of a team; null is unlimited.
 type limits struct {
-	MaxSandboxes        *int32 `json:"maxSandboxes"`
+	MaxSandboxes        *int64 `json:"maxSandboxes"`
 	MaxVCPUs            *int64 `json:"maxVcpus"`
 	MaxMemoryMiB        *int64 `json:"maxMemoryMiB"`
 	MaxDiskMiB          *int64 `json:"maxDiskMiB"`
-	MaxBuilds           *int32 `json:"maxBuilds"`
-	MaxCreatesPerMinute *int32 `json:"maxCreatesPerMinute"`
-	MaxVolumes          *int32 `json:"maxVolumes"`
+	MaxBuilds           *int64 `json:"maxBuilds"`
+	MaxCreatesPerMinute *int64 `json:"maxCreatesPerMinute"`
+	MaxVolumes          *int64 `json:"maxVolumes"`
 	MaxVolumeMiB        *int64 `json:"maxVolumeMiB"`
-	MaxSecrets          *int32 `json:"maxSecrets"`
+	MaxSecrets          *int64 `json:"maxSecrets"`
 }
 
 // inUse is the current usage of a team.
 type inUse struct {
-	Sandboxes int32 `json:"sandboxes"`
+	Sandboxes int64 `json:"sandboxes"`
 	VCPUs     int64 `json:"vcpus"`
 	MemoryMiB int64 `json:"memoryMiB"`
 	DiskMiB   int64 `json:"diskMiB"`
@@ -97,10 +96,10 @@ func (h *Handlers) getLimits(w http.ResponseWriter, r *http.Request) error {
 		InUse  inUse  `json:"inUse"`
 	}{
 		limits{
-			may.MaxSandboxes, may.MaxVCPUCount, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
+			may.MaxSandboxes, may.MaxVCPUs, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
 			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets,
 		},
-		inUse{has.SandboxCount, has.VCPUCount, has.MemoryMiB, has.DiskMiB},
+		inUse(has),
 	})
 	return nil
 }
@@ -115,8 +114,8 @@ func (h *Handlers) setLimits(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "teamID is not a UUID")
 	}
-	return respond.NoContent(w, h.Usage.SetLimits(r.Context(), rows.TeamLimit{
-		TeamID: teamID, MaxSandboxes: body.MaxSandboxes, MaxVCPUCount: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
+	return respond.NoContent(w, h.Usage.SetLimits(r.Context(), teamID, usage.Limits{
+		MaxSandboxes: body.MaxSandboxes, MaxVCPUs: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
 		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
 		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets,
 	}))

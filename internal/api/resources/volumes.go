@@ -9,18 +9,17 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
 // Volumes is the service of volumes.
 type Volumes interface {
-	List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error)
-	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error)
-	Create(ctx context.Context, teamID uuid.UUID, wanted volumes.NewVolume) (rows.Volume, error)
+	List(ctx context.Context, teamID uuid.UUID) ([]volumes.Volume, error)
+	Get(ctx context.Context, teamID uuid.UUID, volumeID string) (volumes.Volume, error)
+	Create(ctx context.Context, teamID uuid.UUID, wanted volumes.NewVolume) (volumes.Volume, error)
 	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
-	Token(ctx context.Context, volume rows.Volume) (string, error)
+	Token(ctx context.Context, volume volumes.Volume) (string, error)
 }
 
 func (h *Handlers) routeVolumes(router respond.Router) {
@@ -38,7 +37,7 @@ type volumeAnswer struct {
 	MaxSizeMiB *int64 `json:"maxSizeMiB"`
 }
 
-func volumeAnswerOf(volume rows.Volume) volumeAnswer {
+func volumeAnswerOf(volume volumes.Volume) volumeAnswer {
 	answer := volumeAnswer{VolumeID: volume.ID, Name: volume.Name}
 	if volume.MaxMiB > 0 {
 		answer.MaxSizeMiB = &volume.MaxMiB
@@ -53,7 +52,7 @@ type openVolume struct {
 	Domain string `json:"domain"`
 }
 
-func (h *Handlers) answerVolume(w http.ResponseWriter, r *http.Request, status int, volume rows.Volume) error {
+func (h *Handlers) answerVolume(w http.ResponseWriter, r *http.Request, status int, volume volumes.Volume) error {
 	token, err := h.Volumes.Token(r.Context(), volume)
 	if err != nil {
 		return err
@@ -63,12 +62,12 @@ func (h *Handlers) answerVolume(w http.ResponseWriter, r *http.Request, status i
 }
 
 func (h *Handlers) listVolumes(w http.ResponseWriter, r *http.Request) error {
-	volumes, err := h.Volumes.List(r.Context(), request.Team(r))
+	found, err := h.Volumes.List(r.Context(), request.Team(r))
 	if err != nil {
 		return err
 	}
-	answer := make([]volumeAnswer, 0, len(volumes))
-	for _, volume := range volumes {
+	answer := make([]volumeAnswer, 0, len(found))
+	for _, volume := range found {
 		answer = append(answer, volumeAnswerOf(volume))
 	}
 	respond.JSON(w, http.StatusOK, answer)

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
@@ -78,7 +79,7 @@ func (r *Service) move(ctx context.Context, hostID uuid.UUID, next lifecycle.Hos
 // that still has sandboxes, paused or not, is retired only by force: they are lost.
 func (r *Service) Retire(ctx context.Context, hostID uuid.UUID, force bool) error {
 	err := operation.Retry(ctx, func() error {
-		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, rows.New(tx), hostID, force) })
+		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, tx, hostID, force) })
 	})
 	if err != nil {
 		return err
@@ -89,7 +90,8 @@ func (r *Service) Retire(ctx context.Context, hostID uuid.UUID, force bool) erro
 
 // retire waits for placements on the host that are under way; there are none
 // after it.
-func retire(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, force bool) error {
+func retire(ctx context.Context, tx pgx.Tx, hostID uuid.UUID, force bool) error {
+	queries := rows.New(tx)
 	row, err := queries.GetHost(ctx, hostID)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && row.State == lifecycle.HostRetired {
 		return notFound(hostID)
@@ -110,7 +112,8 @@ func retire(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, force 
 	if left > 0 && !force {
 		return fault.New(fault.Conflict, "host %s still has %d sandboxes, which would be lost", row.Name, left)
 	}
-	if err := volumes.Retire(ctx, queries, row, force); err != nil {
+	drafts, err := volumes.Retire(ctx, tx, hostID, row.Name, force)
+	if err != nil {
 		return err
 	}
 	if _, err := queries.RevokeCertificates(ctx, hostID); err != nil {
@@ -119,5 +122,5 @@ func retire(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, force 
 	if err := queries.FreeHostName(ctx, hostID); err != nil {
 		return fmt.Errorf("free the name of host %s: %w", hostID, err)
 	}
-	return nil
+	return events.RecordAll(ctx, tx, drafts...)
 }

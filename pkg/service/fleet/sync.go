@@ -130,7 +130,7 @@ func (h *Sync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
 			wait.For(ctx, reconcileGap)
 		case <-tick.C:
 		}
-		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), volumes.DeleteUnfinished(ctx, rows.New(h.Pool), h.HostID, h.Host, h.Log)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), volumes.DeleteUnfinished(ctx, h.Pool, h.HostID, h.Host, h.Log)); err != nil && ctx.Err() == nil {
 			h.Log.Warn("reconcile a host", "host", h.HostID, "error", err)
 		}
 	}

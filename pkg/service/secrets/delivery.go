@@ -10,37 +10,35 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// Resolve finds those of a team's secrets that are there, for a host. One that
-// cannot be opened is left out, so that requests that need it fail.
+// Resolve returns the values of those of a team's secrets that exist, for a host. A
+// secret that cannot be opened is left out, so that requests that need it fail.
 func (s *Service) Resolve(ctx context.Context, teamID uuid.UUID, names []string) (sandbox.Secrets, error) {
 	if len(names) == 0 {
 		return sandbox.Secrets{}, nil
 	}
-	found, err := rows.New(s.Pool).FindSecrets(ctx, rows.FindSecretsParams{TeamID: teamID, Names: names})
+	found, err := newStore(s.pool).named(ctx, teamID, names)
 	if err != nil {
-		return sandbox.Secrets{}, fmt.Errorf("find secrets: %w", err)
+		return sandbox.Secrets{}, err
 	}
 	secrets := sandbox.Secrets{Values: make(map[string]string, len(found))}
 	revision := make([]string, 0, len(found))
-	for _, row := range found {
-		revision = append(revision, row.ID+":"+strconv.FormatInt(row.Version, 10)) // as ListSecretRevisions has it
-		value, err := s.Keyring.Open(row.SealedValue, purpose(row.TeamID, row.ID))
+	for _, secret := range found {
+		revision = append(revision, secret.ID+":"+strconv.FormatInt(secret.Version, 10)) // as ListSecretRevisions has it
+		value, err := s.keyring.Open(secret.sealed, purpose(secret.TeamID, secret.ID))
 		if err != nil {
-			s.Log.Error("a secret cannot be opened", "secret", row.ID, "error", err)
+			s.log.Error("a secret cannot be opened", "secret", secret.ID, "error", err)
 			continue
 		}
-		secrets.Values[row.Name] = string(value)
+		secrets.Values[secret.Name] = string(value)
 	}
 	secrets.Revision = strings.Join(revision, " ")
 	return secrets, nil
 }
 
-// attempts is how often a change is brought to sandboxes before that is left to the
-// reconciliation of hosts.
+// attempts bounds the deliveries of one change.
 const attempts = 5
 
 // Job brings a change of a secret to the sandboxes that refer to it.
@@ -52,18 +50,19 @@ type Job struct {
 // Kind names the job.
 func (Job) Kind() string { return "secret_change" }
 
-// InsertOpts bounds the attempts: Reconcile finds whom they did not reach.
+// InsertOpts bounds the attempts: the reconciliation of hosts finds the sandboxes that
+// they did not reach.
 func (Job) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: attempts} }
 
-// spread makes a job of a change, in its transaction.
-func (s *Service) spread(ctx context.Context, tx pgx.Tx, changed rows.Secret) error {
-	if _, err := s.Queue.InsertTx(ctx, tx, Job{TeamID: changed.TeamID, Name: changed.Name}, nil); err != nil {
+// deliver enqueues the delivery of a change, in the change's transaction.
+func (s *Service) deliver(ctx context.Context, tx pgx.Tx, changed Secret) error {
+	if _, err := s.queue.InsertTx(ctx, tx, Job{TeamID: changed.TeamID, Name: changed.Name}, nil); err != nil {
 		return fmt.Errorf("enqueue the change of secret %s: %w", changed.ID, err)
 	}
 	return nil
 }
 
-// SecretWorker works on SecretJobs.
+// Worker works on Jobs.
 type Worker struct {
 	river.WorkerDefaults[Job]
 	Sandboxes Deliverer

@@ -27,7 +27,7 @@ func newSecrets(t *testing.T, f fixture) *secrets.Service {
 	t.Helper()
 	keyring, err := seal.NewKeyring(make([]byte, 32))
 	require.NoError(t, err)
-	return &secrets.Service{Pool: f.Pool, Keyring: keyring, Queue: noQueue{}, Log: slog.New(slog.DiscardHandler)}
+	return secrets.New(f.Pool, keyring, noQueue{}, slog.New(slog.DiscardHandler))
 }
 
 // The type, the resource and the data of each event of secrets.

@@ -2,13 +2,12 @@ package secrets
 
 import (
 	"context"
-	"fmt"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// SecretKey is a secret key of the installation, without the key.
+// Key describes a secret key of the installation.
 type Key struct {
 	ID seal.KeyID
 	// Newest says that tokens are derived from it, and that secrets are sealed with
@@ -21,26 +20,23 @@ type Key struct {
 	Sealed int64
 }
 
-// SecretKeys knows the secret keys and what they are still needed for.
+// Keys lists the secret keys and what they are still needed for.
 type Keys struct {
-	Queries *rows.Queries
-	Keyring *seal.Keyring
+	store   *store
+	keyring *seal.Keyring
 }
 
-// List returns all keys that there are, and those that something is sealed with.
+// NewKeys lists the keys of a keyring.
+func NewKeys(conn db.Conn, keyring *seal.Keyring) *Keys { return &Keys{newStore(conn), keyring} }
+
+// List returns the keys of the keyring, and those that a stored value is sealed with.
 func (k *Keys) List(ctx context.Context) ([]Key, error) {
-	found, err := k.Queries.CountSealed(ctx)
+	sealed, err := k.store.countSealed(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("count sealed values: %w", err)
+		return nil, err
 	}
-	newest, sealed := k.Keyring.NewestKey(), map[seal.KeyID]int64{}
-	for _, row := range found {
-		if len(row.KeyID) == len(newest) {
-			sealed[seal.KeyID(row.KeyID)] = row.Sealed
-		}
-	}
-	keys := []Key{}
-	for _, id := range k.Keyring.Keys() {
+	newest, keys := k.keyring.NewestKey(), []Key{}
+	for _, id := range k.keyring.Keys() {
 		keys = append(keys, Key{ID: id, Newest: id == newest, Known: true, Sealed: sealed[id]})
 		delete(sealed, id)
 	}

@@ -2,29 +2,25 @@ package secrets
 
 import (
 	"context"
-	"fmt"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
-// SealedSecrets are the values of all teams' secrets, for a change of keys.
-type Sealed struct{ Queries *rows.Queries }
+// Sealed are the values of all teams' secrets, for a change of keys. It implements
+// seal.Store.
+type Sealed struct{ store *store }
 
-// ListSealed returns values that were sealed with other keys.
+// NewSealed reads and writes the values in the database.
+func NewSealed(conn db.Conn) Sealed { return Sealed{newStore(conn)} }
+
+// ListSealed returns values that are sealed with another key.
 func (s Sealed) ListSealed(ctx context.Context, notWith seal.KeyID, after string, limit int32) ([]seal.Stored, error) {
-	found, err := s.Queries.ListSealedSecrets(ctx, rows.ListSealedSecretsParams{KeyID: notWith[:], After: after, Batch: limit})
-	if err != nil {
-		return nil, fmt.Errorf("list sealed secrets: %w", err)
-	}
-	values := make([]seal.Stored, 0, len(found))
-	for _, row := range found {
-		values = append(values, seal.Stored{ID: row.ID, Purpose: purpose(row.TeamID, row.ID), Sealed: row.SealedValue})
-	}
-	return values, nil
+	return s.store.sealedWithOthers(ctx, notWith, after, limit)
 }
 
-// Replace stores a value that was sealed again, unless it was changed meanwhile.
+// Replace stores a value that was sealed with a newer key, unless it was changed
+// meanwhile.
 func (s Sealed) Replace(ctx context.Context, old seal.Stored, sealed []byte) error {
-	return s.Queries.ReplaceSealedSecret(ctx, rows.ReplaceSealedSecretParams{ID: old.ID, SealedValue: sealed, OldValue: old.Sealed})
+	return s.store.replaceSealed(ctx, old, sealed)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,8 +17,8 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -40,155 +41,175 @@ const (
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 
-// SecretQueue is the part of the job queue that secrets need.
+// Queue is the part of the job queue that secrets need.
 type Queue interface {
 	InsertTx(ctx context.Context, tx pgx.Tx, job river.JobArgs, options *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
-// Secrets is the service of secrets: values that a team's sandboxes put into
-// requests and never see. Nothing here returns a value but Resolve, which is for
-// hosts.
+// Secret is a secret without its value.
+type Secret struct {
+	ID     string
+	TeamID uuid.UUID
+	// Name is in lower case.
+	Name string
+	// Version counts the values that the secret has had.
+	Version              int64
+	Metadata             map[string]string
+	CreatedAt, UpdatedAt time.Time
+
+	sealed []byte
+}
+
+// Service stores secrets: values that a team's sandboxes put into requests and never
+// see. Only Resolve, which is for hosts, returns a value.
 type Service struct {
-	Pool    *pgxpool.Pool
-	Keyring *seal.Keyring
-	// Queue brings changes to the sandboxes that run.
-	Queue Queue
-	Log   *slog.Logger
+	pool    *pgxpool.Pool
+	keyring *seal.Keyring
+	queue   Queue
+	log     *slog.Logger
+}
+
+// New seals values with a keyring. The queue brings changes to running sandboxes.
+func New(pool *pgxpool.Pool, keyring *seal.Keyring, queue Queue, log *slog.Logger) *Service {
+	return &Service{pool: pool, keyring: keyring, queue: queue, log: log}
 }
 
 // NewSecret is a secret that a team wants.
 type NewSecret struct {
-	// Name is the team's own, whatever its case.
+	// Name is unique in the team, and not case-sensitive.
 	Name     string
 	Value    string
 	Metadata map[string]string
 }
 
-// SecretPage is one page of a list of secrets.
+// Page is one page of a list of secrets.
 type Page struct {
-	Secrets []rows.Secret
+	Secrets []Secret
 	// NextToken is empty on the last page.
 	NextToken string
 }
 
 // Create stores a secret under a name that the team has not used.
-func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret) (made rows.Secret, err error) {
+func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret) (made Secret, err error) {
 	name := strings.ToLower(wanted.Name)
 	switch {
 	case !namePattern.MatchString(wanted.Name):
-		return rows.Secret{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
+		return Secret{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	case strings.HasPrefix(name, id.SecretPrefix):
-		return rows.Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", id.SecretPrefix)
+		return Secret{}, fault.New(fault.Invalid, "name must not begin with %s, as the IDs of secrets do", id.SecretPrefix)
 	}
 	if err := check(wanted.Value, wanted.Metadata); err != nil {
-		return rows.Secret{}, err
+		return Secret{}, err
 	}
-	if wanted.Metadata == nil {
-		wanted.Metadata = map[string]string{}
+	made = Secret{ID: id.NewSecret(), TeamID: teamID, Name: name, Metadata: wanted.Metadata}
+	if made.Metadata == nil {
+		made.Metadata = map[string]string{}
 	}
-	secretID := id.NewSecret()
-	sealed, err := s.Keyring.Seal([]byte(wanted.Value), purpose(teamID, secretID))
-	if err != nil {
-		return rows.Secret{}, fmt.Errorf("seal secret: %w", err)
+	if made.sealed, err = s.keyring.Seal([]byte(wanted.Value), purpose(teamID, made.ID)); err != nil {
+		return Secret{}, fmt.Errorf("seal secret: %w", err)
 	}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
-		if _, err := queries.LockTeam(ctx, teamID); err != nil {
-			return fmt.Errorf("lock team: %w", err)
+	err = s.change(ctx, events.SecretCreated, func(tx *store) (Secret, error) {
+		if err := mayHaveMore(ctx, tx, teamID); err != nil {
+			return Secret{}, err
 		}
-		count, err := queries.CountSecrets(ctx, teamID)
-		if err != nil {
-			return fmt.Errorf("count secrets: %w", err)
-		}
-		most, err := mostOf(ctx, queries, teamID)
-		if err != nil {
-			return err
-		}
-		if count >= most {
-			return fault.New(fault.RateLimited, "the team has %d secrets, which is the most", count).Because(fault.SecretLimit)
-		}
-		made, err = queries.CreateSecret(ctx, rows.CreateSecretParams{
-			ID: secretID, TeamID: teamID, Name: name, SealedValue: sealed, Metadata: wanted.Metadata,
-		})
-		if err != nil {
-			return err
-		}
-		return s.spread(ctx, tx, made)
+		made, err = tx.create(ctx, made)
+		return made, err
 	})
 	switch {
 	case db.IsUniqueViolation(err):
-		return rows.Secret{}, fault.New(fault.Conflict, "the team has a secret %q already", name)
+		return Secret{}, fault.New(fault.Conflict, "the team has a secret %q already", name)
 	case err != nil:
-		return rows.Secret{}, fmt.Errorf("store secret: %w", err)
+		return Secret{}, fmt.Errorf("store secret: %w", err)
 	}
-	s.Log.Info("secret created", "secret", made.ID, "team", teamID)
+	s.log.Info("secret created", "secret", made.ID, "team", teamID)
 	return made, nil
 }
 
-// secretsOf is how many secrets a team may have.
-func mostOf(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) (int64, error) {
-	limits, err := usage.LimitsOf(ctx, queries, teamID)
-	if err != nil || limits.MaxSecrets == nil {
-		return maxSecrets, err
+// mayHaveMore holds the team's row, so that requests at once do not store more secrets
+// than the team may have.
+func mayHaveMore(ctx context.Context, tx *store, teamID uuid.UUID) error {
+	if err := tx.lockTeam(ctx, teamID); err != nil {
+		return err
 	}
-	return min(int64(*limits.MaxSecrets), maxSecrets), nil
+	count, err := tx.count(ctx, teamID)
+	if err != nil {
+		return err
+	}
+	limits, err := usage.LimitsOf(ctx, tx.conn, teamID)
+	if err != nil {
+		return err
+	}
+	most := int64(maxSecrets)
+	if limits.MaxSecrets != nil {
+		most = min(*limits.MaxSecrets, maxSecrets)
+	}
+	if count >= most {
+		return fault.New(fault.RateLimited, "the team has %d secrets, which is the most", count).Because(fault.SecretLimit)
+	}
+	return nil
 }
 
-// Update replaces a secret's value, and its metadata unless that is nil. Sandboxes
-// that run have the new value soon.
-func (s *Service) Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (changed rows.Secret, err error) {
+// change changes a secret, enqueues the delivery of the change and writes its event, in
+// one transaction.
+func (s *Service) change(ctx context.Context, kind events.Type, change func(tx *store) (Secret, error)) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		in := newStore(tx)
+		changed, err := change(in)
+		if err != nil {
+			return err
+		}
+		if err := s.deliver(ctx, tx, changed); err != nil {
+			return err
+		}
+		return in.record(ctx, kind, changed)
+	})
+}
+
+// Update replaces a secret's value, and its metadata unless that is nil. Running
+// sandboxes get the new value soon after.
+func (s *Service) Update(ctx context.Context, teamID uuid.UUID, key, value string, metadata map[string]string) (changed Secret, err error) {
 	if err := check(value, metadata); err != nil {
-		return rows.Secret{}, err
+		return Secret{}, err
 	}
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
-		stored, err := queries.LockSecret(ctx, rows.LockSecretParams{TeamID: teamID, Key: lookupKey(key)})
-		if err != nil {
-			return err
+	err = s.change(ctx, events.SecretUpdated, func(tx *store) (Secret, error) {
+		if changed, err = tx.lock(ctx, teamID, key); err != nil {
+			return Secret{}, err
 		}
-		if metadata == nil {
-			metadata = stored.Metadata
+		if metadata != nil {
+			changed.Metadata = metadata
 		}
-		sealed, err := s.Keyring.Seal([]byte(value), purpose(teamID, stored.ID))
-		if err != nil {
-			return fmt.Errorf("seal secret: %w", err)
+		if changed.sealed, err = s.keyring.Seal([]byte(value), purpose(teamID, changed.ID)); err != nil {
+			return Secret{}, fmt.Errorf("seal secret: %w", err)
 		}
-		changed, err = queries.UpdateSecret(ctx, rows.UpdateSecretParams{ID: stored.ID, SealedValue: sealed, Metadata: metadata})
-		if err != nil {
-			return err
-		}
-		return s.spread(ctx, tx, changed)
+		changed, err = tx.update(ctx, changed)
+		return changed, err
 	})
 	if err != nil {
-		return rows.Secret{}, orNotFound("update", key, err)
+		return Secret{}, orNotFound("update", key, err)
 	}
-	s.Log.Info("secret updated", "secret", changed.ID, "team", teamID, "version", changed.Version)
+	s.log.Info("secret updated", "secret", changed.ID, "team", teamID, "version", changed.Version)
 	return changed, nil
 }
 
-// Delete deletes a secret, by its ID or name. Requests that need it fail from soon
-// on.
+// Delete deletes a secret, by its ID or name. Requests that need it fail soon after.
 func (s *Service) Delete(ctx context.Context, teamID uuid.UUID, key string) error {
-	var gone rows.Secret
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) (err error) {
-		gone, err = rows.New(tx).DeleteSecret(ctx, rows.DeleteSecretParams{TeamID: teamID, Key: lookupKey(key)})
-		if err != nil {
-			return err
-		}
-		return s.spread(ctx, tx, gone)
+	var gone Secret
+	err := s.change(ctx, events.SecretDeleted, func(tx *store) (_ Secret, err error) {
+		gone, err = tx.delete(ctx, teamID, key)
+		return gone, err
 	})
 	if err != nil {
 		return orNotFound("delete", key, err)
 	}
-	s.Log.Info("secret deleted", "secret", gone.ID, "team", teamID)
+	s.log.Info("secret deleted", "secret", gone.ID, "team", teamID)
 	return nil
 }
 
 // Get returns a team's secret, by its ID or name.
-func (s *Service) Get(ctx context.Context, teamID uuid.UUID, key string) (rows.Secret, error) {
-	secret, err := rows.New(s.Pool).FindSecret(ctx, rows.FindSecretParams{TeamID: teamID, Key: lookupKey(key)})
+func (s *Service) Get(ctx context.Context, teamID uuid.UUID, key string) (Secret, error) {
+	secret, err := newStore(s.pool).get(ctx, teamID, key)
 	if err != nil {
-		return rows.Secret{}, orNotFound("get", key, err)
+		return Secret{}, orNotFound("get", key, err)
 	}
 	return secret, nil
 }
@@ -199,11 +220,9 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID, pageSize int, page
 	if err != nil {
 		return Page{}, err
 	}
-	found, err := rows.New(s.Pool).ListSecrets(ctx, rows.ListSecretsParams{
-		TeamID: teamID, BeforeTime: after.Time, BeforeID: after.ID, PageSize: int32(pageSize) + 1,
-	})
+	found, err := newStore(s.pool).list(ctx, teamID, after, pageSize+1)
 	if err != nil {
-		return Page{}, fmt.Errorf("list secrets: %w", err)
+		return Page{}, err
 	}
 	page := Page{Secrets: found}
 	if len(found) > pageSize {
@@ -214,21 +233,22 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID, pageSize int, page
 	return page, nil
 }
 
-// secretKey is an ID or a name as it is stored. Both are in lower case.
+// lookupKey returns an ID or a name as it is stored, in lower case; "" for what can be
+// neither.
 func lookupKey(key string) string {
 	if !namePattern.MatchString(key) {
-		return "" // which nothing is called
+		return ""
 	}
 	return strings.ToLower(key)
 }
 
-// secretPurpose is what a value is sealed for.
+// purpose is what a value is sealed for.
 func purpose(teamID uuid.UUID, secretID string) string {
 	return "secret:" + teamID.String() + ":" + secretID
 }
 
 func orNotFound(doing, key string, err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, errNoSecret) {
 		return fault.New(fault.NotFound, "secret %.64q was not found", key)
 	}
 	return fmt.Errorf("%s secret: %w", doing, err)

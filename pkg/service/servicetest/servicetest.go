@@ -64,12 +64,12 @@ func New(t *testing.T) *Fixture {
 	require.NoError(t, err)
 	agents := &fleet.Agents{}
 	agents.Put(local.ID, client)
-	known := &templates.Service{Queries: queries, Hosts: agents.SnapshotHost, Log: log}
+	known := templates.New(pool, agents.SnapshotHost, log)
 	claimant, stored := newClaimant(t, url), store.NewSandboxes(pool)
 	boxes := &sandboxes.Service{
 		Pool: pool, Store: stored, Keys: idempotency.New(pool, stored, claimant), Templates: known, Hosts: agents, Tokens: tokens,
 		Placement: placement.New(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log),
-		Volumes:   &volumes.Service{Pool: pool}, Claimant: claimant, Log: log, MaxTimeout: time.Hour,
+		Volumes:   volumes.New(pool, agents, tokens, 0, log), Claimant: claimant, Log: log, MaxTimeout: time.Hour,
 	}
 	f := &Fixture{
 		Service: boxes, Queries: queries, Agent: agent, Team: team.ID, Host: local.ID,

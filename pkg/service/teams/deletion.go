@@ -3,37 +3,61 @@ package teams
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
 // pageSize is how many sandboxes or snapshots are looked at at a time.
 const pageSize = 100
 
+// Sandboxes are the sandboxes of teams.
+type Sandboxes interface {
+	List(ctx context.Context, teamID uuid.UUID, filter sandboxes.Filter) (sandboxes.Page, error)
+	Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error
+}
+
+// Snapshots are the snapshots of teams.
+type Snapshots interface {
+	ListSnapshots(ctx context.Context, teamID uuid.UUID, filter templates.SnapshotFilter) (templates.SnapshotPage, error)
+	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
+}
+
+// Volumes are the volumes of teams.
+type Volumes interface {
+	List(ctx context.Context, teamID uuid.UUID) ([]volumes.Volume, error)
+	Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error
+}
+
 // Deletion deletes teams with all that they have.
 type Deletion struct {
-	Pool      *pgxpool.Pool
-	Sandboxes *sandboxes.Service
-	Templates *templates.Service
-	Volumes   *volumes.Service
-	// FirstTeam is the slug of the team that the installation always has.
-	FirstTeam string
-	Log       *slog.Logger
+	pool      *pgxpool.Pool
+	sandboxes Sandboxes
+	snapshots Snapshots
+	volumes   Volumes
+	firstTeam string
+	log       *slog.Logger
+}
+
+// NewDeletion deletes every team but the first one, which the installation always has
+// and which is named by its slug.
+func NewDeletion(
+	pool *pgxpool.Pool, sandboxes Sandboxes, snapshots Snapshots, volumes Volumes, firstTeam string, log *slog.Logger,
+) *Deletion {
+	return &Deletion{pool: pool, sandboxes: sandboxes, snapshots: snapshots, volumes: volumes, firstTeam: firstTeam, log: log}
 }
 
 // Delete deletes a team that runs nothing: first what it has on hosts, then its
@@ -48,49 +72,46 @@ func (d *Deletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 			return err
 		}
 	}
-	err := pgx.BeginFunc(ctx, d.Pool, func(tx pgx.Tx) error { return deleteTeamRows(ctx, tx, teamID) })
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error { return deleteRows(ctx, tx, teamID) })
 	if db.IsForeignKeyViolation(err) {
 		return fault.Wrap(fault.Conflict, err, "tables of an extension still refer to the team")
 	}
 	if err != nil {
 		return err
 	}
-	d.Log.Info("team deleted", "team", teamID)
+	d.log.Info("team deleted", "team", teamID)
 	return nil
 }
 
 func (d *Deletion) mayDelete(ctx context.Context, teamID uuid.UUID) error {
-	queries := rows.New(d.Pool)
-	team, err := queries.GetTeam(ctx, teamID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.NotFound, "there is no such team")
-	}
+	store := newStore(d.pool)
+	slug, err := store.slug(ctx, teamID)
 	if err != nil {
-		return fmt.Errorf("get team %s: %w", teamID, err)
+		return err
 	}
-	if team.Slug == d.FirstTeam {
+	if slug == d.firstTeam {
 		return fault.New(fault.Conflict, "the first team of an installation cannot be deleted")
 	}
-	has, err := queries.CountOfTeam(ctx, teamID)
+	has, err := store.count(ctx, teamID)
 	switch {
 	case err != nil:
-		return fmt.Errorf("count what team %s has: %w", teamID, err)
-	case has.Running > 0:
-		return fault.New(fault.Conflict, "the team runs %d sandboxes; kill them first", has.Running)
-	case has.Templates > 0:
-		return fault.New(fault.Conflict, "the team has %d templates; delete them first", has.Templates)
+		return err
+	case has.running > 0:
+		return fault.New(fault.Conflict, "the team runs %d sandboxes; kill them first", has.running)
+	case has.templates > 0:
+		return fault.New(fault.Conflict, "the team has %d templates; delete them first", has.templates)
 	}
 	return nil
 }
 
 func (d *Deletion) killPaused(ctx context.Context, teamID uuid.UUID) error {
 	for {
-		page, err := d.Sandboxes.List(ctx, teamID, sandboxes.Filter{States: []sandbox.State{sandbox.Paused}, PageSize: pageSize})
+		page, err := d.sandboxes.List(ctx, teamID, sandboxes.Filter{States: []sandbox.State{sandbox.Paused}, PageSize: pageSize})
 		if err != nil || len(page.Sandboxes) == 0 {
 			return err
 		}
 		for _, sandbox := range page.Sandboxes {
-			if err := d.Sandboxes.Kill(ctx, teamID, sandbox.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			if err := d.sandboxes.Kill(ctx, teamID, sandbox.ID); err != nil && !fault.Is(err, fault.NotFound) {
 				return err
 			}
 		}
@@ -99,12 +120,12 @@ func (d *Deletion) killPaused(ctx context.Context, teamID uuid.UUID) error {
 
 func (d *Deletion) deleteSnapshots(ctx context.Context, teamID uuid.UUID) error {
 	for {
-		page, err := d.Templates.ListSnapshots(ctx, teamID, templates.SnapshotFilter{PageSize: pageSize})
+		page, err := d.snapshots.ListSnapshots(ctx, teamID, templates.SnapshotFilter{PageSize: pageSize})
 		if err != nil || len(page.Snapshots) == 0 {
 			return err
 		}
 		for _, snapshot := range page.Snapshots {
-			if err := d.Templates.DeleteSnapshot(ctx, teamID, snapshot.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			if err := d.snapshots.DeleteSnapshot(ctx, teamID, snapshot.ID); err != nil && !fault.Is(err, fault.NotFound) {
 				return err
 			}
 		}
@@ -112,46 +133,46 @@ func (d *Deletion) deleteSnapshots(ctx context.Context, teamID uuid.UUID) error 
 }
 
 func (d *Deletion) deleteVolumes(ctx context.Context, teamID uuid.UUID) error {
-	volumes, err := d.Volumes.List(ctx, teamID)
+	volumes, err := d.volumes.List(ctx, teamID)
 	if err != nil {
 		return err
 	}
 	for _, volume := range volumes {
-		if err := d.Volumes.Delete(ctx, teamID, volume.ID); err != nil && !fault.Is(err, fault.NotFound) {
+		if err := d.volumes.Delete(ctx, teamID, volume.ID); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 	}
 	return nil
 }
 
-// deleteTeamRows deletes a team that has nothing on any host. It takes the locks of
-// a placement in the order of one, so that neither waits for the other, and nothing
-// is placed for the team after the count.
-func deleteTeamRows(ctx context.Context, tx pgx.Tx, teamID uuid.UUID) error {
-	queries := rows.New(tx)
-	if _, err := queries.LockTeamUse(ctx, teamID); err != nil {
-		return fmt.Errorf("lock what team %s uses: %w", teamID, err)
+// deleteRows deletes a team that has nothing on any host. Lock order, as in a placement:
+// the team's account, then its row. Nothing is placed for the team after the count.
+func deleteRows(ctx context.Context, tx pgx.Tx, teamID uuid.UUID) error {
+	if err := usage.Lock(ctx, tx, teamID); err != nil {
+		return err
 	}
-	if _, err := queries.LockTeam(ctx, teamID); err != nil {
-		return fmt.Errorf("lock team %s: %w", teamID, err)
+	store := newStore(tx)
+	if err := store.lock(ctx, teamID); err != nil {
+		return err
 	}
-	has, err := queries.CountOfTeam(ctx, teamID)
-	if err != nil {
-		return fmt.Errorf("count what team %s has: %w", teamID, err)
-	}
-	if has != (rows.CountOfTeamRow{}) {
-		return fault.New(fault.Conflict, "the team has %d sandboxes, %d volumes and %d snapshots that are being made or deleted; try again",
-			has.Running+has.Paused, has.Volumes, has.Snapshots+has.Templates)
-	}
-	if err := queries.DeleteSandboxesOfTeam(ctx, teamID); err != nil {
-		return fmt.Errorf("forget the sandboxes of team %s: %w", teamID, err)
-	}
-	told, err := channels.DeleteOf(ctx, tx, teamID)
+	has, err := store.count(ctx, teamID)
 	if err != nil {
 		return err
 	}
-	if err := queries.DeleteTeam(ctx, teamID); err != nil {
-		return fmt.Errorf("delete team %s: %w", teamID, err)
+	if has != (possessions{}) {
+		return fault.New(fault.Conflict, "the team has %d sandboxes, %d volumes and %d snapshots that are being made or deleted; try again",
+			has.running+has.paused, has.volumes, has.snapshots+has.templates)
 	}
-	return events.RecordAll(ctx, tx, told...)
+	drafts, err := secrets.DeleteOfTeam(ctx, tx, teamID)
+	if err != nil {
+		return err
+	}
+	ofChannels, err := channels.DeleteOf(ctx, tx, teamID)
+	if err != nil {
+		return err
+	}
+	if err := store.delete(ctx, teamID); err != nil {
+		return err
+	}
+	return events.RecordAll(ctx, tx, append(drafts, ofChannels...)...)
 }

@@ -65,6 +65,5 @@ func (t *Service) Build(ctx context.Context, teamID uuid.UUID, name, buildID str
 // CancelBuilds cancels a team's builds, and says how many were cancelled and how
 // many could not be. There are none yet: a snapshot is no build that was asked for.
 func (t *Service) CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error) {
-	_, err = t.Queries.GetTeam(ctx, teamID)
-	return 0, 0, usage.TeamError(teamID, err)
+	return 0, 0, usage.RequireTeam(ctx, t.pool, teamID)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
@@ -15,10 +16,15 @@ import (
 
 // Templates is the service of templates.
 type Service struct {
+	pool    *pgxpool.Pool
 	Queries *rows.Queries
-	// Hosts finds the host of a snapshot.
-	Hosts func(hostID uuid.UUID) SnapshotHost
-	Log   *slog.Logger
+	Hosts   func(hostID uuid.UUID) SnapshotHost
+	Log     *slog.Logger
+}
+
+// New makes the service. hosts finds the host of a snapshot.
+func New(pool *pgxpool.Pool, hosts func(hostID uuid.UUID) SnapshotHost, log *slog.Logger) *Service {
+	return &Service{pool: pool, Queries: rows.New(pool), Hosts: hosts, Log: log}
 }
 
 // TemplatePage is one page of a list of templates.

@@ -2,51 +2,65 @@ package usage
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"math"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Limits is what a team may have; nil is without limit.
-func (u *Service) Limits(ctx context.Context, teamID uuid.UUID) (rows.TeamLimit, error) {
-	return LimitsOf(ctx, u.Queries, teamID)
+// Limits are what a team may have; nil is without limit.
+type Limits struct {
+	// MaxSandboxes bounds the sandboxes that run at once; the next three what all of them
+	// have together.
+	MaxSandboxes, MaxVCPUs, MaxMemoryMiB, MaxDiskMiB *int64
+	// MaxBuilds bounds the builds of templates at once.
+	MaxBuilds           *int64
+	MaxCreatesPerMinute *int64
+	MaxVolumes          *int64
+	// MaxVolumeMiB bounds the size of each volume.
+	MaxVolumeMiB *int64
+	MaxSecrets   *int64
 }
 
-// limitsOf has no limit for a team without a row.
-func LimitsOf(ctx context.Context, queries *rows.Queries, teamID uuid.UUID) (rows.TeamLimit, error) {
-	limits, err := queries.GetTeamLimits(ctx, teamID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.TeamLimit{TeamID: teamID}, nil
-	}
-	if err != nil {
-		return limits, fmt.Errorf("get the limits of team %s: %w", teamID, err)
-	}
-	return limits, nil
+// Limits returns what a team may have.
+func (u *Service) Limits(ctx context.Context, teamID uuid.UUID) (Limits, error) {
+	return newStore(u.pool).limits(ctx, teamID)
+}
+
+// LimitsOf is Limits within a transaction.
+func LimitsOf(ctx context.Context, conn db.Conn, teamID uuid.UUID) (Limits, error) {
+	return newStore(conn).limits(ctx, teamID)
 }
 
 // SetLimits replaces what a team may have. What it has already it keeps.
-func (u *Service) SetLimits(ctx context.Context, limits rows.TeamLimit) error {
-	for name, value := range map[string]*int64{
-		"maxSandboxes": widened(limits.MaxSandboxes), "maxVcpus": limits.MaxVCPUCount, "maxMemoryMiB": limits.MaxMemoryMiB,
-		"maxDiskMiB": limits.MaxDiskMiB, "maxBuilds": widened(limits.MaxBuilds), "maxCreatesPerMinute": widened(limits.MaxCreatesPerMinute),
-		"maxVolumes": widened(limits.MaxVolumes), "maxVolumeMiB": limits.MaxVolumeMiB, "maxSecrets": widened(limits.MaxSecrets),
+func (u *Service) SetLimits(ctx context.Context, teamID uuid.UUID, limits Limits) error {
+	for _, limit := range []struct {
+		name  string
+		value *int64
+		most  int64
+	}{
+		{"maxSandboxes", limits.MaxSandboxes, math.MaxInt32},
+		{"maxVcpus", limits.MaxVCPUs, math.MaxInt64},
+		{"maxMemoryMiB", limits.MaxMemoryMiB, math.MaxInt64},
+		{"maxDiskMiB", limits.MaxDiskMiB, math.MaxInt64},
+		{"maxBuilds", limits.MaxBuilds, math.MaxInt32},
+		{"maxCreatesPerMinute", limits.MaxCreatesPerMinute, math.MaxInt32},
+		{"maxVolumes", limits.MaxVolumes, math.MaxInt32},
+		{"maxVolumeMiB", limits.MaxVolumeMiB, math.MaxInt64},
+		{"maxSecrets", limits.MaxSecrets, math.MaxInt32},
 	} {
-		if value != nil && *value < 0 {
-			return fault.New(fault.Invalid, "%s must not be negative", name)
+		switch {
+		case limit.value == nil:
+		case *limit.value < 0:
+			return fault.New(fault.Invalid, "%s must not be negative", limit.name)
+		case *limit.value > limit.most:
+			return fault.New(fault.Invalid, "%s must be at most %d", limit.name, limit.most)
 		}
 	}
-	if _, err := u.Queries.GetTeam(ctx, limits.TeamID); errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.NotFound, "team %s was not found", limits.TeamID)
-	} else if err != nil {
-		return fmt.Errorf("get team %s: %w", limits.TeamID, err)
+	if err := RequireTeam(ctx, u.pool, teamID); err != nil {
+		return err
 	}
-	if err := u.Queries.SetTeamLimits(ctx, rows.SetTeamLimitsParams(limits)); err != nil {
-		return fmt.Errorf("set the limits of team %s: %w", limits.TeamID, err)
-	}
-	return nil
+	return newStore(u.pool).setLimits(ctx, teamID, limits)
 }

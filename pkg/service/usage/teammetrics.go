@@ -2,26 +2,25 @@ package usage
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
 const (
 	// maxTeamPoints is about how many points a series has at most.
 	maxTeamPoints = 200
-	// maxMetricsTime bounds the work of one question.
+	// maxMetricsTime is the longest span.
 	maxMetricsTime = 31 * 24 * time.Hour
-	// defaultTeamTime is what a question about a team is about that names no start.
+	// defaultTeamTime is the length of a span that names no start.
 	defaultTeamTime = 24 * time.Hour
 )
 
-// TeamMetric is a team in the time from the metric before to a moment.
+// TeamMetric describes what a team ran in one step of time.
 type TeamMetric struct {
+	// At is the end of the step.
 	At time.Time
 	// Concurrent is the most sandboxes that ran at once.
 	Concurrent int32
@@ -29,19 +28,19 @@ type TeamMetric struct {
 	StartRate float64
 }
 
-// TeamMetrics counts what a team had running, from its first day on. The last metric
-// is of the time that ends where the span does.
+// TeamMetrics counts what a team ran, from its first day on. The last step ends where
+// the span does.
 func (u *Service) TeamMetrics(ctx context.Context, teamID uuid.UUID, span Span) ([]TeamMetric, error) {
 	span, err := teamSpan(span)
 	if err != nil {
 		return nil, err
 	}
-	team, err := u.Queries.GetTeam(ctx, teamID)
+	createdAt, err := newStore(u.pool).createdAt(ctx, teamID)
 	if err != nil {
-		return nil, fmt.Errorf("get team %s: %w", teamID, err)
+		return nil, err
 	}
 	const day = 24 * time.Hour
-	if firstDay := team.CreatedAt.UTC().Truncate(day); span.Start.Before(firstDay) {
+	if firstDay := createdAt.UTC().Truncate(day); span.Start.Before(firstDay) {
 		span.Start = firstDay
 	}
 	if span.End.Before(span.Start) {
@@ -49,20 +48,11 @@ func (u *Service) TeamMetrics(ctx context.Context, teamID uuid.UUID, span Span) 
 	}
 	step := span.Step(maxTeamPoints)
 	beforeLast := span.End.Sub(span.Start).Truncate(step) - step
-	found, err := u.Queries.ListTeamMetrics(ctx, rows.ListTeamMetricsParams{
-		TeamID: teamID, Step: step, StartAt: span.End.Add(-max(0, beforeLast)), EndAt: span.End,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the metrics of team %s: %w", teamID, err)
-	}
-	metrics := make([]TeamMetric, 0, len(found))
-	for _, row := range found {
-		metrics = append(metrics, TeamMetric{At: row.At, Concurrent: row.Concurrent, StartRate: float64(row.Started) / step.Seconds()})
-	}
-	return metrics, nil
+	ends := Span{Start: span.End.Add(-max(0, beforeLast)), End: span.End}
+	return newStore(u.pool).metrics(ctx, teamID, ends, step)
 }
 
-// Peak is the most that was reached, and when.
+// Peak is a maximum and the moment of it.
 type Peak struct {
 	At    time.Time
 	Value float64
@@ -74,11 +64,7 @@ func (u *Service) MaxConcurrent(ctx context.Context, teamID uuid.UUID, span Span
 	if err != nil {
 		return Peak{}, err
 	}
-	row, err := u.Queries.MaxConcurrent(ctx, rows.MaxConcurrentParams{TeamID: teamID, StartAt: span.Start, EndAt: span.End})
-	if err != nil {
-		return Peak{}, fmt.Errorf("find the most sandboxes of team %s: %w", teamID, err)
-	}
-	return Peak{At: row.At, Value: float64(row.Value)}, nil
+	return newStore(u.pool).maxConcurrent(ctx, teamID, span)
 }
 
 // MaxStartRate is the most sandboxes a second that a team has started.
@@ -87,14 +73,10 @@ func (u *Service) MaxStartRate(ctx context.Context, teamID uuid.UUID, span Span)
 	if err != nil {
 		return Peak{}, err
 	}
-	step := span.Step(maxTeamPoints)
-	row, err := u.Queries.MaxStarts(ctx, rows.MaxStartsParams{TeamID: teamID, Step: step, StartAt: span.Start, EndAt: span.End})
-	if err != nil {
-		return Peak{}, fmt.Errorf("find the most starts of team %s: %w", teamID, err)
-	}
-	return Peak{At: row.At, Value: float64(row.Value) / step.Seconds()}, nil
+	return newStore(u.pool).maxStartRate(ctx, teamID, span, span.Step(maxTeamPoints))
 }
 
+// teamSpan fills in the last day.
 func teamSpan(span Span) (Span, error) {
 	now := time.Now()
 	start := now.Add(-defaultTeamTime)

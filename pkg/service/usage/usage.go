@@ -4,20 +4,20 @@ package usage
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Usage is the service of what teams use and may use. The counting itself is the
-// schema's: a trigger opens and closes an interval with each change of state.
-type Service struct{ Queries *rows.Queries }
+// Service answers what teams use and may use. A trigger of the schema counts: it opens
+// and closes an interval with each change of a sandbox's state.
+type Service struct{ pool *pgxpool.Pool }
+
+// New reads and writes by a pool.
+func New(pool *pgxpool.Pool) *Service { return &Service{pool} }
 
 // Used is what a team's sandboxes have used in a time, running or being paused.
 type Used struct {
@@ -28,6 +28,10 @@ type Used struct {
 	// GiBSeconds is memory over time.
 	GiBSeconds float64
 }
+
+// Has is what a team has at one moment: the sandboxes that run, and what they and, of
+// disk, the paused ones hold.
+type Has struct{ Sandboxes, VCPUs, MemoryMiB, DiskMiB int64 }
 
 // maxUsageTime bounds the work of one question.
 const maxUsageTime = 400 * 24 * time.Hour
@@ -41,21 +45,10 @@ func (u *Service) Between(ctx context.Context, teamID uuid.UUID, since, until ti
 	if until.Sub(since) > maxUsageTime {
 		return Used{}, fault.New(fault.Invalid, "end must be at most %d days after start", int(maxUsageTime.Hours()/24))
 	}
-	sum, err := u.Queries.SumUsage(ctx, rows.SumUsageParams{TeamID: teamID, Since: since, Until: until})
-	if err != nil {
-		return Used{}, fmt.Errorf("sum up the usage of team %s: %w", teamID, err)
-	}
-	return Used{Since: since, Until: until, Sandboxes: sum.Sandboxes, VCPUSeconds: sum.VCPUSeconds, GiBSeconds: sum.GibSeconds}, nil
+	return newStore(u.pool).sum(ctx, teamID, since, until)
 }
 
-// Has is what a team has at this moment.
-func (u *Service) Has(ctx context.Context, teamID uuid.UUID) (rows.TeamUse, error) {
-	has, err := u.Queries.GetTeamUse(ctx, teamID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.TeamUse{TeamID: teamID}, nil
-	}
-	if err != nil {
-		return has, fmt.Errorf("get what team %s has: %w", teamID, err)
-	}
-	return has, nil
+// Has returns what a team has now.
+func (u *Service) Has(ctx context.Context, teamID uuid.UUID) (Has, error) {
+	return newStore(u.pool).has(ctx, teamID)
 }

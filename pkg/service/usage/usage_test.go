@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
@@ -17,24 +16,23 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-func number[T int32 | int64](value T) *T { return &value }
+func number(value int64) *int64 { return &value }
 
-func (f fixture) setLimits(t *testing.T, limits rows.TeamLimit) {
+func (f fixture) setLimits(t *testing.T, limits usage.Limits) {
 	t.Helper()
-	limits.TeamID = f.Team
-	require.NoError(t, (&usage.Service{Queries: f.Queries}).SetLimits(t.Context(), limits))
+	require.NoError(t, usage.New(f.Pool).SetLimits(t.Context(), f.Team, limits))
 }
 
 func TestLimits_NameWhatIsReachedAndWhatTheTeamHas(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		limits rows.TeamLimit
+		limits usage.Limits
 		want   string
 	}{
-		"sandboxes": {rows.TeamLimit{MaxSandboxes: number[int32](1)}, "the team may have 1 sandboxes at once, and has 1 of them; this would take 1 more"},
-		"vCPUs":     {rows.TeamLimit{MaxVCPUCount: number[int64](1)}, "the team may have 1 vCPUs, and has 1 of them; this would take 1 more"},
-		"memory":    {rows.TeamLimit{MaxMemoryMiB: number[int64](1000)}, "the team may have 1000 MiB of memory, and has 512 of them; this would take 512 more"},
-		"disk":      {rows.TeamLimit{MaxDiskMiB: number[int64](5000)}, "the team may have 5000 MiB of disk, and has 4096 of them; this would take 4096 more"},
+		"sandboxes": {usage.Limits{MaxSandboxes: number(1)}, "the team may have 1 sandboxes at once, and has 1 of them; this would take 1 more"},
+		"vCPUs":     {usage.Limits{MaxVCPUs: number(1)}, "the team may have 1 vCPUs, and has 1 of them; this would take 1 more"},
+		"memory":    {usage.Limits{MaxMemoryMiB: number(1000)}, "the team may have 1000 MiB of memory, and has 512 of them; this would take 512 more"},
+		"disk":      {usage.Limits{MaxDiskMiB: number(5000)}, "the team may have 5000 MiB of disk, and has 4096 of them; this would take 4096 more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -51,7 +49,7 @@ func TestLimits_NameWhatIsReachedAndWhatTheTeamHas(t *testing.T) {
 func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.setLimits(t, rows.TeamLimit{MaxSandboxes: number[int32](3)})
+	f.setLimits(t, usage.Limits{MaxSandboxes: number(3)})
 	codes := servicetest.Together(func() error {
 		_, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})
 		return err
@@ -69,7 +67,7 @@ func TestLimits_AreKeptByManyCreatesAtOnceAndByResumes(t *testing.T) {
 func TestLimits_OfCreatesAMinuteSayHowLongToWait(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.setLimits(t, rows.TeamLimit{MaxCreatesPerMinute: number[int32](2)})
+	f.setLimits(t, usage.Limits{MaxCreatesPerMinute: number(2)})
 	require.NoError(t, f.Kill(t.Context(), f.Team, f.Start(t).ID))
 	f.Start(t)
 	_, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})
@@ -102,7 +100,7 @@ func TestUsage_CountsExactlyTheTimeThatSandboxesRan(t *testing.T) {
 	tag, err := f.Pool.Exec(ctx, "UPDATE usage_intervals SET started_at = $1, ended_at = $1::timestamptz + interval '90 seconds', vcpu_count = 2, memory_mib = 512", noon)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, tag.RowsAffected())
-	usage := &usage.Service{Queries: f.Queries}
+	usage := usage.New(f.Pool)
 	for name, test := range map[string]struct {
 		since, until time.Time
 		vcpu, gib    float64
@@ -133,7 +131,7 @@ func TestUsage_OfWhatRunsGrowsUntilNow(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.Start(t)
-	usage := &usage.Service{Queries: f.Queries}
+	usage := usage.New(f.Pool)
 	soFar := func() float64 {
 		used, err := usage.Between(t.Context(), f.Team, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 		require.NoError(t, err)

@@ -9,8 +9,8 @@ import (
 	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
@@ -21,7 +21,7 @@ func newVolumes(t *testing.T, f fixture) *volumes.Service {
 	t.Helper()
 	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
 	require.NoError(t, err)
-	return &volumes.Service{Pool: f.Pool, Hosts: f.Hosts.(*fleet.Agents), Tokens: tokens, Log: slog.New(slog.DiscardHandler)}
+	return volumes.New(f.Pool, f.Hosts.(*fleet.Agents), tokens, 0, slog.New(slog.DiscardHandler))
 }
 
 // The type, the resource and the data of each event of volumes.
@@ -55,10 +55,11 @@ func TestEvents_AreToldOfVolumesThatAreLostWithTheirHost(t *testing.T) {
 	require.NoError(t, err)
 	_, err = f.Pool.Exec(t.Context(), `INSERT INTO volumes (id, team_id, host_id, name, deleting) VALUES ('vunfinished000', $1, $2, 'half', true)`, f.Team, f.Host)
 	require.NoError(t, err)
-	row, err := f.Queries.GetHost(t.Context(), f.Host)
+	_, err = volumes.Retire(t.Context(), f.Pool, f.Host, "local", false)
+	require.Equal(t, fault.Conflict, fault.CodeOf(err))
+	told, err := volumes.Retire(t.Context(), f.Pool, f.Host, "local", true)
 	require.NoError(t, err)
-	require.Equal(t, fault.Conflict, fault.CodeOf(volumes.Retire(t.Context(), rows.New(f.Pool), row, false)))
-	require.NoError(t, volumes.Retire(t.Context(), rows.New(f.Pool), row, true))
+	require.NoError(t, events.RecordAll(t.Context(), f.Pool, told...))
 	require.Equal(t, []string{
 		"volume.created " + volume.ID + ` {"name": "Data"}`,
 		"volume.deleted " + volume.ID + ` {"name": "Data"}`,

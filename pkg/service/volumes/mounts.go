@@ -2,13 +2,11 @@ package volumes
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"regexp"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
@@ -55,11 +53,11 @@ func (v *Service) FindMounts(ctx context.Context, teamID uuid.UUID, wanted []san
 	for i, mount := range wanted {
 		names[i] = mount.Name
 	}
-	found, err := rows.New(v.Pool).FindVolumes(ctx, rows.FindVolumesParams{TeamID: teamID, Names: names})
+	found, err := newStore(v.pool).named(ctx, teamID, names)
 	if err != nil {
-		return nil, uuid.Nil, fmt.Errorf("find volumes: %w", err)
+		return nil, uuid.Nil, err
 	}
-	byName := map[string]rows.Volume{}
+	byName := map[string]Volume{}
 	for _, volume := range found {
 		byName[volume.Name] = volume
 	}

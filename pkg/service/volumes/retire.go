@@ -2,23 +2,35 @@ package volumes
 
 import (
 	"context"
-	"fmt"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// retireVolumes forgets the volumes of a host that is taken out of the fleet.
-func Retire(ctx context.Context, queries *rows.Queries, row rows.Host, force bool) error {
-	left, err := queries.CountVolumesOnHost(ctx, row.ID)
+// Retire deletes the rows of the volumes of a host that leaves the fleet, and returns
+// their events, which its transaction writes last. Without force it returns Conflict
+// where there are any.
+func Retire(ctx context.Context, conn db.Conn, hostID uuid.UUID, hostName string, force bool) ([]events.Draft, error) {
+	tx := newStore(conn)
+	left, err := tx.countOnHost(ctx, hostID)
 	if err != nil {
-		return fmt.Errorf("count the volumes of host %s: %w", row.Name, err)
+		return nil, err
 	}
 	if left > 0 && !force {
-		return fault.New(fault.Conflict, "host %s still has %d volumes, which would be lost", row.Name, left)
+		return nil, fault.New(fault.Conflict, "host %s still has %d volumes, which would be lost", hostName, left)
 	}
-	if err := queries.DeleteVolumesOnHost(ctx, row.ID); err != nil {
-		return fmt.Errorf("forget the volumes of host %s: %w", row.Name, err)
+	gone, err := tx.deleteOnHost(ctx, hostID)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	var drafts []events.Draft
+	for _, volume := range gone {
+		if !volume.unusable {
+			drafts = append(drafts, draft(events.VolumeDeleted, volume))
+		}
+	}
+	return drafts, nil
 }

@@ -8,15 +8,15 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
-	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
@@ -24,127 +24,127 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-const (
-	// maxVolumes is how many volumes a team has at most.
-	maxVolumes = 1000
-	// namedUsers is how many sandboxes are named that keep a volume from being
-	// deleted.
-	namedUsers = 5
-)
+// maxVolumes is how many volumes a team has at most.
+const maxVolumes = 1000
 
-// volumeName is what a volume may be called.
+// NamePattern is what a volume may be called.
 var NamePattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
 
-// VolumeHosts finds the way to the host of a volume; nil where it is not known.
+// Hosts finds the link to the host of a volume; nil where there is none.
 type Hosts interface {
 	Link(hostID uuid.UUID) *host.Link
 }
 
-// Volumes is the service of volumes: directories of a team that outlive sandboxes.
+// Volume is a directory of a team that outlives its sandboxes. It is on one host.
+type Volume struct {
+	ID     string
+	TeamID uuid.UUID
+	HostID uuid.UUID
+	Name   string
+	// MaxMiB is how much it holds at most; 0 is no limit.
+	MaxMiB    int64
+	CreatedAt time.Time
+
+	// unusable: being created, or being deleted.
+	unusable bool
+}
+
+// Service creates, opens and deletes volumes.
 type Service struct {
-	Pool   *pgxpool.Pool
-	Hosts  Hosts
-	Tokens *auth.Tokens
-	Log    *slog.Logger
-	// DefaultMiB is how much a volume holds whose maker named no size; 0 is no limit.
-	DefaultMiB int64
+	pool       *pgxpool.Pool
+	hosts      Hosts
+	tokens     *auth.Tokens
+	log        *slog.Logger
+	defaultMiB int64
+}
+
+// New makes the service. A volume whose creator names no size holds defaultMiB; 0 is no
+// limit.
+func New(pool *pgxpool.Pool, hosts Hosts, tokens *auth.Tokens, defaultMiB int64, log *slog.Logger) *Service {
+	return &Service{pool: pool, hosts: hosts, tokens: tokens, log: log, defaultMiB: defaultMiB}
 }
 
 // List returns a team's volumes, the oldest first.
-func (v *Service) List(ctx context.Context, teamID uuid.UUID) ([]rows.Volume, error) {
-	volumes, err := rows.New(v.Pool).ListVolumes(ctx, teamID)
-	if err != nil {
-		return nil, fmt.Errorf("list volumes: %w", err)
-	}
-	return volumes, nil
+func (v *Service) List(ctx context.Context, teamID uuid.UUID) ([]Volume, error) {
+	return newStore(v.pool).list(ctx, teamID)
 }
 
 // Get returns a team's volume.
-func (v *Service) Get(ctx context.Context, teamID uuid.UUID, volumeID string) (rows.Volume, error) {
-	volume, err := v.find(ctx, volumeID)
-	if err == nil && volume.TeamID != teamID {
-		return rows.Volume{}, notFound(volumeID)
-	}
-	return volume, err
-}
-
-func (v *Service) find(ctx context.Context, volumeID string) (rows.Volume, error) {
+func (v *Service) Get(ctx context.Context, teamID uuid.UUID, volumeID string) (Volume, error) {
 	if !id.IsVolume(volumeID) {
-		return rows.Volume{}, notFound(volumeID)
+		return Volume{}, notFound(volumeID)
 	}
-	volume, err := rows.New(v.Pool).GetVolume(ctx, volumeID)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && volume.Deleting {
-		return rows.Volume{}, notFound(volumeID)
+	volume, err := newStore(v.pool).get(ctx, volumeID)
+	if errors.Is(err, errNoVolume) || err == nil && (volume.unusable || volume.TeamID != teamID) {
+		return Volume{}, notFound(volumeID)
 	}
 	if err != nil {
-		return rows.Volume{}, fmt.Errorf("get volume %s: %w", volumeID, err)
+		return Volume{}, fmt.Errorf("get volume %s: %w", volumeID, err)
 	}
 	return volume, nil
 }
 
 // NewVolume is a volume that a team wants.
 type NewVolume struct {
-	// Name is the team's own.
+	// Name is unique in the team.
 	Name string
-	// MaxMiB is how much it may hold; nil is DefaultMiB.
+	// MaxMiB is how much it may hold; nil is the default.
 	MaxMiB *int64
 }
 
 // Create makes an empty volume on the host with the most room.
-func (v *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume) (rows.Volume, error) {
+func (v *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume) (Volume, error) {
 	if !NamePattern.MatchString(wanted.Name) {
-		return rows.Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
+		return Volume{}, fault.New(fault.Invalid, "name must be letters, digits, dashes and underscores, from 1 to 128")
 	}
-	queries := rows.New(v.Pool)
-	var volume rows.Volume
-	err := pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) (err error) {
-		volume, err = v.claim(ctx, rows.New(tx), teamID, wanted)
+	var volume Volume
+	err := pgx.BeginFunc(ctx, v.pool, func(tx pgx.Tx) (err error) {
+		volume, err = v.claim(ctx, newStore(tx), teamID, wanted)
 		return err
 	})
 	if err != nil {
-		return rows.Volume{}, err
+		return Volume{}, err
 	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
 	err = v.onHost(volume, func(link *host.Link) error { return link.CreateVolume(ctx, volume.ID, volume.MaxMiB<<20) })
+	usable := volume
 	if err == nil {
-		volume, err = finish(ctx, queries, volume)
+		usable, err = v.finish(ctx, volume)
 	}
 	if err != nil {
-		// An error does not say that nothing was made.
-		return rows.Volume{}, errors.Join(err, v.remove(ctx, volume))
+		// The host may have created it all the same.
+		return Volume{}, errors.Join(err, v.remove(ctx, volume))
 	}
-	v.Log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
-	return volume, nil
+	v.log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
+	return usable, nil
 }
 
-// claim stores a volume that nobody may use yet. It holds the team's row, so that
-// requests at once do not make more volumes than the team may have.
-func (v *Service) claim(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, wanted NewVolume) (rows.Volume, error) {
-	if _, err := queries.LockTeam(ctx, teamID); err != nil {
-		return rows.Volume{}, fmt.Errorf("lock team %s: %w", teamID, err)
+// claim stores an unusable volume. It holds the team's row, so that requests at once do
+// not create more volumes than the team may have.
+func (v *Service) claim(ctx context.Context, tx *store, teamID uuid.UUID, wanted NewVolume) (Volume, error) {
+	if err := tx.lockTeam(ctx, teamID); err != nil {
+		return Volume{}, err
 	}
-	maxMiB, most, err := v.allowed(ctx, queries, teamID, wanted.MaxMiB)
+	maxMiB, most, err := v.allowed(ctx, tx, teamID, wanted.MaxMiB)
 	if err != nil {
-		return rows.Volume{}, err
+		return Volume{}, err
 	}
-	has, err := queries.CountVolumes(ctx, rows.CountVolumesParams{TeamID: teamID, Name: wanted.Name})
+	count, taken, err := tx.count(ctx, teamID, wanted.Name)
 	switch {
 	case err != nil:
-		return rows.Volume{}, fmt.Errorf("count volumes: %w", err)
-	case has.Named:
-		return rows.Volume{}, nameTaken(wanted.Name)
-	case has.Volumes >= most:
-		return rows.Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", has.Volumes)
+		return Volume{}, err
+	case taken:
+		return Volume{}, nameTaken(wanted.Name)
+	case count >= most:
+		return Volume{}, fault.New(fault.Conflict, "the team has %d volumes, which is the most", count)
 	}
-	volume, err := queries.CreateVolume(ctx, rows.CreateVolumeParams{
-		ID: id.NewVolume(), TeamID: teamID, Name: wanted.Name, MaxMiB: maxMiB,
-	})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
+	volume, err := tx.create(ctx, Volume{ID: id.NewVolume(), TeamID: teamID, Name: wanted.Name, MaxMiB: maxMiB})
+	if errors.Is(err, errNoVolume) {
+		return Volume{}, fault.New(fault.Unavailable, "no host is ready at the moment")
 	}
 	if err != nil {
-		return rows.Volume{}, fmt.Errorf("store volume: %w", err)
+		return Volume{}, fmt.Errorf("store volume: %w", err)
 	}
 	return volume, nil
 }
@@ -152,18 +152,18 @@ func (v *Service) claim(ctx context.Context, queries *rows.Queries, teamID uuid.
 // largestVolumeMiB is an exbibyte: its bytes are a number of 64 bits.
 const largestVolumeMiB = 1 << 40
 
-// allowed is how much a volume may hold and how many of them the team may have.
-// Zero MiB is no limit.
-func (v *Service) allowed(ctx context.Context, queries *rows.Queries, teamID uuid.UUID, wantedMiB *int64) (maxMiB, most int64, err error) {
-	limits, err := usage.LimitsOf(ctx, queries, teamID)
+// allowed returns how much a volume may hold, where 0 is no limit, and how many volumes
+// the team may have.
+func (v *Service) allowed(ctx context.Context, tx *store, teamID uuid.UUID, wantedMiB *int64) (maxMiB, most int64, err error) {
+	limits, err := usage.LimitsOf(ctx, tx.conn, teamID)
 	if err != nil {
 		return 0, 0, err
 	}
 	most = maxVolumes
 	if limits.MaxVolumes != nil {
-		most = min(int64(*limits.MaxVolumes), maxVolumes)
+		most = min(*limits.MaxVolumes, maxVolumes)
 	}
-	maxMiB = v.DefaultMiB
+	maxMiB = v.defaultMiB
 	if limits.MaxVolumeMiB != nil && (maxMiB == 0 || maxMiB > *limits.MaxVolumeMiB) {
 		maxMiB = *limits.MaxVolumeMiB
 	}
@@ -183,118 +183,61 @@ func nameTaken(name string) error {
 	return fault.New(fault.Invalid, "the team has a volume %q already", name)
 }
 
-// finish lets a volume be used that its host has made.
-func finish(ctx context.Context, queries *rows.Queries, volume rows.Volume) (rows.Volume, error) {
-	usable, err := queries.FinishVolume(ctx, volume.ID)
+// finish makes a volume usable that its host has created.
+func (v *Service) finish(ctx context.Context, volume Volume) (usable Volume, err error) {
+	err = pgx.BeginFunc(ctx, v.pool, func(conn pgx.Tx) error {
+		tx := newStore(conn)
+		if usable, err = tx.finish(ctx, volume.ID); err != nil {
+			return err
+		}
+		return tx.record(ctx, events.VolumeCreated, usable)
+	})
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return volume, fault.New(fault.Unavailable, "making the volume took too long; try again")
+	case errors.Is(err, errNoVolume):
+		return Volume{}, fault.New(fault.Unavailable, "making the volume took too long; try again")
 	case db.IsUniqueViolation(err):
-		return volume, nameTaken(volume.Name)
+		return Volume{}, nameTaken(volume.Name)
 	case err != nil:
-		return volume, fmt.Errorf("store volume: %w", err)
+		return Volume{}, fmt.Errorf("store volume: %w", err)
 	}
 	return usable, nil
 }
 
-// remove deletes a volume that nobody may use, on its host and then here. Where
-// that fails, whoever follows the host tries again.
-func (v *Service) remove(ctx context.Context, volume rows.Volume) error {
-	if err := v.onHost(volume, func(link *host.Link) error { return link.DeleteVolume(ctx, volume.ID) }); err != nil {
-		return err
-	}
-	if err := rows.New(v.Pool).DeleteVolume(ctx, volume.ID); err != nil {
-		return fmt.Errorf("forget volume %s: %w", volume.ID, err)
-	}
-	return nil
-}
-
-func (v *Service) onHost(volume rows.Volume, ask func(*host.Link) error) error {
-	link := v.Hosts.Link(volume.HostID)
+func (v *Service) onHost(volume Volume, ask func(*host.Link) error) error {
+	link := v.hosts.Link(volume.HostID)
 	if link == nil {
 		return host.Unreachable()
 	}
 	return ask(link)
 }
 
-// Delete deletes a volume and all that is in it. It answers Conflict as long as a
-// sandbox mounts it, paused or not. Where the host is away the volume cannot be
-// used any more, and is deleted when the host is back, or by the next Delete.
-func (v *Service) Delete(ctx context.Context, teamID uuid.UUID, volumeID string) error {
-	if !id.IsVolume(volumeID) {
-		return notFound(volumeID)
-	}
-	ctx, cancel := operation.Detach(ctx)
-	defer cancel()
-	volume, err := v.giveUp(ctx, teamID, volumeID)
-	if err != nil {
-		return err
-	}
-	if err := v.remove(ctx, volume); err != nil {
-		return err
-	}
-	v.Log.Info("volume deleted", "volume", volume.ID, "host", volume.HostID)
-	return nil
-}
-
-// giveUp makes sure that nobody mounts a volume now or later.
-func (v *Service) giveUp(ctx context.Context, teamID uuid.UUID, volumeID string) (volume rows.Volume, err error) {
-	err = pgx.BeginFunc(ctx, v.Pool, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
-		volume, err = queries.LockVolume(ctx, rows.LockVolumeParams{ID: volumeID, TeamID: teamID})
-		if errors.Is(err, pgx.ErrNoRows) {
-			return notFound(volumeID)
-		}
-		if err != nil {
-			return fmt.Errorf("get volume %s: %w", volumeID, err)
-		}
-		// A statement of its own sees what was committed while the lock was waited for.
-		users, err := queries.ListVolumeUsers(ctx, rows.ListVolumeUsersParams{VolumeID: volumeID, Most: namedUsers + 1})
-		if err != nil {
-			return fmt.Errorf("list who mounts volume %s: %w", volumeID, err)
-		}
-		if len(users) > 0 {
-			return fault.New(fault.Conflict, "volume %s is mounted by %s; kill them first", volumeID, naming(users))
-		}
-		return queries.SetVolumeDeleting(ctx, volumeID)
-	})
-	return volume, err
-}
-
-func naming(sandboxes []string) string {
-	if len(sandboxes) > namedUsers {
-		return "sandboxes " + strings.Join(sandboxes[:namedUsers], ", ") + " and others"
-	}
-	return "the sandboxes " + strings.Join(sandboxes, ", ")
-}
-
 // Token opens the content of a volume, and of no other.
-func (v *Service) Token(ctx context.Context, volume rows.Volume) (string, error) {
-	epoch, err := rows.New(v.Pool).GetTokenEpoch(ctx, volume.TeamID)
+func (v *Service) Token(ctx context.Context, volume Volume) (string, error) {
+	epoch, err := newStore(v.pool).tokenEpoch(ctx, volume.TeamID)
 	if err != nil {
 		return "", fmt.Errorf("get the token epoch of volume %s: %w", volume.ID, err)
 	}
-	return v.Tokens.VolumeAccess(volume.ID, epoch), nil
+	return v.tokens.VolumeAccess(volume.ID, epoch), nil
 }
 
-// Open finds the way to a volume's content for whoever has its token.
+// Open returns the link to a volume's host, for a request that has the volume's token.
 func (v *Service) Open(ctx context.Context, volumeID, token string) (*host.Link, error) {
 	wrongToken := fault.New(fault.Unauthenticated, "the volume's token is not valid")
 	if !id.IsVolume(volumeID) || token == "" {
 		return nil, wrongToken
 	}
-	found, err := rows.New(v.Pool).GetVolumeWithEpoch(ctx, volumeID)
+	volume, epoch, err := newStore(v.pool).getWithEpoch(ctx, volumeID)
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	case errors.Is(err, errNoVolume):
 		return nil, notFound(volumeID)
 	case err != nil:
 		return nil, fmt.Errorf("get volume %s: %w", volumeID, err)
-	case !auth.Equal(token, v.Tokens.VolumeAccess(volumeID, found.TeamEpoch)):
+	case !auth.Equal(token, v.tokens.VolumeAccess(volumeID, epoch)):
 		return nil, wrongToken
-	case found.Volume.Deleting:
+	case volume.unusable:
 		return nil, notFound(volumeID)
 	}
-	link := v.Hosts.Link(found.Volume.HostID)
+	link := v.hosts.Link(volume.HostID)
 	if link == nil {
 		return nil, host.Unreachable()
 	}
