@@ -83,16 +83,6 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION public.host_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data) VALUES ('00000000-0000-0000-0000-000000000000',
-        CASE WHEN TG_OP = 'INSERT' THEN 'host.registered' ELSE 'host.' || NEW.state END,
-        NEW.id::text, jsonb_build_object('name', NEW.name, 'state', NEW.state));
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.living_claimants() RETURNS integer[]
     LANGUAGE sql STABLE
     AS $$
@@ -1088,10 +1078,6 @@ CREATE TRIGGER events_order BEFORE INSERT ON public.events FOR EACH ROW EXECUTE 
 CREATE TRIGGER host_certificates_announce AFTER UPDATE OF revoked_at ON public.host_certificates FOR EACH ROW EXECUTE FUNCTION public.host_announce();
 
 CREATE TRIGGER hosts_announce AFTER INSERT OR DELETE OR UPDATE OF state, address, tags, drain_wanted ON public.hosts FOR EACH ROW EXECUTE FUNCTION public.host_announce();
-
-CREATE TRIGGER hosts_event AFTER UPDATE OF state ON public.hosts FOR EACH ROW WHEN ((old.state <> new.state)) EXECUTE FUNCTION public.host_event();
-
-CREATE TRIGGER hosts_event_insert AFTER INSERT ON public.hosts FOR EACH ROW EXECUTE FUNCTION public.host_event();
 
 CREATE TRIGGER sandboxes_account AFTER INSERT OR DELETE OR UPDATE OF state, host_id, vcpu_count, memory_mib, disk_mib ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_account();
 

@@ -2,11 +2,7 @@ package cpserver
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/google/uuid"
-
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
@@ -17,11 +13,11 @@ func (s *server) registerHost(ctx context.Context) error {
 	if s.config.HostAgentSocket == "" {
 		return nil
 	}
-	row, err := s.queries.EnsureHost(ctx, rows.EnsureHostParams{ID: uuid.New(), Name: localHost})
+	local, err := fleet.EnsureLocal(ctx, s.pool, localHost)
 	if err != nil {
-		return fmt.Errorf("store host: %w", err)
+		return err
 	}
-	s.hostID, s.host = row.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
+	s.hostID, s.host = local.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
 	s.fleet.Put(s.hostID, s.host)
 	s.parts.OnStop("close the link to the local host", func(context.Context) error { s.host.Close(); return nil })
 	return nil
@@ -29,7 +25,7 @@ func (s *server) registerHost(ctx context.Context) error {
 
 // buildFleet makes what lets other machines be hosts.
 func (s *server) buildFleet(ctx context.Context) error {
-	ca, err := fleet.OpenAuthority(ctx, s.queries, s.keyring)
+	ca, err := fleet.OpenAuthority(ctx, s.pool, s.keyring)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (s *server) reseal(ctx context.Context) {
 		"channels":              channels.NewSealedConfigs(s.pool),
 		"second factors":        identity.NewSecondFactors(s.pool),
 		"secrets":               secrets.NewSealed(s.pool),
-		"certificate authority": fleet.AuthorityKeys{Queries: s.queries},
+		"certificate authority": fleet.NewAuthorityKeys(s.pool),
 	} {
 		count, err := s.keyring.Rotate(ctx, store)
 		if err != nil && ctx.Err() == nil {

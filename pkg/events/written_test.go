@@ -54,15 +54,3 @@ func TestEvents_AreWrittenForTemplates(t *testing.T) {
 	exec(t, pool, `DELETE FROM teams WHERE id = $1`, team)
 	require.Contains(t, written(t, pool, team), events.TemplateBuilt, "events outlive what they tell of")
 }
-
-func TestEvents_AreWrittenForHosts(t *testing.T) {
-	t.Parallel()
-	pool := dbtest.Open(t)
-	exec(t, pool, `INSERT INTO hosts (id, name) VALUES ($1, 'host')`, uuid.New())
-	for _, state := range []string{"ready", "ready", "draining", "unreachable", "retired"} {
-		exec(t, pool, `UPDATE hosts SET state = $1`, state)
-	}
-	require.Equal(t, []events.Type{
-		events.HostRegistered, events.HostReady, events.HostDraining, events.HostUnreachable, events.HostRetired,
-	}, written(t, pool, events.Installation))
-}

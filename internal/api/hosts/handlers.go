@@ -9,18 +9,17 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 // Service is the service of hosts.
 type Service interface {
-	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error)
+	CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, fleet.Token, error)
 	Join(ctx context.Context, joining fleet.Joining) (fleet.Membership, error)
 	Renew(ctx context.Context, certificate, request, signature []byte) (fleet.Membership, error)
-	List(ctx context.Context) ([]rows.ListHostLoadsRow, error)
-	Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error)
+	List(ctx context.Context) ([]fleet.LoadedHost, error)
+	Get(ctx context.Context, hostID uuid.UUID) (fleet.LoadedHost, error)
 	Drain(ctx context.Context, hostID uuid.UUID) error
 	Undrain(ctx context.Context, hostID uuid.UUID) error
 	Retire(ctx context.Context, hostID uuid.UUID, force bool) error

@@ -10,7 +10,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
@@ -28,7 +27,7 @@ func (h *Handlers) createHostToken(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	lifetime := time.Duration(request.OrDefault(body.LifetimeSeconds, defaultTokenLifetime)) * time.Second
-	token, row, err := h.Hosts.CreateToken(r.Context(), body.Tags, lifetime)
+	token, stored, err := h.Hosts.CreateToken(r.Context(), body.Tags, lifetime)
 	if err != nil {
 		return err
 	}
@@ -37,7 +36,7 @@ func (h *Handlers) createHostToken(w http.ResponseWriter, r *http.Request) error
 		Token     string    `json:"token"`
 		Tags      []string  `json:"tags"`
 		ExpiresAt time.Time `json:"expiresAt"`
-	}{row.ID, token, row.Tags, row.ExpiresAt.UTC()})
+	}{stored.ID, token, stored.Tags, stored.ExpiresAt.UTC()})
 	return nil
 }
 
@@ -115,15 +114,14 @@ type resources struct {
 
 const mebibyte = 1 << 20
 
-func hostOf(row rows.GetHostLoadRow) hostAnswer {
-	h, load := row.Host, row.HostLoad
+func hostOf(h fleet.LoadedHost) hostAnswer {
 	return hostAnswer{
 		HostID: h.ID, Name: h.Name, Address: h.Address, Tags: h.Tags, State: h.State, StateChangedAt: h.StateChangedAt.UTC(),
 		LastSeenAt: h.LastSeenAt, Version: h.Version, Driver: h.Driver, Accelerator: h.Accelerator,
 		CPUCount: h.CPUCount, MemoryMB: h.MemoryTotalBytes / mebibyte, DiskMB: h.DiskTotalBytes / mebibyte,
-		SandboxCount: load.SandboxCount, PausedCount: row.PausedCount, FailedCount: row.FailedCount,
-		Allocated: resources{load.VCPUAllocated, load.MemoryMiBAllocated, load.DiskMiBAllocated},
-		Capacity:  resources{load.VCPUCapacity, load.MemoryMiBCapacity, load.DiskMiBCapacity},
+		SandboxCount: h.SandboxCount, PausedCount: h.PausedCount, FailedCount: h.FailedCount,
+		Allocated: resources{h.Allocated.VCPUs, h.Allocated.MemoryMiB, h.Allocated.DiskMiB},
+		Capacity:  resources{h.Capacity.VCPUs, h.Capacity.MemoryMiB, h.Capacity.DiskMiB},
 	}
 }
 
@@ -133,8 +131,8 @@ func (h *Handlers) listHosts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	hosts := make([]hostAnswer, 0, len(found))
-	for _, row := range found {
-		hosts = append(hosts, hostOf(rows.GetHostLoadRow(row)))
+	for _, host := range found {
+		hosts = append(hosts, hostOf(host))
 	}
 	respond.JSON(w, http.StatusOK, hosts)
 	return nil
@@ -145,11 +143,11 @@ func (h *Handlers) getHost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	row, err := h.Hosts.Get(r.Context(), hostID)
+	found, err := h.Hosts.Get(r.Context(), hostID)
 	if err != nil {
 		return err
 	}
-	respond.JSON(w, http.StatusOK, hostOf(row))
+	respond.JSON(w, http.StatusOK, hostOf(found))
 	return nil
 }
 

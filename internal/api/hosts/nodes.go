@@ -9,9 +9,9 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
 // node is a host in the form of E2B's API.
@@ -66,20 +66,19 @@ var nodeStatuses = map[lifecycle.HostState]string{
 	lifecycle.HostDraining: "draining", lifecycle.HostUnreachable: "unhealthy",
 }
 
-func nodeOf(row rows.GetHostLoadRow) node {
-	h, load := row.Host, row.HostLoad
+func nodeOf(h fleet.LoadedHost) node {
 	return node{
 		Version: h.Version, ID: h.ID, ServiceInstanceID: h.ID,
 		// All hosts have the control plane's architecture, because templates are built for
 		// one.
 		MachineInfo: machineInfo{CPUArchitecture: runtime.GOARCH, CPUModelName: h.Driver + " " + h.Accelerator},
-		Status:      nodeStatuses[h.State], StatusChangedAt: h.StateChangedAt.UTC(), SandboxCount: load.SandboxCount,
-		CreateSuccesses: load.CreateSuccesses, CreateFails: load.CreateFailures,
+		Status:      nodeStatuses[h.State], StatusChangedAt: h.StateChangedAt.UTC(), SandboxCount: h.SandboxCount,
+		CreateSuccesses: h.CreateSuccesses, CreateFails: h.CreateFailures,
 		Metrics: nodeMetrics{
-			AllocatedCPU: load.VCPUAllocated, CPUCount: h.CPUCount, AllocatedMemoryBytes: load.MemoryMiBAllocated * mebibyte,
-			MemoryUsedBytes: max(h.MemoryTotalBytes-load.MemoryAvailableBytes, 0), MemoryTotalBytes: h.MemoryTotalBytes,
+			AllocatedCPU: h.Allocated.VCPUs, CPUCount: h.CPUCount, AllocatedMemoryBytes: h.Allocated.MemoryMiB * mebibyte,
+			MemoryUsedBytes: max(h.MemoryTotalBytes-h.MemoryAvailableBytes, 0), MemoryTotalBytes: h.MemoryTotalBytes,
 			Disks: []diskMetrics{{
-				UsedBytes: max(h.DiskTotalBytes-load.DiskAvailableBytes, 0), TotalBytes: h.DiskTotalBytes,
+				UsedBytes: max(h.DiskTotalBytes-h.DiskAvailableBytes, 0), TotalBytes: h.DiskTotalBytes,
 			}},
 		},
 	}
@@ -91,9 +90,9 @@ func (h *Handlers) listNodes(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	nodes := make([]node, 0, len(found))
-	for _, row := range found {
-		listed := nodeOf(rows.GetHostLoadRow(row))
-		listed.SandboxStartingCount = &row.StartingCount
+	for _, host := range found {
+		listed := nodeOf(host)
+		listed.SandboxStartingCount = &host.StartingCount
 		nodes = append(nodes, listed)
 	}
 	respond.JSON(w, http.StatusOK, nodes)
@@ -105,11 +104,11 @@ func (h *Handlers) getNode(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	row, err := h.Hosts.Get(r.Context(), hostID)
+	found, err := h.Hosts.Get(r.Context(), hostID)
 	if err != nil {
 		return err
 	}
-	respond.JSON(w, http.StatusOK, nodeOf(row))
+	respond.JSON(w, http.StatusOK, nodeOf(found))
 	return nil
 }
 

@@ -22,7 +22,7 @@ func (f fixture) registry(t *testing.T) *fleet.Service {
 	_, _ = rand.Read(key)
 	keyring, err := seal.NewKeyring(key)
 	require.NoError(t, err)
-	ca, err := fleet.OpenAuthority(t.Context(), f.Queries, keyring)
+	ca, err := fleet.OpenAuthority(t.Context(), f.Pool, keyring)
 	require.NoError(t, err)
 	return &fleet.Service{Pool: f.Pool, Authority: ca, Sandboxes: f.Service, Overcommit: fleet.DefaultOvercommit, Log: f.Log}
 }

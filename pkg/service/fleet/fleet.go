@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
@@ -41,7 +41,7 @@ type Overcommit struct{ VCPUs, Memory, Disk float32 }
 // measure of its memory has the last word.
 var DefaultOvercommit = Overcommit{VCPUs: 16, Memory: 4, Disk: 8}
 
-// HostRegistry lets machines join the fleet and leave it.
+// Service lets machines join the fleet and leave it.
 type Service struct {
 	Pool       *pgxpool.Pool
 	Authority  *authority.Authority
@@ -53,24 +53,22 @@ type Service struct {
 // CreateToken makes a token that lets one machine join within a time, as a host
 // with these tags. Its last part is the authority's fingerprint: by it the machine
 // knows the control plane.
-func (r *Service) CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, rows.HostToken, error) {
+func (r *Service) CreateToken(ctx context.Context, tags []string, lifetime time.Duration) (string, Token, error) {
 	if lifetime <= 0 || lifetime > maxTokenLifetime {
-		return "", rows.HostToken{}, fault.New(fault.Invalid, "lifetimeSeconds must be from 1 to %d", int(maxTokenLifetime.Seconds()))
+		return "", Token{}, fault.New(fault.Invalid, "lifetimeSeconds must be from 1 to %d", int(maxTokenLifetime.Seconds()))
 	}
 	if err := validate.HostTags(tags); err != nil {
-		return "", rows.HostToken{}, err
+		return "", Token{}, err
 	}
 	secret := make([]byte, tokenBytes)
 	_, _ = rand.Read(secret) // never fails
 	token := tokenPrefix + hex.EncodeToString(secret) + "_" + hex.EncodeToString(authority.Fingerprint(r.Authority.Certificate()))
-	row, err := rows.New(r.Pool).CreateHostToken(ctx, rows.CreateHostTokenParams{
-		ID: uuid.New(), TokenHash: hashToken(token), Tags: append([]string{}, tags...), Lifetime: lifetime,
-	})
+	stored, err := newStore(r.Pool).createToken(ctx, hashToken(token), tags, lifetime)
 	if err != nil {
-		return "", row, fmt.Errorf("store a host token: %w", err)
+		return "", Token{}, err
 	}
-	r.Log.Info("a host may join", "token", row.ID, "until", row.ExpiresAt)
-	return token, row, nil
+	r.Log.Info("a host may join", "token", stored.ID, "until", stored.ExpiresAt)
+	return token, stored, nil
 }
 
 func hashToken(token string) []byte {
@@ -117,31 +115,7 @@ func (r *Service) Join(ctx context.Context, joining Joining) (Membership, error)
 	}
 	var member Membership
 	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
-		queries := rows.New(tx)
-		token, err := queries.UseHostToken(ctx, hashToken(joining.Token))
-		if errors.Is(err, pgx.ErrNoRows) {
-			return fault.New(fault.Unauthenticated, "the token is not valid, or was used already")
-		}
-		if err != nil {
-			return fmt.Errorf("use a host token: %w", err)
-		}
-		row, err := queries.JoinHost(ctx, rows.JoinHostParams{
-			ID: uuid.New(), Name: joining.Name, Address: joining.Address, Tags: token.Tags,
-			VCPUOvercommit: r.Overcommit.VCPUs, MemoryOvercommit: r.Overcommit.Memory, DiskOvercommit: r.Overcommit.Disk,
-		})
-		if errors.Is(err, pgx.ErrNoRows) {
-			return fault.New(fault.Conflict, "there is a host named %s already; retire it first", joining.Name)
-		}
-		if err != nil {
-			return fmt.Errorf("store host %s: %w", joining.Name, err)
-		}
-		if _, err := queries.RevokeCertificates(ctx, row.ID); err != nil {
-			return fmt.Errorf("revoke a host's certificates: %w", err)
-		}
-		if err := queries.SetTokenHost(ctx, rows.SetTokenHostParams{ID: token.ID, HostID: &row.ID}); err != nil {
-			return fmt.Errorf("store who used a host token: %w", err)
-		}
-		member, err = r.issue(ctx, queries, row.ID, joining.Request)
+		member, err = r.join(ctx, tx, joining)
 		return err
 	})
 	if err == nil {
@@ -150,16 +124,63 @@ func (r *Service) Join(ctx context.Context, joining Joining) (Membership, error)
 	return member, err
 }
 
-func (r *Service) issue(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, request []byte) (Membership, error) {
+// Errors of the store that its callers turn into what clients are told.
+var (
+	errNotValid  = errors.New("not valid")
+	errNameTaken = errors.New("another host has the name")
+)
+
+func (r *Service) join(ctx context.Context, tx pgx.Tx, joining Joining) (Membership, error) {
+	store := newStore(tx)
+	token, err := store.useToken(ctx, hashToken(joining.Token))
+	if errors.Is(err, errNotValid) {
+		return Membership{}, fault.New(fault.Unauthenticated, "the token is not valid, or was used already")
+	}
+	if err != nil {
+		return Membership{}, err
+	}
+	joined, isNew, err := store.join(ctx, joining, token.Tags, r.Overcommit)
+	if errors.Is(err, errNameTaken) {
+		return Membership{}, fault.New(fault.Conflict, "there is a host named %s already; retire it first", joining.Name)
+	}
+	if err != nil {
+		return Membership{}, err
+	}
+	if _, err := store.revokeCertificates(ctx, joined.ID); err != nil {
+		return Membership{}, err
+	}
+	if err := store.setTokenHost(ctx, token, joined.ID); err != nil {
+		return Membership{}, err
+	}
+	member, err := r.issue(ctx, store, joined.ID, joining.Request)
+	if err != nil || !isNew {
+		return member, err
+	}
+	return member, events.RecordAll(ctx, tx, registered(joined))
+}
+
+// EnsureLocal returns the host of a name on this machine, and registers it the first
+// time.
+func EnsureLocal(ctx context.Context, pool *pgxpool.Pool, name string) (Host, error) {
+	var local Host
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		ensured, isNew, err := newStore(tx).ensureLocal(ctx, name)
+		local = ensured
+		if err != nil || !isNew {
+			return err
+		}
+		return events.RecordAll(ctx, tx, registered(ensured))
+	})
+	return local, err
+}
+
+func (r *Service) issue(ctx context.Context, store store, hostID uuid.UUID, request []byte) (Membership, error) {
 	certificate, expiresAt, err := r.Authority.IssueHost(hostID, request)
 	if err != nil {
 		return Membership{}, fault.Wrap(fault.Invalid, err, "request must be a certificate request for a P-256 key, signed with it")
 	}
-	err = queries.StoreCertificate(ctx, rows.StoreCertificateParams{
-		Fingerprint: authority.Fingerprint(certificate), HostID: hostID, ExpiresAt: expiresAt,
-	})
-	if err != nil {
-		return Membership{}, fmt.Errorf("store a host's certificate: %w", err)
+	if err := store.addCertificate(ctx, authority.Fingerprint(certificate), hostID, expiresAt); err != nil {
+		return Membership{}, err
 	}
 	return Membership{HostID: hostID, Certificate: certificate, Authority: r.Authority.Certificate(), ExpiresAt: expiresAt}, nil
 }
@@ -172,24 +193,24 @@ func (r *Service) Renew(ctx context.Context, certificate, request, signature []b
 	if err := authority.Verify(certificate, request, signature); err != nil {
 		return Membership{}, refused
 	}
-	queries := rows.New(r.Pool)
-	found, err := queries.FindCertificate(ctx, authority.Fingerprint(certificate))
-	if errors.Is(err, pgx.ErrNoRows) {
+	store := newStore(r.Pool)
+	hostID, err := store.findCertificate(ctx, authority.Fingerprint(certificate))
+	if errors.Is(err, errNotValid) {
 		return Membership{}, refused
 	}
 	if err != nil {
-		return Membership{}, fmt.Errorf("find a host's certificate: %w", err)
+		return Membership{}, err
 	}
-	member, err := r.issue(ctx, queries, found.HostID, request)
+	member, err := r.issue(ctx, store, hostID, request)
 	if err == nil {
-		r.Log.Info("a host has renewed its certificate", "host", found.HostID)
+		r.Log.Info("a host has renewed its certificate", "host", hostID)
 	}
 	return member, err
 }
 
-// Check says whether a certificate opens its host now.
+// Check returns an error for a certificate that does not open its host now.
 func (r *Service) Check(ctx context.Context, fingerprint []byte) error {
-	if _, err := rows.New(r.Pool).FindCertificate(ctx, fingerprint); err != nil {
+	if _, err := newStore(r.Pool).findCertificate(ctx, fingerprint); err != nil {
 		return fmt.Errorf("the host's certificate is not valid: %w", err)
 	}
 	return nil
@@ -200,14 +221,14 @@ func (r *Service) Check(ctx context.Context, fingerprint []byte) error {
 func (r *Service) Revoke(ctx context.Context, hostID uuid.UUID) error {
 	var revoked int64
 	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
-		queries := rows.New(tx)
-		if revoked, err = queries.RevokeCertificates(ctx, hostID); err != nil {
+		store := newStore(tx)
+		if revoked, err = store.revokeCertificates(ctx, hostID); err != nil {
 			return err
 		}
-		return queries.DeleteIdentityKeys(ctx, hostID)
+		return store.deleteIdentityKeys(ctx, hostID)
 	})
 	if err != nil {
-		return fmt.Errorf("revoke the certificates of host %s: %w", hostID, err)
+		return fmt.Errorf("revoke host %s: %w", hostID, err)
 	}
 	r.Log.Info("a host's certificates are revoked", "host", hostID, "count", revoked)
 	return nil

@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,15 +10,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
 const (
-	// fleetEvery is how often a control plane looks for hosts that nobody follows:
-	// those of another that has died.
+	// fleetEvery is how often a control plane looks for hosts without a follower: those
+	// of another that has died.
 	fleetEvery = time.Second
 	// followBatch is how many it takes at once, so that several share a fleet.
 	followBatch = 64
@@ -36,9 +34,9 @@ type Followers struct {
 	// TLS is how hosts are called; the server name is set for each.
 	TLS *tls.Config
 	Log *slog.Logger
-	// UnreachableAfter is HostSync's.
+	// UnreachableAfter is Sync's.
 	UnreachableAfter time.Duration
-	// Issuer is HostSync's.
+	// Issuer is Sync's.
 	Issuer *TokenIssuer
 
 	running sync.WaitGroup
@@ -87,8 +85,8 @@ func (f *Followers) Run(ctx context.Context) {
 	f.running.Wait()
 }
 
-// heed acts on an announcement: a host whose certificates were revoked is called
-// anew, and all are looked at.
+// heed acts on an announcement: the connection to a host whose certificates were
+// revoked is opened again, and all hosts are asked how they are.
 func (f *Followers) heed(changed string) {
 	hostID, err := uuid.Parse(changed)
 	switch {
@@ -110,8 +108,8 @@ func (f *Followers) heed(changed string) {
 // refresh brings what is kept to what the database says.
 func (f *Followers) refresh(ctx context.Context) error {
 	me := f.Claimant.ID()
-	if err := rows.New(f.Pool).FollowHosts(ctx, rows.FollowHostsParams{Follower: me, Batch: followBatch}); err != nil {
-		return fmt.Errorf("follow hosts: %w", err)
+	if err := newStore(f.Pool).follow(ctx, me, followBatch); err != nil {
+		return err
 	}
 	current, err := f.current(ctx)
 	if err != nil {
@@ -129,15 +127,15 @@ func (f *Followers) refresh(ctx context.Context) error {
 }
 
 // current are the hosts that have joined and are not retired.
-func (f *Followers) current(ctx context.Context) (map[uuid.UUID]rows.Host, error) {
-	found, err := rows.New(f.Pool).ListHosts(ctx)
+func (f *Followers) current(ctx context.Context) (map[uuid.UUID]Host, error) {
+	found, err := newStore(f.Pool).list(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list hosts: %w", err)
+		return nil, err
 	}
-	current := map[uuid.UUID]rows.Host{}
-	for _, row := range found {
-		if row.Address != "" {
-			current[row.ID] = row
+	current := map[uuid.UUID]Host{}
+	for _, host := range found {
+		if host.Address != "" {
+			current[host.ID] = host
 		}
 	}
 	return current, nil

@@ -2,13 +2,12 @@ package fleet
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -17,24 +16,13 @@ import (
 )
 
 // List returns all hosts but those that are retired, by name.
-func (r *Service) List(ctx context.Context) ([]rows.ListHostLoadsRow, error) {
-	found, err := rows.New(r.Pool).ListHostLoads(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list hosts: %w", err)
-	}
-	return found, nil
+func (r *Service) List(ctx context.Context) ([]LoadedHost, error) {
+	return newStore(r.Pool).listLoaded(ctx)
 }
 
 // Get returns a host that is not retired.
-func (r *Service) Get(ctx context.Context, hostID uuid.UUID) (rows.GetHostLoadRow, error) {
-	row, err := rows.New(r.Pool).GetHostLoad(ctx, hostID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return row, notFound(hostID)
-	}
-	if err != nil {
-		return row, fmt.Errorf("get host %s: %w", hostID, err)
-	}
-	return row, nil
+func (r *Service) Get(ctx context.Context, hostID uuid.UUID) (LoadedHost, error) {
+	return newStore(r.Pool).getLoaded(ctx, hostID)
 }
 
 func notFound(hostID uuid.UUID) error {
@@ -52,27 +40,35 @@ func (r *Service) Undrain(ctx context.Context, hostID uuid.UUID) error {
 }
 
 func (r *Service) move(ctx context.Context, hostID uuid.UUID, next lifecycle.HostState) error {
-	queries := rows.New(r.Pool)
 	return operation.Retry(ctx, func() error {
-		row, err := queries.GetHost(ctx, hostID)
+		found, err := newStore(r.Pool).get(ctx, hostID)
 		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return notFound(hostID)
 		case err != nil:
-			return fmt.Errorf("get host %s: %w", hostID, err)
-		case row.State == lifecycle.HostRetired:
+			return err
+		case found.State == lifecycle.HostRetired:
 			return notFound(hostID)
-		case row.State == next:
+		case found.State == next:
 			return nil
-		case next == lifecycle.HostReady && row.State != lifecycle.HostDraining:
-			return fault.New(fault.Conflict, "host %s is %s, and is ready by itself when it answers", row.Name, row.State)
+		case next == lifecycle.HostReady && found.State != lifecycle.HostDraining:
+			return fault.New(fault.Conflict, "host %s is %s, and is ready by itself when it answers", found.Name, found.State)
 		}
-		err = moveHost(ctx, queries, row, next)
-		if err == nil {
-			r.Log.Info("host changed state", "host", hostID, "from", row.State, "to", next)
-		}
-		return err
+		return move(ctx, r.Pool, found, next, r.Log)
 	})
+}
+
+// move changes a host's state and records it.
+func move(ctx context.Context, pool *pgxpool.Pool, moved Host, next lifecycle.HostState, log *slog.Logger) error {
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		event, err := newStore(tx).move(ctx, moved, next)
+		if err != nil {
+			return err
+		}
+		return events.RecordAll(ctx, tx, event)
+	})
+	if err == nil {
+		log.Info("host changed state", "host", moved.ID, "from", moved.State, "to", next)
+	}
+	return err
 }
 
 // Retire takes a host out of the fleet for good and ends its certificates. One
@@ -91,36 +87,37 @@ func (r *Service) Retire(ctx context.Context, hostID uuid.UUID, force bool) erro
 // retire waits for placements on the host that are under way; there are none
 // after it.
 func retire(ctx context.Context, tx pgx.Tx, hostID uuid.UUID, force bool) error {
-	queries := rows.New(tx)
-	row, err := queries.GetHost(ctx, hostID)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && row.State == lifecycle.HostRetired {
-		return notFound(hostID)
+	store := newStore(tx)
+	found, err := store.get(ctx, hostID)
+	if err == nil && found.State == lifecycle.HostRetired {
+		err = notFound(hostID)
 	}
 	if err != nil {
-		return fmt.Errorf("get host %s: %w", hostID, err)
-	}
-	if row.Address == "" {
-		return fault.New(fault.Conflict, "host %s is the control plane's own machine", row.Name)
-	}
-	if err := moveHost(ctx, queries, row, lifecycle.HostRetired); err != nil {
 		return err
 	}
-	left, err := queries.CountOnHost(ctx, hostID)
+	if found.Address == "" {
+		return fault.New(fault.Conflict, "host %s is the control plane's own machine", found.Name)
+	}
+	retired, err := store.move(ctx, found, lifecycle.HostRetired)
 	if err != nil {
-		return fmt.Errorf("count the sandboxes of host %s: %w", hostID, err)
+		return err
+	}
+	left, err := store.countSandboxes(ctx, hostID)
+	if err != nil {
+		return err
 	}
 	if left > 0 && !force {
-		return fault.New(fault.Conflict, "host %s still has %d sandboxes, which would be lost", row.Name, left)
+		return fault.New(fault.Conflict, "host %s still has %d sandboxes, which would be lost", found.Name, left)
 	}
-	drafts, err := volumes.Retire(ctx, tx, hostID, row.Name, force)
+	lost, err := volumes.Retire(ctx, tx, hostID, found.Name, force)
 	if err != nil {
 		return err
 	}
-	if _, err := queries.RevokeCertificates(ctx, hostID); err != nil {
-		return fmt.Errorf("revoke the certificates of host %s: %w", hostID, err)
+	if _, err := store.revokeCertificates(ctx, hostID); err != nil {
+		return err
 	}
-	if err := queries.FreeHostName(ctx, hostID); err != nil {
-		return fmt.Errorf("free the name of host %s: %w", hostID, err)
+	if err := store.freeName(ctx, hostID); err != nil {
+		return err
 	}
-	return events.RecordAll(ctx, tx, drafts...)
+	return events.RecordAll(ctx, tx, append([]events.Draft{retired}, lost...)...)
 }

@@ -13,10 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
@@ -38,7 +36,7 @@ const (
 	unreachableAfter = 30 * time.Second
 )
 
-// HostWatch is what HostSync asks of a host.
+// Watched is what Sync asks of a host.
 type Watched interface {
 	Info(ctx context.Context) (host.Info, error)
 	ListTemplates(ctx context.Context) ([]host.Template, error)
@@ -47,7 +45,7 @@ type Watched interface {
 	SigningHost
 }
 
-// HostSync follows one host: what it is, which templates it can start, and what
+// Sync follows one host: what it is, which templates it can start, and what
 // happens to its sandboxes.
 type Sync struct {
 	Pool      *pgxpool.Pool
@@ -157,41 +155,15 @@ func (h *Sync) syncTemplates(ctx context.Context) error {
 		return err
 	}
 	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
-		queries := rows.New(tx)
+		store := newStore(tx)
 		builds := []uuid.UUID{}
 		for _, template := range templates {
-			buildID, err := h.storeBuild(ctx, queries, template)
+			buildID, err := store.addBuild(ctx, h.HostID, template)
 			if err != nil {
 				return fmt.Errorf("store build %s of template %s: %w", template.BuildID, template.Name, err)
 			}
 			builds = append(builds, buildID)
 		}
-		return queries.RemoveOtherHostBuilds(ctx, rows.RemoveOtherHostBuildsParams{HostID: h.HostID, BuildIds: builds})
+		return store.keepBuilds(ctx, h.HostID, builds)
 	})
-}
-
-func (h *Sync) storeBuild(ctx context.Context, queries *rows.Queries, template host.Template) (uuid.UUID, error) {
-	buildID, err := uuid.Parse(template.BuildID)
-	if err != nil {
-		return uuid.Nil, err
-	}
-	templateID, err := queries.FindPublicAlias(ctx, template.Name)
-	if errors.Is(err, pgx.ErrNoRows) {
-		templateID = id.NewTemplate()
-		err = errors.Join(
-			queries.CreateTemplate(ctx, rows.CreateTemplateParams{ID: templateID, Public: true}),
-			queries.CreateTemplateAlias(ctx, rows.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
-		)
-	}
-	if err != nil {
-		return uuid.Nil, err
-	}
-	err = queries.UpsertReadyBuild(ctx, rows.UpsertReadyBuildParams{
-		ID: buildID, TemplateID: templateID, VCPUCount: template.VCPUCount,
-		MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB, EnvdVersion: template.EnvdVersion,
-	})
-	if err != nil {
-		return uuid.Nil, err
-	}
-	return buildID, queries.AddHostBuild(ctx, rows.AddHostBuildParams{HostID: h.HostID, BuildID: buildID})
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
@@ -45,8 +44,8 @@ type SigningHost interface {
 // The public half is there to be read before the host can sign with the private one.
 // What two control planes give the same host at once is put right by the next call.
 func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent SigningHost, heldKeyID string) error {
-	queries := rows.New(t.Pool)
-	inUse, err := queries.IsIdentityKeyInUse(ctx, rows.IsIdentityKeyInUseParams{ID: heldKeyID, HostID: hostID, Issuer: t.URL})
+	store := newStore(t.Pool)
+	inUse, err := store.identityKeyInUse(ctx, heldKeyID, hostID, t.URL)
 	if err != nil {
 		return fmt.Errorf("look up the signing key of host %s: %w", hostID, err)
 	}
@@ -57,19 +56,19 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	if err != nil {
 		return err
 	}
-	if err := t.publish(ctx, queries, hostID, key); err != nil {
+	if err := store.publishIdentityKey(ctx, hostID, key); err != nil {
 		return fmt.Errorf("publish the signing key of host %s: %w", hostID, err)
 	}
 	current := key.ID
-	given := agent.SetSigningKey(ctx, key)
-	if given != nil {
+	refusal := agent.SetSigningKey(ctx, key)
+	if refusal != nil {
 		current = heldKeyID // the new one may have arrived, and is published a while longer
 	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	err = queries.RetireIdentityKeys(ctx, rows.RetireIdentityKeysParams{HostID: hostID, CurrentID: current, Publish: signedFor})
-	if given != nil {
-		return given
+	err = store.retireIdentityKeys(ctx, hostID, current, signedFor)
+	if refusal != nil {
+		return refusal
 	}
 	if err != nil {
 		return fmt.Errorf("retire the signing keys of host %s: %w", hostID, err)
@@ -78,31 +77,18 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	return nil
 }
 
-func (t *TokenIssuer) publish(ctx context.Context, queries *rows.Queries, hostID uuid.UUID, key *workload.Key) error {
-	public, err := key.Public()
-	if err != nil {
-		return err
-	}
-	if err := queries.DeleteExpiredIdentityKeys(ctx); err != nil {
-		return err
-	}
-	return queries.CreateIdentityKey(ctx, rows.CreateIdentityKeyParams{
-		ID: key.ID, HostID: hostID, Issuer: key.Issuer, PublicKey: public, Use: signingKeyUse, Publish: signingKeyLife + signedFor,
-	})
-}
-
 // Issuer is what tokens name as their issuer.
 func (t *TokenIssuer) Issuer() string { return t.URL }
 
 // Keys are the public halves of all keys that a token may be signed with which is valid.
 func (t *TokenIssuer) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
-	found, err := rows.New(t.Pool).ListIdentityKeys(ctx)
+	found, err := newStore(t.Pool).publicKeys(ctx)
 	if err != nil {
-		return jose.JSONWebKeySet{}, fmt.Errorf("list public keys: %w", err)
+		return jose.JSONWebKeySet{}, err
 	}
 	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(found))}
-	for _, row := range found {
-		key, err := workload.PublishedKey(row.ID, row.PublicKey)
+	for _, public := range found {
+		key, err := workload.PublishedKey(public.id, public.der)
 		if err != nil {
 			return jose.JSONWebKeySet{}, err
 		}

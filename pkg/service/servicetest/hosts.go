@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
@@ -26,7 +25,7 @@ const (
 // SecondHost is another host of the same fleet.
 func (f *Fixture) SecondHost(t *testing.T) (uuid.UUID, *hosttest.Agent) {
 	t.Helper()
-	row, err := f.Queries.EnsureHost(t.Context(), rows.EnsureHostParams{ID: uuid.New(), Name: "second"})
+	row, err := fleet.EnsureLocal(t.Context(), f.Pool, "second")
 	require.NoError(t, err)
 	agent := hosttest.Start(t, http.NotFoundHandler())
 	client := host.NewClient(agent.RPCSocket)

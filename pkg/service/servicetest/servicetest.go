@@ -54,7 +54,7 @@ func New(t *testing.T) *Fixture {
 	queries := rows.New(pool)
 	team, err := queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)
-	local, err := queries.EnsureHost(t.Context(), rows.EnsureHostParams{ID: uuid.New(), Name: "local"})
+	local, err := fleet.EnsureLocal(t.Context(), pool, "local")
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	agent := hosttest.Start(t, http.NotFoundHandler())
