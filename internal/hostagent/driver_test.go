@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-func TestChooseDriver_SuitsTheMachineAndWhatIsKept(t *testing.T) {
+func TestChooseDriver_SuitsTheMachineAndTheDataDirectory(t *testing.T) {
 	t.Parallel()
 	old := choice{Machine: "m", Accelerator: qemu.KVM} // written before there was a choice
 	for name, given := range map[string]struct {
@@ -38,9 +38,12 @@ func TestChooseDriver_SuitsTheMachineAndWhatIsKept(t *testing.T) {
 		"asked for it without KVM":    {DriverFirecracker, choice{}, qemu.TCG, nil, ""},
 		"asked for QEMU":              {DriverQEMU, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
 	} {
-		got, err := chooseDriver(given.wanted, given.known, given.accelerator, given.missing)
-		require.Equal(t, given.want, got, name)
-		require.Equal(t, given.want == "", err != nil, name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := chooseDriver(given.wanted, given.known, given.accelerator, given.missing)
+			require.Equal(t, given.want, got)
+			require.Equal(t, given.want == "", err != nil, "%v", err)
+		})
 	}
 }
 
@@ -50,7 +53,7 @@ func TestConfig_RefusesADriverThatThereIsNot(t *testing.T) {
 	require.ErrorContains(t, settings.Check(&config), "WRENN_DRIVER must be auto, qemu or firecracker")
 }
 
-func TestOpenDriver_DoesNotGuessWhatAUsedDataDirectoryIsUsedWith(t *testing.T) {
+func TestOpenDriver_DoesNotGuessTheDriverOfAUsedDataDirectory(t *testing.T) {
 	t.Parallel()
 	config := Config{DataDir: t.TempDir()}
 	path := filepath.Join(config.DataDir, "accelerator.json")

@@ -106,10 +106,13 @@ func TestJoin_SaysWhatIsWrong(t *testing.T) {
 		"the token is not one": func(j *JoinOptions) { j.Token = "e2b_0123" },
 		"does not answer":      func(j *JoinOptions) { j.Server = "http://127.0.0.1:1" },
 	} {
-		options := JoinOptions{DataDir: t.TempDir(), Server: o.url, Token: o.token(), Name: "one", Address: "10.0.0.7:7070"}
-		change(&options)
-		_, err := Join(t.Context(), options)
-		require.ErrorContains(t, err, want)
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			options := JoinOptions{DataDir: t.TempDir(), Server: o.url, Token: o.token(), Name: "one", Address: "10.0.0.7:7070"}
+			change(&options)
+			_, err := Join(t.Context(), options)
+			require.ErrorContains(t, err, want)
+		})
 	}
 }
 

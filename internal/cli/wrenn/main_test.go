@@ -133,19 +133,22 @@ func TestMain_SaysInOneLineWhatIsWrong(t *testing.T) {
 }
 
 func TestConnectAPI_SaysWhatIsMissing(t *testing.T) {
-	t.Setenv("E2B_API_URL", "")
-	t.Setenv("E2B_API_KEY", "")
-	_, stderr, code := wrenn(t, "sandbox", "list", "--data-dir", t.TempDir())
-	require.Equal(t, cli.ExitFailure, code)
-	require.Contains(t, stderr, "no Wrenn is running in")
-	require.Contains(t, stderr, "wrenn up")
-
-	t.Setenv("E2B_API_URL", "http://localhost:1")
-	_, stderr, _ = wrenn(t, "sandbox", "list", "--data-dir", t.TempDir())
-	require.Equal(t, "wrenn: E2B_API_URL is set but E2B_API_KEY is not\n", stderr)
-
-	t.Setenv("E2B_API_KEY", testKey)
-	_, stderr, _ = wrenn(t, "sandbox", "list")
-	require.Contains(t, stderr, "the API does not answer")
-	require.Contains(t, stderr, "connection refused")
+	for name, test := range map[string]struct {
+		url, key string
+		says     []string
+	}{
+		"a running Wrenn": {"", "", []string{"no Wrenn is running in", "wrenn up"}},
+		"the key":         {"http://localhost:1", "", []string{"wrenn: E2B_API_URL is set but E2B_API_KEY is not\n"}},
+		"the API":         {"http://localhost:1", testKey, []string{"the API does not answer", "connection refused"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("E2B_API_URL", test.url)
+			t.Setenv("E2B_API_KEY", test.key)
+			_, stderr, code := wrenn(t, "sandbox", "list", "--data-dir", t.TempDir())
+			require.Equal(t, cli.ExitFailure, code)
+			for _, text := range test.says {
+				require.Contains(t, stderr, text)
+			}
+		})
+	}
 }
