@@ -30,9 +30,9 @@ func TestMetrics_TakesWhatAGuestSays(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`{"ts":1,"cpu_count":1,"cpu_used_pct":1.5,"mem_total":4,"mem_used":3,"mem_cache":2,"disk_used":1,"disk_total":5}`))
 	})
-	said, err := client.Metrics(t.Context(), "token")
+	report, err := client.Metrics(t.Context(), "token")
 	require.NoError(t, err)
-	require.Equal(t, Metrics{MemoryTotal: 4, MemoryUsed: 3, MemoryCache: 2, DiskUsed: 1, DiskTotal: 5}, said)
+	require.Equal(t, Metrics{MemoryTotal: 4, MemoryUsed: 3, MemoryCache: 2, DiskUsed: 1, DiskTotal: 5}, report)
 }
 
 func TestMetrics_BoundsAHostileGuest(t *testing.T) {

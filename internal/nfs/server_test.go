@@ -30,7 +30,7 @@ type served struct {
 	directories map[string]string
 	conn        net.Conn
 	full        *atomic.Bool // no room
-	said        *lines
+	logged        *lines
 }
 
 // lines are those of a log.
@@ -59,7 +59,7 @@ func serve(t *testing.T, directories map[string]string) *served {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	full, said := new(atomic.Bool), new(lines)
+	full, logged := new(atomic.Bool), new(lines)
 	room := func(int64) error {
 		if full.Load() {
 			return fmt.Errorf("full: %w", unix.ENOSPC)
@@ -71,10 +71,10 @@ func serve(t *testing.T, directories map[string]string) *served {
 		require.NoError(t, os.Chmod(directory, 0o777))
 		exports = append(exports, Export{Name: name, Directory: directory, Key: bytes.Repeat([]byte(name[:1]), 32), Room: room})
 	}
-	s, err := Serve(listener, exports, slog.New(slog.NewTextHandler(said, nil)))
+	s, err := Serve(listener, exports, slog.New(slog.NewTextHandler(logged, nil)))
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
-	client := &served{Server: s, address: listener.Addr().String(), directories: directories, full: full, said: said}
+	client := &served{Server: s, address: listener.Addr().String(), directories: directories, full: full, logged: logged}
 	client.dial(t)
 	return client
 }
@@ -294,7 +294,7 @@ func TestServer_KeepsUsersApart(t *testing.T) {
 	require.Equal(t, errNone, create(one, root, "mine", 0o4600))
 	info, err := os.Stat(filepath.Join(s.directories["a"], "mine"))
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode(), "and lends nobody its owner's rights")
+	require.Equal(t, os.FileMode(0o600), info.Mode(), "without setuid")
 	handle, _ := s.lookUp(t, one, root, "mine")
 	two := caller{uid: 1001, gid: 1001}
 	_, result := s.read(t, two, handle)
@@ -330,7 +330,7 @@ func TestServer_SaysWhenThereIsNoRoom(t *testing.T) {
 	require.Equal(t, errNoSpace, result)
 }
 
-// A list that comes in parts is whole, whatever its size.
+// A list in several parts is complete, for any size of directory.
 func TestServer_ListsDirectoriesInParts(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]string{"a": t.TempDir()})
@@ -378,7 +378,7 @@ func TestServer_OutlivesARestart(t *testing.T) {
 	require.Equal(t, errStale, result)
 }
 
-// Whatever a client sends ends its connection at most.
+// A malformed message ends at most the connection.
 func TestServer_BearsNonsense(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]string{"a": t.TempDir()})
@@ -411,9 +411,9 @@ func TestServer_BearsNonsense(t *testing.T) {
 	}
 	s.dial(t)
 	require.Equal(t, root, s.mountNamed(t, "a"))
-	said := s.said.get()
-	require.NotEmpty(t, said, "the operator is told")
-	require.Less(t, len(said), 5, "but once of each kind: %s", said)
+	logged := s.logged.get()
+	require.NotEmpty(t, logged, "it is logged")
+	require.Less(t, len(logged), 5, "but once of each kind: %s", logged)
 }
 
 func TestServer_WorksOnSoManyCallsOfAllConnections(t *testing.T) {

@@ -122,7 +122,7 @@ func TestAdmit_RefusesWhileWhatRunsWaitsForMemoryThatIsScarce(t *testing.T) {
 	const patience = 40 * time.Second
 	require.Eventually(t, func() bool { return admission.MemoryPressure() > 2 }, patience, 100*time.Millisecond)
 	release, err := m.admission.Admit(admission.Size{VCPUCount: 1, MemoryMiB: 32})
-	require.NoError(t, err, "what waits at its own limit keeps nobody out")
+	require.NoError(t, err, "a group at its own limit keeps no sandbox out")
 	release()
 
 	total, available, err := admission.HostMemory()

@@ -125,7 +125,7 @@ func endOrphan(ctx context.Context, process vmm.Process) error {
 	return process.End(ctx)
 }
 
-// removeOrphanGroups ends whatever runs in a control group that no record names.
+// removeOrphanGroups ends the processes in control groups that no record names.
 func (r recovery) removeOrphanGroups(ctx context.Context) error {
 	var claimed []string
 	for _, s := range r.host.all() {

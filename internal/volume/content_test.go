@@ -21,7 +21,7 @@ import (
 const (
 	testID = "v0123456789abcdefghi"
 	// hidden is in a file that no volume has.
-	hidden = "what nobody may read"
+	hidden = "a file of the host"
 )
 
 // content is a volume on the real disk and what is outside of it.
@@ -103,7 +103,7 @@ func TestPath_IsChangedAndRemoved(t *testing.T) {
 	got := c.ask(http.MethodPatch, "path", "/f", "", strings.NewReader(`{"uid":5,"mode":3565}`)) // 06755
 	require.Equal(t, http.StatusOK, got.Code, got.Body)
 	e := c.describe(t, "/f")
-	require.Equal(t, []uint32{5, 0, 0o755}, []uint32{e.UID, e.GID, e.Mode}, "and lends nobody its owner's rights")
+	require.Equal(t, []uint32{5, 0, 0o755}, []uint32{e.UID, e.GID, e.Mode}, "without setuid")
 	info, err := os.Stat(filepath.Join(c.inside, "f"))
 	require.NoError(t, err)
 	require.Zero(t, info.Mode()&(os.ModeSetuid|os.ModeSetgid))
@@ -230,7 +230,7 @@ func TestContent_IsNotLedOutByAChangeMeanwhile(t *testing.T) {
 	require.Len(t, left, 1)
 }
 
-// A guest's pipe must keep nobody waiting.
+// A guest's pipe must not keep a request waiting.
 func TestFile_ThatIsNoneIsNotOpened(t *testing.T) {
 	t.Parallel()
 	c := open(t)
@@ -245,7 +245,7 @@ func TestFile_IsRefusedWhereThereIsNoRoom(t *testing.T) {
 	c := open(t)
 	c.reserve = 1 << 60
 	require.Equal(t, http.StatusInsufficientStorage, c.put("/f", "", "x").Code)
-	body := struct{ io.Reader }{bytes.NewReader(make([]byte, roomEvery+1))} // of a size that nobody says
+	body := struct{ io.Reader }{bytes.NewReader(make([]byte, roomEvery+1))} // of unknown size
 	require.Equal(t, http.StatusInsufficientStorage, c.ask(http.MethodPut, "file", "/f", "", body).Code)
 	require.Equal(t, http.StatusInsufficientStorage, c.ask(http.MethodPost, "dir", "/d", "", nil).Code)
 	c.requireNothingIncoming(t)

@@ -115,8 +115,8 @@ func (s *Store) make(volumeID string) (err error) {
 			return fmt.Errorf("make volume %s: %w", volumeID, err)
 		}
 	}
-	const everybody = 0o777
-	if err := os.Chmod(filepath.Join(made, contentDirectory), everybody); err != nil {
+	const allUsers = 0o777
+	if err := os.Chmod(filepath.Join(made, contentDirectory), allUsers); err != nil {
 		return fmt.Errorf("make volume %s: %w", volumeID, err)
 	}
 	key := make([]byte, keySize)
