@@ -30,7 +30,7 @@ type served struct {
 	directories map[string]string
 	conn        net.Conn
 	full        *atomic.Bool // no room
-	logged        *lines
+	logged      *lines
 }
 
 // lines are those of a log.

@@ -60,9 +60,9 @@ func TestBackoff_DoublesUpToAMinute(t *testing.T) {
 	t.Parallel()
 	var b Backoff
 	require.True(t, b.IsDue())
-	for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
+	for _, seconds := range []int{2, 4, 8, 16, 32, 60, 60} {
 		b.Failed()
 		require.False(t, b.IsDue())
-		require.WithinDuration(t, time.Now().Add(want*time.Second), b.next, time.Second)
+		require.WithinDuration(t, time.Now().Add(time.Duration(seconds)*time.Second), b.next, time.Second)
 	}
 }
