@@ -50,7 +50,7 @@ func TestFiles_RefuseUsersThatDoNotExist(t *testing.T) {
 	g.requireContent(path, "content")
 }
 
-// A pipe that nobody writes to and a terminal would hold a request for ever.
+// Opening a pipe without a writer, or a terminal, would block a request.
 func TestFiles_DoNotWaitForPipesAndDevices(t *testing.T) {
 	g := newGuest(t)
 	pipe := g.path("pipe")

@@ -59,7 +59,7 @@ func TestUpload_IsInvisibleUntilItIsWhole(t *testing.T) {
 	require.Equal(t, "new content", g.get(path, "").body)
 }
 
-// A client that is gone without a word takes neither room nor a connection for ever.
+// An upload whose client disappeared is ended and leaves no draft.
 func TestUpload_BreaksOffWhenNothingComes(t *testing.T) {
 	g := newGuest(t)
 	g.handler.idle = 200 * time.Millisecond

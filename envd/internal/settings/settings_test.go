@@ -89,7 +89,7 @@ func TestSecretIs_KnowsOnlyTheLastSecret(t *testing.T) {
 }
 
 func TestSecretIs_HoldsOfNothingWhileThereIsNoSecret(t *testing.T) {
-	require.False(t, New().SecretIs(""), "an empty secret is nobody's key")
+	require.False(t, New().SecretIs(""), "an empty secret never matches")
 }
 
 func TestUser_IsTheNamedOneOrTheDefault(t *testing.T) {

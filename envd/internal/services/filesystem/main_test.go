@@ -114,7 +114,7 @@ func (s *stream) next() *pb.FilesystemEvent {
 	return nil
 }
 
-// changes are all that was told until now, as "CREATE name".
+// changes are the events up to now, as "CREATE name".
 func (s *stream) changes(t *testing.T) []string {
 	t.Helper()
 	s.markers++

@@ -74,7 +74,7 @@ func TestNetworkMounts_ThatAreDeadSpoilNothingElse(t *testing.T) {
 	w := newWorld(t)
 	device := openFUSE(t, makeDirectory(t, w.path("dead")))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(w.path("dead"), unix.MNT_DETACH)) })
-	require.NoError(t, unix.Close(device)) // whoever answered is gone
+	require.NoError(t, unix.Close(device)) // the program that serves it has ended
 	write(t, w.path("alive", "file"), "")
 	require.Equal(t, []string{"alive", "file"}, names(w.list(t, ".", 3)))
 	_, err := w.Stat(t.Context(), connect.NewRequest(&pb.StatRequest{Path: "dead"}))
@@ -106,7 +106,7 @@ func mountFUSE(t *testing.T, path string) {
 	})
 }
 
-// openFUSE mounts a file system that nobody answers for yet.
+// openFUSE mounts a file system without serving it.
 func openFUSE(t *testing.T, path string) (device int) {
 	t.Helper()
 	// Not by package os: its poller is deaf to a device that was not mounted yet.

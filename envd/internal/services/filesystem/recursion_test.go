@@ -45,7 +45,7 @@ func TestWatchDir_Recursive_MissesNothingMadeBeforeItsWatch(t *testing.T) {
 	for _, change := range s.changes(t) {
 		got[change]++
 	}
-	require.Equal(t, want, got, "each is told, and told once")
+	require.Equal(t, want, got, "each is reported once")
 }
 
 func TestWatchDir_Recursive_TellsOfEachWriteHoweverFastItFollowsItsDirectory(t *testing.T) {

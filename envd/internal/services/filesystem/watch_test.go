@@ -142,7 +142,7 @@ func TestWatchDir_ReportsWhatTheKernelCouldNotKeep(t *testing.T) {
 			break
 		}
 	}
-	require.Equal(t, limit, seen, "all that the kernel kept is told before")
+	require.Equal(t, limit, seen, "all that the kernel queued is reported before")
 }
 
 func maxQueued(t *testing.T) int {

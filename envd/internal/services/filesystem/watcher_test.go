@@ -94,7 +94,7 @@ func TestWatcher_AnswersWithAllThatHappenedBeforeItWasAsked(t *testing.T) {
 		require.Contains(t, told, "CREATE "+name+"/moved")
 		events, err = w.poll(t, id)
 		require.NoError(t, err)
-		require.Empty(t, events, "each change is told once")
+		require.Empty(t, events, "each change is reported once")
 	}
 	makeDirectory(t, w.path("gone"))
 	ending := w.createWatcher(t, &pb.CreateWatcherRequest{Path: w.path("gone")})

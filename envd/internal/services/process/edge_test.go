@@ -206,7 +206,7 @@ func TestConnect_ManyClientsAllHearEverything(t *testing.T) {
 	}
 }
 
-// A grandchild that leaves its group and its parents is nobody's business:
+// A grandchild that leaves its group and its parents is not waited for:
 // neither the end of the command nor envd waits for it, and it lives on.
 func TestStart_LeavesADaemonAlone(t *testing.T) {
 	client := serve(t)

@@ -38,7 +38,7 @@ func serveService(t *testing.T) (*Service, processconnect.ProcessClient) {
 	return service, processconnect.NewProcessClient(server.Client(), server.URL)
 }
 
-// collect reads a stream to its end: what it said, whether the process ended,
+// collect reads a stream to its end: its output, whether the process ended,
 // and why the stream did.
 func collect(stream interface {
 	Receive() bool

@@ -57,7 +57,7 @@ func requireEnds(t *testing.T, pid int, why string) {
 	}, 5*time.Second, time.Millisecond, why)
 }
 
-// endsPromptly says that a command's end is told within 100 ms of its exit. A
+// endsPromptly wants a command's end event within 100 ms of its exit. A
 // busy machine may need some tries.
 func endsPromptly(t *testing.T, try func() time.Duration) {
 	t.Helper()
