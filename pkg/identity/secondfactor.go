@@ -48,7 +48,7 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return Enrolment{Secret: base32Text.EncodeToString(secret), URL: totpURL(secret, email)}, nil
+	return totpKey(secret, email)
 }
 
 // ConfirmTOTP turns the second factor on by a first code. The recovery codes are

@@ -1,26 +1,25 @@
 package identity
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha1" // what RFC 6238 and every authenticator app uses
 	"encoding/base32"
-	"encoding/binary"
-	"fmt"
-	"net/url"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
 )
 
 const (
-	totpStep        = 30 * time.Second
-	totpSkew        = 1 // steps that a clock may be off
+	totpStepSeconds = 30
+	totpSkew        = 1 // steps that the clock of a person's device may be off
 	totpSecretBytes = 20
-	totpModulus     = 1_000_000
 	totpIssuer      = "Wrenn"
-	totpPurpose     = "totp:" // and the user's ID
+	totpPurpose     = "totp:" // and the user's ID: what the secret is sealed for
 )
+
+// totpOptions are those that all authenticator apps support.
+var totpOptions = hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
 
 var base32Text = base32.StdEncoding.WithPadding(base32.NoPadding)
 
@@ -30,32 +29,27 @@ func newTOTPSecret() []byte {
 	return secret
 }
 
-// totpCode is the code of a step of 30 seconds, by RFC 6238.
-func totpCode(secret []byte, step int64) string {
-	mac := hmac.New(sha1.New, secret)
-	_ = binary.Write(mac, binary.BigEndian, step) // never fails
-	sum := mac.Sum(nil)
-	offset := sum[len(sum)-1] & 0xf
-	number := binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff
-	return fmt.Sprintf("%06d", number%totpModulus)
-}
-
-// matchTOTP returns the step whose code this is, of those that now allows.
+// matchTOTP returns the time step of a code, among the current one and totpSkew before
+// and after it. The caller must refuse steps that are not later than the last one used.
 func matchTOTP(secret []byte, code string, now time.Time) (step int64, ok bool) {
-	current := now.Unix() / int64(totpStep.Seconds())
+	current := now.Unix() / totpStepSeconds
 	for candidate := current - totpSkew; candidate <= current+totpSkew; candidate++ {
-		if auth.Equal(code, totpCode(secret, candidate)) {
+		// The error is that the code has another length.
+		if matches, err := hotp.ValidateCustom(code, uint64(candidate), base32Text.EncodeToString(secret), totpOptions); err == nil && matches {
 			step, ok = candidate, true
 		}
 	}
 	return step, ok
 }
 
-// totpURL is what an authenticator app reads from a QR code.
-func totpURL(secret []byte, email string) string {
-	address := url.URL{
-		Scheme: "otpauth", Host: "totp", Path: "/" + totpIssuer + ":" + email,
-		RawQuery: url.Values{"secret": {base32Text.EncodeToString(secret)}, "issuer": {totpIssuer}}.Encode(),
+// totpKey returns the secret as text and the address that an authenticator app reads
+// from a QR code.
+func totpKey(secret []byte, email string) (Enrolment, error) {
+	key, err := totp.Generate(totp.GenerateOpts{
+		Issuer: totpIssuer, AccountName: email, Secret: secret, Period: totpStepSeconds, Digits: totpOptions.Digits, Algorithm: totpOptions.Algorithm,
+	})
+	if err != nil {
+		return Enrolment{}, err
 	}
-	return address.String()
+	return Enrolment{Secret: key.Secret(), URL: key.URL()}, nil
 }
