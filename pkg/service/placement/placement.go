@@ -5,7 +5,6 @@ package placement
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
@@ -32,7 +30,7 @@ const (
 	observeRest = 19
 )
 
-// Placement gives sandboxes their hosts, within what their teams may have. A
+// Service gives sandboxes their hosts, within what their teams may have. A
 // placement, the limits it was checked against and the room it takes are one
 // transaction, so that no number of control planes promises anything twice.
 type Service struct {
@@ -44,7 +42,7 @@ type Service struct {
 	observed  time.Time // when the last look at the fleet began
 }
 
-// NewPlacement makes a Placement that knows of no host until it is asked.
+// New returns a service that knows of no host until it is asked.
 func New(pool *pgxpool.Pool, chooser scheduler.Scheduler, log *slog.Logger) *Service {
 	return &Service{pool: pool, scheduler: chooser, log: log, observing: semaphore.NewWeighted(1)}
 }
@@ -92,7 +90,7 @@ func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.R
 // and then the host, as the triggers of the schema do.
 func reserve(ctx context.Context, tx pgx.Tx, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
 	if request.Host != uuid.Nil && request.Host != hostID {
-		return sandbox.Sandbox{}, scheduler.ErrTaken // a scheduler that knows nothing of such requests
+		return sandbox.Sandbox{}, scheduler.ErrTaken // the scheduler left the request out of account
 	}
 	demand := usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
 	if err := usage.Admit(ctx, tx, teamID, demand); err != nil {
@@ -125,7 +123,7 @@ func (p *Service) Run(ctx context.Context) {
 	}
 }
 
-// observeSince looks at the fleet, unless somebody has begun to since a time.
+// observeSince looks at the fleet, unless another look has begun since a time.
 func (p *Service) observeSince(ctx context.Context, since time.Time) error {
 	if err := p.observing.Acquire(ctx, 1); err != nil {
 		return err
@@ -135,7 +133,7 @@ func (p *Service) observeSince(ctx context.Context, since time.Time) error {
 		return nil
 	}
 	began := time.Now()
-	hosts, err := p.schedulable(ctx)
+	hosts, err := schedulable(ctx, p.pool)
 	if err != nil {
 		return err
 	}
@@ -144,39 +142,7 @@ func (p *Service) observeSince(ctx context.Context, since time.Time) error {
 	return nil
 }
 
-func (p *Service) schedulable(ctx context.Context) ([]scheduler.Host, error) {
-	queries := rows.New(p.pool)
-	found, err := queries.ListSchedulable(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list hosts: %w", err)
-	}
-	members, err := queries.ListPlacementGroups(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list placement groups: %w", err)
-	}
-	groups := map[uuid.UUID]map[string]int{}
-	for _, row := range members {
-		if groups[row.HostID] == nil {
-			groups[row.HostID] = map[string]int{}
-		}
-		groups[row.HostID][row.PlacementGroup] = int(row.Members)
-	}
-	hosts := make([]scheduler.Host, 0, len(found))
-	for _, row := range found {
-		hosts = append(hosts, scheduler.Host{
-			ID: row.ID, Tags: row.Tags, Builds: row.Builds, Groups: groups[row.ID],
-			Capacity:  scheduler.Resources{VCPUs: row.VCPUCapacity, MemoryMiB: row.MemoryMiBCapacity, DiskMiB: row.DiskMiBCapacity},
-			Allocated: scheduler.Resources{VCPUs: row.VCPUAllocated, MemoryMiB: row.MemoryMiBAllocated, DiskMiB: row.DiskMiBAllocated},
-		})
-	}
-	return hosts, nil
-}
-
 // CountCreate counts whether a create on a host has succeeded, for the host's statistics.
 func (p *Service) CountCreate(ctx context.Context, hostID uuid.UUID, created bool) error {
-	err := rows.New(p.pool).CountHostCreate(ctx, rows.CountHostCreateParams{HostID: hostID, Created: created})
-	if err != nil {
-		return fmt.Errorf("count a create of host %s: %w", hostID, err)
-	}
-	return nil
+	return countCreate(ctx, p.pool, hostID, created)
 }
