@@ -22,17 +22,17 @@ type Sandbox struct {
 	MemoryMiB   int32
 	DiskMiB     int32
 	EnvdVersion string
-	// Reason says why a sandbox is gone or failed.
+	// Reason is why a sandbox is gone or has failed, for people.
 	Reason string
-	// Usage is what it took up to the last second; once it is gone, all of it.
+	// Usage is up to the last second; of a sandbox that is gone, up to its end.
 	Usage Usage
-	// GuestUnresponsive is a paused sandbox that can only be resumed without memory.
+	// GuestUnresponsive is set for a paused sandbox that can only be resumed without memory.
 	GuestUnresponsive bool
-	// SecretsRevision is that of the secrets it holds; empty for none.
+	// SecretsRevision is of the secrets that it holds; empty for none.
 	SecretsRevision string
 }
 
-// Template is one build that a host can start now.
+// Template is one build that a host has.
 type Template struct {
 	BuildID     string
 	Name        string
@@ -42,7 +42,7 @@ type Template struct {
 	EnvdVersion string
 }
 
-// Info is what a host is.
+// Info describes a host.
 type Info struct {
 	Version          string
 	Driver           string
@@ -50,11 +50,11 @@ type Info struct {
 	CPUCount         int32
 	MemoryTotalBytes int64
 	DiskTotalBytes   int64
-	// The host's own measure of what is free.
+	// MemoryAvailableBytes and DiskAvailableBytes are measured by the host.
 	MemoryAvailableBytes int64
 	DiskAvailableBytes   int64
 	Load                 Load
-	// SigningKeyID is that of the key that it signs identity tokens with; empty for none.
+	// SigningKeyID is of the key that signs identity tokens; empty for none.
 	SigningKeyID string
 }
 
@@ -66,15 +66,15 @@ type Creation struct {
 	Secrets sandbox.Secrets
 }
 
-// Client drives one host.
+// Client calls one host agent.
 type Client struct {
 	rpc       hostagentv1connect.HostAgentClient
 	transport *http.Transport
 	address   string // the host's URL
 }
 
-// NewClient makes a client of the host agent that listens on a Unix socket. It
-// connects when it is first used, and again after the agent has been away.
+// NewClient makes a client of the host agent that listens on a Unix socket. It connects
+// with the first call, and again after the connection has broken.
 func NewClient(socket string) *Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -89,10 +89,10 @@ func NewClient(socket string) *Client {
 	return &Client{rpc: rpc, transport: transport, address: address}
 }
 
-// Close ends the connection.
+// Close closes idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Info asks what the host is.
+// Info returns what the host is.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	response, err := c.rpc.GetInfo(ctx, connect.NewRequest(&pb.GetInfoRequest{}))
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	}, nil
 }
 
-// ListTemplates names the builds that the host can start.
+// ListTemplates returns the builds that the host has.
 func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 	response, err := c.rpc.ListTemplates(ctx, connect.NewRequest(&pb.ListTemplatesRequest{}))
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *Client) ListTemplates(ctx context.Context) ([]Template, error) {
 	return templates, nil
 }
 
-// CreateSandbox starts a sandbox and answers when it runs.
+// CreateSandbox creates a sandbox and returns when it runs.
 func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.CreateSandbox, toCreation(creation))
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *Client) CreateSandbox(ctx context.Context, creation Creation) (Sandbox,
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// PauseSandbox pauses a sandbox and answers when that is durable.
+// PauseSandbox pauses a sandbox and returns when the pause is durable.
 func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted sandbox.Pause) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.PauseSandbox, &pb.PauseSandboxRequest{
 		SandboxId: sandboxID, WithoutMemory: wanted.WithoutMemory, RequireHealthyGuest: wanted.RequireHealthyGuest,
@@ -153,13 +153,13 @@ func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, envVars ma
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// KillSandbox ends a sandbox. One that the host does not have is killed already.
+// KillSandbox kills a sandbox. It succeeds where the host does not have it.
 func (c *Client) KillSandbox(ctx context.Context, sandboxID string) error {
 	_, err := repeat(ctx, c.rpc.KillSandbox, &pb.KillSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()})
 	return unlessAbsent(translate("kill sandbox "+sandboxID, err))
 }
 
-// GetSandbox asks for the host's truth about one sandbox.
+// GetSandbox returns what the host says of one sandbox.
 func (c *Client) GetSandbox(ctx context.Context, sandboxID string) (Sandbox, error) {
 	response, err := c.rpc.GetSandbox(ctx, connect.NewRequest(&pb.GetSandboxRequest{SandboxId: sandboxID}))
 	if err != nil {
@@ -168,7 +168,7 @@ func (c *Client) GetSandbox(ctx context.Context, sandboxID string) (Sandbox, err
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// ListSandboxes is the host's truth about all its sandboxes.
+// ListSandboxes returns all sandboxes of the host.
 func (c *Client) ListSandboxes(ctx context.Context) ([]Sandbox, error) {
 	response, err := c.rpc.ListSandboxes(ctx, connect.NewRequest(&pb.ListSandboxesRequest{}))
 	if err != nil {
@@ -181,9 +181,9 @@ func (c *Client) ListSandboxes(ctx context.Context) ([]Sandbox, error) {
 	return sandboxes, nil
 }
 
-// WatchSandboxes calls changed for every sandbox the host has and then for each
-// that changes, until ctx ends or the host goes away. One that is told to end says
-// so by ending the stream, which is no error.
+// WatchSandboxes calls changed for every sandbox of the host and then for each that
+// changes, until ctx ends or the connection breaks. It returns nil where the host agent
+// ends the stream because it shuts down.
 func (c *Client) WatchSandboxes(ctx context.Context, changed func(Sandbox)) error {
 	stream, err := c.rpc.WatchSandboxes(ctx, connect.NewRequest(&pb.WatchSandboxesRequest{}))
 	if err != nil {

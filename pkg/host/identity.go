@@ -11,7 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
 )
 
-// SetSigningKey gives the host another key to sign identity tokens with.
+// SetSigningKey replaces the key by which the host signs identity tokens.
 func (c *Client) SetSigningKey(ctx context.Context, key *workload.Key) error {
 	private, err := key.Marshal()
 	if err != nil {

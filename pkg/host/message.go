@@ -1,6 +1,8 @@
 package host
 
 import (
+	"time"
+
 	"github.com/google/uuid"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
@@ -29,6 +31,38 @@ func fromSandbox(s *pb.Sandbox) Sandbox {
 		MemoryMiB: int32(s.GetMemoryMib()), DiskMiB: int32(s.GetDiskMib()),
 		EnvdVersion: s.GetEnvdVersion(), Reason: s.GetReason(), Usage: fromUsage(s.GetUsage()),
 		SecretsRevision: s.GetSecretsRevision(), GuestUnresponsive: s.GetGuestUnresponsive(),
+	}
+}
+
+func fromUsage(u *pb.Usage) Usage {
+	return Usage{
+		Running:          time.Duration(u.GetRunningSeconds() * float64(time.Second)),
+		MemoryGiBSeconds: u.GetMemoryGibSeconds(), CPU: time.Duration(u.GetCpuNanoseconds()),
+		DiskReadBytes: int64(u.GetDiskReadBytes()), DiskWrittenBytes: int64(u.GetDiskWrittenBytes()),
+		NetworkReceivedBytes: int64(u.GetNetworkReceivedBytes()), NetworkSentBytes: int64(u.GetNetworkSentBytes()),
+		NetworkReceivedPackets: int64(u.GetNetworkReceivedPackets()), NetworkSentPackets: int64(u.GetNetworkSentPackets()),
+	}
+}
+
+func fromSample(s *pb.Sample) Sample {
+	return Sample{
+		At: s.GetAt().AsTime(), CPUUsedPercent: s.GetCpuUsedPercent(), CPU: time.Duration(s.GetCpuNanoseconds()),
+		MemoryBytes: int64(s.GetMemoryBytes()), MemoryPeakBytes: int64(s.GetMemoryPeakBytes()),
+		DiskReadBytes: int64(s.GetDiskReadBytes()), DiskWrittenBytes: int64(s.GetDiskWrittenBytes()),
+		DiskAllocatedBytes:   int64(s.GetDiskAllocatedBytes()),
+		NetworkReceivedBytes: int64(s.GetNetworkReceivedBytes()), NetworkSentBytes: int64(s.GetNetworkSentBytes()),
+		NetworkReceivedPackets: int64(s.GetNetworkReceivedPackets()), NetworkSentPackets: int64(s.GetNetworkSentPackets()),
+		Guest: fromGuestSample(s.GetGuest()),
+	}
+}
+
+func fromGuestSample(s *pb.GuestSample) *GuestSample {
+	if s == nil {
+		return nil
+	}
+	return &GuestSample{
+		At: s.GetAt().AsTime(), MemoryUsedBytes: int64(s.GetMemoryUsedBytes()), MemoryTotalBytes: int64(s.GetMemoryTotalBytes()),
+		MemoryCacheBytes: int64(s.GetMemoryCacheBytes()), DiskUsedBytes: int64(s.GetDiskUsedBytes()), DiskTotalBytes: int64(s.GetDiskTotalBytes()),
 	}
 }
 

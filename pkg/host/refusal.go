@@ -11,7 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// meaning is what a host's reason is on the wire, and here.
+// meaning maps a host's reason to an error on the wire and to a fault.
 type meaning struct {
 	wire    connect.Code
 	code    fault.Code
@@ -19,8 +19,8 @@ type meaning struct {
 	message string
 }
 
-// meanings is the one place where reasons get their meaning. Requests that the
-// control plane should not have sent are internal faults.
+// meanings has every reason. Requests that the control plane should not have sent are
+// internal faults.
 var meanings = map[pb.Reason]meaning{
 	pb.Reason_REASON_SANDBOX_NOT_FOUND: {
 		connect.CodeNotFound, fault.NotFound, "", "the host does not have the sandbox",
@@ -79,8 +79,8 @@ var meanings = map[pb.Reason]meaning{
 	},
 }
 
-// unsaid are the reasons of errors without one: failures of the connection to a host,
-// and errors of hosts of an earlier version.
+// unsaid has the reasons of errors without one: failures of the connection to a host, and
+// errors of hosts of an earlier version.
 var unsaid = map[connect.Code]pb.Reason{
 	connect.CodeNotFound:           pb.Reason_REASON_SANDBOX_NOT_FOUND,
 	connect.CodeFailedPrecondition: pb.Reason_REASON_WRONG_STATE,
@@ -91,8 +91,8 @@ var unsaid = map[connect.Code]pb.Reason{
 	connect.CodeCanceled:           pb.Reason_REASON_KILLED,
 }
 
-// Refuse makes the error by which a host refuses a request. The explanation is for
-// the sandbox's owner, and may be empty; err is for the log.
+// Refuse makes the error by which a host refuses a request. explanation is for the
+// sandbox's owner, and may be empty; err is for the log.
 func Refuse(reason pb.Reason, explanation string, err error) *connect.Error {
 	code := connect.CodeInternal
 	if known, ok := meanings[reason]; ok {
@@ -105,7 +105,7 @@ func Refuse(reason pb.Reason, explanation string, err error) *connect.Error {
 	return refused
 }
 
-// translate makes a fault of what a call to a host came to.
+// translate returns the fault for an error of a call to a host.
 func translate(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -116,7 +116,7 @@ func translate(doing string, err error) error {
 	return faultOf(refusalOf(err), fmt.Errorf("%s: %w", doing, err))
 }
 
-// faultOf is cause where a refusal has no meaning.
+// faultOf returns the fault for a refusal, or cause where it has no known reason.
 func faultOf(refusal *pb.Refusal, cause error) error {
 	known, ok := meanings[refusal.GetReason()]
 	if !ok {
@@ -129,7 +129,7 @@ func faultOf(refusal *pb.Refusal, cause error) error {
 	return fault.Wrap(known.code, cause, "%s", message).Because(known.reason)
 }
 
-// refusalOf finds a host's reason among an error's details.
+// refusalOf returns the refusal among an error's details, or one by the error's code.
 func refusalOf(err error) *pb.Refusal {
 	var refused *connect.Error
 	if errors.As(err, &refused) {
@@ -142,12 +142,12 @@ func refusalOf(err error) *pb.Refusal {
 	}
 	code := connect.CodeOf(err)
 	if code == connect.CodeCanceled && !connect.IsWireError(err) {
-		code = connect.CodeUnavailable // so connect calls a connection that the host's end reset
+		code = connect.CodeUnavailable // connect reports a connection that was reset as canceled
 	}
 	return &pb.Refusal{Reason: unsaid[code]}
 }
 
-// unlessAbsent is nil where what was to be removed is not there.
+// unlessAbsent returns nil for NotFound, which is success for a removal.
 func unlessAbsent(err error) error {
 	if fault.Is(err, fault.NotFound) {
 		return nil
@@ -155,12 +155,12 @@ func unlessAbsent(err error) error {
 	return err
 }
 
-// refusedAs says whether a host gave this reason.
+// refusedAs reports whether a host has given this reason.
 func refusedAs(err error, reason pb.Reason) bool {
 	return err != nil && refusalOf(err).GetReason() == reason
 }
 
-// Unreachable is the fault of a host that the control plane has no connection to.
+// Unreachable returns the fault for a host that the control plane has no connection to.
 func Unreachable() error {
 	return fault.New(fault.Unavailable, "the host cannot be reached at the moment")
 }

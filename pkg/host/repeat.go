@@ -13,16 +13,15 @@ import (
 )
 
 const (
-	// repeatFor is how long after the first loss an answer is asked for again: an
-	// agent that restarts is back by then.
+	// repeatFor is how long after the first lost answer a call is repeated: an agent takes
+	// less time to restart.
 	repeatFor = 2 * time.Second
 	// firstRepeat is doubled each time.
 	firstRepeat = 50 * time.Millisecond
 )
 
-// repeat calls a host again whose answer was lost, because a connection broke or
-// its agent went away: with the same request, by whose ID the host knows what it has
-// done already.
+// repeat sends a request again whose answer was lost because a connection broke or the
+// agent has ended. By the request's ID the host finds what it has done already.
 func repeat[Q, A any](
 	ctx context.Context, call func(context.Context, *connect.Request[Q]) (*connect.Response[A], error), message *Q,
 ) (*connect.Response[A], error) {
@@ -40,11 +39,11 @@ func repeat[Q, A any](
 // for its log.
 var sendRequest = connect.WithInterceptors(requestlog.NewInterceptor(nil))
 
-// newRequestID names a call for the host, however often it is repeated.
+// newRequestID returns the ID of a request, which stays the same when it is repeated.
 func newRequestID() string { return rand.Text() }
 
-// answerLost says that the host has not answered, or only that it is going away.
-// Whoever called has not given up.
+// answerLost reports whether the host has not answered, or only that it shuts down, and
+// the caller still waits.
 func answerLost(ctx context.Context, err error) bool {
 	return err != nil && ctx.Err() == nil && (!connect.IsWireError(err) || refusedAs(err, pb.Reason_REASON_SHUTTING_DOWN))
 }

@@ -10,11 +10,11 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// Usage is what a sandbox took in all its life, pauses apart. It only grows.
+// Usage is what a sandbox has used in its whole life, without its pauses. It only grows.
 type Usage struct {
 	Running                time.Duration
 	MemoryGiBSeconds       float64
-	CPU                    time.Duration // of the machine's CPUs
+	CPU                    time.Duration // of the host's CPUs
 	DiskReadBytes          int64
 	DiskWrittenBytes       int64
 	NetworkReceivedBytes   int64 // bytes that came to the sandbox
@@ -23,7 +23,7 @@ type Usage struct {
 	NetworkSentPackets     int64
 }
 
-// Samples is what one sandbox took, moment by moment and in total.
+// Samples is what one sandbox has used, at several moments and in total.
 type Samples struct {
 	SandboxID        string
 	VCPUCount        int32
@@ -33,7 +33,7 @@ type Samples struct {
 	Samples          []Sample // in the order of time
 }
 
-// Sample is a sandbox at one moment. Counters are those of Usage.
+// Sample is what a sandbox uses at one moment. Counters are those of Usage.
 type Sample struct {
 	At time.Time
 	// CPUUsedPercent, from 0 to 100, is of the sandbox's own virtual CPUs.
@@ -48,11 +48,11 @@ type Sample struct {
 	NetworkSentBytes       int64
 	NetworkReceivedPackets int64
 	NetworkSentPackets     int64
-	// Guest is what the guest said of itself last; nil before it did.
+	// Guest is the guest's last report; nil before the first.
 	Guest *GuestSample
 }
 
-// GuestSample is what a guest says of itself: anything, within its own limits.
+// GuestSample is a guest's report of itself. It may be false.
 type GuestSample struct {
 	At               time.Time
 	MemoryUsedBytes  int64
@@ -62,8 +62,8 @@ type GuestSample struct {
 	DiskTotalBytes   int64
 }
 
-// ListSamples asks for the samples of sandboxes, of all without an ID, that are
-// younger than since; a host keeps those of the last minutes.
+// ListSamples returns the samples of sandboxes that are younger than since. Without IDs it
+// is those of all sandboxes. A host keeps the samples of the last minutes.
 func (c *Client) ListSamples(ctx context.Context, since time.Time, sandboxIDs ...string) ([]Samples, error) {
 	request := &pb.ListSamplesRequest{SandboxIds: sandboxIDs}
 	if !since.IsZero() {
@@ -72,7 +72,7 @@ func (c *Client) ListSamples(ctx context.Context, since time.Time, sandboxIDs ..
 	return c.listSamples(ctx, request)
 }
 
-// LatestSamples asks for the last sample of each sandbox, of all without an ID.
+// LatestSamples returns the last sample of each sandbox. Without IDs it is those of all.
 func (c *Client) LatestSamples(ctx context.Context, sandboxIDs ...string) ([]Samples, error) {
 	return c.listSamples(ctx, &pb.ListSamplesRequest{SandboxIds: sandboxIDs, LatestOnly: true})
 }
@@ -95,36 +95,4 @@ func (c *Client) listSamples(ctx context.Context, request *pb.ListSamplesRequest
 		all = append(all, samples)
 	}
 	return all, nil
-}
-
-func fromUsage(u *pb.Usage) Usage {
-	return Usage{
-		Running:          time.Duration(u.GetRunningSeconds() * float64(time.Second)),
-		MemoryGiBSeconds: u.GetMemoryGibSeconds(), CPU: time.Duration(u.GetCpuNanoseconds()),
-		DiskReadBytes: int64(u.GetDiskReadBytes()), DiskWrittenBytes: int64(u.GetDiskWrittenBytes()),
-		NetworkReceivedBytes: int64(u.GetNetworkReceivedBytes()), NetworkSentBytes: int64(u.GetNetworkSentBytes()),
-		NetworkReceivedPackets: int64(u.GetNetworkReceivedPackets()), NetworkSentPackets: int64(u.GetNetworkSentPackets()),
-	}
-}
-
-func fromSample(s *pb.Sample) Sample {
-	return Sample{
-		At: s.GetAt().AsTime(), CPUUsedPercent: s.GetCpuUsedPercent(), CPU: time.Duration(s.GetCpuNanoseconds()),
-		MemoryBytes: int64(s.GetMemoryBytes()), MemoryPeakBytes: int64(s.GetMemoryPeakBytes()),
-		DiskReadBytes: int64(s.GetDiskReadBytes()), DiskWrittenBytes: int64(s.GetDiskWrittenBytes()),
-		DiskAllocatedBytes:   int64(s.GetDiskAllocatedBytes()),
-		NetworkReceivedBytes: int64(s.GetNetworkReceivedBytes()), NetworkSentBytes: int64(s.GetNetworkSentBytes()),
-		NetworkReceivedPackets: int64(s.GetNetworkReceivedPackets()), NetworkSentPackets: int64(s.GetNetworkSentPackets()),
-		Guest: fromGuestSample(s.GetGuest()),
-	}
-}
-
-func fromGuestSample(s *pb.GuestSample) *GuestSample {
-	if s == nil {
-		return nil
-	}
-	return &GuestSample{
-		At: s.GetAt().AsTime(), MemoryUsedBytes: int64(s.GetMemoryUsedBytes()), MemoryTotalBytes: int64(s.GetMemoryTotalBytes()),
-		MemoryCacheBytes: int64(s.GetMemoryCacheBytes()), DiskUsedBytes: int64(s.GetDiskUsedBytes()), DiskTotalBytes: int64(s.GetDiskTotalBytes()),
-	}
 }

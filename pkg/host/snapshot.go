@@ -9,20 +9,20 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// Fork is one sandbox to be made of another.
+// Fork is one sandbox to be created as a fork.
 type Fork struct {
 	SandboxID string
 	EnvVars   map[string]string
 }
 
-// ForkResult is a fork that runs, or why there is none.
+// ForkResult is a fork that runs, or the error of one that does not.
 type ForkResult struct {
 	Sandbox Sandbox
-	// Err is a fault where the host gave a reason; nil where the fork runs.
+	// Err is a fault where the host has given a reason; nil where the fork runs.
 	Err error
 }
 
-// SnapshotSandbox writes a running sandbox down as a build, and answers when that
+// SnapshotSandbox takes a snapshot of a running sandbox, as a build, and returns when it
 // is durable. The sandbox runs on. Without memory only its file system is kept.
 func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (Template, error) {
 	response, err := repeat(ctx, c.rpc.SnapshotSandbox, &pb.SnapshotSandboxRequest{
@@ -34,15 +34,14 @@ func (c *Client) SnapshotSandbox(ctx context.Context, sandboxID, buildID string,
 	return fromTemplate(response.Msg.Template), nil
 }
 
-// DeleteSnapshot deletes a build that SnapshotSandbox has made. One that the host
-// does not have is deleted already.
+// DeleteSnapshot deletes a build that SnapshotSandbox has made. It succeeds where the host
+// does not have it.
 func (c *Client) DeleteSnapshot(ctx context.Context, buildID string) error {
 	_, err := c.rpc.DeleteSnapshot(ctx, connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: buildID}))
 	return unlessAbsent(translate("delete snapshot "+buildID, err))
 }
 
-// ForkSandbox makes sandboxes that begin where a running one is. The results are
-// in the order of forks.
+// ForkSandbox creates forks of a running sandbox. The results are in the order of forks.
 func (c *Client) ForkSandbox(ctx context.Context, sandboxID string, forks []Fork) ([]ForkResult, error) {
 	request := &pb.ForkSandboxRequest{SandboxId: sandboxID, RequestId: newRequestID()}
 	for _, fork := range forks {

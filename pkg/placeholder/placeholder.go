@@ -1,7 +1,7 @@
-// Package placeholder knows how text stands for what only a host fills in, anywhere
-// in the value of a header: "${e2b.secrets.name}" for a secret and
-// "${e2b.identity.tokens.name}" for an identity token. Names of secrets do not depend
-// on case, those of tokens do.
+// Package placeholder finds and fills in placeholders in the values of headers:
+// "${e2b.secrets.name}" for a secret and "${e2b.identity.tokens.name}" for an identity
+// token. Only hosts fill them in. Names of secrets do not depend on case, those of tokens
+// do.
 package placeholder
 
 import (
@@ -11,18 +11,17 @@ import (
 	"strings"
 )
 
-// What begins every placeholder of a secret, of an identity token, and of what an
-// identity may have besides.
+// The beginnings of placeholders. identityPrefix is reserved as a whole.
 const (
 	secretPrefix   = "${e2b.secrets."
 	tokenPrefix    = identityPrefix + "tokens."
 	identityPrefix = "${e2b.identity."
 )
 
-// MaxTokenName is the most characters that the name of an identity token has.
+// MaxTokenName is the length of the longest name of an identity token, in characters.
 const MaxTokenName = 128
 
-// What a name is. Migrations find the names of secrets by the same words.
+// The patterns of names. The function secret_names of the schema has the one of secrets.
 const (
 	secretName = `[a-zA-Z0-9_-]{1,128}`
 	tokenName  = `[^{}\x{0}-\x{1f}\x{7f}-\x{9f}]{1,128}`
@@ -35,35 +34,35 @@ var (
 )
 
 var (
-	// ErrMalformed says that a text begins a placeholder that names nothing.
+	// ErrMalformed is returned for a text with a placeholder that names nothing.
 	ErrMalformed = errors.New("placeholders have the form ${e2b.secrets.name} or ${e2b.identity.tokens.name}")
-	// ErrUnknown says that nothing is there to put in a placeholder's place.
+	// ErrUnknown is returned for a placeholder of a secret that is not found.
 	ErrUnknown = errors.New("what a placeholder stands for is not there")
 )
 
-// For is the placeholder of a secret.
+// For returns the placeholder of a secret.
 func For(name string) string { return secretPrefix + name + "}" }
 
-// ForToken is the placeholder of an identity token.
+// ForToken returns the placeholder of an identity token.
 func ForToken(name string) string { return tokenPrefix + name + "}" }
 
-// IsTokenName tells whether a placeholder can name an identity token so.
+// IsTokenName reports whether a placeholder can have a text as the name of a token.
 func IsTokenName(name string) bool { return tokenNamePattern.MatchString(name) }
 
-// In says whether a text has a placeholder, or begins one.
+// In reports whether a text has a placeholder, complete or not.
 func In(text string) bool {
 	return strings.Contains(text, secretPrefix) || strings.Contains(text, identityPrefix)
 }
 
-// Names are what a text stands for, each once and in alphabetical order.
+// Names are those of the placeholders in a text, each once and in alphabetical order.
 type Names struct {
 	// Secrets are in lower case.
 	Secrets []string
 	Tokens  []string
 }
 
-// Find names what texts stand for. It returns ErrMalformed where one begins a
-// placeholder that names nothing.
+// Find returns the names of the placeholders in texts. It returns ErrMalformed where one
+// has a placeholder that names nothing.
 func Find(texts ...string) (Names, error) {
 	var names Names
 	for _, text := range texts {
@@ -87,16 +86,16 @@ func Find(texts ...string) (Names, error) {
 	return Names{slices.Compact(names.Secrets), slices.Compact(names.Tokens)}, nil
 }
 
-// Values are what placeholders stand for. One that is nil has nothing.
+// Values fill in placeholders. A nil function finds nothing.
 type Values struct {
-	// Secret finds a secret by its name in lower case.
+	// Secret returns a secret by its name in lower case.
 	Secret func(name string) (value string, found bool)
-	// Token finds an identity token. Its error is Fill's.
+	// Token returns an identity token. Fill returns its error.
 	Token func(name string) (token string, err error)
 }
 
-// Fill puts values in the places of placeholders. What is in a value is never
-// looked into. It returns ErrUnknown where a secret is not found.
+// Fill returns a text with values in place of its placeholders. Placeholders in values
+// are not filled in. It returns ErrUnknown where a secret is not found.
 func Fill(text string, values Values) (string, error) {
 	if !In(text) {
 		return text, nil
@@ -116,7 +115,7 @@ func Fill(text string, values Values) (string, error) {
 	return filled.String(), nil
 }
 
-// of finds the value of one match of pattern in a text.
+// of returns the value of one match of pattern in a text.
 func (v Values) of(text string, match []int) (string, error) {
 	isSecret := match[2] >= 0
 	switch {
@@ -130,8 +129,8 @@ func (v Values) of(text string, match []int) (string, error) {
 	return "", ErrUnknown
 }
 
-// Only is a text with everything hidden but its placeholders: hidden stands in
-// the place of whatever is before, between and behind them.
+// Only returns a text with hidden in place of everything before, between and after its
+// placeholders.
 func Only(text, hidden string) string {
 	var shown strings.Builder
 	at := 0

@@ -55,7 +55,7 @@ func From(next State) []State { return table.From(next) }
 // for. The others belong to an operation under way.
 func (s State) Settled() bool { return table.IsSettled(s) }
 
-// Over reports whether a sandbox is gone for good.
+// Over reports whether a state is final.
 func (s State) Over() bool { return table.IsFinal(s) }
 
 // Ending reports whether a sandbox is gone or being killed: it has an EndCause.

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// wantedBy lists what a host must have.
+// wantedBy returns what a host must have.
 func wantedBy(request Request) []feature {
 	var builds []uuid.UUID
 	if request.Build != uuid.Nil {
@@ -24,8 +24,8 @@ func (e *entry) has(wanted []feature) bool {
 	return true
 }
 
-// choose returns the best of the hosts that are looked at, or -1. If any host can
-// have the sandbox it finds one.
+// choose returns the slot of the best host that is compared, or -1. If any host can have
+// the sandbox it returns one.
 func (s *Spread) choose(request Request, tried map[uuid.UUID]struct{}) int {
 	wanted := wantedBy(request)
 	suits := func(slot int) bool {
@@ -62,8 +62,8 @@ func (s *Spread) members(group string) []int {
 	return slots
 }
 
-// fewHaving lists the hosts to look at where these are few enough to look at
-// each; else it is nil.
+// fewHaving returns the hosts that can have the sandbox where they are few enough to
+// compare each; else nil.
 func (s *Spread) fewHaving(wanted []feature) []int {
 	var few []int
 	if len(s.hosts) <= lookAtAll {
@@ -80,8 +80,8 @@ func (s *Spread) fewHaving(wanted []feature) []int {
 	return few
 }
 
-// bestOf compares all of some hosts. Of equals it takes the first, so that the
-// answer does not depend on the order in which hosts became known.
+// bestOf returns the best of some hosts. Of equals it is the first, so that the result
+// does not depend on the order of Observe.
 func (s *Spread) bestOf(slots []int, needs Resources, suits func(int) bool) int {
 	best, bestShare := -1, 0.0
 	for _, slot := range slots {
@@ -95,7 +95,7 @@ func (s *Spread) bestOf(slots []int, needs Resources, suits func(int) bool) int 
 	return best
 }
 
-// bestOfRandom compares the hosts with room that come next after random places.
+// bestOfRandom returns the best of the hosts with room that follow random slots.
 func (s *Spread) bestOfRandom(needs Resources, suits func(int) bool) int {
 	var candidates [choices]int
 	for i := range candidates {
@@ -112,7 +112,7 @@ func (s *Spread) bestOfRandom(needs Resources, suits func(int) bool) int {
 	return s.bestOf(candidates[:], needs, suits)
 }
 
-// share is how full a host's scarcest resource would be, where 1 is full.
+// share returns how full the host's scarcest resource would be; 1 is full.
 func (s *Spread) share(slot int, needs Resources) float64 {
 	e := s.hosts[slot]
 	after := e.Allocated.Plus(needs)

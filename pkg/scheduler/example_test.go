@@ -10,8 +10,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
-// A scheduler proposes, and Reserve makes it firm. Here somebody else was faster
-// on the emptier host, so the other one is proposed.
+// The scheduler proposes the emptier host first. Its room is taken, so the other one is
+// proposed.
 func ExampleScheduler() {
 	room := scheduler.Resources{VCPUs: 64, MemoryMiB: 65536, DiskMiB: 100_000}
 	needs := scheduler.Resources{VCPUs: 2, MemoryMiB: 1024, DiskMiB: 1024}

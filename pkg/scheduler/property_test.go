@@ -28,8 +28,7 @@ func drawResources(t *rapid.T, name string, least, most int) scheduler.Resources
 	return scheduler.Resources{VCPUs: number("CPU"), MemoryMiB: number("memory"), DiskMiB: number("disk")}
 }
 
-// drawHosts makes fleets on both sides of where the scheduler stops to look at
-// every host.
+// drawHosts makes fleets below and above the size up to which every host is compared.
 func drawHosts(t *rapid.T) []scheduler.Host {
 	hosts := make([]scheduler.Host, rapid.SampledFrom([]int{0, 1, 5, 33, 100}).Draw(t, "hosts"))
 	for n := range hosts {
@@ -50,7 +49,7 @@ func drawRequest(t *rapid.T) scheduler.Request {
 	}
 }
 
-// ledger says what is where, by the simplest means.
+// ledger is a simple model of what is placed where.
 type ledger struct {
 	hosts  map[uuid.UUID]*scheduler.Host
 	placed []placed
@@ -88,9 +87,8 @@ func (l *ledger) anyFeasible(request scheduler.Request) bool {
 	return false
 }
 
-// Whatever is placed and released: what is placed was feasible, so no host is
-// ever over its capacity and no group's wish to be apart is broken; and what is
-// not placed was feasible nowhere.
+// A placement succeeds exactly where a host is feasible by the model: within its capacity,
+// with the tags and the build, and with the group's rule.
 func TestPlace_FindsAHostExactlyWhenThereIsOne(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

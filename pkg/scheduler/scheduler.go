@@ -1,9 +1,9 @@
 // Package scheduler decides which host gets a sandbox.
 //
-// A scheduler only proposes: it works on what it was last told of the fleet. The
-// caller's Reserve makes a proposal firm in the database, or says that somebody
-// else was faster, and then the next host is proposed. So any number of control
-// planes can place at once, and none promises what another has promised.
+// A scheduler only proposes, from the hosts that Observe was last called with. The
+// caller's Reserve stores the placement in the database, or returns ErrTaken where
+// another control plane has taken the room first; then the next host is proposed. So any
+// number of control planes place at once, and no room is promised twice.
 package scheduler
 
 import (
@@ -21,55 +21,53 @@ type Resources struct {
 	DiskMiB   int64
 }
 
-// Plus is the sum of both.
+// Plus returns the sum of both.
 func (r Resources) Plus(other Resources) Resources {
 	return Resources{r.VCPUs + other.VCPUs, r.MemoryMiB + other.MemoryMiB, r.DiskMiB + other.DiskMiB}
 }
 
-// Minus is what is left of r without other. It may be negative.
+// Minus returns r less other. It may be negative.
 func (r Resources) Minus(other Resources) Resources {
 	return Resources{r.VCPUs - other.VCPUs, r.MemoryMiB - other.MemoryMiB, r.DiskMiB - other.DiskMiB}
 }
 
-// Fits says whether r finds room in what is free.
+// Fits reports whether r is at most what is free.
 func (r Resources) Fits(free Resources) bool {
 	return r.VCPUs <= free.VCPUs && r.MemoryMiB <= free.MemoryMiB && r.DiskMiB <= free.DiskMiB
 }
 
-// Rule says where a sandbox goes that belongs to a group.
+// Rule is where a sandbox of a group is placed.
 type Rule int
 
-// The rules: a group can have its sandboxes anywhere, each on a host where no
-// other of the group is, or where others of the group are as long as there is
-// room.
+// The rules.
 const (
 	Anywhere Rule = iota
+	// Apart is on a host that has no other sandbox of the group.
 	Apart
+	// Together is on a host that has others of the group, as long as one has room.
 	Together
 )
 
 // Request is a sandbox that needs a host.
 type Request struct {
 	Needs Resources
-	// Build is the template's build that the host must be able to start; the zero
-	// UUID is any.
+	// Build is the template's build that the host must have; the zero UUID is any.
 	Build uuid.UUID
-	// Tags are those that the host must have, all of them.
+	// Tags must all be tags of the host.
 	Tags []string
-	// Group is who Rule is about; without one the rule says nothing.
+	// Group is empty for none; then Rule is ignored.
 	Group string
 	Rule  Rule
-	// Host is the only one that can have it; the zero UUID is any.
+	// Host is the only host that may have the sandbox; the zero UUID is any.
 	Host uuid.UUID
-	// Avoid are hosts that must not have it.
+	// Avoid are hosts that must not have the sandbox.
 	Avoid []uuid.UUID
 }
 
 // Host is a host that may get sandboxes.
 type Host struct {
 	ID uuid.UUID
-	// Capacity is what may be promised in all: what the host has, times its
-	// overcommit.
+	// Capacity is what may be promised in all: the host's resources times its overcommit.
 	Capacity  Resources
 	Allocated Resources
 	Tags      []string
@@ -78,30 +76,29 @@ type Host struct {
 	Groups map[string]int
 }
 
-// Reserve makes a proposal firm. ErrTaken means that the host has not the room
-// that it seemed to have, and any other error ends the placement.
+// Reserve stores a placement. It returns ErrTaken where the host has less room than the
+// scheduler assumed; any other error ends the placement.
 type Reserve func(ctx context.Context, hostID uuid.UUID) error
 
-// ErrTaken is what a Reserve answers when another host should be tried.
+// ErrTaken is returned by a Reserve when another host should be tried.
 var ErrTaken = errors.New("the host's room is taken")
 
 // Scheduler places sandboxes. It is safe for concurrent use.
 type Scheduler interface {
-	// Observe tells of all hosts that may get sandboxes now.
+	// Observe replaces the hosts that may get sandboxes.
 	Observe(hosts []Host)
-	// Place proposes hosts, the best first, until reserve takes one, which it
-	// returns. Where none is left it returns a *NoRoomError.
+	// Place calls reserve with one host after the other, the best first, until it
+	// succeeds, and returns that host. Without one it returns a *NoRoomError.
 	Place(ctx context.Context, request Request, reserve Reserve) (uuid.UUID, error)
 }
 
-// NoRoomError says that no host can have a sandbox now.
+// NoRoomError is returned where no host can have a sandbox now.
 type NoRoomError struct {
-	// Hosts are all that were known, and Suited those of them that have the
-	// template and the tags.
+	// Hosts counts all hosts, and Suited those that have the template and the tags.
 	Hosts, Suited int
 }
 
-// Error says what is missing.
+// Error names what is missing.
 func (e *NoRoomError) Error() string {
 	switch {
 	case e.Hosts == 0:

@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// choices is how many hosts with room are compared in a large fleet: more
-	// than one is what keeps the fullest host near the average.
+	// choices is how many hosts with room are compared in a large fleet. With more than
+	// one, the fullest host stays near the average.
 	choices = 3
-	// lookAtAll is up to how many hosts each of them is compared.
+	// lookAtAll is the largest fleet of which all hosts are compared.
 	lookAtAll = 32
-	// maxProposals bounds how often others may be faster in one placement.
+	// maxProposals bounds how many hosts one placement proposes.
 	maxProposals = 32
 )
 
@@ -47,8 +47,7 @@ type feature struct {
 	tag   string
 }
 
-// NewSpread makes a scheduler that knows of no host yet. It draws its lots from
-// random, which nobody else may use.
+// NewSpread makes a scheduler without hosts. random must not be used by others.
 func NewSpread(random *rand.Rand) *Spread {
 	s := &Spread{random: random}
 	s.Observe(nil)
@@ -91,7 +90,7 @@ func featuresOf(builds []uuid.UUID, tags []string) []feature {
 	return features
 }
 
-// join counts members of a group in or, where they are negative, out.
+// join adds to the number of a group's members on a host; members may be negative.
 func (s *Spread) join(group string, slot, members int) {
 	if group == "" {
 		return
@@ -133,8 +132,8 @@ func (s *Spread) Place(ctx context.Context, request Request, reserve Reserve) (u
 	return uuid.Nil, fmt.Errorf("%d hosts were tried: %w", maxProposals, &NoRoomError{Hosts: len(tried), Suited: len(tried)})
 }
 
-// take chooses a host and counts the sandbox in, so that whoever places at the
-// same time does not run after the same room.
+// take chooses a host and counts the sandbox on it at once, so that concurrent
+// placements propose other room.
 func (s *Spread) take(request Request, tried map[uuid.UUID]struct{}) (uuid.UUID, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -147,8 +146,7 @@ func (s *Spread) take(request Request, tried map[uuid.UUID]struct{}) (uuid.UUID,
 	return s.hosts[slot].ID, nil
 }
 
-// Release takes a sandbox out of the count that Place has counted in. Who tells
-// of the fleet by Observe need not call it.
+// Release undoes what Place has counted for a sandbox. The next Observe does so too.
 func (s *Spread) Release(hostID uuid.UUID, request Request) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

@@ -10,7 +10,7 @@ type tree struct {
 	most   []Resources
 }
 
-// nothing fits in no request, not even in an empty one.
+// nothing has no room for any request, not even for an empty one.
 var nothing = Resources{VCPUs: -1, MemoryMiB: -1, DiskMiB: -1}
 
 func newTree(free []Resources) *tree {
@@ -30,7 +30,7 @@ func most(a, b Resources) Resources {
 	return Resources{max(a.VCPUs, b.VCPUs), max(a.MemoryMiB, b.MemoryMiB), max(a.DiskMiB, b.DiskMiB)}
 }
 
-// set says what a host has free now.
+// set stores what a host has free.
 func (t *tree) set(slot int, free Resources) {
 	node := t.leaves + slot
 	t.most[node] = free
@@ -39,12 +39,12 @@ func (t *tree) set(slot int, free Resources) {
 	}
 }
 
-// next is the first host from a slot on that has room and suits, or -1.
+// next returns the first slot, beginning with from, that has room and suits, or -1.
 func (t *tree) next(from int, needs Resources, suits func(slot int) bool) int {
 	return t.search(1, 0, t.leaves, from, needs, suits)
 }
 
-// search looks below a node that stands for the slots from low up to high.
+// search is next for the slots from low up to high, which are below a node.
 func (t *tree) search(node, low, high, from int, needs Resources, suits func(slot int) bool) int {
 	if high <= from || !needs.Fits(t.most[node]) {
 		return -1

@@ -10,9 +10,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 )
 
-// exchange sends several statements in one round trip and one transaction. Those of
-// before and then, of which nothing is returned, are only noted down; the one statement
-// of main sends them all, in this order: before, main, then.
+// exchange sends several statements in one round trip and one transaction. The statements
+// of before and then return nothing and are only collected. The statement of main returns
+// one row and sends all: before, main, then.
 type exchange struct {
 	conn         Conn
 	before, then noted
@@ -23,10 +23,10 @@ func (s *Sandboxes) exchange() *exchange { return &exchange{conn: s.conn} }
 // main runs the statement whose row is returned.
 func (e *exchange) main() *rows.Queries { return rows.New((*mainStatement)(e)) }
 
-// errNoRows is for statements that an exchange cannot have.
+// errNotInExchange is returned for other statements.
 var errNotInExchange = errors.New("an exchange has one statement with one row, and others without")
 
-// noted takes statements without result.
+// noted collects statements without result. It implements the connection of rows.Queries.
 type noted struct{ statements []statement }
 
 type statement struct {
@@ -42,7 +42,7 @@ func (n *noted) queue(batch *pgx.Batch) {
 	}
 }
 
-// Exec notes a statement down.
+// Exec collects a statement.
 func (n *noted) Exec(_ context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
 	n.statements = append(n.statements, statement{sql, arguments})
 	return pgconn.CommandTag{}, nil
@@ -54,7 +54,7 @@ func (*noted) Query(context.Context, string, ...any) (pgx.Rows, error) { return 
 // QueryRow is refused.
 func (*noted) QueryRow(context.Context, string, ...any) pgx.Row { return failedRow{} }
 
-// mainStatement sends an exchange with its QueryRow.
+// mainStatement is the connection of the statement of main.
 type mainStatement exchange
 
 // Exec is refused.
@@ -78,7 +78,7 @@ func (m *mainStatement) QueryRow(ctx context.Context, sql string, arguments ...a
 
 // sentRow is the row of an exchange's main statement.
 type sentRow struct {
-	ctx   context.Context //nolint:containedctx // lives from QueryRow to the Scan behind it
+	ctx   context.Context //nolint:containedctx // from QueryRow to the Scan that follows it at once
 	conn  Conn
 	batch *pgx.Batch
 	skip  int

@@ -114,13 +114,13 @@ func readGolden(t *testing.T) []byte {
 	return content
 }
 
-// told returns all events and lines, with names in place of what differs from run to run.
+// told returns all events and lines, with names in place of IDs and times.
 func (f *fixture) told(t *testing.T, of sandbox.Sandbox) []told {
 	t.Helper()
 	names := strings.NewReplacer(of.ID, "SANDBOX", of.BuildID.String(), "BUILD")
 	var all []told
 	for _, query := range []string{
-		// A time is only named where it is written as it always was.
+		// A time that is not written as to_jsonb writes it becomes null.
 		`SELECT e.type, e.resource_id, (e.data || CASE WHEN e.data ? 'endAt' THEN jsonb_build_object(
 			'startedAt', CASE WHEN e.data -> 'startedAt' = to_jsonb((e.data ->> 'startedAt')::timestamptz) THEN 'TIME' END,
 			'endAt', CASE WHEN e.data -> 'endAt' = to_jsonb((e.data ->> 'endAt')::timestamptz) THEN 'TIME' END) ELSE '{}' END)::text

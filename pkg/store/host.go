@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// Standing is how a sandbox on a host is stored.
+// Standing is what Reconcile needs of a stored sandbox.
 type Standing struct {
 	ID      string
 	State   sandbox.State
@@ -51,7 +51,7 @@ func (s *Sandboxes) HasGroup(ctx context.Context, hostID uuid.UUID, group string
 	return has, nil
 }
 
-// ClaimRunning claims up to most of what runs on a host, to pause it.
+// ClaimRunning claims up to most running sandboxes of a host, to pause them.
 func (s *Sandboxes) ClaimRunning(ctx context.Context, hostID uuid.UUID, claimant int32, most int) ([]sandbox.Sandbox, error) {
 	claimed, err := s.queries.ClaimRunning(ctx, rows.ClaimRunningParams{HostID: hostID, Claimant: claimant, Batch: int32(most)})
 	if err != nil {

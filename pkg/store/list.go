@@ -22,16 +22,15 @@ type Filter struct {
 	Template string
 }
 
-// Place is where a page of a list begins: behind the sandbox that started then and has
-// this ID.
+// Place is where a page of a list begins: after the sandbox with this start and ID.
 type Place struct {
 	StartedAt time.Time
 	ID        string
 }
 
-// List returns up to most of a team's sandboxes behind a place, in the order of their
+// List returns up to most of a team's sandboxes after a place, in the order of their
 // start.
-func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter, behind Place, oldestFirst bool, most int) ([]sandbox.Sandbox, error) {
+func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter, after Place, oldestFirst bool, most int) ([]sandbox.Sandbox, error) {
 	metadata, err := json.Marshal(toMetadata(filter.Metadata))
 	if err != nil {
 		return nil, fmt.Errorf("encode metadata filter: %w", err)
@@ -42,7 +41,7 @@ func (s *Sandboxes) List(ctx context.Context, teamID uuid.UUID, filter Filter, b
 	}
 	query := rows.ListSandboxesNewestParams{
 		TeamID: teamID, States: states, MetadataFilter: metadata, StartedAfter: filter.StartedAfter, Template: filter.Template,
-		CursorTime: behind.StartedAt, CursorID: behind.ID, PageSize: int32(most),
+		CursorTime: after.StartedAt, CursorID: after.ID, PageSize: int32(most),
 	}
 	var found []rows.Sandbox
 	if oldestFirst {
@@ -72,7 +71,7 @@ func (s *Sandboxes) CountRunning(ctx context.Context, teamID uuid.UUID, filter F
 	return running, nil
 }
 
-// CountRunningByTeam counts what each team runs; those without are not in it.
+// CountRunningByTeam counts what each team runs. Teams without are left out.
 func (s *Sandboxes) CountRunningByTeam(ctx context.Context) (map[uuid.UUID]int64, error) {
 	found, err := s.queries.CountRunningByTeam(ctx)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// one maps the outcome of a query for one sandbox. Without a row it is missing.
+// one maps the result of a query for one sandbox. missing is the error without a row.
 func one(row rows.Sandbox, err, missing error, action string, arguments ...any) (sandbox.Sandbox, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return sandbox.Sandbox{}, missing
@@ -71,7 +71,7 @@ func fromNetwork(stored rows.Network, allowInternetAccess *bool) sandbox.Network
 	return network
 }
 
-// toNetwork has no values but placeholders, whatever the network has.
+// toNetwork leaves out all values but placeholders.
 func toNetwork(network sandbox.Network) rows.Network {
 	network = network.WithoutValues()
 	stored := rows.Network{

@@ -11,8 +11,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// InsertSamples stores samples, but for those of a sandbox that is not stored and of a
-// moment that a sandbox has one of.
+// InsertSamples stores samples. Those of a sandbox that is not stored are left out, and
+// those of a moment that has one already.
 func (s *Sandboxes) InsertSamples(ctx context.Context, samples []sandbox.Sample) error {
 	if len(samples) == 0 {
 		return nil
@@ -35,9 +35,9 @@ func (s *Sandboxes) InsertSamples(ctx context.Context, samples []sandbox.Sample)
 	return nil
 }
 
-// Samples returns one sample for each step of a time, both ends included, in which the
-// sandbox has any: of its last moment, with the mean of the CPUs' use and the most of
-// all else.
+// Samples divides the time from start to end into steps and returns one sample for each
+// step that has any: the last moment, the mean of the CPUs' use and the maximum of all
+// else.
 func (s *Sandboxes) Samples(ctx context.Context, sandboxID string, start, end time.Time, step time.Duration) ([]sandbox.Sample, error) {
 	found, err := s.queries.ListSamples(ctx, rows.ListSamplesParams{SandboxID: sandboxID, StartAt: start, EndAt: end, Step: step})
 	if err != nil {

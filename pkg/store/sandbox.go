@@ -14,9 +14,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// Insert stores a sandbox that is about to be created. It is for a transaction, of
-// which it is the last statement, and which holds the sandbox's volumes until it ends:
-// none of them is deleted before the sandbox is found to mount it.
+// Insert stores a sandbox that is to be created. It must be the last statement of a
+// transaction. Until that ends the sandbox's volumes are locked, so that none is deleted
+// before the sandbox is found to mount it.
 func (s *Sandboxes) Insert(ctx context.Context, creating sandbox.Sandbox) (sandbox.Sandbox, error) {
 	if err := s.holdVolumes(ctx, creating.VolumeMounts); err != nil {
 		return sandbox.Sandbox{}, err
@@ -64,7 +64,7 @@ func (s *Sandboxes) Get(ctx context.Context, sandboxID string) (sandbox.Sandbox,
 	return one(row, err, ErrNotFound, "get sandbox %s", sandboxID)
 }
 
-// GetWithEpochs returns a sandbox and what its tokens are derived from besides itself.
+// GetWithEpochs returns a sandbox and the epochs that its tokens are derived from.
 func (s *Sandboxes) GetWithEpochs(ctx context.Context, sandboxID string) (sandbox.Sandbox, auth.Epochs, error) {
 	found, err := s.queries.GetSandboxWithEpoch(ctx, sandboxID)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -76,7 +76,7 @@ func (s *Sandboxes) GetWithEpochs(ctx context.Context, sandboxID string) (sandbo
 	return fromRow(found.Sandbox), auth.Epochs{Team: found.TeamEpoch, Sandbox: found.Sandbox.TokenEpoch}, nil
 }
 
-// Lock returns a team's sandbox and holds it until the transaction ends.
+// Lock returns a team's sandbox and locks its row until the transaction ends.
 func (s *Sandboxes) Lock(ctx context.Context, teamID uuid.UUID, sandboxID string) (sandbox.Sandbox, error) {
 	row, err := s.queries.LockSandbox(ctx, rows.LockSandboxParams{ID: sandboxID, TeamID: teamID})
 	return one(row, err, ErrNotFound, "get sandbox %s", sandboxID)

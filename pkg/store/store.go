@@ -1,9 +1,9 @@
 // Package store keeps sandboxes in PostgreSQL. It is the one place where their rows
 // become values of pkg/sandbox and back.
 //
-// A change of a sandbox, the line in its log and the event that tells of it are one
-// transaction. The event comes last in it: from then until the transaction ends, other
-// transactions that write events of the team wait.
+// A change of a sandbox, the line in its log and its event are one transaction. The event
+// is the last statement, because from then on other transactions that write events of the
+// team wait.
 package store
 
 import (
@@ -38,7 +38,7 @@ type Sandboxes struct {
 	queries *rows.Queries
 }
 
-// NewSandboxes works by a pool, or within a transaction.
+// NewSandboxes makes Sandboxes over a pool or a transaction.
 func NewSandboxes(conn Conn) *Sandboxes {
 	return &Sandboxes{conn: conn, queries: rows.New(conn)}
 }

@@ -47,9 +47,9 @@ type Outcome struct {
 	State sandbox.State
 	// Cause is why it ends, where it does.
 	Cause sandbox.EndCause
-	// Reason is for people. For an end, empty is what the cause says of itself.
+	// Reason is for people. Where it is empty, an end has the reason of its cause.
 	Reason string
-	// GuestUnresponsive is of a sandbox that is paused.
+	// GuestUnresponsive is for a sandbox that is paused.
 	GuestUnresponsive bool
 }
 
@@ -72,8 +72,8 @@ func (s *Sandboxes) Move(ctx context.Context, read sandbox.Sandbox, outcome Outc
 	return one(row, err, ErrOvertaken, "move sandbox %s to %s", read.ID, step.Next)
 }
 
-// Start is the end of a create or a resume: a sandbox as it was read, with the size and
-// the AutoPause that it has from now on, runs for a time.
+// Start ends a create or a resume: a sandbox as it was read runs for a time. Its size and
+// its AutoPause are stored too.
 func (s *Sandboxes) Start(ctx context.Context, read sandbox.Sandbox, lifetime time.Duration) (sandbox.Sandbox, error) {
 	step, err := read.Transition(sandbox.Running, "")
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Sandboxes) Start(ctx context.Context, read sandbox.Sandbox, lifetime ti
 	return one(row, err, ErrOvertaken, "move sandbox %s to %s", read.ID, step.Next)
 }
 
-// Release leaves a claimed sandbox, whose outcome is not known, to the reconciler.
+// Release ends a claim on a sandbox whose outcome is not known; Reconcile finds it.
 func (s *Sandboxes) Release(ctx context.Context, claimed sandbox.Sandbox) error {
 	if err := s.queries.ReleaseClaim(ctx, rows.ReleaseClaimParams{ID: claimed.ID, Version: claimed.Version}); err != nil {
 		return fmt.Errorf("release sandbox %s: %w", claimed.ID, err)

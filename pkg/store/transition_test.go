@@ -95,7 +95,7 @@ func TestMove_OfAnOlderVersionChangesAndTellsNothing(t *testing.T) {
 	require.Equal(t, [2]int{events, lines}, [2]int{afterEvents, afterLines})
 }
 
-// Whatever fails, a state is never stored without its event.
+// Where the event fails, the state and the line are not stored either.
 func TestMove_IsOneTransactionWithItsEvent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -152,8 +152,7 @@ func TestClaims_TakeStepsOfTheTableThatTellNothing(t *testing.T) {
 	}
 }
 
-// Reasons are for people: with any other words in their place, those of other causes
-// among them, every event has the same type.
+// With other reasons, those of other causes among them, every event has the same type.
 func TestEvents_DoNotDependOnWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

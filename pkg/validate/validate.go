@@ -1,5 +1,5 @@
-// Package validate holds the rules that values from outside must keep. Each
-// function answers a fault that names the field.
+// Package validate checks values from clients. Each function returns a fault that names
+// the field.
 package validate
 
 import (
@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Lifetime checks how many seconds a sandbox that starts is to run: at least one.
+// Lifetime checks for how many seconds a sandbox is to run that starts: at least one.
 func Lifetime(field string, seconds int32, most time.Duration) (time.Duration, error) {
 	if seconds == 0 {
 		return 0, fault.New(fault.Invalid, "%s must be at least 1 second", field)
@@ -18,8 +18,7 @@ func Lifetime(field string, seconds int32, most time.Duration) (time.Duration, e
 	return Timeout(field, seconds, most)
 }
 
-// Timeout checks after how many seconds from now a sandbox that runs is to end; zero
-// is at once.
+// Timeout checks after how many seconds a running sandbox is to end; 0 is at once.
 func Timeout(field string, seconds int32, most time.Duration) (time.Duration, error) {
 	if seconds < 0 {
 		return 0, fault.New(fault.Invalid, "%s must not be negative", field)
@@ -31,7 +30,7 @@ func Timeout(field string, seconds int32, most time.Duration) (time.Duration, er
 	return timeout, nil
 }
 
-// MaxMetadataBytes is how much a sandbox's metadata may have, keys and values together.
+// MaxMetadataBytes bounds a sandbox's metadata, keys and values together.
 const MaxMetadataBytes = 8 << 10
 
 // Metadata checks the pairs that a client attaches to a sandbox.

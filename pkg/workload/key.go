@@ -15,19 +15,19 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Algorithm is how tokens are signed.
+// Algorithm signs tokens.
 const Algorithm = jose.ES256
 
-// errKey says that something is not a P-256 key.
+// errKey is returned for what is not a P-256 key.
 var errKey = errors.New("not a P-256 key")
 
 // Key signs tokens. It is held in memory only.
 type Key struct {
 	// ID is the thumbprint of the public key. Source: RFC 7638.
 	ID string
-	// Issuer is who signs, the address of what publishes the public key.
+	// Issuer is the address of the control plane that publishes the public key.
 	Issuer string
-	// NotAfter is when it stops signing.
+	// NotAfter is the time after which it signs nothing.
 	NotAfter time.Time
 
 	private *ecdsa.PrivateKey
@@ -51,11 +51,11 @@ func newKey(private *ecdsa.PrivateKey, issuer string, notAfter time.Time) (*Key,
 	return &Key{ID: id, Issuer: issuer, NotAfter: notAfter, private: private}, nil
 }
 
-// ParseKey is the other half of Marshal. The key's ID follows from itself.
+// ParseKey reads what Marshal has written. The key's ID is computed from the key.
 func ParseKey(pkcs8 []byte, issuer string, notAfter time.Time) (*Key, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(pkcs8)
 	if err != nil {
-		return nil, errKey // what was parsed is a secret, and so may the error be
+		return nil, errKey // the parser's error may contain parts of the key
 	}
 	private, is := parsed.(*ecdsa.PrivateKey)
 	if !is || private.Curve != elliptic.P256() {
@@ -67,7 +67,7 @@ func ParseKey(pkcs8 []byte, issuer string, notAfter time.Time) (*Key, error) {
 	return newKey(private, issuer, notAfter)
 }
 
-// Marshal is the private key as PKCS #8, DER encoded: a secret.
+// Marshal returns the private key as PKCS #8, DER encoded. It is a secret.
 func (k *Key) Marshal() ([]byte, error) {
 	encoded, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
@@ -76,7 +76,7 @@ func (k *Key) Marshal() ([]byte, error) {
 	return encoded, nil
 }
 
-// Public is the public key as SubjectPublicKeyInfo, DER encoded.
+// Public returns the public key as SubjectPublicKeyInfo, DER encoded.
 func (k *Key) Public() ([]byte, error) {
 	encoded, err := x509.MarshalPKIXPublicKey(k.private.Public())
 	if err != nil {
@@ -91,7 +91,7 @@ func (k *Key) LogValue() slog.Value { return slog.StringValue(k.ID) }
 // Format keeps the key out of messages.
 func (k *Key) Format(state fmt.State, _ rune) { fmt.Fprintf(state, "signing key %s", k.ID) }
 
-// PublishedKey is a public key as verifiers read it.
+// PublishedKey returns a public key as verifiers read it.
 func PublishedKey(id string, public []byte) (jose.JSONWebKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(public)
 	if err != nil {

@@ -16,31 +16,31 @@ import (
 const (
 	// Lifetime is how long a token is valid.
 	Lifetime = 5 * time.Minute
-	// Leeway is by how much the clocks of hosts and verifiers may differ.
+	// Leeway is how much the clocks of hosts and verifiers may differ.
 	Leeway = 30 * time.Second
 )
 
 var (
-	// ErrNoKey is returned while there is nothing to sign with.
+	// ErrNoKey is returned while the signer has no key.
 	ErrNoKey = errors.New("no key to sign identity tokens with is held")
 	// ErrNoToken is returned for a token that a sandbox does not have.
 	ErrNoToken = errors.New("the sandbox has no identity token of this name")
 )
 
-// Claims are what a token says besides what every JSON Web Token does.
+// Claims are a token's claims besides the registered ones.
 type Claims struct {
 	TeamID     string `json:"team_id"`
 	SandboxID  string `json:"sandbox_id"`
 	TemplateID string `json:"template_id"`
 }
 
-// Signer makes tokens with the key that is held now; the zero value holds none.
+// Signer makes tokens with its current key. The zero value has none.
 type Signer struct{ held atomic.Pointer[Key] }
 
-// Set puts a key in the place of the one that is held.
+// Set replaces the key.
 func (s *Signer) Set(key *Key) { s.held.Store(key) }
 
-// KeyID is the ID of the key that is held; empty for none.
+// KeyID returns the key's ID; empty for none.
 func (s *Signer) KeyID() string {
 	if key := s.held.Load(); key != nil {
 		return key.ID
@@ -48,7 +48,7 @@ func (s *Signer) KeyID() string {
 	return ""
 }
 
-// Sign makes a sandbox's token of a name, another one each time.
+// Sign makes a sandbox's token of a name. Each call makes another token.
 func (s *Signer) Sign(sandboxID string, identity Identity, name string, now time.Time) (string, error) {
 	token, has := identity.Tokens[name]
 	if !has {
@@ -78,7 +78,7 @@ func (s *Signer) Sign(sandboxID string, identity Identity, name string, now time
 	return signed, nil
 }
 
-// Subject is the SPIFFE ID of a sandbox.
+// Subject returns the SPIFFE ID of a sandbox.
 func Subject(issuer, teamID, sandboxID string) (string, error) {
 	domain, err := TrustDomain(issuer)
 	if err != nil {
@@ -87,8 +87,8 @@ func Subject(issuer, teamID, sandboxID string) (string, error) {
 	return "spiffe://" + domain + "/team/" + teamID + "/sandbox/" + sandboxID, nil
 }
 
-// TrustDomain is the domain of an issuer's address, without a port. The colons of an
-// IPv6 address are hyphens in it.
+// TrustDomain returns the domain of an issuer's address, without a port. Hyphens stand for
+// the colons of an IPv6 address.
 func TrustDomain(issuer string) (string, error) {
 	parsed, err := url.Parse(issuer)
 	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {

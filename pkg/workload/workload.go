@@ -1,6 +1,6 @@
-// Package workload is who a sandbox is to other services: the identity tokens that
-// it may have, and the keys that sign them. Control planes make the keys and publish
-// their public halves; hosts sign.
+// Package workload has the identity tokens by which a sandbox shows other services who it
+// is, and the keys that sign them. Control planes make the keys and publish their public
+// halves; hosts sign.
 package workload
 
 import (
@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// TypeJWTSVID is the one type of token there is: a JSON Web Token whose subject is
-	// a SPIFFE ID. Source: the SPIFFE project's JWT-SVID specification.
+	// TypeJWTSVID is the only type of token: a JSON Web Token whose subject is a SPIFFE
+	// ID. Source: the SPIFFE project's JWT-SVID specification.
 	TypeJWTSVID = "JWT-SVID"
 	// MaxTokens is how many tokens one sandbox may have.
 	MaxTokens = 20
-	// maxAudience is the longest audience, in bytes: with all that JSON and base64 make
-	// of it, a token fits into a header.
+	// maxAudience is the longest audience, in bytes: a token with it, encoded in JSON and
+	// base64, fits into a header.
 	maxAudience = 512
 )
 
-// What the tokens of a sandbox can be refused for.
+// Errors of Validate.
 var (
 	ErrTooMany    = fmt.Errorf("at most %d tokens are possible", MaxTokens)
 	ErrName       = fmt.Errorf("a name has from 1 to %d characters, without '{', '}' and control characters", placeholder.MaxTokenName)
@@ -33,9 +33,9 @@ var (
 	ErrNoAudience = fmt.Errorf("audience must have from 1 to %d bytes of text without control characters", maxAudience)
 )
 
-// Token is what a token is for.
+// Token describes one identity token.
 type Token struct {
-	// Audience is whom it is shown to, exactly as it was asked for.
+	// Audience is the service that it is for, exactly as the client wrote it.
 	Audience  string `json:"audience"`
 	TokenType string `json:"tokenType"`
 }
@@ -43,7 +43,7 @@ type Token struct {
 // Tokens are those of one sandbox, by name.
 type Tokens map[string]Token
 
-// Validate returns what is wrong first, in the order of names.
+// Validate returns an error for the first token, by name, that is not valid.
 func (t Tokens) Validate() error {
 	if len(t) > MaxTokens {
 		return ErrTooMany
@@ -74,10 +74,10 @@ func (t Token) validate() error {
 	return nil
 }
 
-// Identity is who a sandbox is.
+// Identity is who a sandbox is in its tokens.
 type Identity struct {
 	TeamID     string `json:"teamId,omitempty"`
 	TemplateID string `json:"templateId,omitempty"`
-	// Tokens are those that it may have; none for a sandbox without identity.
+	// Tokens are empty for a sandbox without identity.
 	Tokens Tokens `json:"tokens,omitempty"`
 }

@@ -1,6 +1,6 @@
-// Package hosttest is a host agent for tests: the real wire over real Unix
-// sockets, with sandboxes that are only remembered. It reaches the errors and the
-// races that a real host does not show on demand.
+// Package hosttest is a host agent for tests: the real protocol over real sockets, with
+// sandboxes that are only records. Tests use it to cause errors and races that a real host
+// does not show on demand.
 package hosttest
 
 import (
@@ -31,10 +31,10 @@ import (
 // BuildID is the one template build that the agent has, named "base".
 const BuildID = "6f0a3f0c-6a5c-4d0e-9f5b-2f4d3a1b0c9d"
 
-// FailureReason is why the agent cannot use a sandbox that is FAILED.
+// FailureReason is the reason of a sandbox that is FAILED.
 const FailureReason = "its memory file is truncated"
 
-// EnvdVersion is what the agent's guests say they are.
+// EnvdVersion is the version of the guest agents.
 const EnvdVersion = "0.6.4"
 
 // Agent is the host agent.
@@ -72,12 +72,11 @@ func Start(t testing.TB, guest http.Handler) *Agent {
 	return StartLogging(t, guest, slog.New(slog.DiscardHandler))
 }
 
-// StartLogging runs an agent that logs the calls it answers, with what their requests
-// are, as a real one does.
+// StartLogging runs an agent that logs each call with its request, as a real one does.
 func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 	t.Helper()
 	// Not t.TempDir: the name of a test may make a socket's path too long.
-	dir, err := os.MkdirTemp("", "wrenn-agent-") //nolint:usetesting // as said above
+	dir, err := os.MkdirTemp("", "wrenn-agent-") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	a := &Agent{
@@ -97,7 +96,7 @@ func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 	return a
 }
 
-// orders answers control planes.
+// orders returns the handler of control planes' calls.
 func (a *Agent) orders() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentv1connect.NewHostAgentHandler(a, connect.WithInterceptors(requestlog.NewInterceptor(a.log))))
@@ -126,14 +125,14 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 
 // Before makes hook run before each operation ("create", "pause", "resume",
 // "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
-// "update network", "set secrets", "set signing key", "samples", "create volume", "delete volume"); an error of its is the operation's.
+// "update network", "set secrets", "set signing key", "samples", "create volume", "delete volume"); its error fails the operation.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.before = hook
 }
 
-// States are the sandboxes that the agent has.
+// States returns the states of all sandboxes.
 func (a *Agent) States() map[string]pb.SandboxState {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -144,49 +143,49 @@ func (a *Agent) States() map[string]pb.SandboxState {
 	return states
 }
 
-// Creation is how a sandbox was asked for.
+// Creation returns the request that created a sandbox.
 func (a *Agent) Creation(sandboxID string) *pb.CreateSandboxRequest {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.creations[sandboxID]
 }
 
-// Identity is the last identity that a sandbox was given.
+// Identity returns the last identity that a sandbox was given.
 func (a *Agent) Identity(sandboxID string) *pb.Identity {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.identities[sandboxID]
 }
 
-// Unresponsive makes the guest agents of sandboxes that are paused not answer.
+// Unresponsive makes pauses find a guest agent that does not answer.
 func (a *Agent) Unresponsive() {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.unresponsive = true
 }
 
-// Resume is how a sandbox was last asked to resume.
+// Resume returns the last request to resume a sandbox.
 func (a *Agent) Resume(sandboxID string) *pb.ResumeSandboxRequest {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.resumes[sandboxID]
 }
 
-// Pause is how a sandbox was last asked to pause.
+// Pause returns the last request to pause a sandbox.
 func (a *Agent) Pause(sandboxID string) *pb.PauseSandboxRequest {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return a.pauses[sandboxID]
 }
 
-// Put makes a sandbox be in a state, as if by itself; GONE takes it away.
+// Put moves a sandbox to a state without a call; GONE removes it.
 func (a *Agent) Put(sandboxID string, state pb.SandboxState) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	a.put(sandboxID, state)
 }
 
-// EndStreams ends what watches sandboxes, as an agent does that shuts down.
+// EndStreams ends all streams of changes, as an agent does that shuts down.
 func (a *Agent) EndStreams() {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -196,7 +195,7 @@ func (a *Agent) EndStreams() {
 	clear(a.watchers)
 }
 
-// Watched says how many streams are open.
+// Watched returns how many streams of changes are open.
 func (a *Agent) Watched() int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -236,7 +235,8 @@ func (a *Agent) enter(ctx context.Context, operation, sandboxID string) error {
 	return hook(ctx, operation, sandboxID)
 }
 
-// step moves a sandbox from one state to the next; being there already is fine.
+// step moves a sandbox from one state to the next. It succeeds where that is its state
+// already.
 func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, next pb.SandboxState) (*pb.Sandbox, error) {
 	if err := a.enter(ctx, operation, sandboxID); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// life is how long a key is known after its request.
+	// life is how long a key is kept after its request.
 	life = 24 * time.Hour
 	// longestCreate is longer than a create takes that tries several hosts.
 	longestCreate = 10 * time.Minute
@@ -36,7 +36,7 @@ type Request struct {
 	Hash [32]byte
 }
 
-// Claimant is the sign of life under which this process works on keys.
+// Claimant has the number by which this process claims keys.
 type Claimant interface{ ID() int32 }
 
 // Sandboxes finds what requests have made.
@@ -44,7 +44,7 @@ type Sandboxes interface {
 	Get(ctx context.Context, sandboxID string) (sandbox.Sandbox, error)
 }
 
-// Keys are the keys of requests and what these came to.
+// Keys are the keys of requests, with the sandboxes that these have made.
 type Keys struct {
 	store     keyStore
 	sandboxes Sandboxes
@@ -114,17 +114,17 @@ func (k *Keys) Link(ctx context.Context, tx pgx.Tx, creating sandbox.Sandbox, ke
 	return newKeyStore(tx).link(ctx, creating, key, k.claimant.ID())
 }
 
-// Finish stores that a request has made its sandbox. It must succeed before the client
-// is told of the sandbox.
+// Finish stores that a request has made its sandbox. It must succeed before the client is
+// answered.
 func (k *Keys) Finish(ctx context.Context, made sandbox.Sandbox, key string) error {
 	err := k.store.finish(ctx, made, key)
-	if errors.Is(err, operation.ErrOvertaken) { // this process was taken for dead
+	if errors.Is(err, operation.ErrOvertaken) { // another process has taken this claimant for dead
 		return fault.Wrap(fault.Conflict, err, "another request with this Idempotency-Key came in between").Because(fault.IdempotencyUnknown)
 	}
 	return err
 }
 
-// Forget lets a request be tried again, of which nothing is left.
+// Forget frees the key of a request that has failed.
 func (k *Keys) Forget(ctx context.Context, teamID uuid.UUID, key string) error {
 	return k.store.forget(ctx, teamID, key, k.claimant.ID())
 }

@@ -53,7 +53,7 @@ func (s keyStore) get(ctx context.Context, teamID uuid.UUID, name string) (key, 
 	return key{hash: row.RequestHash, sandboxID: row.SandboxID, done: row.Done, claimant: row.Claimant, underWay: row.UnderWay}, nil
 }
 
-// takeOver claims a key whose request came to nothing. It returns ErrOvertaken where the
+// takeOver claims the key of a request that has failed. It returns ErrOvertaken where the
 // key has changed since it was read.
 func (s keyStore) takeOver(ctx context.Context, teamID uuid.UUID, name string, read key, claimant int32) error {
 	taken, err := s.queries.TakeOverIdempotencyKey(ctx, rows.TakeOverIdempotencyKeyParams{

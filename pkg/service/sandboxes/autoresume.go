@@ -14,8 +14,8 @@ import (
 // a request names none.
 const leastResumedLifetime = 5 * time.Minute
 
-// ResumeForTraffic makes a sandbox run that is Resumable, for as long as it
-// was last asked to. Of many calls at once one resumes it and all wait for that.
+// ResumeForTraffic resumes a sandbox that is Resumable, for the time that it was last
+// asked to run. Of concurrent calls one resumes it and the others wait.
 func (s *Service) ResumeForTraffic(ctx context.Context, sandboxID string) (sandbox.Sandbox, error) {
 	result := s.resumes.DoChan(sandboxID, func() (any, error) {
 		// It must not end with the first of the clients that wait for it.

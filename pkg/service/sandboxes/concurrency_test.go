@@ -17,7 +17,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// operations are all that clients do to a sandbox, by name.
+// operations are all operations on a sandbox, by name.
 func (f fixture) operations(ctx context.Context, id string) map[string]func() error {
 	again := sandboxes.ResumeRequest{TimeoutSeconds: 60}
 	return map[string]func() error{
@@ -43,8 +43,8 @@ func (f fixture) createResumable(t *testing.T) string {
 	return made.ID
 }
 
-// What each operation comes to that begins while another one is under way: "" is a
-// success, after the other one where it has to be.
+// Each operation is begun while another one is under way. "" is a success, if need be
+// after the other one.
 func TestOperations_BesideAnotherWaitForItsEnd(t *testing.T) {
 	t.Parallel()
 	const ok, conflict, missing = fault.Code(""), fault.Conflict, fault.NotFound
@@ -170,7 +170,7 @@ func TestPause_BesideOneOfAnotherKindIsRefused(t *testing.T) {
 	require.Equal(t, fault.WrongState, fault.ReasonOf(<-other), "the memory is kept, which was not asked for")
 }
 
-// One connect caused hundreds of resumes on a host that could never do it.
+// A connect once repeated a resume hundreds of times that the host always refused.
 func TestResume_AsksAHostThatRefusesOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

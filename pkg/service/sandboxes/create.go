@@ -49,7 +49,7 @@ type NewSandbox struct {
 	Idempotency idempotency.Request
 }
 
-// creation is a sandbox that is about to be placed.
+// creation is a sandbox that is to be placed.
 type creation struct {
 	// wanted has no ID and no host yet.
 	wanted   sandbox.Sandbox
@@ -57,7 +57,7 @@ type creation struct {
 	envVars  map[string]string
 	secrets  sandbox.Secrets
 	affinity placement.Affinity
-	// volumeHost is the only host that can have it; the zero UUID is any.
+	// volumeHost is the only host that can have the sandbox; the zero UUID is any.
 	volumeHost uuid.UUID
 	key        string
 }
@@ -93,8 +93,8 @@ func (n NewSandbox) validate() error {
 	return validate.Environment(n.EnvVars)
 }
 
-// Create starts a sandbox. If anything fails, or the client leaves before it can
-// be told, nothing of the sandbox is left.
+// Create creates a sandbox. Where it fails, or the client disconnects before it is
+// answered, the sandbox is killed.
 func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbox) (sandbox.Sandbox, error) {
 	if wanted.Idempotency == (idempotency.Request{}) {
 		return s.create(ctx, teamID, wanted)
@@ -187,7 +187,7 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	})
 }
 
-// mayCreate asks the guard, if there is one.
+// mayCreate returns the guard's refusal.
 func (s *Service) mayCreate(ctx context.Context, wanted Creation) error {
 	if s.Guard == nil {
 		return nil
@@ -195,12 +195,12 @@ func (s *Service) mayCreate(ctx context.Context, wanted Creation) error {
 	return s.Guard.BeforeCreate(ctx, wanted)
 }
 
-// needsLike returns what a sandbox needs that is like another.
+// needsLike returns the resources of a sandbox.
 func needsLike(of sandbox.Sandbox) scheduler.Resources {
 	return scheduler.Resources{VCPUs: int64(of.VCPUCount), MemoryMiB: int64(of.MemoryMiB), DiskMiB: int64(of.DiskMiB)}
 }
 
-// createSomewhere tries other hosts where one has less room than it promised.
+// createSomewhere tries another host where one has less room than it has promised.
 func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbox.Sandbox, error) {
 	const attempts = 3
 	var full []uuid.UUID
@@ -208,7 +208,7 @@ func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbo
 	for {
 		creating, err := s.place(ctx, planned, full)
 		if refused != nil && fault.ReasonOf(err) == fault.NoCapacity {
-			return sandbox.Sandbox{}, refused // the host has said what is short
+			return sandbox.Sandbox{}, refused // it names what the host lacks
 		}
 		if err != nil {
 			return sandbox.Sandbox{}, err
@@ -223,19 +223,18 @@ func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbo
 	}
 }
 
-// countCreate counts what a host's creates come to; nothing depends on it.
+// countCreate counts whether a create has succeeded, for the host's statistics.
 func (s *Service) countCreate(ctx context.Context, creating sandbox.Sandbox, created bool) {
 	if err := s.Placement.CountCreate(ctx, creating.HostID, created); err != nil && ctx.Err() == nil {
 		s.logger(creating).WarnContext(ctx, "count a host's create", "host", creating.HostID, "error", err)
 	}
 }
 
-// createOn creates a sandbox on the host that it was given. If that fails nothing
-// of it is left.
+// createOn creates a sandbox on its host. Where it fails, the sandbox is killed.
 func (s *Service) createOn(ctx context.Context, creating sandbox.Sandbox, planned creation) (sandbox.Sandbox, error) {
 	running, err := s.start(ctx, creating, planned)
 	if err == nil {
-		err = ctx.Err() // a sandbox that its client is never told of must not stay
+		err = ctx.Err() // the client has disconnected and never learns of the sandbox
 	}
 	if err != nil {
 		if running.ID == "" {
@@ -247,7 +246,7 @@ func (s *Service) createOn(ctx context.Context, creating sandbox.Sandbox, planne
 	return running, nil
 }
 
-// place finds a host and stores the sandbox on it, where it now holds its room.
+// place finds a host and stores the sandbox on it. From then on the sandbox takes room.
 func (s *Service) place(ctx context.Context, planned creation, avoid []uuid.UUID) (sandbox.Sandbox, error) {
 	creating := planned.wanted
 	creating.ID = id.NewSandbox()
@@ -280,7 +279,7 @@ func (s *Service) start(ctx context.Context, creating sandbox.Sandbox, planned c
 	return s.startRunning(ctx, creating, seen, planned.lifetime)
 }
 
-// notMade turns a host's refusal of a create into what the client is told.
+// notMade returns the error for the client where a host has not created a sandbox.
 func notMade(err error, message string) error {
 	switch code, reason := fault.CodeOf(err), fault.ReasonOf(err); {
 	case errors.Is(err, context.Canceled) || db.IsUnavailable(err):
@@ -308,14 +307,14 @@ func environment(of sandbox.Sandbox, wanted map[string]string) map[string]string
 	return variables
 }
 
-// abandon ends a sandbox that was not created as a whole.
+// abandon kills a sandbox whose creation has failed.
 func (s *Service) abandon(ctx context.Context, made sandbox.Sandbox) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
 	killing, err := s.move(ctx, made, store.Outcome{State: sandbox.Killing, Cause: sandbox.CauseNotCreated})
 	if err != nil {
-		// The row stays in the name of this process; Reconcile ends it when that is
-		// allowed. The VM need not wait for that.
+		// The row stays claimed by this process until Reconcile takes it for abandoned. The
+		// VM is killed at once.
 		s.logger(made).ErrorContext(ctx, "give up a sandbox that was not created", "error", err)
 		killing = made
 	}

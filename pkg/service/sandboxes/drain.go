@@ -11,8 +11,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 )
 
-// pauseParallelism is how many sandboxes of a host are paused at once when all are: a
-// pause is bound by the disk.
+// pauseParallelism bounds how many sandboxes of a host are paused at once when all are: a
+// pause is limited by the disk.
 const pauseParallelism = 2
 
 // PauseAll pauses everything that runs on a host.

@@ -21,8 +21,8 @@ func (smallOnly) BeforeCreate(_ context.Context, wanted sandboxes.Creation) erro
 
 func (smallOnly) BeforeResume(context.Context, sandboxes.Resumption) error { return nil }
 
-// A guard is asked before anything begins to run. An extension's guards are put in
-// here by the server; a program that uses the service by itself does it like this.
+// The server sets Guard to the guards of its extensions. A program that uses the service
+// by itself sets it like this.
 func ExampleGuard() {
 	service := &sandboxes.Service{Guard: smallOnly{}}
 

@@ -14,8 +14,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// Forks, snapshots, traffic and ends, all at once, leave nothing that only one of
-// the database and the host knows.
+// After concurrent forks, snapshots, traffic and ends, the database and the host have the
+// same sandboxes and builds.
 func TestFamily_AnyMixOfForksAndSnapshotsEndsInAgreementWithTheHost(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -76,7 +76,7 @@ func (f fixture) requireAgreement(t *testing.T) {
 		case sandbox.Paused:
 			alive[row.ID] = pb.SandboxState_SANDBOX_STATE_PAUSED
 		default:
-			require.Failf(t, "a sandbox is on its way and nobody moves it", "%s is %s", row.ID, row.State)
+			require.Failf(t, "a sandbox is stuck in the middle of an operation", "%s is %s", row.ID, row.State)
 		}
 	}
 	require.Equal(t, alive, f.Agent.States())
@@ -92,7 +92,7 @@ func (f fixture) requireAgreement(t *testing.T) {
 	}
 	require.NoError(t, builds.Err())
 	for build := range f.Agent.Builds() {
-		require.Equal(t, "ready", stored[build], "a host has a build that nobody knows: %s", build)
+		require.Equal(t, "ready", stored[build], "a host has a build that is not stored: %s", build)
 		delete(stored, build)
 	}
 	require.Empty(t, stored, "the host has none of these")

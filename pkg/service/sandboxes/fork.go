@@ -24,14 +24,14 @@ import (
 // maxForks is how many sandboxes one call makes at most.
 const maxForks = 100
 
-// ForkResult is a sandbox that begins where another was, or why there is none.
+// ForkResult is a fork, or the error of one that does not run.
 type ForkResult struct {
 	Sandbox sandbox.Sandbox
 	Err     error
 }
 
-// Fork makes count sandboxes that begin where a running one is, which runs on. It
-// fails as a whole only where no fork could be tried, or the client has left.
+// Fork creates count forks of a running sandbox, which runs on. It fails as a whole only
+// where no fork could be tried, or the client has disconnected.
 func (s *Service) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, count, timeoutSeconds int32) ([]ForkResult, error) {
 	if count < 1 || count > maxForks {
 		return nil, fault.New(fault.Invalid, "count must be from 1 to %d", maxForks)
@@ -48,7 +48,7 @@ func (s *Service) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, 
 	return results, err
 }
 
-// forkOrNothing leaves nothing behind where it fails.
+// forkOrNothing kills all forks where it fails.
 func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
 	err := s.mayCreate(ctx, Creation{
 		TeamID: parent.TeamID, TemplateID: parent.TemplateID, ForkedFrom: parent.ID, Count: count,
@@ -59,7 +59,7 @@ func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, cou
 	}
 	results, err := s.fork(ctx, parent, count, lifetime)
 	if err == nil {
-		err = ctx.Err() // sandboxes that their client is never told of must not stay
+		err = ctx.Err() // the client has disconnected and never learns of the forks
 	}
 	if err != nil {
 		for _, result := range results {
@@ -73,13 +73,13 @@ func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, cou
 	return results, nil
 }
 
-// fork returns, with an error too, what has to be abandoned.
+// fork returns what has to be abandoned, together with an error too.
 func (s *Service) fork(ctx context.Context, parent sandbox.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, operation.Timeout)
 	defer cancel()
 	results := make([]ForkResult, count)
 	var forks []host.Fork
-	var placed []int // where in the results each of the forks belongs
+	var placed []int // the index in results of each of forks
 	for i := range results {
 		creating, err := s.placeFork(ctx, parent)
 		if results[i] = (ForkResult{creating, err}); err != nil {
@@ -102,8 +102,8 @@ func (s *Service) fork(ctx context.Context, parent sandbox.Sandbox, count int, l
 	return results, nil
 }
 
-// placeFork stores a sandbox that is like its parent but for who it is, where its
-// parent is, within what the team may have and the host has room for.
+// placeFork stores a fork on its parent's host, within the team's limits and the host's
+// room.
 func (s *Service) placeFork(ctx context.Context, parent sandbox.Sandbox) (creating sandbox.Sandbox, err error) {
 	needs := needsLike(parent)
 	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {

@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 )
 
-// gatekeeper remembers what it was asked and answers as it is told.
+// gatekeeper records what it is called with and returns answer.
 type gatekeeper struct {
 	answer  error
 	created []sandboxes.Creation

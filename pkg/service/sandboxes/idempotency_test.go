@@ -121,10 +121,10 @@ func TestIdempotency_LetsWhatFailedBeTriedAgain(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// deadClaimant is one that no process has.
+// deadClaimant is the number of no process.
 const deadClaimant = 7
 
-// What a control plane leaves that is killed in the middle of a create.
+// A control plane that is killed in the middle of a create leaves such rows.
 func TestIdempotency_KnowsWhatADeadControlPlaneHasMade(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

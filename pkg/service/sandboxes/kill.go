@@ -12,9 +12,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// Kill ends a sandbox whatever it is doing. Once the database has it as killing, the
-// sandbox cannot be reached any more; if its host is away, Reconcile kills it there
-// later, and Kill succeeds. Of many at once one kills it and the others wait for that.
+// Kill kills a sandbox in any state. Once it is stored as killing, the sandbox cannot be
+// reached any more; if its host cannot be reached, Reconcile kills it there later, and
+// Kill succeeds. Of concurrent calls one kills it and the others wait.
 func (s *Service) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) error {
 	asked, err := s.getEver(ctx, teamID, sandboxID)
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *Service) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) 
 	})
 }
 
-// awaitKill waits for the end of a kill that another call has begun. Like Kill it
-// succeeds where no process works on the kill any more, and when patience ends.
+// awaitKill waits for the end of a kill that another call has begun. It succeeds too where
+// that call has left the kill to Reconcile, and when patience ends.
 func (s *Service) awaitKill(ctx context.Context, killing sandbox.Sandbox) error {
 	deadline, delay := time.Now().Add(s.patienceOrDefault()), firstLook
 	s.waiting.Add(1)

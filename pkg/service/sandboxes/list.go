@@ -14,14 +14,14 @@ import (
 // Filter selects among a team's sandboxes.
 type Filter struct {
 	Metadata map[string]string
-	// States are Running, Paused or both; a sandbox on its way from one to the
-	// other counts as where it comes from, and a broken one as paused. None means both.
+	// States are Running, Paused or both; none means both. A sandbox that is pausing
+	// counts as running, and one that is resuming or broken as paused.
 	States       []sandbox.State
 	OldestFirst  bool
 	StartedAfter time.Time
 	Template     string
 	PageSize     int
-	// PageToken continues a list where an earlier page ended.
+	// PageToken is the NextToken of the page before; empty for the first page.
 	PageToken string
 }
 
@@ -58,7 +58,7 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID, filter Filter) (Pa
 	return page, err
 }
 
-// widen adds the states that clients see as one of these.
+// widen adds the states that clients see as one of states.
 func widen(states []sandbox.State) []sandbox.State {
 	if len(states) == 0 {
 		states = []sandbox.State{sandbox.Running, sandbox.Paused}

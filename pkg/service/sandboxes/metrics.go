@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// maxMetricPoints is about how many points a series has at most.
+	// maxMetricPoints is about the most points of a series.
 	maxMetricPoints = 1000
-	// maxSandboxesAsked is about how many sandboxes one may ask at once.
+	// maxSandboxesAsked bounds the sandboxes of one request.
 	maxSandboxesAsked = 100
 )
 
-// Metrics returns what a team's sandbox took, also when it is paused or over, in
-// the order of time. Of a long time it tells less exactly.
+// Metrics returns samples of a team's sandbox, also when it is paused or over, in the
+// order of time. The longer the span, the longer the time that one sample is for.
 func (s *Service) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID string, span usage.Span) ([]sandbox.Sample, error) {
 	found, err := s.getEver(ctx, teamID, sandboxID)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Service) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if span, err = span.Within(found.StartedAt.Truncate(usage.SampleEvery), time.Now()); err != nil {
 		return nil, err
 	}
-	// Nothing is older than this, or younger than now.
+	// No sample is older than this, or younger than now.
 	if kept := time.Now().Add(-usage.SamplesKept); span.Start.Before(kept) {
 		span.Start = kept
 	}

@@ -10,9 +10,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// Pause pauses a running sandbox. It goes on if the client leaves. Of many at once
-// one pauses it and the others wait for that; one that is paused when the request
-// comes is a Conflict.
+// Pause pauses a running sandbox, also when the client disconnects meanwhile. Of
+// concurrent calls one pauses it and the others wait. It returns Conflict for a sandbox
+// that is paused already.
 func (s *Service) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted sandbox.Pause) error {
 	asked, err := s.Get(ctx, teamID, sandboxID)
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *Service) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string,
 		case found.State == sandbox.Running:
 			return s.pause(ctx, found, wanted)
 		case found.State == sandbox.Paused && found.WithoutMemory == wanted.WithoutMemory:
-			return nil // by another, which was waited for
+			return nil // paused by another call, which was waited for
 		default:
 			return wrongState(found)
 		}
@@ -43,7 +43,7 @@ func (s *Service) pause(ctx context.Context, running sandbox.Sandbox, wanted san
 	return s.finishPause(ctx, pausing, wanted)
 }
 
-// finishPause does the work of a pause that has been claimed.
+// finishPause pauses a sandbox that was claimed for it.
 func (s *Service) finishPause(ctx context.Context, pausing sandbox.Sandbox, wanted sandbox.Pause) error {
 	// Stored before the host begins: a reader that finds the sandbox paused relies on it.
 	if err := s.noteMemory(ctx, pausing, wanted.WithoutMemory); err != nil {

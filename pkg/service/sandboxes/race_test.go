@@ -117,7 +117,7 @@ func TestCreate_LeavesNothingWhenTheClientLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	f.Agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "create" {
-			// The host has made it, and its answer finds nobody.
+			// The host has created it, and the client has disconnected.
 			f.Agent.Put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)
 			leave()
 		}
@@ -133,7 +133,7 @@ func TestCreate_KillsTheMachineWhenItCannotBeRecorded(t *testing.T) {
 	f := newFixture(t)
 	f.Agent.Before(func(_ context.Context, operation, sandboxID string) error {
 		if operation == "create" {
-			f.Force(t, sandboxID, sandbox.Creating, 0) // as if another had taken it over
+			f.Force(t, sandboxID, sandbox.Creating, 0) // as if another process had taken it over
 		}
 		return nil
 	})

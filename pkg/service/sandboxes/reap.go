@@ -13,16 +13,16 @@ import (
 const (
 	reapEvery       = 500 * time.Millisecond
 	reapParallelism = 4
-	// reapPatience is after what time an end no longer counts among those, so that
-	// hosts that hang do not delay other ends. Up to reapSlow of them go on.
+	// reapPatience is the time after which an end no longer counts among reapParallelism,
+	// so that a host that hangs does not delay other ends. Up to reapSlow of them go on.
 	reapPatience = 2 * time.Second
 	reapSlow     = 256
-	// reapRetry is how long a sandbox lives on whose pause has failed.
+	// reapRetry is the time until the next try where the pause of a sandbox has failed.
 	reapRetry = 15 * time.Second
 )
 
-// Reap ends sandboxes whose time is over, until ctx ends: it kills them, or
-// pauses those that asked for it. What it has begun it finishes.
+// Reap kills sandboxes whose time is over, or pauses those with AutoPause, until ctx ends.
+// Ends under way are finished then.
 func (s *Service) Reap(ctx context.Context) {
 	tick := time.NewTicker(reapEvery)
 	defer tick.Stop()
@@ -35,7 +35,7 @@ func (s *Service) Reap(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		// Only this goroutine takes places, so that what is free now stays free.
+		// Only this goroutine takes places: those that are free now stay free.
 		for _, claimed := range s.claimExpired(ctx, places.free()) {
 			leave := places.take()
 			work.Go(func() {
@@ -73,7 +73,7 @@ func (s *Service) expire(ctx context.Context, claimed sandbox.Sandbox) {
 	}
 }
 
-// reapPlaces bound how many ends are under way.
+// reapPlaces bounds how many ends are under way.
 type reapPlaces struct {
 	busy chan struct{}
 	slow chan struct{}
@@ -85,8 +85,8 @@ func newReapPlaces() *reapPlaces {
 
 func (p *reapPlaces) free() int { return reapParallelism - len(p.busy) }
 
-// take returns what gives the place back. After reapPatience it exchanges the place for
-// one of the slow, if one is free.
+// take takes a place; leave returns it. After reapPatience the place is exchanged for a
+// slow one, if one is free.
 func (p *reapPlaces) take() (leave func()) {
 	p.busy <- struct{}{}
 	var mutex sync.Mutex

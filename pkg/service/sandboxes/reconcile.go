@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// remedy is what brings the database and a host into agreement about a sandbox.
+// remedy is what makes the database and a host agree about a sandbox.
 type remedy int
 
 const (
@@ -40,8 +40,8 @@ func remedyFor(stored sandbox.State, abandoned bool, seen sandbox.State) remedy 
 	}
 }
 
-// Reconcile brings the database to the truth of a host. If the host cannot be
-// reached it changes nothing.
+// Reconcile changes the database to what a host says of its sandboxes. If the host cannot
+// be reached it changes nothing.
 func (s *Service) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	// The database is read before the host is asked: what changes while the host answers
 	// has another version by then, and is left to the next time.

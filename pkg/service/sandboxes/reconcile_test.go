@@ -14,7 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 )
 
-// A claimant of 0 has let go, one of 1 has died: nobody holds its lock.
+// Claimant 0 is a released claim, and 1 a process that has died: it holds no lock.
 func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -40,7 +40,7 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 		"can be read again":                {sandbox.Broken, 0, servicetest.SeenPaused, sandbox.Paused},
 		"was broken, and runs":             {sandbox.Broken, 0, servicetest.SeenRunning, sandbox.Running},
 		"was broken, and is gone":          {sandbox.Broken, 0, servicetest.SeenGone, sandbox.Killed},
-		"is broken, and somebody works":    {sandbox.Resuming, alive, servicetest.SeenFailed, sandbox.Resuming},
+		"is broken, and claimed":           {sandbox.Resuming, alive, servicetest.SeenFailed, sandbox.Resuming},
 		"pause was interrupted before":     {sandbox.Pausing, 1, servicetest.SeenRunning, sandbox.Running},
 		"pause was interrupted after":      {sandbox.Pausing, 1, servicetest.SeenPaused, sandbox.Paused},
 		"pause was interrupted by an end":  {sandbox.Pausing, 0, servicetest.SeenGone, sandbox.Killed},
@@ -77,7 +77,7 @@ func TestReconcile_BringsTheDatabaseToTheHostsTruth(t *testing.T) {
 	}
 }
 
-// numbered claims under a number whose lock nobody holds.
+// numbered is a claimant without a lock.
 type numbered int32
 
 func (n numbered) ID() int32 { return int32(n) }

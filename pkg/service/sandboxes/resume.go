@@ -12,18 +12,17 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
-// ResumeRequest is how a sandbox is to run again.
+// ResumeRequest is how a sandbox is to be resumed.
 type ResumeRequest struct {
 	TimeoutSeconds int32
-	// AutoPause is what happens at its end; nil leaves that as it was.
+	// AutoPause replaces the sandbox's; nil leaves it.
 	AutoPause *bool
-	// WithoutMemory boots it from its disk. What its memory was stays on its host until
-	// it is paused again.
+	// WithoutMemory boots it from its disk. Its host keeps the memory until the next pause.
 	WithoutMemory bool
 }
 
-// Resume brings a paused sandbox back for a time. Of many at once one resumes it and
-// the others wait for that; one that runs when the request comes is a Conflict.
+// Resume resumes a paused sandbox for a time. Of concurrent calls one resumes it and the
+// others wait. It returns Conflict for a sandbox that runs already.
 func (s *Service) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (sandbox.Sandbox, error) {
 	if _, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
 		return sandbox.Sandbox{}, err
@@ -39,8 +38,8 @@ func (s *Service) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string
 	return running, err
 }
 
-// Connect makes sure that a sandbox runs for at least a time. It says whether
-// the sandbox had to be resumed.
+// Connect extends the life of a running sandbox or resumes a paused one, so that it runs
+// for at least a time. It reports whether the sandbox was resumed.
 func (s *Service) Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (sandbox.Sandbox, bool, error) {
 	if _, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
 		return sandbox.Sandbox{}, false, err
@@ -64,8 +63,7 @@ func (s *Service) connect(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	return running, resumed, err
 }
 
-// resume does not come back to a host that has refused: only the client knows
-// whether that makes sense.
+// resume asks the host once: only the client knows whether a second try makes sense.
 func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted ResumeRequest) (sandbox.Sandbox, error) {
 	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
 	if err != nil {

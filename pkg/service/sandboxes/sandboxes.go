@@ -1,10 +1,10 @@
 // Package sandboxes holds the rules of sandboxes: what may be done to one, by whom and
 // when, and how the database and the hosts are kept in agreement.
 //
-// A sandbox changes state by compare and set in the database, never under a lock
-// that is held while a host works. The request that wins the first step of an
-// operation does it; the others wait until it is over and read the state again. What
-// a host says of its own sandboxes is true, and Reconcile brings the database to it.
+// A sandbox changes state by compare and set in the database. No lock is held while a host
+// works. The request that takes the first step of an operation does all of it; others
+// wait until it is over and read the state again. What a host says of its own sandboxes
+// is taken as true, and Reconcile changes the database to it.
 package sandboxes
 
 import (
@@ -29,7 +29,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
-// HostAgent is what the service asks of a host.
+// HostAgent is the part of a host agent that the service calls.
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
 	PauseSandbox(ctx context.Context, sandboxID string, wanted sandbox.Pause) (host.Sandbox, error)
@@ -44,8 +44,8 @@ type HostAgent interface {
 	ListSandboxes(ctx context.Context) ([]host.Sandbox, error)
 }
 
-// Hosts finds the agent of a host. Where the host is not known or away, what
-// Agent returns answers fault.Unavailable to everything.
+// Hosts finds the agents of hosts. Where a host is unknown or cannot be reached, every
+// method of what Agent returns fails with fault.Unavailable.
 type Hosts interface {
 	Agent(hostID uuid.UUID) HostAgent
 }
@@ -55,7 +55,7 @@ type Volumes interface {
 	FindMounts(ctx context.Context, teamID uuid.UUID, wanted []sandbox.VolumeMount) ([]sandbox.VolumeMount, uuid.UUID, error)
 }
 
-// Claimant is the sign of life under which this process claims sandboxes.
+// Claimant has the number by which this process claims sandboxes.
 type Claimant interface{ ID() int32 }
 
 // Service is the service of sandboxes.
@@ -80,7 +80,7 @@ type Service struct {
 	MaxTimeout time.Duration
 	// AllowInsecure lets clients create sandboxes whose guest agent asks for no token.
 	AllowInsecure bool
-	// Secrets are what networks refer to; nil where nothing can be referred to.
+	// Secrets finds the secrets that networks refer to; nil refuses networks that do.
 	Secrets SecretSource
 	// Guard may refuse what a team asks for; nil refuses nothing.
 	Guard Guard

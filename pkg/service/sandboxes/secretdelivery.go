@@ -17,7 +17,7 @@ import (
 const (
 	// maxSandboxSecrets is how many secrets one sandbox may refer to.
 	maxSandboxSecrets = 50
-	// secretDeliveries is how many sandboxes are told of a change at a time.
+	// secretDeliveries bounds the concurrent deliveries of one secret.
 	secretDeliveries = 16
 )
 
@@ -26,7 +26,7 @@ type SecretSource interface {
 	Resolve(ctx context.Context, teamID uuid.UUID, names []string) (sandbox.Secrets, error)
 }
 
-// DeliverSecret brings a secret to every sandbox that may hold it.
+// DeliverSecret sends a secret that has changed to every sandbox that refers to it.
 func (s *Service) DeliverSecret(ctx context.Context, teamID uuid.UUID, name string) error {
 	users, err := s.Store.UsingSecret(ctx, teamID, name)
 	if err != nil {
@@ -45,9 +45,9 @@ func (s *Service) DeliverSecret(ctx context.Context, teamID uuid.UUID, name stri
 	return errors.Join(failures...)
 }
 
-// deliverSecrets makes a sandbox hold what its network refers to, as that is now.
-// held is the revision that it has, or empty. Deliveries can overtake each other,
-// so each looks again when it is done.
+// deliverSecrets sends a sandbox the current values of the secrets that its network refers
+// to. held is the revision that it has, or empty. Deliveries can overtake each other, so
+// each compares again after it has sent.
 func (s *Service) deliverSecrets(ctx context.Context, to sandbox.Sandbox, held string) error {
 	if s.Secrets == nil || len(to.SecretNames) == 0 {
 		return nil
@@ -71,16 +71,15 @@ func (s *Service) deliverSecrets(ctx context.Context, to sandbox.Sandbox, held s
 	}
 }
 
-// settleSecrets is deliverSecrets where nothing is lost if it fails: Reconcile
-// finds what a host does not have.
+// settleSecrets is deliverSecrets without an error: Reconcile repeats what has failed.
 func (s *Service) settleSecrets(ctx context.Context, to sandbox.Sandbox, held string) {
 	if err := s.deliverSecrets(ctx, to, held); err != nil && ctx.Err() == nil {
 		s.logger(to).WarnContext(ctx, "hand a sandbox its secrets", "error", err)
 	}
 }
 
-// reconcileSecrets finds sandboxes that hold other secrets than they should: those
-// whose host agent began anew, and those that missed a change.
+// reconcileSecrets sends secrets to sandboxes that do not hold the current ones: because
+// their host agent was restarted, or because a delivery has failed.
 func (s *Service) reconcileSecrets(ctx context.Context, hostID uuid.UUID, listed []host.Sandbox) error {
 	if s.Secrets == nil {
 		return nil
@@ -104,8 +103,8 @@ func (s *Service) reconcileSecrets(ctx context.Context, hostID uuid.UUID, listed
 	return nil
 }
 
-// secretsOf finds what a network that a client asks for refers to. All of it must
-// be there, and make headers.
+// secretsOf returns the secrets that a network refers to. All must exist, and make valid
+// headers.
 func (s *Service) secretsOf(ctx context.Context, teamID uuid.UUID, network sandbox.Network) (sandbox.Secrets, error) {
 	references, err := network.References()
 	if err != nil {
@@ -132,8 +131,8 @@ func (s *Service) secretsOf(ctx context.Context, teamID uuid.UUID, network sandb
 	return secrets, s.checkFilled(network, secrets)
 }
 
-// checkFilled checks the headers that secrets make, by the rules of hosts. Identity
-// tokens, of which there are none yet, count for nothing.
+// checkFilled checks the headers with secrets filled in, by the rules of hosts. Identity
+// tokens, which hosts make later, are taken as empty.
 func (s *Service) checkFilled(network sandbox.Network, secrets sandbox.Secrets) error {
 	if s.CheckNetwork == nil {
 		return nil

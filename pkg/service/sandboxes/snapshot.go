@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
-// Snapshot writes a running sandbox down; it runs on.
+// Snapshot takes a snapshot of a running sandbox, which runs on.
 func (s *Service) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted templates.NewSnapshot) (templates.Snapshot, error) {
 	name, err := s.Templates.SnapshotName(ctx, teamID, wanted.Name)
 	if err != nil {

@@ -17,8 +17,8 @@ const (
 	teamKillPage    = 100
 )
 
-// KillTeam kills all that a team runs, and says how many were killed and how many
-// could not be. Paused sandboxes stay.
+// KillTeam kills all running sandboxes of a team, and returns how many were killed and how
+// many could not be. Paused sandboxes stay.
 func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
 	if err := usage.RequireTeam(ctx, s.Pool, teamID); err != nil {
 		return 0, 0, err
@@ -30,7 +30,7 @@ func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, faile
 	for {
 		page, err := s.List(ctx, teamID, filter)
 		if err != nil {
-			_ = kills.Wait() // the kills answer by counting
+			_ = kills.Wait() // kills only count
 			return int(killedCount.Load()), int(failedCount.Load()), err
 		}
 		for _, found := range page.Sandboxes {

@@ -10,8 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
-// SetTimeout ends a running sandbox after a time from now, later or sooner than
-// it would have.
+// SetTimeout ends a running sandbox after a time from now, later or sooner than before.
 func (s *Service) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error {
 	lifetime, err := validate.Timeout("timeout", seconds, s.MaxTimeout)
 	if err != nil {
