@@ -4,5 +4,5 @@ import "net/http"
 
 // WithHandlerAround puts something around all that the server answers itself.
 func WithHandlerAround(around func(http.Handler) http.Handler) Option {
-	return func(s *server) { s.around = around }
+	return func(o *options) { o.around = around }
 }

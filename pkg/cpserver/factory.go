@@ -20,24 +20,14 @@ type Base struct {
 	Config config.Config
 }
 
-func (s *server) base() Base { return Base{Pool: s.pool, Log: s.log, Config: *s.config} }
-
-// newMailer makes what sends mail. It connects to nothing yet.
-func (s *server) newMailer(ctx context.Context) error {
-	factory := s.makeMailer
-	if factory == nil {
-		factory = s.configuredMailer
+// newMailer makes what sends mail. It does not connect yet.
+func (o *options) newMailer(ctx context.Context, base Base) (mail.Mailer, error) {
+	if o.makeMailer != nil {
+		return o.makeMailer(ctx, base)
 	}
-	mailer, err := factory(ctx, s.base())
-	s.mailer = mailer
-	return err
-}
-
-// configuredMailer sends by the mail server that the configuration names, or prints.
-func (s *server) configuredMailer(_ context.Context, base Base) (mail.Mailer, error) {
 	settings := base.Config.Mail
 	if settings.Address == "" {
-		return mail.NewConsole(s.output), nil
+		return mail.NewConsole(o.output), nil
 	}
 	password, err := readSecretFile("WRENN_SMTP_PASSWORD_FILE", settings.PasswordFile)
 	if err != nil {
@@ -50,16 +40,9 @@ func (s *server) configuredMailer(_ context.Context, base Base) (mail.Mailer, er
 }
 
 // newScheduler makes what chooses the hosts of sandboxes.
-func (s *server) newScheduler(ctx context.Context) error {
-	factory := s.makeScheduler
-	if factory == nil {
-		factory = spread
+func (o *options) newScheduler(ctx context.Context, base Base) (scheduler.Scheduler, error) {
+	if o.makeScheduler != nil {
+		return o.makeScheduler(ctx, base)
 	}
-	chosen, err := factory(ctx, s.base())
-	s.scheduler = chosen
-	return err
-}
-
-func spread(context.Context, Base) (scheduler.Scheduler, error) {
-	return scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), nil //nolint:gosec // dice
+	return scheduler.NewSpread(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))), nil //nolint:gosec // not for secrets
 }

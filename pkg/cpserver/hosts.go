@@ -2,39 +2,64 @@ package cpserver
 
 import (
 	"context"
+	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
-// registerHost makes the host on this machine known, where there is one.
-func (s *server) registerHost(ctx context.Context) error {
-	s.fleet = &fleet.Agents{}
-	if s.config.HostAgentSocket == "" {
-		return nil
+const (
+	localHostName = "local"
+	// firstSyncTimeout bounds the wait for a host agent that does not answer.
+	firstSyncTimeout = 10 * time.Second
+)
+
+// registerLocalHost stores the host on this machine and opens a link to it. It returns
+// nil if no host agent is configured.
+func registerLocalHost(ctx context.Context, steps *boot.Sequence, b *base, agents *fleet.Agents) (*localHost, error) {
+	if b.Config.HostAgentSocket == "" {
+		return nil, nil //nolint:nilnil // no local host
 	}
-	local, err := fleet.EnsureLocal(ctx, s.pool, localHost)
+	stored, err := fleet.EnsureLocal(ctx, b.Pool, localHostName)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.hostID, s.host = local.ID, host.NewLocalLink(s.config.HostAgentSocket, s.config.HostTrafficSocket)
-	s.fleet.Put(s.hostID, s.host)
-	s.parts.OnStop("close the link to the local host", func(context.Context) error { s.host.Close(); return nil })
-	return nil
+	local := &localHost{id: stored.ID, link: host.NewLocalLink(b.Config.HostAgentSocket, b.Config.HostTrafficSocket)}
+	agents.Put(local.id, local.link)
+	steps.OnStop("close the link to the local host", func(context.Context) error { local.link.Close(); return nil })
+	return local, nil
 }
 
-// buildFleet makes what lets other machines be hosts.
-func (s *server) buildFleet(ctx context.Context) error {
-	ca, err := fleet.OpenAuthority(ctx, s.pool, s.keyring)
+// openFleet makes what lets other machines join as hosts, and loads those that have.
+func openFleet(ctx context.Context, b *base, h *hosts, s *services) (*fleet.Service, *fleet.Followers, error) {
+	authority, err := fleet.OpenAuthority(ctx, b.Pool, b.keys.keyring)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	s.hosts = &fleet.Service{
-		Pool: s.pool, Authority: ca, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: s.log,
+	registry := &fleet.Service{
+		Pool: b.Pool, Authority: authority, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: b.Log,
 	}
-	s.api.Hosts, s.api.Usage = s.hosts, s.usage
-	s.followers = &fleet.Followers{
-		Pool: s.pool, Fleet: s.fleet, Sandboxes: s.sandboxes, Claimant: s.claimant, TLS: ca.Client(s.hosts.Check), Issuer: s.issuer, Log: s.log,
+	followers := &fleet.Followers{
+		Pool: b.Pool, Fleet: h.agents, Sandboxes: s.sandboxes, Claimant: b.claimant, TLS: authority.Client(registry.Check),
+		Issuer: s.issuer, Log: b.Log,
 	}
-	return s.followers.Load(ctx)
+	return registry, followers, followers.Load(ctx)
+}
+
+// firstSync reads the local host's state before the first request can need it. If the
+// host agent does not answer yet, background work reads it later.
+func firstSync(ctx context.Context, b *base, s *services) error {
+	if s.localSync == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstSyncTimeout)
+	defer cancel()
+	err := s.localSync.Sync(ctx)
+	if code := fault.CodeOf(err); code == fault.Unavailable || code == fault.Timeout {
+		b.Log.Warn("the host agent does not answer yet", "error", err)
+		return nil
+	}
+	return err
 }

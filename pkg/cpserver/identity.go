@@ -3,49 +3,38 @@ package cpserver
 import (
 	"context"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/internal/api/access"
-	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
-// publicURL is where browsers and verifiers of identity tokens reach this server.
-func (s *server) publicURL() string {
-	if configured := strings.TrimRight(s.config.Identity.PublicURL, "/"); configured != "" {
+// publicURL is the URL at which browsers and verifiers of identity tokens reach the
+// control plane.
+func publicURL(config config.Config) string {
+	if configured := strings.TrimRight(config.Identity.PublicURL, "/"); configured != "" {
 		return configured
 	}
-	return "http://" + s.config.Domain
+	return "http://" + config.Domain
 }
 
-// buildIdentity makes what people sign in with.
-func (s *server) buildIdentity(context.Context) error {
-	settings := s.config.Identity
-	settings.PublicURL = s.publicURL()
-	adminToken, err := readSecretFile("WRENN_ADMIN_TOKEN_FILE", settings.AdminTokenFile)
+// newIdentity makes the service of people and teams, with the configured ways to sign
+// in and those that were passed to Run.
+func newIdentity(b *base, others []identity.Provider) (*identity.Service, error) {
+	providers, err := providersOf(b.Config.Identity)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	providers, err := providersOf(settings)
-	if err != nil {
-		return err
-	}
-	s.identity = identity.New(s.pool, s.mailer, s.keyring, s.log, identity.Config{
-		PublicURL: settings.PublicURL, NewTeamLimits: s.config.TeamLimits,
+	service := identity.New(b.Pool, b.mailer, b.keys.keyring, b.Log, identity.Config{
+		PublicURL: publicURL(b.Config), NewTeamLimits: b.Config.TeamLimits,
 	})
-	for _, provider := range append(providers, s.providers...) {
-		if err := s.identity.AddProvider(provider); err != nil {
-			return err
+	for _, provider := range append(providers, others...) {
+		if err := service.AddProvider(provider); err != nil {
+			return nil, err
 		}
 	}
-	s.adminToken = adminToken
-	s.api.Access.Authenticator = auth.NewAuthenticator(s.pool, adminToken)
-	s.api.Identity, s.api.FirstTeam = s.identity, defaultTeam
-	s.api.Access.PublicURL, s.api.Access.Clients = settings.PublicURL, access.Clients{TrustedProxies: settings.TrustedProxies}
-	s.parts.Background("send mail", s.identity.Run)
-	return nil
+	return service, nil
 }
 
 func providersOf(settings config.Identity) ([]identity.Provider, error) {
@@ -71,32 +60,15 @@ func providersOf(settings config.Identity) ([]identity.Provider, error) {
 	return providers, nil
 }
 
-// readSecretFile returns a file's text, and "" where there is no file.
-func readSecretFile(variable, path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", variable, err)
-	}
-	secret := strings.TrimSpace(string(content))
-	if secret == "" {
-		return "", fmt.Errorf("%s: %s is empty", variable, path)
-	}
-	return secret, nil
-}
-
-// showFirstAdminLink tells whoever started the server how to become its admin, as
-// long as there is none. It goes to standard output, not to the log: it is a
-// secret.
-func (s *server) showFirstAdminLink(ctx context.Context) error {
-	link, err := s.identity.FirstAdminLink(ctx)
+// printFirstAdminLink prints the link that makes the first admin, until there is one.
+// It is a secret, so it is not logged.
+func printFirstAdminLink(ctx context.Context, output io.Writer, people *identity.Service) error {
+	link, err := people.FirstAdminLink(ctx)
 	if err != nil {
 		return err
 	}
 	if link != "" {
-		_, _ = fmt.Fprintln(s.output, "to make the first admin, open this link within a day:", link)
+		_, _ = fmt.Fprintln(output, "to make the first admin, open this link within a day:", link)
 	}
 	return nil
 }

@@ -6,71 +6,89 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
 const (
-	// How many jobs of a queue one control plane works on at a time.
+	// How many jobs of a queue one control plane runs at a time.
 	deliveryWorkers = 20
 	otherWorkers    = 5
-	// jobRescue is after how long a job is taken from a process that has died. A
-	// worker with a longer timeout keeps its jobs that long.
+	// jobRescue is after how long another process takes over the job of one that has
+	// died. A worker with a longer timeout keeps its jobs that long.
 	jobRescue = 2 * time.Minute
-	// tidyEvery is how often what has expired is deleted.
+	// tidyEvery is how often expired rows are deleted.
 	tidyEvery = time.Hour
-	// jobStopTimeout is how long a stop waits for jobs; what it ends is done again.
+	// jobStopTimeout bounds the wait for jobs at a stop. Jobs that are cut off run again.
 	jobStopTimeout = 10 * time.Second
 )
 
-// openJobs makes the job queue. Its workers are added by the steps that follow.
-func (s *server) openJobs(context.Context) error {
-	s.workers = river.NewWorkers()
-	if err := river.AddWorkerSafely(s.workers, idempotency.NewWorker(s.pool)); err != nil {
-		return fmt.Errorf("add a worker: %w", err)
-	}
-	jobs, err := river.NewClient(riverpgxv5.New(s.pool), &river.Config{
-		Logger: slog.New(quiet{s.log.Handler()}), Workers: s.workers, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: jobStopTimeout,
+// jobQueue is the queue of durable jobs.
+type jobQueue struct {
+	// workers may be added to until start.
+	workers *river.Workers
+	client  *river.Client[pgx.Tx]
+}
+
+func openJobQueue(b *base) (*jobQueue, error) {
+	workers := river.NewWorkers()
+	client, err := river.NewClient(riverpgxv5.New(b.Pool), &river.Config{
+		Logger: slog.New(warnings{b.Log.Handler()}), Workers: workers, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: jobStopTimeout,
 		Queues: map[string]river.QueueConfig{
 			channels.QueueName: {MaxWorkers: deliveryWorkers}, river.QueueDefault: {MaxWorkers: otherWorkers},
 		},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tidyEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return idempotency.Job{}, nil }, nil)},
 	})
-	if err != nil {
-		return fmt.Errorf("make job queue: %w", err)
+	return &jobQueue{workers: workers, client: client}, err
+}
+
+// addWorkers adds the control plane's own workers.
+func (q *jobQueue) addWorkers(b *base, s *services) error {
+	delivery := channels.NewWorker(b.Pool, b.keys.keyring, b.mailer, b.Config.ChannelNetworks, b.Log)
+	if err := river.AddWorkerSafely(q.workers, delivery); err != nil {
+		return fmt.Errorf("of channels: %w", err)
 	}
-	s.jobs = jobs
+	if err := river.AddWorkerSafely(q.workers, &secrets.Worker{Sandboxes: s.sandboxes}); err != nil {
+		return fmt.Errorf("of secrets: %w", err)
+	}
+	if err := river.AddWorkerSafely(q.workers, idempotency.NewWorker(b.Pool)); err != nil {
+		return fmt.Errorf("of idempotency keys: %w", err)
+	}
 	return nil
 }
 
-func (s *server) startJobs(ctx context.Context) error {
-	if err := s.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+func (q *jobQueue) start(ctx context.Context, steps *boot.Sequence) error {
+	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	s.parts.OnStop("stop the job queue", func(ctx context.Context) error {
+	steps.OnStop("stop the job queue", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*jobStopTimeout)
 		defer cancel()
-		return s.jobs.Stop(ctx)
+		return q.client.Stop(ctx)
 	})
 	return nil
 }
 
-// quiet keeps from the log what the queue tells of its daily work.
-type quiet struct{ slog.Handler }
+// warnings is a handler of logs that drops lines below a warning: the job queue logs
+// each job.
+type warnings struct{ slog.Handler }
 
-// Enabled lets pass what somebody should look at.
-func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+// Enabled reports whether a line of the level is logged.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
 }
 
-// WithAttrs keeps a logger with attributes as quiet.
-func (q quiet) WithAttrs(attributes []slog.Attr) slog.Handler {
-	return quiet{q.Handler.WithAttrs(attributes)}
+// WithAttrs returns a handler that drops the same lines.
+func (w warnings) WithAttrs(attributes []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attributes)}
 }
 
-// WithGroup keeps a logger of a group as quiet.
-func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
+// WithGroup returns a handler that drops the same lines.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

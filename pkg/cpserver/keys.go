@@ -3,10 +3,12 @@ package cpserver
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
@@ -14,48 +16,80 @@ import (
 )
 
 const (
-	// keyPoll is how soon other secret keys in the files are noticed.
+	// keyPoll is how often the files of the secret keys are read again.
 	keyPoll = time.Second
-	// resealInterval is how often the stores are searched for values that another
-	// control plane has sealed with an older key meanwhile.
+	// resealInterval is how often all stores are searched for values that another
+	// control plane has sealed with an older key.
 	resealInterval = 10 * time.Minute
 )
 
-// readKeys reads the secret keys. What tokens are derived from and what secrets are
-// sealed with are derived from the newest key, each for itself.
-func (s *server) readKeys(context.Context) error {
-	keys, err := s.keysInFiles()
-	if err != nil {
-		return err
-	}
-	if s.tokens, err = auth.NewTokens(keys[0]); err != nil {
-		return err
-	}
-	s.keyring, err = seal.NewKeyring(keys[0], keys[1:]...)
-	return err
+// secretKeys are the secret keys in the files. Tokens are derived from the newest, and
+// secrets are sealed with it.
+type secretKeys struct {
+	file     string
+	oldFiles []string
+	tokens   *auth.Tokens
+	keyring  *seal.Keyring
 }
 
-func (s *server) keysInFiles() ([][]byte, error) {
-	keys, err := seal.ReadKeys(s.config.SecretKeyFile, s.config.OldSecretKeyFiles...)
+func readSecretKeys(config config.Config) (*secretKeys, error) {
+	k := &secretKeys{file: config.SecretKeyFile, oldFiles: config.OldSecretKeyFiles}
+	keys, err := k.read()
+	if err != nil {
+		return nil, err
+	}
+	if k.tokens, err = auth.NewTokens(keys[0]); err != nil {
+		return nil, err
+	}
+	k.keyring, err = seal.NewKeyring(keys[0], keys[1:]...)
+	return k, err
+}
+
+func (k *secretKeys) read() ([][]byte, error) {
+	keys, err := seal.ReadKeys(k.file, k.oldFiles...)
 	if err != nil {
 		return nil, fmt.Errorf("WRENN_SECRET_KEY_FILE, WRENN_OLD_SECRET_KEY_FILES: %w", err)
 	}
 	return keys, nil
 }
 
-// startKeys follows changes of the files with the secret keys.
-func (s *server) startKeys(context.Context) error {
-	s.api.Keys = secrets.NewKeys(s.pool, s.keyring)
-	s.parts.Background("follow secret keys", s.followKeys)
-	return nil
+// update uses the keys in the files, and returns whether the newest has changed.
+func (k *secretKeys) update() (changed bool, err error) {
+	keys, err := k.read()
+	if err != nil {
+		return false, err
+	}
+	before := k.keyring.NewestKey()
+	if err := k.keyring.Use(keys[0], keys[1:]...); err != nil {
+		return false, err
+	}
+	if k.keyring.NewestKey() == before {
+		return false, nil
+	}
+	return true, k.tokens.Use(keys[0])
 }
 
-// followKeys takes other keys as soon as they are in the files, and seals with the
-// newest what was sealed with another one.
-func (s *server) followKeys(ctx context.Context) {
+// keyFollower uses changed secret keys without a restart, and seals values again with
+// the newest.
+type keyFollower struct {
+	keys   *secretKeys
+	stores map[string]seal.Store
+	log    *slog.Logger
+}
+
+func newKeyFollower(b *base) *keyFollower {
+	return &keyFollower{keys: b.keys, log: b.Log, stores: map[string]seal.Store{
+		"channels":              channels.NewSealedConfigs(b.Pool),
+		"second factors":        identity.NewSecondFactors(b.Pool),
+		"secrets":               secrets.NewSealed(b.Pool),
+		"certificate authority": fleet.NewAuthorityKeys(b.Pool),
+	}}
+}
+
+func (f *keyFollower) run(ctx context.Context) {
 	poll := time.NewTicker(keyPoll)
 	defer poll.Stop()
-	s.reseal(ctx)
+	f.reseal(ctx)
 	resealed, failing := time.Now(), ""
 	for {
 		select {
@@ -63,55 +97,33 @@ func (s *server) followKeys(ctx context.Context) {
 			return
 		case <-poll.C:
 		}
-		changed, err := s.takeKeys()
+		changed, err := f.keys.update()
 		switch {
 		case err != nil && err.Error() != failing:
-			s.log.Error("read the secret keys again; those from before stay in use", "error", err)
+			f.log.Error("read the secret keys again; the keys in use are kept", "error", err)
 			failing = err.Error()
 		case err == nil:
 			failing = ""
 		}
+		if changed {
+			f.log.Info("the secret key was rotated", "key", f.keys.keyring.NewestKey(), "keys", len(f.keys.keyring.Keys()))
+		}
 		if changed || time.Since(resealed) > resealInterval {
-			s.reseal(ctx)
+			f.reseal(ctx)
 			resealed = time.Now()
 		}
 	}
 }
 
-// takeKeys says whether the newest key in the files is another one than before.
-func (s *server) takeKeys() (changed bool, err error) {
-	keys, err := s.keysInFiles()
-	if err != nil {
-		return false, err
-	}
-	before := s.keyring.NewestKey()
-	if err := s.keyring.Use(keys[0], keys[1:]...); err != nil {
-		return false, err
-	}
-	if s.keyring.NewestKey() == before {
-		return false, nil
-	}
-	if err := s.tokens.Use(keys[0]); err != nil {
-		return false, err
-	}
-	s.log.Info("the secret key was rotated", "key", s.keyring.NewestKey(), "keys", len(keys))
-	return true, nil
-}
-
-// reseal seals with the newest key what is sealed with another one.
-func (s *server) reseal(ctx context.Context) {
-	for what, store := range map[string]seal.Store{
-		"channels":              channels.NewSealedConfigs(s.pool),
-		"second factors":        identity.NewSecondFactors(s.pool),
-		"secrets":               secrets.NewSealed(s.pool),
-		"certificate authority": fleet.NewAuthorityKeys(s.pool),
-	} {
-		count, err := s.keyring.Rotate(ctx, store)
+// reseal seals values of older keys with the newest.
+func (f *keyFollower) reseal(ctx context.Context) {
+	for what, store := range f.stores {
+		count, err := f.keys.keyring.Rotate(ctx, store)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("seal again with the newest key", "what", what, "error", err)
+			f.log.Error("seal again with the newest key", "what", what, "error", err)
 		}
 		if count > 0 {
-			s.log.Info("sealed again with the newest key", "what", what, "count", count)
+			f.log.Info("sealed again with the newest key", "what", what, "count", count)
 		}
 	}
 }

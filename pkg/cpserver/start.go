@@ -1,0 +1,282 @@
+package cpserver
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/api"
+	"git.omukk.dev/wrenn/sandbox/internal/api/access"
+	"git.omukk.dev/wrenn/sandbox/internal/api/activity"
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
+	"git.omukk.dev/wrenn/sandbox/internal/extension"
+	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/channels"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/mail"
+	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
+	"git.omukk.dev/wrenn/sandbox/pkg/store"
+)
+
+// defaultTeam is the slug of the installation's own team.
+const defaultTeam = "default"
+
+// start makes and starts the parts, each from those above it: the base, the ways to
+// hosts, the services, the API and the HTTP server. Each part registers how it is
+// stopped, and parts are stopped in reverse order.
+func (o *options) start(ctx context.Context, steps *boot.Sequence) error {
+	b, err := o.openBase(ctx, steps)
+	if err != nil {
+		return err
+	}
+	extensions, err := extension.New(b.Log, o.extensions...)
+	if err != nil {
+		return fmt.Errorf("start extensions: %w", err)
+	}
+	h, err := o.openHosts(ctx, steps, b)
+	if err != nil {
+		return err
+	}
+	s, err := o.newServices(ctx, steps, b, h, extensions)
+	if err != nil {
+		return err
+	}
+	return o.serve(ctx, steps, b, h, s, extensions)
+}
+
+// base is what all services need.
+type base struct {
+	Base
+	version  string
+	claimant *db.Claimant
+	keys     *secretKeys
+	// adminToken is what X-Admin-Token must be; empty if no such token is accepted.
+	adminToken string
+	mailer     mail.Mailer
+	output     io.Writer // for the person who starts the server
+}
+
+func (o *options) openBase(ctx context.Context, steps *boot.Sequence) (*base, error) {
+	b := &base{version: o.version, output: o.output}
+	var err error
+	if b.Config, b.Log, err = o.configure(); err != nil {
+		return nil, err
+	}
+	return b, steps.Start(ctx,
+		boot.Step{Name: "open database", Do: func(ctx context.Context) (err error) {
+			b.Pool, err = openDatabase(ctx, steps, b.Config.DatabaseURL)
+			return err
+		}},
+		boot.Step{Name: "claim a place among the control planes", Do: func(ctx context.Context) (err error) {
+			if b.claimant, err = db.NewClaimant(ctx, b.Config.DatabaseURL, b.Log); err == nil {
+				steps.Background("hold the place among the control planes", b.claimant.Hold)
+			}
+			return err
+		}},
+		boot.Step{Name: "read secret keys", Do: func(context.Context) (err error) {
+			b.keys, err = readSecretKeys(b.Config)
+			return err
+		}},
+		boot.Step{Name: "read the admin token", Do: func(context.Context) (err error) {
+			b.adminToken, err = readSecretFile("WRENN_ADMIN_TOKEN_FILE", b.Config.Identity.AdminTokenFile)
+			return err
+		}},
+		boot.Step{Name: "set up mail", Do: func(ctx context.Context) (err error) {
+			b.mailer, err = o.newMailer(ctx, b.Base)
+			return err
+		}},
+		boot.Step{Name: "ensure the default team", Do: func(ctx context.Context) error { return ensureDefaultTeam(ctx, b) }},
+	)
+}
+
+// hosts are the ways to hosts, and the choice among them.
+type hosts struct {
+	agents *fleet.Agents
+	// local is the host on this machine; nil if there is none.
+	local     *localHost
+	scheduler scheduler.Scheduler
+	placement *placement.Service
+}
+
+// localHost is the host agent on the control plane's machine.
+type localHost struct {
+	id   uuid.UUID
+	link *host.Link
+}
+
+func (o *options) openHosts(ctx context.Context, steps *boot.Sequence, b *base) (*hosts, error) {
+	h := &hosts{agents: &fleet.Agents{}}
+	var err error
+	h.local, err = boot.Make(ctx, steps, "register the local host", func(ctx context.Context) (*localHost, error) {
+		return registerLocalHost(ctx, steps, b, h.agents)
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.scheduler, err = boot.Make(ctx, steps, "set up the scheduler", func(ctx context.Context) (scheduler.Scheduler, error) {
+		return o.newScheduler(ctx, b.Base)
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.placement = placement.New(b.Pool, h.scheduler, b.Log)
+	return h, nil
+}
+
+// services are what the API and extensions call.
+type services struct {
+	events    *events.Bus
+	queue     *jobQueue
+	templates *templates.Service
+	volumes   *volumes.Service
+	secrets   *secrets.Service
+	sandboxes *sandboxes.Service
+	usage     *usage.Service
+	identity  *identity.Service
+	channels  *channels.Service
+	audit     audit.Log
+	// issuer gives hosts the keys of identity tokens.
+	issuer    *fleet.TokenIssuer
+	hosts     *fleet.Service
+	followers *fleet.Followers
+	// localSync follows the local host; nil if there is none.
+	localSync *fleet.Sync
+}
+
+func (o *options) newServices(ctx context.Context, steps *boot.Sequence, b *base, h *hosts, extensions *extension.Set) (*services, error) {
+	s := &services{usage: usage.New(b.Pool), audit: audit.NewLog(b.Pool)}
+	err := steps.Start(ctx,
+		boot.Step{Name: "follow events", Do: func(ctx context.Context) (err error) {
+			if s.events, err = events.NewBus(ctx, b.Config.DatabaseURL, b.Pool, b.Log); err == nil {
+				steps.Background("follow events", s.events.Run)
+			}
+			return err
+		}},
+		boot.Step{Name: "open the job queue", Do: func(context.Context) (err error) {
+			s.queue, err = openJobQueue(b)
+			return err
+		}},
+	)
+	if err != nil {
+		return nil, err
+	}
+	s.templates = templates.New(b.Pool, h.agents.SnapshotHost, b.Log)
+	s.volumes = volumes.New(b.Pool, h.agents, b.keys.tokens, orZero(b.Config.VolumeMiB), b.Log)
+	s.secrets = secrets.New(b.Pool, b.keys.keyring, s.queue.client, b.Log)
+	s.channels = channels.New(b.Pool, b.keys.keyring, s.queue.client)
+	s.sandboxes = newSandboxes(b, h, s, extensions)
+	s.issuer = &fleet.TokenIssuer{Pool: b.Pool, URL: publicURL(b.Config), Log: b.Log}
+	if h.local != nil {
+		s.localSync = &fleet.Sync{Pool: b.Pool, Host: h.local.link, HostID: h.local.id, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: b.Log}
+	}
+	return s, steps.Start(ctx,
+		boot.Step{Name: "open the fleet", Do: func(ctx context.Context) (err error) {
+			s.hosts, s.followers, err = openFleet(ctx, b, h, s)
+			return err
+		}},
+		boot.Step{Name: "set up sign-in", Do: func(context.Context) (err error) {
+			if s.identity, err = newIdentity(b, o.providers); err == nil {
+				steps.Background("send mail", s.identity.Run)
+			}
+			return err
+		}},
+		boot.Step{Name: "add workers to the job queue", Do: func(context.Context) error { return s.queue.addWorkers(b, s) }},
+	)
+}
+
+func newSandboxes(b *base, h *hosts, s *services, extensions *extension.Set) *sandboxes.Service {
+	stored := store.NewSandboxes(b.Pool)
+	return &sandboxes.Service{
+		Pool: b.Pool, Store: stored, Keys: idempotency.New(b.Pool, stored, b.claimant), Claimant: b.claimant, Tokens: b.keys.tokens,
+		Hosts: h.agents, Placement: h.placement,
+		Templates: s.templates, Volumes: s.volumes, Secrets: s.secrets,
+		Guard: extensions, CheckNetwork: checkNetwork,
+		MaxTimeout: b.Config.MaxTimeout, AllowInsecure: b.Config.AllowInsecureSandboxes, Log: b.Log,
+	}
+}
+
+func newAPI(b *base, s *services, extensions *extension.Set) *api.Server {
+	return &api.Server{
+		Access: access.Control{
+			Authenticator: auth.NewAuthenticator(b.Pool, b.adminToken), PublicURL: publicURL(b.Config), Audit: s.audit, Log: b.Log,
+			Clients: access.Clients{TrustedProxies: b.Config.Identity.TrustedProxies},
+		},
+		Sandboxes: s.sandboxes, Snapshots: s.templates, Templates: s.templates, TeamMetrics: s.usage, Usage: s.usage,
+		Volumes: s.volumes, Secrets: s.secrets, Hosts: s.hosts, TokenIssuer: s.issuer,
+		Keys:     secrets.NewKeys(b.Pool, b.keys.keyring),
+		Identity: s.identity, FirstTeam: defaultTeam,
+		TeamDeletion: teams.NewDeletion(b.Pool, s.sandboxes, s.templates, s.volumes, defaultTeam, b.Log),
+		Events:       &activity.Events{Log: events.NewLog(b.Pool), Bus: s.events}, Channels: s.channels, Audit: s.audit,
+		Extensions: extensions, Healthy: b.Pool.Ping, Domain: b.Config.Domain, Log: b.Log,
+	}
+}
+
+// serve starts what calls the services: extensions, background work, and last the HTTP
+// server. When the control plane stops, requests of the API end first, then background
+// work, then all sandboxes of this machine are paused, then traffic to them ends.
+func (o *options) serve(ctx context.Context, steps *boot.Sequence, b *base, h *hosts, s *services, extensions *extension.Set) error {
+	server := newAPI(b, s, extensions)
+	steps.Background("follow the secret keys", newKeyFollower(b).run)
+	steps.Background("notify channels", channels.NewDispatcher(b.Pool, s.events, s.queue.client, b.Log).Run)
+	front := &front{ready: make(chan struct{})}
+	err := steps.Start(ctx,
+		boot.Step{Name: "start extensions", Do: func(ctx context.Context) error {
+			return startExtensions(ctx, steps, extensions, b, h, s, server)
+		}},
+		boot.Step{Name: "start the job queue", Do: func(ctx context.Context) error { return s.queue.start(ctx, steps) }},
+		boot.Step{Name: "listen", Do: func(ctx context.Context) error { return o.listen(ctx, steps, front, b, h, s, server) }},
+		boot.Step{Name: "adopt the local host's sandboxes", Do: func(ctx context.Context) error { return firstSync(ctx, b, s) }},
+		boot.Step{Name: "start the work of extensions", Do: func(context.Context) error {
+			extensions.Begin()
+			steps.OnStop("end the work of extensions", func(ctx context.Context) error { extensions.End(ctx); return nil })
+			return nil
+		}},
+		boot.Step{Name: "start background work", Do: func(context.Context) error { startWork(steps, b, h, s); return nil }},
+		boot.Step{Name: "print the first admin's link", Do: func(ctx context.Context) error {
+			return printFirstAdminLink(ctx, b.output, s.identity)
+		}},
+	)
+	if err != nil {
+		return err
+	}
+	close(front.ready)
+	steps.OnStop("end requests under way", func(ctx context.Context) error {
+		b.Log.Info("control plane is stopping")
+		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		return server.Drain(ctx)
+	})
+	b.Log.Info("control plane is ready", "address", front.listener.Addr().String(), "version", b.version)
+	return nil
+}
+
+// startWork starts what runs as long as requests are served.
+func startWork(steps *boot.Sequence, b *base, h *hosts, s *services) {
+	if b.Config.PauseOnShutdown && h.local != nil {
+		steps.OnStop("pause all sandboxes", func(ctx context.Context) error {
+			b.Log.Info("pausing all sandboxes")
+			return s.sandboxes.PauseAll(ctx, h.local.id)
+		})
+	}
+	if s.localSync != nil {
+		steps.Background("follow the local host", s.localSync.Run)
+	}
+	sampler := usage.NewSampler(store.NewSandboxes(b.Pool), h.agents.Samples, s.templates.SweepSnapshots, b.Log)
+	retention := newRetention(b)
+	steps.Background("background work", h.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run, retention.run)
+}
