@@ -135,11 +135,11 @@ func TestBackground_RunsUntilItsTurnAndIsWaitedFor(t *testing.T) {
 		s, _ := boot.New(ctx)
 		s.Background("follow", func(ctx context.Context) {
 			<-ctx.Done()
-			time.Sleep(time.Second) // its last work
+			<-time.After(time.Second) // its last work
 			done = append(done, "followed")
 		})
 		s.OnStop("drain", func(context.Context) error {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			done = append(done, "drained")
 			return nil
 		})

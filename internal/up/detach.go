@@ -24,7 +24,7 @@ const detachedVariable = "WRENN_DETACHED"
 // Detach starts Wrenn in a session of its own, prints its output until it is ready, and
 // leaves it running.
 func Detach(ctx context.Context, config Config) error {
-	config, layout, err := config.openDataDir(ctx)
+	layout, err := config.openDataDir(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (l Layout) launch(config Config) (*detached, error) {
 }
 
 // arguments are those of the `wrenn up` that a Config describes.
-func (c Config) arguments() []string {
+func (c *Config) arguments() []string {
 	arguments := []string{"up", "--data-dir", c.DataDir}
 	if c.Listen != "" {
 		arguments = append(arguments, "--listen", c.Listen)

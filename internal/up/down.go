@@ -51,7 +51,7 @@ func Down(ctx context.Context, config Config) error {
 }
 
 // downWithoutProcess handles a data directory that no process serves.
-func (c Config) downWithoutProcess(ctx context.Context, layout Layout, say *terminal) error {
+func (c *Config) downWithoutProcess(ctx context.Context, layout Layout, say *terminal) error {
 	last, err := layout.readPID()
 	if err != nil {
 		return fmt.Errorf("find out whether the last Wrenn stopped in order: %w", err)
@@ -66,8 +66,8 @@ func (c Config) downWithoutProcess(ctx context.Context, layout Layout, say *term
 // endAbandoned pauses the VMs of a Wrenn that was killed, which run on without it: it
 // starts a host agent, which adopts them, and stops it, which pauses them and removes
 // what is left of networks and mounts.
-func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
-	c, layout, err := c.openDataDir(ctx)
+func (c *Config) endAbandoned(ctx context.Context, say *terminal) error {
+	layout, err := c.openDataDir(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (c Config) endAbandoned(ctx context.Context, say *terminal) error {
 	say.Say("the last Wrenn here was killed; starting a host agent that pauses what it left running")
 	ctx, forced, release := interruptible(ctx)
 	defer release()
-	s, ctx := newStack(ctx, c, layout, say)
+	s, ctx := newStack(ctx, *c, layout, say)
 	err = s.steps.Start(ctx, append(s.preparation(), boot.Step{Name: "start the host agent", Do: s.startHostAgent})...)
 	err = errors.Join(err, s.stop(forced))
 	return errors.Join(err, releasePIDFile(pidFile, err == nil))

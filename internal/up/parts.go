@@ -139,7 +139,7 @@ func (s *stack) probeHealth(ctx context.Context) error {
 }
 
 // dialURL is the control plane's URL without a host name, which DNS would resolve.
-func (c Config) dialURL() string {
+func (c *Config) dialURL() string {
 	host, port, err := net.SplitHostPort(c.ListenAddress())
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		return "http://" + net.JoinHostPort("127.0.0.1", port)

@@ -8,7 +8,7 @@ import (
 
 // joinRunning waits until the Wrenn that serves the data directory is ready, and prints
 // how to use it. It returns true if that Wrenn has ended, so that the caller starts one.
-func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (gone bool, err error) {
+func (c *Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (gone bool, err error) {
 	running, found, err := layout.awaitInstance(ctx, say)
 	if err != nil || !found {
 		return !found, err
@@ -24,7 +24,7 @@ func (c Config) joinRunning(ctx context.Context, layout Layout, say *terminal) (
 		}
 		if build != running.Build {
 			say.Say("another build of Wrenn is running; stopping it first")
-			return true, Down(ctx, c)
+			return true, Down(ctx, *c)
 		}
 	}
 	if c.Listen != "" && c.Listen != running.Listen || c.Domain != "" && c.Domain != running.Domain {

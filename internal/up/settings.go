@@ -9,7 +9,7 @@ import (
 
 // HostAgentSettings are the settings that wrenn up sets for the host agent, over those
 // of its environment. WRENN_SOCKET_GID is added when the system user is known.
-func (c Config) HostAgentSettings() map[string]string {
+func (c *Config) HostAgentSettings() map[string]string {
 	return map[string]string{
 		"WRENN_DATA_DIR":            c.DataDir,
 		"WRENN_CACHE_DIR":           c.CacheDir,
@@ -22,7 +22,7 @@ func (c Config) HostAgentSettings() map[string]string {
 
 // ControlPlaneSettings are the settings that wrenn up sets for the control plane, over
 // those of its environment.
-func (c Config) ControlPlaneSettings() map[string]string {
+func (c *Config) ControlPlaneSettings() map[string]string {
 	layout := Layout{DataDir: c.DataDir}
 	return map[string]string{
 		"DATABASE_URL":                 cmp.Or(c.DatabaseURL, layout.cluster().URL()),

@@ -59,10 +59,10 @@ func (c *Config) Complete() (err error) {
 }
 
 // ListenAddress is Listen or its default.
-func (c Config) ListenAddress() string { return cmp.Or(c.Listen, defaultListen) }
+func (c *Config) ListenAddress() string { return cmp.Or(c.Listen, defaultListen) }
 
 // url is the API's URL for clients on this machine.
-func (c Config) url() string {
+func (c *Config) url() string {
 	host, port, err := net.SplitHostPort(c.ListenAddress())
 	if err != nil {
 		return "http://" + c.ListenAddress()
@@ -75,7 +75,7 @@ func (c Config) url() string {
 
 // domain is what host names of sandboxes end in. With the default they are such as
 // 8000-i0123.localhost:3000, which browsers resolve without DNS.
-func (c Config) domain() string {
+func (c *Config) domain() string {
 	if c.Domain != "" {
 		return c.Domain
 	}
@@ -87,7 +87,7 @@ func (c Config) domain() string {
 }
 
 // Checks are what the doctor examines before a start.
-func (c Config) Checks() doctor.Options {
+func (c *Config) Checks() doctor.Options {
 	return doctor.Options{
 		DataDir: c.DataDir, CacheDir: c.CacheDir, Listen: c.ListenAddress(),
 		EnvdPath: c.EnvdPath, ExternalDatabase: c.DatabaseURL != "", Driver: c.Driver,
@@ -98,7 +98,7 @@ func (c Config) Checks() doctor.Options {
 // another wrenn up serves the data directory, it prints how to use that one instead.
 func Run(ctx context.Context, config Config) (err error) {
 	say := &terminal{out: config.Out}
-	config, layout, err := config.openDataDir(ctx)
+	layout, err := config.openDataDir(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func Run(ctx context.Context, config Config) (err error) {
 
 // claim takes the data directory for this process. The file is nil if another wrenn up
 // serves the directory; how to use that one has been printed.
-func (c Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.File, error) {
+func (c *Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.File, error) {
 	for {
 		pidFile, err := layout.takePIDFile()
 		if err == nil {
@@ -156,22 +156,22 @@ func (c Config) claim(ctx context.Context, layout Layout, say *terminal) (*os.Fi
 
 // openDataDir makes the data directory and sets DataDir to its path without symbolic
 // links: /proc names open files by that path.
-func (c Config) openDataDir(ctx context.Context) (Config, Layout, error) {
+func (c *Config) openDataDir(ctx context.Context) (Layout, error) {
 	if err := doctor.RequireRoot(ctx); err != nil {
-		return c, Layout{}, err
+		return Layout{}, err
 	}
 	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
-		return c, Layout{}, fmt.Errorf("make the data directory: %w", err)
+		return Layout{}, fmt.Errorf("make the data directory: %w", err)
 	}
 	absolute, err := filepath.Abs(c.DataDir)
 	if err == nil {
 		absolute, err = filepath.EvalSymlinks(absolute)
 	}
 	if err != nil {
-		return c, Layout{}, fmt.Errorf("find the data directory: %w", err)
+		return Layout{}, fmt.Errorf("find the data directory: %w", err)
 	}
 	c.DataDir = absolute
-	return c, Layout{DataDir: absolute}, nil
+	return Layout{DataDir: absolute}, nil
 }
 
 // stack is Wrenn's parts while they start, run and stop.

@@ -36,7 +36,7 @@ func TestConfig_DerivesURLAndDomainFromTheAddress(t *testing.T) {
 		require.Equal(t, test.domain, config.domain(), test.listen)
 		require.Equal(t, test.dial, config.dialURL(), test.listen)
 	}
-	require.Equal(t, "wrenn.example", Config{Domain: "wrenn.example"}.domain())
+	require.Equal(t, "wrenn.example", (&Config{Domain: "wrenn.example"}).domain())
 }
 
 func TestInherited_KeepsOnlyVariablesOfTheControlPlane(t *testing.T) {
@@ -212,8 +212,8 @@ func TestAwaitEnd_TellsAnOrderlyEndFromAKill(t *testing.T) {
 
 func TestArguments_RepeatOnlyWhatWasAskedFor(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "up --data-dir /d", strings.Join(Config{DataDir: "/d"}.arguments(), " "))
-	require.Equal(t, "up --data-dir /d --listen :1 --domain x", strings.Join(Config{DataDir: "/d", Listen: ":1", Domain: "x"}.arguments(), " "))
+	require.Equal(t, "up --data-dir /d", strings.Join((&Config{DataDir: "/d"}).arguments(), " "))
+	require.Equal(t, "up --data-dir /d --listen :1 --domain x", strings.Join((&Config{DataDir: "/d", Listen: ":1", Domain: "x"}).arguments(), " "))
 }
 
 func TestReadInstance_OfABrokenFileIsAnError(t *testing.T) {
