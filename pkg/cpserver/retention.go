@@ -33,9 +33,6 @@ func newRetention(b *base) *retention {
 		{"deliveries", b.Config.EventRetention, func(ctx context.Context, before time.Time) (int64, error) {
 			return channels.ExpireDeliveries(ctx, b.Pool, before)
 		}},
-		{"deliveries", b.Config.EventRetention, func(ctx context.Context, before time.Time) (int64, error) {
-			return channels.ExpireDeliveries(ctx, b.Pool, before)
-		}},
 		{"audit log", b.Config.AuditRetention, audit.NewLog(b.Pool).Expire},
 	}}
 }
