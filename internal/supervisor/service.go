@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 const (

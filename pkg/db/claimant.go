@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
-	"git.omukk.dev/wrenn/sandbox/internal/conntrack"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
+	"git.omukk.dev/wrenn/sandbox/pkg/conntrack"
 )
 
 // dialTimeout bounds the start of a connection to a host, including its handshake.

@@ -8,8 +8,8 @@ import (
 	"connectrpc.com/connect"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 const (

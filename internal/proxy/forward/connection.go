@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/conntrack"
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
+	"git.omukk.dev/wrenn/sandbox/pkg/conntrack"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 // guestPort is one port of one sandbox.

@@ -6,10 +6,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 // Kill kills a sandbox in any state. Once it is stored as killing, the sandbox cannot be

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 // Timeout bounds one operation on a host: a pause writes all the memory of a sandbox

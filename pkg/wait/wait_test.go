@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/wait"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 func TestFor(t *testing.T) {
