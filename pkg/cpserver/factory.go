@@ -12,15 +12,16 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
-// Base is what parts of the server that a module replaces are made from.
+// Base is the argument of functions that make a replaced part of the server.
 type Base struct {
-	// Pool is of the control plane's database, which has been migrated.
+	// Pool is of the control plane's database, which is migrated.
 	Pool   *pgxpool.Pool
 	Log    *slog.Logger
 	Config config.Config
 }
 
-// newMailer makes what sends mail. It does not connect yet.
+// newMailer makes the mailer: the replaced one, the configured mail server's, or one that
+// prints. It does not connect yet.
 func (o *options) newMailer(ctx context.Context, base Base) (mail.Mailer, error) {
 	if o.makeMailer != nil {
 		return o.makeMailer(ctx, base)
@@ -39,7 +40,7 @@ func (o *options) newMailer(ctx context.Context, base Base) (mail.Mailer, error)
 	})
 }
 
-// newScheduler makes what chooses the hosts of sandboxes.
+// newScheduler makes the scheduler: the replaced one, or one that spreads sandboxes evenly.
 func (o *options) newScheduler(ctx context.Context, base Base) (scheduler.Scheduler, error) {
 	if o.makeScheduler != nil {
 		return o.makeScheduler(ctx, base)

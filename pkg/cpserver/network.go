@@ -8,8 +8,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
-// checkNetwork finds what is wrong with a network as a host would, before it is
-// asked.
+// checkNetwork checks a network policy by the host agent's rules, before a host is
+// called.
 func checkNetwork(network sandbox.Network) error {
 	spec := egress.Spec{
 		DenyInternet: network.DeniesInternet(), AllowOut: network.AllowOut, DenyOut: network.DenyOut,

@@ -31,8 +31,8 @@ import (
 
 const patience = 15 * time.Second
 
-// controlPlane is a whole control plane over a real database and a host agent
-// for tests.
+// controlPlane is a whole control plane over a real database and a host agent for tests.
+// The tests of this package call it over HTTP, end to end except for VMs.
 type controlPlane struct {
 	url    string
 	key    string
@@ -47,7 +47,7 @@ type controlPlane struct {
 	output strings.Builder
 }
 
-// Write takes what the server prints for whoever started it.
+// Write takes what the server prints for the person who starts it.
 func (p *controlPlane) Write(data []byte) (int, error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
