@@ -1,7 +1,6 @@
 package cpserver_test
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,39 +86,6 @@ func TestTimeout_EndsASandboxAndAutoPauseKeepsIt(t *testing.T) {
 	})
 	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/sandboxes/"+killed.SandboxID, ""))
 	eventually(t, "the pause is recorded", func() bool { return p.get(t, kept.SandboxID).State == "paused" })
-}
-
-// A host that does not answer keeps those that end elsewhere, or later, waiting for
-// no longer than a moment.
-func TestTimeout_EndsASandboxThoughTheEndsOfManyHang(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	var hanging []sandbox
-	for range 10 {
-		hanging = append(hanging, p.create(t, `{"templateID":"base","timeout":600}`))
-	}
-	last := p.create(t, `{"templateID":"base","timeout":600}`)
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
-	p.agent.Before(func(ctx context.Context, operation, sandboxID string) error {
-		if operation != "kill" || sandboxID == last.SandboxID {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-		case <-release:
-		}
-		return ctx.Err()
-	})
-	_, err := p.pool.Exec(t.Context(), "UPDATE sandboxes SET end_at = now() - interval '1 minute' WHERE id <> $1", last.SandboxID)
-	require.NoError(t, err)
-	_, err = p.pool.Exec(t.Context(), "UPDATE sandboxes SET end_at = now() WHERE id = $1", last.SandboxID)
-	require.NoError(t, err)
-	eventually(t, "the one whose end does not hang is over", func() bool {
-		_, there := p.agent.States()[last.SandboxID]
-		return !there
-	})
-	require.Len(t, p.agent.States(), len(hanging))
 }
 
 func TestRefresh_OnlyExtends(t *testing.T) {
