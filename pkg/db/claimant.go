@@ -15,7 +15,7 @@ import (
 
 const (
 	// claimantLockClass is the first half of the advisory lock; the schema's
-	// function claimant_alive has the same number.
+	// function living_claimants has the same number.
 	claimantLockClass = 1467114862
 	claimantCheck     = 15 * time.Second
 	// claimantRetry is short: until the lock is back, others take this claimant
