@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
@@ -17,7 +19,7 @@ var (
 	_ templates.Guard = (*Set)(nil)
 )
 
-// BeforeCreate asks the extensions whether sandboxes may be created.
+// BeforeCreate asks the guards of new sandboxes.
 func (s *Set) BeforeCreate(ctx context.Context, wanted sandboxes.Creation) error {
 	return ask(ctx, s, "before create", func(ctx context.Context, guard cpextension.CreateGuard) error {
 		own := wanted
@@ -26,21 +28,87 @@ func (s *Set) BeforeCreate(ctx context.Context, wanted sandboxes.Creation) error
 	})
 }
 
-// BeforeResume asks the extensions whether a paused sandbox may run again.
-func (s *Set) BeforeResume(ctx context.Context, wanted sandboxes.Resumption) error {
-	return ask(ctx, s, "before resume", func(ctx context.Context, guard cpextension.ResumeGuard) error {
-		return guard.BeforeResume(ctx, wanted)
+// BeforeFork asks the guards of forks.
+func (s *Set) BeforeFork(ctx context.Context, wanted sandboxes.Forking) error {
+	return ask(ctx, s, "before fork", func(ctx context.Context, guard cpextension.ForkGuard) error {
+		own := wanted
+		own.Parent = copyOf(wanted.Parent)
+		return guard.BeforeFork(ctx, own)
 	})
 }
 
-// BeforeBuild asks the extensions whether a template may be built.
+// BeforeResume asks the guards of resumes.
+func (s *Set) BeforeResume(ctx context.Context, wanted sandboxes.Resumption) error {
+	return ask(ctx, s, "before resume", func(ctx context.Context, guard cpextension.ResumeGuard) error {
+		own := wanted
+		own.Sandbox = copyOf(wanted.Sandbox)
+		return guard.BeforeResume(ctx, own)
+	})
+}
+
+// BeforePause asks the guards of pauses.
+func (s *Set) BeforePause(ctx context.Context, wanted sandboxes.Pausing) error {
+	return ask(ctx, s, "before pause", func(ctx context.Context, guard cpextension.PauseGuard) error {
+		own := wanted
+		own.Sandbox = copyOf(wanted.Sandbox)
+		return guard.BeforePause(ctx, own)
+	})
+}
+
+// BeforeKill asks the guards of kills.
+func (s *Set) BeforeKill(ctx context.Context, wanted sandboxes.Killing) error {
+	return ask(ctx, s, "before kill", func(ctx context.Context, guard cpextension.KillGuard) error {
+		return guard.BeforeKill(ctx, sandboxes.Killing{Sandbox: copyOf(wanted.Sandbox)})
+	})
+}
+
+// BeforeSnapshot asks the guards of snapshots.
+func (s *Set) BeforeSnapshot(ctx context.Context, wanted sandboxes.Snapshotting) error {
+	return ask(ctx, s, "before snapshot", func(ctx context.Context, guard cpextension.SnapshotGuard) error {
+		own := wanted
+		own.Sandbox = copyOf(wanted.Sandbox)
+		return guard.BeforeSnapshot(ctx, own)
+	})
+}
+
+// BeforeNetworkUpdate asks the guards of network policies.
+func (s *Set) BeforeNetworkUpdate(ctx context.Context, wanted sandboxes.NetworkUpdate) error {
+	return ask(ctx, s, "before network update", func(ctx context.Context, guard cpextension.NetworkGuard) error {
+		return guard.BeforeNetworkUpdate(ctx, sandboxes.NetworkUpdate{Sandbox: copyOf(wanted.Sandbox), Network: copyOfNetwork(wanted.Network)})
+	})
+}
+
+// BeforeSecretUse asks the guards of secrets.
+func (s *Set) BeforeSecretUse(ctx context.Context, wanted sandboxes.SecretUse) error {
+	return ask(ctx, s, "before secret use", func(ctx context.Context, guard cpextension.SecretGuard) error {
+		own := wanted
+		own.Names, own.Network = slices.Clone(wanted.Names), copyOfNetwork(wanted.Network)
+		return guard.BeforeSecretUse(ctx, own)
+	})
+}
+
+// BeforeBuild asks the guards of template builds.
 func (s *Set) BeforeBuild(ctx context.Context, wanted templates.Building) error {
 	return ask(ctx, s, "before build", func(ctx context.Context, guard cpextension.BuildGuard) error {
 		return guard.BeforeBuild(ctx, wanted)
 	})
 }
 
-// ask asks one guard after the other. Who cannot answer refuses.
+// copyOf copies a sandbox, so that an extension cannot change the server's.
+func copyOf(of sandbox.Sandbox) sandbox.Sandbox {
+	of.Metadata, of.IdentityTokens = maps.Clone(of.Metadata), maps.Clone(of.IdentityTokens)
+	of.VolumeMounts, of.SecretNames = slices.Clone(of.VolumeMounts), slices.Clone(of.SecretNames)
+	of.Network = copyOfNetwork(of.Network)
+	return of
+}
+
+func copyOfNetwork(of sandbox.Network) sandbox.Network {
+	of = of.WithoutValues() // has maps of its own
+	of.AllowOut, of.DenyOut, of.HTTPSPorts = slices.Clone(of.AllowOut), slices.Clone(of.DenyOut), slices.Clone(of.HTTPSPorts)
+	return of
+}
+
+// ask asks the guards one after the other. A guard that cannot answer refuses.
 func ask[Guard any](ctx context.Context, s *Set, doing string, question func(context.Context, Guard) error) error {
 	for _, i := range s.instances {
 		guard, asks := i.extension.(Guard)
@@ -62,11 +130,11 @@ var vetoes = map[cpextension.Reason]fault.Code{
 	cpextension.Forbidden: fault.Forbidden, cpextension.PaymentRequired: fault.PaymentRequired, cpextension.TooMany: fault.RateLimited,
 }
 
-// refusal is what the client hears.
+// refusal turns a guard's error into the fault that the client gets.
 func (i *instance) refusal(ctx context.Context, doing string, err error) error {
 	var veto *cpextension.VetoError
 	if errors.As(err, &veto) && veto == nil {
-		err = errors.New("the veto is a nil pointer, which is neither yes nor no")
+		err = errors.New("the veto is a nil *VetoError")
 	} else if veto != nil && vetoes[veto.Reason] != "" {
 		return &fault.Error{Code: vetoes[veto.Reason], Message: veto.Message, RetryAfter: veto.RetryAfter}
 	}

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// panicError is what a panic of an extension becomes. Its text has the stack, for
-// the log.
+// panicError is the error of a panic. Its text has the stack.
 type panicError struct {
 	reason any
 	stack  []byte
@@ -17,7 +16,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.reason, e.stack) }
 
-// brief is an error's text without a stack.
+// brief returns the text of an error without a stack.
 func brief(err error) string {
 	const longest = 500
 	text := err.Error()
@@ -28,7 +27,7 @@ func brief(err error) string {
 	return text[:min(len(text), longest)]
 }
 
-// protect turns a panic into an error.
+// protect calls a function and returns its panic as an error.
 func protect(call func() error) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -38,8 +37,8 @@ func protect(call func() error) (err error) {
 	return call()
 }
 
-// within calls an extension and waits for at most a time. What takes longer is
-// left behind, because Go has no way to end it; Stop waits for it once more.
+// within calls an extension with a timeout. Go cannot end a call that exceeds it: it goes
+// on in the background, and Stop waits for it again.
 func (i *instance) within(ctx context.Context, limit time.Duration, call func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -61,13 +60,13 @@ func (i *instance) within(ctx context.Context, limit time.Duration, call func(ct
 	}
 }
 
-// settle waits until no call is under way any more.
+// settle waits until no call is in progress.
 func (i *instance) settle(ctx context.Context) error {
 	for range cap(i.slots) {
 		select {
 		case i.slots <- struct{}{}:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for calls under way: %w", ctx.Err())
+			return fmt.Errorf("wait for calls in progress: %w", ctx.Err())
 		}
 	}
 	return nil

@@ -14,14 +14,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 )
 
-// Prefix is what the paths of extensions' routes begin with; a name follows.
+// Prefix begins the paths of extensions' routes. The extension's name follows.
 const Prefix = "/extensions/"
 
 const longestTitle = 60
 
 var pagePattern = regexp.MustCompile(`^(/[a-z0-9_-]+)+$`)
 
-// route makes an extension's routes.
+// route makes the router of an extension.
 func (s *Set) route(i *instance) error {
 	i.router = chi.NewRouter()
 	i.router.Use(i.recoverPanics)
@@ -56,11 +56,11 @@ func (s *Set) routePages(i *instance, pages []cpextension.Page) error {
 	return nil
 }
 
-// rooted shows a handler "/" where nothing is left of an address.
+// rooted replaces an empty path by "/".
 func rooted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "" {
-			r.URL.Path = "/" // the address is http.StripPrefix's own copy
+			r.URL.Path = "/" // r is the copy that http.StripPrefix has made
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -84,7 +84,7 @@ func (s scopes) by(rule auth.Rule) chi.Router {
 	return s.router.With(noting(rule), s.set.server.Admit(rule)).With(s.set.AfterAuth()...)
 }
 
-// Routes are the routes of each extension by its name, to be mounted below Prefix.
+// Routes returns the routes of each extension by its name, to be mounted below Prefix.
 func (s *Set) Routes() map[string]http.Handler {
 	routes := map[string]http.Handler{}
 	for _, i := range s.instances {

@@ -1,5 +1,5 @@
-// Package extension runs the extensions of a control plane (see pkg/cpextension),
-// and keeps what is wrong with one of them from becoming the server's trouble.
+// Package extension runs the extensions of a control plane (see pkg/cpextension), and
+// contains their errors, panics and delays.
 package extension
 
 import (
@@ -19,29 +19,28 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// callsAtOnce is how many calls of one extension may be unanswered at a time, so
-// that calls that hang do not pile up.
+// callsAtOnce bounds the calls of one extension that are in progress, so that calls that
+// hang do not accumulate.
 const callsAtOnce = 256
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
 
-// Server is what extensions are started in.
+// Server is what a Set needs of the control plane.
 type Server struct {
-	// Context is what each gets, with a logger of its own.
+	// Context is given to each extension, with a logger of its own.
 	Context cpextension.ServerContext
-	// Admit makes a middleware that lets in whom a rule does.
+	// Admit returns a middleware that refuses requests that a rule does not accept.
 	Admit func(rule auth.Rule) func(http.Handler) http.Handler
 }
 
-// Set is the extensions of one control plane, in the order in which they were
-// given.
+// Set is the extensions of one control plane, in the order of cpserver.WithExtensions.
 type Set struct {
 	instances []*instance
 	server    Server
-	stop      context.CancelFunc // ends what runs by itself; nil until it runs
+	stop      context.CancelFunc // cancels background work; nil before Begin
 }
 
-// instance is an extension in a server.
+// instance is one extension of a Set.
 type instance struct {
 	extension cpextension.Extension
 	name      string
@@ -49,7 +48,7 @@ type instance struct {
 	guarding  bool // its middlewares must not be bypassed
 	log       *slog.Logger
 	fail      func(w http.ResponseWriter, r *http.Request, err error)
-	slots     chan struct{} // one for each call under way
+	slots     chan struct{} // has an element for each call in progress
 	started   bool          // Start has succeeded, so that Stop is due
 
 	router     *chi.Mux
@@ -57,7 +56,7 @@ type instance struct {
 	operations []openapi.Added // its routes, for the API's document
 	workers    []cpextension.Worker
 	filter     events.Filter
-	running    sync.WaitGroup // background work and the handler of events
+	running    sync.WaitGroup // background work and the event subscriber
 
 	mutex    sync.Mutex
 	state    State
@@ -65,8 +64,8 @@ type instance struct {
 	last     *Failure
 }
 
-// New takes the extensions of a server. It refuses names that cannot be, or that
-// two of them have.
+// New returns a Set that is not started. It returns an error for a name that is not valid
+// or that two extensions have.
 func New(log *slog.Logger, extensions ...cpextension.Extension) (*Set, error) {
 	set := &Set{}
 	for _, given := range extensions {

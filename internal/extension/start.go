@@ -11,8 +11,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
-// Start migrates and starts all extensions and then asks for their routes. One
-// that fails is left out, and an error only if it is required.
+// Start migrates and starts all extensions, then collects their routes and background
+// work. It returns an error if a required extension fails. Others that fail do not run.
 func (s *Set) Start(ctx context.Context, server Server) error {
 	s.server = server
 	for _, prepare := range []func(context.Context, *instance) error{s.start, s.collect} {
@@ -34,13 +34,13 @@ func (s *Set) Start(ctx context.Context, server Server) error {
 	for _, i := range s.instances {
 		if i.is(Starting) {
 			i.become(Running)
-			i.log.Info("extension runs")
+			i.log.Info("extension is running")
 		}
 	}
 	return nil
 }
 
-// start takes an extension so far that it is ready.
+// start migrates and starts an extension.
 func (s *Set) start(ctx context.Context, i *instance) error {
 	i.fail = s.server.Context.Fail
 	if err := s.migrate(ctx, i); err != nil {
@@ -68,7 +68,7 @@ func (s *Set) migrate(ctx context.Context, i *instance) error {
 	})
 }
 
-// collect asks an extension for all that it brings.
+// collect gets the routes, queues, background work and event filter of an extension.
 func (s *Set) collect(_ context.Context, i *instance) error {
 	return protect(func() error {
 		if err := s.route(i); err != nil {
@@ -107,8 +107,8 @@ func (s *Set) openQueues(i *instance) error {
 	return nil
 }
 
-// Stop stops all that was started, in the reverse order. What does not heed it is
-// left behind.
+// Stop calls Stop of all started extensions, in reverse order. It does not wait for those
+// that exceed their timeout.
 func (s *Set) Stop(ctx context.Context) {
 	for n := len(s.instances) - 1; n >= 0; n-- {
 		i := s.instances[n]

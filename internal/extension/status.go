@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// State is how an extension is.
+// State is the state of an extension.
 type State string
 
-// The states of an extension. A failed one has not started.
+// The states of an extension. A failed one does not run.
 const (
 	Starting State = "starting"
 	Running  State = "running"
 	Failed   State = "failed"
 )
 
-// Failure is something that went wrong in an extension.
+// Failure is an error or a panic of an extension.
 type Failure struct {
 	At time.Time `json:"at"`
-	// Doing is what the extension was at, such as "before create".
+	// Doing is what the extension was called for, such as "before create".
 	Doing   string `json:"doing"`
 	Message string `json:"message"`
 }
 
-// Page is a page of the dashboard that an extension has.
+// Page is a page of the dashboard of an extension.
 type Page struct {
 	Title string `json:"title"`
-	// Path is the whole path of the page's address.
+	// Path is the whole path of the page.
 	Path      string `json:"path"`
 	AdminOnly bool   `json:"adminOnly"`
 }
 
-// Status is how an extension does.
+// Status is the state of an extension and its failures.
 type Status struct {
 	Name     string `json:"name"`
 	State    State  `json:"state"`
 	Required bool   `json:"required"`
-	// Failures is how often something went wrong since the server started.
+	// Failures is the number of failures since the server started.
 	Failures    int64    `json:"failures"`
 	LastFailure *Failure `json:"lastFailure"`
 	Pages       []Page   `json:"pages"`
 }
 
-// Statuses are those of all extensions.
+// Statuses returns the status of each extension.
 func (s *Set) Statuses() []Status {
 	statuses := []Status{}
 	for _, i := range s.instances {
@@ -61,7 +61,7 @@ func (i *instance) status() Status {
 	return status
 }
 
-// Pages are all pages that somebody may see who is, or is not, a platform admin.
+// Pages returns the pages that a user may see; admin is true for platform admins.
 func (s *Set) Pages(admin bool) []Page {
 	pages := []Page{}
 	for _, status := range s.Statuses() {

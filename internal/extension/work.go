@@ -9,13 +9,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// The wait before work that has failed is tried again.
+// The delay before failed background work is started again.
 const (
 	firstWait   = time.Second
 	longestWait = time.Minute
 )
 
-// Begin lets run what runs by itself. End ends it.
+// Begin starts background workers and event subscribers. End ends them.
 func (s *Set) Begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
@@ -33,8 +33,8 @@ func (s *Set) Begin() {
 	}
 }
 
-// End waits for what runs by itself. What does not heed its context is left
-// behind.
+// End cancels background workers and event subscribers and waits for them, up to
+// cpextension.StopTimeout.
 func (s *Set) End(ctx context.Context) {
 	s.stop()
 	ctx, cancel := context.WithTimeout(ctx, cpextension.StopTimeout)
@@ -53,7 +53,7 @@ func (s *Set) End(ctx context.Context) {
 	}
 }
 
-// work runs a worker until ctx ends or it is done.
+// work runs a worker until ctx ends or the worker returns nil.
 func (i *instance) work(ctx context.Context, worker cpextension.Worker) {
 	wait := firstWait
 	for {
@@ -63,7 +63,7 @@ func (i *instance) work(ctx context.Context, worker cpextension.Worker) {
 			return
 		}
 		if err == nil {
-			i.log.Info("background work is done", "worker", worker.Name)
+			i.log.Info("background worker returned", "worker", worker.Name)
 			return
 		}
 		i.report(ctx, "work on "+worker.Name, err)
@@ -79,7 +79,7 @@ func (i *instance) work(ctx context.Context, worker cpextension.Worker) {
 	}
 }
 
-// follow hands events to a subscriber until ctx or the bus ends.
+// follow delivers events to a subscriber until ctx or the bus ends.
 func (i *instance) follow(ctx context.Context, bus *events.Bus, subscriber cpextension.Subscriber, subscription *events.Subscription) {
 	for {
 		for event := range subscription.Events() {
@@ -88,13 +88,13 @@ func (i *instance) follow(ctx context.Context, bus *events.Bus, subscriber cpext
 			}
 			err := protect(func() error { return subscriber.OnEvent(ctx, event) })
 			if err != nil && ctx.Err() == nil {
-				i.report(ctx, "hear of "+string(event.Type), err)
+				i.report(ctx, "handle event "+string(event.Type), err)
 			}
 		}
 		if !errors.Is(subscription.Err(), events.ErrTooSlow) {
 			return
 		}
-		i.report(ctx, "hear of events", subscription.Err())
+		i.report(ctx, "handle events", subscription.Err())
 		subscription = bus.Subscribe(ctx, i.filter)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
@@ -19,51 +18,55 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
-// ServerContext is the server as an extension has it. Everything in it is the
-// server's own, is safe for concurrent use unless it says otherwise, and works
-// until Stop returns.
+// ServerContext is what the server gives to an extension. Its parts are the server's own,
+// are safe for concurrent use unless they say otherwise, and can be used until Stop
+// returns.
 type ServerContext struct {
-	// Version is what the server says it is.
+	// Version is the version of the server.
 	Version string
 	Config  config.Config
-	// Log says by itself which extension it is that logs.
+	// Log adds the extension's name to each record.
 	Log *slog.Logger
 
-	// Pool is for the extension's own tables, and Queries for the control plane's.
-	Pool    *pgxpool.Pool
-	Queries *rows.Queries
+	// Pool is of the control plane's database, where the extension's own tables are.
+	Pool *pgxpool.Pool
 
 	Sandboxes *sandboxes.Service
 	Templates *templates.Service
+	Volumes   *volumes.Service
+	Secrets   *secrets.Service
 	Usage     *usage.Service
 	Hosts     *fleet.Service
 	Scheduler scheduler.Scheduler
 
-	// Identity is people, teams, members and invitations, API keys and access tokens.
+	// Identity has users, teams, members and invitations, API keys and access tokens. An
+	// extension adds a way to sign in with Identity.AddProvider during Start.
 	Identity *identity.Service
-	// Events is what happens, EventLog what has happened. events.Record tells others
-	// of what the extension does.
+	// Events are new events, EventLog past ones. events.Record records events of the
+	// extension.
 	Events   *events.Bus
 	EventLog events.Log
 	Audit    audit.Log
 	Channels *channels.Service
 	Mailer   mail.Mailer
-	// Keyring seals secrets that the extension stores.
+	// Keyring encrypts secrets that the extension stores.
 	Keyring *seal.Keyring
 
-	// JobWorkers takes workers for durable jobs, by river.AddWorkerSafely and only
-	// during Start; Jobs enqueues jobs for them.
+	// JobWorkers takes workers of durable jobs, by river.AddWorkerSafely and only during
+	// Start. Jobs enqueues jobs.
 	JobWorkers *river.Workers
 	Jobs       *river.Client[pgx.Tx]
 
-	// Fail answers a request with an error, in the shape that all of the control
-	// API has: a *fault.Error as its code says, any other as an internal error.
+	// Fail answers a request with an error in the form of the control API: a *fault.Error
+	// by its code, any other as an internal error without its text.
 	Fail func(w http.ResponseWriter, r *http.Request, err error)
-	// Stopping is closed when the server takes no more requests and waits for those
-	// under way: an answer without an end of its own must end then.
+	// Stopping is closed when the server refuses new requests and waits for those in
+	// progress: an answer that may last without end must end then.
 	Stopping <-chan struct{}
 }

@@ -1,53 +1,64 @@
-// Package cpextension is how another module adds to the control plane: routes,
-// tables, background work, reactions to events, vetoes, pages of the dashboard.
+// Package cpextension is the API of extensions of the control plane. An extension is in
+// another module and adds routes, tables, background work, event subscribers, vetoes,
+// ways to sign in and pages of the dashboard.
 //
-// An extension is anything with a Name. What else it does it says by implementing
-// more of this package's interfaces, which the server looks for:
+// An extension is a type with a Name. The server finds by type assertion which of the
+// other interfaces of this package it implements:
 //
-//	Required     the server must not run without it
-//	Migrator     tables of its own
-//	Starter      takes the server's services and gets ready
-//	BeforeAuth   sees every request of the control API first
-//	AfterAuth    sees every request that was let in
-//	Router       routes of its own
-//	Pager        pages of the dashboard
-//	CreateGuard  may refuse new sandboxes
-//	ResumeGuard  may refuse to bring paused sandboxes back
-//	BuildGuard   may refuse builds of templates
-//	Subscriber   hears of what happens
-//	Background   works for as long as the server runs
-//	Stopper      cleans up
+//	Required       the server must not run without it
+//	Guarding       its middlewares must not be bypassed
+//	Configured     a configuration of its own
+//	Migrator       tables of its own
+//	Starter        takes the server's services and gets ready
+//	BeforeAuth     a middleware for all requests of the control API
+//	AfterAuth      a middleware for authorized requests
+//	Router         routes of its own
+//	Describer      descriptions of its routes in the OpenAPI document
+//	Pager          pages of the dashboard
+//	CreateGuard    may refuse new sandboxes
+//	ForkGuard      may refuse forks
+//	ResumeGuard    may refuse resumes
+//	PauseGuard     may refuse pauses
+//	KillGuard      may refuse kills
+//	SnapshotGuard  may refuse snapshots
+//	NetworkGuard   may refuse updates of network policies
+//	SecretGuard    may refuse the use of secrets
+//	BuildGuard     may refuse builds of templates
+//	Subscriber     handles events
+//	Background     works for as long as the server runs
+//	JobQueues      job queues of its own
+//	Stopper        cleans up
 //
-// A method that is misspelt is not found and has no effect, so let the compiler
-// look, too:
+// A misspelt method is not found and has no effect. The compiler finds it with
 //
 //	var _ cpextension.CreateGuard = (*Billing)(nil)
 //
 // # Life
 //
-// Each step is taken for all extensions, in the order in which they were given to
-// cpserver.WithExtensions, before the next one.
+// Each step is done for all extensions, in the order in which they were given to
+// cpserver.WithExtensions, before the next step.
 //
-//  1. Migrations are applied, and Start is called. The services work, nothing is
-//     served yet.
-//  2. Routes, Pages, Workers and Wanted are asked for, and the middlewares are made.
-//  3. The server listens. Events begin to be handed out, background work begins.
-//  4. When the server stops it first answers the requests under way, then ends
-//     the contexts of background work and of handlers of events and waits for
-//     them, then calls Stop, in the reverse order.
+//  1. Configurations are read, together with the control plane's.
+//  2. Migrations are applied, and Start is called. The services work, the server does not
+//     listen yet.
+//  3. Routes, Pages, Describe, JobQueues, Workers and Wanted are called, and the
+//     middlewares are made.
+//  4. The server listens. Event subscribers and background work start.
+//  5. When the server stops, it first answers the requests in progress, then cancels the
+//     contexts of background work and event subscribers and waits for them, then calls
+//     Stop, in reverse order.
 //
 // # Failure
 //
-// An extension that fails to get that far (an error, a panic, or more than the
-// time that it has) does not keep the server from starting, unless it is Required:
-// then the start fails with its name. Without it, its routes answer 503, its
-// middlewares are left out, and its guards refuse everything: what would have been
-// asked cannot be answered. Later a panic costs the request, the event or, for a
-// while, the background work in which it happens. GET /admin/extensions and the
-// log tell of all of it.
+// An extension that fails in steps 2 or 3 (an error, a panic, or a timeout) does not keep
+// the server from starting, unless it is Required: then the start fails with its name.
+// While an extension does not run, its routes answer 503, its guards refuse everything,
+// and its middlewares are bypassed, or refuse everything if it is Guarding. Later, a
+// panic costs the request, the event or the run of background work in which it happens.
+// GET /admin/extensions and the log show all failures.
 //
-// A panic in a goroutine that an extension starts by itself ends the process, as
-// in every Go program: that is what Background is for.
+// A panic in a goroutine that an extension starts by itself ends the process, as in every
+// Go program; Background exists for such work.
 package cpextension
 
 import (
@@ -56,22 +67,23 @@ import (
 	"time"
 )
 
-// The times that extensions have. What takes longer is left behind.
+// The timeouts of calls to extensions. Go cannot end a call: one that takes longer goes on
+// in the background.
 const (
 	// StartTimeout is for Start, without the migrations.
 	StartTimeout = 30 * time.Second
-	// GuardTimeout is for each question to a guard.
+	// GuardTimeout is for each call of a guard.
 	GuardTimeout = 5 * time.Second
 	// StopTimeout is for background work to end, and for Stop.
 	StopTimeout = 10 * time.Second
 )
 
-// Extension is a part of the control plane that was not built with it.
+// Extension is a part of the control plane that is in another module.
 type Extension interface {
-	// Name is a lower-case letter and up to 30 more, digits or underscores. It is a
-	// part of addresses (/extensions/{name}/...), of the name of the migrations'
-	// table and of actions in the audit log, so it must never change. No two
-	// extensions of a server have the same.
+	// Name is a lower-case letter and up to 30 lower-case letters, digits or underscores,
+	// unique among the extensions of a server. It is a part of paths
+	// (/extensions/{name}/...), of the name of the migrations' table and of actions in the
+	// audit log, so it must never change.
 	Name() string
 }
 
@@ -89,24 +101,24 @@ type Guarding interface {
 	Guarding() bool
 }
 
-// Migrator is an extension with tables. They are in the control plane's database,
-// so begin their names with the extension's, and refer to the control plane's own
-// tables with care: a foreign key keeps it from deleting.
+// Migrator is an extension with tables. They are in the control plane's database, so
+// their names should begin with the extension's. A foreign key to a table of the control
+// plane prevents deletes there.
 type Migrator interface {
-	// Migrations are goose's SQL files, at the root. Any number of replicas may
-	// start together: one migrates, the others wait.
+	// Migrations returns goose's SQL files, at the root. If several control planes start
+	// together, one migrates and the others wait.
 	Migrations() fs.FS
 }
 
-// Starter is an extension that has to get ready.
+// Starter is an extension that uses the server.
 type Starter interface {
-	// Start takes what the server has. ctx ends when Start returns.
+	// Start gets the server. ctx ends when Start returns.
 	Start(ctx context.Context, server *ServerContext) error
 }
 
-// Stopper is an extension that has something to clean up.
+// Stopper is an extension that cleans up.
 type Stopper interface {
-	// Stop is called once after a Start that succeeded, when nothing else of the
-	// extension runs any more.
+	// Stop is called once after a Start that succeeded, when no other call of the
+	// extension is in progress.
 	Stop(ctx context.Context) error
 }

@@ -8,8 +8,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 )
 
-// Router is an extension with routes. They are below /extensions/{name}, where
-// they can hide no route of the control plane's.
+// Router is an extension with routes. They are below /extensions/{name}, so that they
+// cannot replace a route of the control plane.
 type Router interface {
 	// Routes adds the routes, as in
 	//
@@ -17,36 +17,36 @@ type Router interface {
 	Routes(routes Routes)
 }
 
-// Routes has a router for each kind of caller. All add to the same routes, and
-// whoever must not pass is refused before the handler is called. What a handler
-// does for others than GET is written to the audit log.
+// Routes has a router for each kind of caller. All add to the same routes. Requests of
+// other callers are refused before the handler is called. Requests other than GET get an
+// audit entry.
 type Routes interface {
-	// Public lets everybody in, except pages of other origins that want to change
-	// something.
+	// Public accepts all requests, except those of pages of other origins that are not
+	// GET.
 	Public() chi.Router
-	// User lets every signed-in user in, by session or access token.
+	// User accepts signed-in users, by session or access token.
 	User() chi.Router
-	// Team lets in whoever has a permission in the team that is worked on: API
-	// keys, users, and platform admins who name the team. auth.PrincipalOf says who
-	// it is and which team, which is the one of {teamID} where the path has it.
+	// Team accepts API keys and users with a permission in the request's team, and
+	// platform admins who name the team. auth.PrincipalOf returns the principal and the
+	// team, which is that of {teamID} if the path has it.
 	Team(permission auth.Permission) chi.Router
-	// Admin lets platform admins in.
+	// Admin accepts platform admins.
 	Admin() chi.Router
 }
 
-// BeforeAuth is an extension that sees every request of the control API before
-// anybody knows who makes it. Traffic to sandboxes and /health it does not see.
+// BeforeAuth is an extension with a middleware for all requests of the control API, before
+// authorization. Traffic to sandboxes and /health bypass it.
 type BeforeAuth interface {
-	// BeforeAuth makes a middleware. A panic in it answers the request with 500:
-	// what was there to protect stays protected.
+	// BeforeAuth wraps a handler. If it panics during a request, the request is answered
+	// with 500 and does not reach next.
 	BeforeAuth(next http.Handler) http.Handler
 }
 
-// AfterAuth is an extension that sees every request of the control API that was
-// let in, with its principal (see auth.PrincipalOf; the zero one for public routes)
-// and, in chi's context, its route.
+// AfterAuth is an extension with a middleware for authorized requests of the control API.
+// It can use their principal (auth.PrincipalOf, zero for public routes) and, in chi's
+// context, their route.
 type AfterAuth interface {
-	// AfterAuth makes a middleware, as often as there are routes.
+	// AfterAuth wraps a handler. It is called for each route.
 	AfterAuth(next http.Handler) http.Handler
 }
 
@@ -57,13 +57,12 @@ type Pager interface {
 
 // Page is a page of the dashboard, for users who have signed in.
 type Page struct {
-	// Title is what the dashboard's menu says.
+	// Title is the entry in the dashboard's menu.
 	Title string
-	// Path is where below /extensions/{name} the page is, such as "/overview".
+	// Path is the path below /extensions/{name}, such as "/overview".
 	Path string
-	// Handler serves the page and everything below it, and sees the page's own
-	// address as "/". A request that changes something needs the session's CSRF
-	// token in the header X-CSRF-Token, as everywhere.
+	// Handler serves the page and all paths below it; the page itself has the path "/". A
+	// request other than GET needs the session's CSRF token in the header X-CSRF-Token.
 	Handler http.Handler
 	// AdminOnly shows the page to platform admins only.
 	AdminOnly bool

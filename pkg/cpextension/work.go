@@ -6,17 +6,17 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
-// Subscriber is an extension that hears of events.
+// Subscriber is an extension that handles events.
 //
-// Each control plane tells its own extensions of every event from when it has
-// started, so that of two replicas both hear of it: whoever must act once stores
-// the event's ID under a unique key. An extension that is more than some hundred
-// events behind misses some, which the log says. Who must not miss any reads what
-// is behind the last ID that it has stored from ServerContext.EventLog.
+// Each control plane delivers each event that is recorded after its start to its own
+// extensions, so that with two control planes both handle it. An extension that must act
+// once stores the event's ID under a unique key. An extension that is several hundred
+// events behind misses some, which is logged. An extension that must not miss any reads
+// the events after the last ID that it has stored from ServerContext.EventLog.
 type Subscriber interface {
-	// Wanted selects the events.
+	// Wanted returns which events are delivered.
 	Wanted() events.Filter
-	// OnEvent is called for one event after the other. An error is logged.
+	// OnEvent handles one event at a time. An error is logged.
 	OnEvent(ctx context.Context, event events.Event) error
 }
 
@@ -29,19 +29,19 @@ type JobQueues interface {
 	JobQueues() map[string]int
 }
 
-// Background is an extension that works by itself.
+// Background is an extension with background work.
 type Background interface {
 	Workers() []Worker
 }
 
-// Worker is something that is done for as long as the server runs, in each
-// replica: where only one must, it takes an advisory lock in PostgreSQL. For
-// single jobs that must not get lost, see ServerContext.Jobs.
+// Worker is background work that lasts as long as the server runs. Each control plane runs
+// it; work that only one may do takes an advisory lock in PostgreSQL. For single jobs
+// that must not get lost, see ServerContext.Jobs.
 type Worker struct {
-	// Name is for the log.
+	// Name is the worker's name in the log.
 	Name string
-	// Run works until ctx ends. If it fails or panics before that it is run again,
-	// after a while that grows from a second to a minute; if it returns nil it has
-	// done its work.
+	// Run works until ctx ends. If it fails or panics before, it is called again after a
+	// delay that grows from a second to a minute. If it returns nil it is not called
+	// again.
 	Run func(ctx context.Context) error
 }

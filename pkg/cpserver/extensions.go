@@ -6,7 +6,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/extension"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
@@ -19,8 +18,8 @@ func startExtensions(
 	steps.OnStop("stop extensions", func(ctx context.Context) error { extensions.Stop(ctx); return nil })
 	return extensions.Start(ctx, extension.Server{Admit: server.Require, Context: cpextension.ServerContext{
 		Version: b.version, Config: b.Config,
-		Pool: b.Pool, Queries: rows.New(b.Pool),
-		Sandboxes: s.sandboxes, Templates: s.templates, Usage: s.usage,
+		Pool:      b.Pool,
+		Sandboxes: s.sandboxes, Templates: s.templates, Volumes: s.volumes, Secrets: s.secrets, Usage: s.usage,
 		Hosts: s.hosts, Scheduler: h.scheduler,
 		Identity: s.identity, Events: s.events, EventLog: events.NewLog(b.Pool), Audit: s.audit,
 		Channels: s.channels, Mailer: b.mailer, Keyring: b.keys.keyring,

@@ -3,6 +3,7 @@ package cpserver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -201,18 +202,46 @@ func TestExtension_ThatIsRequiredIsNamedWhereItDoesNotStart(t *testing.T) {
 	}
 }
 
-// judge answers guards' questions as it is told.
+// judge answers the questions of all guards as it is told, and remembers the last one.
 type judge struct {
 	named
 	verdict atomic.Pointer[func() error]
+	asked   atomic.Value
 }
 
 func (j *judge) say(verdict func() error) { j.verdict.Store(&verdict) }
 
-func (j *judge) BeforeCreate(context.Context, sandboxes.Creation) error { return (*j.verdict.Load())() }
-
-func (j *judge) BeforeResume(context.Context, sandboxes.Resumption) error {
+func (j *judge) answer(wanted any) error {
+	j.asked.Store(fmt.Sprintf("%T %+v", wanted, wanted))
 	return (*j.verdict.Load())()
+}
+
+func (j *judge) BeforeCreate(_ context.Context, wanted sandboxes.Creation) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforeFork(_ context.Context, wanted sandboxes.Forking) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforeResume(_ context.Context, wanted sandboxes.Resumption) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforePause(_ context.Context, wanted sandboxes.Pausing) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforeKill(_ context.Context, wanted sandboxes.Killing) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforeSnapshot(_ context.Context, wanted sandboxes.Snapshotting) error {
+	return j.answer(wanted)
+}
+
+func (j *judge) BeforeNetworkUpdate(_ context.Context, wanted sandboxes.NetworkUpdate) error {
+	return j.answer(wanted)
 }
 
 func TestGuard_TellsTheClientWhy(t *testing.T) {
@@ -221,38 +250,92 @@ func TestGuard_TellsTheClientWhy(t *testing.T) {
 	p := extended(t, guard)
 	p.start(t)
 	guard.say(func() error { return nil })
-	kept := p.create(t, `{"templateID":"base"}`)
-	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/sandboxes/"+kept.SandboxID+"/pause", ""))
-	for _, test := range []struct {
+	running := "/sandboxes/" + p.create(t, `{"templateID":"base"}`).SandboxID
+	paused := "/sandboxes/" + p.create(t, `{"templateID":"base"}`).SandboxID
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, paused+"/pause", ""))
+	operations := []struct{ method, path, body, asked string }{
+		{http.MethodPost, "/v2/sandboxes", `{"templateID":"base"}`, "sandboxes.Creation"},
+		{http.MethodPost, running + "/fork", "{}", "sandboxes.Forking"},
+		{http.MethodPost, paused + "/resume", "{}", "sandboxes.Resumption"},
+		{http.MethodPost, "/v2" + paused + "/connect", "{}", "sandboxes.Resumption"},
+		{http.MethodPost, running + "/pause", "", "sandboxes.Pausing"},
+		{http.MethodDelete, running, "", "sandboxes.Killing"},
+		{http.MethodPost, running + "/snapshots", "{}", "sandboxes.Snapshotting"},
+		{http.MethodPut, running + "/network", `{"denyOut":["203.0.113.0/24"]}`, "sandboxes.NetworkUpdate"},
+	}
+	failures := 0
+	for name, test := range map[string]struct {
 		verdict func() error
 		status  int
 		says    string
 	}{
-		{func() error { return cpextension.Forbid("not you") }, http.StatusForbidden, "not you"},
-		{func() error { return cpextension.AskForPayment("pay %d", 5) }, http.StatusPaymentRequired, "pay 5"},
-		{func() error { return cpextension.AskToWait(7e9, "wait") }, http.StatusTooManyRequests, "wait"},
-		{func() error { return errors.New("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
-		{func() error { panic("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
-		{func() error { return (*cpextension.VetoError)(nil) }, http.StatusServiceUnavailable, "judge"},
+		"a veto":               {func() error { return cpextension.Forbid("not you") }, http.StatusForbidden, "not you"},
+		"a bill":               {func() error { return cpextension.AskForPayment("pay %d", 5) }, http.StatusPaymentRequired, "pay 5"},
+		"a request to wait":    {func() error { return cpextension.AskToWait(7e9, "wait") }, http.StatusTooManyRequests, "wait"},
+		"an error":             {func() error { return errors.New("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
+		"a panic":              {func() error { panic("a secret of the bank") }, http.StatusServiceUnavailable, "judge"},
+		"a veto without value": {func() error { return (*cpextension.VetoError)(nil) }, http.StatusServiceUnavailable, "judge"},
 	} {
-		guard.say(test.verdict)
-		for path, body := range map[string]string{
-			"/v2/sandboxes": `{"templateID":"base"}`, "/sandboxes/" + kept.SandboxID + "/resume": "{}",
-			"/v2/sandboxes/" + kept.SandboxID + "/connect": "{}",
-		} {
-			refused := p.do(t, http.MethodPost, path, body)
-			requireStatus(t, test.status, refused)
-			require.Contains(t, string(refused.body), test.says)
-			require.NotContains(t, string(refused.body), "secret")
-			if test.status == http.StatusTooManyRequests {
-				require.Equal(t, "7", refused.header.Get("Retry-After"))
+		t.Run(name, func(t *testing.T) {
+			guard.say(test.verdict)
+			for _, operation := range operations {
+				refused := p.do(t, operation.method, operation.path, operation.body)
+				require.Equal(t, test.status, refused.status, "%s: %s", operation.path, refused.body)
+				require.Contains(t, string(refused.body), test.says)
+				require.NotContains(t, string(refused.body), "secret")
+				require.Contains(t, guard.asked.Load(), operation.asked)
+				if test.status == http.StatusTooManyRequests {
+					require.Equal(t, "7", refused.header.Get("Retry-After"))
+				}
+				if test.status == http.StatusServiceUnavailable {
+					failures++
+				}
 			}
-		}
+		})
+	}
+	require.Len(t, p.agent.States(), 2)
+	require.EqualValues(t, failures, p.extension(t, "judge").Failures)
+	guard.say(func() error { return nil })
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, paused+"/resume", "{}"))
+}
+
+// custodian guards secrets.
+type custodian struct {
+	named
+	asked atomic.Pointer[sandboxes.SecretUse]
+}
+
+func (c *custodian) BeforeSecretUse(_ context.Context, wanted sandboxes.SecretUse) error {
+	c.asked.Store(&wanted)
+	return cpextension.Forbid("no secrets today")
+}
+
+func TestSecretGuard_IsAskedBeforeASandboxGetsSecrets(t *testing.T) {
+	t.Parallel()
+	guard := &custodian{named: "custodian"}
+	p := extended(t, guard)
+	p.start(t)
+	p.makeSecret(t, "API-key", "a value")
+	s := p.create(t, `{"templateID":"base"}`)
+	require.Nil(t, guard.asked.Load(), "a sandbox without secrets")
+	for name, ask := range map[string]func() answer{
+		"of a new sandbox": func() answer {
+			return p.do(t, http.MethodPost, "/v2/sandboxes", `{"templateID":"base","network":`+referringNetwork+`}`)
+		},
+		"of an update": func() answer {
+			return p.do(t, http.MethodPut, "/sandboxes/"+s.SandboxID+"/network", referringNetwork)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			guard.asked.Store(nil)
+			refused := ask()
+			requireStatus(t, http.StatusForbidden, refused)
+			require.Contains(t, string(refused.body), "no secrets today")
+			require.Equal(t, []string{"api-key"}, guard.asked.Load().Names)
+			require.Contains(t, guard.asked.Load().Network.Rules, "api.example.com")
+		})
 	}
 	require.Len(t, p.agent.States(), 1)
-	require.EqualValues(t, 9, p.extension(t, "judge").Failures)
-	guard.say(func() error { return nil })
-	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/sandboxes/"+kept.SandboxID+"/resume", "{}"))
 }
 
 // office has routes for everybody and pages.

@@ -182,17 +182,13 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,
 		affinity: wanted.Affinity, volumeHost: volumeHost, key: wanted.Idempotency.Key,
 	}
-	return planned, s.mayCreate(ctx, Creation{
+	err = s.guard().BeforeCreate(ctx, Creation{
 		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsLike(planned.wanted), Lifetime: lifetime, Metadata: wanted.Metadata,
 	})
-}
-
-// mayCreate returns the guard's refusal.
-func (s *Service) mayCreate(ctx context.Context, wanted Creation) error {
-	if s.Guard == nil {
-		return nil
+	if err != nil {
+		return creation{}, err
 	}
-	return s.Guard.BeforeCreate(ctx, wanted)
+	return planned, s.mayUseSecrets(ctx, teamID, "", wanted.Network)
 }
 
 // needsLike returns the resources of a sandbox.

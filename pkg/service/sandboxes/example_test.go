@@ -9,7 +9,7 @@ import (
 )
 
 // smallOnly lets teams have only few sandboxes at a time.
-type smallOnly struct{}
+type smallOnly struct{ sandboxes.AllowAll }
 
 func (smallOnly) BeforeCreate(_ context.Context, wanted sandboxes.Creation) error {
 	const most = 4

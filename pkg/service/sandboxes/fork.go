@@ -50,11 +50,7 @@ func (s *Service) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, 
 
 // forkOrNothing kills all forks where it fails.
 func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, count int, lifetime time.Duration) ([]ForkResult, error) {
-	err := s.mayCreate(ctx, Creation{
-		TeamID: parent.TeamID, TemplateID: parent.TemplateID, ForkedFrom: parent.ID, Count: count,
-		Each: needsLike(parent), Lifetime: lifetime, Metadata: parent.Metadata,
-	})
-	if err != nil {
+	if err := s.mayFork(ctx, parent, count, lifetime); err != nil {
 		return nil, err
 	}
 	results, err := s.fork(ctx, parent, count, lifetime)
@@ -71,6 +67,16 @@ func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, cou
 	}
 	s.logLine(ctx, parent, "Forked", map[string]string{"count": fmt.Sprint(count)})
 	return results, nil
+}
+
+func (s *Service) mayFork(ctx context.Context, parent sandbox.Sandbox, count int, lifetime time.Duration) error {
+	if err := s.guard().BeforeFork(ctx, Forking{Parent: parent, Count: count, Lifetime: lifetime}); err != nil {
+		return err
+	}
+	return s.guard().BeforeCreate(ctx, Creation{
+		TeamID: parent.TeamID, TemplateID: parent.TemplateID, ForkedFrom: parent.ID, Count: count,
+		Each: needsLike(parent), Lifetime: lifetime, Metadata: parent.Metadata,
+	})
 }
 
 // fork returns what has to be abandoned, together with an error too.

@@ -20,18 +20,28 @@ func (s *Service) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) 
 	if err != nil {
 		return err
 	}
+	if asked.State.Visible() {
+		if err := s.guard().BeforeKill(ctx, Killing{Sandbox: asked}); err != nil {
+			return err
+		}
+	}
+	return s.kill(ctx, asked)
+}
+
+// kill is Kill without the guard.
+func (s *Service) kill(ctx context.Context, asked sandbox.Sandbox) error {
 	if asked.State == sandbox.Killing {
 		return s.awaitKill(ctx, asked)
 	}
 	return operation.Retry(ctx, func() error {
-		found, err := s.getEver(ctx, teamID, sandboxID)
+		found, err := s.getEver(ctx, asked.TeamID, asked.ID)
 		switch {
 		case err != nil:
 			return err
 		case asked.State.Visible() && !found.State.Visible():
 			return s.awaitKill(ctx, found) // by another
 		case !found.State.Visible():
-			return notFound(sandboxID)
+			return notFound(asked.ID)
 		}
 		killing, err := s.claim(ctx, found, sandbox.Killing, sandbox.CauseKilled)
 		if err != nil {

@@ -36,6 +36,12 @@ func (s *Service) updateNetwork(ctx context.Context, running sandbox.Sandbox, ne
 	if err != nil {
 		return err
 	}
+	if err := s.guard().BeforeNetworkUpdate(ctx, NetworkUpdate{Sandbox: running, Network: network.WithoutValues()}); err != nil {
+		return err
+	}
+	if err := s.mayUseSecrets(ctx, running.TeamID, running.ID, network); err != nil {
+		return err
+	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
 	if err := s.Hosts.Agent(running.HostID).UpdateNetwork(ctx, running.ID, network, secrets); err != nil {

@@ -24,6 +24,9 @@ func (s *Service) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string,
 	return s.whenSettled(ctx, teamID, sandboxID, func(found sandbox.Sandbox) error {
 		switch {
 		case found.State == sandbox.Running:
+			if err := s.guard().BeforePause(ctx, Pausing{Sandbox: found, WithoutMemory: wanted.WithoutMemory}); err != nil {
+				return err
+			}
 			return s.pause(ctx, found, wanted)
 		case found.State == sandbox.Paused && found.WithoutMemory == wanted.WithoutMemory:
 			return nil // paused by another call, which was waited for

@@ -74,7 +74,7 @@ func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted Res
 			"the guest agent of sandbox %s did not answer when it was paused; resume it with memory: false", paused.ID).
 			Because(fault.GuestUnresponsiveAtPause)
 	}
-	if err := s.mayResume(ctx, paused, lifetime); err != nil {
+	if err := s.guard().BeforeResume(ctx, Resumption{Sandbox: paused, Needs: needsLike(paused), Lifetime: lifetime}); err != nil {
 		return sandbox.Sandbox{}, err
 	}
 	resuming, err := s.beginResume(ctx, paused)
@@ -101,11 +101,4 @@ func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted Res
 	}
 	running, err := s.startRunning(ctx, resuming, seen, lifetime)
 	return running, s.overtaken(ctx, resuming, err)
-}
-
-func (s *Service) mayResume(ctx context.Context, paused sandbox.Sandbox, lifetime time.Duration) error {
-	if s.Guard == nil {
-		return nil
-	}
-	return s.Guard.BeforeResume(ctx, Resumption{TeamID: paused.TeamID, SandboxID: paused.ID, Needs: needsLike(paused), Lifetime: lifetime})
 }

@@ -18,6 +18,10 @@ func (s *Service) Snapshot(ctx context.Context, teamID uuid.UUID, sandboxID stri
 	}
 	var taken templates.Snapshot
 	err = s.whenRunning(ctx, teamID, sandboxID, func(running sandbox.Sandbox) (err error) {
+		err = s.guard().BeforeSnapshot(ctx, Snapshotting{Sandbox: running, Name: wanted.Name, WithoutMemory: wanted.WithoutMemory})
+		if err != nil {
+			return err
+		}
 		ctx, cancel := operation.Detach(ctx)
 		defer cancel()
 		taken, err = s.Templates.TakeSnapshot(ctx, running, name, wanted.WithoutMemory)

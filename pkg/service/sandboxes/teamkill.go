@@ -17,8 +17,8 @@ const (
 	teamKillPage    = 100
 )
 
-// KillTeam kills all running sandboxes of a team, and returns how many were killed and how
-// many could not be. Paused sandboxes stay.
+// KillTeam kills all running sandboxes of a team, without asking the guard. It returns
+// how many were killed and how many could not be.
 func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
 	if err := usage.RequireTeam(ctx, s.Pool, teamID); err != nil {
 		return 0, 0, err
@@ -35,7 +35,7 @@ func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, faile
 		}
 		for _, found := range page.Sandboxes {
 			kills.Go(func() error {
-				switch err := s.Kill(ctx, teamID, found.ID); {
+				switch err := s.kill(ctx, found); {
 				case err == nil:
 					killedCount.Add(1)
 				case !fault.Is(err, fault.NotFound): // that one has ended already
