@@ -31,18 +31,6 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE FUNCTION public.build_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-BEGIN
-    INSERT INTO events (team_id, type, resource_id, data)
-    SELECT coalesce(t.team_id, '00000000-0000-0000-0000-000000000000'),
-        CASE NEW.status WHEN 'ready' THEN 'template.built' ELSE 'template.build_failed' END,
-        t.id, jsonb_build_object('buildID', NEW.id)
-    FROM templates t WHERE t.id = NEW.template_id;
-    RETURN NULL;
-END $$;
-
 CREATE FUNCTION public.claimant_alive(claimant integer) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -150,24 +138,6 @@ CREATE FUNCTION public.secret_names(network jsonb) RETURNS text[]
     SELECT coalesce(array_agg(DISTINCT lower(found[1])), '{}')
     FROM regexp_matches(network ->> 'rules', '\$\{e2b\.secrets\.([a-zA-Z0-9_-]+)\}', 'g') found
 $_$;
-
-CREATE FUNCTION public.template_event() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-DECLARE
-    template templates := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
-    source text := to_jsonb(template) ->> 'snapshot_of';
-    team uuid := coalesce(template.team_id, '00000000-0000-0000-0000-000000000000');
-    verb text := CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'DELETE' THEN 'deleted' ELSE 'updated' END;
-BEGIN
-    IF TG_OP = 'INSERT' AND source IS NOT NULL THEN
-        INSERT INTO events (team_id, type, resource_id, data)
-        VALUES (team, 'sandbox.snapshotted', source, jsonb_build_object('snapshotID', template.id));
-    END IF;
-    INSERT INTO events (team_id, type, resource_id, data)
-    VALUES (team, 'template.' || verb, template.id, jsonb_build_object('public', template.public));
-    RETURN NULL;
-END $$;
 
 CREATE TABLE public.access_tokens (
     id uuid NOT NULL,
@@ -1044,12 +1014,6 @@ CREATE TRIGGER hosts_announce AFTER INSERT OR DELETE OR UPDATE OF state, address
 CREATE TRIGGER sandboxes_account AFTER INSERT OR DELETE OR UPDATE OF state, host_id, vcpu_count, memory_mib, disk_mib ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_account();
 
 CREATE TRIGGER sandboxes_set_occupies BEFORE INSERT OR UPDATE OF state ON public.sandboxes FOR EACH ROW EXECUTE FUNCTION public.sandbox_set_occupies();
-
-CREATE TRIGGER template_builds_event AFTER UPDATE OF status ON public.template_builds FOR EACH ROW WHEN (((new.status = ANY (ARRAY['ready'::text, 'error'::text])) AND (old.status <> new.status))) EXECUTE FUNCTION public.build_event();
-
-CREATE TRIGGER template_builds_event_insert AFTER INSERT ON public.template_builds FOR EACH ROW WHEN ((new.status = ANY (ARRAY['ready'::text, 'error'::text]))) EXECUTE FUNCTION public.build_event();
-
-CREATE TRIGGER templates_event AFTER INSERT OR DELETE OR UPDATE OF public ON public.templates FOR EACH ROW EXECUTE FUNCTION public.template_event();
 
 ALTER TABLE ONLY public.access_tokens
     ADD CONSTRAINT access_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

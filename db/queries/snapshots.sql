@@ -30,14 +30,15 @@ UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, d
     finished_at = now(), updated_at = now()
 WHERE id = $1;
 
--- name: DeleteSnapshotBuild :exec
--- The template goes with its last build.
+-- name: DeleteSnapshotBuild :many
+-- The template goes with its last build, and is returned then.
 WITH build AS (
     DELETE FROM template_builds b WHERE b.id = @build_id RETURNING b.id, b.template_id
 )
 DELETE FROM templates t USING build
 WHERE t.id = build.template_id AND t.snapshot_of IS NOT NULL
-    AND NOT EXISTS (SELECT FROM template_builds o WHERE o.template_id = t.id AND o.id <> build.id);
+    AND NOT EXISTS (SELECT FROM template_builds o WHERE o.template_id = t.id AND o.id <> build.id)
+RETURNING t.id, t.team_id, t.public;
 
 -- name: FindSnapshot :one
 -- By the template's ID or by the team's name for it. snapshot_of is NULL for a
@@ -73,13 +74,13 @@ JOIN host_builds h ON h.build_id = b.id
 WHERE b.template_id = $1;
 
 -- name: ListForgottenSnapshotBuilds :many
--- Builds that were begun longer ago than any host takes, by a control plane that
--- did not live to see the end.
+-- Builds that were begun longer ago than any host takes, by a control plane that has
+-- died.
 SELECT b.id, h.host_id FROM template_builds b
 JOIN templates t ON t.id = b.template_id AND t.snapshot_of IS NOT NULL
 JOIN host_builds h ON h.build_id = b.id
 WHERE b.status = 'building' AND b.created_at < @before::timestamptz
 LIMIT 100;
 
--- name: DeleteSnapshot :exec
-DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL;
+-- name: DeleteSnapshot :many
+DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL RETURNING id, team_id, public;

@@ -8,11 +8,13 @@ INSERT INTO templates (id, team_id, public) VALUES ($1, $2, $3);
 -- Of two that race for an alias one fails at its unique index and tries again.
 INSERT INTO template_aliases (alias, team_id, template_id) VALUES ($1, $2, $3);
 
--- name: UpsertReadyBuild :exec
+-- name: UpsertReadyBuild :one
+-- No row where nothing has changed. now() is the time of the transaction.
 INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, finished_at)
 VALUES ($1, $2, 'ready', $3, $4, $5, $6, now())
 ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at = now()
-    WHERE template_builds.envd_version <> EXCLUDED.envd_version;
+    WHERE template_builds.envd_version <> EXCLUDED.envd_version
+RETURNING (created_at = now())::boolean AS created;
 
 -- name: FindStartableBuild :one
 -- A build that a host has and the team may use, by the ID of its template, an
@@ -62,7 +64,7 @@ LIMIT @page_size::integer;
 -- name: GetBuild :one
 SELECT * FROM template_builds WHERE id = $1 AND template_id = $2;
 
--- name: PublishTemplate :exec
+-- name: PublishTemplate :execrows
 UPDATE templates SET public = @public, updated_at = now() WHERE id = @id AND public <> @public;
 
 -- name: FindTaggedBuild :one
@@ -123,7 +125,7 @@ UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHER
 
 -- name: ListTemplates :many
 -- Newest first, after a cursor; served by the index templates_by_team.
-SELECT t.id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
     coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,

@@ -100,28 +100,71 @@ func (q *Queries) BeginSnapshotAgain(ctx context.Context, arg BeginSnapshotAgain
 	return result.RowsAffected(), nil
 }
 
-const deleteSnapshot = `-- name: DeleteSnapshot :exec
-DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL
+const deleteSnapshot = `-- name: DeleteSnapshot :many
+DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL RETURNING id, team_id, public
 `
 
-func (q *Queries) DeleteSnapshot(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, deleteSnapshot, id)
-	return err
+type DeleteSnapshotRow struct {
+	ID     string
+	TeamID *uuid.UUID
+	Public bool
 }
 
-const deleteSnapshotBuild = `-- name: DeleteSnapshotBuild :exec
+func (q *Queries) DeleteSnapshot(ctx context.Context, id string) ([]DeleteSnapshotRow, error) {
+	rows, err := q.db.Query(ctx, deleteSnapshot, id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DeleteSnapshotRow{}
+	for rows.Next() {
+		var i DeleteSnapshotRow
+		if err := rows.Scan(&i.ID, &i.TeamID, &i.Public); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const deleteSnapshotBuild = `-- name: DeleteSnapshotBuild :many
 WITH build AS (
     DELETE FROM template_builds b WHERE b.id = $1 RETURNING b.id, b.template_id
 )
 DELETE FROM templates t USING build
 WHERE t.id = build.template_id AND t.snapshot_of IS NOT NULL
     AND NOT EXISTS (SELECT FROM template_builds o WHERE o.template_id = t.id AND o.id <> build.id)
+RETURNING t.id, t.team_id, t.public
 `
 
-// The template goes with its last build.
-func (q *Queries) DeleteSnapshotBuild(ctx context.Context, buildID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, deleteSnapshotBuild, buildID)
-	return err
+type DeleteSnapshotBuildRow struct {
+	ID     string
+	TeamID *uuid.UUID
+	Public bool
+}
+
+// The template goes with its last build, and is returned then.
+func (q *Queries) DeleteSnapshotBuild(ctx context.Context, buildID uuid.UUID) ([]DeleteSnapshotBuildRow, error) {
+	rows, err := q.db.Query(ctx, deleteSnapshotBuild, buildID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DeleteSnapshotBuildRow{}
+	for rows.Next() {
+		var i DeleteSnapshotBuildRow
+		if err := rows.Scan(&i.ID, &i.TeamID, &i.Public); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const findSnapshot = `-- name: FindSnapshot :one
@@ -191,8 +234,8 @@ type ListForgottenSnapshotBuildsRow struct {
 	HostID uuid.UUID
 }
 
-// Builds that were begun longer ago than any host takes, by a control plane that
-// did not live to see the end.
+// Builds that were begun longer ago than any host takes, by a control plane that has
+// died.
 func (q *Queries) ListForgottenSnapshotBuilds(ctx context.Context, before time.Time) ([]ListForgottenSnapshotBuildsRow, error) {
 	rows, err := q.db.Query(ctx, listForgottenSnapshotBuilds, before)
 	if err != nil {

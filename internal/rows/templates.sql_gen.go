@@ -478,7 +478,7 @@ func (q *Queries) ListTags(ctx context.Context, templateID string) ([]TemplateTa
 }
 
 const listTemplates = `-- name: ListTemplates :many
-SELECT t.id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
     coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,
@@ -502,6 +502,7 @@ type ListTemplatesParams struct {
 
 type ListTemplatesRow struct {
 	ID            string
+	TeamID        *uuid.UUID
 	Public        bool
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
@@ -535,6 +536,7 @@ func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([
 		var i ListTemplatesRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.TeamID,
 			&i.Public,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -560,7 +562,7 @@ func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([
 	return items, nil
 }
 
-const publishTemplate = `-- name: PublishTemplate :exec
+const publishTemplate = `-- name: PublishTemplate :execrows
 UPDATE templates SET public = $1, updated_at = now() WHERE id = $2 AND public <> $1
 `
 
@@ -569,9 +571,12 @@ type PublishTemplateParams struct {
 	ID     string
 }
 
-func (q *Queries) PublishTemplate(ctx context.Context, arg PublishTemplateParams) error {
-	_, err := q.db.Exec(ctx, publishTemplate, arg.Public, arg.ID)
-	return err
+func (q *Queries) PublishTemplate(ctx context.Context, arg PublishTemplateParams) (int64, error) {
+	result, err := q.db.Exec(ctx, publishTemplate, arg.Public, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const removeTags = `-- name: RemoveTags :exec
@@ -591,11 +596,12 @@ func (q *Queries) RemoveTags(ctx context.Context, arg RemoveTagsParams) error {
 	return err
 }
 
-const upsertReadyBuild = `-- name: UpsertReadyBuild :exec
+const upsertReadyBuild = `-- name: UpsertReadyBuild :one
 INSERT INTO template_builds (id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, finished_at)
 VALUES ($1, $2, 'ready', $3, $4, $5, $6, now())
 ON CONFLICT (id) DO UPDATE SET envd_version = EXCLUDED.envd_version, updated_at = now()
     WHERE template_builds.envd_version <> EXCLUDED.envd_version
+RETURNING (created_at = now())::boolean AS created
 `
 
 type UpsertReadyBuildParams struct {
@@ -607,8 +613,9 @@ type UpsertReadyBuildParams struct {
 	EnvdVersion string
 }
 
-func (q *Queries) UpsertReadyBuild(ctx context.Context, arg UpsertReadyBuildParams) error {
-	_, err := q.db.Exec(ctx, upsertReadyBuild,
+// No row where nothing has changed. now() is the time of the transaction.
+func (q *Queries) UpsertReadyBuild(ctx context.Context, arg UpsertReadyBuildParams) (bool, error) {
+	row := q.db.QueryRow(ctx, upsertReadyBuild,
 		arg.ID,
 		arg.TemplateID,
 		arg.VCPUCount,
@@ -616,5 +623,7 @@ func (q *Queries) UpsertReadyBuild(ctx context.Context, arg UpsertReadyBuildPara
 		arg.DiskMiB,
 		arg.EnvdVersion,
 	)
-	return err
+	var created bool
+	err := row.Scan(&created)
+	return created, err
 }

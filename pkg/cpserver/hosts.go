@@ -42,7 +42,7 @@ func openFleet(ctx context.Context, b *base, h *hosts, s *services) (*fleet.Serv
 		Pool: b.Pool, Authority: authority, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: b.Log,
 	}
 	followers := &fleet.Followers{
-		Pool: b.Pool, Fleet: h.agents, Sandboxes: s.sandboxes, Claimant: b.claimant, TLS: authority.Client(registry.Check),
+		Pool: b.Pool, Fleet: h.agents, Sandboxes: s.sandboxes, Templates: s.templates, Claimant: b.claimant, TLS: authority.Client(registry.Check),
 		Issuer: s.issuer, Log: b.Log,
 	}
 	return registry, followers, followers.Load(ctx)

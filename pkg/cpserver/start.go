@@ -182,7 +182,7 @@ func (o *options) newServices(ctx context.Context, steps *boot.Sequence, b *base
 	s.sandboxes = newSandboxes(b, h, s, extensions)
 	s.issuer = &fleet.TokenIssuer{Pool: b.Pool, URL: publicURL(b.Config), Log: b.Log}
 	if h.local != nil {
-		s.localSync = &fleet.Sync{Pool: b.Pool, Host: h.local.link, HostID: h.local.id, Sandboxes: s.sandboxes, Issuer: s.issuer, Log: b.Log}
+		s.localSync = &fleet.Sync{Pool: b.Pool, Host: h.local.link, HostID: h.local.id, Sandboxes: s.sandboxes, Templates: s.templates, Issuer: s.issuer, Log: b.Log}
 	}
 	return s, steps.Start(ctx,
 		boot.Step{Name: "open the fleet", Do: func(ctx context.Context) (err error) {

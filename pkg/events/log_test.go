@@ -60,7 +60,8 @@ func TestExpire_DeletesOldEventsThatHaveBeenDispatched(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, complete, "after %d of %d", after, left[0].ID)
 	}
-	exec(t, pool, `DELETE FROM events`)
+	_, err = pool.Exec(t.Context(), `DELETE FROM events`)
+	require.NoError(t, err)
 	for after, want := range map[int64]bool{left[1].ID - 1: false, left[1].ID: true} {
 		complete, err := log.Complete(t.Context(), after)
 		require.NoError(t, err)

@@ -10,9 +10,9 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 // maxBuildLogLines is the largest page of a build's log.
@@ -49,13 +49,13 @@ type buildAnswer struct {
 	EnvdVersion string     `json:"envdVersion"`
 }
 
-func buildsOf(found []rows.TemplateBuild) []buildAnswer {
+func buildsOf(found []templates.Build) []buildAnswer {
 	builds := make([]buildAnswer, 0, len(found))
-	for _, row := range found {
+	for _, build := range found {
 		builds = append(builds, buildAnswer{
-			BuildID: row.ID.String(), Status: row.Status, CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
-			FinishedAt: row.FinishedAt, CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB, DiskSizeMB: row.DiskMiB,
-			EnvdVersion: row.EnvdVersion,
+			BuildID: build.ID.String(), Status: string(build.Status), CreatedAt: build.CreatedAt.UTC(), UpdatedAt: build.UpdatedAt.UTC(),
+			FinishedAt: build.FinishedAt, CPUCount: build.Size.VCPUCount, MemoryMB: build.Size.MemoryMiB, DiskSizeMB: build.Size.DiskMiB,
+			EnvdVersion: build.EnvdVersion,
 		})
 	}
 	return builds
@@ -73,7 +73,7 @@ func (h *Handlers) getBuild(w http.ResponseWriter, r *http.Request) error {
 		TemplateID string     `json:"templateID"`
 		BuildID    string     `json:"buildID"`
 		Status     string     `json:"status"`
-	}{[]string{}, []struct{}{}, build.TemplateID, build.ID.String(), build.Status})
+	}{[]string{}, []struct{}{}, build.TemplateID, build.ID.String(), string(build.Status)})
 	return nil
 }
 
@@ -94,20 +94,20 @@ func (h *Handlers) listBuildLogs(w http.ResponseWriter, r *http.Request) error {
 
 // findBuild finds the build in the path, and checks the part of its log that the query
 // asks for. from is the parameter with the first line.
-func (h *Handlers) findBuild(r *http.Request, from string) (rows.TemplateBuild, error) {
+func (h *Handlers) findBuild(r *http.Request, from string) (templates.Build, error) {
 	query := r.URL.Query()
 	if text := query.Get("limit"); text != "" {
 		if limit, err := strconv.Atoi(text); err != nil || limit < 0 || limit > maxBuildLogLines {
-			return rows.TemplateBuild{}, fault.New(fault.Invalid, "limit must be a number from 0 to %d", maxBuildLogLines)
+			return templates.Build{}, fault.New(fault.Invalid, "limit must be a number from 0 to %d", maxBuildLogLines)
 		}
 	}
 	if text := query.Get(from); text != "" {
 		if number, err := strconv.ParseInt(text, 10, 64); err != nil || number < 0 {
-			return rows.TemplateBuild{}, fault.New(fault.Invalid, "%s must be a number from 0 on", from)
+			return templates.Build{}, fault.New(fault.Invalid, "%s must be a number from 0 on", from)
 		}
 	}
 	if level := sandbox.Level(query.Get("level")); level != "" && !slices.Contains(sandbox.Levels(), level) {
-		return rows.TemplateBuild{}, fault.New(fault.Invalid, "level must be debug, info, warn or error")
+		return templates.Build{}, fault.New(fault.Invalid, "level must be debug, info, warn or error")
 	}
 	return h.Templates.Build(r.Context(), request.Team(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"))
 }

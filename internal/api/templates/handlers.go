@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
@@ -19,17 +18,17 @@ type Service interface {
 	FindOwn(ctx context.Context, teamID uuid.UUID, name string) (templates.Template, error)
 	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (templates.Template, error)
 	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (templates.BuildPage, error)
-	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error)
+	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (templates.Build, error)
 	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
 	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
 	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
-	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error)
+	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]templates.Tag, error)
 	CountTags(ctx context.Context, teamID uuid.UUID, name string) (int, error)
 	HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error)
 	TagGroups(ctx context.Context, teamID uuid.UUID, name string, filter templates.TagGroupsFilter) (groups []templates.TagGroup, next string, err error)
 	TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) (page []templates.TagAssignment, next string, err error)
 	DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error
-	Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error)
+	Defaults(ctx context.Context) ([]templates.Listed, error)
 }
 
 // Handlers has what the handlers use.

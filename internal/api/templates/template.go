@@ -6,7 +6,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
@@ -26,17 +25,18 @@ type templateAnswer struct {
 	CreatedBy     *struct{}  `json:"createdBy"`
 	LastSpawnedAt *time.Time `json:"lastSpawnedAt"`
 	SpawnCount    int64      `json:"spawnCount"`
-	BuildCount    int32      `json:"buildCount"`
+	BuildCount    int        `json:"buildCount"`
 	EnvdVersion   string     `json:"envdVersion"`
 	BuildStatus   string     `json:"buildStatus"`
 }
 
-func templateOf(row rows.ListTemplatesRow) templateAnswer {
+func templateOf(template templates.Listed) templateAnswer {
+	build := template.Newest
 	return templateAnswer{
-		TemplateID: row.ID, BuildID: row.BuildID.String(), CPUCount: row.VCPUCount, MemoryMB: row.MemoryMiB,
-		DiskSizeMB: row.DiskMiB, Public: row.Public, Aliases: row.Aliases, Names: templates.Names(row.TeamSlug, row.Aliases),
-		CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(), LastSpawnedAt: row.LastSpawnedAt,
-		SpawnCount: row.SpawnCount, BuildCount: row.BuildCount, EnvdVersion: row.EnvdVersion, BuildStatus: row.Status,
+		TemplateID: template.ID, BuildID: build.ID.String(), CPUCount: build.Size.VCPUCount, MemoryMB: build.Size.MemoryMiB,
+		DiskSizeMB: build.Size.DiskMiB, Public: template.Public, Aliases: template.Aliases, Names: template.Names(),
+		CreatedAt: template.CreatedAt.UTC(), UpdatedAt: template.UpdatedAt.UTC(), LastSpawnedAt: template.LastSpawnedAt,
+		SpawnCount: template.SpawnCount, BuildCount: template.BuildCount, EnvdVersion: build.EnvdVersion, BuildStatus: string(build.Status),
 	}
 }
 
@@ -57,8 +57,8 @@ func (h *Handlers) listTemplates(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("X-Next-Token", page.NextToken)
 	}
 	answer := make([]templateAnswer, 0, len(page.Templates))
-	for _, row := range page.Templates {
-		answer = append(answer, templateOf(row))
+	for _, template := range page.Templates {
+		answer = append(answer, templateOf(template))
 	}
 	respond.JSON(w, http.StatusOK, answer)
 	return nil

@@ -23,7 +23,7 @@ func (h *Handlers) listTags(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := make([]tagAnswer, 0, len(tags))
 	for _, tag := range tags {
-		answer = append(answer, tagAnswer{tag.Tag, tag.BuildID.String(), tag.CreatedAt.UTC()})
+		answer = append(answer, tagAnswer{tag.Name, tag.BuildID.String(), tag.AssignedAt.UTC()})
 	}
 	respond.JSON(w, http.StatusOK, answer)
 	return nil

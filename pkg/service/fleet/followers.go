@@ -30,6 +30,7 @@ type Followers struct {
 	Pool      *pgxpool.Pool
 	Fleet     *Agents
 	Sandboxes *sandboxes.Service
+	Templates Templates
 	Claimant  sandboxes.Claimant
 	// TLS is how hosts are called; the server name is set for each.
 	TLS *tls.Config
@@ -157,7 +158,7 @@ func (f *Followers) keep(ctx context.Context, hostID uuid.UUID, address string, 
 		ctx, stop := context.WithCancel(ctx)
 		known.stop = stop
 		follow := &Sync{
-			Pool: f.Pool, Host: known.link, HostID: hostID, Sandboxes: f.Sandboxes, Log: f.Log,
+			Pool: f.Pool, Host: known.link, HostID: hostID, Sandboxes: f.Sandboxes, Templates: f.Templates, Log: f.Log,
 			UnreachableAfter: f.UnreachableAfter, Nudges: known.nudges, Issuer: f.Issuer,
 		}
 		f.running.Go(func() { follow.Run(ctx) })

@@ -48,7 +48,7 @@ func (f fixture) follow(t *testing.T) (*breakable, chan<- struct{}) {
 	b := &breakable{Client: client}
 	nudges := make(chan struct{}, 1)
 	sync := &fleet.Sync{
-		Pool: f.Pool, Host: b, HostID: f.Host, Sandboxes: f.Service, Log: f.Log,
+		Pool: f.Pool, Host: b, HostID: f.Host, Sandboxes: f.Service, Templates: f.Templates, Log: f.Log,
 		UnreachableAfter: 100 * time.Millisecond, Nudges: nudges,
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,7 +13,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
-	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/workload"
@@ -203,38 +202,6 @@ func (s store) heartbeat(ctx context.Context, hostID uuid.UUID, info host.Info) 
 		return Host{}, fmt.Errorf("record a heartbeat of host %s: %w", hostID, err)
 	}
 	return hostOf(row), nil
-}
-
-// keepBuilds removes what a host had of all builds of templates but those.
-func (s store) keepBuilds(ctx context.Context, hostID uuid.UUID, builds []uuid.UUID) error {
-	return s.queries.RemoveOtherHostBuilds(ctx, rows.RemoveOtherHostBuildsParams{HostID: hostID, BuildIds: builds})
-}
-
-// addBuild stores a build that a host has, under its public alias.
-func (s store) addBuild(ctx context.Context, hostID uuid.UUID, template host.Template) (uuid.UUID, error) {
-	buildID, err := uuid.Parse(template.BuildID)
-	if err != nil {
-		return uuid.Nil, err
-	}
-	templateID, err := s.queries.FindPublicAlias(ctx, template.Name)
-	if errors.Is(err, pgx.ErrNoRows) {
-		templateID = id.NewTemplate()
-		err = errors.Join(
-			s.queries.CreateTemplate(ctx, rows.CreateTemplateParams{ID: templateID, Public: true}),
-			s.queries.CreateTemplateAlias(ctx, rows.CreateTemplateAliasParams{Alias: template.Name, TemplateID: templateID}),
-		)
-	}
-	if err != nil {
-		return uuid.Nil, err
-	}
-	err = s.queries.UpsertReadyBuild(ctx, rows.UpsertReadyBuildParams{
-		ID: buildID, TemplateID: templateID, VCPUCount: template.VCPUCount,
-		MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB, EnvdVersion: template.EnvdVersion,
-	})
-	if err != nil {
-		return uuid.Nil, err
-	}
-	return buildID, s.queries.AddHostBuild(ctx, rows.AddHostBuildParams{HostID: hostID, BuildID: buildID})
 }
 
 // createToken stores a token by its hash.

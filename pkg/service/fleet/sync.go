@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -45,6 +43,11 @@ type Watched interface {
 	SigningHost
 }
 
+// Templates stores which templates hosts have.
+type Templates interface {
+	SyncHost(ctx context.Context, hostID uuid.UUID, listed []host.Template) error
+}
+
 // Sync follows one host: what it is, which templates it can start, and what
 // happens to its sandboxes.
 type Sync struct {
@@ -52,6 +55,7 @@ type Sync struct {
 	Host      Watched
 	HostID    uuid.UUID
 	Sandboxes *sandboxes.Service
+	Templates Templates
 	Log       *slog.Logger
 	// UnreachableAfter is how long the host may be away before it gets no more
 	// sandboxes; zero means half a minute.
@@ -154,16 +158,5 @@ func (h *Sync) syncTemplates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, h.Pool, func(tx pgx.Tx) error {
-		store := newStore(tx)
-		builds := []uuid.UUID{}
-		for _, template := range templates {
-			buildID, err := store.addBuild(ctx, h.HostID, template)
-			if err != nil {
-				return fmt.Errorf("store build %s of template %s: %w", template.BuildID, template.Name, err)
-			}
-			builds = append(builds, buildID)
-		}
-		return store.keepBuilds(ctx, h.HostID, builds)
-	})
+	return h.Templates.SyncHost(ctx, h.HostID, templates)
 }

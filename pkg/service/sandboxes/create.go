@@ -176,7 +176,7 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 		wanted: sandbox.Sandbox{
 			TeamID: teamID, TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 			State: sandbox.Creating, Claimant: s.Claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
-			VCPUCount: build.VCPUCount, MemoryMiB: build.MemoryMiB, DiskMiB: build.DiskMiB, EnvdVersion: build.EnvdVersion,
+			VCPUCount: build.Size.VCPUCount, MemoryMiB: build.Size.MemoryMiB, DiskMiB: build.Size.DiskMiB, EnvdVersion: build.EnvdVersion,
 			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Secure: !wanted.Insecure,
 		},
 		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,

@@ -31,7 +31,7 @@ func (f *Fixture) SecondHost(t *testing.T) (uuid.UUID, *hosttest.Agent) {
 	client := host.NewClient(agent.RPCSocket)
 	t.Cleanup(client.Close)
 	f.Hosts.(*fleet.Agents).Put(row.ID, client)
-	sync := &fleet.Sync{Pool: f.Pool, Host: client, HostID: row.ID, Sandboxes: f.Service, Log: f.Log}
+	sync := &fleet.Sync{Pool: f.Pool, Host: client, HostID: row.ID, Sandboxes: f.Service, Templates: f.Templates, Log: f.Log}
 	require.NoError(t, sync.Sync(t.Context()))
 	return row.ID, agent
 }

@@ -73,7 +73,7 @@ func New(t *testing.T) *Fixture {
 	}
 	f := &Fixture{
 		Service: boxes, Queries: queries, Agent: agent, Team: team.ID, Host: local.ID,
-		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Log: log},
+		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Templates: known, Log: log},
 	}
 	require.NoError(t, f.Sync.Sync(t.Context()))
 	return f

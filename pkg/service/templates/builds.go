@@ -4,19 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
+// BuildStatus is how far a build is.
+type BuildStatus string
+
+// The statuses of builds.
+const (
+	StatusBuilding BuildStatus = "building"
+	StatusWaiting  BuildStatus = "waiting"
+	StatusReady    BuildStatus = "ready"
+	StatusFailed   BuildStatus = "error"
+)
+
+// Size is what a sandbox of a build has.
+type Size struct{ VCPUCount, MemoryMiB, DiskMiB int32 }
+
+// Build is one version of a template. Sandboxes are created from builds that are ready.
+type Build struct {
+	ID                   uuid.UUID
+	TemplateID           string
+	Status               BuildStatus
+	Size                 Size
+	EnvdVersion          string
+	CreatedAt, UpdatedAt time.Time
+	// FinishedAt is nil for a build that is not.
+	FinishedAt *time.Time
+}
+
 // BuildPage is one page of a template's builds.
 type BuildPage struct {
-	Builds []rows.TemplateBuild
+	Builds []Build
 	// NextToken is empty on the last page.
 	NextToken string
 }
@@ -27,11 +52,9 @@ func (t *Service) Builds(ctx context.Context, templateID string, pageSize int, p
 	if err != nil {
 		return BuildPage{}, err
 	}
-	builds, err := t.Queries.ListBuilds(ctx, rows.ListBuildsParams{
-		TemplateID: templateID, BeforeTime: after.Time, BeforeID: after.ID, PageSize: int32(pageSize) + 1,
-	})
+	builds, err := newStore(t.pool).builds(ctx, templateID, after, pageSize+1)
 	if err != nil {
-		return BuildPage{}, fmt.Errorf("list builds of template %s: %w", templateID, err)
+		return BuildPage{}, err
 	}
 	page := BuildPage{Builds: builds}
 	if len(builds) > pageSize {
@@ -43,27 +66,27 @@ func (t *Service) Builds(ctx context.Context, templateID string, pageSize int, p
 }
 
 // Build returns a build of a template that a team may use.
-func (t *Service) Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (rows.TemplateBuild, error) {
+func (t *Service) Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (Build, error) {
 	parsed, err := uuid.Parse(buildID)
 	if err != nil {
-		return rows.TemplateBuild{}, fault.New(fault.Invalid, "buildID is not a UUID")
+		return Build{}, fault.New(fault.Invalid, "buildID is not a UUID")
 	}
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
-		return rows.TemplateBuild{}, err
+		return Build{}, err
 	}
-	build, err := t.Queries.GetBuild(ctx, rows.GetBuildParams{ID: parsed, TemplateID: template.ID})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.TemplateBuild{}, fault.New(fault.NotFound, "build %s was not found", parsed)
+	build, err := newStore(t.pool).build(ctx, template.ID, parsed)
+	if errors.Is(err, errNoRow) {
+		return Build{}, fault.New(fault.NotFound, "build %s was not found", parsed)
 	}
 	if err != nil {
-		return rows.TemplateBuild{}, fmt.Errorf("get build %s: %w", buildID, err)
+		return Build{}, fmt.Errorf("get build %s: %w", buildID, err)
 	}
 	return build, nil
 }
 
-// CancelBuilds cancels a team's builds, and says how many were cancelled and how
-// many could not be. There are none yet: a snapshot is no build that was asked for.
+// CancelBuilds cancels a team's builds, and returns how many were cancelled and how many
+// could not be: none yet, because only snapshots are taken and no templates built.
 func (t *Service) CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error) {
 	return 0, 0, usage.RequireTeam(ctx, t.pool, teamID)
 }

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -18,11 +16,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 )
 
-// forgottenAfter is longer than any host takes to make a snapshot.
-const forgottenAfter = 10 * time.Minute
+// unfinishedAfter is longer than any host takes to take a snapshot.
+const unfinishedAfter = 10 * time.Minute
 
-// Snapshot is what was written down of a running sandbox, from which others are
-// created by its ID or one of its names.
+// Snapshot is the state of a sandbox at one moment, from which others are created by its
+// ID or one of its names.
 type Snapshot struct {
 	ID string
 	// Reference is the first of Names or, without any, the ID with its tag.
@@ -41,12 +39,18 @@ type NewSnapshot struct {
 	WithoutMemory bool
 }
 
+// SnapshotHost is a host that takes and deletes snapshots.
+type SnapshotHost interface {
+	SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (host.Template, error)
+	DeleteSnapshot(ctx context.Context, buildID string) error
+}
+
 // snapshotName is a team's name for a snapshot, checked.
 type snapshotName struct{ team, alias, tag string }
 
 func (n snapshotName) isDefault() bool { return n.tag == newestTag }
 
-// references are a snapshot's ID and names as clients see them.
+// references returns a snapshot's ID and names as clients see them.
 func references(snapshotID, team string, aliases []string, tags ...string) (reference string, names []string) {
 	names = []string{}
 	if len(tags) == 0 { // its only build has lost its tag
@@ -63,14 +67,14 @@ func references(snapshotID, team string, aliases []string, tags ...string) (refe
 	return snapshotID + ":" + tags[0], names
 }
 
-// SnapshotName reads a team's name for a snapshot; "" is none.
+// SnapshotName checks a team's name for a snapshot; "" is none.
 func (t *Service) SnapshotName(ctx context.Context, teamID uuid.UUID, text string) (snapshotName, error) {
-	team, err := t.Queries.GetTeam(ctx, teamID)
+	slug, err := newStore(t.pool).teamSlug(ctx, teamID)
 	if err != nil {
-		return snapshotName{}, fmt.Errorf("get team %s: %w", teamID, err)
+		return snapshotName{}, err
 	}
 	if text == "" {
-		return snapshotName{team: team.Slug, tag: newestTag}, nil
+		return snapshotName{team: slug, tag: newestTag}, nil
 	}
 	parsed, err := ParseName("name", text)
 	if err != nil {
@@ -79,140 +83,115 @@ func (t *Service) SnapshotName(ctx context.Context, teamID uuid.UUID, text strin
 	if _, err := uuid.Parse(parsed.tag); err == nil {
 		return snapshotName{}, fault.New(fault.Invalid, "name: a build's ID cannot be a tag")
 	}
-	if parsed.team != "" && parsed.team != team.Slug {
-		return snapshotName{}, fault.New(fault.Forbidden, "name: the team's own snapshots are named %s/…, not %.128s/…", team.Slug, parsed.team)
+	if parsed.team != "" && parsed.team != slug {
+		return snapshotName{}, fault.New(fault.Forbidden, "name: the team's own snapshots are named %s/…, not %.128s/…", slug, parsed.team)
 	}
-	return snapshotName{team: team.Slug, alias: parsed.name, tag: parsed.tag}, nil
+	return snapshotName{team: slug, alias: parsed.name, tag: parsed.tag}, nil
 }
 
-// SnapshotHost is a host that takes and deletes snapshots.
-type SnapshotHost interface {
-	SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (host.Template, error)
-	DeleteSnapshot(ctx context.Context, buildID string) error
-}
-
-// TakeSnapshot writes a running sandbox down. Where it fails nothing is left of it.
-func (t *Service) TakeSnapshot(ctx context.Context, sandbox sandbox.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
+// TakeSnapshot takes a snapshot of a running sandbox. Where it fails nothing is left of
+// the snapshot.
+func (t *Service) TakeSnapshot(ctx context.Context, running sandbox.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	buildID := uuid.New()
-	snapshotID, err := t.beginSnapshot(ctx, sandbox, buildID, name)
+	build, err := t.begin(ctx, newBuild{
+		id: uuid.New(), teamID: running.TeamID, hostID: running.HostID, sandboxID: running.ID, name: name,
+		size:        Size{VCPUCount: running.VCPUCount, MemoryMiB: running.MemoryMiB, DiskMiB: running.DiskMiB},
+		envdVersion: running.EnvdVersion,
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := t.finishSnapshot(ctx, sandbox, snapshotID, buildID, name, withoutMemory); err != nil {
-		t.forgetBuild(ctx, sandbox.HostID, buildID)
+	if err := t.finish(ctx, build, withoutMemory); err != nil {
+		t.deleteBuild(ctx, placedBuild{build.id, build.hostID})
 		return Snapshot{}, err
 	}
-	taken := Snapshot{ID: snapshotID}
+	taken := Snapshot{ID: build.templateID}
 	var aliases []string
 	if name.alias != "" {
 		aliases = append(aliases, name.alias)
 	}
-	taken.Reference, taken.Names = references(snapshotID, name.team, aliases, name.tag)
+	taken.Reference, taken.Names = references(build.templateID, name.team, aliases, name.tag)
 	return taken, nil
 }
 
-// beginSnapshot stores what is about to be made, so that it can be found and
-// deleted whatever happens, and returns the snapshot's ID.
-func (t *Service) beginSnapshot(ctx context.Context, sandbox sandbox.Sandbox, buildID uuid.UUID, name snapshotName) (string, error) {
-	if name.alias != "" {
-		if existing, found, err := t.findSnapshot(ctx, sandbox.TeamID, name.alias); err != nil || found {
-			return existing, t.beginAgain(ctx, sandbox, buildID, name, existing, err)
+// begin stores the build before its host takes it, so that it is deleted whatever
+// happens. It returns the build with the ID of its snapshot.
+func (t *Service) begin(ctx context.Context, build newBuild) (newBuild, error) {
+	if build.name.alias != "" {
+		existing, err := t.findSnapshot(ctx, build.teamID, build.name.alias)
+		if err == nil {
+			build.templateID = existing
+			err = newStore(t.pool).beginBuild(ctx, build)
+			if errors.Is(err, errNoRow) {
+				err = fault.New(fault.Conflict, "snapshot %s was just deleted; try again", existing)
+			}
+		}
+		if !errors.Is(err, errNoRow) {
+			return build, err
 		}
 	}
-	snapshotID := id.NewTemplate()
-	err := t.Queries.BeginSnapshot(ctx, rows.BeginSnapshotParams{
-		HostID: sandbox.HostID, TemplateID: snapshotID, TeamID: sandbox.TeamID, SandboxID: sandbox.ID,
-		Alias: name.alias, BuildID: buildID, MadeDefault: name.isDefault(),
-		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
-	})
+	build.templateID = id.NewTemplate()
+	err := inTransaction(ctx, t.pool, func(tx *changes) error { return tx.beginSnapshot(ctx, build) })
 	if db.IsUniqueViolation(err) {
-		return "", fault.New(fault.Conflict, "name %q was just given to another snapshot; try again", name.alias)
+		err = fault.New(fault.Conflict, "name %q was just given to another snapshot; try again", build.name.alias)
 	}
-	if err != nil {
-		return "", fmt.Errorf("store a snapshot of sandbox %s: %w", sandbox.ID, err)
-	}
-	return snapshotID, nil
+	return build, err
 }
 
-func (t *Service) beginAgain(ctx context.Context, sandbox sandbox.Sandbox, buildID uuid.UUID, name snapshotName, existing string, err error) error {
+// finish has the host take the snapshot.
+func (t *Service) finish(ctx context.Context, build newBuild, withoutMemory bool) error {
+	taken, err := t.hosts(build.hostID).SnapshotSandbox(ctx, build.sandboxID, build.id.String(), withoutMemory)
 	if err != nil {
 		return err
 	}
-	begun, err := t.Queries.BeginSnapshotAgain(ctx, rows.BeginSnapshotAgainParams{
-		HostID: sandbox.HostID, TemplateID: existing, BuildID: buildID, MadeDefault: name.isDefault(),
-		VCPUCount: sandbox.VCPUCount, MemoryMiB: sandbox.MemoryMiB, DiskMiB: sandbox.DiskMiB, EnvdVersion: sandbox.EnvdVersion,
+	build.size = Size{VCPUCount: taken.VCPUCount, MemoryMiB: taken.MemoryMiB, DiskMiB: taken.DiskMiB}
+	build.envdVersion = taken.EnvdVersion
+	err = inTransaction(ctx, t.pool, func(tx *changes) error {
+		if err := tx.finishBuild(ctx, build); err != nil || build.name.isDefault() {
+			return err
+		}
+		return tx.assignTags(ctx, build.templateID, build.id, []string{build.name.tag})
 	})
-	if err != nil {
-		return fmt.Errorf("store another snapshot under %s: %w", existing, err)
-	}
-	if begun == 0 {
-		return fault.New(fault.Conflict, "snapshot %s was just deleted; try again", existing)
-	}
-	return nil
-}
-
-func (t *Service) finishSnapshot(
-	ctx context.Context, sandbox sandbox.Sandbox, snapshotID string, buildID uuid.UUID, name snapshotName, withoutMemory bool,
-) error {
-	taken, err := t.Hosts(sandbox.HostID).SnapshotSandbox(ctx, sandbox.ID, buildID.String(), withoutMemory)
-	if err != nil {
-		return err
-	}
-	finished, err := t.Queries.FinishSnapshot(ctx, rows.FinishSnapshotParams{
-		ID: buildID, VCPUCount: taken.VCPUCount, MemoryMiB: taken.MemoryMiB, DiskMiB: taken.DiskMiB, EnvdVersion: taken.EnvdVersion,
-	})
-	if err != nil {
-		return fmt.Errorf("store that build %s is ready: %w", buildID, err)
-	}
-	if finished == 0 {
+	if errors.Is(err, errNoRow) {
 		return fault.New(fault.Conflict, "the snapshot was deleted while it was taken")
 	}
-	if name.isDefault() {
-		return nil
-	}
-	err = t.Queries.AssignTags(ctx, rows.AssignTagsParams{TemplateID: snapshotID, Tags: []string{name.tag}, BuildID: buildID})
-	if err != nil {
-		return fmt.Errorf("tag build %s: %w", buildID, err)
-	}
-	return nil
+	return err
 }
 
-// forgetBuild deletes what may have been made of a snapshot's build. If its host
-// is away SweepSnapshots tries again.
-func (t *Service) forgetBuild(ctx context.Context, hostID, buildID uuid.UUID) {
-	err := t.Hosts(hostID).DeleteSnapshot(ctx, buildID.String())
+// deleteBuild deletes a build of a snapshot that was not finished. If its host is away
+// SweepSnapshots tries again.
+func (t *Service) deleteBuild(ctx context.Context, build placedBuild) {
+	err := t.hosts(build.hostID).DeleteSnapshot(ctx, build.id.String())
 	if err == nil {
-		err = t.Queries.DeleteSnapshotBuild(ctx, buildID)
+		err = inTransaction(ctx, t.pool, func(tx *changes) error { return tx.deleteBuild(ctx, build.id) })
 	}
 	if err != nil {
-		t.Log.Warn("delete what is left of a snapshot, will try again", "build", buildID, "error", err)
+		t.log.Warn("delete an unfinished snapshot, will try again", "build", build.id, "error", err)
 	}
 }
 
-// SweepSnapshots deletes what is left of snapshots whose control plane has died
-// while they were taken.
+// SweepSnapshots deletes unfinished snapshots whose control plane has died.
 func (t *Service) SweepSnapshots(ctx context.Context) error {
-	forgotten, err := t.Queries.ListForgottenSnapshotBuilds(ctx, time.Now().Add(-forgottenAfter))
+	unfinished, err := newStore(t.pool).unfinishedBuilds(ctx, time.Now().Add(-unfinishedAfter))
 	if err != nil {
-		return fmt.Errorf("list forgotten snapshots: %w", err)
+		return err
 	}
-	for _, build := range forgotten {
-		t.forgetBuild(ctx, build.HostID, build.ID)
+	for _, build := range unfinished {
+		t.deleteBuild(ctx, build)
 	}
 	return nil
 }
 
-// DeleteSnapshot deletes a snapshot by its ID or name, with all its builds. What
-// was created from it runs on. It answers NotFound for a template that is none.
+// DeleteSnapshot deletes a snapshot by its ID or name, with all its builds. What was
+// created from it runs on. It returns NotFound for a template that is no snapshot.
 func (t *Service) DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshotID string) error {
 	missing := fault.New(fault.NotFound, "snapshot %.64q was not found", snapshotID)
 	if !id.IsTemplate(snapshotID) {
 		return missing
 	}
-	snapshot, found, err := t.findSnapshot(ctx, teamID, snapshotID)
-	if fault.Is(err, fault.Conflict) || err == nil && !found {
+	snapshot, err := t.findSnapshot(ctx, teamID, snapshotID)
+	if fault.Is(err, fault.Conflict) || errors.Is(err, errNoRow) {
 		return missing
 	}
 	if err != nil {
@@ -220,34 +199,30 @@ func (t *Service) DeleteSnapshot(ctx context.Context, teamID uuid.UUID, snapshot
 	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	builds, err := t.Queries.ListSnapshotBuilds(ctx, snapshot)
+	builds, err := newStore(t.pool).buildsOfSnapshot(ctx, snapshot)
 	if err != nil {
-		return fmt.Errorf("list builds of snapshot %s: %w", snapshot, err)
+		return err
 	}
-	// The row goes last: as long as a host has a build of it, it can be found.
+	// The row is deleted last: as long as a host has a build of it, it can be found.
 	for _, build := range builds {
-		if err := t.Hosts(build.HostID).DeleteSnapshot(ctx, build.ID.String()); err != nil {
+		if err := t.hosts(build.hostID).DeleteSnapshot(ctx, build.id.String()); err != nil {
 			return err
 		}
 	}
-	if err := t.Queries.DeleteSnapshot(ctx, snapshot); err != nil {
-		return fmt.Errorf("delete snapshot %s: %w", snapshot, err)
-	}
-	return nil
+	return inTransaction(ctx, t.pool, func(tx *changes) error { return tx.deleteSnapshot(ctx, snapshot) })
 }
 
-// findSnapshot finds the ID of a team's snapshot by ID or name. It answers Conflict
-// where a template that was built has the name.
-func (t *Service) findSnapshot(ctx context.Context, teamID uuid.UUID, name string) (string, bool, error) {
-	row, err := t.Queries.FindSnapshot(ctx, rows.FindSnapshotParams{TeamID: teamID, Name: name})
-	if errors.Is(err, pgx.ErrNoRows) {
-		return "", false, nil
+// findSnapshot finds the ID of a team's snapshot by ID or name. It returns errNoRow where
+// there is none, and Conflict where a built template has the name.
+func (t *Service) findSnapshot(ctx context.Context, teamID uuid.UUID, name string) (string, error) {
+	found, isSnapshot, err := newStore(t.pool).findSnapshot(ctx, teamID, name)
+	switch {
+	case errors.Is(err, errNoRow):
+		return "", err
+	case err != nil:
+		return "", fmt.Errorf("find snapshot %s: %w", name, err)
+	case !isSnapshot:
+		return "", fault.New(fault.Conflict, "name %q is that of a template", name)
 	}
-	if err != nil {
-		return "", false, fmt.Errorf("find snapshot %s: %w", name, err)
-	}
-	if row.SnapshotOf == nil {
-		return "", false, fault.New(fault.Conflict, "name %q is that of a template", name)
-	}
-	return row.ID, true, nil
+	return found, nil
 }

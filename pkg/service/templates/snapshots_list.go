@@ -2,11 +2,9 @@ package templates
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
@@ -48,23 +46,14 @@ func (t *Service) ListSnapshots(ctx context.Context, teamID uuid.UUID, filter Sn
 	if err != nil {
 		return SnapshotPage{}, err
 	}
-	found, err := t.Queries.ListSnapshots(ctx, rows.ListSnapshotsParams{
-		TeamID: teamID, SandboxID: filter.SandboxID, Name: named.name, Tag: named.tag, TeamSlug: named.team,
-		BeforeTime: after.Time, BeforeID: after.ID, PageSize: int32(filter.PageSize) + 1,
-	})
+	found, createdAt, err := newStore(t.pool).snapshots(ctx, teamID, filter.SandboxID, named, after, filter.PageSize+1)
 	if err != nil {
-		return SnapshotPage{}, fmt.Errorf("list snapshots: %w", err)
+		return SnapshotPage{}, err
 	}
-	page := SnapshotPage{Snapshots: []Snapshot{}}
+	page := SnapshotPage{Snapshots: found}
 	if len(found) > filter.PageSize {
-		found = found[:filter.PageSize]
-		last := found[filter.PageSize-1]
-		page.NextToken = cursor.At(last.CreatedAt, last.ID).String()
-	}
-	for _, row := range found {
-		snapshot := Snapshot{ID: row.ID}
-		snapshot.Reference, snapshot.Names = references(row.ID, row.TeamSlug, row.Aliases, row.Tags...)
-		page.Snapshots = append(page.Snapshots, snapshot)
+		page.Snapshots = found[:filter.PageSize]
+		page.NextToken = cursor.At(createdAt[filter.PageSize-1], found[filter.PageSize-1].ID).String()
 	}
 	return page, nil
 }

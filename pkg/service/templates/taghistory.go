@@ -3,14 +3,12 @@ package templates
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
 )
@@ -42,9 +40,15 @@ const (
 	TagsNameDescending   TagSort = "name_desc"
 )
 
+// latest is a tag and when it was assigned last.
+type latest struct {
+	tag string
+	at  time.Time
+}
+
 // TagGroupsFilter chooses a page of a template's tags.
 type TagGroupsFilter struct {
-	// AssignmentLimit is how many assignments of each tag are told.
+	// AssignmentLimit is how many assignments of each tag are listed.
 	AssignmentLimit int
 	PageSize        int
 	PageToken       string
@@ -59,22 +63,19 @@ func (t *Service) CountTags(ctx context.Context, teamID uuid.UUID, name string) 
 	return len(groups), err
 }
 
-// HasTag says whether a template has a tag that stands for a ready build.
+// HasTag reports whether a template has a tag that stands for a ready build.
 func (t *Service) HasTag(ctx context.Context, teamID uuid.UUID, name, tag string) (bool, error) {
 	_, groups, err := t.tagGroups(ctx, teamID, name)
-	return slices.ContainsFunc(groups, func(group rows.ListTagGroupsRow) bool { return group.Tag == tag }), err
+	return slices.ContainsFunc(groups, func(group latest) bool { return group.tag == tag }), err
 }
 
-func (t *Service) tagGroups(ctx context.Context, teamID uuid.UUID, name string) (Template, []rows.ListTagGroupsRow, error) {
+func (t *Service) tagGroups(ctx context.Context, teamID uuid.UUID, name string) (Template, []latest, error) {
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
 		return Template{}, nil, err
 	}
-	groups, err := t.Queries.ListTagGroups(ctx, template.ID)
-	if err != nil {
-		return Template{}, nil, fmt.Errorf("list tags of template %s: %w", template.ID, err)
-	}
-	return template, groups, nil
+	groups, err := newStore(t.pool).latestAssignments(ctx, template.ID)
+	return template, groups, err
 }
 
 // TagGroups returns a page of a template's tags and the token of the next one,
@@ -89,32 +90,32 @@ func (t *Service) TagGroups(ctx context.Context, teamID uuid.UUID, name string, 
 		return nil, "", err
 	}
 	search := strings.ToLower(filter.Search)
-	found = slices.DeleteFunc(found, func(row rows.ListTagGroupsRow) bool { return !strings.Contains(strings.ToLower(row.Tag), search) })
+	found = slices.DeleteFunc(found, func(row latest) bool { return !strings.Contains(strings.ToLower(row.tag), search) })
 	slices.SortFunc(found, order)
 	if filter.PageToken != "" {
 		last, err := cursor.Parse(filter.PageToken, false)
 		if err != nil {
 			return nil, "", err
 		}
-		found = slices.DeleteFunc(found, func(row rows.ListTagGroupsRow) bool {
-			return order(row, rows.ListTagGroupsRow{Tag: last.ID, AssignedAt: last.Time}) <= 0
+		found = slices.DeleteFunc(found, func(row latest) bool {
+			return order(row, latest{tag: last.ID, at: last.Time}) <= 0
 		})
 	}
 	next := ""
 	if len(found) > filter.PageSize {
 		found = found[:filter.PageSize]
 		last := found[filter.PageSize-1]
-		next = cursor.At(last.AssignedAt, last.Tag).String()
+		next = cursor.At(last.at, last.tag).String()
 	}
 	groups, err := t.newestAssignments(ctx, template.ID, found, filter.AssignmentLimit)
 	return groups, next, err
 }
 
-func (s TagSort) order() (func(a, b rows.ListTagGroupsRow) int, error) {
-	byName := func(a, b rows.ListTagGroupsRow) int { return cmp.Compare(a.Tag, b.Tag) }
-	byTime := func(a, b rows.ListTagGroupsRow) int { return cmp.Or(a.AssignedAt.Compare(b.AssignedAt), byName(a, b)) }
-	reversed := func(order func(a, b rows.ListTagGroupsRow) int) func(a, b rows.ListTagGroupsRow) int {
-		return func(a, b rows.ListTagGroupsRow) int { return order(b, a) }
+func (s TagSort) order() (func(a, b latest) int, error) {
+	byName := func(a, b latest) int { return cmp.Compare(a.tag, b.tag) }
+	byTime := func(a, b latest) int { return cmp.Or(a.at.Compare(b.at), byName(a, b)) }
+	reversed := func(order func(a, b latest) int) func(a, b latest) int {
+		return func(a, b latest) int { return order(b, a) }
 	}
 	switch s {
 	case TagsLatestDescending, "":
@@ -130,35 +131,26 @@ func (s TagSort) order() (func(a, b rows.ListTagGroupsRow) int, error) {
 	}
 }
 
-func (t *Service) newestAssignments(ctx context.Context, templateID string, tags []rows.ListTagGroupsRow, limit int) ([]TagGroup, error) {
-	groups := make([]TagGroup, len(tags))
-	places := make(map[string]*TagGroup, len(tags))
+func (t *Service) newestAssignments(ctx context.Context, templateID string, tags []latest, limit int) ([]TagGroup, error) {
 	names := make([]string, len(tags))
 	for i, row := range tags {
-		groups[i] = TagGroup{Tag: row.Tag, Assignments: []TagAssignment{}}
-		places[row.Tag], names[i] = &groups[i], row.Tag
+		names[i] = row.tag
 	}
-	found, err := t.Queries.ListNewestTagAssignments(ctx, rows.ListNewestTagAssignmentsParams{
-		TemplateID: templateID, Tags: names, PerTag: int64(limit) + 1,
-	})
+	found, err := newStore(t.pool).newestAssignments(ctx, templateID, names, limit+1)
 	if err != nil {
-		return nil, fmt.Errorf("list assignments of tags of template %s: %w", templateID, err)
+		return nil, err
 	}
-	for _, row := range found {
-		group := places[row.Tag]
-		if len(group.Assignments) == limit {
-			group.HasMore = true
-			continue
-		}
-		group.Assignments = append(group.Assignments, TagAssignment{
-			ID: row.ID, BuildID: row.BuildID, AssignedAt: row.AssignedAt, BuildCreatedAt: row.BuildCreatedAt, BuildFinishedAt: row.BuildFinishedAt,
-		})
+	groups := make([]TagGroup, len(tags))
+	for i, name := range names {
+		assignments := found[name]
+		groups[i] = TagGroup{Tag: name, HasMore: len(assignments) > limit, Assignments: []TagAssignment{}}
+		groups[i].Assignments = append(groups[i].Assignments, assignments[:min(len(assignments), limit)]...)
 	}
 	return groups, nil
 }
 
 // TagAssignments returns a page of a tag's assignments, newest first, and the token
-// of the next one, empty on the last. It answers NotFound for a tag that has none.
+// of the next one, empty on the last. It returns NotFound for a tag that has none.
 func (t *Service) TagAssignments(ctx context.Context, teamID uuid.UUID, name, tag string, pageSize int, pageToken string) ([]TagAssignment, string, error) {
 	before, err := cursor.Parse(pageToken, false)
 	if err != nil {
@@ -168,11 +160,9 @@ func (t *Service) TagAssignments(ctx context.Context, teamID uuid.UUID, name, ta
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := t.Queries.ListTagAssignments(ctx, rows.ListTagAssignmentsParams{
-		TemplateID: template.ID, Tag: tag, BeforeTime: before.Time, BeforeID: before.ID, PageSize: int32(pageSize) + 1,
-	})
+	found, err := newStore(t.pool).assignments(ctx, template.ID, tag, before, pageSize+1)
 	if err != nil {
-		return nil, "", fmt.Errorf("list assignments of tag %s of template %s: %w", tag, template.ID, err)
+		return nil, "", err
 	}
 	if len(found) == 0 && pageToken == "" {
 		return nil, "", fault.New(fault.NotFound, "template %s has no tag %.128q", template.ID, tag)
@@ -183,30 +173,5 @@ func (t *Service) TagAssignments(ctx context.Context, teamID uuid.UUID, name, ta
 		last := found[pageSize-1]
 		next = cursor.At(last.AssignedAt, last.ID.String()).String()
 	}
-	assignments := make([]TagAssignment, 0, len(found))
-	for _, row := range found {
-		assignments = append(assignments, TagAssignment(row))
-	}
-	return assignments, next, nil
-}
-
-// Defaults returns the installation's templates that every team may use, newest
-// first.
-func (t *Service) Defaults(ctx context.Context) ([]rows.ListTemplatesRow, error) {
-	var defaults []rows.ListTemplatesRow
-	for token := ""; ; {
-		const pageSize = 100
-		page, err := t.List(ctx, uuid.Nil, pageSize, token) // no team has this ID
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range page.Templates {
-			if row.Public {
-				defaults = append(defaults, row)
-			}
-		}
-		if token = page.NextToken; token == "" {
-			return defaults, nil
-		}
-	}
+	return found, next, nil
 }

@@ -5,18 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
 
-// maxTemplateTags is how many tags a template has, and one request names, at most.
-const maxTemplateTags = 100
+// Tag is a name for a build of one template.
+type Tag struct {
+	Name       string
+	BuildID    uuid.UUID
+	AssignedAt time.Time
+}
+
+// maxTags is how many tags a template has, and one request names, at most.
+const maxTags = 100
 
 // AssignTags gives tags to the build that target names, such as "name:v1"; with no
 // tag that is the newest. Other builds of the template lose them.
@@ -35,51 +41,53 @@ func (t *Service) AssignTags(ctx context.Context, teamID uuid.UUID, target strin
 	if err != nil {
 		return uuid.Nil, err
 	}
-	has, err := t.Queries.ListTags(ctx, template.ID)
+	has, err := newStore(t.pool).tags(ctx, template.ID)
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("list tags of template %s: %w", template.ID, err)
+		return uuid.Nil, err
 	}
-	if len(has)+len(tags) > maxTemplateTags {
-		return uuid.Nil, fault.New(fault.Invalid, "tags: a template has at most %d", maxTemplateTags)
+	if len(has)+len(tags) > maxTags {
+		return uuid.Nil, fault.New(fault.Invalid, "tags: a template has at most %d", maxTags)
 	}
 	build, err := t.taggedBuild(ctx, template, wanted.tag)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	tags = slices.Sorted(slices.Values(tags))
-	err = t.Queries.AssignTags(ctx, rows.AssignTagsParams{TemplateID: template.ID, Tags: slices.Compact(tags), BuildID: build.ID})
+	err = newStore(t.pool).assignTags(ctx, template.ID, build.ID, slices.Compact(tags))
 	if db.IsForeignKeyViolation(err) {
 		return uuid.Nil, notFound(target) // deleted meanwhile
 	}
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("tag build %s: %w", build.ID, err)
+		return uuid.Nil, err
 	}
 	return build.ID, nil
 }
 
-func (t *Service) taggedBuild(ctx context.Context, template Template, tag string) (rows.TemplateBuild, error) {
+// taggedBuild returns the ready build that a tag, or a build's ID, stands for.
+func (t *Service) taggedBuild(ctx context.Context, template Template, tag string) (Build, error) {
 	missing := fault.New(fault.NotFound, "template %s has no build that is ready and tagged %q", template.ID, tag)
+	store := newStore(t.pool)
 	buildID, err := uuid.Parse(tag)
 	if err != nil {
-		buildID, err = t.Queries.FindTaggedBuild(ctx, rows.FindTaggedBuildParams{TemplateID: template.ID, Tag: tag})
+		buildID, err = store.taggedBuild(ctx, template.ID, tag)
 	}
-	var build rows.TemplateBuild
+	var build Build
 	if err == nil {
-		build, err = t.Queries.GetBuild(ctx, rows.GetBuildParams{ID: buildID, TemplateID: template.ID})
+		build, err = store.build(ctx, template.ID, buildID)
 	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return rows.TemplateBuild{}, missing
+	if errors.Is(err, errNoRow) {
+		return Build{}, missing
 	}
 	if err != nil {
-		return rows.TemplateBuild{}, fmt.Errorf("find build %s of template %s: %w", tag, template.ID, err)
+		return Build{}, fmt.Errorf("find build %s of template %s: %w", tag, template.ID, err)
 	}
-	if build.Status != "ready" {
-		return rows.TemplateBuild{}, missing
+	if build.Status != StatusReady {
+		return Build{}, missing
 	}
 	return build, nil
 }
 
-// RemoveTags takes tags from whichever build of a template has them.
+// RemoveTags takes tags from the builds of a template that have them.
 func (t *Service) RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error {
 	wanted, err := ParseName("name", name)
 	if err != nil {
@@ -98,22 +106,19 @@ func (t *Service) RemoveTags(ctx context.Context, teamID uuid.UUID, name string,
 	if err != nil {
 		return err
 	}
-	if err := t.Queries.RemoveTags(ctx, rows.RemoveTagsParams{TemplateID: template.ID, Tags: tags}); err != nil {
-		return fmt.Errorf("remove tags of template %s: %w", template.ID, err)
-	}
-	return nil
+	return newStore(t.pool).removeTags(ctx, template.ID, tags)
 }
 
 // Tags returns the tags of a template that a team may use, the newest first, with
 // the one that stands for the newest build.
-func (t *Service) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]rows.TemplateTag, error) {
+func (t *Service) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]Tag, error) {
 	template, err := t.Find(ctx, teamID, name)
 	if err != nil {
 		return nil, err
 	}
-	tags, err := t.Queries.ListTags(ctx, template.ID)
+	tags, err := newStore(t.pool).tags(ctx, template.ID)
 	if err != nil {
-		return nil, fmt.Errorf("list tags of template %s: %w", template.ID, err)
+		return nil, err
 	}
 	newest, err := t.taggedBuild(ctx, template, newestTag)
 	if fault.Is(err, fault.NotFound) {
@@ -126,18 +131,18 @@ func (t *Service) Tags(ctx context.Context, teamID uuid.UUID, name string) ([]ro
 	kept := tags[:0]
 	for _, tag := range tags {
 		switch {
-		case tag.Tag != newestTag:
+		case tag.Name != newestTag:
 			kept = append(kept, tag)
-		case tag.BuildID == newest.ID && tag.CreatedAt.After(at):
-			at = tag.CreatedAt
+		case tag.BuildID == newest.ID && tag.AssignedAt.After(at):
+			at = tag.AssignedAt
 		}
 	}
-	return append([]rows.TemplateTag{{TemplateID: template.ID, Tag: newestTag, BuildID: newest.ID, CreatedAt: at}}, kept...), nil
+	return append([]Tag{{Name: newestTag, BuildID: newest.ID, AssignedAt: at}}, kept...), nil
 }
 
 func validateTags(tags []string) error {
-	if len(tags) == 0 || len(tags) > maxTemplateTags {
-		return fault.New(fault.Invalid, "tags must be from 1 to %d", maxTemplateTags)
+	if len(tags) == 0 || len(tags) > maxTags {
+		return fault.New(fault.Invalid, "tags must be from 1 to %d", maxTags)
 	}
 	for _, tag := range tags {
 		if _, err := uuid.Parse(tag); err == nil || !id.IsTemplate(tag) {
