@@ -9,13 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/provider"
 )
 
 // withProvider lets people sign in with an OpenID Connect provider.
-func withProvider(t *testing.T, w *world, signUp identity.SignUp) *provider {
+func withProvider(t *testing.T, w *world, signUp identity.SignUp) *fakeProvider {
 	t.Helper()
 	p := startProvider(t)
-	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{
+	require.NoError(t, w.people.AddProvider(provider.NewOIDC(provider.OIDCConfig{
 		Name: "corp", Issuer: p.http.URL, ClientID: clientID, ClientSecret: clientSecret, SignUp: signUp,
 	})))
 	return p
@@ -150,7 +151,7 @@ func TestOIDC_RefusesAnAnswerThatIsNotThisBrowsersOrNotForUs(t *testing.T) {
 func TestOIDC_MayBeAwayAndComeBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.NoError(t, w.people.AddProvider(identity.NewOIDC(identity.OIDCConfig{Name: "gone", Issuer: "http://127.0.0.1:1", ClientID: clientID})))
+	require.NoError(t, w.people.AddProvider(provider.NewOIDC(provider.OIDCConfig{Name: "gone", Issuer: "http://127.0.0.1:1", ClientID: clientID})))
 	got := w.browser(t).do(t, http.MethodGet, "/auth/oidc/gone/start", nil)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.NotContains(t, string(got.body), "127.0.0.1")
@@ -167,7 +168,7 @@ func TestGitHub_SignsInByItsVerifiedPrimaryAddress(t *testing.T) {
 			w := newWorld(t)
 			admin := w.firstAdmin(t)
 			github := startGitHub(t, 42, "ada@example.com", test.verified)
-			require.NoError(t, w.people.AddProvider(identity.NewGitHub(identity.GitHubConfig{
+			require.NoError(t, w.people.AddProvider(provider.NewGitHub(provider.GitHubConfig{
 				ClientID: clientID, ClientSecret: clientSecret, URL: github.URL, APIURL: github.URL, SignUp: identity.Everyone,
 			})))
 			b := w.browser(t)

@@ -96,7 +96,7 @@ func callers(t *testing.T, w *world) []caller {
 	withoutCSRF := owner.session(t)
 	withoutCSRF.Del("X-Csrf-Token")
 	return append(
-		append(all, keys(t, owner, stranger)...),
+		append(all, keyCallers(t, owner, stranger)...),
 		caller{name: "the owner of another team", header: stranger.session(t), kind: auth.BySession, role: auth.Owner, elsewhere: true},
 		caller{name: "the owner of another team who names this one", header: named, kind: auth.BySession, elsewhere: true, namesTeam: true},
 		caller{name: "a platform admin", header: admin, kind: auth.BySession, role: auth.Owner, admin: true},
@@ -104,8 +104,8 @@ func callers(t *testing.T, w *world) []caller {
 	)
 }
 
-// keys are API keys of all sorts.
-func keys(t *testing.T, owner, stranger *browser) []caller {
+// keyCallers are API keys of all sorts.
+func keyCallers(t *testing.T, owner, stranger *browser) []caller {
 	t.Helper()
 	full, foreign := owner.key(t, nil), stranger.key(t, nil)
 	reading := owner.key(t, fields{"scopes": []string{"sandbox:read"}})

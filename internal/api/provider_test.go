@@ -23,8 +23,8 @@ const (
 	clientSecret = "the client's secret"
 )
 
-// provider is an OpenID Connect provider that everybody is signed in at.
-type provider struct {
+// fakeProvider is an OpenID Connect provider at which all are signed in.
+type fakeProvider struct {
 	t      *testing.T
 	http   *httptest.Server
 	key    *rsa.PrivateKey
@@ -36,13 +36,13 @@ type provider struct {
 	codes    map[string]url.Values // what was asked for with each code
 }
 
-func startProvider(t *testing.T) *provider {
+func startProvider(t *testing.T) *fakeProvider {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "1"}}, nil)
 	require.NoError(t, err)
-	p := &provider{t: t, key: key, signer: signer, audience: clientID, codes: map[string]url.Values{}}
+	p := &fakeProvider{t: t, key: key, signer: signer, audience: clientID, codes: map[string]url.Values{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.configuration)
 	mux.HandleFunc("GET /keys", p.keys)
@@ -54,18 +54,18 @@ func startProvider(t *testing.T) *provider {
 }
 
 // knows says who comes next.
-func (p *provider) knows(subject, email string, verified any) {
+func (p *fakeProvider) knows(subject, email string, verified any) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.claims = map[string]any{"sub": subject, "email": email, "email_verified": verified, "name": "Grace"}
 }
 
-func (p *provider) answer(w http.ResponseWriter, value any) {
+func (p *fakeProvider) answer(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-func (p *provider) configuration(w http.ResponseWriter, _ *http.Request) {
+func (p *fakeProvider) configuration(w http.ResponseWriter, _ *http.Request) {
 	p.answer(w, map[string]any{
 		"issuer": p.http.URL, "authorization_endpoint": p.http.URL + "/authorize", "token_endpoint": p.http.URL + "/token",
 		"jwks_uri": p.http.URL + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"},
@@ -73,11 +73,11 @@ func (p *provider) configuration(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-func (p *provider) keys(w http.ResponseWriter, _ *http.Request) {
+func (p *fakeProvider) keys(w http.ResponseWriter, _ *http.Request) {
 	p.answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &p.key.PublicKey, KeyID: "1", Algorithm: "RS256", Use: "sig"}}})
 }
 
-func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
+func (p *fakeProvider) authorize(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if query.Get("client_id") != clientID || query.Get("code_challenge_method") != "S256" || query.Get("response_type") != "code" {
 		http.Error(w, "not what a client should ask", http.StatusBadRequest)
@@ -91,7 +91,7 @@ func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
 }
 
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
+func (p *fakeProvider) token(w http.ResponseWriter, r *http.Request) {
 	user, secret, _ := r.BasicAuth()
 	if secret == "" {
 		user, secret = r.PostFormValue("client_id"), r.PostFormValue("client_secret")

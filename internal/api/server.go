@@ -25,6 +25,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 // Server serves the control API.
@@ -41,6 +42,7 @@ type Server struct {
 	Volumes      resources.Volumes
 	Secrets      resources.Secrets
 	Identity     *identity.Service
+	APIKeys      *keys.Service
 	TeamDeletion account.TeamDeletion
 	Events       *activity.Events
 	Channels     activity.Channels
@@ -102,7 +104,9 @@ func (s *Server) route(router respond.Router) {
 	s.routeDocumentation(router)
 	s.routeWellKnown(router)
 	s.routeExtensions(router)
-	(&account.Handlers{Identity: s.Identity, TeamDeletion: s.TeamDeletion, Access: &s.Access, FirstTeam: s.FirstTeam}).Route(router)
+	(&account.Handlers{
+		Identity: s.Identity, Keys: s.APIKeys, TeamDeletion: s.TeamDeletion, Access: &s.Access, FirstTeam: s.FirstTeam,
+	}).Route(router)
 	(&sandboxes.Handlers{Sandboxes: s.Sandboxes, Snapshots: s.Snapshots, TeamMetrics: s.TeamMetrics, Domain: s.Domain}).Route(router)
 	(&templates.Handlers{Templates: s.Templates}).Route(router)
 	(&hosts.Handlers{Hosts: s.Hosts, Keys: s.Keys}).Route(router)

@@ -25,6 +25,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db/dbtest"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -94,7 +95,7 @@ func newWorldWith(t *testing.T, limits config.TeamLimits) *world {
 	t.Cleanup(w.http.Close)
 	w.server.Access.PublicURL = w.http.URL
 	w.people = identity.New(w.pool, w.mails, keyring, w.server.Log, identity.Config{PublicURL: w.http.URL, NewTeamLimits: limits})
-	w.server.Identity = w.people
+	w.server.Identity, w.server.APIKeys = w.people, keys.New(w.pool)
 	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())

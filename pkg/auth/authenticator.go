@@ -85,10 +85,10 @@ func (a *Authenticator) identify(ctx context.Context, rule Rule, given Credentia
 	source := kind.source(given.Address)
 	limited := a.Failures.Check(source)
 	principal, err := a.checkUnless(ctx, limited, kind, given)
-	if errors.Is(err, errNoRow) && limited != nil {
+	if errors.Is(err, db.ErrNoRow) && limited != nil {
 		return Principal{}, limited
 	}
-	if errors.Is(err, errNoRow) {
+	if errors.Is(err, db.ErrNoRow) {
 		// The answer to the failure that exhausts the limit is like those before.
 		_ = a.Failures.Take(source)
 		return Principal{}, fault.New(fault.Unauthenticated, "the %s is not valid", kind.noun())
@@ -122,7 +122,7 @@ func (a *Authenticator) checkUnless(ctx context.Context, limited error, kind Kin
 	return a.check(ctx, kind, given)
 }
 
-// check returns errNoRow for a credential that is not valid.
+// check returns db.ErrNoRow for a credential that is not valid.
 func (a *Authenticator) check(ctx context.Context, kind Kind, given Credentials) (Principal, error) {
 	switch kind {
 	case ByKey:
@@ -140,7 +140,7 @@ func (a *Authenticator) check(ctx context.Context, kind Kind, given Credentials)
 			return Principal{Kind: ByAdminToken, PlatformAdmin: true}, nil
 		}
 	}
-	return Principal{}, errNoRow
+	return Principal{}, db.ErrNoRow
 }
 
 func (a *Authenticator) session(ctx context.Context, given Credentials) (Principal, error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -36,11 +37,11 @@ func (a *Authenticator) inTeam(ctx context.Context, principal Principal, given C
 func (a *Authenticator) asMember(ctx context.Context, principal Principal, wanted *uuid.UUID) (Principal, error) {
 	teamID, role, err := a.store.membership(ctx, principal.UserID, wanted)
 	switch {
-	case errors.Is(err, errNoRow) && wanted != nil && principal.PlatformAdmin:
+	case errors.Is(err, db.ErrNoRow) && wanted != nil && principal.PlatformAdmin:
 		return a.asOwner(ctx, principal, wanted)
-	case errors.Is(err, errNoRow) && wanted == nil:
+	case errors.Is(err, db.ErrNoRow) && wanted == nil:
 		return Principal{}, fault.New(fault.Forbidden, "you are not a member of any team")
-	case errors.Is(err, errNoRow):
+	case errors.Is(err, db.ErrNoRow):
 		return Principal{}, errNotYours
 	case err != nil:
 		return Principal{}, err
@@ -55,8 +56,8 @@ func (a *Authenticator) asOwner(ctx context.Context, principal Principal, wanted
 		return Principal{}, fault.New(fault.Invalid, "the header X-Team-ID is missing: it names the team to work on")
 	}
 	err := a.store.requireTeam(ctx, *wanted)
-	if errors.Is(err, errNoRow) {
-		return Principal{}, fault.New(fault.NotFound, "there is no such team")
+	if errors.Is(err, db.ErrNoRow) {
+		return Principal{}, ErrNoTeam
 	}
 	if err != nil {
 		return Principal{}, err

@@ -95,7 +95,7 @@ func (s *Service) Redeliver(ctx context.Context, teamID, channelID, deliveryID u
 	}
 	return s.enqueue(ctx, func(tx store) (queued, error) {
 		again, err := tx.redeliver(ctx, channelID, deliveryID, hiddenKinds)
-		if !errors.Is(err, errNoRow) {
+		if !errors.Is(err, db.ErrNoRow) {
 			return again, err
 		}
 		if found, channel, err := tx.delivery(ctx, deliveryID); err == nil && channel.ID == channelID && found.State == Pending {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
@@ -19,29 +18,6 @@ import (
 type store struct{ queries *rows.Queries }
 
 func newStore(conn db.Conn) store { return store{rows.New(conn)} }
-
-// errNoRow is returned where the row to be read or changed does not exist.
-var errNoRow = errors.New("there is no such row")
-
-// wrap says what failed. Where the row does not exist it returns errNoRow alone.
-func wrap(err error, doing string) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, pgx.ErrNoRows):
-		return errNoRow
-	default:
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-}
-
-// orElse replaces errNoRow.
-func orElse(err, missing error) error {
-	if errors.Is(err, errNoRow) {
-		return missing
-	}
-	return err
-}
 
 // record is a channel as it is stored.
 type record struct {
@@ -71,12 +47,12 @@ func channelsOf(found []rows.Channel) []Channel {
 // lockTeam serialises the creation of a team's channels.
 func (s store) lockTeam(ctx context.Context, teamID uuid.UUID) error {
 	_, err := s.queries.LockTeam(ctx, teamID)
-	return wrap(err, "lock team")
+	return db.Wrap(err, "lock team")
 }
 
 func (s store) count(ctx context.Context, teamID uuid.UUID) (int64, error) {
 	count, err := s.queries.CountChannels(ctx, teamID)
-	return count, wrap(err, "count channels")
+	return count, db.Wrap(err, "count channels")
 }
 
 func (s store) create(ctx context.Context, wanted record) (record, error) {
@@ -84,22 +60,22 @@ func (s store) create(ctx context.Context, wanted record) (record, error) {
 		ID: wanted.ID, TeamID: wanted.TeamID, Kind: string(wanted.Kind), Name: wanted.Name, EventTypes: wanted.EventTypes,
 		Target: wanted.Target, SealedConfig: wanted.sealedConfig, Enabled: wanted.Enabled, HiddenKinds: wanted.hiddenKinds,
 	})
-	return recordOf(row), wrap(err, "store channel")
+	return recordOf(row), db.Wrap(err, "store channel")
 }
 
 func (s store) list(ctx context.Context, teamID uuid.UUID) ([]Channel, error) {
 	found, err := s.queries.ListChannels(ctx, teamID)
-	return channelsOf(found), wrap(err, "list channels")
+	return channelsOf(found), db.Wrap(err, "list channels")
 }
 
 func (s store) get(ctx context.Context, teamID, channelID uuid.UUID) (Channel, error) {
 	row, err := s.queries.GetChannel(ctx, rows.GetChannelParams{ID: channelID, TeamID: teamID})
-	return recordOf(row).Channel, orElse(wrap(err, "find channel"), errNoChannel)
+	return recordOf(row).Channel, db.OrElse(db.Wrap(err, "find channel"), errNoChannel)
 }
 
 func (s store) lock(ctx context.Context, teamID, channelID uuid.UUID) (record, error) {
 	row, err := s.queries.LockChannel(ctx, rows.LockChannelParams{ID: channelID, TeamID: teamID})
-	return recordOf(row), orElse(wrap(err, "lock channel"), errNoChannel)
+	return recordOf(row), db.OrElse(db.Wrap(err, "lock channel"), errNoChannel)
 }
 
 func (s store) update(ctx context.Context, changed record) (record, error) {
@@ -107,23 +83,23 @@ func (s store) update(ctx context.Context, changed record) (record, error) {
 		ID: changed.ID, Name: changed.Name, EventTypes: changed.EventTypes, Target: changed.Target,
 		SealedConfig: changed.sealedConfig, Enabled: changed.Enabled, HiddenKinds: changed.hiddenKinds,
 	})
-	return recordOf(row), wrap(err, "store channel")
+	return recordOf(row), db.Wrap(err, "store channel")
 }
 
 func (s store) delete(ctx context.Context, teamID, channelID uuid.UUID) (Channel, error) {
 	row, err := s.queries.DeleteChannel(ctx, rows.DeleteChannelParams{ID: channelID, TeamID: teamID})
-	return recordOf(row).Channel, orElse(wrap(err, "delete channel"), errNoChannel)
+	return recordOf(row).Channel, db.OrElse(db.Wrap(err, "delete channel"), errNoChannel)
 }
 
 func (s store) deleteOf(ctx context.Context, teamID uuid.UUID) ([]Channel, error) {
 	found, err := s.queries.DeleteChannelsOf(ctx, teamID)
-	return channelsOf(found), wrap(err, "delete channels")
+	return channelsOf(found), db.Wrap(err, "delete channels")
 }
 
 func (s store) listSealed(ctx context.Context, notWith []byte, after uuid.UUID, limit int32) ([]record, error) {
 	found, err := s.queries.ListSealedChannels(ctx, rows.ListSealedChannelsParams{KeyID: notWith, After: after, Batch: limit})
 	if err != nil {
-		return nil, wrap(err, "list sealed channels")
+		return nil, db.Wrap(err, "list sealed channels")
 	}
 	listed := make([]record, 0, len(found))
 	for _, row := range found {
@@ -135,7 +111,7 @@ func (s store) listSealed(ctx context.Context, notWith []byte, after uuid.UUID, 
 // replaceSealed does nothing where the config is no longer the old one.
 func (s store) replaceSealed(ctx context.Context, channelID uuid.UUID, old, sealed []byte) error {
 	err := s.queries.ReplaceSealedChannel(ctx, rows.ReplaceSealedChannelParams{ID: channelID, SealedConfig: sealed, OldConfig: old})
-	return wrap(err, "replace sealed channel")
+	return db.Wrap(err, "replace sealed channel")
 }
 
 // storedConfig is the form in which a config is sealed.
@@ -183,7 +159,7 @@ func queuedOf(row rows.ChannelDelivery) (queued, error) {
 func (s store) createDelivery(ctx context.Context, channelID uuid.UUID, body []byte) (queued, error) {
 	row, err := s.queries.CreateDelivery(ctx, rows.CreateDeliveryParams{ID: uuid.New(), ChannelID: channelID, Event: body})
 	if err != nil {
-		return queued{}, wrap(err, "store delivery")
+		return queued{}, db.Wrap(err, "store delivery")
 	}
 	return queuedOf(row)
 }
@@ -192,7 +168,7 @@ func (s store) createDelivery(ctx context.Context, channelID uuid.UUID, body []b
 func (s store) delivery(ctx context.Context, id uuid.UUID) (queued, record, error) {
 	row, err := s.queries.GetDelivery(ctx, id)
 	if err != nil {
-		return queued{}, record{}, wrap(err, "find delivery")
+		return queued{}, record{}, db.Wrap(err, "find delivery")
 	}
 	found, err := queuedOf(row.ChannelDelivery)
 	return found, recordOf(row.Channel), err
@@ -211,7 +187,7 @@ func (s store) deliveries(ctx context.Context, channelID uuid.UUID, page Deliver
 	}
 	found, err := s.queries.ListDeliveries(ctx, query)
 	if err != nil {
-		return nil, wrap(err, "list deliveries")
+		return nil, db.Wrap(err, "list deliveries")
 	}
 	listed := make([]Delivery, 0, len(found))
 	for _, row := range found {
@@ -233,7 +209,7 @@ func (s store) addAttempts(ctx context.Context, deliveries []Delivery) error {
 	}
 	found, err := s.queries.ListAttempts(ctx, ids)
 	if err != nil {
-		return wrap(err, "list attempts")
+		return db.Wrap(err, "list attempts")
 	}
 	for _, row := range found {
 		of := &deliveries[indexes[row.DeliveryID]]
@@ -244,11 +220,11 @@ func (s store) addAttempts(ctx context.Context, deliveries []Delivery) error {
 	return nil
 }
 
-// redeliver returns errNoRow for a delivery that is pending, hidden or does not exist.
+// redeliver returns db.ErrNoRow for a delivery that is pending, hidden or does not exist.
 func (s store) redeliver(ctx context.Context, channelID, deliveryID uuid.UUID, hiddenKinds []string) (queued, error) {
 	row, err := s.queries.RedeliverDelivery(ctx, rows.RedeliverDeliveryParams{ID: deliveryID, ChannelID: channelID, HiddenKinds: sorted(hiddenKinds)})
 	if err != nil {
-		return queued{}, wrap(err, "queue delivery again")
+		return queued{}, db.Wrap(err, "queue delivery again")
 	}
 	return queuedOf(row)
 }
@@ -259,12 +235,12 @@ func (s store) recordAttempt(ctx context.Context, delivery Delivery, attempt Att
 		DeliveryID: delivery.ID, State: string(delivery.State), NextAttemptAt: delivery.NextAttemptAt, At: attempt.At,
 		DurationMs: int32(attempt.Duration.Milliseconds()), StatusCode: int32(attempt.StatusCode), Error: string(attempt.Failure),
 	})
-	return wrap(err, "record attempt")
+	return db.Wrap(err, "record attempt")
 }
 
 func (s store) deleteOldDeliveries(ctx context.Context, before time.Time, batch int32) (int64, error) {
 	deleted, err := s.queries.DeleteOldDeliveries(ctx, rows.DeleteOldDeliveriesParams{Before: before, Batch: batch})
-	return deleted, wrap(err, "delete old deliveries")
+	return deleted, db.Wrap(err, "delete old deliveries")
 }
 
 // takeEvents locks events that were not dispatched, and returns their IDs. Other
@@ -272,7 +248,7 @@ func (s store) deleteOldDeliveries(ctx context.Context, before time.Time, batch 
 func (s store) takeEvents(ctx context.Context, batch int32) ([]int64, error) {
 	waiting, err := s.queries.TakeEventsToDispatch(ctx, batch)
 	if err != nil {
-		return nil, wrap(err, "take events")
+		return nil, db.Wrap(err, "take events")
 	}
 	ids := make([]int64, 0, len(waiting))
 	for _, event := range waiting {
@@ -285,9 +261,9 @@ func (s store) takeEvents(ctx context.Context, batch int32) ([]int64, error) {
 // their IDs.
 func (s store) fanOut(ctx context.Context, eventIDs []int64) ([]uuid.UUID, error) {
 	deliveries, err := s.queries.FanOut(ctx, eventIDs)
-	return deliveries, wrap(err, "make deliveries")
+	return deliveries, db.Wrap(err, "make deliveries")
 }
 
 func (s store) markDispatched(ctx context.Context, eventIDs []int64) error {
-	return wrap(s.queries.MarkDispatched(ctx, eventIDs), "mark events as dispatched")
+	return db.Wrap(s.queries.MarkDispatched(ctx, eventIDs), "mark events as dispatched")
 }

@@ -64,7 +64,7 @@ func NewWorker(conn db.Conn, keyring *seal.Keyring, mailer mail.Mailer, allowed 
 // given up.
 func (w *Worker) Work(ctx context.Context, job *river.Job[DeliveryJob]) error {
 	delivery, channel, err := w.store.delivery(ctx, job.Args.DeliveryID)
-	if errors.Is(err, errNoRow) {
+	if errors.Is(err, db.ErrNoRow) {
 		return nil // its channel was deleted
 	}
 	unreadable := errors.Is(err, errUnreadable)

@@ -13,6 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
@@ -45,9 +46,11 @@ type ServerContext struct {
 	Hosts     *fleet.Service
 	Scheduler scheduler.Scheduler
 
-	// Identity has users, teams, members and invitations, API keys and access tokens. An
-	// extension adds a way to sign in with Identity.AddProvider during Start.
+	// Identity has users, teams, members and invitations. An extension adds a way to sign
+	// in with Identity.AddProvider during Start, and provisions users with
+	// Identity.Directory. Keys has API keys and access tokens.
 	Identity *identity.Service
+	Keys     *keys.Service
 	// Events are new events, EventLog past ones. events.Record records events of the
 	// extension.
 	Events   *events.Bus

@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 // openDatabase opens the database and migrates it.
@@ -46,7 +47,7 @@ func ensureDefaultTeam(ctx context.Context, b *base) error {
 	if !auth.IsKey(key) {
 		return fmt.Errorf("WRENN_BOOTSTRAP_API_KEY_FILE: %s does not hold an API key", path)
 	}
-	return identity.EnsureKey(ctx, b.Pool, team.ID, key, "First key")
+	return keys.Ensure(ctx, b.Pool, team.ID, key, "First key")
 }
 
 // readSecretFile returns the text of a file that a setting names, and "" if it names

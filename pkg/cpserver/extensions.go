@@ -21,7 +21,7 @@ func startExtensions(
 		Pool:      b.Pool,
 		Sandboxes: s.sandboxes, Templates: s.templates, Volumes: s.volumes, Secrets: s.secrets, Usage: s.usage,
 		Hosts: s.hosts, Scheduler: h.scheduler,
-		Identity: s.identity, Events: s.events, EventLog: events.NewLog(b.Pool), Audit: s.audit,
+		Identity: s.identity, Keys: server.APIKeys, Events: s.events, EventLog: events.NewLog(b.Pool), Audit: s.audit,
 		Channels: s.channels, Mailer: b.mailer, Keyring: b.keys.keyring,
 		JobWorkers: s.queue.workers, Jobs: s.queue.client, Fail: server.Fail, Stopping: server.Stopping(),
 	}})

@@ -8,6 +8,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/provider"
 )
 
 // publicURL is the URL at which browsers and verifiers of identity tokens reach the
@@ -44,7 +45,7 @@ func providersOf(settings config.Identity) ([]identity.Provider, error) {
 		if err != nil {
 			return nil, err
 		}
-		providers = append(providers, identity.NewGitHub(identity.GitHubConfig{
+		providers = append(providers, provider.NewGitHub(provider.GitHubConfig{
 			ClientID: github.ClientID, ClientSecret: secret, URL: github.URL, APIURL: github.APIURL, SignUp: identity.SignUp(github.SignUp),
 		}))
 	}
@@ -53,7 +54,7 @@ func providersOf(settings config.Identity) ([]identity.Provider, error) {
 		if err != nil {
 			return nil, err
 		}
-		providers = append(providers, identity.NewOIDC(identity.OIDCConfig{
+		providers = append(providers, provider.NewOIDC(provider.OIDCConfig{
 			Name: oidc.Name, Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: identity.SignUp(oidc.SignUp),
 		}))
 	}

@@ -19,6 +19,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
@@ -219,7 +220,7 @@ func newAPI(b *base, s *services, extensions *extension.Set) *api.Server {
 		Sandboxes: s.sandboxes, Snapshots: s.templates, Templates: s.templates, TeamMetrics: s.usage, Usage: s.usage,
 		Volumes: s.volumes, Secrets: s.secrets, Hosts: s.hosts, TokenIssuer: s.issuer,
 		Keys:     secrets.NewKeys(b.Pool, b.keys.keyring),
-		Identity: s.identity, FirstTeam: defaultTeam,
+		Identity: s.identity, APIKeys: keys.New(b.Pool), FirstTeam: defaultTeam,
 		TeamDeletion: teams.NewDeletion(b.Pool, s.sandboxes, s.templates, s.volumes, defaultTeam, b.Log),
 		Events:       &activity.Events{Log: events.NewLog(b.Pool), Bus: s.events}, Channels: s.channels, Audit: s.audit,
 		Extensions: extensions, Healthy: b.Pool.Ping, Domain: b.Config.Domain, Log: b.Log,

@@ -11,13 +11,14 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // admin is an admin of a team, as the request of one was let in.
 func (s *Service) admin(t *testing.T) auth.Principal {
 	t.Helper()
-	hash, err := s.hashPassword(t.Context(), "correct horse")
+	hash, err := s.hasher.Hash(t.Context(), "correct horse")
 	require.NoError(t, err)
 	user, err := s.store.createUser(t.Context(), newAccount{email: uuid.NewString() + "@example.com", passwordHash: hash})
 	require.NoError(t, err)
@@ -68,7 +69,7 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 			friend := s.admin(t).UserID
 			err := s.join(t.Context(), by.TeamID, friend, auth.Member)
 			require.NoError(t, err)
-			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "before"})
+			_, _, err = keys.New(s.pool).IssueKey(t.Context(), by, by.TeamID, keys.NewAPIKey{Name: "before"})
 			require.NoError(t, err)
 			require.NoError(t, lose(s, t.Context(), by))
 
@@ -76,13 +77,13 @@ func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
 				t.Helper()
 				require.True(t, fault.Is(err, fault.Forbidden) || fault.Is(err, fault.Unauthenticated), "%v", err)
 			}
-			_, _, err = s.IssueKey(t.Context(), by, by.TeamID, NewKey{Name: "after"})
+			_, _, err = keys.New(s.pool).IssueKey(t.Context(), by, by.TeamID, keys.NewAPIKey{Name: "after"})
 			refused(err)
 			_, err = s.Invite(t.Context(), by, "friend@example.com", auth.Member)
 			refused(err)
 			refused(s.SetRole(t.Context(), by, friend, auth.Admin))
 			if name == "disabled" || name == "without a session" {
-				_, _, err = s.IssueAccessToken(t.Context(), by, NewAccessToken{Name: "after"})
+				_, _, err = keys.New(s.pool).IssueToken(t.Context(), by, keys.NewAccessToken{Name: "after"})
 				refused(err)
 			}
 		})
@@ -96,7 +97,7 @@ func TestSignIn_WithAPasswordThatWasReplacedMeanwhileIsRefused(t *testing.T) {
 	by := s.admin(t)
 	checked, err := s.store.user(t.Context(), by.UserID)
 	require.NoError(t, err)
-	hash, err := s.hashPassword(t.Context(), "battery staple")
+	hash, err := s.hasher.Hash(t.Context(), "battery staple")
 	require.NoError(t, err)
 	require.NoError(t, s.inTransaction(t.Context(), func(tx *changes) error {
 		return tx.setPassword(t.Context(), by.UserID, hash)
@@ -119,9 +120,7 @@ func (s *Service) enrol(t *testing.T, by auth.Principal, confirmed bool) (code s
 	t.Helper()
 	enrolment, err := s.EnrolTOTP(t.Context(), by)
 	require.NoError(t, err)
-	secret, err := base32Text.DecodeString(enrolment.Secret)
-	require.NoError(t, err)
-	code = totpCode(secret, time.Now().Unix()/30)
+	code = totpCode(t, enrolment, time.Now().Unix()/30)
 	if confirmed {
 		recovery, err = s.ConfirmTOTP(t.Context(), by, code, Client{})
 		require.NoError(t, err)
@@ -154,13 +153,13 @@ func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereLetInBefore(t *testin
 	}
 
 	_, err = s.EnrolTOTP(t.Context(), none)
-	require.ErrorIs(t, err, errRevoked, "enrol")
+	require.ErrorIs(t, err, auth.ErrRevoked, "enrol")
 	_, err = s.AcceptInvitation(t.Context(), none, token)
-	require.ErrorIs(t, err, errRevoked, "accept an invitation")
+	require.ErrorIs(t, err, auth.ErrRevoked, "accept an invitation")
 	_, err = s.ConfirmTOTP(t.Context(), begun, code, Client{})
-	require.ErrorIs(t, err, errRevoked, "confirm")
+	require.ErrorIs(t, err, auth.ErrRevoked, "confirm")
 	_, err = s.NewRecoveryCodes(t.Context(), has, recovery[0], Client{})
-	require.ErrorIs(t, err, errRevoked, "replace recovery codes")
+	require.ErrorIs(t, err, auth.ErrRevoked, "replace recovery codes")
 	err = s.RemoveTOTP(t.Context(), has, recovery[1], Client{})
-	require.ErrorIs(t, err, errRevoked, "remove")
+	require.ErrorIs(t, err, auth.ErrRevoked, "remove")
 }

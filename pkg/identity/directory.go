@@ -7,6 +7,8 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 // Directory changes users and their teams on behalf of a company's directory: what a
@@ -40,11 +42,11 @@ type Page struct {
 
 // CreateUser makes a user. It returns ErrUserExists or ErrIdentityTaken.
 func (d *Directory) CreateUser(ctx context.Context, wanted DirectoryUser) (User, error) {
-	email, err := Email("email", wanted.Email)
+	email, err := validate.Email("email", wanted.Email)
 	if err != nil {
 		return User{}, err
 	}
-	name, err := checkName(wanted.Name)
+	name, err := validate.Name(wanted.Name)
 	if err != nil {
 		return User{}, err
 	}
@@ -128,7 +130,7 @@ func (d *Directory) SetMember(ctx context.Context, teamID, userID uuid.UUID, rol
 		}
 		before, err := tx.roleOf(ctx, teamID, userID)
 		switch {
-		case errors.Is(err, errNoRow):
+		case errors.Is(err, db.ErrNoRow):
 			return tx.addMember(ctx, teamID, userID, role)
 		case err != nil || before == role:
 			return err

@@ -49,8 +49,8 @@ func TestDirectory_ChangesAndDeactivatesUsers(t *testing.T) {
 	changed, err = directory.UpdateUser(t.Context(), by.UserID, UserChange{Disabled: &disabled})
 	require.NoError(t, err)
 	require.NotNil(t, changed.DisabledAt)
-	_, err = s.store.credentialUser(t.Context(), by)
-	require.ErrorIs(t, err, errNoRow, "the session has ended")
+	_, err = auth.CurrentUser(t.Context(), s.pool, by)
+	require.ErrorIs(t, err, auth.ErrRevoked, "the session has ended")
 
 	other := s.admin(t)
 	_, err = directory.UpdateUser(t.Context(), other.UserID, UserChange{Email: &email})

@@ -7,12 +7,10 @@ import (
 
 // The errors that callers decide on. Each is a fault that can be shown.
 var (
-	ErrNoUser       = fault.New(fault.NotFound, "there is no such user")
-	ErrNoTeam       = fault.New(fault.NotFound, "there is no such team")
+	ErrNoUser       = auth.ErrNoUser
+	ErrNoTeam       = auth.ErrNoTeam
 	ErrNoMember     = fault.New(fault.NotFound, "there is no such member")
 	ErrNoInvitation = fault.New(fault.NotFound, "there is no such invitation")
-	ErrNoKey        = fault.New(fault.NotFound, "there is no such API key")
-	ErrNoToken      = fault.New(fault.NotFound, "there is no such access token")
 	// ErrUserExists says that the e-mail address has an account.
 	ErrUserExists = fault.New(fault.Conflict, "email: there is an account with this address already; sign in to it")
 	// ErrIdentityTaken says that the identity at a provider is tied to an account.
@@ -35,10 +33,8 @@ var (
 )
 
 var (
-	errRevoked      = fault.New(fault.Unauthenticated, "the credential is not valid any more")
 	errAboveYou     = fault.New(fault.Forbidden, "only an owner may do this")
 	errMayNotChange = fault.New(fault.Forbidden, "the permission %s is needed", auth.MemberWrite)
-	errNotMember    = fault.New(fault.Forbidden, "you are not a member of this team")
 	// errWrongLogin is the same for an address without an account, so that it does not
 	// tell which addresses have one.
 	errWrongLogin = fault.New(fault.Unauthenticated, "the e-mail address or the password is wrong")
@@ -48,7 +44,4 @@ var (
 	errNoChallenge   = fault.New(fault.Unauthenticated, "challenge: it is too long ago; sign in again")
 	// errWrongLink is the same for a link that was used, has expired or never existed.
 	errWrongLink = fault.New(fault.Invalid, "token: the link is not valid any more; ask for a new one")
-	// errDenied is for a provider that says that the person may not sign in, or did not
-	// want to.
-	errDenied = fault.New(fault.Unauthenticated, "the sign-in service did not let you in")
 )

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 // BeginExternal begins a sign-in with a provider. It returns where the browser must
@@ -76,15 +78,15 @@ func (s *Service) SignInExternal(ctx context.Context, who ExternalIdentity, sign
 // userOfIdentity finds, ties or makes the user of an external identity.
 func (c *changes) userOfIdentity(ctx context.Context, who ExternalIdentity, signUp SignUp) (account, error) {
 	user, err := c.userByIdentity(ctx, who.Provider, who.Subject)
-	if !errors.Is(err, errNoRow) {
+	if !errors.Is(err, db.ErrNoRow) {
 		return user, err
 	}
-	email, err := Email("email", who.Email)
+	email, err := validate.Email("email", who.Email)
 	if err != nil || !who.EmailVerified {
 		return account{}, ErrEmailNotVerified
 	}
 	user, err = c.userByEmail(ctx, email)
-	if errors.Is(err, errNoRow) {
+	if errors.Is(err, db.ErrNoRow) {
 		user, err = c.newExternalUser(ctx, signUp, email, who.Name)
 	}
 	if err != nil {
@@ -107,7 +109,7 @@ func (c *changes) newExternalUser(ctx context.Context, signUp SignUp, email, nam
 	if len(invitations) == 0 && signUp == InvitedOnly {
 		return account{}, ErrNoAccount
 	}
-	if name, err = checkName(name); err != nil {
+	if name, err = validate.Name(name); err != nil {
 		name, _, _ = strings.Cut(email, "@")
 	}
 	user, err := c.createUser(ctx, newAccount{email: email, name: name})

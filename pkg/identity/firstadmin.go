@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/passwords"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 const firstAdminLife = 24 * time.Hour
@@ -69,7 +72,7 @@ func (s *store) useFirstAdminLink(ctx context.Context, token string) error {
 		return err
 	}
 	if _, err := s.useOneTimeToken(ctx, oneTimeToken{auth.HashKey(token), forFirstAdmin}); err != nil {
-		return orElse(err, errWrongLink)
+		return db.OrElse(err, errWrongLink)
 	}
 	exists, err := s.platformAdminExists(ctx)
 	if err != nil {
@@ -83,17 +86,17 @@ func (s *store) useFirstAdminLink(ctx context.Context, token string) error {
 
 // checkNewUser checks a user's details and hashes the password.
 func (s *Service) checkNewUser(ctx context.Context, wanted NewUser) (newAccount, error) {
-	email, err := Email("email", wanted.Email)
+	email, err := validate.Email("email", wanted.Email)
 	if err != nil {
 		return newAccount{}, err
 	}
-	name, err := checkName(wanted.Name)
+	name, err := validate.Name(wanted.Name)
 	if err != nil {
 		return newAccount{}, err
 	}
-	if err := checkPassword("password", wanted.Password); err != nil {
+	if err := passwords.Check("password", wanted.Password); err != nil {
 		return newAccount{}, err
 	}
-	hash, err := s.hashPassword(ctx, wanted.Password)
+	hash, err := s.hasher.Hash(ctx, wanted.Password)
 	return newAccount{email: email, name: name, passwordHash: hash}, err
 }

@@ -1,11 +1,10 @@
-// Package identity has users, teams, members and invitations, what users sign in with
-// (password, second factor, identity provider), and the API keys and access tokens
-// that they make.
+// Package identity has users, teams, members and invitations, and what users sign in
+// with: password, second factor, identity provider. The keys of programs are in pkg/keys.
 //
 // # Signing in with an identity provider
 //
-// A Provider is added by Service.AddProvider before the server answers requests. OIDC
-// and GitHub are two; an extension adds others. A sign-in has these steps:
+// A Provider is added by Service.AddProvider before the server answers requests. Those of
+// pkg/identity/provider are two; an extension adds others. A sign-in has these steps:
 //
 //  1. The browser asks for /auth/oidc/{name}/start. Service.BeginExternal makes an
 //     Attempt and calls Provider.Begin; the server keeps the attempt in a cookie and
@@ -30,6 +29,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/passwords"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
@@ -61,8 +61,6 @@ const (
 	resetInterval    = 10 * time.Minute
 	allResetBurst    = 20
 	allResetInterval = 5 * time.Minute
-	// mailQueue is how many mails may wait to be sent.
-	mailQueue = 100
 )
 
 // Config are the settings of a Service.
@@ -77,7 +75,6 @@ type Config struct {
 type Service struct {
 	pool   *pgxpool.Pool
 	store  *store // by the pool, for what needs no transaction
-	mailer mail.Mailer
 	sealer Sealer
 	log    *slog.Logger
 	config Config
@@ -86,8 +83,8 @@ type Service struct {
 	codes     *ratelimit.Attempts // by user ID
 	resets    *ratelimit.Attempts // by e-mail address
 	invites   *ratelimit.Limiter  // by team ID
-	hashing   chan struct{}       // has an element for each password that is hashed
-	mails     chan mail.Message
+	hasher    *passwords.Hasher
+	mails     *mail.Queue
 
 	providersMutex sync.RWMutex
 	providers      map[string]Provider // by name
@@ -97,13 +94,13 @@ type Service struct {
 func New(pool *pgxpool.Pool, mailer mail.Mailer, sealer Sealer, log *slog.Logger, config Config) *Service {
 	config.PublicURL = strings.TrimRight(config.PublicURL, "/")
 	return &Service{
-		pool: pool, store: newStore(pool), mailer: mailer, sealer: sealer, log: log, config: config,
+		pool: pool, store: newStore(pool), sealer: sealer, log: log, config: config,
 		passwords: ratelimit.NewAttempts(passwordBurst, passwordInterval, allPasswordBurst, allPasswordInterval),
 		codes:     ratelimit.NewAttempts(codeBurst, codeInterval, allCodeBurst, allCodeInterval),
 		resets:    ratelimit.NewAttempts(resetBurst, resetInterval, allResetBurst, allResetInterval),
 		invites:   ratelimit.NewLimiter(inviteBurst, inviteInterval),
-		hashing:   make(chan struct{}, hashingAtOnce),
-		mails:     make(chan mail.Message, mailQueue),
+		hasher:    passwords.NewHasher(),
+		mails:     mail.NewQueue(mailer, log),
 		providers: map[string]Provider{},
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 const invitationLife = 7 * 24 * time.Hour
@@ -33,7 +35,7 @@ type InvitationOffer struct {
 
 // Invite mails a link into a team. The role must not be above the principal's.
 func (s *Service) Invite(ctx context.Context, by auth.Principal, email string, role auth.Role) (Invitation, error) {
-	email, err := Email("email", email)
+	email, err := validate.Email("email", email)
 	if err != nil {
 		return Invitation{}, err
 	}
@@ -55,15 +57,14 @@ func (s *Service) Invite(ctx context.Context, by auth.Principal, email string, r
 	if err != nil {
 		return Invitation{}, err
 	}
-	s.post(email, "You are invited to a team on Wrenn",
-		"You are invited to the team "+team.Name+" on Wrenn, at "+s.config.PublicURL+", as "+string(role)+".\n\n"+
-			"This link takes you there, once, within a week:\n\n"+s.link("invitation", token)+"\n")
+	s.post(email, "You are invited to a team on Wrenn", "You are invited to the team "+team.Name+" on Wrenn, at "+s.config.PublicURL+", as "+string(role)+".\n\n"+
+		"This link takes you there, once, within a week:\n\n"+s.link("invitation", token)+"\n")
 	return invitation, nil
 }
 
 func (s *Service) storeInvitation(ctx context.Context, by auth.Principal, wanted newInvitation) (stored Invitation, err error) {
 	err = s.inTransaction(ctx, func(tx *changes) error {
-		by, err := tx.currentWith(ctx, by, by.TeamID, auth.MemberWrite)
+		by, err := auth.CurrentInTeam(ctx, tx.conn, by, by.TeamID, auth.MemberWrite)
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func (s *Service) Invitations(ctx context.Context, teamID uuid.UUID) ([]Invitati
 
 // RevokeInvitation makes an invitation's link invalid.
 func (s *Service) RevokeInvitation(ctx context.Context, teamID, invitationID uuid.UUID) error {
-	return orElse(s.store.deleteInvitation(ctx, teamID, invitationID), ErrNoInvitation)
+	return db.OrElse(s.store.deleteInvitation(ctx, teamID, invitationID), ErrNoInvitation)
 }
 
 // AcceptInvitation makes the principal a member of the team of an invitation, which
@@ -93,7 +94,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token
 	err := s.inTransaction(ctx, func(tx *changes) error {
 		invitation, err := tx.useInvitation(ctx, auth.HashKey(token))
 		if err != nil {
-			return orElse(err, errWrongLink)
+			return db.OrElse(err, errWrongLink)
 		}
 		user, err := tx.lockCurrent(ctx, by)
 		if err != nil {
@@ -113,7 +114,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, by auth.Principal, token
 func (s *Service) RegisterInvited(ctx context.Context, token string, wanted NewUser, from Client) (Session, error) {
 	found, _, err := s.store.findInvitation(ctx, auth.HashKey(token))
 	if err != nil {
-		return Session{}, orElse(err, errWrongLink)
+		return Session{}, db.OrElse(err, errWrongLink)
 	}
 	wanted.Email = found.Email
 	checked, err := s.checkNewUser(ctx, wanted)
@@ -124,7 +125,7 @@ func (s *Service) RegisterInvited(ctx context.Context, token string, wanted NewU
 	err = s.inTransaction(ctx, func(tx *changes) error {
 		invitation, err := tx.useInvitation(ctx, auth.HashKey(token))
 		if err != nil {
-			return orElse(err, errWrongLink)
+			return db.OrElse(err, errWrongLink)
 		}
 		user, err := tx.createUser(ctx, checked)
 		if err != nil {
@@ -143,10 +144,10 @@ func (s *Service) RegisterInvited(ctx context.Context, token string, wanted NewU
 func (s *Service) ShowInvitation(ctx context.Context, token string) (InvitationOffer, error) {
 	found, teamName, err := s.store.findInvitation(ctx, auth.HashKey(token))
 	if err != nil {
-		return InvitationOffer{}, orElse(err, errWrongLink)
+		return InvitationOffer{}, db.OrElse(err, errWrongLink)
 	}
 	_, err = s.store.userByEmail(ctx, found.Email)
-	if err != nil && !errors.Is(err, errNoRow) {
+	if err != nil && !errors.Is(err, db.ErrNoRow) {
 		return InvitationOffer{}, err
 	}
 	return InvitationOffer{TeamName: teamName, Email: found.Email, Role: found.Role, HasAccount: err == nil}, nil

@@ -7,6 +7,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // newInvitation is an invitation to be stored.
@@ -22,7 +23,7 @@ func (s *store) createInvitation(ctx context.Context, wanted newInvitation) (Inv
 		ID: uuid.New(), TeamID: wanted.TeamID, Email: wanted.Email, Role: string(wanted.Role), TokenHash: wanted.tokenHash,
 		InvitedBy: optional(wanted.invitedBy), ExpiresAt: wanted.ExpiresAt,
 	})
-	return invitationOf(row), wrap(err, "store invitation")
+	return invitationOf(row), db.Wrap(err, "store invitation")
 }
 
 func invitationOf(row rows.TeamInvitation) Invitation {
@@ -34,7 +35,7 @@ func invitationOf(row rows.TeamInvitation) Invitation {
 
 func (s *store) invitations(ctx context.Context, teamID uuid.UUID) ([]Invitation, error) {
 	found, err := s.queries.ListInvitations(ctx, teamID)
-	return invitationsOf(found), wrap(err, "list invitations")
+	return invitationsOf(found), db.Wrap(err, "list invitations")
 }
 
 func invitationsOf(found []rows.TeamInvitation) []Invitation {
@@ -49,29 +50,29 @@ func invitationsOf(found []rows.TeamInvitation) []Invitation {
 func (s *store) findInvitation(ctx context.Context, tokenHash []byte) (Invitation, string, error) {
 	row, err := s.queries.FindInvitation(ctx, tokenHash)
 	found := Invitation{ID: row.ID, TeamID: row.TeamID, Email: row.Email, Role: auth.Role(row.Role)}
-	return found, row.TeamName, wrap(err, "find invitation")
+	return found, row.TeamName, db.Wrap(err, "find invitation")
 }
 
 // useInvitation deletes the invitation of a token: of two uses one gets it.
 func (s *store) useInvitation(ctx context.Context, tokenHash []byte) (Invitation, error) {
 	row, err := s.queries.UseInvitation(ctx, tokenHash)
-	return invitationOf(row), wrap(err, "use invitation")
+	return invitationOf(row), db.Wrap(err, "use invitation")
 }
 
 // useInvitationsOf deletes the invitations of an e-mail address.
 func (s *store) useInvitationsOf(ctx context.Context, email string) ([]Invitation, error) {
 	found, err := s.queries.UseInvitationsOf(ctx, email)
-	return invitationsOf(found), wrap(err, "use invitations")
+	return invitationsOf(found), db.Wrap(err, "use invitations")
 }
 
 // deleteInvitationsBy deletes those that a user sent for a team, or for all teams where
 // teamID is nil.
 func (s *store) deleteInvitationsBy(ctx context.Context, userID uuid.UUID, teamID *uuid.UUID) error {
 	err := s.queries.DeleteInvitationsBy(ctx, rows.DeleteInvitationsByParams{UserID: &userID, TeamID: teamID})
-	return wrap(err, "delete invitations")
+	return db.Wrap(err, "delete invitations")
 }
 
 func (s *store) deleteInvitation(ctx context.Context, teamID, invitationID uuid.UUID) error {
 	count, err := s.queries.DeleteInvitation(ctx, rows.DeleteInvitationParams{ID: invitationID, TeamID: teamID})
-	return changed(count, err, "delete invitation")
+	return db.WrapCount(count, err, "delete invitation")
 }

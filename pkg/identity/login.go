@@ -8,6 +8,9 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/passwords"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 // The purposes of one-time tokens, as the schema lists them.
@@ -28,11 +31,11 @@ type SignIn struct {
 
 // Login checks an e-mail address and a password.
 func (s *Service) Login(ctx context.Context, email, password string, from Client) (SignIn, error) {
-	email, err := Email("email", email)
+	email, err := validate.Email("email", email)
 	if err != nil {
 		return SignIn{}, err
 	}
-	if len(password) > longestPassword {
+	if len(password) > passwords.Longest {
 		return SignIn{}, errWrongLogin
 	}
 	if err := s.passwords.Take(email, from.Address); err != nil {
@@ -49,14 +52,14 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 // checkLogin takes as long for an address without an account as for one with it.
 func (s *Service) checkLogin(ctx context.Context, email, password string) (account, error) {
 	user, err := s.store.userByEmail(ctx, email)
-	if err != nil && !errors.Is(err, errNoRow) {
+	if err != nil && !errors.Is(err, db.ErrNoRow) {
 		return account{}, err
 	}
 	hash, usable := user.passwordHash, user.HasPassword && user.DisabledAt == nil
 	if !usable {
-		hash = formatHash(currentCost, make([]byte, saltBytes), make([]byte, currentCost.hashBytes))
+		hash = passwords.Unusable()
 	}
-	matches, outdated, err := s.passwordMatches(ctx, password, hash)
+	matches, outdated, err := s.hasher.Matches(ctx, password, hash)
 	if err != nil {
 		return account{}, err
 	}
@@ -71,7 +74,7 @@ func (s *Service) checkLogin(ctx context.Context, email, password string) (accou
 }
 
 func (s *Service) rehash(ctx context.Context, user account, password string) (string, error) {
-	hash, err := s.hashPassword(ctx, password)
+	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return "", err
 	}
@@ -105,7 +108,7 @@ func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from
 	token := oneTimeToken{auth.HashKey(challenge), forSecondFactor}
 	userID, err := s.store.findOneTimeToken(ctx, token)
 	if err != nil {
-		return Session{}, orElse(err, errNoChallenge)
+		return Session{}, db.OrElse(err, errNoChallenge)
 	}
 	if userID == nil {
 		return Session{}, errNoChallenge
@@ -117,7 +120,7 @@ func (s *Service) SecondFactor(ctx context.Context, challenge, code string, from
 			return err
 		}
 		if _, err := tx.useOneTimeToken(ctx, token); err != nil {
-			return orElse(err, errWrongLink)
+			return db.OrElse(err, errWrongLink)
 		}
 		session, err = tx.newSession(ctx, user.User, from)
 		return err

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // Member is a user in a team.
@@ -44,7 +45,7 @@ func (s *Service) SetRole(ctx context.Context, by auth.Principal, memberID uuid.
 
 func (c *changes) changeRole(ctx context.Context, teamID, memberID uuid.UUID, before, role auth.Role) error {
 	if err := c.setRole(ctx, teamID, memberID, role); err != nil {
-		return orElse(err, ErrNoMember)
+		return db.OrElse(err, ErrNoMember)
 	}
 	return c.revokeBeyond(ctx, memberID, teamID, before, role)
 }
@@ -62,7 +63,7 @@ func (s *Service) RemoveMember(ctx context.Context, by auth.Principal, memberID 
 
 func (c *changes) takeOut(ctx context.Context, teamID, memberID uuid.UUID) error {
 	if err := c.removeMember(ctx, teamID, memberID); err != nil {
-		return orElse(err, ErrNoMember)
+		return db.OrElse(err, ErrNoMember)
 	}
 	return c.revokeInTeam(ctx, memberID, teamID)
 }
@@ -71,13 +72,13 @@ func (c *changes) takeOut(ctx context.Context, teamID, memberID uuid.UUID) error
 // team's lock, and with the member's role.
 func (s *Service) changeMember(ctx context.Context, by auth.Principal, memberID uuid.UUID, change func(*changes, auth.Principal, auth.Role) error) error {
 	return s.inTransaction(ctx, func(tx *changes) error {
-		by, err := tx.currentWith(ctx, by, by.TeamID, auth.MemberRead)
+		by, err := auth.CurrentInTeam(ctx, tx.conn, by, by.TeamID, auth.MemberRead)
 		if err != nil {
 			return err
 		}
 		role, err := tx.roleOf(ctx, by.TeamID, memberID)
 		if err != nil {
-			return orElse(err, ErrNoMember)
+			return db.OrElse(err, ErrNoMember)
 		}
 		if !by.Role.AtLeast(role) {
 			return errAboveYou

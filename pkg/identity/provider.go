@@ -89,14 +89,6 @@ func (a Attempt) check(callback *http.Request) error {
 	return nil
 }
 
-// codeOf returns the authorization code of OAuth in a callback.
-func codeOf(callback *http.Request) (string, error) {
-	if callback.FormValue("error") != "" {
-		return "", errDenied
-	}
-	return callback.FormValue("code"), nil
-}
-
 // providerName keeps out what separates the parts of the attempt's cookie and of
 // paths.
 var providerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)

@@ -8,6 +8,9 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/passwords"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 const passwordResetLife = time.Hour
@@ -15,7 +18,7 @@ const passwordResetLife = time.Hour
 // RequestPasswordReset mails a link to the user with an e-mail address. It returns the
 // same where there is none.
 func (s *Service) RequestPasswordReset(ctx context.Context, email string, from Client) error {
-	email, err := Email("email", email)
+	email, err := validate.Email("email", email)
 	if err != nil {
 		return err
 	}
@@ -23,7 +26,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 		return err
 	}
 	user, err := s.store.userByEmail(ctx, email)
-	if errors.Is(err, errNoRow) || err == nil && user.DisabledAt != nil {
+	if errors.Is(err, db.ErrNoRow) || err == nil && user.DisabledAt != nil {
 		return nil
 	}
 	if err != nil {
@@ -33,27 +36,26 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	if err != nil {
 		return err
 	}
-	s.post(user.Email, "Choose a new password for Wrenn",
-		"Somebody, hopefully you, asked for a new password for your account at "+s.config.PublicURL+".\n\n"+
-			"This link lets you choose one, once, within an hour:\n\n"+s.link("password-reset", token)+
-			"\n\nIf it was not you, there is nothing to do: your password stays as it is.\n")
+	s.post(user.Email, "Choose a new password for Wrenn", "Somebody, hopefully you, asked for a new password for your account at "+s.config.PublicURL+".\n\n"+
+		"This link lets you choose one, once, within an hour:\n\n"+s.link("password-reset", token)+
+		"\n\nIf it was not you, there is nothing to do: your password stays as it is.\n")
 	return nil
 }
 
 // ResetPassword sets a password by the token of RequestPasswordReset. It revokes every
 // credential that the user has or has made. A second factor stays.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
-	if err := checkPassword("password", password); err != nil {
+	if err := passwords.Check("password", password); err != nil {
 		return err
 	}
-	hash, err := s.hashPassword(ctx, password)
+	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
 	return s.inTransaction(ctx, func(tx *changes) error {
 		userID, err := tx.useOneTimeToken(ctx, oneTimeToken{auth.HashKey(token), forPasswordReset})
 		if err != nil {
-			return orElse(err, errWrongLink)
+			return db.OrElse(err, errWrongLink)
 		}
 		if userID == nil {
 			return errWrongLink
@@ -70,12 +72,12 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current, wanted string, from Client) (Session, error) {
 	user, err := s.store.user(ctx, userID)
 	if err != nil {
-		return Session{}, orElse(err, ErrNoUser)
+		return Session{}, db.OrElse(err, ErrNoUser)
 	}
-	if err := checkPassword("newPassword", wanted); err != nil {
+	if err := passwords.Check("newPassword", wanted); err != nil {
 		return Session{}, err
 	}
-	if len(current) > longestPassword {
+	if len(current) > passwords.Longest {
 		return Session{}, errWrongPassword
 	}
 	if err := s.passwords.Take(user.Email, from.Address); err != nil {
@@ -87,7 +89,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID uuid.UUID, current,
 		return Session{}, err
 	}
 	s.passwords.Succeeded(user.Email, from.Address)
-	hash, err := s.hashPassword(ctx, wanted)
+	hash, err := s.hasher.Hash(ctx, wanted)
 	if err != nil {
 		return Session{}, err
 	}

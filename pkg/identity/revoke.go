@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 // revokeAll revokes what a user has and has made: sessions, access tokens, API keys,
@@ -27,13 +28,13 @@ func (s *store) revokeOwn(ctx context.Context, userID uuid.UUID) error {
 	if err := s.endSessionsOf(ctx, userID); err != nil {
 		return err
 	}
-	return s.deleteAccessTokensOf(ctx, userID)
+	return keys.DeleteTokensOf(ctx, s.conn, userID)
 }
 
 // revokeInTeam revokes what a user made for a team, and the tokens of the team's
 // sandboxes and volumes.
 func (c *changes) revokeInTeam(ctx context.Context, userID, teamID uuid.UUID) error {
-	if err := c.raiseEpoch(ctx, teamID); err != nil {
+	if err := auth.RevokeTeamTokens(ctx, c.conn, teamID); err != nil {
 		return err
 	}
 	return c.revokeMade(ctx, userID, &teamID)
@@ -42,9 +43,11 @@ func (c *changes) revokeInTeam(ctx context.Context, userID, teamID uuid.UUID) er
 // revokeMade revokes the API keys and invitations that a user made for a team, or for
 // all teams where teamID is nil.
 func (c *changes) revokeMade(ctx context.Context, userID uuid.UUID, teamID *uuid.UUID) error {
-	if err := c.revokeKeysOf(ctx, userID, teamID); err != nil {
+	revoked, err := keys.RevokeOf(ctx, c.conn, userID, teamID)
+	if err != nil {
 		return err
 	}
+	c.tell(revoked...)
 	return c.deleteInvitationsBy(ctx, userID, teamID)
 }
 
@@ -52,16 +55,18 @@ func (c *changes) revokeMade(ctx context.Context, userID uuid.UUID, teamID *uuid
 // another role: keys with more scopes, invitations, and the tokens of sandboxes and
 // volumes.
 func (c *changes) revokeBeyond(ctx context.Context, userID, teamID uuid.UUID, before, now auth.Role) error {
-	if err := c.revokeKeysBeyond(ctx, userID, teamID, now); err != nil {
+	revoked, err := keys.RevokeBeyond(ctx, c.conn, userID, teamID, now)
+	if err != nil {
 		return err
 	}
+	c.tell(revoked...)
 	if lost(before, now, auth.MemberWrite) {
 		if err := c.deleteInvitationsBy(ctx, userID, &teamID); err != nil {
 			return err
 		}
 	}
 	if lost(before, now, auth.SandboxWrite) || lost(before, now, auth.VolumeWrite) {
-		return c.raiseEpoch(ctx, teamID)
+		return auth.RevokeTeamTokens(ctx, c.conn, teamID)
 	}
 	return nil
 }

@@ -30,8 +30,6 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	after, err := seal.NewKeyring(newKey)
 	require.NoError(t, err)
 	s.sealer = after
-	secret, err := base32Text.DecodeString(enrolment.Secret)
-	require.NoError(t, err)
-	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(secret, time.Now().Unix()/30), Client{})
+	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(t, enrolment, time.Now().Unix()/30), Client{})
 	require.NoError(t, err)
 }

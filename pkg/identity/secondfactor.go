@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,27 +10,22 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/factors"
 )
 
 const (
-	recoveryCodes     = 10
-	recoveryCodeBytes = 10 // 80 bits: too many to find the code of a hash
-	longestCode       = 64
+	recoveryCodes = 10
+	totpPurpose   = "totp:" // and the user's ID: what the secret is sealed for
 )
 
-// Enrolment is what an authenticator app needs.
-type Enrolment struct {
-	Secret string // base32
-	URL    string // otpauth:
-}
-
 // EnrolTOTP makes the secret of a second factor, which ConfirmTOTP turns on.
-func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, error) {
-	secret := newTOTPSecret()
+func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (factors.Enrolment, error) {
+	secret := factors.NewSecret()
 	sealed, err := s.sealer.Seal(secret, totpPurpose+by.UserID.String())
 	if err != nil {
-		return Enrolment{}, fmt.Errorf("seal second factor: %w", err)
+		return factors.Enrolment{}, fmt.Errorf("seal second factor: %w", err)
 	}
 	var email string
 	err = s.inTransaction(ctx, func(tx *changes) error {
@@ -46,9 +40,9 @@ func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (Enrolment, 
 		return tx.setTOTPSecret(ctx, by.UserID, sealed)
 	})
 	if err != nil {
-		return Enrolment{}, err
+		return factors.Enrolment{}, err
 	}
-	return totpKey(secret, email)
+	return factors.Enrol(secret, email)
 }
 
 // ConfirmTOTP turns the second factor on by a first code. The recovery codes are
@@ -131,9 +125,9 @@ func (s *Service) useCode(ctx context.Context, tx *changes, user account, code s
 	case err == nil:
 		err = tx.useTOTPStep(ctx, user.ID, step)
 	case errors.Is(err, errWrongCode):
-		err = tx.useRecoveryCode(ctx, user.ID, hashRecoveryCode(code))
+		err = tx.useRecoveryCode(ctx, user.ID, factors.HashRecoveryCode(code))
 	}
-	return orElse(err, errWrongCode)
+	return db.OrElse(err, errWrongCode)
 }
 
 // matchCode returns the time step of a code.
@@ -142,7 +136,7 @@ func (s *Service) matchCode(user account, code string) (step int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("open second factor: %w", err)
 	}
-	step, ok := matchTOTP(secret, strings.TrimSpace(code), time.Now())
+	step, ok := factors.Match(secret, strings.TrimSpace(code), time.Now())
 	if !ok {
 		return 0, errWrongCode
 	}
@@ -154,22 +148,8 @@ func (s *Service) matchCode(user account, code string) (step int64, err error) {
 func (s *store) newRecoveryCodes(ctx context.Context, userID uuid.UUID) ([]string, error) {
 	codes, hashes := make([]string, recoveryCodes), make([][]byte, recoveryCodes)
 	for i := range codes {
-		codes[i] = newRecoveryCode()
-		hashes[i] = hashRecoveryCode(codes[i])
+		codes[i] = factors.NewRecoveryCode()
+		hashes[i] = factors.HashRecoveryCode(codes[i])
 	}
 	return codes, s.replaceRecoveryCodes(ctx, userID, hashes)
-}
-
-// newRecoveryCode returns four groups of four characters.
-func newRecoveryCode() string {
-	secret := make([]byte, recoveryCodeBytes)
-	_, _ = rand.Read(secret) // never fails
-	text := strings.ToLower(base32Text.EncodeToString(secret))
-	return text[:4] + "-" + text[4:8] + "-" + text[8:12] + "-" + text[12:]
-}
-
-// hashRecoveryCode ignores case, spaces and hyphens.
-func hashRecoveryCode(code string) []byte {
-	code = code[:min(len(code), longestCode)]
-	return auth.HashKey(strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(code)))
 }

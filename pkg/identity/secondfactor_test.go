@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/factors"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -20,17 +21,15 @@ func TestSecondFactor_TakesEachCodeOnce(t *testing.T) {
 	require.NoError(t, err)
 	enrolment, err := s.EnrolTOTP(t.Context(), by)
 	require.NoError(t, err)
-	secret, err := base32Text.DecodeString(enrolment.Secret)
-	require.NoError(t, err)
-	confirmed := time.Now().Unix() / totpStepSeconds
-	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(secret, confirmed), Client{})
+	confirmed := time.Now().Unix() / factors.StepSeconds
+	_, err = s.ConfirmTOTP(t.Context(), by, totpCode(t, enrolment, confirmed), Client{})
 	require.NoError(t, err)
 
 	signIn := func(step int64) error {
 		in, err := s.Login(t.Context(), user.Email, "correct horse", Client{})
 		require.NoError(t, err)
 		require.NotEmpty(t, in.Challenge)
-		_, err = s.SecondFactor(t.Context(), in.Challenge, totpCode(secret, step), Client{})
+		_, err = s.SecondFactor(t.Context(), in.Challenge, totpCode(t, enrolment, step), Client{})
 		return err
 	}
 	require.ErrorIs(t, signIn(confirmed), errWrongCode, "the code that confirmed")

@@ -2,12 +2,9 @@ package identity
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
@@ -16,9 +13,12 @@ import (
 )
 
 // store maps rows to the package's types.
-type store struct{ queries *rows.Queries }
+type store struct {
+	conn    db.Conn
+	queries *rows.Queries
+}
 
-func newStore(conn db.Conn) *store { return &store{rows.New(conn)} }
+func newStore(conn db.Conn) *store { return &store{conn, rows.New(conn)} }
 
 // changes is the store in a transaction, with the events of what was changed. They are
 // written at the end of the transaction.
@@ -42,48 +42,8 @@ func inTransaction(ctx context.Context, pool *pgxpool.Pool, work func(tx *change
 	})
 }
 
-// tell adds an event to those of the transaction.
-func (c *changes) tell(teamID uuid.UUID, kind events.Type, resource uuid.UUID, data any) {
-	c.pending = append(c.pending, events.Draft{TeamID: teamID, Type: kind, ResourceID: resource.String(), Data: data})
-}
-
-// errNoRow is returned where the row to be read or changed does not exist.
-var errNoRow = errors.New("there is no such row")
-
-// wrap says what failed. Where the row does not exist it returns errNoRow alone.
-func wrap(err error, doing string) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, pgx.ErrNoRows):
-		return errNoRow
-	default:
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-}
-
-// changed is wrap for a statement that says how many rows it changed.
-func changed(count int64, err error, doing string) error {
-	if err == nil && count == 0 {
-		return errNoRow
-	}
-	return wrap(err, doing)
-}
-
-// orElse replaces errNoRow.
-func orElse(err, missing error) error {
-	if errors.Is(err, errNoRow) {
-		return missing
-	}
-	return err
-}
-
-// isDuplicate says whether a row was refused by a unique index.
-func isDuplicate(err error) bool {
-	const uniqueViolation = "23505"
-	var refusal *pgconn.PgError
-	return errors.As(err, &refusal) && refusal.Code == uniqueViolation
-}
+// tell adds events to those of the transaction.
+func (c *changes) tell(drafts ...events.Draft) { c.pending = append(c.pending, drafts...) }
 
 // optional is nil for the zero ID.
 func optional(id uuid.UUID) *uuid.UUID {

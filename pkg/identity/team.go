@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 // mostTeams is how many teams a user may be in and still make another one.
@@ -48,7 +49,7 @@ func (s *Service) Teams(ctx context.Context, userID uuid.UUID) ([]Membership, er
 
 // CreateTeam makes a team that a user owns.
 func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string) (Team, error) {
-	name, err := checkName(name)
+	name, err := validate.Name(name)
 	if err != nil {
 		return Team{}, err
 	}
@@ -79,7 +80,7 @@ func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string)
 
 // RenameTeam changes a team's name.
 func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
-	name, err := checkName(name)
+	name, err := validate.Name(name)
 	if err != nil {
 		return Team{}, err
 	}
@@ -89,5 +90,5 @@ func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string)
 // RotateTeamTokens revokes the tokens of all sandboxes and volumes of a team. Clients
 // ask for the new ones.
 func (s *Service) RotateTeamTokens(ctx context.Context, teamID uuid.UUID) error {
-	return s.store.raiseEpoch(ctx, teamID)
+	return auth.RevokeTeamTokens(ctx, s.pool, teamID)
 }

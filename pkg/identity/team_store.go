@@ -8,6 +8,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 )
 
@@ -17,25 +18,25 @@ func teamOf(row rows.Team) Team {
 
 func (s *store) team(ctx context.Context, id uuid.UUID) (Team, error) {
 	row, err := s.queries.GetTeam(ctx, id)
-	return teamOf(row), orElse(wrap(err, "find team"), ErrNoTeam)
+	return teamOf(row), db.OrElse(db.Wrap(err, "find team"), ErrNoTeam)
 }
 
 func (s *store) teamBySlug(ctx context.Context, slug string) (Team, error) {
 	row, err := s.queries.FindTeamBySlug(ctx, slug)
-	return teamOf(row), orElse(wrap(err, "find team by slug"), ErrNoTeam)
+	return teamOf(row), db.OrElse(db.Wrap(err, "find team by slug"), ErrNoTeam)
 }
 
 // ensureTeam makes the team of a slug where there is none.
 func (s *store) ensureTeam(ctx context.Context, slug, name string) (Team, error) {
 	row, err := s.queries.EnsureTeam(ctx, rows.EnsureTeamParams{ID: uuid.New(), Slug: slug, Name: name})
-	return teamOf(row), wrap(err, "make team")
+	return teamOf(row), db.Wrap(err, "make team")
 }
 
 // createTeam makes a team whose slug is its ID.
 func (s *store) createTeam(ctx context.Context, name string) (Team, error) {
 	id := uuid.New()
 	row, err := s.queries.CreateTeam(ctx, rows.CreateTeamParams{ID: id, Slug: id.String(), Name: name})
-	return teamOf(row), wrap(err, "store team")
+	return teamOf(row), db.Wrap(err, "store team")
 }
 
 func (s *store) setTeamLimits(ctx context.Context, teamID uuid.UUID, limits config.TeamLimits) error {
@@ -44,7 +45,7 @@ func (s *store) setTeamLimits(ctx context.Context, teamID uuid.UUID, limits conf
 		MaxDiskMiB: limits.DiskMiB, MaxBuilds: narrow(limits.Builds), MaxCreatesPerMinute: narrow(limits.CreatesPerMinute),
 		MaxVolumes: narrow(limits.Volumes), MaxVolumeMiB: limits.VolumeMiB, MaxSecrets: narrow(limits.Secrets),
 	})
-	return wrap(err, "limit the team")
+	return db.Wrap(err, "limit the team")
 }
 
 // narrow is for limits that the configuration keeps within 32 bits.
@@ -58,19 +59,19 @@ func narrow(limit *int64) *int32 {
 
 func (s *store) renameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
 	row, err := s.queries.RenameTeam(ctx, rows.RenameTeamParams{ID: teamID, Name: name})
-	return teamOf(row), orElse(wrap(err, "rename team"), ErrNoTeam)
+	return teamOf(row), db.OrElse(db.Wrap(err, "rename team"), ErrNoTeam)
 }
 
 // lockTeam serialises changes of a team's members.
 func (s *store) lockTeam(ctx context.Context, id uuid.UUID) error {
 	_, err := s.queries.LockTeam(ctx, id)
-	return orElse(wrap(err, "lock team"), ErrNoTeam)
+	return db.OrElse(db.Wrap(err, "lock team"), ErrNoTeam)
 }
 
 func (s *store) searchTeams(ctx context.Context, filter TeamFilter, skip, limit int) ([]Team, error) {
 	found, err := s.queries.SearchTeams(ctx, rows.SearchTeamsParams{Name: filter.Name, Skip: int32(skip), PageSize: int32(limit)})
 	if err != nil {
-		return nil, wrap(err, "list teams")
+		return nil, db.Wrap(err, "list teams")
 	}
 	teams := make([]Team, 0, len(found))
 	for _, row := range found {
@@ -81,13 +82,13 @@ func (s *store) searchTeams(ctx context.Context, filter TeamFilter, skip, limit 
 
 func (s *store) countTeams(ctx context.Context, filter TeamFilter) (int64, error) {
 	count, err := s.queries.CountTeams(ctx, filter.Name)
-	return count, wrap(err, "count teams")
+	return count, db.Wrap(err, "count teams")
 }
 
 func (s *store) membershipsOf(ctx context.Context, userID uuid.UUID) ([]Membership, error) {
 	found, err := s.queries.ListTeamsOfUser(ctx, userID)
 	if err != nil {
-		return nil, wrap(err, "list teams")
+		return nil, db.Wrap(err, "list teams")
 	}
 	memberships := make([]Membership, 0, len(found))
 	for _, row := range found {
@@ -98,13 +99,13 @@ func (s *store) membershipsOf(ctx context.Context, userID uuid.UUID) ([]Membersh
 
 func (s *store) roleOf(ctx context.Context, teamID, userID uuid.UUID) (auth.Role, error) {
 	row, err := s.queries.FindMembership(ctx, rows.FindMembershipParams{UserID: userID, TeamID: &teamID})
-	return auth.Role(row.Role), wrap(err, "find member")
+	return auth.Role(row.Role), db.Wrap(err, "find member")
 }
 
 func (s *store) members(ctx context.Context, teamID uuid.UUID) ([]Member, error) {
 	found, err := s.queries.ListMembers(ctx, teamID)
 	if err != nil {
-		return nil, wrap(err, "list members")
+		return nil, db.Wrap(err, "list members")
 	}
 	members := make([]Member, 0, len(found))
 	for _, row := range found {
@@ -118,50 +119,45 @@ func (s *store) members(ctx context.Context, teamID uuid.UUID) ([]Member, error)
 
 func (s *store) countOwners(ctx context.Context, teamID uuid.UUID) (int64, error) {
 	count, err := s.queries.CountOwners(ctx, teamID)
-	return count, wrap(err, "count owners")
+	return count, db.Wrap(err, "count owners")
 }
 
-// roleData is the data of the events of members.
-func roleData(role auth.Role) map[string]auth.Role { return map[string]auth.Role{"role": role} }
+func memberEvent(kind events.Type, teamID, userID uuid.UUID, role auth.Role) events.Draft {
+	return events.Draft{TeamID: teamID, Type: kind, ResourceID: userID.String(), Data: map[string]auth.Role{"role": role}}
+}
 
 // addMember leaves a member as it is.
 func (c *changes) addMember(ctx context.Context, teamID, userID uuid.UUID, role auth.Role) error {
 	added, err := c.queries.AddMember(ctx, rows.AddMemberParams{TeamID: teamID, UserID: userID, Role: string(role)})
 	if err != nil {
-		return wrap(err, "add member")
+		return db.Wrap(err, "add member")
 	}
 	if added > 0 {
-		c.tell(teamID, events.MemberAdded, userID, roleData(role))
+		c.tell(memberEvent(events.MemberAdded, teamID, userID, role))
 	}
 	return nil
 }
 
 func (c *changes) setRole(ctx context.Context, teamID, userID uuid.UUID, role auth.Role) error {
 	count, err := c.queries.SetMemberRole(ctx, rows.SetMemberRoleParams{TeamID: teamID, UserID: userID, Role: string(role)})
-	if err := changed(count, err, "set role"); err != nil {
+	if err := db.WrapCount(count, err, "set role"); err != nil {
 		return err
 	}
-	c.tell(teamID, events.MemberUpdated, userID, roleData(role))
+	c.tell(memberEvent(events.MemberUpdated, teamID, userID, role))
 	return nil
 }
 
 func (c *changes) removeMember(ctx context.Context, teamID, userID uuid.UUID) error {
 	role, err := c.queries.RemoveMember(ctx, rows.RemoveMemberParams{TeamID: teamID, UserID: userID})
 	if err != nil {
-		return wrap(err, "remove member")
+		return db.Wrap(err, "remove member")
 	}
-	c.tell(teamID, events.MemberRemoved, userID, roleData(auth.Role(role)))
+	c.tell(memberEvent(events.MemberRemoved, teamID, userID, auth.Role(role)))
 	return nil
 }
 
-// raiseEpoch revokes the tokens of a team's sandboxes and volumes.
-func (s *store) raiseEpoch(ctx context.Context, teamID uuid.UUID) error {
-	count, err := s.queries.RaiseTokenEpoch(ctx, teamID)
-	return orElse(changed(count, err, "revoke the tokens of a team"), ErrNoTeam)
-}
-
-// raiseEpochsOf is raiseEpoch for the teams of a user and those that the user made API
-// keys for.
+// raiseEpochsOf revokes the tokens of sandboxes and volumes of the teams that a user is
+// in or made API keys for.
 func (s *store) raiseEpochsOf(ctx context.Context, userID uuid.UUID) error {
-	return wrap(s.queries.RaiseTokenEpochsOf(ctx, userID), "revoke the tokens of a user's teams")
+	return db.Wrap(s.queries.RaiseTokenEpochsOf(ctx, userID), "revoke the tokens of a user's teams")
 }

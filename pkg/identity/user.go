@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
 
 // User is a person with an account.
@@ -47,12 +51,12 @@ type UserFilter struct {
 // User returns a user.
 func (s *Service) User(ctx context.Context, userID uuid.UUID) (User, error) {
 	found, err := s.store.user(ctx, userID)
-	return found.User, orElse(err, ErrNoUser)
+	return found.User, db.OrElse(err, ErrNoUser)
 }
 
 // RenameUser changes a user's name.
 func (s *Service) RenameUser(ctx context.Context, userID uuid.UUID, name string) error {
-	name, err := checkName(name)
+	name, err := validate.Name(name)
 	if err != nil {
 		return err
 	}
@@ -101,14 +105,14 @@ func (s *Service) ChangeUser(ctx context.Context, userID uuid.UUID, change UserC
 
 func (c UserChange) checked() (UserChange, error) {
 	if c.Email != nil {
-		email, err := Email("email", *c.Email)
+		email, err := validate.Email("email", *c.Email)
 		if err != nil {
 			return c, err
 		}
 		c.Email = &email
 	}
 	if c.Name != nil {
-		name, err := checkName(*c.Name)
+		name, err := validate.Name(*c.Name)
 		if err != nil {
 			return c, err
 		}
@@ -140,4 +144,13 @@ func (c *changes) changeUser(ctx context.Context, userID uuid.UUID, change UserC
 		return err
 	}
 	return c.revokeAll(ctx, userID)
+}
+
+// lockCurrent locks the user of a principal. It refuses a principal whose credential was
+// revoked since the request was authenticated.
+func (s *store) lockCurrent(ctx context.Context, by auth.Principal) (account, error) {
+	if _, err := auth.CurrentUser(ctx, s.conn, by); err != nil {
+		return account{}, err
+	}
+	return s.lockUser(ctx, by.UserID)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
 )
 
 // account is a user with what the user signs in with.
@@ -37,43 +38,43 @@ func (s *store) createUser(ctx context.Context, wanted newAccount) (account, err
 	row, err := s.queries.CreateUser(ctx, rows.CreateUserParams{
 		ID: uuid.New(), Email: wanted.email, Name: wanted.name, PasswordHash: wanted.passwordHash, PlatformAdmin: wanted.platformAdmin,
 	})
-	if isDuplicate(err) {
+	if db.IsUniqueViolation(err) {
 		return account{}, ErrUserExists
 	}
-	return accountOf(row), wrap(err, "store user")
+	return accountOf(row), db.Wrap(err, "store user")
 }
 
 func (s *store) user(ctx context.Context, id uuid.UUID) (account, error) {
 	row, err := s.queries.GetUser(ctx, id)
-	return accountOf(row), wrap(err, "find user")
+	return accountOf(row), db.Wrap(err, "find user")
 }
 
 // lockUser serialises changes of a user. It returns ErrNoUser where there is none.
 func (s *store) lockUser(ctx context.Context, id uuid.UUID) (account, error) {
 	row, err := s.queries.LockUser(ctx, id)
-	return accountOf(row), orElse(wrap(err, "lock user"), ErrNoUser)
+	return accountOf(row), db.OrElse(db.Wrap(err, "lock user"), ErrNoUser)
 }
 
 func (s *store) userByEmail(ctx context.Context, email string) (account, error) {
 	row, err := s.queries.FindUserByEmail(ctx, email)
-	return accountOf(row), wrap(err, "find user by e-mail address")
+	return accountOf(row), db.Wrap(err, "find user by e-mail address")
 }
 
 func (s *store) userByIdentity(ctx context.Context, provider, subject string) (account, error) {
 	row, err := s.queries.FindUserByIdentity(ctx, rows.FindUserByIdentityParams{Provider: provider, Subject: subject})
-	return accountOf(row), wrap(err, "find user by identity")
+	return accountOf(row), db.Wrap(err, "find user by identity")
 }
 
 // addIdentity returns ErrIdentityTaken where the identity is tied to an account.
 func (s *store) addIdentity(ctx context.Context, userID uuid.UUID, provider, subject string) error {
 	count, err := s.queries.AddIdentity(ctx, rows.AddIdentityParams{Provider: provider, Subject: subject, UserID: userID})
-	return orElse(changed(count, err, "store identity"), ErrIdentityTaken)
+	return db.OrElse(db.WrapCount(count, err, "store identity"), ErrIdentityTaken)
 }
 
 func (s *store) identities(ctx context.Context, userID uuid.UUID) ([]ExternalID, error) {
 	found, err := s.queries.ListIdentities(ctx, userID)
 	if err != nil {
-		return nil, wrap(err, "list identities")
+		return nil, db.Wrap(err, "list identities")
 	}
 	listed := make([]ExternalID, 0, len(found))
 	for _, row := range found {
@@ -83,51 +84,51 @@ func (s *store) identities(ctx context.Context, userID uuid.UUID) ([]ExternalID,
 }
 
 func (s *store) setPasswordHash(ctx context.Context, userID uuid.UUID, hash string) error {
-	return wrap(s.queries.SetPassword(ctx, rows.SetPasswordParams{ID: userID, PasswordHash: hash}), "store password")
+	return db.Wrap(s.queries.SetPassword(ctx, rows.SetPasswordParams{ID: userID, PasswordHash: hash}), "store password")
 }
 
 // replacePasswordHash does nothing where the hash is no longer the old one.
 func (s *store) replacePasswordHash(ctx context.Context, userID uuid.UUID, old, hash string) error {
 	err := s.queries.RehashPassword(ctx, rows.RehashPasswordParams{ID: userID, NewHash: hash, OldHash: old})
-	return wrap(err, "replace the hash of a password")
+	return db.Wrap(err, "replace the hash of a password")
 }
 
 func (s *store) setUserName(ctx context.Context, userID uuid.UUID, name string) error {
-	return wrap(s.queries.SetUserName(ctx, rows.SetUserNameParams{ID: userID, Name: name}), "rename user")
+	return db.Wrap(s.queries.SetUserName(ctx, rows.SetUserNameParams{ID: userID, Name: name}), "rename user")
 }
 
 // setUserEmail returns ErrUserExists where the address is another user's.
 func (s *store) setUserEmail(ctx context.Context, userID uuid.UUID, email string) error {
 	err := s.queries.SetUserEmail(ctx, rows.SetUserEmailParams{ID: userID, Email: email})
-	if isDuplicate(err) {
+	if db.IsUniqueViolation(err) {
 		return ErrUserExists
 	}
-	return wrap(err, "change e-mail address")
+	return db.Wrap(err, "change e-mail address")
 }
 
 func (s *store) setDisabled(ctx context.Context, userID uuid.UUID, disabled bool) error {
-	return wrap(s.queries.SetUserDisabled(ctx, rows.SetUserDisabledParams{ID: userID, Disabled: disabled}), "disable user")
+	return db.Wrap(s.queries.SetUserDisabled(ctx, rows.SetUserDisabledParams{ID: userID, Disabled: disabled}), "disable user")
 }
 
 func (s *store) setPlatformAdmin(ctx context.Context, userID uuid.UUID, admin bool) error {
 	err := s.queries.SetPlatformAdmin(ctx, rows.SetPlatformAdminParams{ID: userID, PlatformAdmin: admin})
-	return wrap(err, "make user an admin or not")
+	return db.Wrap(err, "make user an admin or not")
 }
 
 func (s *store) platformAdminExists(ctx context.Context) (bool, error) {
 	exists, err := s.queries.PlatformAdminExists(ctx)
-	return exists, wrap(err, "look for an admin")
+	return exists, db.Wrap(err, "look for an admin")
 }
 
 // lockAdmins serialises changes of who is an admin of the installation.
 func (s *store) lockAdmins(ctx context.Context) error {
-	return wrap(s.queries.LockFirstAdmin(ctx), "lock the admins")
+	return db.Wrap(s.queries.LockFirstAdmin(ctx), "lock the admins")
 }
 
 // countAdmins counts those that are not disabled.
 func (s *store) countAdmins(ctx context.Context) (int64, error) {
 	count, err := s.queries.CountPlatformAdmins(ctx)
-	return count, wrap(err, "count admins")
+	return count, db.Wrap(err, "count admins")
 }
 
 // searchUsers returns a page, and how many users the filter selects in all.
@@ -137,7 +138,7 @@ func (s *store) searchUsers(ctx context.Context, filter UserFilter, after string
 		Disabled: filter.Disabled, Skip: int32(skip), PageSize: int32(limit),
 	})
 	if err != nil {
-		return nil, wrap(err, "list users")
+		return nil, db.Wrap(err, "list users")
 	}
 	users := make([]User, 0, len(found))
 	for _, row := range found {
@@ -150,46 +151,46 @@ func (s *store) countUsers(ctx context.Context, filter UserFilter) (int64, error
 	count, err := s.queries.CountUsers(ctx, rows.CountUsersParams{
 		Email: filter.Email, Provider: filter.Provider, Subject: filter.Subject, TeamID: optional(filter.TeamID), Disabled: filter.Disabled,
 	})
-	return count, wrap(err, "count users")
+	return count, db.Wrap(err, "count users")
 }
 
 func (s *store) setTOTPSecret(ctx context.Context, userID uuid.UUID, sealed []byte) error {
-	return wrap(s.queries.SetTOTPSecret(ctx, rows.SetTOTPSecretParams{ID: userID, TOTPSecret: sealed}), "store second factor")
+	return db.Wrap(s.queries.SetTOTPSecret(ctx, rows.SetTOTPSecretParams{ID: userID, TOTPSecret: sealed}), "store second factor")
 }
 
 func (s *store) confirmTOTP(ctx context.Context, userID uuid.UUID, step int64) error {
-	return wrap(s.queries.ConfirmTOTP(ctx, rows.ConfirmTOTPParams{ID: userID, TOTPLastStep: step}), "confirm second factor")
+	return db.Wrap(s.queries.ConfirmTOTP(ctx, rows.ConfirmTOTPParams{ID: userID, TOTPLastStep: step}), "confirm second factor")
 }
 
-// useTOTPStep returns errNoRow where a code of this or a later step was used.
+// useTOTPStep returns db.ErrNoRow where a code of this or a later step was used.
 func (s *store) useTOTPStep(ctx context.Context, userID uuid.UUID, step int64) error {
 	count, err := s.queries.UseTOTPStep(ctx, rows.UseTOTPStepParams{ID: userID, TOTPLastStep: step})
-	return changed(count, err, "use a code")
+	return db.WrapCount(count, err, "use a code")
 }
 
 func (s *store) clearTOTP(ctx context.Context, userID uuid.UUID) error {
 	if err := s.queries.ClearTOTP(ctx, userID); err != nil {
-		return wrap(err, "remove second factor")
+		return db.Wrap(err, "remove second factor")
 	}
-	return wrap(s.queries.ClearRecoveryCodes(ctx, userID), "remove recovery codes")
+	return db.Wrap(s.queries.ClearRecoveryCodes(ctx, userID), "remove recovery codes")
 }
 
 func (s *store) replaceRecoveryCodes(ctx context.Context, userID uuid.UUID, hashes [][]byte) error {
 	if err := s.queries.ClearRecoveryCodes(ctx, userID); err != nil {
-		return wrap(err, "remove recovery codes")
+		return db.Wrap(err, "remove recovery codes")
 	}
 	for _, hash := range hashes {
 		if err := s.queries.AddRecoveryCode(ctx, rows.AddRecoveryCodeParams{UserID: userID, CodeHash: hash}); err != nil {
-			return wrap(err, "store recovery code")
+			return db.Wrap(err, "store recovery code")
 		}
 	}
 	return nil
 }
 
-// useRecoveryCode returns errNoRow for a code that is wrong or was used.
+// useRecoveryCode returns db.ErrNoRow for a code that is wrong or was used.
 func (s *store) useRecoveryCode(ctx context.Context, userID uuid.UUID, hash []byte) error {
 	count, err := s.queries.UseRecoveryCode(ctx, rows.UseRecoveryCodeParams{UserID: userID, CodeHash: hash})
-	return changed(count, err, "use a recovery code")
+	return db.WrapCount(count, err, "use a recovery code")
 }
 
 // sealedFactor is the sealed secret of a user's second factor.
@@ -201,7 +202,7 @@ type sealedFactor struct {
 func (s *store) listSealedFactors(ctx context.Context, notWith []byte, after uuid.UUID, limit int32) ([]sealedFactor, error) {
 	found, err := s.queries.ListSealedSecondFactors(ctx, rows.ListSealedSecondFactorsParams{KeyID: notWith, After: after, Batch: limit})
 	if err != nil {
-		return nil, wrap(err, "list sealed second factors")
+		return nil, db.Wrap(err, "list sealed second factors")
 	}
 	listed := make([]sealedFactor, 0, len(found))
 	for _, row := range found {
@@ -213,5 +214,5 @@ func (s *store) listSealedFactors(ctx context.Context, notWith []byte, after uui
 // replaceSealedFactor does nothing where the secret is no longer the old one.
 func (s *store) replaceSealedFactor(ctx context.Context, userID uuid.UUID, old, secret []byte) error {
 	err := s.queries.ReplaceSealedSecondFactor(ctx, rows.ReplaceSealedSecondFactorParams{ID: userID, TOTPSecret: secret, OldSecret: old})
-	return wrap(err, "replace sealed second factor")
+	return db.Wrap(err, "replace sealed second factor")
 }

@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 // accessTokenAnswer is an access token. Token is set only in the answer to the request
@@ -24,7 +24,7 @@ type accessTokenAnswer struct {
 	LastUsed  *time.Time `json:"lastUsed,omitempty"`
 }
 
-func accessTokenOf(token identity.AccessToken) accessTokenAnswer {
+func accessTokenOf(token keys.AccessToken) accessTokenAnswer {
 	return accessTokenAnswer{
 		ID: token.ID, Name: token.Name, CreatedAt: token.CreatedAt, ExpiresAt: token.ExpiresAt, LastUsed: token.LastUsedAt,
 		Mask: maskAnswer(token.Mask),
@@ -32,7 +32,7 @@ func accessTokenOf(token identity.AccessToken) accessTokenAnswer {
 }
 
 func (h *Handlers) listAccessTokens(w http.ResponseWriter, r *http.Request) error {
-	tokens, err := h.Identity.AccessTokens(r.Context(), auth.PrincipalOf(r.Context()).UserID)
+	tokens, err := h.Keys.Tokens(r.Context(), auth.PrincipalOf(r.Context()).UserID)
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ func (h *Handlers) createAccessToken(w http.ResponseWriter, r *http.Request) err
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	wanted := identity.NewAccessToken{Name: body.Name, ExpiresAt: body.ExpiresAt}
-	secret, token, err := h.Identity.IssueAccessToken(r.Context(), auth.PrincipalOf(r.Context()), wanted)
+	wanted := keys.NewAccessToken{Name: body.Name, ExpiresAt: body.ExpiresAt}
+	secret, token, err := h.Keys.IssueToken(r.Context(), auth.PrincipalOf(r.Context()), wanted)
 	if err != nil {
 		return err
 	}
@@ -68,5 +68,5 @@ func (h *Handlers) revokeAccessToken(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Identity.RevokeAccessToken(r.Context(), auth.PrincipalOf(r.Context()).UserID, tokenID))
+	return respond.NoContent(w, h.Keys.RevokeToken(r.Context(), auth.PrincipalOf(r.Context()).UserID, tokenID))
 }

@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/access"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 // TeamDeletion deletes teams with their sandboxes, volumes and everything else.
@@ -20,6 +21,7 @@ type TeamDeletion interface {
 // Handlers has what the handlers use.
 type Handlers struct {
 	Identity     *identity.Service
+	Keys         *keys.Service
 	TeamDeletion TeamDeletion
 	// Access reads the credentials of requests, and their clients' addresses.
 	Access *access.Control

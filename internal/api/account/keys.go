@@ -10,7 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
-	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
 func (h *Handlers) routeKeys(router respond.Router) {
@@ -51,7 +51,7 @@ type keyAnswer struct {
 	ExpiresAt *time.Time        `json:"expiresAt,omitempty"`
 }
 
-func keyOf(key identity.APIKey) keyAnswer {
+func keyOf(key keys.APIKey) keyAnswer {
 	answer := keyAnswer{
 		ID: key.ID, Name: key.Name, Mask: maskAnswer(key.Mask),
 		CreatedAt: key.CreatedAt, LastUsed: key.LastUsedAt, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,
@@ -63,12 +63,12 @@ func keyOf(key identity.APIKey) keyAnswer {
 }
 
 func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request) error {
-	keys, err := h.Identity.Keys(r.Context(), request.Team(r))
+	listed, err := h.Keys.Keys(r.Context(), request.Team(r))
 	if err != nil {
 		return err
 	}
 	answer := []keyAnswer{}
-	for _, key := range keys {
+	for _, key := range listed {
 		answer = append(answer, keyOf(key))
 	}
 	respond.JSON(w, http.StatusOK, answer)
@@ -97,8 +97,8 @@ func (h *Handlers) issueKey(w http.ResponseWriter, r *http.Request, teamID uuid.
 		return err
 	}
 	principal := auth.PrincipalOf(r.Context())
-	wanted := identity.NewKey{Name: body.Name, Scopes: body.Scopes, ExpiresAt: body.ExpiresAt}
-	secret, key, err := h.Identity.IssueKey(r.Context(), principal, teamID, wanted)
+	wanted := keys.NewAPIKey{Name: body.Name, Scopes: body.Scopes, ExpiresAt: body.ExpiresAt}
+	secret, key, err := h.Keys.IssueKey(r.Context(), principal, teamID, wanted)
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (h *Handlers) renameKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Identity.RenameKey(r.Context(), auth.PrincipalOf(r.Context()), request.Team(r), keyID, body.Name); err != nil {
+	if err := h.Keys.RenameKey(r.Context(), auth.PrincipalOf(r.Context()), request.Team(r), keyID, body.Name); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -130,7 +130,7 @@ func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Identity.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), request.Team(r), keyID))
+	return respond.NoContent(w, h.Keys.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), request.Team(r), keyID))
 }
 
 func (h *Handlers) adminRevokeKey(w http.ResponseWriter, r *http.Request) error {
@@ -142,7 +142,7 @@ func (h *Handlers) adminRevokeKey(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Identity.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), teamID, keyID))
+	return respond.NoContent(w, h.Keys.RevokeKey(r.Context(), auth.PrincipalOf(r.Context()), teamID, keyID))
 }
 
 // optionalText returns nil for an empty text.

@@ -1,4 +1,4 @@
-package identity
+package provider
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/internet"
 )
 
@@ -27,9 +28,9 @@ func TestOIDC_FollowsAProvidersDocumentToPublicAddressesOnly(t *testing.T) {
 	}))
 	t.Cleanup(provider.Close)
 	oidc := NewOIDC(OIDCConfig{Issuer: provider.URL, ClientID: "client"})
-	_, err := oidc.Begin(t.Context(), Attempt{})
+	_, err := oidc.Begin(t.Context(), identity.Attempt{})
 	require.NoError(t, err, "the issuer itself may be anywhere")
-	_, err = oidc.Finish(t.Context(), Attempt{}, httptest.NewRequest(http.MethodGet, "/callback?code=code", nil))
+	_, err = oidc.Finish(t.Context(), identity.Attempt{}, httptest.NewRequest(http.MethodGet, "/callback?code=code", nil))
 	require.ErrorIs(t, err, internet.ErrForbiddenAddress)
 	require.Empty(t, asked)
 }

@@ -1,4 +1,4 @@
-package identity
+package validate
 
 import (
 	"net/mail"
@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	longestEmail = 254
-	longestName  = 100
+	longestEmail = 254 // bytes
+	longestName  = 100 // characters
 )
 
-// Email checks a mail address and returns the form that it is stored in.
+// Email checks an e-mail address and returns the form in which it is stored.
 func Email(field, text string) (string, error) {
 	email := strings.ToLower(strings.TrimSpace(text))
 	parsed, err := mail.ParseAddress(email)
@@ -24,8 +24,9 @@ func Email(field, text string) (string, error) {
 	return email, nil
 }
 
-// checkName checks what a person calls themselves, a team or a key.
-func checkName(name string) (string, error) {
+// Name checks the name of a user, a team or a key and returns it without surrounding
+// space.
+func Name(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
 	case name == "":

@@ -1,4 +1,6 @@
-package identity
+// Package provider has the identity providers that the configuration can name: OpenID
+// Connect and GitHub.
+package provider
 
 import (
 	"context"
@@ -12,38 +14,38 @@ import (
 )
 
 const (
-	// providerTimeout bounds one request to a provider, and providerDialTimeout its
+	// requestTimeout bounds one request to a provider, and dialTimeout its
 	// connection.
-	providerTimeout     = 10 * time.Second
-	providerDialTimeout = 5 * time.Second
-	// maxProviderAnswer bounds an answer, in bytes.
-	maxProviderAnswer = 1 << 20
+	requestTimeout = 10 * time.Second
+	dialTimeout    = 5 * time.Second
+	// maxAnswer bounds an answer, in bytes.
+	maxAnswer = 1 << 20
 )
 
-// providerClient sends requests to a provider whose addresses are configured.
-func providerClient(configured ...string) *http.Client {
-	return &http.Client{Timeout: providerTimeout, Transport: boundedAnswers{providerTransport(configured...)}}
+// newClient sends requests to a provider whose addresses are configured.
+func newClient(configured ...string) *http.Client {
+	return &http.Client{Timeout: requestTimeout, Transport: boundedAnswers{newTransport(configured...)}}
 }
 
-// boundedAnswers fails the reading of answers that are longer than maxProviderAnswer.
+// boundedAnswers fails the reading of answers that are longer than maxAnswer.
 type boundedAnswers struct{ http.RoundTripper }
 
 func (b boundedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := b.RoundTripper.RoundTrip(r)
 	if err == nil {
-		response.Body = http.MaxBytesReader(nil, response.Body, maxProviderAnswer)
+		response.Body = http.MaxBytesReader(nil, response.Body, maxAnswer)
 	}
 	return response, err
 }
 
-func providerAway(err error) error {
+func away(err error) error {
 	return fault.Wrap(fault.Unavailable, err, "the sign-in service did not answer as expected; try again")
 }
 
-// providerTransport connects to the configured addresses, which may be private, and
+// newTransport connects to the configured addresses, which may be private, and
 // otherwise to public ones only: a provider's discovery document names further
 // addresses, and must not reach this machine or its network.
-func providerTransport(configured ...string) http.RoundTripper {
+func newTransport(configured ...string) http.RoundTripper {
 	trusted := map[string]bool{}
 	for _, text := range configured {
 		address, err := url.Parse(text)
@@ -57,7 +59,7 @@ func providerTransport(configured ...string) http.RoundTripper {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		dialer := &net.Dialer{Timeout: providerDialTimeout}
+		dialer := &net.Dialer{Timeout: dialTimeout}
 		if !trusted[address] {
 			dialer.ControlContext = internet.Guard{}.Control
 		}
@@ -77,4 +79,16 @@ func endpointOf(address *url.URL) string {
 		port = "443"
 	}
 	return net.JoinHostPort(address.Hostname(), port)
+}
+
+// errDenied is for a provider that says that the person may not sign in, or did not
+// want to.
+var errDenied = fault.New(fault.Unauthenticated, "the sign-in service did not let you in")
+
+// codeOf returns the authorization code in a callback.
+func codeOf(callback *http.Request) (string, error) {
+	if callback.FormValue("error") != "" {
+		return "", errDenied
+	}
+	return callback.FormValue("code"), nil
 }

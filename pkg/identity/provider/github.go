@@ -1,4 +1,4 @@
-package identity
+package provider
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/oauth2"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 // GitHubConfig names an OAuth application of GitHub.
@@ -18,7 +20,7 @@ type GitHubConfig struct {
 	// URL and APIURL are those of github.com, or of a GitHub Enterprise Server.
 	URL    string
 	APIURL string
-	SignUp SignUp
+	SignUp identity.SignUp
 }
 
 // GitHub's own addresses.
@@ -35,7 +37,7 @@ type GitHub struct {
 
 // NewGitHub makes a GitHub.
 func NewGitHub(config GitHubConfig) *GitHub {
-	return &GitHub{config: config, client: providerClient(config.URL, config.APIURL)}
+	return &GitHub{config: config, client: newClient(config.URL, config.APIURL)}
 }
 
 // Name is "github".
@@ -45,7 +47,7 @@ func (*GitHub) Name() string { return "github" }
 func (*GitHub) Title() string { return "GitHub" }
 
 // SignUp is the policy that the provider was configured with.
-func (g *GitHub) SignUp() SignUp { return g.config.SignUp }
+func (g *GitHub) SignUp() identity.SignUp { return g.config.SignUp }
 
 func (g *GitHub) oauth(redirect string) *oauth2.Config {
 	return &oauth2.Config{
@@ -59,21 +61,21 @@ func (g *GitHub) oauth(redirect string) *oauth2.Config {
 }
 
 // Begin returns the address of GitHub's sign-in page.
-func (g *GitHub) Begin(_ context.Context, attempt Attempt) (string, error) {
+func (g *GitHub) Begin(_ context.Context, attempt identity.Attempt) (string, error) {
 	return g.oauth(attempt.CallbackURL).AuthCodeURL(attempt.State, oauth2.S256ChallengeOption(attempt.Verifier)), nil
 }
 
 // Finish trades the code for a token and asks GitHub for the token's user.
-func (g *GitHub) Finish(ctx context.Context, attempt Attempt, callback *http.Request) (ExternalIdentity, error) {
+func (g *GitHub) Finish(ctx context.Context, attempt identity.Attempt, callback *http.Request) (identity.ExternalIdentity, error) {
 	code, err := codeOf(callback)
 	if err != nil {
-		return ExternalIdentity{}, err
+		return identity.ExternalIdentity{}, err
 	}
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, g.client)
 	oauth := g.oauth(attempt.CallbackURL)
 	token, err := oauth.Exchange(ctx, code, oauth2.VerifierOption(attempt.Verifier))
 	if err != nil {
-		return ExternalIdentity{}, providerAway(err)
+		return identity.ExternalIdentity{}, away(err)
 	}
 	client := oauth.Client(ctx, token)
 	var user struct {
@@ -82,10 +84,10 @@ func (g *GitHub) Finish(ctx context.Context, attempt Attempt, callback *http.Req
 		Name  string `json:"name"`
 	}
 	if err := g.get(ctx, client, "/user", &user); err != nil {
-		return ExternalIdentity{}, providerAway(err)
+		return identity.ExternalIdentity{}, away(err)
 	}
 	if user.ID == 0 {
-		return ExternalIdentity{}, providerAway(errors.New("GitHub's user has no ID"))
+		return identity.ExternalIdentity{}, away(errors.New("GitHub's user has no ID"))
 	}
 	var emails []struct {
 		Email    string `json:"email"`
@@ -93,9 +95,9 @@ func (g *GitHub) Finish(ctx context.Context, attempt Attempt, callback *http.Req
 		Verified bool   `json:"verified"`
 	}
 	if err := g.get(ctx, client, "/user/emails", &emails); err != nil {
-		return ExternalIdentity{}, providerAway(err)
+		return identity.ExternalIdentity{}, away(err)
 	}
-	who := ExternalIdentity{Provider: g.Name(), Subject: strconv.FormatInt(user.ID, 10), Name: user.Name}
+	who := identity.ExternalIdentity{Provider: g.Name(), Subject: strconv.FormatInt(user.ID, 10), Name: user.Name}
 	if who.Name == "" {
 		who.Name = user.Login
 	}

@@ -1,4 +1,4 @@
-package identity
+package mail_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 )
 
-// letterbox keeps what was sent, but for one address.
+// letterbox records recipients. One address fails.
 type letterbox struct{ to []string }
 
 func (l *letterbox) Send(_ context.Context, message mail.Message) error {
@@ -23,22 +23,22 @@ func (l *letterbox) Send(_ context.Context, message mail.Message) error {
 	return nil
 }
 
-func TestRun_SendsTheMailsThatWaitWhenItEndsAndSaysWhichFailed(t *testing.T) {
+func TestQueue_SendsWhatWaitsWhenItEndsAndLogsFailures(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	letters := &letterbox{}
-	s := New(nil, letters, nil, slog.New(slog.NewTextHandler(&log, nil)), Config{})
-	s.post("ada@example.com", "first", "with a secret link")
-	s.post("broken@example.com", "second", "with a secret link")
-	s.post("bob@example.com", "third", "with a secret link")
+	queue := mail.NewQueue(letters, slog.New(slog.NewTextHandler(&log, nil)))
+	queue.Add(mail.Message{To: []string{"ada@example.com"}, Subject: "first", Text: "with a secret link"})
+	queue.Add(mail.Message{To: []string{"broken@example.com"}, Subject: "second", Text: "with a secret link"})
+	queue.Add(mail.Message{To: []string{"bob@example.com"}, Subject: "third", Text: "with a secret link"})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.Run(ended)
+	queue.Run(ended)
 	require.Equal(t, []string{"ada@example.com", "bob@example.com"}, letters.to)
 	require.Contains(t, log.String(), "mailbox unavailable")
 	require.NotContains(t, log.String(), "secret link")
-	for range mailQueue + 1 {
-		s.post("ada@example.com", "many", "")
+	for range 101 {
+		queue.Add(mail.Message{To: []string{"ada@example.com"}, Subject: "many", Text: ""})
 	}
 	require.Contains(t, log.String(), "dropped")
 }

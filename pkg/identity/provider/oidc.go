@@ -1,4 +1,4 @@
-package identity
+package provider
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 )
 
 // OIDCConfig names an OpenID Connect provider.
@@ -21,7 +22,7 @@ type OIDCConfig struct {
 	Issuer       string
 	ClientID     string
 	ClientSecret string
-	SignUp       SignUp
+	SignUp       identity.SignUp
 }
 
 // OIDC is an OpenID Connect provider. Its discovery document is fetched at the first
@@ -37,7 +38,7 @@ func NewOIDC(config OIDCConfig) *OIDC {
 	if config.Title == "" {
 		config.Title = config.Name
 	}
-	return &OIDC{config: config, client: providerClient(config.Issuer)}
+	return &OIDC{config: config, client: newClient(config.Issuer)}
 }
 
 // Name is the one that the provider was configured with.
@@ -47,7 +48,7 @@ func (o *OIDC) Name() string { return o.config.Name }
 func (o *OIDC) Title() string { return o.config.Title }
 
 // SignUp is the policy that the provider was configured with.
-func (o *OIDC) SignUp() SignUp { return o.config.SignUp }
+func (o *OIDC) SignUp() identity.SignUp { return o.config.SignUp }
 
 func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	if known := o.discovered.Load(); known != nil {
@@ -56,7 +57,7 @@ func (o *OIDC) discover(ctx context.Context) (*oidc.Provider, error) {
 	// The provider keeps the context, to fetch keys with later.
 	found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), o.client), o.config.Issuer)
 	if err != nil {
-		return nil, providerAway(err)
+		return nil, away(err)
 	}
 	o.discovered.Store(found)
 	return found, nil
@@ -70,7 +71,7 @@ func (o *OIDC) oauth(provider *oidc.Provider, redirect string) *oauth2.Config {
 }
 
 // Begin returns the address of the provider's sign-in page.
-func (o *OIDC) Begin(ctx context.Context, attempt Attempt) (string, error) {
+func (o *OIDC) Begin(ctx context.Context, attempt identity.Attempt) (string, error) {
 	provider, err := o.discover(ctx)
 	if err != nil {
 		return "", err
@@ -79,27 +80,27 @@ func (o *OIDC) Begin(ctx context.Context, attempt Attempt) (string, error) {
 }
 
 // Finish trades the code for an ID token and checks it.
-func (o *OIDC) Finish(ctx context.Context, attempt Attempt, callback *http.Request) (ExternalIdentity, error) {
+func (o *OIDC) Finish(ctx context.Context, attempt identity.Attempt, callback *http.Request) (identity.ExternalIdentity, error) {
 	code, err := codeOf(callback)
 	if err != nil {
-		return ExternalIdentity{}, err
+		return identity.ExternalIdentity{}, err
 	}
 	provider, err := o.discover(ctx)
 	if err != nil {
-		return ExternalIdentity{}, err
+		return identity.ExternalIdentity{}, err
 	}
 	ctx = oidc.ClientContext(ctx, o.client)
 	tokens, err := o.oauth(provider, attempt.CallbackURL).Exchange(ctx, code, oauth2.VerifierOption(attempt.Verifier))
 	if err != nil {
-		return ExternalIdentity{}, providerAway(err)
+		return identity.ExternalIdentity{}, away(err)
 	}
 	raw, _ := tokens.Extra("id_token").(string)
 	token, err := provider.Verifier(&oidc.Config{ClientID: o.config.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return ExternalIdentity{}, fault.Wrap(fault.Unauthenticated, err, "the sign-in service's answer is not valid")
+		return identity.ExternalIdentity{}, fault.Wrap(fault.Unauthenticated, err, "the sign-in service's answer is not valid")
 	}
 	if !auth.Equal(token.Nonce, attempt.Nonce) {
-		return ExternalIdentity{}, fault.New(fault.Unauthenticated, "the sign-in service's answer is for another attempt")
+		return identity.ExternalIdentity{}, fault.New(fault.Unauthenticated, "the sign-in service's answer is for another attempt")
 	}
 	var claims struct {
 		Email    string `json:"email"`
@@ -107,9 +108,9 @@ func (o *OIDC) Finish(ctx context.Context, attempt Attempt, callback *http.Reque
 		Name     string `json:"name"`
 	}
 	if err := token.Claims(&claims); err != nil {
-		return ExternalIdentity{}, providerAway(fmt.Errorf("read claims: %w", err))
+		return identity.ExternalIdentity{}, away(fmt.Errorf("read claims: %w", err))
 	}
-	return ExternalIdentity{
+	return identity.ExternalIdentity{
 		Provider: o.config.Name, Subject: token.Subject, Name: claims.Name,
 		Email: claims.Email, EmailVerified: claims.Verified == true || claims.Verified == "true",
 	}, nil

@@ -1,4 +1,5 @@
-package identity
+// Package passwords hashes passwords with argon2id.
+package passwords
 
 import (
 	"context"
@@ -16,14 +17,15 @@ import (
 )
 
 const (
-	shortestPassword = 10  // characters
-	longestPassword  = 256 // bytes
-	// hashingAtOnce bounds the memory that hashing takes.
-	hashingAtOnce = 4
-	saltBytes     = 16
+	shortest = 10 // characters
+	// Longest is the longest password, in bytes.
+	Longest = 256
+	// atOnce bounds the memory that hashing takes.
+	atOnce    = 4
+	saltBytes = 16
 )
 
-// cost is what it takes to hash a password, by argon2id's parameters.
+// cost are the parameters of argon2id.
 type cost struct {
 	memoryKiB uint32
 	rounds    uint32
@@ -31,57 +33,71 @@ type cost struct {
 	hashBytes uint32
 }
 
-// currentCost is what OWASP recommends at least. A change of it reaches each
-// password at its next use.
+// currentCost is the least that OWASP recommends. Hashes with other parameters are
+// replaced at the next sign-in.
 var currentCost = cost{memoryKiB: 19 * 1024, rounds: 2, threads: 1, hashBytes: 32}
 
-// costLimit keeps a hash of somebody who can write to the database from taking
-// the machine down.
+// costLimit bounds the parameters of stored hashes, which could exhaust the machine.
 var costLimit = cost{memoryKiB: 1 << 20, rounds: 16, threads: 16, hashBytes: 64}
 
-func checkPassword(field, password string) error {
+// Check returns a fault for a password that is too short or too long. field names it.
+func Check(field, password string) error {
 	switch {
-	case utf8.RuneCountInString(password) < shortestPassword:
-		return fault.New(fault.Invalid, "%s must have at least %d characters", field, shortestPassword)
-	case len(password) > longestPassword:
-		return fault.New(fault.Invalid, "%s must have at most %d bytes", field, longestPassword)
+	case utf8.RuneCountInString(password) < shortest:
+		return fault.New(fault.Invalid, "%s must have at least %d characters", field, shortest)
+	case len(password) > Longest:
+		return fault.New(fault.Invalid, "%s must have at most %d bytes", field, Longest)
 	}
 	return nil
 }
 
-// hashPassword waits for its turn and returns the hash with its parameters.
-func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
+// Hasher hashes passwords, a few at a time.
+type Hasher struct {
+	hashing chan struct{} // has an element for each password that is hashed
+}
+
+// NewHasher makes a Hasher.
+func NewHasher() *Hasher { return &Hasher{hashing: make(chan struct{}, atOnce)} }
+
+// Hash returns the hash of a password, with its parameters.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // never fails
-	sum, err := s.argon2(ctx, password, salt, currentCost)
+	sum, err := h.argon2(ctx, password, salt, currentCost)
 	if err != nil {
 		return "", err
 	}
 	return formatHash(currentCost, salt, sum), nil
 }
 
-// passwordMatches says whether a password is the one of a hash, and whether that
-// hash should be made anew.
-func (s *Service) passwordMatches(ctx context.Context, password, hash string) (matches, outdated bool, err error) {
+// Matches says whether a password has a hash, and whether that hash should be replaced
+// because its parameters are outdated.
+func (h *Hasher) Matches(ctx context.Context, password, hash string) (matches, outdated bool, err error) {
 	made, salt, wanted, err := parseHash(hash)
 	if err != nil {
 		return false, false, err
 	}
-	sum, err := s.argon2(ctx, password, salt, made)
+	sum, err := h.argon2(ctx, password, salt, made)
 	if err != nil {
 		return false, false, err
 	}
 	return subtle.ConstantTimeCompare(sum, wanted) == 1, made != currentCost, nil
 }
 
-func (s *Service) argon2(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
+func (h *Hasher) argon2(ctx context.Context, password string, salt []byte, c cost) ([]byte, error) {
 	select {
-	case s.hashing <- struct{}{}:
+	case h.hashing <- struct{}{}:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
-	defer func() { <-s.hashing }()
+	defer func() { <-h.hashing }()
 	return argon2.IDKey([]byte(password), salt, c.rounds, c.memoryKiB, c.threads, c.hashBytes), nil
+}
+
+// Unusable is a hash that no password has. To match it takes as long as to match
+// another.
+func Unusable() string {
+	return formatHash(currentCost, make([]byte, saltBytes), make([]byte, currentCost.hashBytes))
 }
 
 const hashFormat = "$argon2id$v=%d$m=%d,t=%d,p=%d$%s"

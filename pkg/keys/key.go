@@ -1,4 +1,4 @@
-package identity
+package keys
 
 import (
 	"context"
@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/validate"
 )
-
-// mostKeys is how many API keys a team, and how many access tokens a user, may have.
-const mostKeys = 200
 
 // APIKey lets programs act for a team.
 type APIKey struct {
@@ -33,8 +34,8 @@ type APIKey struct {
 	LastUsedAt *time.Time
 }
 
-// NewKey is an API key to be made.
-type NewKey struct {
+// NewAPIKey is an API key to be made.
+type NewAPIKey struct {
 	Name string
 	// Scopes are what the key may do; nil is all that its maker may.
 	Scopes []auth.Permission
@@ -44,32 +45,34 @@ type NewKey struct {
 
 // IssueKey makes an API key for a team. It may do nothing that its maker may not. The
 // secret is returned here only.
-func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewKey) (secret string, key APIKey, err error) {
-	if wanted.Name, err = checkName(wanted.Name); err != nil {
+func (s *Service) IssueKey(ctx context.Context, by auth.Principal, teamID uuid.UUID, wanted NewAPIKey) (secret string, key APIKey, err error) {
+	if wanted.Name, err = validate.Name(wanted.Name); err != nil {
 		return "", APIKey{}, err
 	}
 	if err := inFuture(wanted.ExpiresAt); err != nil {
 		return "", APIKey{}, err
 	}
 	secret = auth.NewKey()
-	err = s.inTransaction(ctx, func(tx *changes) error {
-		by, err := tx.currentWith(ctx, by, teamID, auth.KeyWrite)
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		by, err := auth.CurrentInTeam(ctx, tx, by, teamID, auth.KeyWrite)
 		if err != nil {
 			return err
 		}
 		if wanted.Scopes, err = grantable(by, wanted.Scopes); err != nil {
 			return err
 		}
-		count, err := tx.countKeys(ctx, teamID)
+		count, err := newStore(tx).countKeys(ctx, teamID)
 		if err != nil {
 			return err
 		}
-		if count >= mostKeys {
+		if count >= most {
 			return fault.New(fault.Conflict, "the team has %d API keys, which is the most", count)
 		}
-		key, err = tx.createKey(ctx, teamID, by.UserID, secret, wanted)
+		if key, err = newStore(tx).createKey(ctx, teamID, by.UserID, secret, wanted); err != nil {
+			return err
+		}
 		key.MakerEmail = by.Email
-		return err
+		return events.RecordAll(ctx, tx, eventOf(events.KeyCreated, teamID, key.ID, key.Name))
 	})
 	return secret, key, err
 }
@@ -96,10 +99,17 @@ func grantable(by auth.Principal, wanted []auth.Permission) ([]auth.Permission, 
 	return slices.Compact(wanted), nil
 }
 
-// EnsureKey stores a key of a team that was chosen outside, unless it is stored
-// already; a revoked one stays revoked.
-func EnsureKey(ctx context.Context, pool *pgxpool.Pool, teamID uuid.UUID, secret, name string) error {
-	return inTransaction(ctx, pool, func(tx *changes) error { return tx.ensureKey(ctx, teamID, secret, name) })
+// Ensure stores a key of a team that was chosen outside, unless it is stored already; a
+// revoked one stays revoked.
+func Ensure(ctx context.Context, pool *pgxpool.Pool, teamID uuid.UUID, secret, name string) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		id := uuid.New()
+		err := newStore(tx).ensureKey(ctx, teamID, id, secret, name)
+		if err != nil {
+			return db.OrElse(err, nil)
+		}
+		return events.RecordAll(ctx, tx, eventOf(events.KeyCreated, teamID, id, name))
+	})
 }
 
 // Keys returns a team's API keys, newest first.
@@ -110,49 +120,54 @@ func (s *Service) Keys(ctx context.Context, teamID uuid.UUID) ([]APIKey, error) 
 // RenameKey changes the name of an API key that the principal made, or a user whose role
 // is not above the principal's.
 func (s *Service) RenameKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID, name string) error {
-	name, err := checkName(name)
+	name, err := validate.Name(name)
 	if err != nil {
 		return err
 	}
-	return s.inTransaction(ctx, func(tx *changes) error {
-		if err := tx.mayChangeKey(ctx, by, teamID, keyID); err != nil {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := newStore(tx).mayChangeKey(ctx, by, teamID, keyID); err != nil {
 			return err
 		}
-		return orElse(tx.renameKey(ctx, teamID, keyID, name), ErrNoKey)
+		if err := newStore(tx).renameKey(ctx, teamID, keyID, name); err != nil {
+			return db.OrElse(err, ErrNoKey)
+		}
+		return events.RecordAll(ctx, tx, eventOf(events.KeyUpdated, teamID, keyID, name))
 	})
 }
 
 // RevokeKey revokes an API key, and the tokens of sandboxes and volumes that it could
 // read. The principal must have made it, or have a role that is not below its maker's.
 func (s *Service) RevokeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
-	return s.inTransaction(ctx, func(tx *changes) error {
-		if err := tx.mayChangeKey(ctx, by, teamID, keyID); err != nil {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := newStore(tx).mayChangeKey(ctx, by, teamID, keyID); err != nil {
 			return err
 		}
-		scopes, err := tx.revokeKey(ctx, teamID, keyID)
+		name, scopes, err := newStore(tx).revokeKey(ctx, teamID, keyID)
 		if err != nil {
-			return orElse(err, ErrNoKey)
+			return db.OrElse(err, ErrNoKey)
 		}
-		if !readsTokens(scopes) {
-			return nil
+		if readsTokens(scopes) {
+			if err := auth.RevokeTeamTokens(ctx, tx, teamID); err != nil {
+				return err
+			}
 		}
-		return tx.raiseEpoch(ctx, teamID)
+		return events.RecordAll(ctx, tx, eventOf(events.KeyRevoked, teamID, keyID, name))
 	})
 }
 
 // mayChangeKey refuses principals who may not change a key. A key whose maker is not a
 // member is changed by admins of the team.
-func (s *store) mayChangeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
-	maker, err := s.makerOf(ctx, teamID, keyID)
+func (s store) mayChangeKey(ctx context.Context, by auth.Principal, teamID, keyID uuid.UUID) error {
+	made, err := s.makerOf(ctx, teamID, keyID)
 	if err != nil {
-		return orElse(err, ErrNoKey)
+		return db.OrElse(err, ErrNoKey)
 	}
-	if by.PlatformAdmin || maker.userID != uuid.Nil && maker.userID == by.UserID {
+	if by.PlatformAdmin || made.userID != uuid.Nil && made.userID == by.UserID {
 		return nil
 	}
 	needed := auth.Admin
-	if maker.role != "" {
-		needed = maker.role
+	if made.role != "" {
+		needed = made.role
 	}
 	if !by.Role.AtLeast(needed) {
 		return fault.New(fault.Forbidden, "this API key was made by somebody whose role is above yours")
