@@ -67,6 +67,20 @@ check-protocol: ## the wire protocols against those of the last release
 	@$(TOOL) buf lint proto
 	@$(TOOL) buf breaking proto --against proto/released.binpb
 
+.PHONY: check-modules
+check-modules:
+	@echo "Checking that go.mod and go.sum of each module are tidy"
+	@deploy/check-modules.sh
+
+.PHONY: check-dead
+check-dead: ## what no program and no test reaches
+	@echo "Looking for dead code"
+	@deploy/check-dead.sh
+
+.PHONY: api
+api: ## write api/pkg.txt, which lists what pkg/ exports
+	@go test -count=1 -run '^TestPkg_ExportsWhatIsCommitted$$' ./test/extension -update
+
 .PHONY: vet
 vet:
 	@echo "Vetting all modules"

@@ -42,9 +42,6 @@ type Actor struct {
 	Name string
 }
 
-// System is a part of Wrenn as an actor.
-func System(part string) Actor { return Actor{Kind: SystemKind, Name: part} }
-
 // ActorOf is a principal as an actor.
 func ActorOf(principal auth.Principal) Actor {
 	actor := Actor{Kind: string(principal.Kind), Name: principal.Email}

@@ -3,7 +3,6 @@
 package validate
 
 import (
-	"net/netip"
 	"strings"
 	"time"
 
@@ -60,19 +59,6 @@ func Environment(variables map[string]string) error {
 		}
 		if strings.ContainsRune(value, 0) {
 			return fault.New(fault.Invalid, "envVars: the value of %q contains a zero byte", name)
-		}
-	}
-	return nil
-}
-
-// Destinations checks a list of IP addresses and subnets.
-func Destinations(field string, destinations []string) error {
-	for _, destination := range destinations {
-		if _, err := netip.ParsePrefix(destination); err == nil {
-			continue
-		}
-		if _, err := netip.ParseAddr(destination); err != nil {
-			return fault.New(fault.Invalid, "%s: %q is neither an IP address nor a subnet", field, destination)
 		}
 	}
 	return nil
