@@ -19,7 +19,7 @@ import (
 
 // promised are the packages that other modules are told to build on.
 var promised = []string{
-	"config", "id", "validate", "events", "db", "auth", "lifecycle", "scheduler", "channels", "audit", "service", "cpextension", "cpserver",
+	"config", "id", "validate", "events", "db", "auth", "lifecycle", "scheduler", "channels", "audit", "service/sandboxes", "cpextension", "cpserver",
 }
 
 // listed is what go list tells of a package.
