@@ -29,12 +29,10 @@ func IsOutcome(text string) bool {
 	return text == string(Success) || text == string(Denied) || text == string(Failure)
 }
 
-// SystemKind is the kind of the actors that are parts of Wrenn.
-const SystemKind = "system"
 
 // Actor is the user, key or part of Wrenn that acted.
 type Actor struct {
-	// Kind is an auth.Kind, SystemKind, or "unknown" where the credential was wrong.
+	// Kind is an auth.Kind, or "unknown" where the credential was wrong.
 	Kind string
 	// ID is the user, API key or access token.
 	ID string

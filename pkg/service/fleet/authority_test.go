@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
@@ -26,7 +27,7 @@ func TestAuthority_IsOneForAllAndItsKeyIsNeverInTheClear(t *testing.T) {
 	require.Equal(t, first.Certificate(), second.Certificate())
 	key, err := first.Key()
 	require.NoError(t, err)
-	stored, err := f.Queries.GetAuthority(t.Context())
+	stored, err := rows.New(f.Pool).GetAuthority(t.Context())
 	require.NoError(t, err)
 	require.False(t, bytes.Contains(stored.SealedKey, key[8:24]))
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
@@ -35,7 +36,7 @@ func (b *breakable) Info(ctx context.Context) (host.Info, error) {
 
 func (f fixture) hostState(t *testing.T) lifecycle.HostState {
 	t.Helper()
-	row, err := f.Queries.GetHost(t.Context(), f.Host)
+	row, err := rows.New(f.Pool).GetHost(t.Context(), f.Host)
 	require.NoError(t, err)
 	return row.State
 }

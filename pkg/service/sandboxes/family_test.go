@@ -67,7 +67,7 @@ func (f fixture) step(t *testing.T, random *rand.Rand, parentID string) {
 func (f fixture) requireAgreement(t *testing.T) {
 	t.Helper()
 	alive := map[string]pb.SandboxState{}
-	found, err := f.Queries.ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.Host})
+	found, err := rows.New(f.Pool).ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.Host})
 	require.NoError(t, err)
 	for _, row := range found {
 		switch row.State {

@@ -106,7 +106,7 @@ func TestCreate_LeavesNothingWhenTheHostRefuses(t *testing.T) {
 func (f fixture) requireNothing(t *testing.T) {
 	t.Helper()
 	require.Empty(t, f.Agent.States())
-	alive, err := f.Queries.ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.Host})
+	alive, err := rows.New(f.Pool).ListOnHost(t.Context(), rows.ListOnHostParams{HostID: f.Host})
 	require.NoError(t, err)
 	require.Empty(t, alive)
 }

@@ -37,11 +37,10 @@ const Patience = 15 * time.Second
 // and one host.
 type Fixture struct {
 	*sandboxes.Service
-	Queries *rows.Queries
-	Agent   *hosttest.Agent
-	Sync    *fleet.Sync
-	Team    uuid.UUID
-	Host    uuid.UUID
+	Agent *hosttest.Agent
+	Sync  *fleet.Sync
+	Team  uuid.UUID
+	Host  uuid.UUID
 }
 
 // New builds the services and takes over what the host says of itself.
@@ -72,7 +71,7 @@ func New(t *testing.T) *Fixture {
 		Volumes:   volumes.New(pool, agents, tokens, 0, log), Claimant: claimant, Log: log, MaxTimeout: time.Hour,
 	}
 	f := &Fixture{
-		Service: boxes, Queries: queries, Agent: agent, Team: team.ID, Host: local.ID,
+		Service: boxes, Agent: agent, Team: team.ID, Host: local.ID,
 		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Templates: known, Log: log},
 	}
 	require.NoError(t, f.Sync.Sync(t.Context()))
