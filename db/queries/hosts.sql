@@ -110,3 +110,12 @@ FOR UPDATE OF l FOR SHARE OF h;
 
 -- name: HasSeenHost :one
 SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);
+
+-- name: HostSuits :one
+-- Whether a host has all of the tags, and the build where one is asked for.
+SELECT EXISTS (
+    SELECT FROM hosts h WHERE h.id = @host_id AND h.tags @> @tags::text[]
+        AND (sqlc.narg(build_id)::uuid IS NULL OR EXISTS (
+            SELECT FROM host_builds b WHERE b.host_id = h.id AND b.build_id = sqlc.narg(build_id)::uuid
+        ))
+);

@@ -214,6 +214,29 @@ func (q *Queries) HasSeenHost(ctx context.Context) (bool, error) {
 	return exists, err
 }
 
+const hostSuits = `-- name: HostSuits :one
+SELECT EXISTS (
+    SELECT FROM hosts h WHERE h.id = $1 AND h.tags @> $2::text[]
+        AND ($3::uuid IS NULL OR EXISTS (
+            SELECT FROM host_builds b WHERE b.host_id = h.id AND b.build_id = $3::uuid
+        ))
+)
+`
+
+type HostSuitsParams struct {
+	HostID  uuid.UUID
+	Tags    []string
+	BuildID *uuid.UUID
+}
+
+// Whether a host has all of the tags, and the build where one is asked for.
+func (q *Queries) HostSuits(ctx context.Context, arg HostSuitsParams) (bool, error) {
+	row := q.db.QueryRow(ctx, hostSuits, arg.HostID, arg.Tags, arg.BuildID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const joinHost = `-- name: JoinHost :one
 INSERT INTO hosts (id, name, address, tags, vcpu_overcommit, memory_overcommit, disk_overcommit)
 VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -16,8 +16,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
-	"git.omukk.dev/wrenn/sandbox/pkg/store"
 	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
@@ -50,8 +48,9 @@ func New(pool *pgxpool.Pool, chooser scheduler.Scheduler, log *slog.Logger) *Ser
 // Insert stores a sandbox that gets a host, within the placement's transaction.
 type Insert func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error)
 
-// Place finds a host for a team's sandbox and stores it there. The sandbox holds
-// its room until it is paused or over.
+// Place finds a host for a team's sandbox and stores it there, within the request's
+// constraints whatever the scheduler proposes. The sandbox holds its room until it is
+// paused or over.
 func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
 	asked := time.Now()
 	placed, err := p.try(ctx, teamID, request, insert)
@@ -73,43 +72,8 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 }
 
 func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
-	var placed sandbox.Sandbox
-	_, err := p.scheduler.Place(ctx, request, func(ctx context.Context, hostID uuid.UUID) error {
-		return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
-			placed, err = reserve(ctx, tx, teamID, hostID, request, insert)
-			return err
-		})
-	})
-	if err != nil {
-		return sandbox.Sandbox{}, err
-	}
-	return placed, nil
-}
-
-// reserve is called in a transaction. Locks are taken in the order of the team
-// and then the host, as the triggers of the schema do.
-func reserve(ctx context.Context, tx pgx.Tx, teamID, hostID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
-	if request.Host != uuid.Nil && request.Host != hostID {
-		return sandbox.Sandbox{}, scheduler.ErrTaken // the scheduler left the request out of account
-	}
-	demand := usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1}
-	if err := usage.Admit(ctx, tx, teamID, demand); err != nil {
-		return sandbox.Sandbox{}, err
-	}
-	if err := LockRoom(ctx, tx, hostID, request.Needs); err != nil {
-		return sandbox.Sandbox{}, err
-	}
-	if request.Group != "" && request.Rule == scheduler.Apart {
-		// A statement of its own sees what was committed while the lock was waited for.
-		taken, err := store.NewSandboxes(tx).HasGroup(ctx, hostID, request.Group)
-		if err != nil {
-			return sandbox.Sandbox{}, err
-		}
-		if taken {
-			return sandbox.Sandbox{}, scheduler.ErrTaken
-		}
-	}
-	return insert(ctx, tx, hostID)
+	a := &attempt{service: p, teamID: teamID, request: request, insert: insert}
+	return a.run(ctx)
 }
 
 // Run keeps the scheduler's view of the fleet fresh until ctx ends.

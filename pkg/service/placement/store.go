@@ -44,6 +44,20 @@ func LockRoom(ctx context.Context, conn db.Conn, hostID uuid.UUID, needs schedul
 	return nil
 }
 
+// suits reports whether a host has all of the tags, and the build unless that is the zero
+// UUID.
+func suits(ctx context.Context, conn db.Conn, hostID uuid.UUID, tags []string, build uuid.UUID) (bool, error) {
+	params := rows.HostSuitsParams{HostID: hostID, Tags: append([]string{}, tags...)}
+	if build != uuid.Nil {
+		params.BuildID = &build
+	}
+	found, err := rows.New(conn).HostSuits(ctx, params)
+	if err != nil {
+		return false, fmt.Errorf("look for tags and a build on host %s: %w", hostID, err)
+	}
+	return found, nil
+}
+
 // schedulable returns what a scheduler has to know of every host that is ready.
 func schedulable(ctx context.Context, conn db.Conn) ([]scheduler.Host, error) {
 	queries := rows.New(conn)
