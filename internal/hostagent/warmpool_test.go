@@ -120,10 +120,11 @@ func testLostClones(t *testing.T, dataDir string) {
 // awaitReady waits until a guest is held ready, and returns the processes of all VMs.
 func awaitReady(t *testing.T, a *agentUnderTest) []int {
 	t.Helper()
+	const patience = 2 * time.Minute // the pool rests for 70 seconds over three failures
 	require.Eventually(t, func() bool {
 		info, err := a.GetInfo(t.Context(), connect.NewRequest(&pb.GetInfoRequest{}))
 		return err == nil && info.Msg.GetReadyCount() > 0
-	}, time.Minute, 20*time.Millisecond, "no guest is held ready")
+	}, patience, 20*time.Millisecond, "no guest is held ready")
 	var machines []int
 	for _, machine := range virtualMachines(t, a.config.DataDir) {
 		pid, err := strconv.Atoi(machine)
