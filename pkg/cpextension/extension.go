@@ -101,6 +101,15 @@ type Guarding interface {
 	Guarding() bool
 }
 
+// Configured is an extension with settings of its own.
+type Configured interface {
+	// Configuration returns a pointer to a struct whose tags package settings reads. The
+	// struct is filled from the environment before Start, together with the control
+	// plane's own settings: what is wrong with any of them ends the start. The names of
+	// variables should begin with WRENN_ and the extension's name.
+	Configuration() any
+}
+
 // Migrator is an extension with tables. They are in the control plane's database, so
 // their names should begin with the extension's. A foreign key to a table of the control
 // plane prevents deletes there.

@@ -4,8 +4,6 @@ package cpserver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,9 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/cpextension"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
-	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
-	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
 // options are what a program passes to Run.
@@ -45,27 +41,4 @@ func Run(ctx context.Context, changes ...Option) error {
 		change(o)
 	}
 	return boot.Run(ctx, o.start)
-}
-
-// configure returns the configuration that was passed to Run or else that of the
-// environment, and the log.
-func (o *options) configure() (config.Config, *slog.Logger, error) {
-	var unknown []string
-	if o.config == nil {
-		read, err := config.Read(settings.Environment(os.Environ()))
-		warnings, namesErr := settings.CheckNames(os.Environ())
-		if err := errors.Join(err, namesErr); err != nil {
-			return config.Config{}, nil, fmt.Errorf("read configuration: %w", err)
-		}
-		o.config, unknown = &read, warnings
-	}
-	log := o.log
-	if log == nil {
-		log = o.config.Log.Logger(os.Stderr)
-	}
-	log = slog.New(requestlog.NewHandler(log.Handler()))
-	for _, warning := range unknown {
-		log.Warn("unknown setting", "reason", warning)
-	}
-	return *o.config, log, nil
 }

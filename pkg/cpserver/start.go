@@ -76,7 +76,7 @@ func (o *options) openBase(ctx context.Context, steps *boot.Sequence) (*base, er
 	b := &base{version: o.version, output: o.output}
 	var err error
 	if b.Config, b.Log, err = o.configure(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return b, steps.Start(ctx,
 		boot.Step{Name: "open database", Do: func(ctx context.Context) (err error) {

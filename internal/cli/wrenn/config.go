@@ -13,7 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
-	"git.omukk.dev/wrenn/sandbox/pkg/config"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
@@ -32,13 +32,14 @@ const (
 	hostAgentProgram    = "host-agent"
 )
 
-// startedBy returns the programs that a wrenn up starts, with the settings that it
-// gives them.
-func startedBy(upConfig *up.Config) []program {
+// startedBy returns the programs that a wrenn up starts, with the settings that it sets
+// for them.
+func startedBy(upConfig *up.Config, options []cpserver.Option) ([]program, error) {
+	controlPlane, err := cpserver.Settings(options...)
 	return []program{
-		{controlPlaneProgram, settings.New(new(config.Config)), settings.From("wrenn up", upConfig.ControlPlaneSettings())},
+		{controlPlaneProgram, controlPlane, settings.From("wrenn up", upConfig.ControlPlaneSettings())},
 		{hostAgentProgram, settings.New(new(hostagent.Config)), settings.From("wrenn up", upConfig.HostAgentSettings())},
-	}
+	}, err
 }
 
 // configCommand is wrenn config.
@@ -46,12 +47,13 @@ type configCommand struct {
 	cli.Streams
 	up      up.Config
 	reader  *settings.Reader
+	options []cpserver.Option // of the control plane
 	envFile string
 	json    bool
 }
 
-func newConfig(s cli.Streams) *cobra.Command {
-	c := &configCommand{Streams: s}
+func newConfig(s cli.Streams, options []cpserver.Option) *cobra.Command {
+	c := &configCommand{Streams: s, options: options}
 	c.reader = settings.New(&c.up)
 	command := &cobra.Command{
 		Use:   "config [up|control-plane|host-agent]",
@@ -99,14 +101,19 @@ func (c *configCommand) run(arguments []string) error {
 		}
 		sources = append(sources, file)
 	}
-	programs, failures := c.programs(arguments, sources)
+	programs, failures, err := c.programs(arguments, sources)
+	if err != nil {
+		return err
+	}
 	var shown []shownSetting
+	var names []string
 	for _, program := range programs {
+		names = append(names, program.reader.Names()...)
 		for _, value := range program.reader.Values() {
 			shown = append(shown, shownSetting{Program: program.name, Value: value})
 		}
 	}
-	unknown, err := settings.CheckNames(os.Environ())
+	unknown, err := settings.CheckNames(os.Environ(), names...)
 	for _, warning := range unknown {
 		fmt.Fprintln(c.Errors, "warning: "+warning)
 	}
@@ -120,16 +127,20 @@ func (c *configCommand) run(arguments []string) error {
 
 // programs returns those that are asked for after reading their settings, and what is
 // wrong with these.
-func (c *configCommand) programs(arguments []string, sources []settings.Source) (programs []program, failures []error) {
+func (c *configCommand) programs(arguments []string, sources []settings.Source) (programs []program, failures []error, err error) {
 	failures = append(failures, c.reader.Read(sources...))
 	if absolute, err := filepath.Abs(c.up.DataDir); err == nil {
 		c.up.DataDir = absolute
 	}
+	started, err := startedBy(&c.up, c.options)
+	if err != nil {
+		return nil, nil, err
+	}
 	if len(arguments) == 0 {
-		programs = startedBy(&c.up)
+		programs = started
 	} else if arguments[0] != upProgram {
 		failures = nil // of wrenn up, which is not asked for
-		for _, each := range startedBy(&c.up) {
+		for _, each := range started {
 			if each.name == arguments[0] {
 				programs = append(programs, program{name: each.name, reader: each.reader})
 			}
@@ -141,7 +152,7 @@ func (c *configCommand) programs(arguments []string, sources []settings.Source) 
 	if len(arguments) == 0 || arguments[0] == upProgram {
 		programs = slices.Insert(programs, 0, program{name: upProgram, reader: c.reader})
 	}
-	return programs, failures
+	return programs, failures, nil
 }
 
 // printSettings prints settings in groups of one program each.

@@ -20,6 +20,6 @@ func newRoot(s cli.Streams, options []cpserver.Option) *cobra.Command {
 		Use:   "wrenn",
 		Short: "Isolated Linux machines for AI agents, on your own hardware",
 	}
-	root.AddCommand(newUp(s), newDown(s), newDoctor(s), newConfig(s), newSandbox(s), newHost(s), newKeys(s), newEnv(s), newInternal(s, options))
+	root.AddCommand(newUp(s, options), newDown(s), newDoctor(s), newConfig(s, options), newSandbox(s), newHost(s), newKeys(s), newEnv(s), newInternal(s, options))
 	return root
 }

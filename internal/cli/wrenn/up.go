@@ -12,10 +12,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/internal/version"
+	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-func newUp(s cli.Streams) *cobra.Command {
+func newUp(s cli.Streams, options []cpserver.Option) *cobra.Command {
 	upConfig := up.Config{Version: version.String(), Out: s.Output}
 	reader := settings.New(&upConfig)
 	detach := false
@@ -30,7 +31,7 @@ If DATABASE_URL is set, that PostgreSQL is used instead of a private one. "wrenn
 config" prints all settings.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			if err := checkSettings(reader, &upConfig, s); err != nil {
+			if err := checkSettings(reader, &upConfig, s, options); err != nil {
 				return err
 			}
 			if detach {
@@ -48,13 +49,19 @@ config" prints all settings.`,
 
 // checkSettings reads the settings of wrenn up, and checks those of the programs that
 // it starts before it starts any.
-func checkSettings(reader *settings.Reader, upConfig *up.Config, s cli.Streams) error {
+func checkSettings(reader *settings.Reader, upConfig *up.Config, s cli.Streams, options []cpserver.Option) error {
 	failures := []error{cli.ReadSettings(reader)}
 	environment := settings.Environment(os.Environ())
-	for _, program := range startedBy(upConfig) {
-		failures = append(failures, program.reader.Read(program.set, environment))
+	programs, err := startedBy(upConfig, options)
+	if err != nil {
+		return err
 	}
-	unknown, err := settings.CheckNames(os.Environ())
+	var names []string
+	for _, program := range programs {
+		failures = append(failures, program.reader.Read(program.set, environment))
+		names = append(names, program.reader.Names()...)
+	}
+	unknown, err := settings.CheckNames(os.Environ(), names...)
 	for _, warning := range unknown {
 		fmt.Fprintln(s.Errors, "warning: "+warning)
 	}
