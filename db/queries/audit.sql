@@ -5,8 +5,8 @@ VALUES (now(), @team_id, @actor_kind, @actor_id, @actor_name, @action, @resource
     @outcome, @status, @address, @user_agent, @request_id, @details);
 
 -- name: ListAudit :many
--- Newest first. Served by audit_entries_by_team, _by_resource or _by_actor. An
--- action is a whole name or, such as sandbox.*, all of a kind.
+-- Newest first. Served by audit_entries_by_team, _by_resource or _by_actor. An action is
+-- a whole name or, as sandbox.*, all of a kind.
 SELECT * FROM audit_entries
 WHERE team_id = @team_id AND id < @before_id
     AND (@actor_id::text = '' OR actor_id = @actor_id::text)
@@ -17,5 +17,5 @@ WHERE team_id = @team_id AND id < @before_id
 ORDER BY id DESC LIMIT @page_size;
 
 -- name: DeleteOldAudit :execrows
--- The trigger audit_entries_keep lets only old ones go.
+-- The trigger audit_entries_keep refuses to delete young entries.
 DELETE FROM audit_entries WHERE id IN (SELECT a.id FROM audit_entries a WHERE a.at < @before LIMIT @batch);

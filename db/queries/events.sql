@@ -1,5 +1,5 @@
 -- name: RecordEvent :exec
--- The trigger events_order gives it its place.
+-- The trigger events_order sets the ID.
 INSERT INTO events (id, team_id, type, resource_id, data) VALUES (0, @team_id, @type, @resource_id, @data);
 
 -- name: RecordSandboxEvent :exec
@@ -23,7 +23,7 @@ FROM sandboxes s WHERE s.id = @id AND s.xmin = pg_current_xact_id()::xid;
 SELECT CAST(pg_current_snapshot() AS text) AS snapshot;
 
 -- name: EventsSince :many
--- What has become visible since a snapshot, each event exactly once. Served by
+-- The events that were not visible in a snapshot and are now. Served by
 -- events_by_transaction.
 SELECT id, team_id, type, resource_id, data, at FROM events
 WHERE transaction_id >= pg_snapshot_xmin(CAST(CAST(@snapshot AS text) AS pg_snapshot))
@@ -45,11 +45,11 @@ ORDER BY id LIMIT @page_size;
 SELECT coalesce(max(id), 0)::bigint FROM events WHERE team_id = @team_id;
 
 -- name: OldestEvent :one
--- Of all teams. What comes next where there is none.
+-- Of all teams; the next ID where there is none.
 SELECT coalesce((SELECT min(id) FROM events), pg_sequence_last_value('event_ids'::regclass) + 1, 1)::bigint;
 
 -- name: DeleteOldEvents :execrows
--- In portions, so that no statement takes long.
+-- In batches, so that no statement takes long.
 DELETE FROM events WHERE id IN (SELECT e.id FROM events e WHERE e.at < @before AND e.dispatched LIMIT @batch);
 
 -- name: TakeEventsToDispatch :many

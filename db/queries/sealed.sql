@@ -1,5 +1,5 @@
 -- name: CountSealed :many
--- How many values are sealed with each secret key, whose ID follows one byte of format.
+-- How many values each secret key has sealed. Its ID follows one byte of format.
 SELECT substring(v.sealed FROM 2 FOR 8)::bytea AS key_id, count(*) AS sealed FROM (
     SELECT sealed_config AS sealed FROM channels
     UNION ALL SELECT totp_secret FROM users WHERE totp_secret IS NOT NULL

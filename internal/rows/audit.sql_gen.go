@@ -63,7 +63,7 @@ type DeleteOldAuditParams struct {
 	Batch  int32
 }
 
-// The trigger audit_entries_keep lets only old ones go.
+// The trigger audit_entries_keep refuses to delete young entries.
 func (q *Queries) DeleteOldAudit(ctx context.Context, arg DeleteOldAuditParams) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteOldAudit, arg.Before, arg.Batch)
 	if err != nil {
@@ -95,8 +95,8 @@ type ListAuditParams struct {
 	PageSize   int32
 }
 
-// Newest first. Served by audit_entries_by_team, _by_resource or _by_actor. An
-// action is a whole name or, such as sandbox.*, all of a kind.
+// Newest first. Served by audit_entries_by_team, _by_resource or _by_actor. An action is
+// a whole name or, as sandbox.*, all of a kind.
 func (q *Queries) ListAudit(ctx context.Context, arg ListAuditParams) ([]AuditEntry, error) {
 	rows, err := q.db.Query(ctx, listAudit,
 		arg.TeamID,

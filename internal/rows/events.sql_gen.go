@@ -33,7 +33,7 @@ type DeleteOldEventsParams struct {
 	Batch  int32
 }
 
-// In portions, so that no statement takes long.
+// In batches, so that no statement takes long.
 func (q *Queries) DeleteOldEvents(ctx context.Context, arg DeleteOldEventsParams) (int64, error) {
 	result, err := q.db.Exec(ctx, deleteOldEvents, arg.Before, arg.Batch)
 	if err != nil {
@@ -58,7 +58,7 @@ type EventsSinceRow struct {
 	At         time.Time
 }
 
-// What has become visible since a snapshot, each event exactly once. Served by
+// The events that were not visible in a snapshot and are now. Served by
 // events_by_transaction.
 func (q *Queries) EventsSince(ctx context.Context, snapshot string) ([]EventsSinceRow, error) {
 	rows, err := q.db.Query(ctx, eventsSince, snapshot)
@@ -175,7 +175,7 @@ const oldestEvent = `-- name: OldestEvent :one
 SELECT coalesce((SELECT min(id) FROM events), pg_sequence_last_value('event_ids'::regclass) + 1, 1)::bigint
 `
 
-// Of all teams. What comes next where there is none.
+// Of all teams; the next ID where there is none.
 func (q *Queries) OldestEvent(ctx context.Context) (int64, error) {
 	row := q.db.QueryRow(ctx, oldestEvent)
 	var column_1 int64
@@ -194,7 +194,7 @@ type RecordEventParams struct {
 	Data       []byte
 }
 
-// The trigger events_order gives it its place.
+// The trigger events_order sets the ID.
 func (q *Queries) RecordEvent(ctx context.Context, arg RecordEventParams) error {
 	_, err := q.db.Exec(ctx, recordEvent,
 		arg.TeamID,

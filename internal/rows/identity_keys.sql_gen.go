@@ -51,7 +51,7 @@ const deleteIdentityKeys = `-- name: DeleteIdentityKeys :exec
 DELETE FROM identity_keys WHERE host_id = $1
 `
 
-// Of a host that is trusted no more: its tokens are valid no more.
+// Of a host that is no longer trusted: its tokens become invalid.
 func (q *Queries) DeleteIdentityKeys(ctx context.Context, hostID uuid.UUID) error {
 	_, err := q.db.Exec(ctx, deleteIdentityKeys, hostID)
 	return err
@@ -69,7 +69,7 @@ type IsIdentityKeyInUseParams struct {
 	Issuer string
 }
 
-// Whether a host may go on with the key that it says it has.
+// Whether a host may still sign with its key.
 func (q *Queries) IsIdentityKeyInUse(ctx context.Context, arg IsIdentityKeyInUseParams) (bool, error) {
 	row := q.db.QueryRow(ctx, isIdentityKeyInUse, arg.ID, arg.HostID, arg.Issuer)
 	var exists bool
@@ -89,8 +89,8 @@ type ListIdentityKeysRow struct {
 	PublicKey []byte
 }
 
-// Newest first: what is published, of hosts that are trusted. The one on this machine
-// has no address and no certificate. Served by identity_keys_by_expiry.
+// The published keys of trusted hosts, newest first. The host on the control plane's
+// machine has no address and no certificate. Served by identity_keys_by_expiry.
 func (q *Queries) ListIdentityKeys(ctx context.Context) ([]ListIdentityKeysRow, error) {
 	rows, err := q.db.Query(ctx, listIdentityKeys)
 	if err != nil {
@@ -122,8 +122,8 @@ type RetireIdentityKeysParams struct {
 	CurrentID string
 }
 
-// Those of a host that are not the one it has now. What they have signed stays valid
-// for a while, in which they are published.
+// The keys of a host except its current one. Tokens that they signed stay valid for a
+// while, in which the keys are published.
 func (q *Queries) RetireIdentityKeys(ctx context.Context, arg RetireIdentityKeysParams) error {
 	_, err := q.db.Exec(ctx, retireIdentityKeys, arg.Publish, arg.HostID, arg.CurrentID)
 	return err

@@ -23,7 +23,7 @@ type CountSealedRow struct {
 	Sealed int64
 }
 
-// How many values are sealed with each secret key, whose ID follows one byte of format.
+// How many values each secret key has sealed. Its ID follows one byte of format.
 func (q *Queries) CountSealed(ctx context.Context) ([]CountSealedRow, error) {
 	rows, err := q.db.Query(ctx, countSealed)
 	if err != nil {

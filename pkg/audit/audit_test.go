@@ -55,18 +55,20 @@ func TestList_SelectsByActorActionResourceOutcomeAndTime(t *testing.T) {
 		"just now":  {audit.Query{Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour), Action: "channel.*"}, []string{"channel.create"}},
 		"two of it": {audit.Query{Limit: 2}, []string{"channel.create", "sandbox.kill"}},
 	} {
-		test.query.TeamID = team
-		if test.query.Limit == 0 {
-			test.query.Limit = 10
-		}
-		entries, err := log.List(t.Context(), test.query)
-		require.NoError(t, err)
-		actions := []string{}
-		for _, entry := range entries {
-			actions = append(actions, entry.Action)
-			require.WithinDuration(t, time.Now(), entry.At, time.Minute)
-		}
-		require.Equal(t, test.want, actions, name)
+		t.Run(name, func(t *testing.T) {
+			test.query.TeamID = team
+			if test.query.Limit == 0 {
+				test.query.Limit = 10
+			}
+			entries, err := log.List(t.Context(), test.query)
+			require.NoError(t, err)
+			actions := []string{}
+			for _, entry := range entries {
+				actions = append(actions, entry.Action)
+				require.WithinDuration(t, time.Now(), entry.At, time.Minute)
+			}
+			require.Equal(t, test.want, actions)
+		})
 	}
 }
 

@@ -45,10 +45,12 @@ func TestAuthorize_OfSeveralCredentialsTakesTheOneThatTheRouteIsFor(t *testing.T
 		"a rule that refuses all":         {auth.Rule{}, auth.Credentials{APIKey: key}, auth.ByKey, fault.Forbidden},
 		"nothing where nothing is needed": {auth.Public(), auth.Credentials{}, "", ""},
 	} {
-		got, err := authenticator.Authorize(t.Context(), test.rule, test.given)
-		require.Equal(t, test.code, fault.CodeOf(err), "%s: %v", name, err)
-		if err == nil {
-			require.Equal(t, test.kind, got.Kind, name)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, err := authenticator.Authorize(t.Context(), test.rule, test.given)
+			require.Equal(t, test.code, fault.CodeOf(err), "%v", err)
+			if err == nil {
+				require.Equal(t, test.kind, got.Kind)
+			}
+		})
 	}
 }

@@ -119,8 +119,8 @@ func openConfig(keyring *seal.Keyring, channel record) (Config, error) {
 	return config, nil
 }
 
-// tell records an event of a channel, as the last statement of a transaction.
-func tell(ctx context.Context, tx pgx.Tx, kind events.Type, channel Channel) error {
+// recordEvent writes an event of a channel, as the last statement of a transaction.
+func recordEvent(ctx context.Context, tx pgx.Tx, kind events.Type, channel Channel) error {
 	return events.Record(ctx, tx, channel.TeamID, kind, channel.ID.String(), dataOf(channel))
 }
 
@@ -155,7 +155,7 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewChanne
 		if channel, err = newStore(tx).createWithin(ctx, channel); err != nil {
 			return err
 		}
-		return tell(ctx, tx, events.ChannelCreated, channel.Channel)
+		return recordEvent(ctx, tx, events.ChannelCreated, channel.Channel)
 	})
 	if err != nil {
 		return Channel{}, fmt.Errorf("make channel: %w", err)
@@ -198,7 +198,7 @@ func (s *Service) Update(ctx context.Context, teamID, channelID uuid.UUID, chang
 		if channel, err = newStore(tx).update(ctx, channel); err != nil {
 			return err
 		}
-		return tell(ctx, tx, events.ChannelUpdated, channel.Channel)
+		return recordEvent(ctx, tx, events.ChannelUpdated, channel.Channel)
 	})
 	if err != nil {
 		return Channel{}, fmt.Errorf("change channel: %w", err)
@@ -265,7 +265,7 @@ func (s *Service) Delete(ctx context.Context, teamID, channelID uuid.UUID) error
 		if err != nil {
 			return err
 		}
-		return tell(ctx, tx, events.ChannelDeleted, channel)
+		return recordEvent(ctx, tx, events.ChannelDeleted, channel)
 	})
 }
 

@@ -175,8 +175,8 @@ func TestReplicas_DeliverEachEventOnce(t *testing.T) {
 	require.Empty(t, receiver.requests)
 }
 
-// What was stored before any control plane ran, or while none did.
-func TestDispatcher_FindsWhatNobodyWasToldOf(t *testing.T) {
+// Events that were stored while no control plane ran are not announced to one.
+func TestDispatcher_FindsEventsThatWereNotAnnounced(t *testing.T) {
 	t.Parallel()
 	with := options{allowed: []netip.Prefix{loopback}}
 	w, receiver := newWorld(t, with), startReceiver(t)

@@ -11,7 +11,7 @@ import (
 )
 
 // The type, the resource and the data of each event of channels.
-func TestEvents_AreToldOfEachChangeOfAChannel(t *testing.T) {
+func TestEvents_AreRecordedForEachChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
 	channel := w.create(t, channels.Email, channels.Config{To: []string{"a@example.com"}}, "key.*")

@@ -38,16 +38,18 @@ func TestDelivery_FailsForOneOfAFixedListOfReasons(t *testing.T) {
 		"https://[64:ff9b::169.254.169.254]/": channels.FailureForbiddenAddress,
 		"https://[2002:a9fe:a9fe::1]/":        channels.FailureForbiddenAddress,
 	} {
-		channel := w.create(t, channels.Webhook, channels.Config{URL: address}, "key.*")
-		_, err := w.service.Test(t.Context(), w.team, channel.ID)
-		require.NoError(t, err)
-		tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
-		require.Equal(t, want, tried.Attempts[0].Failure, address)
+		t.Run(address, func(t *testing.T) {
+			channel := w.create(t, channels.Webhook, channels.Config{URL: address}, "key.*")
+			_, err := w.service.Test(t.Context(), w.team, channel.ID)
+			require.NoError(t, err)
+			tried := w.await(t, channel.ID, "the test must be tried", func(d channels.Delivery) bool { return len(d.Attempts) > 0 })
+			require.Equal(t, want, tried.Attempts[0].Failure)
+		})
 	}
 }
 
 // The last change of a channel's address decides which kinds are hidden.
-func TestChannel_TellsNothingOfKindsThatItsMakerMayNotRead(t *testing.T) {
+func TestChannel_DeliversNoKindsThatItsMakerMayNotRead(t *testing.T) {
 	t.Parallel()
 	w, receiver := newWorld(t, options{allowed: []netip.Prefix{loopback}}), startReceiver(t)
 	channel := w.create(t, channels.Webhook, channels.Config{URL: receiver.URL}, "secret.*", "key.*")

@@ -21,17 +21,17 @@ func TestChats_GetTheirOwnKindOfMessage(t *testing.T) {
 		config channels.Config
 		method string
 		path   string
-		check  func(content map[string]any, header http.Header) string // the text
+		check  func(t *testing.T, content map[string]any, header http.Header) string // the text
 	}{
 		channels.Slack: {
 			channels.Config{URL: receiver.URL + "/services/SECRET"},
 			"POST", "/services/SECRET",
-			func(content map[string]any, _ http.Header) string { return content["text"].(string) },
+			func(_ *testing.T, content map[string]any, _ http.Header) string { return content["text"].(string) },
 		},
 		channels.Discord: {
 			channels.Config{URL: receiver.URL + "/api/webhooks/1/SECRET"},
 			"POST", "/api/webhooks/1/SECRET",
-			func(content map[string]any, _ http.Header) string {
+			func(t *testing.T, content map[string]any, _ http.Header) string {
 				require.Equal(t, map[string]any{"parse": []any{}}, content["allowed_mentions"])
 				return content["content"].(string)
 			},
@@ -39,7 +39,7 @@ func TestChats_GetTheirOwnKindOfMessage(t *testing.T) {
 		channels.Teams: {
 			channels.Config{URL: receiver.URL + "/workflows/SECRET"},
 			"POST", "/workflows/SECRET",
-			func(content map[string]any, _ http.Header) string {
+			func(t *testing.T, content map[string]any, _ http.Header) string {
 				require.Equal(t, "message", content["type"])
 				encoded, err := json.Marshal(content["attachments"])
 				require.NoError(t, err)
@@ -49,12 +49,12 @@ func TestChats_GetTheirOwnKindOfMessage(t *testing.T) {
 		channels.GoogleChat: {
 			channels.Config{URL: receiver.URL + "/v1/spaces/SECRET/messages"},
 			"POST", "/v1/spaces/SECRET/messages",
-			func(content map[string]any, _ http.Header) string { return content["text"].(string) },
+			func(_ *testing.T, content map[string]any, _ http.Header) string { return content["text"].(string) },
 		},
 		channels.Telegram: {
 			channels.Config{URL: receiver.URL, Token: token, ChatID: "-100"},
 			"POST", "/bot" + token + "/sendMessage",
-			func(content map[string]any, _ http.Header) string {
+			func(t *testing.T, content map[string]any, _ http.Header) string {
 				require.Equal(t, "-100", content["chat_id"])
 				return content["text"].(string)
 			},
@@ -62,25 +62,27 @@ func TestChats_GetTheirOwnKindOfMessage(t *testing.T) {
 		channels.Matrix: {
 			channels.Config{URL: receiver.URL, Token: "syt_SECRET", RoomID: "!room:example.org"},
 			"PUT", "/_matrix/client/v3/rooms/!room:example.org/send/m.room.message/",
-			func(content map[string]any, header http.Header) string {
+			func(t *testing.T, content map[string]any, header http.Header) string {
 				require.Equal(t, "Bearer syt_SECRET", header.Get("Authorization"))
 				return content["body"].(string)
 			},
 		},
 	} {
-		channel := w.create(t, kind, test.config, "key.created")
-		require.NotContains(t, channel.Target, "SECRET", "%s", kind)
-		require.NotContains(t, channel.Target, token)
-		w.record(t, events.KeyCreated, "k<!channel>@here")
-		got := receiver.next(t)
-		require.Equal(t, test.method, got.method, "%s", kind)
-		require.True(t, strings.HasPrefix(got.path, test.path), "%s: %s", kind, got.path)
-		text := test.check(got.decode(t), got.header)
-		require.Contains(t, text, "key.created", "%s", kind)
-		require.Contains(t, text, "a ‹test›", "%s", kind)
-		require.NotContains(t, text, "<!", "%s: nobody is called by what a client wrote", kind)
-		require.NotContains(t, text, "@here", "%s", kind)
-		require.NoError(t, w.service.Delete(t.Context(), w.team, channel.ID))
+		t.Run(string(kind), func(t *testing.T) {
+			channel := w.create(t, kind, test.config, "key.created")
+			require.NotContains(t, channel.Target, "SECRET")
+			require.NotContains(t, channel.Target, token)
+			w.record(t, events.KeyCreated, "k<!channel>@here")
+			got := receiver.next(t)
+			require.Equal(t, test.method, got.method)
+			require.True(t, strings.HasPrefix(got.path, test.path), got.path)
+			text := test.check(t, got.decode(t), got.header)
+			require.Contains(t, text, "key.created")
+			require.Contains(t, text, "a ‹test›")
+			require.NotContains(t, text, "<!", "a client's text must not mention people")
+			require.NotContains(t, text, "@here")
+			require.NoError(t, w.service.Delete(t.Context(), w.team, channel.ID))
+		})
 	}
 }
 

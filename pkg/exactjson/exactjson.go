@@ -1,6 +1,6 @@
-// Package exactjson reads untrusted JSON objects. Names of fields are
-// exact, where encoding/json takes TEMPLATEID for templateID; a field comes once;
-// depth is bounded; and all text can be stored in the database.
+// Package exactjson decodes untrusted JSON objects more strictly than encoding/json:
+// names of fields are case-sensitive, a field must not be repeated, depth is bounded, and
+// all text can be stored in the database.
 package exactjson
 
 import (
@@ -14,9 +14,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// Decode reads a JSON object into a struct. It returns the paths of the fields
-// that the struct does not have, such as "network.colour", whose values it leaves
-// out. No body at all is an empty object. Errors are faults that can be shown.
+// Decode reads a JSON object into a struct. It returns the paths of fields that the struct
+// does not have, such as "network.colour", and ignores their values. An empty body is an
+// empty object. Errors are faults that can be shown.
 func Decode(body []byte, into any) (unknown []string, err error) {
 	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil, nil
@@ -34,8 +34,8 @@ func Decode(body []byte, into any) (unknown []string, err error) {
 	return unknown, nil
 }
 
-// DecodeKnown is Decode for where a field that the struct does not have is refused:
-// a client that misspells one would never learn that it had no effect.
+// DecodeKnown is Decode that refuses fields that the struct does not have: they may be
+// misspelt.
 func DecodeKnown(body []byte, into any) error {
 	unknown, err := Decode(body, into)
 	if err == nil && len(unknown) > 0 {
@@ -70,7 +70,7 @@ func syntaxFault(err error) error {
 	}
 }
 
-// Shortened bounds the length of a client's text in a message.
+// Shortened bounds a client's text for a message.
 func Shortened(name string) string {
 	const longest = 100
 	if len(name) <= longest {

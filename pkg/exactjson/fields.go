@@ -13,8 +13,8 @@ var (
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// structure is the struct, map or list behind a type that encoding/json reads by
-// its structure, and nil for what reads itself, for any, and for plain values.
+// structure is the struct, map or list that a type is or points to. It is nil for types
+// that unmarshal themselves, for any and for plain values.
 func structure(kind reflect.Type) reflect.Type {
 	for kind != nil {
 		if pointer := reflect.PointerTo(kind); pointer.Implements(jsonUnmarshaler) || pointer.Implements(textUnmarshaler) {
@@ -32,11 +32,11 @@ func structure(kind reflect.Type) reflect.Type {
 	return nil
 }
 
-// known holds the fields of the structs that were met, by reflect.Type.
+// known caches fieldsOf, by reflect.Type.
 var known sync.Map
 
-// fieldsOf is the type of each field of a struct, by its name in JSON. Those of
-// embedded structs are among them.
+// fieldsOf returns the types of a struct's fields by their names in JSON, those of embedded
+// structs included.
 func fieldsOf(kind reflect.Type) map[string]reflect.Type {
 	if fields, found := known.Load(kind); found {
 		return fields.(map[string]reflect.Type)

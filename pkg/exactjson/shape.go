@@ -13,37 +13,35 @@ import (
 )
 
 const (
-	// maxDepth is how deep arrays and objects may be in each other.
+	// maxDepth bounds the nesting of arrays and objects.
 	maxDepth = 32
 	// maxUnknown is how many unknown fields are reported.
 	maxUnknown = 20
 )
 
-// shape walks through a body beside the type that it is decoded into, for what
-// encoding/json would let pass: fields that the type has not under that very name,
-// fields that come twice, depth without end, text that no database can hold, and
-// more after the object.
+// shape walks a body and the type that it is decoded into in parallel. It finds what
+// encoding/json accepts: fields with other names than the type's, repeated fields, deep
+// nesting, text that the database cannot store, and data after the object.
 type shape struct {
 	body   []byte
 	around []container
 	atKey  bool
-	field  string       // the one whose value comes
-	kind   reflect.Type // of the value that comes; nil where anything may
-	// before is where the token before ended.
+	field  string       // of the next value
+	kind   reflect.Type // of the next value; nil where any is accepted
+	// before is the end of the previous token.
 	before  int64
 	unknown []string
 	renamed bool
 }
 
-// container is an object or array that the walk is inside of.
+// container is an object or array around the next value.
 type container struct {
 	seen map[string]bool // the names of an object's fields so far; nil for an array
 	kind reflect.Type
 	path string
 }
 
-// check returns the body without what the type of into does not have, and the
-// paths of that.
+// check returns the body with unknown fields renamed, and their paths.
 func check(body []byte, into any) (known []byte, unknown []string, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	s := shape{body: body, kind: reflect.TypeOf(into)}
@@ -65,7 +63,7 @@ func check(body []byte, into any) (known []byte, unknown []string, err error) {
 	}
 }
 
-// take is told of each token, and where it ends.
+// take advances by a token, which ends at end.
 func (s *shape) take(token json.Token, end int64) error {
 	switch token {
 	case json.Delim('{'):
@@ -121,7 +119,7 @@ func (s *shape) key(name string, end int64) error {
 	return nil
 }
 
-// leaveOut gives a field a name that no struct has. Its value stays, unread.
+// leaveOut renames a field so that encoding/json ignores it.
 func (s *shape) leaveOut(end int64) {
 	if len(s.unknown) < maxUnknown {
 		s.unknown = append(s.unknown, s.path())
@@ -143,7 +141,7 @@ func (s *shape) valueEnded() {
 	}
 }
 
-// inner is the type of the elements of the container that the walk is in.
+// inner is the type of the innermost container's elements.
 func (s *shape) inner() reflect.Type {
 	kind := s.around[len(s.around)-1].kind
 	if kind == nil || kind.Kind() == reflect.Struct {
@@ -152,7 +150,7 @@ func (s *shape) inner() reflect.Type {
 	return kind.Elem()
 }
 
-// path names the value that comes. An element of an array has the array's.
+// path is the path of the next value. An element of an array has the array's.
 func (s *shape) path() string {
 	if len(s.around) == 0 {
 		return ""
@@ -168,5 +166,5 @@ func (s *shape) path() string {
 	}
 }
 
-// Storable says whether the database can hold a text.
+// Storable says whether the database can store a text.
 func Storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }

@@ -41,8 +41,8 @@ func (s *Service) join(ctx context.Context, teamID, userID uuid.UUID, role auth.
 	return s.inTransaction(ctx, func(tx *changes) error { return tx.addMember(ctx, teamID, userID, role) })
 }
 
-// A request that was let in may wait for a row while its sender loses what let it in.
-func TestRevocation_HoldsForRequestsThatWereLetInBefore(t *testing.T) {
+// A request may wait for a row while its credential is revoked.
+func TestRevocation_HoldsForRequestsThatWereInProgress(t *testing.T) {
 	t.Parallel()
 	owner := func(by auth.Principal) auth.Principal {
 		return auth.Principal{Kind: auth.ByAdminToken, PlatformAdmin: true, TeamID: by.TeamID, Role: auth.Owner}
@@ -130,7 +130,7 @@ func (s *Service) enrol(t *testing.T, by auth.Principal, confirmed bool) (code s
 
 // What is a user's own, a second factor above all, must not come from a session that a
 // password reset has ended.
-func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereLetInBefore(t *testing.T) {
+func TestRevocation_HoldsForSecondFactorsOfRequestsThatWereInProgress(t *testing.T) {
 	t.Parallel()
 	keyring, err := seal.NewKeyring(bytes.Repeat([]byte{1}, seal.KeySize))
 	require.NoError(t, err)

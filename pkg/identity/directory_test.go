@@ -90,14 +90,16 @@ func TestDirectory_ListsUsersAndTeamsByFilter(t *testing.T) {
 		"none":        {UserFilter{Provider: "saml", Disabled: &disabled}, Page{Limit: 5}, 0, []string{}},
 		"enabled":     {UserFilter{Provider: "saml", Disabled: &enabled}, Page{Skip: 2, Limit: 5}, 3, []string{"c@example.com"}},
 	} {
-		users, total, err := directory.Users(t.Context(), test.filter, test.page)
-		require.NoError(t, err)
-		emails := []string{}
-		for _, user := range users {
-			emails = append(emails, user.Email)
-		}
-		require.Equal(t, test.want, emails, name)
-		require.Equal(t, test.total, total, name)
+		t.Run(name, func(t *testing.T) {
+			users, total, err := directory.Users(t.Context(), test.filter, test.page)
+			require.NoError(t, err)
+			emails := []string{}
+			for _, user := range users {
+				emails = append(emails, user.Email)
+			}
+			require.Equal(t, test.want, emails)
+			require.Equal(t, test.total, total)
+		})
 	}
 	users, total, err := directory.Users(t.Context(), UserFilter{TeamID: by.TeamID, Disabled: &disabled}, Page{Limit: 5})
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
 
-// told returns a team's events from one on, each as type, resource and data.
-func (s *Service) told(t *testing.T, teamID uuid.UUID, after *int64) []string {
+// recorded returns a team's events from one on, each as type, resource and data.
+func (s *Service) recorded(t *testing.T, teamID uuid.UUID, after *int64) []string {
 	t.Helper()
 	listed, err := events.NewLog(s.pool).After(t.Context(), teamID, *after, events.Filter{}, 100)
 	require.NoError(t, err)
@@ -29,9 +29,9 @@ func line(kind events.Type, resource fmt.Stringer, data string) string {
 	return string(kind) + " " + resource.String() + " " + data
 }
 
-// TestEvents_AreToldOfEachChange holds the type, the resource and the data of every
+// TestEvents_AreRecordedForEachChange holds the type, the resource and the data of every
 // event of members, and of the API keys that are revoked with them.
-func TestEvents_AreToldOfEachChange(t *testing.T) {
+func TestEvents_AreRecordedForEachChange(t *testing.T) {
 	t.Parallel()
 	t.Run("members", testMemberEvents)
 	t.Run("keys of a member who loses a role", testRevokedKeyEvents)
@@ -45,7 +45,7 @@ func testMemberEvents(t *testing.T) {
 	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
 	require.NoError(t, err)
 	var after int64
-	require.Equal(t, []string{line(events.MemberAdded, owner.ID, `{"role": "owner"}`)}, s.told(t, team.ID, &after))
+	require.Equal(t, []string{line(events.MemberAdded, owner.ID, `{"role": "owner"}`)}, s.recorded(t, team.ID, &after))
 
 	by := auth.Principal{Kind: auth.ByAdminToken, PlatformAdmin: true, TeamID: team.ID, Role: auth.Owner}
 	_, err = s.Invite(t.Context(), by, "grace@example.com", auth.Member)
@@ -62,7 +62,7 @@ func testMemberEvents(t *testing.T) {
 		line(events.MemberUpdated, grace.Session.UserID, `{"role": "admin"}`),
 		line(events.MemberUpdated, grace.Session.UserID, `{"role": "admin"}`),
 		line(events.MemberRemoved, grace.Session.UserID, `{"role": "admin"}`),
-	}, s.told(t, team.ID, &after))
+	}, s.recorded(t, team.ID, &after))
 }
 
 func testRevokedKeyEvents(t *testing.T) {
@@ -86,7 +86,7 @@ func testRevokedKeyEvents(t *testing.T) {
 			want[line(events.KeyRevoked, made.ID, `{"name": "`+key+`"}`)] = true
 		}
 		var after int64
-		s.told(t, by.TeamID, &after)
+		s.recorded(t, by.TeamID, &after)
 		require.NoError(t, lose(by))
 		switch name {
 		case "removed":
@@ -95,7 +95,7 @@ func testRevokedKeyEvents(t *testing.T) {
 			want[line(events.MemberUpdated, by.UserID, `{"role": "viewer"}`)] = true
 		}
 		got := map[string]bool{}
-		for _, line := range s.told(t, by.TeamID, &after) {
+		for _, line := range s.recorded(t, by.TeamID, &after) {
 			got[line] = true
 		}
 		require.Equal(t, want, got, name)

@@ -47,7 +47,7 @@ func (c *changes) revokeMade(ctx context.Context, userID uuid.UUID, teamID *uuid
 	if err != nil {
 		return err
 	}
-	c.tell(revoked...)
+	c.record(revoked...)
 	return c.deleteInvitationsBy(ctx, userID, teamID)
 }
 
@@ -59,7 +59,7 @@ func (c *changes) revokeBeyond(ctx context.Context, userID, teamID uuid.UUID, be
 	if err != nil {
 		return err
 	}
-	c.tell(revoked...)
+	c.record(revoked...)
 	if lost(before, now, auth.MemberWrite) {
 		if err := c.deleteInvitationsBy(ctx, userID, &teamID); err != nil {
 			return err

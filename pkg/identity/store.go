@@ -42,8 +42,8 @@ func inTransaction(ctx context.Context, pool *pgxpool.Pool, work func(tx *change
 	})
 }
 
-// tell adds events to those of the transaction.
-func (c *changes) tell(drafts ...events.Draft) { c.pending = append(c.pending, drafts...) }
+// record adds events to those of the transaction.
+func (c *changes) record(drafts ...events.Draft) { c.pending = append(c.pending, drafts...) }
 
 // optional is nil for the zero ID.
 func optional(id uuid.UUID) *uuid.UUID {

@@ -133,7 +133,7 @@ func (c *changes) addMember(ctx context.Context, teamID, userID uuid.UUID, role 
 		return db.Wrap(err, "add member")
 	}
 	if added > 0 {
-		c.tell(memberEvent(events.MemberAdded, teamID, userID, role))
+		c.record(memberEvent(events.MemberAdded, teamID, userID, role))
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (c *changes) setRole(ctx context.Context, teamID, userID uuid.UUID, role au
 	if err := db.WrapCount(count, err, "set role"); err != nil {
 		return err
 	}
-	c.tell(memberEvent(events.MemberUpdated, teamID, userID, role))
+	c.record(memberEvent(events.MemberUpdated, teamID, userID, role))
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (c *changes) removeMember(ctx context.Context, teamID, userID uuid.UUID) er
 	if err != nil {
 		return db.Wrap(err, "remove member")
 	}
-	c.tell(memberEvent(events.MemberRemoved, teamID, userID, auth.Role(role)))
+	c.record(memberEvent(events.MemberRemoved, teamID, userID, auth.Role(role)))
 	return nil
 }
 

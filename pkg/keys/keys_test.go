@@ -27,9 +27,9 @@ func admin(t *testing.T, pool *pgxpool.Pool) auth.Principal {
 	return auth.Principal{Kind: auth.ByAdminToken, PlatformAdmin: true, TeamID: team.ID, Role: auth.Owner}
 }
 
-// TestEvents_AreToldOfEachChangeOfAKey holds the type, the resource and the data of the
+// TestEvents_AreRecordedForEachChange holds the type, the resource and the data of the
 // events.
-func TestEvents_AreToldOfEachChangeOfAKey(t *testing.T) {
+func TestEvents_AreRecordedForEachChange(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Open(t)
 	service, by := keys.New(pool), admin(t, pool)

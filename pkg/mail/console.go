@@ -8,9 +8,8 @@ import (
 	"sync"
 )
 
-// Console shows messages instead of sending them. Links in them work, so it is
-// for the console of whoever runs the installation, not for a log that others
-// read.
+// Console writes messages instead of sending them. They contain links that sign people
+// in, so the output must be readable by the operator only.
 type Console struct {
 	mutex sync.Mutex
 	out   io.Writer

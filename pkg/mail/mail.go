@@ -1,6 +1,5 @@
-// Package mail sends letters to people: invitations, password resets and
-// notifications. Without a mail server they are shown on the console, so that a
-// new installation works at once.
+// Package mail sends invitations, password resets and notifications: by SMTP, or to the
+// console where no mail server is configured.
 package mail
 
 import (
@@ -11,10 +10,10 @@ import (
 	"strings"
 )
 
-// maxSubjectBytes keeps a subject within one line that mail programs show.
+// maxSubjectBytes bounds a subject to what mail programs show in one line.
 const maxSubjectBytes = 250
 
-// Message is one letter in plain text.
+// Message is a mail in plain text.
 type Message struct {
 	// To are the recipients' addresses.
 	To      []string
@@ -22,13 +21,12 @@ type Message struct {
 	Text    string
 }
 
-// Mailer sends messages. A message is sent when Send returns nil: the server has
-// taken it.
+// Mailer sends messages. Send returns nil when the mail server has accepted the message.
 type Mailer interface {
 	Send(ctx context.Context, message Message) error
 }
 
-// ErrInvalid says that a message cannot be sent as it is, however often one tries.
+// ErrInvalid says that a message can never be sent as it is.
 var ErrInvalid = errors.New("message cannot be sent")
 
 // ParseAddress returns the bare address of text such as "Ada <ada@example.com>".
@@ -40,7 +38,7 @@ func ParseAddress(text string) (string, error) {
 	return parsed.Address, nil
 }
 
-// clean checks a message and makes its subject one line.
+// clean checks the recipients and makes the subject one short line.
 func clean(message Message) (Message, error) {
 	if len(message.To) == 0 {
 		return message, fmt.Errorf("%w: it has no recipient", ErrInvalid)

@@ -9,7 +9,7 @@ import (
 const (
 	// maxQueued is how many messages may wait.
 	maxQueued = 100
-	// lastTimeout bounds the sending of messages that wait when Run ends.
+	// lastTimeout bounds the sending of messages that wait when ctx ends.
 	lastTimeout = 5 * time.Second
 )
 

@@ -11,24 +11,24 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// Security is how the connection to a mail server is protected.
+// Security is the encryption of the connection to a mail server.
 type Security string
 
-// The ways to protect a connection.
+// The encryptions.
 const (
-	StartTLS Security = "starttls" // begins in clear and must change to TLS
+	StartTLS Security = "starttls" // begins in clear text and must change to TLS
 	TLS      Security = "tls"      // TLS from the first byte
 	NoTLS    Security = "none"     // for a relay on the same machine
 )
 
-// sendTimeout bounds one conversation with a mail server.
+// sendTimeout bounds the sending of one message.
 const sendTimeout = 30 * time.Second
 
 // SMTPConfig names a mail server.
 type SMTPConfig struct {
 	// Address is a host and a port.
 	Address string
-	// Username and Password are empty where the server asks for none.
+	// Username and Password are empty for a server without authentication.
 	Username string
 	Password string
 	// From is the sender of all messages.
@@ -38,7 +38,7 @@ type SMTPConfig struct {
 	TLS *tls.Config
 }
 
-// SMTP hands messages to a mail server.
+// SMTP sends messages to a mail server.
 type SMTP struct {
 	client *gomail.Client
 	from   string
@@ -82,7 +82,7 @@ func NewSMTP(config SMTPConfig) (*SMTP, error) {
 	return &SMTP{client: client, from: config.From}, nil
 }
 
-// Send hands one message over, to all recipients or to none.
+// Send sends a message to all recipients or to none.
 func (s *SMTP) Send(ctx context.Context, message Message) error {
 	message, err := clean(message)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadKeys reads root keys from files, the newest first. A file holds one key after
-// the other, each of KeySize bytes, and its newest first.
+// ReadKeys reads root keys from files, newest first. A file holds keys of KeySize bytes,
+// one after the other, newest first.
 func ReadKeys(newest string, older ...string) ([][]byte, error) {
 	var keys [][]byte
 	for _, path := range append([]string{newest}, older...) {
@@ -37,16 +37,16 @@ func NewKey() []byte {
 	return key
 }
 
-// RotateKeyFile puts a new root key in front of those that a file holds. Who reads
-// the file sees the old content or the new one, and once this has returned, the new
-// one survives a loss of power: what is sealed with a key must not outlive it.
+// RotateKeyFile puts a new root key before those of a file. Readers see the old content
+// or the new. The new one is on the disk when it returns: a key must survive a loss of
+// power if values that it sealed do.
 func RotateKeyFile(path string) (KeyID, error) {
 	directory, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return KeyID{}, fmt.Errorf("rotate root keys: %w", err)
 	}
 	defer directory.Close()
-	// Two at once would each lose the other's key.
+	// Without the lock, one of two concurrent rotations would lose its key.
 	if err := unix.Flock(int(directory.Fd()), unix.LOCK_EX); err != nil {
 		return KeyID{}, fmt.Errorf("lock %s: %w", directory.Name(), err)
 	}
@@ -64,7 +64,7 @@ func RotateKeyFile(path string) (KeyID, error) {
 	return IDOf(keys[0])
 }
 
-// replaceKeys writes keys in the place of a file, with its owner and mode.
+// replaceKeys replaces a file of keys and keeps its owner and mode.
 func replaceKeys(path string, keys [][]byte) error {
 	old, err := os.Stat(path)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package seal keeps secrets at rest: what is sealed can be stored where others
-// read, and is opened only with the root key, for the purpose it was sealed for.
+// Package seal encrypts secrets at rest. A sealed value opens only with the root key
+// that sealed it, and only for the purpose that it was sealed for.
 //
-// A sealed value names the key it was sealed with. The newest key seals; older
-// ones still open, until Rotate has sealed everything again.
+// A sealed value contains the ID of its key. The newest key seals; older ones open until
+// Rotate has sealed every value again.
 package seal
 
 import (
@@ -23,8 +23,8 @@ import (
 const KeySize = 32
 
 // A sealed value is: format, ID of the root key, salt, nonce, ciphertext and tag.
-// The salt gives each value an AES key of its own, so that random nonces never
-// run out.
+// The salt gives each value an AES key of its own, so that random nonces never repeat
+// under one key.
 const (
 	format     = 1
 	keyIDSize  = 8
@@ -36,32 +36,31 @@ const (
 	Overhead = headerSize + saltSize + nonceSize + tagSize
 )
 
-// The labels keep what is derived from one root key apart.
+// The labels separate what is derived from a root key.
 const (
 	idLabel  = "wrenn seal: key ID"
 	keyLabel = "wrenn seal: AES-256-GCM"
 )
 
-// ErrSealed says that a value cannot be opened: it was changed, was sealed for
-// another purpose, or with a key that is not there.
+// ErrSealed says that a value cannot be opened: it was changed, or sealed for another
+// purpose or with a key that the keyring does not have.
 var ErrSealed = errors.New("sealed value cannot be opened")
 
-// KeyID names a root key without telling it.
+// KeyID identifies a root key. The key cannot be computed from it.
 type KeyID [keyIDSize]byte
 
 func (i KeyID) String() string { return hex.EncodeToString(i[:]) }
 
-// Keyring seals with its newest key and opens with all. It is safe for use by many
-// goroutines.
+// Keyring seals with its newest key and opens with all. It is safe for concurrent use.
 type Keyring struct{ set atomic.Pointer[keySet] }
 
-// keySet is never changed, but replaced as a whole.
+// keySet is immutable.
 type keySet struct {
 	newest KeyID
 	keys   map[KeyID][]byte
 }
 
-// NewKeyring takes the root keys, each of KeySize bytes.
+// NewKeyring makes a keyring of root keys of KeySize bytes.
 func NewKeyring(newest []byte, older ...[]byte) (*Keyring, error) {
 	ring := &Keyring{}
 	if err := ring.Use(newest, older...); err != nil {
@@ -70,7 +69,7 @@ func NewKeyring(newest []byte, older ...[]byte) (*Keyring, error) {
 	return ring, nil
 }
 
-// Use takes other root keys in place of those that the keyring has.
+// Use replaces the root keys. On an error the keyring stays as it is.
 func (k *Keyring) Use(newest []byte, older ...[]byte) error {
 	set := &keySet{keys: make(map[KeyID][]byte, 1+len(older))}
 	for i, key := range append([][]byte{newest}, older...) {
@@ -87,7 +86,7 @@ func (k *Keyring) Use(newest []byte, older ...[]byte) error {
 	return nil
 }
 
-// IDOf names a root key.
+// IDOf returns the ID of a root key.
 func IDOf(key []byte) (KeyID, error) {
 	if len(key) != KeySize {
 		return KeyID{}, fmt.Errorf("a root key has %d bytes, not %d", len(key), KeySize)
@@ -99,13 +98,13 @@ func IDOf(key []byte) (KeyID, error) {
 	return KeyID(id), nil
 }
 
-// NewestKey names the key that Seal uses.
+// NewestKey is the ID of the key that Seal uses.
 func (k *Keyring) NewestKey() KeyID { return k.set.Load().newest }
 
-// Keys names all keys, in no order.
+// Keys returns the IDs of all keys, in no order.
 func (k *Keyring) Keys() []KeyID { return slices.Collect(maps.Keys(k.set.Load().keys)) }
 
-// KeyOf names the key that a value was sealed with.
+// KeyOf is the ID of the key that sealed a value.
 func KeyOf(sealed []byte) (KeyID, error) {
 	if len(sealed) < Overhead || sealed[0] != format {
 		return KeyID{}, fmt.Errorf("%w: its form is not known", ErrSealed)
@@ -113,8 +112,8 @@ func KeyOf(sealed []byte) (KeyID, error) {
 	return KeyID(sealed[1:headerSize]), nil
 }
 
-// Seal closes a secret for a purpose, such as "channel:" and an ID. The purpose
-// is not stored; only who names it again can open the value.
+// Seal encrypts a secret for a purpose, such as "channel:" and an ID. The purpose is not
+// stored; Open needs it again.
 func (k *Keyring) Seal(secret []byte, purpose string) ([]byte, error) {
 	sealed := make([]byte, headerSize+saltSize+nonceSize, Overhead+len(secret))
 	sealed[0] = format
@@ -128,7 +127,7 @@ func (k *Keyring) Seal(secret []byte, purpose string) ([]byte, error) {
 	return box.Seal(sealed, nonceOf(sealed), secret, bind(sealed, purpose)), nil
 }
 
-// Open returns what was sealed for a purpose.
+// Open decrypts a value that was sealed for a purpose.
 func (k *Keyring) Open(sealed []byte, purpose string) ([]byte, error) {
 	id, err := KeyOf(sealed)
 	if err != nil {
@@ -136,7 +135,7 @@ func (k *Keyring) Open(sealed []byte, purpose string) ([]byte, error) {
 	}
 	key, known := k.set.Load().keys[id]
 	if !known {
-		return nil, fmt.Errorf("%w: its key %s is not there", ErrSealed, id)
+		return nil, fmt.Errorf("%w: there is no key %s", ErrSealed, id)
 	}
 	box, err := k.box(key, sealed)
 	if err != nil {
@@ -169,7 +168,7 @@ func nonceOf(sealed []byte) []byte {
 	return sealed[headerSize+saltSize : headerSize+saltSize+nonceSize]
 }
 
-// bind is what the tag vouches for besides the secret.
+// bind is the additional data that the tag authenticates.
 func bind(sealed []byte, purpose string) []byte {
 	return append(append([]byte{}, sealed[:headerSize]...), purpose...)
 }

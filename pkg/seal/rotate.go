@@ -8,27 +8,27 @@ import (
 // rotateBatch is how many values Rotate asks for at a time.
 const rotateBatch = 100
 
-// Stored is a sealed value in its place.
+// Stored is a sealed value of a Store.
 type Stored struct {
 	// ID finds the value in its store.
 	ID string
-	// Purpose is what it was sealed for.
+	// Purpose is what the value was sealed for.
 	Purpose string
 	Sealed  []byte
 }
 
-// Store is where sealed values are.
+// Store has sealed values.
 type Store interface {
-	// ListSealed returns up to limit values that were not sealed with a key, by
-	// ID, beginning behind one.
+	// ListSealed returns up to limit values that were not sealed with a key, by ID, from
+	// behind after on.
 	ListSealed(ctx context.Context, notWith KeyID, after string, limit int32) ([]Stored, error)
-	// Replace puts a value in the place of another that is still as it was read.
+	// Replace stores sealed in place of old. It does nothing where the value is no longer
+	// the old one.
 	Replace(ctx context.Context, old Stored, sealed []byte) error
 }
 
-// Rotate seals again with the newest key what a store has from older ones, and
-// returns how many values those were. When it has returned, the older keys are no
-// longer needed for this store.
+// Rotate re-encrypts with the newest key every value of a store that an older key sealed,
+// and returns how many. The store does not need the older keys afterwards.
 func (k *Keyring) Rotate(ctx context.Context, store Store) (int, error) {
 	rotated, after := 0, ""
 	for {

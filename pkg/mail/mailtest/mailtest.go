@@ -1,5 +1,5 @@
-// Package mailtest is a mail server on the loopback for tests: it takes messages
-// in a real conversation and keeps them.
+// Package mailtest is an SMTP server on the loopback that keeps the messages it gets, for
+// tests.
 package mailtest
 
 import (
@@ -18,7 +18,7 @@ import (
 
 const patience = 10 * time.Second
 
-// Letter is a message that was taken.
+// Letter is a message that the server accepted.
 type Letter struct {
 	From   string
 	To     []string
@@ -57,8 +57,8 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Refuse answers recipients with a line such as "550 no such user" from now on;
-// "" takes them again.
+// Refuse answers recipients with a line such as "550 no such user" from now on; ""
+// accepts them again.
 func (s *Server) Refuse(answer string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
