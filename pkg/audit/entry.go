@@ -29,7 +29,6 @@ func IsOutcome(text string) bool {
 	return text == string(Success) || text == string(Denied) || text == string(Failure)
 }
 
-
 // Actor is the user, key or part of Wrenn that acted.
 type Actor struct {
 	// Kind is an auth.Kind, or "unknown" where the credential was wrong.
