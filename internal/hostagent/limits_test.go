@@ -57,6 +57,8 @@ func testControlGroup(t *testing.T, a *agentUnderTest, sandboxID string) {
 
 func testTotalsAcrossPause(t *testing.T, a *agentUnderTest, sandboxID string) {
 	group := filepath.Join(groupsOf(t, a.config.DataDir), sandboxID)
+	require.Eventually(t, func() bool { return len(a.sampled(t, sandboxID).GetSamples()) > 0 }, 20*time.Second, 100*time.Millisecond,
+		"the first sample is taken some seconds after the start")
 	before := a.sampled(t, sandboxID)
 	a.pause(t, sandboxID)
 	require.NoDirExists(t, group)
