@@ -113,12 +113,12 @@ CHAOS_TIME ?= 5m
 .PHONY: chaos
 chaos: test-deps build ## kill an agent, its VMs and what helps them at random under load, as in: make chaos CHAOS_TIME=1h
 	@echo "Killing at random for $(CHAOS_TIME), and filling a disk"
-	@WRENN_CHAOS_TIME=$(CHAOS_TIME) go test $(AS_ROOT) -count=1 -v -timeout 24h ./test/chaos
+	@WRENN_TEST_CHAOS_TIME=$(CHAOS_TIME) go test $(AS_ROOT) -count=1 -v -timeout 24h ./test/chaos
 
 .PHONY: storm
 storm: test-deps build ## pause and resume a busy sandbox at random moments, as in: make storm ROUNDS=1000
 	@echo "Pausing and resuming a busy sandbox $(ROUNDS) times"
-	@WRENN_STORM_ROUNDS=$(ROUNDS) go test $(AS_ROOT) -count=1 -v -timeout 24h -run '^TestStorm$$' ./internal/hostagent
+	@WRENN_TEST_STORM_ROUNDS=$(ROUNDS) go test $(AS_ROOT) -count=1 -v -timeout 24h -run '^TestStorm$$' ./internal/hostagent
 
 .PHONY: test-e2e
 test-e2e: test-deps build ## a whole Wrenn from outside, through its API and the official SDK

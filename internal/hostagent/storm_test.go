@@ -70,15 +70,15 @@ func stormSettings(t *testing.T) (rounds int, random *rand.Rand) {
 	t.Helper()
 	rounds, seed := usualRounds, uint64(time.Now().UnixNano())
 	var err error
-	if text := os.Getenv("WRENN_STORM_ROUNDS"); text != "" {
+	if text := os.Getenv("WRENN_TEST_STORM_ROUNDS"); text != "" {
 		rounds, err = strconv.Atoi(text)
-		require.NoError(t, err, "WRENN_STORM_ROUNDS")
+		require.NoError(t, err, "WRENN_TEST_STORM_ROUNDS")
 	}
-	if text := os.Getenv("WRENN_STORM_SEED"); text != "" {
+	if text := os.Getenv("WRENN_TEST_STORM_SEED"); text != "" {
 		seed, err = strconv.ParseUint(text, 10, 64)
-		require.NoError(t, err, "WRENN_STORM_SEED")
+		require.NoError(t, err, "WRENN_TEST_STORM_SEED")
 	}
-	t.Logf("%d rounds; the same again: WRENN_STORM_SEED=%d", rounds, seed)
+	t.Logf("%d rounds; the same again: WRENN_TEST_STORM_SEED=%d", rounds, seed)
 	return rounds, rand.New(rand.NewPCG(seed, 0))
 }
 

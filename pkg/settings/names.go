@@ -44,16 +44,21 @@ func Known() []string { return slices.Clone(known) }
 // mistake and not another program's variable.
 const mostTypos = 2
 
+// testPrefix begins the variables of the project's own tests, which the programs that
+// they start inherit.
+const testPrefix = "WRENN_TEST_"
+
 // CheckNames looks for variables that begin with WRENN_ but are no setting: neither of
 // Wrenn's programs nor among the extra ones. Those that are a letter or two from one
 // are errors: a setting that is misspelt would silently have its default. The others
-// may be other programs'; each is a warning.
+// may be other programs'; each is a warning. WRENN_TEST_ is kept for the project's own
+// tests and passed over.
 func CheckNames(variables []string, extra ...string) (warnings []string, err error) {
 	var failures []error
 	names := append(Known(), extra...)
 	for _, variable := range variables {
 		name, value, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "WRENN_") || value == "" || slices.Contains(names, name) {
+		if !strings.HasPrefix(name, "WRENN_") || strings.HasPrefix(name, testPrefix) || value == "" || slices.Contains(names, name) {
 			continue
 		}
 		nearest, distance := nearestOf(name, names)

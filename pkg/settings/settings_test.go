@@ -167,7 +167,7 @@ func TestValues_HidesSecretsAndWritesValuesAsSourcesDo(t *testing.T) {
 func TestCheckNames_TellsMistakesFromOtherProgramsVariables(t *testing.T) {
 	t.Parallel()
 	warnings, err := settings.CheckNames([]string{
-		"WRENN_LISTEN=:1", "WRENN_TEAM_MAX_VCPU=1", "WRENN_LISTNE=:2", "WRENN_PORT_3000_TCP=tcp://10.0.0.1:3000", "HOME=/", "WRENN_LISTE=", "WRENN_QUOTA=1", "WRENN_QUOTAS=1",
+		"WRENN_LISTEN=:1", "WRENN_TEAM_MAX_VCPU=1", "WRENN_LISTNE=:2", "WRENN_PORT_3000_TCP=tcp://10.0.0.1:3000", "HOME=/", "WRENN_LISTE=", "WRENN_QUOTA=1", "WRENN_QUOTAS=1", "WRENN_TEST_HOST=1",
 	}, "WRENN_QUOTA")
 	require.EqualError(t, err, "WRENN_LISTNE is not a setting; WRENN_LISTEN is\nWRENN_QUOTAS is not a setting; WRENN_QUOTA is\n"+
 		"WRENN_TEAM_MAX_VCPU is not a setting; WRENN_TEAM_MAX_VCPUS is")

@@ -38,10 +38,10 @@ func TestChaos_OnADiskThatIsFullNowAndThen(t *testing.T) { runChaos(t, true) }
 
 func runChaos(t *testing.T, fills bool) {
 	duration := defaultDuration
-	if text := os.Getenv("WRENN_CHAOS_TIME"); text != "" {
+	if text := os.Getenv("WRENN_TEST_CHAOS_TIME"); text != "" {
 		var err error
 		duration, err = time.ParseDuration(text)
-		require.NoError(t, err, "WRENN_CHAOS_TIME")
+		require.NoError(t, err, "WRENN_TEST_CHAOS_TIME")
 	}
 	dataDir := newDataDir(t)
 	before, err := leakcheck.Take()

@@ -16,8 +16,8 @@ import (
 
 // Variables of the environment that tell the tests what build did.
 const (
-	programsVariable = "WRENN_PREVIOUS_AGENT"         // directory with its programs
-	absentVariable   = "WRENN_PREVIOUS_AGENT_MISSING" // why there are none
+	programsVariable = "WRENN_TEST_PREVIOUS_AGENT"         // directory with its programs
+	absentVariable   = "WRENN_TEST_PREVIOUS_AGENT_MISSING" // why there are none
 )
 
 const repository = "../.."
