@@ -203,7 +203,12 @@ type StartBuildRequest struct {
 	Secrets         map[string][]byte `protobuf:"bytes,12,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	UseImageCommand bool              `protobuf:"varint,13,opt,name=use_image_command,json=useImageCommand,proto3" json:"use_image_command,omitempty"`
 	// init is the template's first process: empty for Wrenn's, or "systemd".
-	Init          string `protobuf:"bytes,14,opt,name=init,proto3" json:"init,omitempty"`
+	Init string `protobuf:"bytes,14,opt,name=init,proto3" json:"init,omitempty"`
+	// image_defaults: steps of a stage from an image begin as a Dockerfile's do, as the
+	// image's user or root in the image's directory or /. Otherwise, where the image names
+	// none, they begin as "user" in its home directory, as E2B's SDKs expect. Stages from a
+	// build begin as the build's user, in its directory; those from scratch as root in /.
+	ImageDefaults bool `protobuf:"varint,15,opt,name=image_defaults,json=imageDefaults,proto3" json:"image_defaults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +339,13 @@ func (x *StartBuildRequest) GetInit() string {
 		return x.Init
 	}
 	return ""
+}
+
+func (x *StartBuildRequest) GetImageDefaults() bool {
+	if x != nil {
+		return x.ImageDefaults
+	}
+	return false
 }
 
 type BuildStage struct {
@@ -740,7 +752,8 @@ type BuildStep struct {
 	// name is what log entries and failures call the step: "1" for the first of those that
 	// the client sent.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// text is the instruction for people, such as "RUN make".
+	// text is the instruction for people, such as "RUN make". It is not part of the cache's
+	// key.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// line is where it begins in a Dockerfile, from 1 on; 0 for none.
 	Line uint32 `protobuf:"varint,3,opt,name=line,proto3" json:"line,omitempty"`
@@ -1125,7 +1138,8 @@ type CopyStep struct {
 	// destination may be relative to the working directory; one that ends with / is a
 	// directory.
 	Destination string `protobuf:"bytes,5,opt,name=destination,proto3" json:"destination,omitempty"`
-	// owner is "user", "user:group" or numbers; empty for the current user.
+	// owner is "user", "user:group" or numbers; empty for the current user, also for files
+	// of another stage or image.
 	Owner string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
 	// mode is octal; empty for the files' own.
 	Mode string `protobuf:"bytes,7,opt,name=mode,proto3" json:"mode,omitempty"`
@@ -1847,7 +1861,8 @@ type BuildLogEntry struct {
 	At       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	Level    BuildLogLevel          `protobuf:"varint,3,opt,name=level,proto3,enum=hostagent.v1.BuildLogLevel" json:"level,omitempty"`
 	// step is "base", "finalize" or a step's name.
-	Step          string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	Step string `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	// text has the whole line as clients show it: "[CACHED ][prefix] text".
 	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2479,7 +2494,7 @@ var File_hostagent_v1_build_proto protoreflect.FileDescriptor
 
 const file_hostagent_v1_build_proto_rawDesc = "" +
 	"\n" +
-	"\x18hostagent/v1/build.proto\x12\fhostagent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chostagent/v1/hostagent.proto\"\xce\x04\n" +
+	"\x18hostagent/v1/build.proto\x12\fhostagent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1chostagent/v1/hostagent.proto\"\xf5\x04\n" +
 	"\x11StartBuildRequest\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\tR\abuildId\x12\x17\n" +
 	"\ateam_id\x18\x02 \x01(\tR\x06teamId\x12\x1f\n" +
@@ -2498,7 +2513,8 @@ const file_hostagent_v1_build_proto_rawDesc = "" +
 	"\anetwork\x18\v \x01(\v2\x1b.hostagent.v1.NetworkPolicyR\anetwork\x12F\n" +
 	"\asecrets\x18\f \x03(\v2,.hostagent.v1.StartBuildRequest.SecretsEntryR\asecrets\x12*\n" +
 	"\x11use_image_command\x18\r \x01(\bR\x0fuseImageCommand\x12\x12\n" +
-	"\x04init\x18\x0e \x01(\tR\x04init\x1a:\n" +
+	"\x04init\x18\x0e \x01(\tR\x04init\x12%\n" +
+	"\x0eimage_defaults\x18\x0f \x01(\bR\rimageDefaults\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xdb\x01\n" +

@@ -48,10 +48,15 @@ const (
 // BuilderClient is a client for the hostagent.v1.Builder service.
 type BuilderClient interface {
 	// StartBuild answers when the build has started. It changes nothing if a build with
-	// that ID runs or has been ready since the agent's start.
+	// that ID runs, or if the machine has a finished build with that ID: WatchBuild then
+	// sends its result. After a failure it begins another attempt. INVALID_REQUEST: a step
+	// or a size is not possible. NO_ROOM: as many builds run as may, or memory is short: try
+	// again later or elsewhere.
 	StartBuild(context.Context, *connect.Request[v1.StartBuildRequest]) (*connect.Response[v1.StartBuildResponse], error)
 	// WatchBuild sends a build's log from an entry on, and at last its result, after which
-	// the stream ends. BUILD_NOT_FOUND: the agent was restarted, or does not know it.
+	// the stream ends. All states of steps are sent again to each watcher. A stream that
+	// ends without a result was broken: watch again. BUILD_NOT_FOUND: the agent was
+	// restarted, or does not know it. Logs of the last builds are kept for an hour.
 	WatchBuild(context.Context, *connect.Request[v1.WatchBuildRequest]) (*connect.ServerStreamForClient[v1.WatchBuildResponse], error)
 	// CancelBuild ends a build and answers when its VM has ended. It succeeds also for a
 	// build that has ended or is not known. A ready build stays.
@@ -144,10 +149,15 @@ func (c *builderClient) PutBuildFiles(ctx context.Context) *connect.ClientStream
 // BuilderHandler is an implementation of the hostagent.v1.Builder service.
 type BuilderHandler interface {
 	// StartBuild answers when the build has started. It changes nothing if a build with
-	// that ID runs or has been ready since the agent's start.
+	// that ID runs, or if the machine has a finished build with that ID: WatchBuild then
+	// sends its result. After a failure it begins another attempt. INVALID_REQUEST: a step
+	// or a size is not possible. NO_ROOM: as many builds run as may, or memory is short: try
+	// again later or elsewhere.
 	StartBuild(context.Context, *connect.Request[v1.StartBuildRequest]) (*connect.Response[v1.StartBuildResponse], error)
 	// WatchBuild sends a build's log from an entry on, and at last its result, after which
-	// the stream ends. BUILD_NOT_FOUND: the agent was restarted, or does not know it.
+	// the stream ends. All states of steps are sent again to each watcher. A stream that
+	// ends without a result was broken: watch again. BUILD_NOT_FOUND: the agent was
+	// restarted, or does not know it. Logs of the last builds are kept for an hour.
 	WatchBuild(context.Context, *connect.Request[v1.WatchBuildRequest], *connect.ServerStream[v1.WatchBuildResponse]) error
 	// CancelBuild ends a build and answers when its VM has ended. It succeeds also for a
 	// build that has ended or is not known. A ready build stays.
