@@ -117,7 +117,7 @@ func TestParse_ExpandsWhatItKnowsAndLeavesTheRestToTheImage(t *testing.T) {
 		"PATH, which every image has":  {`WORKDIR "${PATH:-/x}"`, "${PATH}"},
 		"a dollar that was escaped":    {`WORKDIR /\$A`, `/\$A`},
 		"a dollar in single quotes":    {`WORKDIR '/$A'`, `/\$A`},
-		"a backslash in single quotes": {`WORKDIR '/a\b'`, `/a\\b`},
+		"a backslash in single quotes": {`WORKDIR '/a\b'`, `/a\b`},
 		"values of one instruction":    {"ENV A=old\nENV A=new B=$A\nWORKDIR /$B", "/old"},
 		"the platform":                 {"ARG TARGETARCH\nWORKDIR /$TARGETARCH", "/amd64"},
 	}

@@ -75,9 +75,8 @@ type Step struct {
 
 // Action is what a step does: Run, Copy, AddURL, Env, Workdir, User, Shell or Command.
 //
-// In its texts ${NAME} stands for a variable that only the base image can have set;
-// \$ and \\ stand for the characters. Commands of Run are not such texts: their shell
-// expands them.
+// In its texts ${NAME} stands for a variable that only the base image can have set, and
+// \$ for a dollar sign. Commands of Run are not such texts: their shell expands them.
 type Action interface{ action() }
 
 // Run runs a command.

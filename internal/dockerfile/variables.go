@@ -119,7 +119,7 @@ func (s *scope) text(word string) (string, error) {
 	return written(value), err
 }
 
-var escaper = strings.NewReplacer(`\`, `\\`, `$`, `\$`)
+var escaper = strings.NewReplacer(`$`, `\$`)
 
 // written is a value as a text of an Action.
 func written(value string) string {

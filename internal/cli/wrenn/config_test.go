@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
@@ -118,7 +119,7 @@ func TestUp_RefusesSettingsOfTheProgramsThatItStarts(t *testing.T) {
 func TestKnown_HasTheSettingsOfAllPrograms(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{"WRENN_DETACHED": true}
-	for _, into := range []any{&config.Config{}, &hostagent.Config{}, &hostagent.JoinOptions{}, &up.Config{}, &client{}} {
+	for _, into := range []any{&config.Config{}, &hostagent.Config{}, &hostagent.JoinOptions{}, &up.Config{}, &apiclient.Settings{}} {
 		for _, name := range settings.New(into).Names() {
 			if strings.HasPrefix(name, "WRENN_") {
 				known[name] = true
@@ -156,7 +157,7 @@ func settingsTable() string {
 		{"The control plane", &config.Config{}},
 		{"The host agent; its flags are those of `wrenn-host-agent`", &hostagent.Config{}},
 		{"`wrenn up`, which passes its own on to both", &up.Config{}},
-		{"Commands that call the API", &client{}},
+		{"Commands that call the API", &apiclient.Settings{}},
 	} {
 		fmt.Fprintf(&table, "\n%s:\n\n| variable | default | what it sets |\n|---|---|---|\n", program.title)
 		for _, setting := range settings.New(program.into).Settings() {

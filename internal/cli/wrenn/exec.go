@@ -19,6 +19,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
@@ -80,7 +81,7 @@ shell; for pipes and variables run one:
 }
 
 // run starts the command and prints its output until it ends.
-func (e *execution) run(ctx context.Context, a *api) error {
+func (e *execution) run(ctx context.Context, a *apiclient.API) error {
 	request, err := e.request()
 	if err != nil {
 		return err
@@ -123,9 +124,9 @@ func (e *execution) run(ctx context.Context, a *api) error {
 }
 
 // connect looks up the sandbox and returns a client of its process service.
-func (e *execution) connect(ctx context.Context, a *api) (processconnect.ProcessClient, error) {
+func (e *execution) connect(ctx context.Context, a *apiclient.API) (processconnect.ProcessClient, error) {
 	var found sandboxInfo
-	if _, err := a.call(ctx, http.MethodGet, sandboxPath(e.sandboxID, ""), nil, &found); err != nil {
+	if _, err := a.Call(ctx, http.MethodGet, sandboxPath(e.sandboxID, ""), nil, &found); err != nil {
 		return nil, fmt.Errorf("exec in %s: %w", e.sandboxID, err)
 	}
 	if found.State == "paused" {
@@ -141,7 +142,7 @@ func (e *execution) connect(ctx context.Context, a *api) (processconnect.Process
 		headers.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(e.user+":")))
 	}
 	client := &http.Client{Transport: withHeaders{headers: headers, next: http.DefaultTransport}}
-	return processconnect.NewProcessClient(client, a.sandboxURL), nil
+	return processconnect.NewProcessClient(client, a.SandboxURL), nil
 }
 
 // withHeaders sends the same headers with every request.

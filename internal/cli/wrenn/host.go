@@ -11,23 +11,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
 // hostCommand holds what all commands on hosts need.
 type hostCommand struct {
 	cli.Streams
-	client *client
+	client *apiclient.Settings
 }
 
 func newHost(s cli.Streams) *cobra.Command {
-	c := &hostCommand{Streams: s, client: newClient()}
+	c := &hostCommand{Streams: s, client: apiclient.New()}
 	command := &cobra.Command{
 		Use:   "host",
 		Short: "Add hosts to the fleet, and remove them",
 		Long: `Add hosts to the fleet, and remove them. If Wrenn does not run on this machine, set
 E2B_API_URL, and WRENN_ADMIN_TOKEN to the admin's token.`,
 	}
-	c.client.addFlags(command.PersistentFlags())
+	c.client.AddFlags(command.PersistentFlags())
 	command.AddCommand(c.newToken(), c.newList(),
 		c.newChange("drain", "Place no more sandboxes on a host, and pause those that it runs", http.MethodPost, "/drain"),
 		c.newChange("undrain", "Place sandboxes on a drained host again", http.MethodPost, "/undrain"),
@@ -44,7 +45,7 @@ func (c *hostCommand) newToken() *cobra.Command {
 		Short: "Make a token with which one machine can join the fleet",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := c.client.connectAdmin()
+			a, err := c.client.ConnectAdmin()
 			if err != nil {
 				return err
 			}
@@ -53,7 +54,7 @@ func (c *hostCommand) newToken() *cobra.Command {
 				ExpiresAt time.Time `json:"expiresAt"`
 			}
 			body := map[string]any{"tags": tags, "lifetimeSeconds": int(lifetime.Seconds())}
-			if _, err := a.call(command.Context(), http.MethodPost, "/hosts/tokens", body, &made); err != nil {
+			if _, err := a.Call(command.Context(), http.MethodPost, "/hosts/tokens", body, &made); err != nil {
 				return fmt.Errorf("make a token: %w", err)
 			}
 			fmt.Fprintln(c.Output, made.Token)
@@ -90,12 +91,12 @@ func (c *hostCommand) newList() *cobra.Command {
 		Short:   "List the hosts of the fleet",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := c.client.connectAdmin()
+			a, err := c.client.ConnectAdmin()
 			if err != nil {
 				return err
 			}
 			var hosts []hostInfo
-			if _, err := a.call(command.Context(), http.MethodGet, "/hosts", nil, &hosts); err != nil {
+			if _, err := a.Call(command.Context(), http.MethodGet, "/hosts", nil, &hosts); err != nil {
 				return fmt.Errorf("list hosts: %w", err)
 			}
 			if asJSON {
@@ -127,9 +128,9 @@ func (c *hostCommand) printTable(hosts []hostInfo) error {
 }
 
 // findHost finds a host by its ID or its name.
-func (a *api) findHost(ctx context.Context, given string) (hostInfo, error) {
+func findHost(ctx context.Context, a *apiclient.API, given string) (hostInfo, error) {
 	var hosts []hostInfo
-	if _, err := a.call(ctx, http.MethodGet, "/hosts", nil, &hosts); err != nil {
+	if _, err := a.Call(ctx, http.MethodGet, "/hosts", nil, &hosts); err != nil {
 		return hostInfo{}, err
 	}
 	for _, h := range hosts {
@@ -150,13 +151,13 @@ func (c *hostCommand) newChange(verb, short, method, action string) *cobra.Comma
 }
 
 func (c *hostCommand) change(ctx context.Context, verb, given, method, action string) error {
-	a, err := c.client.connectAdmin()
+	a, err := c.client.ConnectAdmin()
 	if err != nil {
 		return err
 	}
-	found, err := a.findHost(ctx, given)
+	found, err := findHost(ctx, a, given)
 	if err == nil {
-		_, err = a.call(ctx, method, "/hosts/"+url.PathEscape(found.HostID)+action, nil, nil)
+		_, err = a.Call(ctx, method, "/hosts/"+url.PathEscape(found.HostID)+action, nil, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("%s host %s: %w", verb, given, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
@@ -26,16 +27,16 @@ const (
 // keysCommand holds what all commands on secret keys need.
 type keysCommand struct {
 	cli.Streams
-	client *client
+	client *apiclient.Settings
 }
 
 func newKeys(s cli.Streams) *cobra.Command {
-	c := &keysCommand{Streams: s, client: newClient()}
+	c := &keysCommand{Streams: s, client: apiclient.New()}
 	command := &cobra.Command{
 		Use:   "keys",
 		Short: "Rotate and list the keys that derive tokens and seal secrets",
 	}
-	c.client.addFlags(command.PersistentFlags())
+	c.client.AddFlags(command.PersistentFlags())
 	command.AddCommand(c.newRotate(), c.newList())
 	return command
 }
@@ -58,7 +59,7 @@ Older keys stay in the file: backups of the database need them.`,
 }
 
 func (c *keysCommand) rotate(ctx context.Context, file string) error {
-	if err := c.client.read(); err != nil {
+	if err := c.client.Read(); err != nil {
 		return err
 	}
 	layout := up.Layout{DataDir: c.client.DataDir}
@@ -90,8 +91,8 @@ func (c *keysCommand) rotate(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	a := &api{url: address, adminToken: token, client: &http.Client{}}
-	if err := a.awaitKey(ctx, newest.String()); err != nil {
+	a := apiclient.ForAdmin(address, token)
+	if err := awaitKey(ctx, a, newest.String()); err != nil {
 		return fmt.Errorf("wait until the new key is in use: %w", err)
 	}
 	fmt.Fprintln(c.Errors, "it is in use: older tokens are refused, and secrets are sealed with it")
@@ -106,20 +107,20 @@ type keyInfo struct {
 	SealedCount int64  `json:"sealedCount"`
 }
 
-func (a *api) secretKeys(ctx context.Context) ([]keyInfo, error) {
+func secretKeys(ctx context.Context, a *apiclient.API) ([]keyInfo, error) {
 	var keys []keyInfo
-	_, err := a.call(ctx, http.MethodGet, "/admin/keys", nil, &keys)
+	_, err := a.Call(ctx, http.MethodGet, "/admin/keys", nil, &keys)
 	return keys, err
 }
 
 // awaitKey waits until a key is the newest and seals all values.
-func (a *api) awaitKey(ctx context.Context, newest string) error {
+func awaitKey(ctx context.Context, a *apiclient.API, newest string) error {
 	ctx, cancel := context.WithTimeout(ctx, keyPatience)
 	defer cancel()
 	poll := time.NewTicker(keyPoll)
 	defer poll.Stop()
 	for {
-		keys, err := a.secretKeys(ctx)
+		keys, err := secretKeys(ctx, a)
 		if err == nil && isOnlyKeyInUse(keys, newest) {
 			return nil
 		}
@@ -152,11 +153,11 @@ func (c *keysCommand) newList() *cobra.Command {
 		Short:   "List the secret keys, and how many values each seals",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			a, err := c.client.connectAdmin()
+			a, err := c.client.ConnectAdmin()
 			if err != nil {
 				return err
 			}
-			keys, err := a.secretKeys(command.Context())
+			keys, err := secretKeys(command.Context(), a)
 			if err != nil {
 				return fmt.Errorf("list keys: %w", err)
 			}

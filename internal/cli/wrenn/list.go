@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
 func (c *sandboxCommand) newList() *cobra.Command {
@@ -24,7 +26,7 @@ func (c *sandboxCommand) newList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sandboxes, err := a.list(command.Context(), state)
+			sandboxes, err := listSandboxes(command.Context(), a, state)
 			if err != nil {
 				return fmt.Errorf("list sandboxes: %w", err)
 			}
@@ -39,13 +41,13 @@ func (c *sandboxCommand) newList() *cobra.Command {
 	return command
 }
 
-// list returns the sandboxes of all pages.
-func (a *api) list(ctx context.Context, state string) ([]sandboxInfo, error) {
+// listSandboxes returns the sandboxes of all pages.
+func listSandboxes(ctx context.Context, a *apiclient.API, state string) ([]sandboxInfo, error) {
 	all := []sandboxInfo{}
 	query := url.Values{"state": {state}}
 	for {
 		var page []sandboxInfo
-		header, err := a.call(ctx, http.MethodGet, "/v2/sandboxes?"+query.Encode(), nil, &page)
+		header, err := a.Call(ctx, http.MethodGet, "/v2/sandboxes?"+query.Encode(), nil, &page)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
 // defaultTimeout is how long a sandbox lives, as in the official SDKs.
@@ -19,14 +20,14 @@ const defaultTimeout = 5 * time.Minute
 // sandboxCommand holds what all commands on sandboxes need.
 type sandboxCommand struct {
 	cli.Streams
-	client *client
+	client *apiclient.Settings
 }
 
 // connect finds the API. The flags must be parsed.
-func (c *sandboxCommand) connect() (*api, error) { return c.client.connectAPI() }
+func (c *sandboxCommand) connect() (*apiclient.API, error) { return c.client.Connect() }
 
 func newSandbox(s cli.Streams) *cobra.Command {
-	c := &sandboxCommand{Streams: s, client: newClient()}
+	c := &sandboxCommand{Streams: s, client: apiclient.New()}
 	command := &cobra.Command{
 		Use:     "sandbox",
 		Aliases: []string{"sbx"},
@@ -38,24 +39,24 @@ E2B_API_KEY, or through the API of the Wrenn that runs on this machine.`,
 	}
 	commands := []*cobra.Command{
 		c.newCreate(), c.newList(), c.newExec(), c.newResume(),
-		c.newForEach("pause", "Pause sandboxes and keep their memory and files", func(ctx context.Context, a *api, id string) error {
-			_, err := a.call(ctx, http.MethodPost, sandboxPath(id, "/pause"), nil, nil)
+		c.newForEach("pause", "Pause sandboxes and keep their memory and files", func(ctx context.Context, a *apiclient.API, id string) error {
+			_, err := a.Call(ctx, http.MethodPost, sandboxPath(id, "/pause"), nil, nil)
 			return err
 		}),
-		c.newForEach("kill", "Kill sandboxes, running or paused, and delete their files", func(ctx context.Context, a *api, id string) error {
-			_, err := a.call(ctx, http.MethodDelete, sandboxPath(id, ""), nil, nil)
+		c.newForEach("kill", "Kill sandboxes, running or paused, and delete their files", func(ctx context.Context, a *apiclient.API, id string) error {
+			_, err := a.Call(ctx, http.MethodDelete, sandboxPath(id, ""), nil, nil)
 			return err
 		}),
 	}
 	for _, child := range commands {
-		c.client.addFlags(child.Flags())
+		c.client.AddFlags(child.Flags())
 		command.AddCommand(child)
 	}
 	return command
 }
 
 // newForEach makes a command that does one thing to each sandbox of its arguments.
-func (c *sandboxCommand) newForEach(name, short string, do func(context.Context, *api, string) error) *cobra.Command {
+func (c *sandboxCommand) newForEach(name, short string, do func(context.Context, *apiclient.API, string) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " SANDBOX...",
 		Short: short,
@@ -78,12 +79,12 @@ func (c *sandboxCommand) newForEach(name, short string, do func(context.Context,
 
 func (c *sandboxCommand) newResume() *cobra.Command {
 	timeout := defaultTimeout
-	command := c.newForEach("resume", "Resume paused sandboxes", func(ctx context.Context, a *api, id string) error {
+	command := c.newForEach("resume", "Resume paused sandboxes", func(ctx context.Context, a *apiclient.API, id string) error {
 		seconds, err := wholeSeconds(timeout)
 		if err != nil {
 			return err
 		}
-		_, err = a.call(ctx, http.MethodPost, sandboxPath(id, "/resume"), map[string]any{"timeout": seconds}, nil)
+		_, err = a.Call(ctx, http.MethodPost, sandboxPath(id, "/resume"), map[string]any{"timeout": seconds}, nil)
 		return err
 	})
 	command.Flags().DurationVar(&timeout, "timeout", timeout, "how long they run before they are killed")
@@ -143,7 +144,7 @@ func (c *sandboxCommand) create(ctx context.Context, request newSandboxRequest) 
 	}
 	started := time.Now()
 	var created sandboxInfo
-	if _, err := a.call(ctx, http.MethodPost, "/sandboxes", request, &created); err != nil {
+	if _, err := a.Call(ctx, http.MethodPost, "/sandboxes", request, &created); err != nil {
 		return fmt.Errorf("create a sandbox: %w", err)
 	}
 	fmt.Fprintf(c.Errors, "created in %s from template %s, lives for %s\n",

@@ -1,4 +1,5 @@
-package wrenn
+// Package apiclient calls the public API for the commands of wrenn.
+package apiclient
 
 import (
 	"bytes"
@@ -22,57 +23,52 @@ import (
 // emulates its sandboxes.
 const requestTimeout = 2 * time.Minute
 
-// api is a client of the public API.
-type api struct {
-	url, key string
+// API is a client of the public API.
+type API struct {
+	// URL is the API's address.
+	URL string
+	// SandboxURL is where the traffic of all sandboxes goes.
+	SandboxURL string
+	HTTP       *http.Client
+
+	key string
 	// adminToken, if set, is sent instead of the key.
 	adminToken string
-	// sandboxURL is where the traffic of all sandboxes goes.
-	sandboxURL string
-	client     *http.Client
 }
 
-// sandboxInfo is the part of the API's answer about a sandbox that is shown.
-type sandboxInfo struct {
-	SandboxID       string            `json:"sandboxID"`
-	TemplateID      string            `json:"templateID"`
-	Alias           string            `json:"alias,omitempty"`
-	State           string            `json:"state,omitempty"`
-	StartedAt       time.Time         `json:"startedAt"`
-	EndAt           time.Time         `json:"endAt"`
-	CPUCount        int               `json:"cpuCount"`
-	MemoryMB        int               `json:"memoryMB"`
-	DiskSizeMB      int               `json:"diskSizeMB"`
-	EnvdVersion     string            `json:"envdVersion"`
-	Metadata        map[string]string `json:"metadata,omitempty"`
-	EnvdAccessToken string            `json:"envdAccessToken,omitempty"`
+// ForAdmin is a client with an admin's token.
+func ForAdmin(address, token string) *API {
+	return &API{URL: address, adminToken: token, HTTP: &http.Client{}}
 }
 
-// connectAPI finds the API as the official SDKs do, by E2B_API_URL and E2B_API_KEY. For
+// Key is the team's API key.
+func (a *API) Key() string { return a.key }
+
+// Connect finds the API as the official SDKs do, by E2B_API_URL and E2B_API_KEY. For
 // those that are not set it uses the Wrenn that serves a data directory of this machine.
-func (c *client) connectAPI() (*api, error) {
-	if err := c.read(); err != nil {
+func (c *Settings) Connect() (*API, error) {
+	if err := c.Read(); err != nil {
 		return nil, err
 	}
 	address, key := c.APIURL, c.APIKey
 	if address == "" || key == "" {
-		local, err := connectLocal(c.DataDir)
+		local, err := ConnectLocal(c.DataDir)
 		switch {
 		case err != nil && address == "":
 			return nil, fmt.Errorf("%w; or set E2B_API_URL and E2B_API_KEY", err)
 		case err != nil:
 			return nil, errors.New("E2B_API_URL is set but E2B_API_KEY is not")
 		}
-		address, key = cmp.Or(address, local.url), cmp.Or(key, local.key)
+		address, key = cmp.Or(address, local.URL), cmp.Or(key, local.key)
 	}
-	return &api{url: address, key: key, sandboxURL: cmp.Or(c.SandboxURL, address), client: &http.Client{}}, nil
+	return &API{URL: address, key: key, SandboxURL: cmp.Or(c.SandboxURL, address), HTTP: &http.Client{}}, nil
 }
 
-// connectAdmin finds the API for an admin by E2B_API_URL and WRENN_ADMIN_TOKEN. For those
+// ConnectAdmin finds the API for an admin by E2B_API_URL and WRENN_ADMIN_TOKEN. For those
 // that are not set it uses the Wrenn that serves a data directory of this machine. The
 // token in the directory is sent only to that Wrenn.
-func (c *client) connectAdmin() (*api, error) {
-	if err := c.read(); err != nil {
+func (c *Settings) ConnectAdmin() (*API, error) {
+	if err := c.Read(); err != nil {
 		return nil, err
 	}
 	address, token := c.APIURL, c.AdminToken
@@ -98,11 +94,11 @@ func (c *client) connectAdmin() (*api, error) {
 			return nil, err
 		}
 	}
-	return &api{url: address, adminToken: token, client: &http.Client{}}, nil
+	return ForAdmin(address, token), nil
 }
 
-// connectLocal finds the Wrenn that serves a data directory of this machine.
-func connectLocal(dataDir string) (*api, error) {
+// ConnectLocal finds the Wrenn that serves a data directory of this machine.
+func ConnectLocal(dataDir string) (*API, error) {
 	layout := up.Layout{DataDir: dataDir}
 	address, ready, err := layout.URL()
 	if err != nil {
@@ -118,36 +114,37 @@ func connectLocal(dataDir string) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &api{url: address, key: key, sandboxURL: address, client: &http.Client{}}, nil
+	return &API{URL: address, key: key, SandboxURL: address, HTTP: &http.Client{}}, nil
 }
 
-// call sends a request and decodes the answer into result unless that is nil. It returns
+// Call sends a request and decodes the answer into result unless that is nil. It returns
 // the answer's headers.
-func (a *api) call(ctx context.Context, method, path string, body, result any) (http.Header, error) {
+func (a *API) Call(ctx context.Context, method, path string, body, result any) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	request, err := a.newRequest(ctx, method, path, body)
+	request, err := a.NewRequest(ctx, method, path, body)
 	if err != nil {
 		return nil, err
 	}
-	response, err := a.client.Do(request)
+	response, err := a.HTTP.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("the API does not answer: %w", withoutURL(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return nil, readRefusal(response)
+		return nil, ReadRefusal(response)
 	}
 	if result == nil {
 		return response.Header, nil
 	}
 	if err := json.NewDecoder(response.Body).Decode(result); err != nil {
-		return nil, fmt.Errorf("the API at %s does not answer with JSON: %w", a.url, err)
+		return nil, fmt.Errorf("the API at %s does not answer with JSON: %w", a.URL, err)
 	}
 	return response.Header, nil
 }
 
-func (a *api) newRequest(ctx context.Context, method, path string, body any) (*http.Request, error) {
+// NewRequest makes a request with the credentials. A body is encoded as JSON.
+func (a *API) NewRequest(ctx context.Context, method, path string, body any) (*http.Request, error) {
 	var content io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
@@ -156,7 +153,7 @@ func (a *api) newRequest(ctx context.Context, method, path string, body any) (*h
 		}
 		content = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.url, "/")+path, content)
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(a.URL, "/")+path, content)
 	if err != nil {
 		return nil, fmt.Errorf("E2B_API_URL: %w", withoutURL(err))
 	}
@@ -171,8 +168,8 @@ func (a *api) newRequest(ctx context.Context, method, path string, body any) (*h
 	return request, nil
 }
 
-// readRefusal returns the message of an error answer.
-func readRefusal(response *http.Response) error {
+// ReadRefusal returns the message of an error answer.
+func ReadRefusal(response *http.Response) error {
 	var refusal struct {
 		Message string `json:"message"`
 	}
@@ -193,9 +190,4 @@ func withoutURL(err error) error {
 		return wrapped.Err
 	}
 	return err
-}
-
-// sandboxPath is the path of an action on a sandbox.
-func sandboxPath(id, action string) string {
-	return "/sandboxes/" + url.PathEscape(id) + action
 }

@@ -1,4 +1,4 @@
-package wrenn
+package apiclient
 
 import (
 	"strings"
@@ -9,10 +9,10 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
 
-// client are the settings of the commands that call the API. Where the API and its
+// Settings are the settings of the commands that call the API. Where the API and its
 // credentials are not set, they are those of the Wrenn that serves a data directory of
 // this machine.
-type client struct {
+type Settings struct {
 	DataDir    string `env:"WRENN_DATA_DIR" flag:"data-dir" default:"/var/lib/wrenn" help:"directory of everything that must survive"`
 	APIURL     string `env:"E2B_API_URL" derived:"the Wrenn that runs from WRENN_DATA_DIR" help:"URL of the API"`
 	APIKey     string `env:"E2B_API_KEY" secret:"true" derived:"the key in WRENN_DATA_DIR" help:"API key of a team"`
@@ -22,19 +22,21 @@ type client struct {
 	reader *settings.Reader
 }
 
-func newClient() *client {
-	c := &client{}
+// New returns the settings, which are filled when they are used.
+func New() *Settings {
+	c := &Settings{}
 	c.reader = settings.New(c)
 	return c
 }
 
-func (c *client) addFlags(flags *pflag.FlagSet) { cli.AddFlags(flags, c.reader) }
+// AddFlags adds the flags of the settings.
+func (c *Settings) AddFlags(flags *pflag.FlagSet) { cli.AddFlags(flags, c.reader) }
 
-// read fills the settings once the flags are known.
-func (c *client) read() error { return cli.ReadSettings(c.reader) }
+// Read fills the settings once the flags are known.
+func (c *Settings) Read() error { return cli.ReadSettings(c.reader) }
 
 // Complete removes spaces and line ends around the token.
-func (c *client) Complete() error {
+func (c *Settings) Complete() error {
 	c.AdminToken = strings.TrimSpace(c.AdminToken)
 	return nil
 }
