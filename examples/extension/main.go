@@ -1,23 +1,22 @@
-// Command extension is a control plane whose teams pay with credits.
+// Command wrenn is an edition of Wrenn for a company that bills its teams and signs in
+// by SAML. It has all commands of wrenn; "wrenn up" starts it on one machine.
 package main
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"example.com/credits/credits"
+	"example.com/edition/billing"
+	"example.com/edition/sso"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
+	"git.omukk.dev/wrenn/sandbox/pkg/wrenn"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := cpserver.Run(ctx, cpserver.WithVersion("credits-1"), cpserver.WithExtensions(credits.New())); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+func main() { wrenn.Main(edition()...) }
+
+// edition is what the company adds to the control plane.
+func edition() []cpserver.Option {
+	company := &sso.Provider{}
+	return []cpserver.Option{
+		cpserver.WithExtensions(&billing.Extension{}, company),
+		cpserver.WithIdentityProvider(company),
 	}
 }
