@@ -1,0 +1,201 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
+)
+
+// Writer fills an empty file system. After an error it is of no more use. It is not safe
+// for concurrent use.
+type Writer struct {
+	file   *os.File
+	super  *super
+	groups []group
+	raw    []byte // of all group descriptors
+	blocks *blocks
+	buffer []byte
+
+	nextInode uint32
+	tables    tables
+}
+
+// Open returns a writer for a file in which mke2fs has made a file system with Features
+// and blocks of 4096 bytes. Nothing else may have been written to it.
+func Open(file *os.File) (*Writer, error) {
+	s, err := readSuper(file)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{file: file, super: s, raw: make([]byte, s.groups*descriptorBytes), nextInode: firstInode}
+	if _, err := file.ReadAt(w.raw, blockBytes); err != nil {
+		return nil, fmt.Errorf("read group descriptors: %w", err)
+	}
+	for number := range s.groups {
+		w.groups = append(w.groups, group(w.raw[number*descriptorBytes:][:descriptorBytes]))
+	}
+	if w.blocks, err = newBlocks(file, s, w.groups); err != nil {
+		return nil, fmt.Errorf("read bitmaps: %w", err)
+	}
+	w.tables = tables{writer: w, directories: make([]uint32, s.groups)}
+	if err := w.emptyRoot(); err != nil {
+		return nil, err
+	}
+	const bufferBytes = 1 << 20
+	w.buffer = make([]byte, bufferBytes)
+	return w, nil
+}
+
+// emptyRoot gives back the blocks of the root directory and of lost+found, which Finish
+// writes again.
+func (w *Writer) emptyRoot() error {
+	for _, number := range []uint32{rootInode, firstInode} {
+		inode := make([]byte, inodeBytes)
+		offset := int64(w.groups[0].inodeTable())*blockBytes + int64(number-1)*inodeBytes
+		if _, err := w.file.ReadAt(inode, offset); err != nil {
+			return fmt.Errorf("read inode %d: %w", number, err)
+		}
+		extents, err := inlineExtents(inode)
+		if err != nil {
+			return err
+		}
+		for _, extent := range extents {
+			for i := range extent.Count {
+				w.blocks.written.set(extent.Block + i)
+			}
+		}
+		w.Free(extents)
+	}
+	return nil
+}
+
+// holeBytes is the least run of zeros that becomes a hole: a smaller one would cost an
+// extent.
+const holeBytes = 1 << 16
+
+// Write stores a file's content, of size bytes, and leaves holes where it has long runs of
+// zeros. It returns ErrFull, errors of content, and io.ErrUnexpectedEOF for one that is too
+// short.
+func (w *Writer) Write(content io.Reader, size int64) ([]filetree.Extent, error) {
+	var extents []filetree.Extent
+	for done := int64(0); done < size; {
+		part := w.buffer[:min(size-done, int64(len(w.buffer)))]
+		if _, err := io.ReadFull(content, part); err != nil {
+			w.Free(extents)
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		var err error
+		if extents, err = w.writePart(extents, uint32(done/blockBytes), part); err != nil {
+			w.Free(extents)
+			return nil, err
+		}
+		done += int64(len(part))
+	}
+	return extents, nil
+}
+
+// writePart writes a part of a file that begins at a block, without its zeros.
+func (w *Writer) writePart(extents []filetree.Extent, first uint32, part []byte) ([]filetree.Extent, error) {
+	for len(part) > 0 {
+		zeros, data := split(part)
+		first += uint32(zeros / blockBytes)
+		part = part[zeros:]
+		var err error
+		if extents, err = w.writeData(extents, first, part[:data]); err != nil {
+			return extents, err
+		}
+		first += uint32((data + blockBytes - 1) / blockBytes)
+		part = part[data:]
+	}
+	return extents, nil
+}
+
+// split says how many bytes at the beginning are zeros, and how many after them are data.
+// Both are whole pieces of holeBytes, but for the part's end.
+func split(part []byte) (zeros, data int) {
+	for zeros < len(part) && isZero(part[zeros:min(zeros+holeBytes, len(part))]) {
+		zeros = min(zeros+holeBytes, len(part))
+	}
+	for end := zeros; end < len(part); {
+		next := min(end+holeBytes, len(part))
+		if isZero(part[end:next]) {
+			break
+		}
+		end = next
+		data = end - zeros
+	}
+	return zeros, data
+}
+
+func isZero(part []byte) bool {
+	for len(part) >= 8 {
+		if little.Uint64(part) != 0 {
+			return false
+		}
+		part = part[8:]
+	}
+	for _, one := range part {
+		if one != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// writeData writes data at a file's block, and fills the last block with zeros.
+func (w *Writer) writeData(extents []filetree.Extent, first uint32, data []byte) ([]filetree.Extent, error) {
+	for len(data) > 0 {
+		block, count, err := w.blocks.allocate(uint32((len(data) + blockBytes - 1) / blockBytes))
+		if err != nil {
+			return extents, err
+		}
+		extents = appendExtent(extents, filetree.Extent{First: first, Block: block, Count: count})
+		size := min(len(data), int(count)*blockBytes)
+		if err := w.writeBlocks(block, data[:size]); err != nil {
+			return extents, err
+		}
+		first += count
+		data = data[size:]
+	}
+	return extents, nil
+}
+
+// writeBlocks writes data to blocks. The rest of the last block may have held something.
+func (w *Writer) writeBlocks(block uint32, data []byte) error {
+	if _, err := w.file.WriteAt(data, int64(block)*blockBytes); err != nil {
+		return err
+	}
+	if rest := len(data) % blockBytes; rest != 0 {
+		_, err := w.file.WriteAt(make([]byte, blockBytes-rest), int64(block)*blockBytes+int64(len(data)))
+		return err
+	}
+	return nil
+}
+
+// maxExtent is how many blocks an extent may have.
+const maxExtent = 1 << 15
+
+// appendExtent adds an extent, to the last one if it goes on from there.
+func appendExtent(extents []filetree.Extent, next filetree.Extent) []filetree.Extent {
+	if len(extents) > 0 {
+		last := &extents[len(extents)-1]
+		if last.First+last.Count == next.First && last.Block+last.Count == next.Block && last.Count+next.Count <= maxExtent {
+			last.Count += next.Count
+			return extents
+		}
+	}
+	return append(extents, next)
+}
+
+// Free gives a content's blocks back.
+func (w *Writer) Free(extents []filetree.Extent) {
+	for _, extent := range extents {
+		w.blocks.release(extent.Block, extent.Count)
+	}
+}

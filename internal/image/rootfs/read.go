@@ -1,0 +1,78 @@
+package rootfs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/internal/image/ext4"
+	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
+	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
+)
+
+// read is the process that reads layers. It returns the exit status.
+func read(input io.Reader, output io.Writer) int {
+	answers := json.NewEncoder(output)
+	usage, err := readPlan(input, answers)
+	last := message{Done: &usage}
+	if err != nil {
+		last = message{Failure: describe(err)}
+	}
+	if answers.Encode(last) != nil || err != nil {
+		return 1
+	}
+	return 0
+}
+
+func readPlan(input io.Reader, answers *json.Encoder) (ext4.Usage, error) {
+	var told plan
+	if err := json.NewDecoder(input).Decode(&told); err != nil {
+		return ext4.Usage{}, fmt.Errorf("read the plan: %w", err)
+	}
+	writer, err := ext4.Open(os.NewFile(firstLayerFile-1, "disk"))
+	if err != nil {
+		return ext4.Usage{}, err
+	}
+	tree := filetree.New(told.Limits.Tree, writer.Free)
+	reader := layers.NewReader(tree, writer, told.Limits.Layers)
+	for i, layer := range told.Layers {
+		content := &reported{
+			source: os.NewFile(uintptr(firstLayerFile+i), "layer"), answers: answers,
+			progress: Progress{Layer: i + 1, Layers: len(told.Layers), TotalBytes: layer.Size},
+		}
+		err := reader.Read(context.Background(), layers.Layer{Content: content, Size: layer.Size, DiffID: layer.DiffID})
+		if err != nil {
+			return ext4.Usage{}, err
+		}
+		if err := content.report(); err != nil {
+			return ext4.Usage{}, err
+		}
+	}
+	return writer.Finish(tree)
+}
+
+// reported tells now and then how much was read.
+type reported struct {
+	source   io.Reader
+	answers  *json.Encoder
+	progress Progress
+	next     time.Time
+}
+
+func (r *reported) Read(buffer []byte) (int, error) {
+	n, err := r.source.Read(buffer)
+	r.progress.Bytes += int64(n)
+	const every = time.Second
+	if now := time.Now(); now.After(r.next) {
+		r.next = now.Add(every)
+		if err := r.report(); err != nil {
+			return n, err
+		}
+	}
+	return n, err
+}
+
+func (r *reported) report() error { return r.answers.Encode(message{Progress: &r.progress}) }
