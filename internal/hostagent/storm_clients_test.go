@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,11 +169,7 @@ func (a *agentUnderTest) upload(path string, content []byte) error {
 func (u *uploads) requireWhole(t *testing.T) {
 	t.Helper()
 	u.done.Wait()
-	there := map[string]string{}
-	for line := range strings.Lines(u.agent.run(t, stormSandbox, "sha256sum /home/user/uploads/*")) {
-		digest, path, _ := strings.Cut(strings.TrimSpace(line), "  ")
-		there[path] = digest
-	}
+	there := u.digests(t)
 	acknowledged := 0
 	for _, sent := range u.sent {
 		if sent.acknowledged {
@@ -188,6 +185,26 @@ func (u *uploads) requireWhole(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return u.agent.run(t, stormSandbox, "ls -A /home/user/uploads | grep -v '^[0-9]*$' || echo none") == "none"
 	}, clientPatience, 200*time.Millisecond, "files that are not whole are left")
+}
+
+// digests returns the digest of each file in the guest, by its path. Each command has
+// few enough files to end within the time that run gives it.
+func (u *uploads) digests(t *testing.T) map[string]string {
+	t.Helper()
+	const filesPerCommand = 32 // of up to 1 MiB
+	there := map[string]string{}
+	paths := strings.Fields(u.agent.run(t, stormSandbox, "ls -d /home/user/uploads/*"))
+	for chunk := range slices.Chunk(paths, filesPerCommand) {
+		output := u.agent.run(t, stormSandbox, "sha256sum "+strings.Join(chunk, " "))
+		for line := range strings.Lines(output) {
+			digest, path, _ := strings.Cut(strings.TrimSpace(line), "  ")
+			there[path] = digest
+		}
+		for _, path := range chunk {
+			require.Contains(t, there, path, "sha256sum printed: %s", output)
+		}
+	}
+	return there
 }
 
 // watched is a watch of a directory that has reported one new file.
