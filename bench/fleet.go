@@ -88,18 +88,64 @@ func measureFleet(ctx context.Context, wrenn *installation.Installation, count i
 		return err
 	}
 	into.fleetTime = time.Since(began)
-	for _, s := range fleet {
-		vm, err := machineOf(wrenn, s.ID)
-		if err != nil {
+	return measureIdle(ctx, wrenn, fleet, into)
+}
+
+// How long a fleet is idle before its CPU time is measured, and for how long that is.
+const (
+	idleBefore = 5 * time.Second
+	idleFor    = 20 * time.Second
+)
+
+// measureIdle measures the memory and the CPU time of an idle fleet.
+func measureIdle(ctx context.Context, wrenn *installation.Installation, fleet []*sandbox, into *measurements) error {
+	machines := make([]*machine, len(fleet))
+	for i, s := range fleet {
+		var err error
+		if machines[i], err = machineOf(wrenn, s.ID); err != nil {
 			return err
 		}
-		memory, err := vm.proportionalMemory()
-		if err != nil {
-			return err
-		}
-		into.fleetMemory += memory / float64(count)
 	}
-	return nil
+	if err := wait(ctx, idleBefore); err != nil {
+		return err
+	}
+	began := time.Now()
+	before, err := sum(machines, (*machine).cpuTime)
+	if err != nil {
+		return err
+	}
+	if err := wait(ctx, idleFor); err != nil {
+		return err
+	}
+	after, err := sum(machines, (*machine).cpuTime)
+	if err != nil {
+		return err
+	}
+	into.fleetCPU = float64(after-before) / float64(time.Since(began)) / float64(len(machines))
+	memory, err := sum(machines, (*machine).proportionalMemory)
+	into.fleetMemory = memory / float64(len(machines))
+	return err
+}
+
+// sum adds up what is measured of each machine.
+func sum[T time.Duration | float64](machines []*machine, measure func(*machine) (T, error)) (total T, err error) {
+	for _, each := range machines {
+		one, err := measure(each)
+		if err != nil {
+			return 0, err
+		}
+		total += one
+	}
+	return total, nil
+}
+
+func wait(ctx context.Context, duration time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(duration):
+		return nil
+	}
 }
 
 // createFleet fills the fleet from a few clients at a time.

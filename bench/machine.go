@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
@@ -47,6 +49,31 @@ func storage(wrenn *installation.Installation) string { return filepath.Join(wre
 
 func sandboxDirectory(wrenn *installation.Installation, sandboxID string) string {
 	return filepath.Join(storage(wrenn), "sandboxes", sandboxID)
+}
+
+// cpuTime is the CPU time that the VM has taken so far, its guest's included.
+func (m *machine) cpuTime() (time.Duration, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.id))
+	if err != nil {
+		return 0, err
+	}
+	// The fields after the name, which ends at the last parenthesis.
+	// Source: proc_pid_stat(5), fields 14 and 15; they count ticks of 10 ms.
+	const user, system, tick = 14 - 3, 15 - 3, 10 * time.Millisecond
+	rest := string(content[bytes.LastIndexByte(content, ')')+1:])
+	fields := strings.Fields(rest)
+	if len(fields) <= system {
+		return 0, fmt.Errorf("read the CPU time of process %d: %q", m.id, content)
+	}
+	var ticks time.Duration
+	for _, field := range fields[user : system+1] {
+		count, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the CPU time of process %d: %w", m.id, err)
+		}
+		ticks += time.Duration(count)
+	}
+	return ticks * tick, nil
 }
 
 // proportionalMemory is the VM's proportional set size in bytes: pages that processes

@@ -21,35 +21,37 @@ func TestSummarise_InterpolatesPercentiles(t *testing.T) {
 func TestReport_ComparesMediansWithTargets(t *testing.T) {
 	milliseconds := func(n int) []time.Duration { return []time.Duration{time.Duration(n) * time.Millisecond} }
 	report := (&measurements{
-		createByHand: milliseconds(200), createByWrenn: milliseconds(240), createAnswered: milliseconds(100),
+		createByHand: milliseconds(200), createByWrenn: milliseconds(210), createAnswered: milliseconds(100),
 		warmByHand: milliseconds(200), createWarm: milliseconds(90), forks: milliseconds(840), forkCreates: milliseconds(210),
-		fleetCreates: milliseconds(50), fleetTime: time.Second, fleetMemory: 32 << 20,
-		pauseByHand: milliseconds(100), pauseByWrenn: milliseconds(160),
+		fleetCreates: milliseconds(50), fleetTime: time.Second, fleetMemory: 32 << 20, fleetCPU: 0.002,
+		pauseByHand: milliseconds(100), pauseByWrenn: milliseconds(60),
 		resumeByWrenn:   milliseconds(220),
 		commandStraight: milliseconds(10), commandByWrenn: milliseconds(13),
 		commandForked: milliseconds(5), commandInside: milliseconds(8),
-		uploadByHand: milliseconds(1000), uploadByAgent: milliseconds(1200),
+		uploadByHand: milliseconds(1000), uploadByAgent: milliseconds(900),
 		downloadByHand: milliseconds(1000), downloadByAgent: milliseconds(1300),
-		readByHand: milliseconds(100), readByAPI: milliseconds(190),
+		readByHand: milliseconds(100), readByAPI: milliseconds(120),
 		listByHand: milliseconds(1000), listByAPI: milliseconds(2100),
 		agentMemory: 16 << 20, agentSize: 9e6,
 	}).report()
 	for name, want := range map[string]comparison{
-		"read":               {Value: 1.9, Met: true},
-		"list":               {Value: 2.1},
-		"create":             {Value: 1.2, Met: true},
-		"create, held ready": {Value: 0.45, Met: true},
-		"ten forks":          {Value: 4},
-		"a sandbox at rest":  {Value: 32, Met: true},
-		"pause":              {Value: 1.6},
-		"resume":             {Value: 1.1, Met: true},
-		"command":            {Value: 3, Met: true},
-		"upload":             {Value: 1.2, Met: true},
-		"download":           {Value: 1.3},
-		"envd at rest":       {Value: 16, Met: true},
-		"envd's binary":      {Value: 9, Met: true},
+		"read, × bare handler":                  {Value: 1.2, Met: true},
+		"list, × bare handler":                  {Value: 2.1},
+		"create, × by hand":                     {Value: 1.05, Met: true},
+		"create, held ready, × by hand":         {Value: 0.45},
+		"ten forks, × one create":               {Value: 4},
+		"a sandbox at rest, MiB":                {Value: 32},
+		"a sandbox at rest, ms of CPU a second": {Value: 2, Met: true},
+		"pause, × by hand":                      {Value: 0.6, Met: true},
+		"resume, × restore by hand":             {Value: 1.1, Met: true},
+		"command, ms more than straight":        {Value: 3},
+		"command in the guest, × fork and exec": {Value: 1.6},
+		"upload, × raw TCP":                     {Value: 0.9, Met: true},
+		"download, × raw TCP":                   {Value: 1.3},
+		"envd at rest, MiB resident":            {Value: 16, Met: true},
+		"envd's binary, MB":                     {Value: 9, Met: true},
 	} {
-		at := slices.IndexFunc(report.Comparisons, func(c comparison) bool { return c.Name == name })
+		at := slices.IndexFunc(report.Comparisons, func(c comparison) bool { return c.Name+", "+c.Unit == name })
 		require.GreaterOrEqual(t, at, 0, name)
 		require.InDelta(t, want.Value, report.Comparisons[at].Value, 1e-9, name)
 		require.Equal(t, want.Met, report.Comparisons[at].Met, name)
