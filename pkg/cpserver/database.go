@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
+	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 )
@@ -28,9 +29,30 @@ func openDatabase(ctx context.Context, steps *boot.Sequence, url string) (*pgxpo
 	return pool, nil
 }
 
+// holdClaimant takes the number by which this control plane claims sandboxes, and holds
+// it until the stop.
+func holdClaimant(ctx context.Context, steps *boot.Sequence, b Base) (*db.Claimant, error) {
+	claimant, err := db.NewClaimant(ctx, b.Config.DatabaseURL, b.Log)
+	if err != nil {
+		return nil, err
+	}
+	steps.Background("hold the place among the control planes", claimant.Hold)
+	return claimant, nil
+}
+
+// openEvents opens the bus of events and delivers them until the stop.
+func openEvents(ctx context.Context, steps *boot.Sequence, b *base) (*events.Bus, error) {
+	bus, err := events.NewBus(ctx, b.Config.DatabaseURL, b.Pool, b.Log)
+	if err != nil {
+		return nil, err
+	}
+	steps.Background("follow events", bus.Run)
+	return bus, nil
+}
+
 // ensureDefaultTeam makes the default team if it is missing, and gives it the key in
 // WRENN_BOOTSTRAP_API_KEY_FILE.
-func ensureDefaultTeam(ctx context.Context, b *base) error {
+func ensureDefaultTeam(ctx context.Context, b Base) error {
 	team, err := identity.EnsureTeam(ctx, b.Pool, defaultTeam, "Default")
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
 const (
@@ -32,20 +34,31 @@ func registerLocalHost(ctx context.Context, steps *boot.Sequence, b *base, agent
 	return local, nil
 }
 
+// joinedHosts are the hosts on other machines.
+type joinedHosts struct {
+	registry  *fleet.Service
+	followers *fleet.Followers
+}
+
 // openFleet makes what lets other machines join as hosts, and loads those that have.
-func openFleet(ctx context.Context, b *base, h *hosts, s *services) (*fleet.Service, *fleet.Followers, error) {
+func openFleet(
+	ctx context.Context, b *base, h *hosts, boxes *sandboxes.Service, builds *templates.Service, issuer *fleet.TokenIssuer,
+) (*joinedHosts, error) {
 	authority, err := fleet.OpenAuthority(ctx, b.Pool, b.keys.keyring)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	registry := &fleet.Service{
-		Pool: b.Pool, Authority: authority, Sandboxes: s.sandboxes, Overcommit: fleet.DefaultOvercommit, Log: b.Log,
+	registry := fleet.New(b.Pool, authority, boxes, fleet.DefaultOvercommit, b.Log)
+	followers := fleet.NewFollowers(b.Pool, h.agents, boxes, builds, b.claimant, authority.Client(registry.Check), issuer, b.Log)
+	return &joinedHosts{registry: registry, followers: followers}, followers.Load(ctx)
+}
+
+// newLocalSync makes what follows the local host; nil if there is none.
+func newLocalSync(b *base, h *hosts, boxes *sandboxes.Service, builds *templates.Service, issuer *fleet.TokenIssuer) *fleet.Sync {
+	if h.local == nil {
+		return nil
 	}
-	followers := &fleet.Followers{
-		Pool: b.Pool, Fleet: h.agents, Sandboxes: s.sandboxes, Templates: s.templates, Claimant: b.claimant, TLS: authority.Client(registry.Check),
-		Issuer: s.issuer, Log: b.Log,
-	}
-	return registry, followers, followers.Load(ctx)
+	return fleet.NewSync(b.Pool, h.local.id, h.local.link, boxes, builds, b.Log, fleet.SyncOptions{Issuer: issuer})
 }
 
 // firstSync reads the local host's state before the first request can need it. If the

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity/provider"
@@ -20,9 +21,9 @@ func publicURL(config config.Config) string {
 	return "http://" + config.Domain
 }
 
-// newIdentity makes the service of people and teams, with the configured ways to sign
-// in and those that were passed to Run.
-func newIdentity(b *base, others []identity.Provider) (*identity.Service, error) {
+// openIdentity makes the service of people and teams, with the configured ways to sign
+// in and those that were passed to Run. It sends mail until the stop.
+func openIdentity(steps *boot.Sequence, b *base, others []identity.Provider) (*identity.Service, error) {
 	providers, err := providersOf(b.Config.Identity)
 	if err != nil {
 		return nil, err
@@ -35,6 +36,7 @@ func newIdentity(b *base, others []identity.Provider) (*identity.Service, error)
 			return nil, err
 		}
 	}
+	steps.Background("send mail", service.Run)
 	return service, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
 
@@ -50,12 +51,12 @@ func openJobQueue(b *base) (*jobQueue, error) {
 }
 
 // addWorkers adds the control plane's own workers.
-func (q *jobQueue) addWorkers(b *base, s *services) error {
+func (q *jobQueue) addWorkers(b *base, boxes *sandboxes.Service) error {
 	delivery := channels.NewWorker(b.Pool, b.keys.keyring, b.mailer, b.Config.ChannelNetworks, b.Log)
 	if err := river.AddWorkerSafely(q.workers, delivery); err != nil {
 		return fmt.Errorf("of channels: %w", err)
 	}
-	if err := river.AddWorkerSafely(q.workers, &secrets.Worker{Sandboxes: s.sandboxes}); err != nil {
+	if err := river.AddWorkerSafely(q.workers, &secrets.Worker{Sandboxes: boxes}); err != nil {
 		return fmt.Errorf("of secrets: %w", err)
 	}
 	if err := river.AddWorkerSafely(q.workers, idempotency.NewWorker(b.Pool)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/api/access"
@@ -23,7 +24,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
@@ -73,36 +73,42 @@ type base struct {
 }
 
 func (o *options) openBase(ctx context.Context, steps *boot.Sequence) (*base, error) {
-	b := &base{version: o.version, output: o.output}
-	var err error
-	if b.Config, b.Log, err = o.configure(); err != nil {
+	configuration, log, err := o.configure()
+	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return b, steps.Start(ctx,
-		boot.Step{Name: "open database", Do: func(ctx context.Context) (err error) {
-			b.Pool, err = openDatabase(ctx, steps, b.Config.DatabaseURL)
-			return err
-		}},
-		boot.Step{Name: "claim a place among the control planes", Do: func(ctx context.Context) (err error) {
-			if b.claimant, err = db.NewClaimant(ctx, b.Config.DatabaseURL, b.Log); err == nil {
-				steps.Background("hold the place among the control planes", b.claimant.Hold)
-			}
-			return err
-		}},
-		boot.Step{Name: "read secret keys", Do: func(context.Context) (err error) {
-			b.keys, err = readSecretKeys(b.Config)
-			return err
-		}},
-		boot.Step{Name: "read the admin token", Do: func(context.Context) (err error) {
-			b.adminToken, err = readSecretFile("WRENN_ADMIN_TOKEN_FILE", b.Config.Identity.AdminTokenFile)
-			return err
-		}},
-		boot.Step{Name: "set up mail", Do: func(ctx context.Context) (err error) {
-			b.mailer, err = o.newMailer(ctx, b.Base)
-			return err
-		}},
-		boot.Step{Name: "ensure the default team", Do: func(ctx context.Context) error { return ensureDefaultTeam(ctx, b) }},
-	)
+	pool, err := boot.Make(ctx, steps, "open database", func(ctx context.Context) (*pgxpool.Pool, error) {
+		return openDatabase(ctx, steps, configuration.DatabaseURL)
+	})
+	if err != nil {
+		return nil, err
+	}
+	shared := Base{Pool: pool, Log: log, Config: configuration}
+	claimant, err := boot.Make(ctx, steps, "claim a place among the control planes", func(ctx context.Context) (*db.Claimant, error) {
+		return holdClaimant(ctx, steps, shared)
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys, err := boot.Make(ctx, steps, "read secret keys", func(context.Context) (*secretKeys, error) { return readSecretKeys(configuration) })
+	if err != nil {
+		return nil, err
+	}
+	adminToken, err := boot.Make(ctx, steps, "read the admin token", func(context.Context) (string, error) {
+		return readSecretFile("WRENN_ADMIN_TOKEN_FILE", configuration.Identity.AdminTokenFile)
+	})
+	if err != nil {
+		return nil, err
+	}
+	mailer, err := boot.Make(ctx, steps, "set up mail", func(ctx context.Context) (mail.Mailer, error) { return o.newMailer(ctx, shared) })
+	if err != nil {
+		return nil, err
+	}
+	err = steps.Step(ctx, "ensure the default team", func(ctx context.Context) error { return ensureDefaultTeam(ctx, shared) })
+	if err != nil {
+		return nil, err
+	}
+	return &base{Base: shared, version: o.version, claimant: claimant, keys: keys, adminToken: adminToken, mailer: mailer, output: o.output}, nil
 }
 
 // hosts are the ways to hosts, and the choice among them.
@@ -121,22 +127,20 @@ type localHost struct {
 }
 
 func (o *options) openHosts(ctx context.Context, steps *boot.Sequence, b *base) (*hosts, error) {
-	h := &hosts{agents: &fleet.Agents{}}
-	var err error
-	h.local, err = boot.Make(ctx, steps, "register the local host", func(ctx context.Context) (*localHost, error) {
-		return registerLocalHost(ctx, steps, b, h.agents)
+	agents := &fleet.Agents{}
+	local, err := boot.Make(ctx, steps, "register the local host", func(ctx context.Context) (*localHost, error) {
+		return registerLocalHost(ctx, steps, b, agents)
 	})
 	if err != nil {
 		return nil, err
 	}
-	h.scheduler, err = boot.Make(ctx, steps, "set up the scheduler", func(ctx context.Context) (scheduler.Scheduler, error) {
+	chooser, err := boot.Make(ctx, steps, "set up the scheduler", func(ctx context.Context) (scheduler.Scheduler, error) {
 		return o.newScheduler(ctx, b.Base)
 	})
 	if err != nil {
 		return nil, err
 	}
-	h.placement = placement.New(b.Pool, h.scheduler, b.Log)
-	return h, nil
+	return &hosts{agents: agents, local: local, scheduler: chooser, placement: placement.New(b.Pool, chooser, b.Log)}, nil
 }
 
 // services are what the API and extensions call.
@@ -160,55 +164,42 @@ type services struct {
 }
 
 func (o *options) newServices(ctx context.Context, steps *boot.Sequence, b *base, h *hosts, extensions *extension.Set) (*services, error) {
-	s := &services{usage: usage.New(b.Pool), audit: audit.NewLog(b.Pool)}
-	err := steps.Start(ctx,
-		boot.Step{Name: "follow events", Do: func(ctx context.Context) (err error) {
-			if s.events, err = events.NewBus(ctx, b.Config.DatabaseURL, b.Pool, b.Log); err == nil {
-				steps.Background("follow events", s.events.Run)
-			}
-			return err
-		}},
-		boot.Step{Name: "open the job queue", Do: func(context.Context) (err error) {
-			s.queue, err = openJobQueue(b)
-			return err
-		}},
-	)
+	bus, err := boot.Make(ctx, steps, "follow events", func(ctx context.Context) (*events.Bus, error) { return openEvents(ctx, steps, b) })
 	if err != nil {
 		return nil, err
 	}
-	s.templates = templates.New(b.Pool, h.agents.SnapshotHost, b.Log)
-	s.volumes = volumes.New(b.Pool, h.agents, b.keys.tokens, orZero(b.Config.VolumeMiB), b.Log)
-	s.secrets = secrets.New(b.Pool, b.keys.keyring, s.queue.client, b.Log)
-	s.channels = channels.New(b.Pool, b.keys.keyring, s.queue.client)
-	s.sandboxes = newSandboxes(b, h, s, extensions)
-	s.issuer = &fleet.TokenIssuer{Pool: b.Pool, URL: publicURL(b.Config), Log: b.Log}
-	if h.local != nil {
-		s.localSync = &fleet.Sync{Pool: b.Pool, Host: h.local.link, HostID: h.local.id, Sandboxes: s.sandboxes, Templates: s.templates, Issuer: s.issuer, Log: b.Log}
+	queue, err := boot.Make(ctx, steps, "open the job queue", func(context.Context) (*jobQueue, error) { return openJobQueue(b) })
+	if err != nil {
+		return nil, err
 	}
-	return s, steps.Start(ctx,
-		boot.Step{Name: "open the fleet", Do: func(ctx context.Context) (err error) {
-			s.hosts, s.followers, err = openFleet(ctx, b, h, s)
-			return err
-		}},
-		boot.Step{Name: "set up sign-in", Do: func(context.Context) (err error) {
-			if s.identity, err = newIdentity(b, o.providers); err == nil {
-				steps.Background("send mail", s.identity.Run)
-			}
-			return err
-		}},
-		boot.Step{Name: "add workers to the job queue", Do: func(context.Context) error { return s.queue.addWorkers(b, s) }},
-	)
-}
-
-func newSandboxes(b *base, h *hosts, s *services, extensions *extension.Set) *sandboxes.Service {
-	stored := store.NewSandboxes(b.Pool)
-	return &sandboxes.Service{
-		Pool: b.Pool, Store: stored, Keys: idempotency.New(b.Pool, stored, b.claimant), Claimant: b.claimant, Tokens: b.keys.tokens,
-		Hosts: h.agents, Placement: h.placement,
-		Templates: s.templates, Volumes: s.volumes, Secrets: s.secrets,
-		Guard: extensions, CheckNetwork: checkNetwork,
-		MaxTimeout: b.Config.MaxTimeout, AllowInsecure: b.Config.AllowInsecureSandboxes, Log: b.Log,
+	people, err := boot.Make(ctx, steps, "set up sign-in", func(context.Context) (*identity.Service, error) {
+		return openIdentity(steps, b, o.providers)
+	})
+	if err != nil {
+		return nil, err
 	}
+	builds := templates.New(b.Pool, h.agents.SnapshotHost, b.Log)
+	mounts := volumes.New(b.Pool, h.agents, b.keys.tokens, orZero(b.Config.VolumeMiB), b.Log)
+	vault := secrets.New(b.Pool, b.keys.keyring, queue.client, b.Log)
+	boxes := sandboxes.New(b.Pool, b.claimant, b.keys.tokens, h.agents, h.placement, builds, mounts, extensions, b.Log, sandboxes.Options{
+		MaxTimeout: b.Config.MaxTimeout, AllowInsecure: b.Config.AllowInsecureSandboxes, CheckNetwork: checkNetwork, Secrets: vault,
+	})
+	issuer := fleet.NewTokenIssuer(b.Pool, publicURL(b.Config), b.Log)
+	joined, err := boot.Make(ctx, steps, "open the fleet", func(ctx context.Context) (*joinedHosts, error) {
+		return openFleet(ctx, b, h, boxes, builds, issuer)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = steps.Step(ctx, "add workers to the job queue", func(context.Context) error { return queue.addWorkers(b, boxes) })
+	if err != nil {
+		return nil, err
+	}
+	return &services{
+		events: bus, queue: queue, templates: builds, volumes: mounts, secrets: vault, sandboxes: boxes, usage: usage.New(b.Pool),
+		identity: people, channels: channels.New(b.Pool, b.keys.keyring, queue.client), audit: audit.NewLog(b.Pool),
+		issuer: issuer, hosts: joined.registry, followers: joined.followers, localSync: newLocalSync(b, h, boxes, builds, issuer),
+	}, nil
 }
 
 func newAPI(b *base, s *services, extensions *extension.Set) *api.Server {

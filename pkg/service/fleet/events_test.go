@@ -24,7 +24,7 @@ func (f fixture) registry(t *testing.T) *fleet.Service {
 	require.NoError(t, err)
 	ca, err := fleet.OpenAuthority(t.Context(), f.Pool, keyring)
 	require.NoError(t, err)
-	return &fleet.Service{Pool: f.Pool, Authority: ca, Sandboxes: f.Service, Overcommit: fleet.DefaultOvercommit, Log: f.Log}
+	return fleet.New(f.Pool, ca, f.Service, fleet.DefaultOvercommit, f.Log)
 }
 
 // join lets a machine join the fleet under a name.

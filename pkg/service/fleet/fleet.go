@@ -43,11 +43,16 @@ var DefaultOvercommit = Overcommit{VCPUs: 16, Memory: 4, Disk: 8}
 
 // Service lets machines join the fleet and leave it.
 type Service struct {
-	Pool       *pgxpool.Pool
-	Authority  *authority.Authority
-	Sandboxes  *sandboxes.Service
-	Overcommit Overcommit
-	Log        *slog.Logger
+	pool       *pgxpool.Pool
+	authority  *authority.Authority
+	sandboxes  *sandboxes.Service
+	overcommit Overcommit
+	log        *slog.Logger
+}
+
+// New makes a Service. signer certifies the hosts that join, which get overcommit.
+func New(pool *pgxpool.Pool, signer *authority.Authority, boxes *sandboxes.Service, overcommit Overcommit, log *slog.Logger) *Service {
+	return &Service{pool: pool, authority: signer, sandboxes: boxes, overcommit: overcommit, log: log}
 }
 
 // CreateToken makes a token that lets one machine join within a time, as a host
@@ -62,12 +67,12 @@ func (r *Service) CreateToken(ctx context.Context, tags []string, lifetime time.
 	}
 	secret := make([]byte, tokenBytes)
 	_, _ = rand.Read(secret) // never fails
-	token := tokenPrefix + hex.EncodeToString(secret) + "_" + hex.EncodeToString(authority.Fingerprint(r.Authority.Certificate()))
-	stored, err := newStore(r.Pool).createToken(ctx, hashToken(token), tags, lifetime)
+	token := tokenPrefix + hex.EncodeToString(secret) + "_" + hex.EncodeToString(authority.Fingerprint(r.authority.Certificate()))
+	stored, err := newStore(r.pool).createToken(ctx, hashToken(token), tags, lifetime)
 	if err != nil {
 		return "", Token{}, err
 	}
-	r.Log.Info("a host may join", "token", stored.ID, "until", stored.ExpiresAt)
+	r.log.Info("a host may join", "token", stored.ID, "until", stored.ExpiresAt)
 	return token, stored, nil
 }
 
@@ -114,12 +119,12 @@ func (r *Service) Join(ctx context.Context, joining Joining) (Membership, error)
 		return Membership{}, err
 	}
 	var member Membership
-	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) (err error) {
 		member, err = r.join(ctx, tx, joining)
 		return err
 	})
 	if err == nil {
-		r.Log.Info("a host has joined", "host", member.HostID, "name", joining.Name, "address", joining.Address)
+		r.log.Info("a host has joined", "host", member.HostID, "name", joining.Name, "address", joining.Address)
 	}
 	return member, err
 }
@@ -139,7 +144,7 @@ func (r *Service) join(ctx context.Context, tx pgx.Tx, joining Joining) (Members
 	if err != nil {
 		return Membership{}, err
 	}
-	joined, isNew, err := store.join(ctx, joining, token.Tags, r.Overcommit)
+	joined, isNew, err := store.join(ctx, joining, token.Tags, r.overcommit)
 	if errors.Is(err, errNameTaken) {
 		return Membership{}, fault.New(fault.Conflict, "there is a host named %s already; retire it first", joining.Name)
 	}
@@ -175,14 +180,14 @@ func EnsureLocal(ctx context.Context, pool *pgxpool.Pool, name string) (Host, er
 }
 
 func (r *Service) issue(ctx context.Context, store store, hostID uuid.UUID, request []byte) (Membership, error) {
-	certificate, expiresAt, err := r.Authority.IssueHost(hostID, request)
+	certificate, expiresAt, err := r.authority.IssueHost(hostID, request)
 	if err != nil {
 		return Membership{}, fault.Wrap(fault.Invalid, err, "request must be a certificate request for a P-256 key, signed with it")
 	}
 	if err := store.addCertificate(ctx, authority.Fingerprint(certificate), hostID, expiresAt); err != nil {
 		return Membership{}, err
 	}
-	return Membership{HostID: hostID, Certificate: certificate, Authority: r.Authority.Certificate(), ExpiresAt: expiresAt}, nil
+	return Membership{HostID: hostID, Certificate: certificate, Authority: r.authority.Certificate(), ExpiresAt: expiresAt}, nil
 }
 
 // Renew certifies a new key of a host. The request is signed with the key of the
@@ -193,7 +198,7 @@ func (r *Service) Renew(ctx context.Context, certificate, request, signature []b
 	if err := authority.Verify(certificate, request, signature); err != nil {
 		return Membership{}, refused
 	}
-	store := newStore(r.Pool)
+	store := newStore(r.pool)
 	hostID, err := store.findCertificate(ctx, authority.Fingerprint(certificate))
 	if errors.Is(err, errNotValid) {
 		return Membership{}, refused
@@ -203,14 +208,14 @@ func (r *Service) Renew(ctx context.Context, certificate, request, signature []b
 	}
 	member, err := r.issue(ctx, store, hostID, request)
 	if err == nil {
-		r.Log.Info("a host has renewed its certificate", "host", hostID)
+		r.log.Info("a host has renewed its certificate", "host", hostID)
 	}
 	return member, err
 }
 
 // Check returns an error for a certificate that does not open its host now.
 func (r *Service) Check(ctx context.Context, fingerprint []byte) error {
-	if _, err := newStore(r.Pool).findCertificate(ctx, fingerprint); err != nil {
+	if _, err := newStore(r.pool).findCertificate(ctx, fingerprint); err != nil {
 		return fmt.Errorf("the host's certificate is not valid: %w", err)
 	}
 	return nil
@@ -220,7 +225,7 @@ func (r *Service) Check(ctx context.Context, fingerprint []byte) error {
 // the validity of the identity tokens that it signed and signs.
 func (r *Service) Revoke(ctx context.Context, hostID uuid.UUID) error {
 	var revoked int64
-	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) (err error) {
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) (err error) {
 		store := newStore(tx)
 		if revoked, err = store.revokeCertificates(ctx, hostID); err != nil {
 			return err
@@ -230,6 +235,6 @@ func (r *Service) Revoke(ctx context.Context, hostID uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("revoke host %s: %w", hostID, err)
 	}
-	r.Log.Info("a host's certificates are revoked", "host", hostID, "count", revoked)
+	r.log.Info("a host's certificates are revoked", "host", hostID, "count", revoked)
 	return nil
 }

@@ -27,21 +27,29 @@ const (
 // no other control plane follows. Which those are is in the database; when a
 // control plane dies, its hosts are taken over.
 type Followers struct {
-	Pool      *pgxpool.Pool
-	Fleet     *Agents
-	Sandboxes *sandboxes.Service
-	Templates Templates
-	Claimant  sandboxes.Claimant
-	// TLS is how hosts are called; the server name is set for each.
-	TLS *tls.Config
-	Log *slog.Logger
-	// UnreachableAfter is Sync's.
-	UnreachableAfter time.Duration
-	// Issuer is Sync's.
-	Issuer *TokenIssuer
+	pool      *pgxpool.Pool
+	agents    *Agents
+	sandboxes *sandboxes.Service
+	templates Templates
+	claimant  sandboxes.Claimant
+	tls       *tls.Config
+	issuer    *TokenIssuer
+	log       *slog.Logger
 
 	running sync.WaitGroup
 	hosts   map[uuid.UUID]*follower
+}
+
+// NewFollowers makes Followers of the whole fleet. agents gets the ways to hosts, which
+// are called with client; the server name is set for each.
+func NewFollowers(
+	pool *pgxpool.Pool, agents *Agents, boxes *sandboxes.Service, templates Templates, claimant sandboxes.Claimant,
+	client *tls.Config, issuer *TokenIssuer, log *slog.Logger,
+) *Followers {
+	return &Followers{
+		pool: pool, agents: agents, sandboxes: boxes, templates: templates, claimant: claimant, tls: client, issuer: issuer, log: log,
+		hosts: map[uuid.UUID]*follower{},
+	}
 }
 
 // follower is what is kept of one host. Only the goroutine of Run touches it.
@@ -71,7 +79,7 @@ func (f *Followers) Run(ctx context.Context) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
-			f.Log.Warn("look for hosts", "error", err)
+			f.log.Warn("look for hosts", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -108,8 +116,8 @@ func (f *Followers) heed(changed string) {
 
 // refresh brings what is kept to what the database says.
 func (f *Followers) refresh(ctx context.Context) error {
-	me := f.Claimant.ID()
-	if err := newStore(f.Pool).follow(ctx, me, followBatch); err != nil {
+	me := f.claimant.ID()
+	if err := newStore(f.pool).follow(ctx, me, followBatch); err != nil {
 		return err
 	}
 	current, err := f.current(ctx)
@@ -129,7 +137,7 @@ func (f *Followers) refresh(ctx context.Context) error {
 
 // current are the hosts that have joined and are not retired.
 func (f *Followers) current(ctx context.Context) (map[uuid.UUID]Host, error) {
-	found, err := newStore(f.Pool).list(ctx)
+	found, err := newStore(f.pool).list(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,21 +154,15 @@ func (f *Followers) current(ctx context.Context) (map[uuid.UUID]Host, error) {
 func (f *Followers) keep(ctx context.Context, hostID uuid.UUID, address string, mine bool) {
 	known, is := f.hosts[hostID]
 	if !is {
-		known = &follower{address: address, link: host.NewRemoteLink(hostID, address, f.TLS), nudges: make(chan struct{}, 1)}
-		if f.hosts == nil {
-			f.hosts = map[uuid.UUID]*follower{}
-		}
+		known = &follower{address: address, link: host.NewRemoteLink(hostID, address, f.tls), nudges: make(chan struct{}, 1)}
 		f.hosts[hostID] = known
-		f.Fleet.Put(hostID, known.link)
+		f.agents.Put(hostID, known.link)
 	}
 	switch {
 	case mine && known.stop == nil:
 		ctx, stop := context.WithCancel(ctx)
 		known.stop = stop
-		follow := &Sync{
-			Pool: f.Pool, Host: known.link, HostID: hostID, Sandboxes: f.Sandboxes, Templates: f.Templates, Log: f.Log,
-			UnreachableAfter: f.UnreachableAfter, Nudges: known.nudges, Issuer: f.Issuer,
-		}
+		follow := NewSync(f.pool, hostID, known.link, f.sandboxes, f.templates, f.log, SyncOptions{Nudges: known.nudges, Issuer: f.issuer})
 		f.running.Go(func() { follow.Run(ctx) })
 	case !mine && known.stop != nil:
 		known.stop()
@@ -176,7 +178,7 @@ func (f *Followers) drop(hostID uuid.UUID) {
 	if known.stop != nil {
 		known.stop()
 	}
-	f.Fleet.remove(hostID)
+	f.agents.remove(hostID)
 	delete(f.hosts, hostID)
 }
 
@@ -190,14 +192,14 @@ func (f *Followers) listen(ctx context.Context, changes chan<- string) {
 		err := f.listenOnce(ctx, first, changes)
 		first = false
 		if ctx.Err() == nil {
-			f.Log.Warn("listen for changes of hosts", "error", err)
+			f.log.Warn("listen for changes of hosts", "error", err)
 			wait.For(ctx, reconnectEvery)
 		}
 	}
 }
 
 func (f *Followers) listenOnce(ctx context.Context, first bool, changes chan<- string) error {
-	pooled, err := f.Pool.Acquire(ctx)
+	pooled, err := f.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,11 @@ func (h *Sync) beat(ctx context.Context) {
 	for {
 		seen, err := h.measure(ctx)
 		if err == nil && seen.State == lifecycle.HostDraining {
-			err = h.Sandboxes.Drain(ctx, h.HostID)
+			err = h.sandboxes.Drain(ctx, h.hostID)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				h.Log.Warn("a host's heartbeat is missing", "host", h.HostID, "error", err)
+				h.log.Warn("a host's heartbeat is missing", "host", h.hostID, "error", err)
 			}
 			return
 		}
@@ -29,7 +29,7 @@ func (h *Sync) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-h.Nudges:
+		case <-h.options.Nudges:
 		}
 	}
 }
@@ -38,11 +38,11 @@ func (h *Sync) beat(ctx context.Context) {
 func (h *Sync) measure(ctx context.Context) (Host, error) {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
-	info, err := h.Host.Info(ctx)
+	info, err := h.host.Info(ctx)
 	if err != nil {
 		return Host{}, err
 	}
-	seen, err := newStore(h.Pool).heartbeat(ctx, h.HostID, info)
+	seen, err := newStore(h.pool).heartbeat(ctx, h.hostID, info)
 	if err != nil {
 		return Host{}, err
 	}
@@ -52,20 +52,20 @@ func (h *Sync) measure(ctx context.Context) (Host, error) {
 
 // settleSigningKey makes sure that the host can sign. One that cannot does all else.
 func (h *Sync) settleSigningKey(ctx context.Context, held string) {
-	if h.Issuer == nil || time.Since(h.signingKeyTried) < signingKeyRetry {
+	if h.options.Issuer == nil || time.Since(h.signingKeyTried) < signingKeyRetry {
 		return
 	}
 	h.signingKeyTried = time.Time{}
-	if err := h.Issuer.Settle(ctx, h.HostID, h.Host, held); err != nil {
+	if err := h.options.Issuer.Settle(ctx, h.hostID, h.host, held); err != nil {
 		h.signingKeyTried = time.Now()
-		h.Log.Warn("give a host a key to sign identity tokens with", "host", h.HostID, "error", err)
+		h.log.Warn("give a host a key to sign identity tokens with", "host", h.hostID, "error", err)
 	}
 }
 
 // welcome makes a host that has answered, and whose sandboxes are known, one that
 // gets new ones, unless it was to be drained.
 func (h *Sync) welcome(ctx context.Context) error {
-	found, err := newStore(h.Pool).get(ctx, h.HostID)
+	found, err := newStore(h.pool).get(ctx, h.hostID)
 	if err != nil {
 		return err
 	}
@@ -82,17 +82,17 @@ func (h *Sync) welcome(ctx context.Context) error {
 // giveUp marks a host as unreachable that has been away for long, so that it gets no
 // more sandboxes. Those that it has keep their states: they may run all the same.
 func (h *Sync) giveUp(ctx context.Context) {
-	found, err := newStore(h.Pool).get(ctx, h.HostID)
+	found, err := newStore(h.pool).get(ctx, h.hostID)
 	if err == nil && found.State.CanBecome(lifecycle.HostUnreachable) {
 		err = h.become(ctx, found, lifecycle.HostUnreachable)
 	}
 	if err != nil && ctx.Err() == nil {
-		h.Log.Warn("mark a host as unreachable", "host", h.HostID, "error", err)
+		h.log.Warn("mark a host as unreachable", "host", h.hostID, "error", err)
 	}
 }
 
 func (h *Sync) become(ctx context.Context, found Host, next lifecycle.HostState) error {
-	err := move(ctx, h.Pool, found, next, h.Log)
+	err := move(ctx, h.pool, found, next, h.log)
 	if errors.Is(err, operation.ErrOvertaken) {
 		return nil // by an admin, or by another that follows it
 	}

@@ -48,10 +48,8 @@ func (f fixture) follow(t *testing.T) (*breakable, chan<- struct{}) {
 	t.Cleanup(client.Close)
 	b := &breakable{Client: client}
 	nudges := make(chan struct{}, 1)
-	sync := &fleet.Sync{
-		Pool: f.Pool, Host: b, HostID: f.Host, Sandboxes: f.Service, Templates: f.Templates, Log: f.Log,
-		UnreachableAfter: 100 * time.Millisecond, Nudges: nudges,
-	}
+	sync := fleet.NewSync(f.Pool, f.Host, b, f.Service, f.Templates, f.Log,
+		fleet.SyncOptions{UnreachableAfter: 100 * time.Millisecond, Nudges: nudges})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -92,7 +90,7 @@ func TestHost_ThatIsAwayGetsNoSandboxesAndLosesNone(t *testing.T) {
 func TestHost_ThatWasToBeDrainedIsDrainedWhenItReturns(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	registry := &fleet.Service{Pool: f.Pool, Sandboxes: f.Service, Log: f.Log}
+	registry := f.registry(t)
 	s := f.Start(t)
 	b, nudges := f.follow(t)
 	b.cut.Store(true)

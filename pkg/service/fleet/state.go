@@ -17,12 +17,12 @@ import (
 
 // List returns all hosts but those that are retired, by name.
 func (r *Service) List(ctx context.Context) ([]LoadedHost, error) {
-	return newStore(r.Pool).listLoaded(ctx)
+	return newStore(r.pool).listLoaded(ctx)
 }
 
 // Get returns a host that is not retired.
 func (r *Service) Get(ctx context.Context, hostID uuid.UUID) (LoadedHost, error) {
-	return newStore(r.Pool).getLoaded(ctx, hostID)
+	return newStore(r.pool).getLoaded(ctx, hostID)
 }
 
 func notFound(hostID uuid.UUID) error {
@@ -41,7 +41,7 @@ func (r *Service) Undrain(ctx context.Context, hostID uuid.UUID) error {
 
 func (r *Service) move(ctx context.Context, hostID uuid.UUID, next lifecycle.HostState) error {
 	return operation.Retry(ctx, func() error {
-		found, err := newStore(r.Pool).get(ctx, hostID)
+		found, err := newStore(r.pool).get(ctx, hostID)
 		switch {
 		case err != nil:
 			return err
@@ -52,7 +52,7 @@ func (r *Service) move(ctx context.Context, hostID uuid.UUID, next lifecycle.Hos
 		case next == lifecycle.HostReady && found.State != lifecycle.HostDraining:
 			return fault.New(fault.Conflict, "host %s is %s, and is ready by itself when it answers", found.Name, found.State)
 		}
-		return move(ctx, r.Pool, found, next, r.Log)
+		return move(ctx, r.pool, found, next, r.log)
 	})
 }
 
@@ -75,13 +75,13 @@ func move(ctx context.Context, pool *pgxpool.Pool, moved Host, next lifecycle.Ho
 // that still has sandboxes, paused or not, is retired only by force: they are lost.
 func (r *Service) Retire(ctx context.Context, hostID uuid.UUID, force bool) error {
 	err := operation.Retry(ctx, func() error {
-		return pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error { return retire(ctx, tx, hostID, force) })
+		return pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error { return retire(ctx, tx, hostID, force) })
 	})
 	if err != nil {
 		return err
 	}
-	r.Log.Info("a host is retired", "host", hostID)
-	return r.Sandboxes.LoseHost(ctx, hostID)
+	r.log.Info("a host is retired", "host", hostID)
+	return r.sandboxes.LoseHost(ctx, hostID)
 }
 
 // retire waits for placements on the host that are under way; there are none

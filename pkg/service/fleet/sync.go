@@ -51,12 +51,19 @@ type Templates interface {
 // Sync follows one host: what it is, which templates it can start, and what
 // happens to its sandboxes.
 type Sync struct {
-	Pool      *pgxpool.Pool
-	Host      Watched
-	HostID    uuid.UUID
-	Sandboxes *sandboxes.Service
-	Templates Templates
-	Log       *slog.Logger
+	pool      *pgxpool.Pool
+	hostID    uuid.UUID
+	host      Watched
+	sandboxes *sandboxes.Service
+	templates Templates
+	log       *slog.Logger
+	options   SyncOptions
+
+	signingKeyTried time.Time // without success
+}
+
+// SyncOptions are what a Sync can do without.
+type SyncOptions struct {
 	// UnreachableAfter is how long the host may be away before it gets no more
 	// sandboxes; zero means half a minute.
 	UnreachableAfter time.Duration
@@ -64,8 +71,13 @@ type Sync struct {
 	Issuer *TokenIssuer
 	// Nudges, which may be nil, ask for a look at the host now.
 	Nudges <-chan struct{}
+}
 
-	signingKeyTried time.Time // without success
+// NewSync makes a Sync of a host.
+func NewSync(
+	pool *pgxpool.Pool, hostID uuid.UUID, watched Watched, boxes *sandboxes.Service, templates Templates, log *slog.Logger, options SyncOptions,
+) *Sync {
+	return &Sync{pool: pool, hostID: hostID, host: watched, sandboxes: boxes, templates: templates, log: log, options: options}
 }
 
 // Run follows the host until ctx ends, across its absences.
@@ -79,12 +91,12 @@ func (h *Sync) Run(ctx context.Context) {
 		switch {
 		case followed: // whether it is away, the next try tells
 			away, seen = false, time.Now()
-			h.Log.Info("a host's stream of changes has ended, following it again", "host", h.HostID, "error", err)
+			h.log.Info("a host's stream of changes has ended, following it again", "host", h.hostID, "error", err)
 		case !away:
 			away = true
-			h.Log.Warn("the host is away, trying again", "host", h.HostID, "error", err)
+			h.log.Warn("the host is away, trying again", "host", h.hostID, "error", err)
 		}
-		if time.Since(seen) >= cmp.Or(h.UnreachableAfter, unreachableAfter) {
+		if time.Since(seen) >= cmp.Or(h.options.UnreachableAfter, unreachableAfter) {
 			h.giveUp(ctx)
 		}
 		wait.For(ctx, reconnectEvery)
@@ -96,7 +108,7 @@ func (h *Sync) follow(ctx context.Context) (bool, error) {
 	if err := h.Sync(ctx); err != nil {
 		return false, err
 	}
-	h.Log.Info("following a host", "host", h.HostID)
+	h.log.Info("following a host", "host", h.hostID)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 1)
@@ -106,7 +118,7 @@ func (h *Sync) follow(ctx context.Context) (bool, error) {
 		defer cancel() // a stream from a host that hangs would never end
 		h.beat(ctx)
 	})
-	err := h.Host.WatchSandboxes(ctx, func(changed host.Sandbox) {
+	err := h.host.WatchSandboxes(ctx, func(changed host.Sandbox) {
 		switch changed.State {
 		case sandbox.Paused, sandbox.Killed, sandbox.Broken:
 			select {
@@ -132,8 +144,8 @@ func (h *Sync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
 			wait.For(ctx, reconcileGap)
 		case <-tick.C:
 		}
-		if err := errors.Join(h.Sandboxes.Reconcile(ctx, h.HostID), volumes.DeleteUnfinished(ctx, h.Pool, h.HostID, h.Host, h.Log)); err != nil && ctx.Err() == nil {
-			h.Log.Warn("reconcile a host", "host", h.HostID, "error", err)
+		if err := errors.Join(h.sandboxes.Reconcile(ctx, h.hostID), volumes.DeleteUnfinished(ctx, h.pool, h.hostID, h.host, h.log)); err != nil && ctx.Err() == nil {
+			h.log.Warn("reconcile a host", "host", h.hostID, "error", err)
 		}
 	}
 }
@@ -146,7 +158,7 @@ func (h *Sync) Sync(ctx context.Context) error {
 	if err := h.syncTemplates(ctx); err != nil {
 		return err
 	}
-	if err := h.Sandboxes.Reconcile(ctx, h.HostID); err != nil {
+	if err := h.sandboxes.Reconcile(ctx, h.hostID); err != nil {
 		return err
 	}
 	return h.welcome(ctx)
@@ -154,9 +166,9 @@ func (h *Sync) Sync(ctx context.Context) error {
 
 // syncTemplates makes the host's builds known, each under its public alias.
 func (h *Sync) syncTemplates(ctx context.Context) error {
-	templates, err := h.Host.ListTemplates(ctx)
+	templates, err := h.host.ListTemplates(ctx)
 	if err != nil {
 		return err
 	}
-	return h.Templates.SyncHost(ctx, h.HostID, templates)
+	return h.templates.SyncHost(ctx, h.hostID, templates)
 }

@@ -29,10 +29,15 @@ const (
 // sandboxes, and publishes the public halves. A private half is in this process until
 // its host has it, and stored nowhere.
 type TokenIssuer struct {
-	Pool *pgxpool.Pool
-	// URL is what tokens name as their issuer, and where its documents are.
-	URL string
-	Log *slog.Logger
+	pool *pgxpool.Pool
+	url  string
+	log  *slog.Logger
+}
+
+// NewTokenIssuer makes a TokenIssuer. Tokens name url as their issuer, and its documents
+// are there.
+func NewTokenIssuer(pool *pgxpool.Pool, url string, log *slog.Logger) *TokenIssuer {
+	return &TokenIssuer{pool: pool, url: url, log: log}
 }
 
 // SigningHost is a host that signs identity tokens.
@@ -44,15 +49,15 @@ type SigningHost interface {
 // The public half is there to be read before the host can sign with the private one.
 // What two control planes give the same host at once is put right by the next call.
 func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent SigningHost, heldKeyID string) error {
-	store := newStore(t.Pool)
-	inUse, err := store.identityKeyInUse(ctx, heldKeyID, hostID, t.URL)
+	store := newStore(t.pool)
+	inUse, err := store.identityKeyInUse(ctx, heldKeyID, hostID, t.url)
 	if err != nil {
 		return fmt.Errorf("look up the signing key of host %s: %w", hostID, err)
 	}
 	if inUse {
 		return nil
 	}
-	key, err := workload.NewKey(t.URL, time.Now().Add(signingKeyLife))
+	key, err := workload.NewKey(t.url, time.Now().Add(signingKeyLife))
 	if err != nil {
 		return err
 	}
@@ -73,16 +78,16 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	if err != nil {
 		return fmt.Errorf("retire the signing keys of host %s: %w", hostID, err)
 	}
-	t.Log.Info("a host has a new key to sign identity tokens with", "host", hostID, "key", key.ID)
+	t.log.Info("a host has a new key to sign identity tokens with", "host", hostID, "key", key.ID)
 	return nil
 }
 
 // Issuer is what tokens name as their issuer.
-func (t *TokenIssuer) Issuer() string { return t.URL }
+func (t *TokenIssuer) Issuer() string { return t.url }
 
 // Keys are the public halves of all keys that a token may be signed with which is valid.
 func (t *TokenIssuer) Keys(ctx context.Context) (jose.JSONWebKeySet, error) {
-	found, err := newStore(t.Pool).publicKeys(ctx)
+	found, err := newStore(t.pool).publicKeys(ctx)
 	if err != nil {
 		return jose.JSONWebKeySet{}, err
 	}

@@ -3,7 +3,6 @@ package placement_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -34,10 +33,8 @@ func TestPlacement_ByManyControlPlanesNeverPromisesTheSameRoom(t *testing.T) {
 	var mutex sync.Mutex
 	codes := map[fault.Code]int{}
 	for replica := range 4 {
-		s := sandboxes.Service{
-			Pool: f.Pool, Store: f.Store, Templates: f.Templates, Hosts: f.Hosts, Tokens: f.Tokens, Claimant: f.Claimant, MaxTimeout: f.MaxTimeout, Log: slog.New(slog.DiscardHandler),
-			Placement: placement.New(f.Pool, scheduler.NewSpread(rand.New(rand.NewPCG(uint64(replica), 1))), f.Log), //nolint:gosec // dice
-		}
+		chooser := scheduler.NewSpread(rand.New(rand.NewPCG(uint64(replica), 1))) //nolint:gosec // dice
+		s := f.WithPlacement(placement.New(f.Pool, chooser, f.Log))
 		for range 5 {
 			running.Go(func() {
 				_, err := s.Create(context.Background(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})

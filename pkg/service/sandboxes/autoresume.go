@@ -33,7 +33,7 @@ func (s *Service) ResumeForTraffic(ctx context.Context, sandboxID string) (sandb
 }
 
 func (s *Service) resumeForTraffic(ctx context.Context, sandboxID string) (running sandbox.Sandbox, err error) {
-	asked, err := s.Store.Get(ctx, sandboxID)
+	asked, err := s.store.Get(ctx, sandboxID)
 	if errors.Is(err, store.ErrNotFound) {
 		return sandbox.Sandbox{}, notFound(sandboxID)
 	}
@@ -45,7 +45,7 @@ func (s *Service) resumeForTraffic(ctx context.Context, sandboxID string) (runni
 		case found.State == sandbox.Running:
 			running = found
 		case found.Resumable():
-			lifetime := min(max(found.Lifecycle.Timeout, leastResumedLifetime), s.MaxTimeout)
+			lifetime := min(max(found.Lifecycle.Timeout, leastResumedLifetime), s.options.MaxTimeout)
 			running, err = s.resume(ctx, found, ResumeRequest{TimeoutSeconds: int32(lifetime.Seconds())})
 		default:
 			err = wrongState(found)

@@ -99,13 +99,13 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbo
 	if wanted.Idempotency == (idempotency.Request{}) {
 		return s.create(ctx, teamID, wanted)
 	}
-	made, err := s.Keys.Claim(ctx, teamID, wanted.Idempotency)
+	made, err := s.keys.Claim(ctx, teamID, wanted.Idempotency)
 	if err != nil || made.ID != "" {
 		return made, err
 	}
 	running, err := s.create(ctx, teamID, wanted)
 	if err == nil {
-		if err = s.Keys.Finish(ctx, running, wanted.Idempotency.Key); err != nil {
+		if err = s.keys.Finish(ctx, running, wanted.Idempotency.Key); err != nil {
 			s.abandon(ctx, running)
 		}
 	}
@@ -119,8 +119,8 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSandbo
 func (s *Service) forgetKey(ctx context.Context, teamID uuid.UUID, key string) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	if err := s.Keys.Forget(ctx, teamID, key); err != nil {
-		s.Log.WarnContext(ctx, "forget an idempotency key", "team", teamID, "error", err)
+	if err := s.keys.Forget(ctx, teamID, key); err != nil {
+		s.log.WarnContext(ctx, "forget an idempotency key", "team", teamID, "error", err)
 	}
 }
 
@@ -133,7 +133,7 @@ func (s *Service) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbo
 	if err != nil {
 		return sandbox.Sandbox{}, err
 	}
-	if err := s.Templates.CountSpawn(ctx, running.TemplateID); err != nil {
+	if err := s.templates.CountSpawn(ctx, running.TemplateID); err != nil {
 		s.logger(running).WarnContext(ctx, "count a template's use", "template", running.TemplateID, "error", err)
 	}
 	return running, nil
@@ -144,7 +144,7 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	if err := wanted.validate(); err != nil {
 		return creation{}, err
 	}
-	if wanted.Insecure && !s.AllowInsecure {
+	if wanted.Insecure && !s.options.AllowInsecure {
 		return creation{}, errInsecure
 	}
 	if err := s.validateNetwork(wanted.Network); err != nil {
@@ -153,7 +153,7 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	if err := checkTokens(wanted.Network, wanted.IdentityTokens); err != nil {
 		return creation{}, err
 	}
-	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.options.MaxTimeout)
 	if err != nil {
 		return creation{}, err
 	}
@@ -161,28 +161,28 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	if err != nil {
 		return creation{}, err
 	}
-	build, err := s.Templates.FindStartable(ctx, teamID, wanted.Template)
+	build, err := s.templates.FindStartable(ctx, teamID, wanted.Template)
 	if err != nil {
 		return creation{}, err
 	}
 	var mounts []sandbox.VolumeMount
 	var volumeHost uuid.UUID
 	if len(wanted.VolumeMounts) > 0 {
-		if mounts, volumeHost, err = s.Volumes.FindMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
+		if mounts, volumeHost, err = s.volumes.FindMounts(ctx, teamID, wanted.VolumeMounts); err != nil {
 			return creation{}, err
 		}
 	}
 	planned := creation{
 		wanted: sandbox.Sandbox{
 			TeamID: teamID, TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
-			State: sandbox.Creating, Claimant: s.Claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
+			State: sandbox.Creating, Claimant: s.claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
 			VCPUCount: build.Size.VCPUCount, MemoryMiB: build.Size.MemoryMiB, DiskMiB: build.Size.DiskMiB, EnvdVersion: build.EnvdVersion,
 			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Secure: !wanted.Insecure,
 		},
 		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,
 		affinity: wanted.Affinity, volumeHost: volumeHost, key: wanted.Idempotency.Key,
 	}
-	err = s.guard().BeforeCreate(ctx, Creation{
+	err = s.guard.BeforeCreate(ctx, Creation{
 		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsLike(planned.wanted), Lifetime: lifetime, Metadata: wanted.Metadata,
 	})
 	if err != nil {
@@ -221,7 +221,7 @@ func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbo
 
 // countCreate counts whether a create has succeeded, for the host's statistics.
 func (s *Service) countCreate(ctx context.Context, creating sandbox.Sandbox, created bool) {
-	if err := s.Placement.CountCreate(ctx, creating.HostID, created); err != nil && ctx.Err() == nil {
+	if err := s.placement.CountCreate(ctx, creating.HostID, created); err != nil && ctx.Err() == nil {
 		s.logger(creating).WarnContext(ctx, "count a host's create", "host", creating.HostID, "error", err)
 	}
 }
@@ -249,9 +249,9 @@ func (s *Service) place(ctx context.Context, planned creation, avoid []uuid.UUID
 	request := scheduler.Request{Build: creating.BuildID, Host: planned.volumeHost, Avoid: avoid, Needs: needsLike(creating)}
 	planned.affinity.Apply(&request, creating.TeamID)
 	creating.PlacementGroup = request.Group
-	return s.Placement.Place(ctx, creating.TeamID, request, func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {
+	return s.placement.Place(ctx, creating.TeamID, request, func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {
 		creating.HostID = hostID
-		if err := s.Keys.Link(ctx, tx, creating, planned.key); err != nil {
+		if err := s.keys.Link(ctx, tx, creating, planned.key); err != nil {
 			return sandbox.Sandbox{}, err
 		}
 		requestlog.SetSandbox(ctx, creating.ID)
@@ -263,7 +263,7 @@ func (s *Service) start(ctx context.Context, creating sandbox.Sandbox, planned c
 	ctx, cancel := context.WithTimeout(ctx, operation.Timeout)
 	defer cancel()
 	creating.Network = planned.wanted.Network // with its values, which are not stored
-	seen, err := s.Hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
+	seen, err := s.hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
 		Sandbox: creating, EnvVars: environment(creating, planned.envVars), Secrets: planned.secrets,
 	})
 	if fault.Is(err, fault.NotFound) {
@@ -314,7 +314,7 @@ func (s *Service) abandon(ctx context.Context, made sandbox.Sandbox) {
 		s.logger(made).ErrorContext(ctx, "give up a sandbox that was not created", "error", err)
 		killing = made
 	}
-	if err := s.Hosts.Agent(made.HostID).KillSandbox(ctx, made.ID); err != nil {
+	if err := s.hosts.Agent(made.HostID).KillSandbox(ctx, made.ID); err != nil {
 		s.logger(made).WarnContext(ctx, "kill a sandbox that was not created", "error", err)
 		return
 	}

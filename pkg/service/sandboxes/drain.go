@@ -17,7 +17,7 @@ const pauseParallelism = 2
 
 // PauseAll pauses everything that runs on a host.
 func (s *Service) PauseAll(ctx context.Context, hostID uuid.UUID) error {
-	claimed, err := s.Store.ClaimRunning(ctx, hostID, s.Claimant.ID(), math.MaxInt32)
+	claimed, err := s.store.ClaimRunning(ctx, hostID, s.claimant.ID(), math.MaxInt32)
 	if err != nil {
 		return err
 	}
@@ -28,12 +28,12 @@ func (s *Service) PauseAll(ctx context.Context, hostID uuid.UUID) error {
 // pause fails runs on: the next heartbeat of the host tries again.
 func (s *Service) Drain(ctx context.Context, hostID uuid.UUID) error {
 	for ctx.Err() == nil {
-		claimed, err := s.Store.ClaimRunning(ctx, hostID, s.Claimant.ID(), pauseParallelism)
+		claimed, err := s.store.ClaimRunning(ctx, hostID, s.claimant.ID(), pauseParallelism)
 		if err != nil || len(claimed) == 0 {
 			return err
 		}
 		if err := s.pauseClaimed(context.WithoutCancel(ctx), claimed); err != nil {
-			s.Log.WarnContext(ctx, "pause a sandbox of a host that is drained", "host", hostID, "error", err)
+			s.log.WarnContext(ctx, "pause a sandbox of a host that is drained", "host", hostID, "error", err)
 			return nil
 		}
 	}

@@ -21,13 +21,13 @@ func (smallOnly) BeforeCreate(_ context.Context, wanted sandboxes.Creation) erro
 
 func (smallOnly) BeforeResume(context.Context, sandboxes.Resumption) error { return nil }
 
-// The server sets Guard to the guards of its extensions. A program that uses the service
-// by itself sets it like this.
+// The server passes the guards of its extensions to New. A program that uses the service
+// by itself passes its own.
 func ExampleGuard() {
-	service := &sandboxes.Service{Guard: smallOnly{}}
+	var guard sandboxes.Guard = smallOnly{}
 
 	wanted := sandboxes.Creation{Count: 3}
 	wanted.Each.VCPUs = 2
-	fmt.Println(service.Guard.BeforeCreate(context.Background(), wanted))
+	fmt.Println(guard.BeforeCreate(context.Background(), wanted))
 	// Output: at most 4 vCPUs may be asked for at once
 }

@@ -7,3 +7,9 @@ func (s *Service) Waiting() int64 { return s.waiting.Load() }
 
 // SetPatience bounds how long they do.
 func (s *Service) SetPatience(patience time.Duration) { s.patience = patience }
+
+// SetClaimant replaces the claimant.
+func (s *Service) SetClaimant(claimant Claimant) { s.claimant = claimant }
+
+// SetGuard replaces the guard.
+func (s *Service) SetGuard(guard Guard) { s.guard = guard }

@@ -36,7 +36,7 @@ func (s *Service) Fork(ctx context.Context, teamID uuid.UUID, sandboxID string, 
 	if count < 1 || count > maxForks {
 		return nil, fault.New(fault.Invalid, "count must be from 1 to %d", maxForks)
 	}
-	lifetime, err := validate.Lifetime("timeout", timeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", timeoutSeconds, s.options.MaxTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +70,10 @@ func (s *Service) forkOrNothing(ctx context.Context, parent sandbox.Sandbox, cou
 }
 
 func (s *Service) mayFork(ctx context.Context, parent sandbox.Sandbox, count int, lifetime time.Duration) error {
-	if err := s.guard().BeforeFork(ctx, Forking{Parent: parent, Count: count, Lifetime: lifetime}); err != nil {
+	if err := s.guard.BeforeFork(ctx, Forking{Parent: parent, Count: count, Lifetime: lifetime}); err != nil {
 		return err
 	}
-	return s.guard().BeforeCreate(ctx, Creation{
+	return s.guard.BeforeCreate(ctx, Creation{
 		TeamID: parent.TeamID, TemplateID: parent.TemplateID, ForkedFrom: parent.ID, Count: count,
 		Each: needsLike(parent), Lifetime: lifetime, Metadata: parent.Metadata,
 	})
@@ -97,7 +97,7 @@ func (s *Service) fork(ctx context.Context, parent sandbox.Sandbox, count int, l
 	if len(forks) == 0 {
 		return nil, results[0].Err
 	}
-	made, err := s.Hosts.Agent(parent.HostID).ForkSandbox(ctx, parent.ID, forks)
+	made, err := s.hosts.Agent(parent.HostID).ForkSandbox(ctx, parent.ID, forks)
 	if err != nil {
 		return results, err
 	}
@@ -112,7 +112,7 @@ func (s *Service) fork(ctx context.Context, parent sandbox.Sandbox, count int, l
 // room.
 func (s *Service) placeFork(ctx context.Context, parent sandbox.Sandbox) (creating sandbox.Sandbox, err error) {
 	needs := needsLike(parent)
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := usage.Admit(ctx, tx, parent.TeamID, usage.Demand{Sandboxes: 1, Needs: needs, Creates: 1}); err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (s *Service) forkOf(parent sandbox.Sandbox) sandbox.Sandbox {
 	return sandbox.Sandbox{
 		ID: id.NewSandbox(), TeamID: parent.TeamID, HostID: parent.HostID, ForkedFrom: parent.ID,
 		TemplateID: parent.TemplateID, Alias: parent.Alias, BuildID: parent.BuildID,
-		State: sandbox.Creating, Claimant: s.Claimant.ID(), Lifecycle: parent.Lifecycle, Network: parent.Network,
+		State: sandbox.Creating, Claimant: s.claimant.ID(), Lifecycle: parent.Lifecycle, Network: parent.Network,
 		VCPUCount: parent.VCPUCount, MemoryMiB: parent.MemoryMiB, DiskMiB: parent.DiskMiB, EnvdVersion: parent.EnvdVersion,
 		Metadata: parent.Metadata, IdentityTokens: parent.IdentityTokens, VolumeMounts: parent.VolumeMounts, Secure: parent.Secure,
 	}

@@ -118,21 +118,13 @@ func (AllowAll) BeforeNetworkUpdate(context.Context, NetworkUpdate) error { retu
 // BeforeSecretUse returns nil.
 func (AllowAll) BeforeSecretUse(context.Context, SecretUse) error { return nil }
 
-// guard returns the Guard to ask.
-func (s *Service) guard() Guard {
-	if s.Guard == nil {
-		return AllowAll{}
-	}
-	return s.Guard
-}
-
 // mayUseSecrets asks the guard about the secrets of a network policy, if it has any.
 func (s *Service) mayUseSecrets(ctx context.Context, teamID uuid.UUID, sandboxID string, network sandbox.Network) error {
 	references, err := network.References()
 	if err != nil || len(references.Secrets) == 0 {
 		return err
 	}
-	return s.guard().BeforeSecretUse(ctx, SecretUse{
+	return s.guard.BeforeSecretUse(ctx, SecretUse{
 		TeamID: teamID, SandboxID: sandboxID, Names: references.Secrets, Network: network.WithoutValues(),
 	})
 }

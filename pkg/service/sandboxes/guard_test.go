@@ -159,7 +159,8 @@ func TestGuard_IsAskedBeforeEachOperationAndCanRefuseIt(t *testing.T) {
 				test.prepare(t, of)
 			}
 			before := f.Agent.States()
-			f.Guard, *guard = guard, gatekeeper{answer: fault.New(fault.PaymentRequired, "the bill")}
+			f.SetGuard(guard)
+			*guard = gatekeeper{answer: fault.New(fault.PaymentRequired, "the bill")}
 			require.Equal(t, fault.PaymentRequired, fault.CodeOf(test.do(t.Context(), of)))
 			require.Equal(t, before, f.Agent.States(), "nothing has reached the host")
 			test.check(t, of, guard.asked)
@@ -175,7 +176,7 @@ func TestGuard_IsNotAskedWhenAdminsKillTheSandboxesOfATeam(t *testing.T) {
 	f := newFixture(t)
 	_, err := f.Create(t.Context(), f.Team, sandboxes.NewSandbox{Template: "base", TimeoutSeconds: 60})
 	require.NoError(t, err)
-	f.Guard = &gatekeeper{answer: fault.New(fault.Forbidden, "never")}
+	f.SetGuard(&gatekeeper{answer: fault.New(fault.Forbidden, "never")})
 	killed, failed, err := f.KillTeam(t.Context(), f.Team)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 0}, []int{killed, failed})

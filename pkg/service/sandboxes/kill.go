@@ -21,7 +21,7 @@ func (s *Service) Kill(ctx context.Context, teamID uuid.UUID, sandboxID string) 
 		return err
 	}
 	if asked.State.Visible() {
-		if err := s.guard().BeforeKill(ctx, Killing{Sandbox: asked}); err != nil {
+		if err := s.guard.BeforeKill(ctx, Killing{Sandbox: asked}); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (s *Service) awaitKill(ctx context.Context, killing sandbox.Sandbox) error 
 
 // finishKill does the work of a kill that has been claimed.
 func (s *Service) finishKill(ctx context.Context, killing sandbox.Sandbox) {
-	if err := s.Hosts.Agent(killing.HostID).KillSandbox(ctx, killing.ID); err != nil {
+	if err := s.hosts.Agent(killing.HostID).KillSandbox(ctx, killing.ID); err != nil {
 		s.logger(killing).ErrorContext(ctx, "kill a sandbox, will try again", "error", err)
 		s.release(context.WithoutCancel(ctx), killing)
 		return

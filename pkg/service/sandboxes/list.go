@@ -46,7 +46,7 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID, filter Filter) (Pa
 	behind := store.Place{StartedAt: after.Time, ID: after.ID}
 	var page Page
 	// One more tells whether there is another page.
-	if page.Sandboxes, err = s.Store.List(ctx, teamID, selected, behind, filter.OldestFirst, filter.PageSize+1); err != nil {
+	if page.Sandboxes, err = s.store.List(ctx, teamID, selected, behind, filter.OldestFirst, filter.PageSize+1); err != nil {
 		return Page{}, err
 	}
 	if len(page.Sandboxes) > filter.PageSize {
@@ -54,7 +54,7 @@ func (s *Service) List(ctx context.Context, teamID uuid.UUID, filter Filter) (Pa
 		last := page.Sandboxes[filter.PageSize-1]
 		page.NextToken = cursor.At(last.StartedAt, last.ID).String()
 	}
-	page.TotalRunning, err = s.Store.CountRunning(ctx, teamID, selected)
+	page.TotalRunning, err = s.store.CountRunning(ctx, teamID, selected)
 	return page, err
 }
 

@@ -35,7 +35,7 @@ func (s *Service) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, 
 		filter.From = time.Now().Add(time.Hour) // more than clocks differ
 	}
 	all := sandbox.Levels()
-	return s.Store.Log(ctx, sandboxID, store.LogFilter{
+	return s.store.Log(ctx, sandboxID, store.LogFilter{
 		From: filter.From, Backward: filter.Backward, Search: filter.Search, Limit: filter.Limit,
 		Levels: all[max(0, slices.Index(all, filter.Level)):],
 	})
@@ -46,7 +46,7 @@ func (s *Service) Logs(ctx context.Context, teamID uuid.UUID, sandboxID string, 
 func (s *Service) logLine(ctx context.Context, of sandbox.Sandbox, message string, fields map[string]string) {
 	line := sandbox.LogLine{Level: sandbox.Info, Message: message, Fields: map[string]string{"source": "control-plane"}}
 	maps.Copy(line.Fields, fields)
-	if err := s.Store.AppendLog(ctx, of.ID, line); err != nil {
+	if err := s.store.AppendLog(ctx, of.ID, line); err != nil {
 		s.logger(of).WarnContext(ctx, "write a sandbox's log", "error", err)
 	}
 }

@@ -14,12 +14,12 @@ import (
 // LoseHost records that the sandboxes of a retired host are gone with it. Each has a
 // transaction of its own, because each locks its team.
 func (s *Service) LoseHost(ctx context.Context, hostID uuid.UUID) error {
-	left, err := s.Store.OnHost(ctx, hostID, s.Claimant.ID())
+	left, err := s.store.OnHost(ctx, hostID, s.claimant.ID())
 	if err != nil {
 		return err
 	}
 	for _, standing := range left {
-		lost, err := s.Store.Get(ctx, standing.ID)
+		lost, err := s.store.Get(ctx, standing.ID)
 		if err != nil {
 			return err
 		}

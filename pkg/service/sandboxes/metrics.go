@@ -35,7 +35,7 @@ func (s *Service) Metrics(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if soon := time.Now().Add(usage.SampleEvery); span.End.After(soon) {
 		span.End = soon
 	}
-	return s.Store.Samples(ctx, sandboxID, span.Start, span.End, span.Step(maxMetricPoints))
+	return s.store.Samples(ctx, sandboxID, span.Start, span.End, span.Step(maxMetricPoints))
 }
 
 // LatestMetrics returns the last sample of each of a team's sandboxes. Those that
@@ -44,5 +44,5 @@ func (s *Service) LatestMetrics(ctx context.Context, teamID uuid.UUID, sandboxID
 	if len(sandboxIDs) > maxSandboxesAsked {
 		return nil, fault.New(fault.Invalid, "sandbox_ids must be at most %d", maxSandboxesAsked)
 	}
-	return s.Store.LatestSamples(ctx, teamID, sandboxIDs)
+	return s.store.LatestSamples(ctx, teamID, sandboxIDs)
 }

@@ -36,7 +36,7 @@ func (s *Service) updateNetwork(ctx context.Context, running sandbox.Sandbox, ne
 	if err != nil {
 		return err
 	}
-	if err := s.guard().BeforeNetworkUpdate(ctx, NetworkUpdate{Sandbox: running, Network: network.WithoutValues()}); err != nil {
+	if err := s.guard.BeforeNetworkUpdate(ctx, NetworkUpdate{Sandbox: running, Network: network.WithoutValues()}); err != nil {
 		return err
 	}
 	if err := s.mayUseSecrets(ctx, running.TeamID, running.ID, network); err != nil {
@@ -44,10 +44,10 @@ func (s *Service) updateNetwork(ctx context.Context, running sandbox.Sandbox, ne
 	}
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
-	if err := s.Hosts.Agent(running.HostID).UpdateNetwork(ctx, running.ID, network, secrets); err != nil {
+	if err := s.hosts.Agent(running.HostID).UpdateNetwork(ctx, running.ID, network, secrets); err != nil {
 		return s.orOvertaken(ctx, running, err)
 	}
-	stored, err := s.Store.SetNetwork(ctx, running.ID, network)
+	stored, err := s.store.SetNetwork(ctx, running.ID, network)
 	if errors.Is(err, store.ErrNotFound) {
 		return notFound(running.ID) // killed meanwhile
 	}
@@ -71,8 +71,8 @@ func (s *Service) validateNetwork(network sandbox.Network) error {
 	if slices.Contains(network.HTTPSPorts, 0) || slices.Contains(network.HTTPSPorts, sandbox.AgentPort) {
 		return fault.New(fault.Invalid, "network.httpsPorts must be from 1 to 65535 and not %d, the guest agent's", sandbox.AgentPort)
 	}
-	if s.CheckNetwork == nil {
+	if s.options.CheckNetwork == nil {
 		return nil
 	}
-	return s.CheckNetwork(network)
+	return s.options.CheckNetwork(network)
 }

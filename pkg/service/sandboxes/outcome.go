@@ -22,7 +22,7 @@ const unaskedLifetime = 5 * time.Minute
 func (s *Service) afterFailure(ctx context.Context, claimed sandbox.Sandbox, failure error) (sandbox.Sandbox, error) {
 	ctx, cancel := operation.Detach(ctx) // the operation's own time may be over
 	defer cancel()
-	seen, err := s.Hosts.Agent(claimed.HostID).GetSandbox(ctx, claimed.ID)
+	seen, err := s.hosts.Agent(claimed.HostID).GetSandbox(ctx, claimed.ID)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		seen = host.Sandbox{State: sandbox.Killed}

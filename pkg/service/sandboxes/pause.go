@@ -24,7 +24,7 @@ func (s *Service) Pause(ctx context.Context, teamID uuid.UUID, sandboxID string,
 	return s.whenSettled(ctx, teamID, sandboxID, func(found sandbox.Sandbox) error {
 		switch {
 		case found.State == sandbox.Running:
-			if err := s.guard().BeforePause(ctx, Pausing{Sandbox: found, WithoutMemory: wanted.WithoutMemory}); err != nil {
+			if err := s.guard.BeforePause(ctx, Pausing{Sandbox: found, WithoutMemory: wanted.WithoutMemory}); err != nil {
 				return err
 			}
 			return s.pause(ctx, found, wanted)
@@ -53,7 +53,7 @@ func (s *Service) finishPause(ctx context.Context, pausing sandbox.Sandbox, want
 		_, err = s.afterFailure(ctx, pausing, err)
 		return err
 	}
-	seen, err := s.Hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID, wanted)
+	seen, err := s.hosts.Agent(pausing.HostID).PauseSandbox(ctx, pausing.ID, wanted)
 	if err != nil {
 		after, err := s.afterFailure(ctx, pausing, err)
 		if after.State == sandbox.Paused {
@@ -70,5 +70,5 @@ func (s *Service) noteMemory(ctx context.Context, pausing sandbox.Sandbox, witho
 	if pausing.WithoutMemory == withoutMemory {
 		return nil
 	}
-	return s.Store.SetWithoutMemory(ctx, pausing, withoutMemory)
+	return s.store.SetWithoutMemory(ctx, pausing, withoutMemory)
 }

@@ -50,9 +50,9 @@ func (s *Service) claimExpired(ctx context.Context, most int) []sandbox.Sandbox 
 	if most == 0 {
 		return nil
 	}
-	claimed, err := s.Store.ClaimExpired(ctx, s.Claimant.ID(), most)
+	claimed, err := s.store.ClaimExpired(ctx, s.claimant.ID(), most)
 	if err != nil && ctx.Err() == nil {
-		s.Log.WarnContext(ctx, "look for expired sandboxes", "error", err)
+		s.log.WarnContext(ctx, "look for expired sandboxes", "error", err)
 	}
 	return claimed
 }
@@ -66,7 +66,7 @@ func (s *Service) expire(ctx context.Context, claimed sandbox.Sandbox) {
 	}
 	if err := s.finishPause(ctx, claimed, sandbox.Pause{WithoutMemory: claimed.Lifecycle.AutoPauseWithoutMemory}); err != nil {
 		s.logger(claimed).ErrorContext(ctx, "pause an expired sandbox", "error", err)
-		_, err := s.Store.SetEnd(ctx, claimed, reapRetry)
+		_, err := s.store.SetEnd(ctx, claimed, reapRetry)
 		if err != nil && !errors.Is(err, operation.ErrOvertaken) { // overtaken: it does not run
 			s.logger(claimed).WarnContext(ctx, "postpone the end of a sandbox", "error", err)
 		}

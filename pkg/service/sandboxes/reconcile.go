@@ -45,11 +45,11 @@ func remedyFor(stored sandbox.State, abandoned bool, seen sandbox.State) remedy 
 func (s *Service) Reconcile(ctx context.Context, hostID uuid.UUID) error {
 	// The database is read before the host is asked: what changes while the host answers
 	// has another version by then, and is left to the next time.
-	stored, err := s.Store.OnHost(ctx, hostID, s.Claimant.ID())
+	stored, err := s.store.OnHost(ctx, hostID, s.claimant.ID())
 	if err != nil {
 		return err
 	}
-	listed, err := s.Hosts.Agent(hostID).ListSandboxes(ctx)
+	listed, err := s.hosts.Agent(hostID).ListSandboxes(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (s *Service) reconcileOne(ctx context.Context, standing store.Standing, see
 	if action == leave {
 		return nil
 	}
-	stored, err := s.Store.Get(ctx, standing.ID)
+	stored, err := s.store.Get(ctx, standing.ID)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *Service) reconcileOne(ctx context.Context, standing store.Standing, see
 // reconcileEnd kills what was to be created or killed by a control plane that did not
 // finish. The cause that was stored with a kill stays.
 func (s *Service) reconcileEnd(ctx context.Context, stored sandbox.Sandbox) error {
-	if err := s.Hosts.Agent(stored.HostID).KillSandbox(ctx, stored.ID); err != nil {
+	if err := s.hosts.Agent(stored.HostID).KillSandbox(ctx, stored.ID); err != nil {
 		return err
 	}
 	outcome := store.Outcome{State: sandbox.Killed, Cause: sandbox.CauseKilled}
@@ -114,9 +114,9 @@ func (s *Service) reconcileEnd(ctx context.Context, stored sandbox.Sandbox) erro
 // as alive. One that is over is killed again; one that was never stored here may be
 // another installation's and is left.
 func (s *Service) reconcileUnknown(ctx context.Context, hostID uuid.UUID, seen host.Sandbox) error {
-	stored, err := s.Store.Get(ctx, seen.ID)
+	stored, err := s.store.Get(ctx, seen.ID)
 	if errors.Is(err, store.ErrNotFound) {
-		s.Log.WarnContext(ctx, "a host has a sandbox that the database does not know", "sandbox", seen.ID, "host", hostID, "state", seen.State)
+		s.log.WarnContext(ctx, "a host has a sandbox that the database does not know", "sandbox", seen.ID, "host", hostID, "state", seen.State)
 		return nil
 	}
 	if err != nil {
@@ -126,5 +126,5 @@ func (s *Service) reconcileUnknown(ctx context.Context, hostID uuid.UUID, seen h
 		return nil
 	}
 	s.logger(stored).InfoContext(ctx, "kill a sandbox that should be gone")
-	return s.Hosts.Agent(hostID).KillSandbox(ctx, seen.ID)
+	return s.hosts.Agent(hostID).KillSandbox(ctx, seen.ID)
 }

@@ -85,12 +85,12 @@ func (n numbered) ID() int32 { return int32(n) }
 func TestReconcile_LeavesWhatThisProcessWorksOnWhileItsLockIsLost(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.Claimant = numbered(7)
+	f.SetClaimant(numbered(7))
 	s := f.Start(t)
 	f.Force(t, s.ID, sandbox.Creating, 7)
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
 	require.Equal(t, sandbox.Creating, f.Stored(t, s.ID).State)
-	f.Claimant = numbered(8)
+	f.SetClaimant(numbered(8))
 	require.NoError(t, f.Service.Reconcile(t.Context(), f.Host))
 	require.Equal(t, sandbox.Failed, f.Stored(t, s.ID).State)
 }

@@ -24,7 +24,7 @@ type ResumeRequest struct {
 // Resume resumes a paused sandbox for a time. Of concurrent calls one resumes it and the
 // others wait. It returns Conflict for a sandbox that runs already.
 func (s *Service) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (sandbox.Sandbox, error) {
-	if _, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
+	if _, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.options.MaxTimeout); err != nil {
 		return sandbox.Sandbox{}, err
 	}
 	asked, err := s.Get(ctx, teamID, sandboxID)
@@ -41,7 +41,7 @@ func (s *Service) Resume(ctx context.Context, teamID uuid.UUID, sandboxID string
 // Connect extends the life of a running sandbox or resumes a paused one, so that it runs
 // for at least a time. It reports whether the sandbox was resumed.
 func (s *Service) Connect(ctx context.Context, teamID uuid.UUID, sandboxID string, wanted ResumeRequest) (sandbox.Sandbox, bool, error) {
-	if _, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.MaxTimeout); err != nil {
+	if _, err := validate.Timeout("timeout", wanted.TimeoutSeconds, s.options.MaxTimeout); err != nil {
 		return sandbox.Sandbox{}, false, err
 	}
 	return s.connect(ctx, teamID, sandboxID, wanted)
@@ -51,7 +51,7 @@ func (s *Service) connect(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	err = s.whenSettled(ctx, teamID, sandboxID, func(found sandbox.Sandbox) (err error) {
 		switch found.State {
 		case sandbox.Running:
-			running, err = s.Store.ExtendEnd(ctx, found, time.Duration(wanted.TimeoutSeconds)*time.Second)
+			running, err = s.store.ExtendEnd(ctx, found, time.Duration(wanted.TimeoutSeconds)*time.Second)
 		case sandbox.Paused:
 			running, err = s.resume(ctx, found, wanted)
 			resumed = err == nil
@@ -65,7 +65,7 @@ func (s *Service) connect(ctx context.Context, teamID uuid.UUID, sandboxID strin
 
 // resume asks the host once: only the client knows whether a second try makes sense.
 func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted ResumeRequest) (sandbox.Sandbox, error) {
-	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.MaxTimeout)
+	lifetime, err := validate.Lifetime("timeout", wanted.TimeoutSeconds, s.options.MaxTimeout)
 	if err != nil {
 		return sandbox.Sandbox{}, err
 	}
@@ -74,7 +74,7 @@ func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted Res
 			"the guest agent of sandbox %s did not answer when it was paused; resume it with memory: false", paused.ID).
 			Because(fault.GuestUnresponsiveAtPause)
 	}
-	if err := s.guard().BeforeResume(ctx, Resumption{Sandbox: paused, Needs: needsLike(paused), Lifetime: lifetime}); err != nil {
+	if err := s.guard.BeforeResume(ctx, Resumption{Sandbox: paused, Needs: needsLike(paused), Lifetime: lifetime}); err != nil {
 		return sandbox.Sandbox{}, err
 	}
 	resuming, err := s.beginResume(ctx, paused)
@@ -91,7 +91,7 @@ func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted Res
 		envVars = environment(resuming, nil) // used if the host's record, of an earlier version, has none
 	}
 	s.settleSecrets(ctx, resuming, "") // it has forgotten them
-	seen, err := s.Hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, envVars, wanted.WithoutMemory)
+	seen, err := s.hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, envVars, wanted.WithoutMemory)
 	if err != nil {
 		after, err := s.afterFailure(ctx, resuming, err)
 		if after.State == sandbox.Running {

@@ -17,7 +17,7 @@ import (
 // beginResume claims a paused sandbox and takes room for it on the host that has
 // it, in one transaction. It returns ErrOvertaken where it is paused no more.
 func (s *Service) beginResume(ctx context.Context, paused sandbox.Sandbox) (resuming sandbox.Sandbox, err error) {
-	err = pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) (err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
 		resuming, err = s.resumeWithRoom(ctx, tx, paused)
 		return err
 	})
@@ -44,5 +44,5 @@ func (s *Service) resumeWithRoom(ctx context.Context, tx pgx.Tx, read sandbox.Sa
 	} else if err != nil {
 		return sandbox.Sandbox{}, err
 	}
-	return boxes.Claim(ctx, paused, sandbox.Resuming, "", s.Claimant.ID())
+	return boxes.Claim(ctx, paused, sandbox.Resuming, "", s.claimant.ID())
 }

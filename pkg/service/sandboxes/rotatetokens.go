@@ -16,7 +16,7 @@ func (s *Service) RotateTokens(ctx context.Context, teamID uuid.UUID, sandboxID 
 	if _, err := s.Get(ctx, teamID, sandboxID); err != nil {
 		return sandbox.Sandbox{}, err
 	}
-	rotated, err := s.Store.RaiseTokenEpoch(ctx, teamID, sandboxID)
+	rotated, err := s.store.RaiseTokenEpoch(ctx, teamID, sandboxID)
 	if errors.Is(err, store.ErrNotFound) {
 		return sandbox.Sandbox{}, notFound(sandboxID) // it has ended meanwhile
 	}

@@ -60,34 +60,49 @@ type Claimant interface{ ID() int32 }
 
 // Service is the service of sandboxes.
 type Service struct {
-	Store *store.Sandboxes
-	Pool  *pgxpool.Pool
-	Hosts Hosts
-	// Templates finds what new sandboxes begin as, and takes snapshots.
-	Templates *templates.Service
-	// Placement finds the hosts of new sandboxes.
-	Placement *placement.Service
-	// Keys makes creates safe to send again.
-	Keys     *idempotency.Keys
-	Volumes  Volumes
-	Tokens   *auth.Tokens
-	Claimant Claimant
-	Log      *slog.Logger
-	// CheckNetwork returns Invalid for what no host would take. Without it the host
-	// refuses it later.
-	CheckNetwork func(sandbox.Network) error
-	// MaxTimeout is the longest time to live that a client may ask for.
-	MaxTimeout time.Duration
-	// AllowInsecure lets clients create sandboxes whose guest agent asks for no token.
-	AllowInsecure bool
-	// Secrets finds the secrets that networks refer to; nil refuses networks that do.
-	Secrets SecretSource
-	// Guard may refuse what a team asks for; nil refuses nothing.
-	Guard Guard
+	pool      *pgxpool.Pool
+	store     *store.Sandboxes
+	keys      *idempotency.Keys // make creates safe to send again
+	claimant  Claimant
+	tokens    *auth.Tokens
+	hosts     Hosts
+	placement *placement.Service
+	templates *templates.Service
+	volumes   Volumes
+	guard     Guard
+	log       *slog.Logger
+	options   Options
 
 	resumes  singleflight.Group // by sandbox ID
 	waiting  atomic.Int64       // operations that wait for others on their sandbox
 	patience time.Duration      // in place of busyPatience, where it is not zero
+}
+
+// Options are what a Service can do without.
+type Options struct {
+	// MaxTimeout is the longest time to live that a client may ask for.
+	MaxTimeout time.Duration
+	// AllowInsecure lets clients create sandboxes whose guest agent asks for no token.
+	AllowInsecure bool
+	// CheckNetwork returns Invalid for what no host would take. Without it the host
+	// refuses it later.
+	CheckNetwork func(sandbox.Network) error
+	// Secrets finds the secrets that networks refer to; nil refuses networks that do.
+	Secrets SecretSource
+}
+
+// New makes a Service. claimant has the number by which this process claims sandboxes,
+// placer finds the hosts of new sandboxes, and builds what they begin as. guard may
+// refuse what a team asks for; AllowAll refuses nothing.
+func New(
+	pool *pgxpool.Pool, claimant Claimant, tokens *auth.Tokens, hosts Hosts, placer *placement.Service, builds *templates.Service,
+	volumes Volumes, guard Guard, log *slog.Logger, options Options,
+) *Service {
+	stored := store.NewSandboxes(pool)
+	return &Service{
+		pool: pool, store: stored, keys: idempotency.New(pool, stored, claimant), claimant: claimant, tokens: tokens,
+		hosts: hosts, placement: placer, templates: builds, volumes: volumes, guard: guard, log: log, options: options,
+	}
 }
 
 // Credentials open one sandbox.
@@ -100,16 +115,16 @@ type Credentials struct {
 
 // Credentials derives a sandbox's credentials as they are now.
 func (s *Service) Credentials(ctx context.Context, of sandbox.Sandbox) (Credentials, error) {
-	_, epochs, err := s.Store.GetWithEpochs(ctx, of.ID)
+	_, epochs, err := s.store.GetWithEpochs(ctx, of.ID)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("get the token epochs of sandbox %s: %w", of.ID, err)
 	}
 	var credentials Credentials
 	if of.Secure {
-		credentials.EnvdAccess = s.Tokens.EnvdAccess(of.ID, epochs)
+		credentials.EnvdAccess = s.tokens.EnvdAccess(of.ID, epochs)
 	}
 	if !of.Network.Public() {
-		credentials.TrafficAccess = s.Tokens.TrafficAccess(of.ID, epochs)
+		credentials.TrafficAccess = s.tokens.TrafficAccess(of.ID, epochs)
 	}
 	return credentials, nil
 }
@@ -128,7 +143,7 @@ func (s *Service) getEver(ctx context.Context, teamID uuid.UUID, sandboxID strin
 	if !id.IsSandbox(sandboxID) {
 		return sandbox.Sandbox{}, notFound(sandboxID)
 	}
-	found, err := s.Store.Get(ctx, sandboxID)
+	found, err := s.store.Get(ctx, sandboxID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && found.TeamID != teamID {
 		return sandbox.Sandbox{}, notFound(sandboxID)
 	}
@@ -137,5 +152,5 @@ func (s *Service) getEver(ctx context.Context, teamID uuid.UUID, sandboxID strin
 
 // logger returns a logger for what is done with a sandbox.
 func (s *Service) logger(of sandbox.Sandbox) *slog.Logger {
-	return s.Log.With("sandbox", of.ID, "team", of.TeamID)
+	return s.log.With("sandbox", of.ID, "team", of.TeamID)
 }

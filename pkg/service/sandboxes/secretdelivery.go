@@ -28,7 +28,7 @@ type SecretSource interface {
 
 // DeliverSecret sends a secret that has changed to every sandbox that refers to it.
 func (s *Service) DeliverSecret(ctx context.Context, teamID uuid.UUID, name string) error {
-	users, err := s.Store.UsingSecret(ctx, teamID, name)
+	users, err := s.store.UsingSecret(ctx, teamID, name)
 	if err != nil {
 		return err
 	}
@@ -49,18 +49,18 @@ func (s *Service) DeliverSecret(ctx context.Context, teamID uuid.UUID, name stri
 // to. held is the revision that it has, or empty. Deliveries can overtake each other, so
 // each compares again after it has sent.
 func (s *Service) deliverSecrets(ctx context.Context, to sandbox.Sandbox, held string) error {
-	if s.Secrets == nil || len(to.SecretNames) == 0 {
+	if s.options.Secrets == nil || len(to.SecretNames) == 0 {
 		return nil
 	}
 	for first := true; ; first = false {
-		current, err := s.Secrets.Resolve(ctx, to.TeamID, to.SecretNames)
+		current, err := s.options.Secrets.Resolve(ctx, to.TeamID, to.SecretNames)
 		if err != nil {
 			return err
 		}
 		if current.Revision == held && (!first || held != "") {
 			return nil
 		}
-		err = s.Hosts.Agent(to.HostID).SetSecrets(ctx, to.ID, current)
+		err = s.hosts.Agent(to.HostID).SetSecrets(ctx, to.ID, current)
 		if fault.Is(err, fault.NotFound) {
 			return nil // it has ended
 		}
@@ -81,10 +81,10 @@ func (s *Service) settleSecrets(ctx context.Context, to sandbox.Sandbox, held st
 // reconcileSecrets sends secrets to sandboxes that do not hold the current ones: because
 // their host agent was restarted, or because a delivery has failed.
 func (s *Service) reconcileSecrets(ctx context.Context, hostID uuid.UUID, listed []host.Sandbox) error {
-	if s.Secrets == nil {
+	if s.options.Secrets == nil {
 		return nil
 	}
-	wanted, err := s.Store.SecretRevisions(ctx, hostID)
+	wanted, err := s.store.SecretRevisions(ctx, hostID)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Service) reconcileSecrets(ctx context.Context, hostID uuid.UUID, listed
 		if !refers || seen.State != sandbox.Running || seen.SecretsRevision == revision {
 			continue
 		}
-		running, err := s.Store.Get(ctx, seen.ID)
+		running, err := s.store.Get(ctx, seen.ID)
 		if err != nil {
 			return err
 		}
@@ -116,10 +116,10 @@ func (s *Service) secretsOf(ctx context.Context, teamID uuid.UUID, network sandb
 		return sandbox.Secrets{}, nil
 	case len(names) > maxSandboxSecrets:
 		return sandbox.Secrets{}, fault.New(fault.Invalid, "network.rules refer to %d secrets; at most %d are possible", len(names), maxSandboxSecrets)
-	case s.Secrets == nil:
+	case s.options.Secrets == nil:
 		return sandbox.Secrets{}, fault.New(fault.Invalid, "network.rules: secrets are not supported by this server")
 	}
-	secrets, err := s.Secrets.Resolve(ctx, teamID, names)
+	secrets, err := s.options.Secrets.Resolve(ctx, teamID, names)
 	if err != nil {
 		return sandbox.Secrets{}, err
 	}
@@ -134,7 +134,7 @@ func (s *Service) secretsOf(ctx context.Context, teamID uuid.UUID, network sandb
 // checkFilled checks the headers with secrets filled in, by the rules of hosts. Identity
 // tokens, which hosts make later, are taken as empty.
 func (s *Service) checkFilled(network sandbox.Network, secrets sandbox.Secrets) error {
-	if s.CheckNetwork == nil {
+	if s.options.CheckNetwork == nil {
 		return nil
 	}
 	values := placeholder.Values{
@@ -148,5 +148,5 @@ func (s *Service) checkFilled(network sandbox.Network, secrets sandbox.Secrets) 
 	if err != nil {
 		return fmt.Errorf("fill in secrets: %w", err)
 	}
-	return s.CheckNetwork(filled)
+	return s.options.CheckNetwork(filled)
 }

@@ -76,7 +76,7 @@ func (s *Service) orOvertaken(ctx context.Context, read sandbox.Sandbox, refusal
 	default:
 		return refusal
 	}
-	now, err := s.Store.Get(ctx, read.ID)
+	now, err := s.store.Get(ctx, read.ID)
 	if err == nil && now.Version != read.Version {
 		return operation.ErrOvertaken
 	}

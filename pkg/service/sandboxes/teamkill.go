@@ -20,7 +20,7 @@ const (
 // KillTeam kills all running sandboxes of a team, without asking the guard. It returns
 // how many were killed and how many could not be.
 func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, failed int, err error) {
-	if err := usage.RequireTeam(ctx, s.Pool, teamID); err != nil {
+	if err := usage.RequireTeam(ctx, s.pool, teamID); err != nil {
 		return 0, 0, err
 	}
 	var killedCount, failedCount atomic.Int64
@@ -54,5 +54,5 @@ func (s *Service) KillTeam(ctx context.Context, teamID uuid.UUID) (killed, faile
 
 // RunningCounts returns how many sandboxes each team runs; those without are not in it.
 func (s *Service) RunningCounts(ctx context.Context) (map[uuid.UUID]int64, error) {
-	return s.Store.CountRunningByTeam(ctx)
+	return s.store.CountRunningByTeam(ctx)
 }

@@ -12,7 +12,7 @@ import (
 
 // SetTimeout ends a running sandbox after a time from now, later or sooner than before.
 func (s *Service) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error {
-	lifetime, err := validate.Timeout("timeout", seconds, s.MaxTimeout)
+	lifetime, err := validate.Timeout("timeout", seconds, s.options.MaxTimeout)
 	if err != nil {
 		return err
 	}
@@ -20,14 +20,14 @@ func (s *Service) SetTimeout(ctx context.Context, teamID uuid.UUID, sandboxID st
 		if found.State != sandbox.Running {
 			return notRunning(sandboxID)
 		}
-		_, err := s.Store.SetEnd(ctx, found, lifetime)
+		_, err := s.store.SetEnd(ctx, found, lifetime)
 		return err
 	})
 }
 
 // Refresh keeps a running sandbox for at least a time from now.
 func (s *Service) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID string, seconds int32) error {
-	lifetime, err := validate.Timeout("duration", seconds, s.MaxTimeout)
+	lifetime, err := validate.Timeout("duration", seconds, s.options.MaxTimeout)
 	if err != nil {
 		return err
 	}
@@ -35,13 +35,13 @@ func (s *Service) Refresh(ctx context.Context, teamID uuid.UUID, sandboxID strin
 		if found.State != sandbox.Running {
 			return notRunning(sandboxID)
 		}
-		_, err := s.Store.ExtendEnd(ctx, found, lifetime)
+		_, err := s.store.ExtendEnd(ctx, found, lifetime)
 		return err
 	})
 }
 
 // extended extends the life of a sandbox that was only just found to run.
 func (s *Service) extended(ctx context.Context, found sandbox.Sandbox, lifetime time.Duration) (sandbox.Sandbox, error) {
-	extended, err := s.Store.ExtendEnd(ctx, found, lifetime)
+	extended, err := s.store.ExtendEnd(ctx, found, lifetime)
 	return extended, s.overtaken(ctx, found, err)
 }

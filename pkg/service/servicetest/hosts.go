@@ -30,8 +30,8 @@ func (f *Fixture) SecondHost(t *testing.T) (uuid.UUID, *hosttest.Agent) {
 	agent := hosttest.Start(t, http.NotFoundHandler())
 	client := host.NewClient(agent.RPCSocket)
 	t.Cleanup(client.Close)
-	f.Hosts.(*fleet.Agents).Put(row.ID, client)
-	sync := &fleet.Sync{Pool: f.Pool, Host: client, HostID: row.ID, Sandboxes: f.Service, Templates: f.Templates, Log: f.Log}
+	f.Hosts.Put(row.ID, client)
+	sync := fleet.NewSync(f.Pool, row.ID, client, f.Service, f.Templates, f.Log, fleet.SyncOptions{})
 	require.NoError(t, sync.Sync(t.Context()))
 	return row.ID, agent
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
@@ -22,7 +23,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
@@ -41,6 +41,17 @@ type Fixture struct {
 	Sync  *fleet.Sync
 	Team  uuid.UUID
 	Host  uuid.UUID
+
+	// What the service was made of.
+	Pool      *pgxpool.Pool
+	Store     *store.Sandboxes
+	Claimant  *db.Claimant
+	Tokens    *auth.Tokens
+	Hosts     *fleet.Agents
+	Placement *placement.Service
+	Templates *templates.Service
+	Volumes   *volumes.Service
+	Log       *slog.Logger
 }
 
 // New builds the services and takes over what the host says of itself.
@@ -63,19 +74,23 @@ func New(t *testing.T) *Fixture {
 	require.NoError(t, err)
 	agents := &fleet.Agents{}
 	agents.Put(local.ID, client)
-	known := templates.New(pool, agents.SnapshotHost, log)
-	claimant, stored := newClaimant(t, url), store.NewSandboxes(pool)
-	boxes := &sandboxes.Service{
-		Pool: pool, Store: stored, Keys: idempotency.New(pool, stored, claimant), Templates: known, Hosts: agents, Tokens: tokens,
-		Placement: placement.New(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log),
-		Volumes:   volumes.New(pool, agents, tokens, 0, log), Claimant: claimant, Log: log, MaxTimeout: time.Hour,
-	}
 	f := &Fixture{
-		Service: boxes, Agent: agent, Team: team.ID, Host: local.ID,
-		Sync: &fleet.Sync{Pool: pool, Host: client, HostID: local.ID, Sandboxes: boxes, Templates: known, Log: log},
+		Agent: agent, Team: team.ID, Host: local.ID,
+		Pool: pool, Store: store.NewSandboxes(pool), Claimant: newClaimant(t, url), Tokens: tokens, Hosts: agents,
+		Templates: templates.New(pool, agents.SnapshotHost, log), Volumes: volumes.New(pool, agents, tokens, 0, log), Log: log,
 	}
+	f.Placement = placement.New(pool, scheduler.NewSpread(rand.New(rand.NewPCG(1, 1))), log)
+	f.Service = f.WithPlacement(f.Placement)
+	f.Sync = fleet.NewSync(pool, local.ID, client, f.Service, f.Templates, log, fleet.SyncOptions{})
 	require.NoError(t, f.Sync.Sync(t.Context()))
 	return f
+}
+
+// WithPlacement makes another service over the same database and hosts, as another
+// control plane has it.
+func (f *Fixture) WithPlacement(placer *placement.Service) *sandboxes.Service {
+	return sandboxes.New(f.Pool, f.Claimant, f.Tokens, f.Hosts, placer, f.Templates, f.Volumes,
+		sandboxes.AllowAll{}, f.Log, sandboxes.Options{MaxTimeout: time.Hour})
 }
 
 // newClaimant takes a claimant's lock until the test ends.

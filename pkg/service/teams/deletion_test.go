@@ -28,10 +28,10 @@ func TestDelete_DeletesWhatTheTeamHasAndTellsOfIt(t *testing.T) {
 	require.NoError(t, err)
 	snapshot, err := f.Snapshot(ctx, team, s.ID, templates.NewSnapshot{})
 	require.NoError(t, err)
-	volume, err := f.Volumes.(*volumes.Service).Create(ctx, team, volumes.NewVolume{Name: "data"})
+	volume, err := f.Volumes.Create(ctx, team, volumes.NewVolume{Name: "data"})
 	require.NoError(t, err)
 
-	deletion := teams.NewDeletion(f.Pool, f.Service, f.Templates, f.Volumes.(*volumes.Service), "default", f.Log)
+	deletion := teams.NewDeletion(f.Pool, f.Service, f.Templates, f.Volumes, "default", f.Log)
 	require.Equal(t, fault.Conflict, fault.CodeOf(deletion.Delete(ctx, f.Team)), "it is the first team")
 	require.Equal(t, fault.Conflict, fault.CodeOf(deletion.Delete(ctx, team)), "it runs a sandbox")
 	require.NoError(t, f.Pause(ctx, team, s.ID, sandbox.Pause{}))

@@ -12,7 +12,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
@@ -21,7 +20,7 @@ func newVolumes(t *testing.T, f fixture) *volumes.Service {
 	t.Helper()
 	tokens, err := auth.NewTokens(make([]byte, auth.SecretKeySize))
 	require.NoError(t, err)
-	return volumes.New(f.Pool, f.Hosts.(*fleet.Agents), tokens, 0, slog.New(slog.DiscardHandler))
+	return volumes.New(f.Pool, f.Hosts, tokens, 0, slog.New(slog.DiscardHandler))
 }
 
 // The type, the resource and the data of each event of volumes.
