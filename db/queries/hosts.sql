@@ -33,9 +33,12 @@ ON CONFLICT (host_id) DO UPDATE SET vcpu_capacity = EXCLUDED.vcpu_capacity,
     memory_available_bytes = EXCLUDED.memory_available_bytes, disk_available_bytes = EXCLUDED.disk_available_bytes;
 
 -- name: CountHostCreate :exec
-UPDATE host_loads SET create_successes = create_successes + CASE WHEN @created::boolean THEN 1 ELSE 0 END,
-    create_failures = create_failures + CASE WHEN @created::boolean THEN 0 ELSE 1 END
-WHERE host_id = @host_id;
+-- Counts the create of a sandbox that this transaction has updated (RecordSandboxEvent).
+UPDATE host_loads l SET create_successes = l.create_successes + 1
+FROM sandboxes s WHERE s.id = @sandbox_id AND s.xmin = pg_current_xact_id()::xid AND l.host_id = s.host_id;
+
+-- name: CountHostCreateFailure :exec
+UPDATE host_loads SET create_failures = create_failures + 1 WHERE host_id = $1;
 
 -- name: SetHostState :one
 -- Compare and set on the state.

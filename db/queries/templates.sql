@@ -121,7 +121,9 @@ LIMIT @page_size::integer;
 SELECT * FROM template_tags WHERE template_id = $1 ORDER BY created_at DESC, tag;
 
 -- name: CountTemplateSpawn :exec
-UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHERE id = $1;
+-- Counts the create of a sandbox that this transaction has updated (RecordSandboxEvent).
+UPDATE templates t SET spawn_count = t.spawn_count + 1, last_spawned_at = now()
+FROM sandboxes s WHERE s.id = @sandbox_id AND s.xmin = pg_current_xact_id()::xid AND t.id = s.template_id;
 
 -- name: ListTemplates :many
 -- Newest first, after a cursor; served by the index templates_by_team.

@@ -27,18 +27,22 @@ func (q *Queries) AddHostBuild(ctx context.Context, arg AddHostBuildParams) erro
 }
 
 const countHostCreate = `-- name: CountHostCreate :exec
-UPDATE host_loads SET create_successes = create_successes + CASE WHEN $1::boolean THEN 1 ELSE 0 END,
-    create_failures = create_failures + CASE WHEN $1::boolean THEN 0 ELSE 1 END
-WHERE host_id = $2
+UPDATE host_loads l SET create_successes = l.create_successes + 1
+FROM sandboxes s WHERE s.id = $1 AND s.xmin = pg_current_xact_id()::xid AND l.host_id = s.host_id
 `
 
-type CountHostCreateParams struct {
-	Created bool
-	HostID  uuid.UUID
+// Counts the create of a sandbox that this transaction has updated (RecordSandboxEvent).
+func (q *Queries) CountHostCreate(ctx context.Context, sandboxID string) error {
+	_, err := q.db.Exec(ctx, countHostCreate, sandboxID)
+	return err
 }
 
-func (q *Queries) CountHostCreate(ctx context.Context, arg CountHostCreateParams) error {
-	_, err := q.db.Exec(ctx, countHostCreate, arg.Created, arg.HostID)
+const countHostCreateFailure = `-- name: CountHostCreateFailure :exec
+UPDATE host_loads SET create_failures = create_failures + 1 WHERE host_id = $1
+`
+
+func (q *Queries) CountHostCreateFailure(ctx context.Context, hostID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, countHostCreateFailure, hostID)
 	return err
 }
 

@@ -35,11 +35,13 @@ func (q *Queries) AssignTags(ctx context.Context, arg AssignTagsParams) error {
 }
 
 const countTemplateSpawn = `-- name: CountTemplateSpawn :exec
-UPDATE templates SET spawn_count = spawn_count + 1, last_spawned_at = now() WHERE id = $1
+UPDATE templates t SET spawn_count = t.spawn_count + 1, last_spawned_at = now()
+FROM sandboxes s WHERE s.id = $1 AND s.xmin = pg_current_xact_id()::xid AND t.id = s.template_id
 `
 
-func (q *Queries) CountTemplateSpawn(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, countTemplateSpawn, id)
+// Counts the create of a sandbox that this transaction has updated (RecordSandboxEvent).
+func (q *Queries) CountTemplateSpawn(ctx context.Context, sandboxID string) error {
+	_, err := q.db.Exec(ctx, countTemplateSpawn, sandboxID)
 	return err
 }
 

@@ -23,6 +23,13 @@ func note(ctx context.Context, then *noted, moved sandbox.Sandbox, step sandbox.
 	}
 }
 
+// noteCreate counts a create. Lock order: the sandbox, its host's load, its template,
+// then the team's events, as in other transactions; so it comes before note.
+func noteCreate(ctx context.Context, then *noted, sandboxID string) {
+	_ = then.queries().CountHostCreate(ctx, sandboxID)
+	_ = then.queries().CountTemplateSpawn(ctx, sandboxID)
+}
+
 func noteEvent(ctx context.Context, then *noted, sandboxID string, event sandbox.Event) {
 	_ = then.queries().RecordSandboxEvent(ctx, rows.RecordSandboxEventParams{ID: sandboxID, Type: string(event)})
 }
@@ -73,13 +80,17 @@ func (s *Sandboxes) Move(ctx context.Context, read sandbox.Sandbox, outcome Outc
 }
 
 // Start ends a create or a resume: a sandbox as it was read runs for a time. Its size and
-// its AutoPause are stored too.
+// its AutoPause are stored too. A create that is not a fork counts for its host and its
+// template.
 func (s *Sandboxes) Start(ctx context.Context, read sandbox.Sandbox, lifetime time.Duration) (sandbox.Sandbox, error) {
 	step, err := read.Transition(sandbox.Running, "")
 	if err != nil {
 		return sandbox.Sandbox{}, err
 	}
 	exchange := s.exchange()
+	if read.State == sandbox.Creating && read.ForkedFrom == "" {
+		noteCreate(ctx, &exchange.then, read.ID)
+	}
 	note(ctx, &exchange.then, read, step)
 	row, err := exchange.main().StartSandbox(ctx, rows.StartSandboxParams{
 		ID: read.ID, Version: read.Version, Lifetime: lifetime, AutoPause: read.Lifecycle.AutoPause,

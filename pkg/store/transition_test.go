@@ -187,3 +187,33 @@ func typesOf(all []told) []string {
 	}
 	return types
 }
+
+func TestStart_CountsEachCreateOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(t, `INSERT INTO templates (id, public) VALUES ('base', true)`)
+	counts := func() (host, template int64) {
+		t.Helper()
+		require.NoError(t, f.pool.QueryRow(t.Context(), `SELECT create_successes FROM host_loads WHERE host_id = $1`, f.host).Scan(&host))
+		require.NoError(t, f.pool.QueryRow(t.Context(), `SELECT spawn_count FROM templates WHERE id = 'base'`).Scan(&template))
+		return host, template
+	}
+	stored := f.insert(t, f.creating())
+	running, err := start(t.Context(), f.Sandboxes, stored)
+	require.NoError(t, err)
+	_, err = start(t.Context(), f.Sandboxes, stored)
+	require.ErrorIs(t, err, store.ErrOvertaken)
+	paused, err := f.Move(t.Context(), running, store.Outcome{State: sandbox.Paused})
+	require.NoError(t, err)
+	resuming, err := f.Claim(t.Context(), paused, sandbox.Resuming, "", claimant)
+	require.NoError(t, err)
+	_, err = start(t.Context(), f.Sandboxes, resuming)
+	require.NoError(t, err)
+	fork := f.creating()
+	fork.ForkedFrom = stored.ID
+	_, err = start(t.Context(), f.Sandboxes, f.insert(t, fork))
+	require.NoError(t, err)
+	host, template := counts()
+	require.EqualValues(t, 1, host, "late starts, resumes and forks are no creates")
+	require.EqualValues(t, 1, template)
+}

@@ -106,7 +106,8 @@ func (p *Service) observeSince(ctx context.Context, since time.Time) error {
 	return nil
 }
 
-// CountCreate counts whether a create on a host has succeeded, for the host's statistics.
-func (p *Service) CountCreate(ctx context.Context, hostID uuid.UUID, created bool) error {
-	return countCreate(ctx, p.pool, hostID, created)
+// CountFailure counts a create that has failed on a host, for the host's statistics. The
+// store of sandboxes counts those that succeed.
+func (p *Service) CountFailure(ctx context.Context, hostID uuid.UUID) error {
+	return countFailure(ctx, p.pool, hostID)
 }

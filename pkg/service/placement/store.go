@@ -87,11 +87,9 @@ func schedulable(ctx context.Context, conn db.Conn) ([]scheduler.Host, error) {
 	return hosts, nil
 }
 
-// countCreate counts a create of a host by its result.
-func countCreate(ctx context.Context, conn db.Conn, hostID uuid.UUID, created bool) error {
-	err := rows.New(conn).CountHostCreate(ctx, rows.CountHostCreateParams{HostID: hostID, Created: created})
-	if err != nil {
-		return fmt.Errorf("count a create of host %s: %w", hostID, err)
+func countFailure(ctx context.Context, conn db.Conn, hostID uuid.UUID) error {
+	if err := rows.New(conn).CountHostCreateFailure(ctx, hostID); err != nil {
+		return fmt.Errorf("count a failed create of host %s: %w", hostID, err)
 	}
 	return nil
 }

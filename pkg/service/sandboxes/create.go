@@ -129,14 +129,7 @@ func (s *Service) create(ctx context.Context, teamID uuid.UUID, wanted NewSandbo
 	if err != nil {
 		return sandbox.Sandbox{}, err
 	}
-	running, err := s.createSomewhere(ctx, planned)
-	if err != nil {
-		return sandbox.Sandbox{}, err
-	}
-	if err := s.templates.CountSpawn(ctx, running.TemplateID); err != nil {
-		s.logger(running).WarnContext(ctx, "count a template's use", "template", running.TemplateID, "error", err)
-	}
-	return running, nil
+	return s.createSomewhere(ctx, planned)
 }
 
 // plan checks what a client asks for and finds what it names.
@@ -210,7 +203,9 @@ func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbo
 			return sandbox.Sandbox{}, err
 		}
 		running, err := s.createOn(ctx, creating, planned)
-		s.countCreate(ctx, creating, err == nil)
+		if err != nil {
+			s.countFailure(ctx, creating)
+		}
 		full = append(full, creating.HostID)
 		if fault.ReasonOf(err) != fault.NoCapacity || len(full) == attempts {
 			return running, err
@@ -219,10 +214,9 @@ func (s *Service) createSomewhere(ctx context.Context, planned creation) (sandbo
 	}
 }
 
-// countCreate counts whether a create has succeeded, for the host's statistics.
-func (s *Service) countCreate(ctx context.Context, creating sandbox.Sandbox, created bool) {
-	if err := s.placement.CountCreate(ctx, creating.HostID, created); err != nil && ctx.Err() == nil {
-		s.logger(creating).WarnContext(ctx, "count a host's create", "host", creating.HostID, "error", err)
+func (s *Service) countFailure(ctx context.Context, creating sandbox.Sandbox) {
+	if err := s.placement.CountFailure(ctx, creating.HostID); err != nil && ctx.Err() == nil {
+		s.logger(creating).WarnContext(ctx, "count a host's failed create", "host", creating.HostID, "error", err)
 	}
 }
 

@@ -48,8 +48,3 @@ func (t *Service) missing(ctx context.Context, name string) error {
 	}
 	return notFound(name)
 }
-
-// CountSpawn counts that a sandbox was created from a template.
-func (t *Service) CountSpawn(ctx context.Context, templateID string) error {
-	return newStore(t.pool).countSpawn(ctx, templateID)
-}

@@ -179,10 +179,3 @@ func (s *store) hasSeenHost(ctx context.Context) (bool, error) {
 	}
 	return seen, nil
 }
-
-func (s *store) countSpawn(ctx context.Context, templateID string) error {
-	if err := s.queries.CountTemplateSpawn(ctx, templateID); err != nil {
-		return fmt.Errorf("count a use of template %s: %w", templateID, err)
-	}
-	return nil
-}
