@@ -39,7 +39,10 @@ func (s *suite) testMetadata(t *testing.T) {
 const (
 	transferPort  = 7000
 	transferBytes = 4 << 20
-	serveTransfer = `cat > /dev/shm/serve.py <<'END'
+	// transferTimeout is long because a limited transfer is slow, and a nested guest
+	// under emulation slower.
+	transferTimeout = 2 * time.Minute
+	serveTransfer   = `cat > /dev/shm/serve.py <<'END'
 import socket
 listener = socket.create_server(("", 7000))
 while True:
@@ -94,7 +97,7 @@ func (g *guest) transfer(t *testing.T, direction string) time.Duration {
 		connection, err = net.DialTCP("tcp", nil, address)
 	}
 	defer connection.Close()
-	require.NoError(t, connection.SetDeadline(deadline))
+	require.NoError(t, connection.SetDeadline(time.Now().Add(transferTimeout)))
 	began := time.Now()
 	_, err = io.WriteString(connection, direction)
 	require.NoError(t, err)
@@ -105,7 +108,7 @@ func (g *guest) transfer(t *testing.T, direction string) time.Duration {
 		want = 1
 	}
 	got, err := io.Copy(io.Discard, connection)
-	require.NoError(t, err)
+	require.NoError(t, err, "%d bytes came of %d in %s", got, want, time.Since(began))
 	require.Equal(t, want, got)
 	took := time.Since(began)
 	t.Logf("%d bytes took %s", transferBytes, took)
