@@ -60,14 +60,23 @@ func archive(t *testing.T, files ...file) []byte {
 // layer writes a gzipped layer to a file.
 func layer(t *testing.T, content []byte) rootfs.Layer {
 	t.Helper()
-	sum := sha256.Sum256(content)
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	_, err := writer.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	return stored(t, packed.Bytes(), content)
+}
+
+// stored writes a layer to a file; content is the layer unpacked.
+func stored(t *testing.T, packed, content []byte) rootfs.Layer {
+	t.Helper()
 	target, err := os.CreateTemp(t.TempDir(), "layer-")
 	require.NoError(t, err)
 	t.Cleanup(func() { target.Close() })
-	writer := gzip.NewWriter(target)
-	_, err = writer.Write(content)
+	_, err = target.Write(packed)
 	require.NoError(t, err)
-	require.NoError(t, writer.Close())
+	sum := sha256.Sum256(content)
 	return rootfs.Layer{File: target, DiffID: hex.EncodeToString(sum[:])}
 }
 
