@@ -40,13 +40,15 @@ type Config struct {
 	// base template on a machine with 24 GiB.
 	WarmMemoryPercent int `env:"WRENN_WARM_MEMORY_PERCENT" flag:"warm-memory-percent" default:"5" min:"0" max:"50" help:"share of the memory that guests held ready for creates may use, 0 for no such guests"`
 	// FirstUser is the first of the 32,768 user IDs that VMs run as, each as another one;
-	// 0 is network.DefaultFirstUser.
-	FirstUser int `env:"WRENN_FIRST_USER" flag:"first-user" default:"1073741824" min:"1" help:"first of the 32768 user IDs that VMs run as"`
+	// 0 is network.DefaultFirstUser. The ID after them is of processes that read images.
+	FirstUser int `env:"WRENN_FIRST_USER" flag:"first-user" default:"1073741824" min:"1" help:"first of the 32768 user IDs that VMs run as; the one after them is for processes that read images"`
 	// UpstreamNetworks are private or special networks in which egress proxies of
 	// sandboxes may be.
 	UpstreamNetworks []netip.Prefix `env:"WRENN_EGRESS_PROXY_NETWORKS" flag:"egress-proxy-networks" help:"private networks, separated by commas, in which egress proxies of sandboxes may be"`
 	// Limits bound what all sandboxes together, and each sandbox, may use.
 	Limits Limits
+	// Images is what templates may be made from.
+	Images Images
 	// Logging is the level and the format of the log.
 	Logging settings.Log
 
@@ -91,6 +93,9 @@ func (c *Config) Complete() (err error) {
 	}
 	if err := c.Limits.network().Check(); err != nil {
 		failures = append(failures, fmt.Errorf("limits of a sandbox's network: %w", err))
+	}
+	if err := c.Images.registries().Check(); err != nil {
+		failures = append(failures, fmt.Errorf("WRENN_INSECURE_REGISTRIES, WRENN_PRIVATE_REGISTRIES: %w", err))
 	}
 	c.RPCSocket = cmp.Or(c.RPCSocket, installation.AgentSocket(c.DataDir))
 	c.TrafficSocket = cmp.Or(c.TrafficSocket, installation.TrafficSocket(c.DataDir))

@@ -77,12 +77,12 @@ func explainRegistry(ctx context.Context, err error, name, host string, credenti
 	switch {
 	case errors.Is(err, internet.ErrForbiddenAddress):
 		return unreachable("The registry %s, or where it sends us, is not at a public address. Use a public registry, or ask the operator to allow this one (WRENN_PRIVATE_REGISTRIES).", host)
-	case errors.Is(err, errPlainHTTP):
-		return unreachable("The registry %s does not use TLS. Use one that does, or ask the operator to allow this one (WRENN_INSECURE_REGISTRIES).", host)
 	case errors.As(err, &notFound) && notFound.IsNotFound:
 		return unreachable("There is no registry %s: its name is not known. Check the image's name, %s.", host, name)
 	case isCertificateError(err):
 		return unreachable("The registry %s has a certificate that this installation does not trust. Ask the operator to add its authority (WRENN_REGISTRY_CA_FILE).", host)
+	case errors.Is(err, errPlainHTTP):
+		return unreachable("The registry %s does not use TLS. Use one that does, or ask the operator to allow this one (WRENN_INSECURE_REGISTRIES).", host)
 	case isNetworkError(err):
 		return unreachable("The registry %s cannot be reached. Check its name, and try again later.", host)
 	default:

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -43,7 +44,8 @@ func (s *Store) open(ctx context.Context, source Source) (*session, error) {
 			return nil, err
 		}
 	}
-	puller, err := remote.NewPuller(remote.WithTransport(s.transport), remote.WithAuth(login), remote.WithUserAgent("wrenn"))
+	puller, err := remote.NewPuller(remote.WithTransport(s.transport), remote.WithAuth(login), remote.WithUserAgent("wrenn"),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 300 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}))
 	if err != nil {
 		return nil, fmt.Errorf("make a puller: %w", err)
 	}

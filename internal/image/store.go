@@ -35,8 +35,8 @@ type StoreConfig struct {
 const (
 	// DefaultImageBytes is the usual bound of an image, packed.
 	DefaultImageBytes = 32 << 30
-	// DefaultUser is below the users of VMs.
-	DefaultUser = 1<<30 - 1
+	// DefaultUser is the one after the usual users of VMs.
+	DefaultUser = 1<<30 + 1<<15
 )
 
 // Store pulls images and makes disks of them. It is safe for concurrent use.

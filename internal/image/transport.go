@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/internet"
 )
@@ -27,6 +30,17 @@ type Registries struct {
 	// CAFile has certificates of authorities, in PEM, that are trusted besides the system's;
 	// empty for none.
 	CAFile string
+}
+
+// Check returns an error that names all hosts that are none.
+func (r Registries) Check() error {
+	var failures []error
+	for _, host := range append(slices.Clone(r.Insecure), r.Private...) {
+		if registry, err := name.NewRegistry(host); err != nil || registry.RegistryStr() != host || strings.ContainsAny(host, "/@ ") {
+			failures = append(failures, fmt.Errorf("%q is not a registry's host, such as registry.example.com:5000", host))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 const (
@@ -46,6 +60,9 @@ type registryTransport struct {
 }
 
 func newTransport(registries Registries) (*registryTransport, error) {
+	if err := registries.Check(); err != nil {
+		return nil, err
+	}
 	authorities, err := authorities(registries.CAFile)
 	if err != nil {
 		return nil, err
