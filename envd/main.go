@@ -81,7 +81,7 @@ func serve(ctx context.Context, listener net.Listener, groups *cgroups.Groups, l
 	server.Handler = handler
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	log.Info("envd is listening", "version", Version, "address", listener.Addr().String())
+	log.InfoContext(ctx, "envd is listening", "version", Version, "address", listener.Addr().String())
 	var err error
 	select {
 	case err = <-served:

@@ -34,7 +34,7 @@ func (s *Set) Start(ctx context.Context, server Server) error {
 	for _, i := range s.instances {
 		if i.is(Starting) {
 			i.become(Running)
-			i.log.Info("extension is running")
+			i.log.InfoContext(ctx, "extension is running")
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func (i *instance) work(ctx context.Context, worker cpextension.Worker) {
 			return
 		}
 		if err == nil {
-			i.log.Info("background worker returned", "worker", worker.Name)
+			i.log.InfoContext(ctx, "background worker returned", "worker", worker.Name)
 			return
 		}
 		i.report(ctx, "work on "+worker.Name, err)

@@ -68,7 +68,7 @@ func chooseAccelerator(ctx context.Context, config Config, images imageSource, k
 			answer.BootID = boot
 		}
 		config.Progress("using software emulation, which is slower: " + refusal.Summary)
-		config.Log.Warn("KVM is not used", "reason", refusal.Error())
+		config.Log.WarnContext(ctx, "KVM is not used", "reason", refusal.Error())
 	default:
 		return choice{}, err
 	}

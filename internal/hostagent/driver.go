@@ -29,7 +29,7 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 			return nil, errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
 				`what is paused there restores with no other: write {"driver":%q} or {"driver":%q} into that file`, err, DriverQEMU, DriverFirecracker))
 		}
-		config.Log.Warn("remembered accelerator cannot be read, probing again", "error", err)
+		config.Log.WarnContext(ctx, "remembered accelerator cannot be read, probing again", "error", err)
 	}
 	answer, err := chooseAccelerator(ctx, config, images, known)
 	if err != nil {
@@ -38,7 +38,7 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 	installErr := firecracker.CheckInstalled()
 	switch {
 	case errors.Is(installErr, firecracker.ErrNotStatic):
-		config.Log.Warn("the installed Firecracker cannot be used", "reason", installErr)
+		config.Log.WarnContext(ctx, "the installed Firecracker cannot be used", "reason", installErr)
 	case installErr != nil && !errors.Is(installErr, firecracker.ErrNotInstalled):
 		return nil, installErr
 	}

@@ -37,7 +37,7 @@ func openRemote(ctx context.Context, config Config, rpc, traffic http.Handler) (
 	if err != nil {
 		return nil, fmt.Errorf("listen for control planes: %w", err)
 	}
-	config.Log.Info("listening for control planes", "address", listener.Addr().String(), "host", member.HostID)
+	config.Log.InfoContext(ctx, "listening for control planes", "address", listener.Addr().String(), "host", member.HostID)
 	return &remote{certifier: certifier, endpoint: endpoint{
 		listener: tls.NewListener(httpserver.NewListener(listener, httpserver.Limits{}), tlsConfig),
 		server:   newServer(authority.Route(rpc, traffic), config.Log),

@@ -43,7 +43,7 @@ func (c *certifier) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if err := c.renewIfDue(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			c.log.Warn("renew the host's certificate, will try again", "error", err)
+			c.log.WarnContext(ctx, "renew the host's certificate, will try again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -94,6 +94,6 @@ func (c *certifier) renewIfDue(ctx context.Context, now time.Time) error {
 	}
 	c.member = renewed
 	c.shown.Store(pair)
-	c.log.Info("the host's certificate is renewed")
+	c.log.InfoContext(ctx, "the host's certificate is renewed")
 	return nil
 }

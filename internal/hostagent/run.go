@@ -67,7 +67,7 @@ func start(ctx context.Context, config Config, parts *boot.Sequence) error {
 	if err != nil {
 		return err
 	}
-	config.Log.Info("host agent is ready", "driver", m.driver.Name(), "accelerator", m.driver.Accelerator(), "template", base.BuildID)
+	config.Log.InfoContext(ctx, "host agent is ready", "driver", m.driver.Name(), "accelerator", m.driver.Accelerator(), "template", base.BuildID)
 	return nil
 }
 

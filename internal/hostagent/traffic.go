@@ -46,7 +46,7 @@ func (t *traffic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		var conflict *sandbox.ConflictError
 		if !errors.As(err, &conflict) && !errors.Is(err, sandbox.ErrNotFound) {
-			t.log.Error("find a sandbox for traffic", "sandbox", id, "error", err)
+			t.log.ErrorContext(r.Context(), "find a sandbox for traffic", "sandbox", id, "error", err)
 		}
 		forward.WriteError(w, r, http.StatusBadGateway, id, uint16(number), err.Error())
 		return

@@ -123,7 +123,7 @@ func (p *puller) fetch(ctx context.Context, index int, path string) error {
 			errors.As(err, &explained) && explained.Cause != RegistryUnreachable {
 			return err
 		}
-		p.store.config.Log.Info("pulling a layer once more", "error", err, "attempt", attempt)
+		p.store.config.Log.InfoContext(ctx, "pulling a layer once more", "error", err, "attempt", attempt)
 		if err := removeExisting(path); err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (s *Store) makeDisk(ctx context.Context, image *Image, path string, options
 	err := s.tryDisk(ctx, image, path, options)
 	var broken *rootfs.InvalidError
 	if errors.As(err, &broken) && s.removeDamaged(image) > 0 {
-		s.config.Log.Warn("layers of an image were damaged on disk and are pulled again", "digest", image.Digest)
+		s.config.Log.WarnContext(ctx, "layers of an image were damaged on disk and are pulled again", "digest", image.Digest)
 		err = s.tryDisk(ctx, image, path, options)
 	}
 	if err != nil {

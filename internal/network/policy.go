@@ -46,7 +46,7 @@ func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	}
 	// The firewall stops what is denied whether it is forgotten or not.
 	if err := forgetDenied(namespace, policy); err != nil {
-		s.log.Error("a network policy is in force, but the kernel remembers connections that it denies", "error", err)
+		s.log.ErrorContext(ctx, "a network policy is in force, but the kernel remembers connections that it denies", "error", err)
 	}
 	return nil
 }

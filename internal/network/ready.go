@@ -147,7 +147,7 @@ func (p *Pool) refill(ctx context.Context) {
 		if failing.IsZero() {
 			failing = time.Now()
 		}
-		p.config.Log.Error("make network slot", "error", err, "retryIn", rest)
+		p.config.Log.ErrorContext(ctx, "make network slot", "error", err, "retryIn", rest)
 		p.ready.fail(ctx, err, time.Since(failing) >= failurePatience, rest)
 		rest = min(2*rest, longestRest)
 	}

@@ -36,7 +36,7 @@ func (o *operation) adopt(ctx context.Context, interrupted bool) error {
 		o.letGo()
 		return ctx.Err() // the VM runs on for the next agent
 	}
-	o.log().Warn("a sandbox cannot be taken over yet", "error", err)
+	o.log().WarnContext(ctx, "a sandbox cannot be taken over yet", "error", err)
 	adopting, op := o.enter(context.WithoutCancel(ctx), state.Resuming)
 	o.host.keep(o.sandbox)
 	o.host.tasks.Go(func() { op.retryAdoption(adopting, interrupted, err) })
@@ -57,7 +57,7 @@ func (o *operation) takeOver(ctx context.Context) error {
 	o.adoptMeter()
 	o.host.guests.Restore(ctx, o.guest)
 	if err := o.directory.KeepRunning(o.record.Snapshot); err != nil {
-		o.log().Error("clear away what a crash left", "error", err)
+		o.log().ErrorContext(ctx, "clear away what a crash left", "error", err)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (o *operation) publishAdopted(interrupted bool) {
 // of the host agent.
 func (o *operation) undoInterrupted(ctx context.Context) {
 	err := o.undoPause(ctx, errors.New("the host agent ended meanwhile"), o.guest.WakeAfterPause)
-	o.log().Info("a pause that was under way is undone", "result", err)
+	o.log().InfoContext(ctx, "a pause that was under way is undone", "result", err)
 }
 
 // retryAdoption tries to take over the VM until it can, the VM has ended, or patience or
@@ -135,7 +135,7 @@ func (o *operation) retryAdoption(ctx context.Context, interrupted bool, err err
 		o.undoInterrupted(ctx)
 	case err == nil:
 		o.publish(state.Running, "")
-		o.log().Info("a sandbox is taken over at last")
+		o.log().InfoContext(ctx, "a sandbox is taken over at last")
 	default:
 		o.giveUpAdoption(err)
 	}

@@ -103,7 +103,7 @@ func (m *Manager) createNew(ctx context.Context, wanted CreateRequest, base *sna
 		return Info{}, err
 	}
 	op.publish(state.Running, "")
-	op.log().Info("sandbox created", "build", op.record.BuildID, "took", time.Since(op.record.StartedAt))
+	op.log().InfoContext(ctx, "sandbox created", "build", op.record.BuildID, "took", time.Since(op.record.StartedAt))
 	return op.info(), nil
 }
 
@@ -139,7 +139,7 @@ func (o *operation) create(ctx context.Context, pool *warm.Pool, lifecycleID str
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		o.log().Warn("a clone that was held ready cannot be used", "error", err)
+		o.log().WarnContext(ctx, "a clone that was held ready cannot be used", "error", err)
 	}
 	if err := os.Mkdir(string(o.directory), 0o700); err != nil {
 		return fmt.Errorf("make sandbox directory: %w", err)

@@ -47,12 +47,12 @@ func (o *operation) keepDisk(ctx context.Context, reason string) {
 	if err == nil {
 		o.unkept = ""
 		o.becomePaused(taken, earlier, reason)
-		o.log().Warn("a sandbox's VM ended; its disk is kept", "reason", reason)
+		o.log().WarnContext(ctx, "a sandbox's VM ended; its disk is kept", "reason", reason)
 		return
 	}
-	o.log().Error("keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
+	o.log().ErrorContext(ctx, "keep the disk of a sandbox whose VM ended", "reason", reason, "error", err)
 	if err := o.freeGuest(); err != nil {
-		o.log().Error("free what a sandbox held whose VM ended", "error", err)
+		o.log().ErrorContext(ctx, "free what a sandbox held whose VM ended", "error", err)
 	}
 	o.unkept = reason
 	o.keeping.Failed()

@@ -74,7 +74,7 @@ func (o *operation) changeNetwork(ctx context.Context, spec egress.Spec) error {
 		return err
 	}
 	if err := o.guest.Trust(ctx, o.record.CABundle()); err != nil {
-		o.log().Warn("a guest does not trust the authority of its sandbox's rules yet", "error", err)
+		o.log().WarnContext(ctx, "a guest does not trust the authority of its sandbox's rules yet", "error", err)
 	}
 	return nil
 }

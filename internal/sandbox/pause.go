@@ -72,7 +72,7 @@ func (o *operation) pause(ctx context.Context, wanted PauseRequest) (Info, error
 		return Info{}, o.undoPause(ctx, fmt.Errorf("pause sandbox %s: %w", o.id, err), o.guest.WakeAfterPause)
 	}
 	o.becomePaused(taken, earlier, "")
-	o.log().Info("sandbox paused", "diskOnly", wanted.DiskOnly, "guestUnresponsive", taken.GuestUnresponsive, "took", time.Since(began))
+	o.log().InfoContext(ctx, "sandbox paused", "diskOnly", wanted.DiskOnly, "guestUnresponsive", taken.GuestUnresponsive, "took", time.Since(began))
 	return o.info(), nil
 }
 
@@ -113,7 +113,7 @@ func (o *operation) takeOwnSnapshot(ctx context.Context, wanted PauseRequest) (*
 		if !unresponsive || wanted.DiskOnly || wanted.RequireHealthyGuest {
 			return nil, fmt.Errorf("quiet the guest: %w", err)
 		}
-		o.log().Warn("a sandbox is paused whose guest agent does not answer", "error", err)
+		o.log().WarnContext(ctx, "a sandbox is paused whose guest agent does not answer", "error", err)
 	}
 	o.host.guests.HangUp(ctx, o.guest)
 	if wanted.DiskOnly {

@@ -61,7 +61,7 @@ func (r recovery) run(ctx context.Context) error {
 		{"find snapshots", r.catalog.Open()},
 	} {
 		if step.err != nil {
-			r.log.Error("tidy up after the last host agent", "step", step.what, "error", step.err)
+			r.log.ErrorContext(ctx, "tidy up after the last host agent", "step", step.what, "error", step.err)
 		}
 	}
 	r.report()
@@ -111,9 +111,9 @@ func (r recovery) endOrphans(ctx context.Context, found map[string]keptRecord) e
 		if slices.Contains(claimed, process) {
 			continue
 		}
-		r.log.Warn("ending a VM that belongs to no running sandbox", "pid", process.ID)
+		r.log.WarnContext(ctx, "ending a VM that belongs to no running sandbox", "pid", process.ID)
 		if err := endOrphan(ctx, process); err != nil {
-			r.log.Error("end a VM that belongs to no running sandbox", "pid", process.ID, "error", err)
+			r.log.ErrorContext(ctx, "end a VM that belongs to no running sandbox", "pid", process.ID, "error", err)
 		}
 	}
 	return ctx.Err()
@@ -163,7 +163,7 @@ func (o *operation) recover(ctx context.Context, readErr error) error {
 		o.keepPaused()
 		return nil
 	case current == state.Creating, current == state.Killing:
-		o.log().Info("clearing away a sandbox that was never finished, or already being killed", "state", current)
+		o.log().InfoContext(ctx, "clearing away a sandbox that was never finished, or already being killed", "state", current)
 		return os.RemoveAll(string(o.directory))
 	default:
 		return fmt.Errorf("its record says that it is %q, which this host agent does not know", current)
@@ -224,14 +224,14 @@ func (o *operation) keepFound(ctx context.Context, cause error) error {
 	_, err := o.snapshotDisk(ctx, cause.Error())
 	switch {
 	case errors.Is(err, os.ErrNotExist) && earlier == "":
-		o.log().Warn("sandbox did not live through the host agent's absence and is gone", "error", cause)
+		o.log().WarnContext(ctx, "sandbox did not live through the host agent's absence and is gone", "error", cause)
 		return os.RemoveAll(string(o.directory))
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		o.unkept = cause.Error()
 		o.keepFailed(fmt.Errorf("%w; its disk could not be put away yet: %w", cause, err))
 		return nil
 	}
-	o.log().Warn("a sandbox's VM ended while no host agent was there; its disk is kept", "error", cause)
+	o.log().WarnContext(ctx, "a sandbox's VM ended while no host agent was there; its disk is kept", "error", cause)
 	o.keepPaused()
 	return nil
 }

@@ -77,6 +77,6 @@ func (o *operation) resume(ctx context.Context, identity Identity, withoutMemory
 		return Info{}, fmt.Errorf("resume sandbox %s: %w", o.id, err)
 	}
 	o.publish(state.Running, "")
-	o.log().Info("sandbox resumed", "withoutMemory", withoutMemory, "took", time.Since(began))
+	o.log().InfoContext(ctx, "sandbox resumed", "withoutMemory", withoutMemory, "took", time.Since(began))
 	return o.info(), nil
 }

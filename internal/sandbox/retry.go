@@ -62,7 +62,7 @@ func (s *sandbox) retryWake(ctx context.Context) {
 	answer, cancel := context.WithTimeout(ctx, retryWakeTimeout)
 	defer cancel()
 	if err := op.guest.RetryPending(answer); err == nil {
-		s.log().Info("a guest that did not answer is awake again")
+		s.log().InfoContext(ctx, "a guest that did not answer is awake again")
 	}
 	op.settle(state.Running, "")
 }
@@ -80,7 +80,7 @@ func (s *sandbox) continueStalled(ctx context.Context, g *guest.Guest) {
 	}
 	err = op.guest.Continue(ctx)
 	op.publish(state.Running, "")
-	s.log().Warn("a sandbox stood still: the host has no room for what it writes", "continues", err == nil)
+	s.log().WarnContext(ctx, "a sandbox stood still: the host has no room for what it writes", "continues", err == nil)
 }
 
 // Held reports whether the guest is held; runs is false unless the sandbox runs.
@@ -104,7 +104,7 @@ func (s *sandbox) Hold(ctx context.Context, freeBytes uint64) {
 	}
 	err = op.guest.Hold(ctx)
 	op.publish(state.Running, "")
-	s.log().Warn("a sandbox that writes stands still: the host's disk is nearly full", "freeMiB", freeBytes>>20, "error", err)
+	s.log().WarnContext(ctx, "a sandbox that writes stands still: the host's disk is nearly full", "freeMiB", freeBytes>>20, "error", err)
 }
 
 // Unhold lets a held guest continue.
@@ -115,5 +115,5 @@ func (s *sandbox) Unhold(ctx context.Context) {
 	}
 	err = op.guest.Unhold(ctx)
 	op.publish(state.Running, "")
-	s.log().Info("a sandbox that stood still goes on: the host's disk has room again", "error", err)
+	s.log().InfoContext(ctx, "a sandbox that stood still goes on: the host's disk has room again", "error", err)
 }

@@ -97,7 +97,7 @@ func (s *sandbox) capture(ctx context.Context, what capture) (*snapshot.Snapshot
 		return taken, err
 	}
 	op.settle(state.Running, "")
-	s.log().Info("snapshot taken", "build", what.BuildID, "took", time.Since(began))
+	s.log().InfoContext(ctx, "snapshot taken", "build", what.BuildID, "took", time.Since(began))
 	return taken, nil
 }
 

@@ -71,7 +71,7 @@ func (b Base) Ensure(ctx context.Context) (*snapshot.Snapshot, error) {
 		return made, nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
-		b.Log.Warn("base template cannot be read and is made again", "error", err)
+		b.Log.WarnContext(ctx, "base template cannot be read and is made again", "error", err)
 	}
 	if err := os.RemoveAll(directory); err != nil {
 		return nil, fmt.Errorf("remove unreadable template: %w", err)
@@ -87,7 +87,7 @@ func (b Base) endBoots(ctx context.Context) error {
 		return fmt.Errorf("find VMs of unfinished templates: %w", err)
 	}
 	for _, process := range left {
-		b.Log.Warn("ending the VM of an unfinished template", "process", process.ID)
+		b.Log.WarnContext(ctx, "ending the VM of an unfinished template", "process", process.ID)
 		if err := process.End(ctx); err != nil {
 			return fmt.Errorf("end the VM of an unfinished template: %w", err)
 		}
@@ -141,7 +141,7 @@ func (b Base) make(ctx context.Context, id, directory string) (_ *snapshot.Snaps
 		if attempt == bootAttempts || ctx.Err() != nil {
 			return nil, fmt.Errorf("make base template: %w", err)
 		}
-		b.Log.Warn("base template did not boot, trying again", "attempt", attempt, "error", err)
+		b.Log.WarnContext(ctx, "base template did not boot, trying again", "attempt", attempt, "error", err)
 		b.Progress("the base template did not boot, trying again")
 	}
 }

@@ -126,7 +126,7 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 		return image, nil
 	}
 	if err := prune(options.CacheDir, time.Now()); err != nil {
-		options.Log.Warn("remove old guest images", "error", err)
+		options.Log.WarnContext(ctx, "remove old guest images", "error", err)
 	}
 	image, err := build(ctx, options, layers{system, systemDirectory, additions, directory, hash})
 	if err != nil {

@@ -41,7 +41,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	news := d.bus.Subscribe(ctx, events.Filter{})
 	for {
 		if err := d.dispatchAll(ctx); err != nil && ctx.Err() == nil {
-			d.log.Warn("dispatch events", "error", err)
+			d.log.WarnContext(ctx, "dispatch events", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -95,7 +95,7 @@ func (w *Worker) attempt(ctx context.Context, delivery queued, channel record) o
 	}
 	config, err := openConfig(w.keyring, channel)
 	if err != nil {
-		w.log.Error("the config of a channel cannot be opened", "channel", channel.ID, "error", err)
+		w.log.ErrorContext(ctx, "the config of a channel cannot be opened", "channel", channel.ID, "error", err)
 		return outcome{failure: FailureConfig, hopeless: true}
 	}
 	return w.sender.send(ctx, message{
@@ -110,7 +110,7 @@ func (w *Worker) record(ctx context.Context, delivery queued, channel record, at
 	case result.failure == "":
 	case result.hopeless || attempt >= maxAttempts:
 		delivery.State = Dead
-		w.log.Warn("a delivery was given up", "channel", channel.ID, "delivery", delivery.ID, "attempts", attempt, "failure", result.failure, "cause", result.cause)
+		w.log.WarnContext(ctx, "a delivery was given up", "channel", channel.ID, "delivery", delivery.ID, "attempts", attempt, "failure", result.failure, "cause", result.cause)
 	default:
 		delay := max(w.delay(attempt), result.retryAfter)
 		next := time.Now().Add(delay)

@@ -71,7 +71,7 @@ func firstSync(ctx context.Context, b *base, s *services) error {
 	defer cancel()
 	err := s.localSync.Sync(ctx)
 	if code := fault.CodeOf(err); code == fault.Unavailable || code == fault.Timeout {
-		b.Log.Warn("the host agent does not answer yet", "error", err)
+		b.Log.WarnContext(ctx, "the host agent does not answer yet", "error", err)
 		return nil
 	}
 	return err

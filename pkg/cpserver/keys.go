@@ -100,13 +100,13 @@ func (f *keyFollower) run(ctx context.Context) {
 		changed, err := f.keys.update()
 		switch {
 		case err != nil && err.Error() != failing:
-			f.log.Error("read the secret keys again; the keys in use are kept", "error", err)
+			f.log.ErrorContext(ctx, "read the secret keys again; the keys in use are kept", "error", err)
 			failing = err.Error()
 		case err == nil:
 			failing = ""
 		}
 		if changed {
-			f.log.Info("the secret key was rotated", "key", f.keys.keyring.NewestKey(), "keys", len(f.keys.keyring.Keys()))
+			f.log.InfoContext(ctx, "the secret key was rotated", "key", f.keys.keyring.NewestKey(), "keys", len(f.keys.keyring.Keys()))
 		}
 		if changed || time.Since(resealed) > resealInterval {
 			f.reseal(ctx)
@@ -120,10 +120,10 @@ func (f *keyFollower) reseal(ctx context.Context) {
 	for what, store := range f.stores {
 		count, err := f.keys.keyring.Rotate(ctx, store)
 		if err != nil && ctx.Err() == nil {
-			f.log.Error("seal again with the newest key", "what", what, "error", err)
+			f.log.ErrorContext(ctx, "seal again with the newest key", "what", what, "error", err)
 		}
 		if count > 0 {
-			f.log.Info("sealed again with the newest key", "what", what, "count", count)
+			f.log.InfoContext(ctx, "sealed again with the newest key", "what", what, "count", count)
 		}
 	}
 }

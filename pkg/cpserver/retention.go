@@ -58,8 +58,8 @@ func (r *retention) apply(ctx context.Context, rule retentionRule) {
 	deleted, err := rule.expire(ctx, time.Now().Add(-rule.age))
 	switch {
 	case err != nil && ctx.Err() == nil:
-		r.log.Warn("delete expired rows", "of", rule.what, "error", err)
+		r.log.WarnContext(ctx, "delete expired rows", "of", rule.what, "error", err)
 	case deleted > 0:
-		r.log.Info("deleted expired rows", "of", rule.what, "count", deleted)
+		r.log.InfoContext(ctx, "deleted expired rows", "of", rule.what, "count", deleted)
 	}
 }

@@ -248,12 +248,12 @@ func (o *options) serve(ctx context.Context, steps *boot.Sequence, b *base, h *h
 	}
 	close(front.ready)
 	steps.OnStop("end requests under way", func(ctx context.Context) error {
-		b.Log.Info("control plane is stopping")
+		b.Log.InfoContext(ctx, "control plane is stopping")
 		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 		defer cancel()
 		return server.Drain(ctx)
 	})
-	b.Log.Info("control plane is ready", "address", front.listener.Addr().String(), "version", b.version)
+	b.Log.InfoContext(ctx, "control plane is ready", "address", front.listener.Addr().String(), "version", b.version)
 	return nil
 }
 
@@ -261,7 +261,7 @@ func (o *options) serve(ctx context.Context, steps *boot.Sequence, b *base, h *h
 func startWork(steps *boot.Sequence, b *base, h *hosts, s *services) {
 	if b.Config.PauseOnShutdown && h.local != nil {
 		steps.OnStop("pause all sandboxes", func(ctx context.Context) error {
-			b.Log.Info("pausing all sandboxes")
+			b.Log.InfoContext(ctx, "pausing all sandboxes")
 			return s.sandboxes.PauseAll(ctx, h.local.id)
 		})
 	}

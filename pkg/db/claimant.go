@@ -56,7 +56,7 @@ func (c *Claimant) Hold(ctx context.Context) {
 			continue
 		}
 		c.release()
-		c.log.Warn("the claimant lock is lost, taking it again")
+		c.log.WarnContext(ctx, "the claimant lock is lost, taking it again")
 		for ctx.Err() == nil && c.acquire(ctx) != nil {
 			wait.For(ctx, claimantRetry)
 		}

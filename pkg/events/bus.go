@@ -94,7 +94,7 @@ func (b *Bus) Run(ctx context.Context) {
 		case <-poll.C:
 		}
 		if err := b.handOut(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("read new events", "error", err)
+			b.log.WarnContext(ctx, "read new events", "error", err)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (b *Bus) handOut(ctx context.Context) error {
 	for _, event := range fresh {
 		for s := range b.subscriptions {
 			if !s.offer(event) {
-				b.log.Warn("subscriber is too slow for the events", "event", event.ID)
+				b.log.WarnContext(ctx, "subscriber is too slow for the events", "event", event.ID)
 				b.end(s, ErrTooSlow)
 			}
 		}
@@ -145,7 +145,7 @@ func (b *Bus) fetch(ctx context.Context) (fresh []Event, seen string, err error)
 func (b *Bus) listen(ctx context.Context, wake chan<- struct{}) {
 	for ctx.Err() == nil {
 		if err := b.listenOnce(ctx, wake); ctx.Err() == nil {
-			b.log.Warn("notifications of events are interrupted", "error", err)
+			b.log.WarnContext(ctx, "notifications of events are interrupted", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -26,7 +26,7 @@ func (s *Service) Run(ctx context.Context) {
 		case <-clean.C:
 		}
 		if err := s.store.deleteExpired(ctx); err != nil {
-			s.log.Warn("expired sessions and tokens were not deleted", "error", err)
+			s.log.WarnContext(ctx, "expired sessions and tokens were not deleted", "error", err)
 		}
 	}
 }

@@ -65,6 +65,6 @@ func (q *Queue) send(ctx context.Context, message Message) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if err := q.mailer.Send(ctx, message); err != nil {
-		q.log.Error("a mail was not sent", "subject", message.Subject, "error", err)
+		q.log.ErrorContext(ctx, "a mail was not sent", "subject", message.Subject, "error", err)
 	}
 }

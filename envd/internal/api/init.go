@@ -67,7 +67,7 @@ func (s *Server) initialise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.apply(r.Context(), request, metadata); err != nil {
-		s.log.Error("take over what the host says", "error", err)
+		s.log.ErrorContext(r.Context(), "take over what the host says", "error", err)
 		utils.WriteError(w, http.StatusInternalServerError, err.Error())
 		return
 	}
@@ -108,7 +108,7 @@ func (s *Server) readMetadata(ctx context.Context) mmds.Metadata {
 	}
 	metadata, err := s.metadata.Read(ctx)
 	if err != nil {
-		s.log.Error("read metadata", "error", err)
+		s.log.ErrorContext(ctx, "read metadata", "error", err)
 	}
 	return metadata
 }

@@ -154,10 +154,10 @@ func (s *Server) Close() {
 	s.filesystem.Close()
 }
 
-func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	measured, err := s.meter.Measure()
 	if err != nil {
-		s.log.Error("measure the machine", "error", err)
+		s.log.ErrorContext(r.Context(), "measure the machine", "error", err)
 		utils.WriteError(w, http.StatusInternalServerError, "the machine could not be measured")
 		return
 	}

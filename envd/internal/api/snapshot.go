@@ -43,7 +43,7 @@ func (s *Server) syncVolumes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	if err := s.machine.SyncVolumes(ctx); err != nil {
-		s.log.Warn("write volumes out before a snapshot", "error", err)
+		s.log.WarnContext(ctx, "write volumes out before a snapshot", "error", err)
 	}
 }
 

@@ -38,7 +38,7 @@ func (g *Groups) Freeze(ctx context.Context, maxWait time.Duration) (FreezeResul
 		result.Requested++
 		directory := g.files[class].Name()
 		if err := write(directory, "cgroup.freeze", "1"); err != nil {
-			g.log.Error("freeze commands", "error", err)
+			g.log.ErrorContext(ctx, "freeze commands", "error", err)
 			result.Failed++
 			continue
 		}

@@ -85,7 +85,7 @@ func (s *Subsystem) run(ctx context.Context) {
 	if s.scanner == nil {
 		var err error
 		if s.scanner, err = openScanner(); err != nil {
-			s.log.Error("servers on loopback will not be found", "error", err)
+			s.log.ErrorContext(ctx, "servers on loopback will not be found", "error", err)
 			return
 		}
 	}

@@ -45,7 +45,7 @@ func (s *nameServer) serve(ctx context.Context, packets net.PacketConn, streams 
 		server.NotifyStartedFunc = func() { close(started) }
 		serving.Go(func() {
 			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
-				s.log.Error("serve names to the guest", "error", err)
+				s.log.ErrorContext(ctx, "serve names to the guest", "error", err)
 			}
 		})
 		<-started
@@ -53,7 +53,7 @@ func (s *nameServer) serve(ctx context.Context, packets net.PacketConn, streams 
 	<-ctx.Done()
 	for _, server := range servers {
 		if err := server.Shutdown(); err != nil {
-			s.log.Debug("stop serving names to the guest", "error", err)
+			s.log.DebugContext(ctx, "stop serving names to the guest", "error", err)
 		}
 	}
 	serving.Wait()
@@ -79,7 +79,7 @@ func (s *nameServer) handle(ctx context.Context, writer dns.ResponseWriter, quer
 		reply.Truncate(size)
 	}
 	if err := writer.WriteMsg(reply); err != nil {
-		s.log.Debug("answer the guest's question", "error", err)
+		s.log.DebugContext(ctx, "answer the guest's question", "error", err)
 	}
 }
 
@@ -103,7 +103,7 @@ func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 	}
 	upstream, err := s.resolver.exchange(ctx, new(dns.Msg).SetQuestion(question.Name, question.Qtype))
 	if err != nil {
-		s.log.Debug("resolve for the guest", "name", name, "error", err)
+		s.log.DebugContext(ctx, "resolve for the guest", "name", name, "error", err)
 		return reply.SetRcode(query, dns.RcodeServerFailure)
 	}
 	if question.Qtype == dns.TypeA && s.policy().Inspects() {

@@ -46,7 +46,7 @@ func (p *proxy) serve(ctx context.Context, listener *net.TCPListener) {
 			continue
 		}
 		if ctx.Err() == nil {
-			p.log.Error("accept the guest's connection", "error", err)
+			p.log.ErrorContext(ctx, "accept the guest's connection", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -74,7 +74,7 @@ func (p *proxy) handle(ctx context.Context, opened *opening) {
 	defer context.AfterFunc(ctx, func() { opened.TCPConn.Close() })()
 	err := p.open(ctx, opened)
 	if err != nil {
-		p.log.Debug("connect the guest", "destination", opened.original, "error", err)
+		p.log.DebugContext(ctx, "connect the guest", "destination", opened.original, "error", err)
 		opened.refuse()
 	}
 }

@@ -84,7 +84,7 @@ func (r *requests) serve(ctx context.Context) {
 	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.Serve(r.incoming); ctx.Err() == nil {
-		r.log.Error("serve the guest's requests", "error", err)
+		r.log.ErrorContext(ctx, "serve the guest's requests", "error", err)
 	}
 	stop()
 	server.Close()
@@ -181,7 +181,7 @@ func rewrite(request *httputil.ProxyRequest) {
 
 // failed answers a request that went nowhere.
 func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err error) {
-	r.log.Debug("carry the guest's request", "host", hostName(request.Host), "error", err)
+	r.log.DebugContext(request.Context(), "carry the guest's request", "host", hostName(request.Host), "error", err)
 	if errors.Is(err, ErrPolicyChanged) {
 		http.Error(writer, "wrenn: "+ErrPolicyChanged.Error(), http.StatusServiceUnavailable)
 		return

@@ -51,13 +51,13 @@ func (h *Host) Adopt(ctx context.Context, g *Guest, kept record.Running) (err er
 // Where it cannot, the guest reaches nothing by name.
 func (h *Host) Restore(ctx context.Context, g *Guest) {
 	if err := h.serveVolumes(ctx, g); err != nil {
-		h.config.Log.Error("serve the volumes of a sandbox again", "sandbox", g.spec.ID, "error", err)
+		h.config.Log.ErrorContext(ctx, "serve the volumes of a sandbox again", "sandbox", g.spec.ID, "error", err)
 	}
 	if g.spec.Policy == nil {
 		return
 	}
 	if err := g.slot.Apply(ctx, g.spec.Policy); err != nil {
-		h.config.Log.Error("restore the network policy of a sandbox", "sandbox", g.spec.ID, "error", err)
+		h.config.Log.ErrorContext(ctx, "restore the network policy of a sandbox", "sandbox", g.spec.ID, "error", err)
 	}
 }
 

@@ -26,7 +26,7 @@ func (h *Host) bootMachine(ctx context.Context, g *Guest, base *snapshot.Snapsho
 		if err == nil || attempt == bootAttempts || ctx.Err() != nil {
 			return err
 		}
-		h.config.Log.Warn("sandbox did not boot, trying again", "sandbox", g.spec.ID, "attempt", attempt, "error", err)
+		h.config.Log.WarnContext(ctx, "sandbox did not boot, trying again", "sandbox", g.spec.ID, "attempt", attempt, "error", err)
 		if err := g.endBoot(base); err != nil {
 			return err
 		}

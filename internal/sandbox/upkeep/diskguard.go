@@ -57,7 +57,7 @@ func (g DiskGuard) check(ctx context.Context, sandboxes iter.Seq[Sandbox]) {
 	}
 	free, err := leastFree(g.Directories)
 	if err != nil {
-		g.Log.Error("measure the free space of the host's disks", "error", err)
+		g.Log.ErrorContext(ctx, "measure the free space of the host's disks", "error", err)
 		return
 	}
 	for s := range sandboxes {

@@ -181,14 +181,14 @@ func (p *Pool) run(ctx context.Context) {
 	rest := adjustEvery
 	for ctx.Err() == nil {
 		if err := p.endAll(p.takeSurplus()); err != nil {
-			p.config.Log.Error("end clones held ready", "error", err)
+			p.config.Log.ErrorContext(ctx, "end clones held ready", "error", err)
 		}
 		wake := p.wake
 		if err := p.fill(ctx); err == nil {
 			rest = adjustEvery
 		} else if ctx.Err() == nil {
 			wake, rest = nil, min(2*rest, longestRest)
-			p.config.Log.Warn("make a clone to hold ready", "error", err, "retryIn", rest)
+			p.config.Log.WarnContext(ctx, "make a clone to hold ready", "error", err, "retryIn", rest)
 		}
 		timer := time.NewTimer(rest)
 		select {

@@ -150,7 +150,7 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 	if err != nil {
 		output := vmm.OutputEnd(m.output)
 		if killErr := m.Kill(context.WithoutCancel(ctx)); killErr != nil {
-			d.log.Error("kill a Firecracker that did not start", "sandbox", spec.Name, "error", killErr)
+			d.log.ErrorContext(ctx, "kill a Firecracker that did not start", "sandbox", spec.Name, "error", killErr)
 		}
 		return nil, fmt.Errorf("start Firecracker for %s: %w (it printed: %s)", spec.Name, err, output)
 	}

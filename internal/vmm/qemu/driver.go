@@ -149,7 +149,7 @@ func (d *Driver) start(ctx context.Context, spec vmm.Spec, how launch) (vmm.Mach
 		output := vmm.OutputEnd(m.output)
 		killErr := m.Kill(context.WithoutCancel(ctx))
 		if killErr != nil {
-			d.log.Error("kill a QEMU that did not start", "sandbox", spec.Name, "error", killErr)
+			d.log.ErrorContext(ctx, "kill a QEMU that did not start", "sandbox", spec.Name, "error", killErr)
 		}
 		return nil, fmt.Errorf("start QEMU for %s: %w (QEMU printed: %s)", spec.Name, err, output)
 	}

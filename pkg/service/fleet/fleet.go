@@ -72,7 +72,7 @@ func (r *Service) CreateToken(ctx context.Context, tags []string, lifetime time.
 	if err != nil {
 		return "", Token{}, err
 	}
-	r.log.Info("a host may join", "token", stored.ID, "until", stored.ExpiresAt)
+	r.log.InfoContext(ctx, "a host may join", "token", stored.ID, "until", stored.ExpiresAt)
 	return token, stored, nil
 }
 
@@ -124,7 +124,7 @@ func (r *Service) Join(ctx context.Context, joining Joining) (Membership, error)
 		return err
 	})
 	if err == nil {
-		r.log.Info("a host has joined", "host", member.HostID, "name", joining.Name, "address", joining.Address)
+		r.log.InfoContext(ctx, "a host has joined", "host", member.HostID, "name", joining.Name, "address", joining.Address)
 	}
 	return member, err
 }
@@ -208,7 +208,7 @@ func (r *Service) Renew(ctx context.Context, certificate, request, signature []b
 	}
 	member, err := r.issue(ctx, store, hostID, request)
 	if err == nil {
-		r.log.Info("a host has renewed its certificate", "host", hostID)
+		r.log.InfoContext(ctx, "a host has renewed its certificate", "host", hostID)
 	}
 	return member, err
 }
@@ -235,6 +235,6 @@ func (r *Service) Revoke(ctx context.Context, hostID uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("revoke host %s: %w", hostID, err)
 	}
-	r.log.Info("a host's certificates are revoked", "host", hostID, "count", revoked)
+	r.log.InfoContext(ctx, "a host's certificates are revoked", "host", hostID, "count", revoked)
 	return nil
 }

@@ -79,7 +79,7 @@ func (f *Followers) Run(ctx context.Context) {
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
-			f.log.Warn("look for hosts", "error", err)
+			f.log.WarnContext(ctx, "look for hosts", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -192,7 +192,7 @@ func (f *Followers) listen(ctx context.Context, changes chan<- string) {
 		err := f.listenOnce(ctx, first, changes)
 		first = false
 		if ctx.Err() == nil {
-			f.log.Warn("listen for changes of hosts", "error", err)
+			f.log.WarnContext(ctx, "listen for changes of hosts", "error", err)
 			wait.For(ctx, reconnectEvery)
 		}
 	}

@@ -21,7 +21,7 @@ func (h *Sync) beat(ctx context.Context) {
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				h.log.Warn("a host's heartbeat is missing", "host", h.hostID, "error", err)
+				h.log.WarnContext(ctx, "a host's heartbeat is missing", "host", h.hostID, "error", err)
 			}
 			return
 		}
@@ -58,7 +58,7 @@ func (h *Sync) settleSigningKey(ctx context.Context, held string) {
 	h.signingKeyTried = time.Time{}
 	if err := h.options.Issuer.Settle(ctx, h.hostID, h.host, held); err != nil {
 		h.signingKeyTried = time.Now()
-		h.log.Warn("give a host a key to sign identity tokens with", "host", h.hostID, "error", err)
+		h.log.WarnContext(ctx, "give a host a key to sign identity tokens with", "host", h.hostID, "error", err)
 	}
 }
 
@@ -87,7 +87,7 @@ func (h *Sync) giveUp(ctx context.Context) {
 		err = h.become(ctx, found, lifecycle.HostUnreachable)
 	}
 	if err != nil && ctx.Err() == nil {
-		h.log.Warn("mark a host as unreachable", "host", h.hostID, "error", err)
+		h.log.WarnContext(ctx, "mark a host as unreachable", "host", h.hostID, "error", err)
 	}
 }
 

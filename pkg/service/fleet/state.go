@@ -66,7 +66,7 @@ func move(ctx context.Context, pool *pgxpool.Pool, moved Host, next lifecycle.Ho
 		return events.RecordAll(ctx, tx, event)
 	})
 	if err == nil {
-		log.Info("host changed state", "host", moved.ID, "from", moved.State, "to", next)
+		log.InfoContext(ctx, "host changed state", "host", moved.ID, "from", moved.State, "to", next)
 	}
 	return err
 }
@@ -80,7 +80,7 @@ func (r *Service) Retire(ctx context.Context, hostID uuid.UUID, force bool) erro
 	if err != nil {
 		return err
 	}
-	r.log.Info("a host is retired", "host", hostID)
+	r.log.InfoContext(ctx, "a host is retired", "host", hostID)
 	return r.sandboxes.LoseHost(ctx, hostID)
 }
 

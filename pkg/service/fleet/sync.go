@@ -91,10 +91,10 @@ func (h *Sync) Run(ctx context.Context) {
 		switch {
 		case followed: // whether it is away, the next try tells
 			away, seen = false, time.Now()
-			h.log.Info("a host's stream of changes has ended, following it again", "host", h.hostID, "error", err)
+			h.log.InfoContext(ctx, "a host's stream of changes has ended, following it again", "host", h.hostID, "error", err)
 		case !away:
 			away = true
-			h.log.Warn("the host is away, trying again", "host", h.hostID, "error", err)
+			h.log.WarnContext(ctx, "the host is away, trying again", "host", h.hostID, "error", err)
 		}
 		if time.Since(seen) >= cmp.Or(h.options.UnreachableAfter, unreachableAfter) {
 			h.giveUp(ctx)
@@ -108,7 +108,7 @@ func (h *Sync) follow(ctx context.Context) (bool, error) {
 	if err := h.Sync(ctx); err != nil {
 		return false, err
 	}
-	h.log.Info("following a host", "host", h.hostID)
+	h.log.InfoContext(ctx, "following a host", "host", h.hostID)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changes := make(chan struct{}, 1)
@@ -145,7 +145,7 @@ func (h *Sync) reconcileOnChange(ctx context.Context, changes <-chan struct{}) {
 		case <-tick.C:
 		}
 		if err := errors.Join(h.sandboxes.Reconcile(ctx, h.hostID), volumes.DeleteUnfinished(ctx, h.pool, h.hostID, h.host, h.log)); err != nil && ctx.Err() == nil {
-			h.log.Warn("reconcile a host", "host", h.hostID, "error", err)
+			h.log.WarnContext(ctx, "reconcile a host", "host", h.hostID, "error", err)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (t *TokenIssuer) Settle(ctx context.Context, hostID uuid.UUID, agent Signin
 	if err != nil {
 		return fmt.Errorf("retire the signing keys of host %s: %w", hostID, err)
 	}
-	t.log.Info("a host has a new key to sign identity tokens with", "host", hostID, "key", key.ID)
+	t.log.InfoContext(ctx, "a host has a new key to sign identity tokens with", "host", hostID, "key", key.ID)
 	return nil
 }
 

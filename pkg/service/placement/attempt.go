@@ -49,7 +49,7 @@ func (a *attempt) run(ctx context.Context) (sandbox.Sandbox, error) {
 	switch {
 	case a.placed != nil:
 		if err != nil {
-			a.service.log.Warn("the scheduler failed after a reservation", "sandbox", a.placed.ID, "error", err)
+			a.service.log.WarnContext(ctx, "the scheduler failed after a reservation", "sandbox", a.placed.ID, "error", err)
 		}
 		return *a.placed, nil
 	case a.failure != nil:

@@ -81,7 +81,7 @@ func (p *Service) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		if err := p.observeSince(ctx, began); err != nil && ctx.Err() == nil {
-			p.log.Warn("look at the fleet", "error", err)
+			p.log.WarnContext(ctx, "look at the fleet", "error", err)
 		}
 		wait.For(ctx, max(observeEvery, observeRest*time.Since(began)))
 	}

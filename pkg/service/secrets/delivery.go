@@ -29,7 +29,7 @@ func (s *Service) Resolve(ctx context.Context, teamID uuid.UUID, names []string)
 		revision = append(revision, secret.ID+":"+strconv.FormatInt(secret.Version, 10)) // as ListSecretRevisions has it
 		value, err := s.keyring.Open(secret.sealed, purpose(secret.TeamID, secret.ID))
 		if err != nil {
-			s.log.Error("a secret cannot be opened", "secret", secret.ID, "error", err)
+			s.log.ErrorContext(ctx, "a secret cannot be opened", "secret", secret.ID, "error", err)
 			continue
 		}
 		secrets.Values[secret.Name] = string(value)

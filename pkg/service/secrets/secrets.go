@@ -121,7 +121,7 @@ func (s *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewSecret
 	case err != nil:
 		return Secret{}, fmt.Errorf("store secret: %w", err)
 	}
-	s.log.Info("secret created", "secret", made.ID, "team", teamID)
+	s.log.InfoContext(ctx, "secret created", "secret", made.ID, "team", teamID)
 	return made, nil
 }
 
@@ -187,7 +187,7 @@ func (s *Service) Update(ctx context.Context, teamID uuid.UUID, key, value strin
 	if err != nil {
 		return Secret{}, orNotFound("update", key, err)
 	}
-	s.log.Info("secret updated", "secret", changed.ID, "team", teamID, "version", changed.Version)
+	s.log.InfoContext(ctx, "secret updated", "secret", changed.ID, "team", teamID, "version", changed.Version)
 	return changed, nil
 }
 
@@ -201,7 +201,7 @@ func (s *Service) Delete(ctx context.Context, teamID uuid.UUID, key string) erro
 	if err != nil {
 		return orNotFound("delete", key, err)
 	}
-	s.log.Info("secret deleted", "secret", gone.ID, "team", teamID)
+	s.log.InfoContext(ctx, "secret deleted", "secret", gone.ID, "team", teamID)
 	return nil
 }
 

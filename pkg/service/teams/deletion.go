@@ -79,7 +79,7 @@ func (d *Deletion) Delete(ctx context.Context, teamID uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	d.log.Info("team deleted", "team", teamID)
+	d.log.InfoContext(ctx, "team deleted", "team", teamID)
 	return nil
 }
 

@@ -167,7 +167,7 @@ func (t *Service) deleteBuild(ctx context.Context, build placedBuild) {
 		err = inTransaction(ctx, t.pool, func(tx *changes) error { return tx.deleteBuild(ctx, build.id) })
 	}
 	if err != nil {
-		t.log.Warn("delete an unfinished snapshot, will try again", "build", build.id, "error", err)
+		t.log.WarnContext(ctx, "delete an unfinished snapshot, will try again", "build", build.id, "error", err)
 	}
 }
 

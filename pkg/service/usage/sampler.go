@@ -68,7 +68,7 @@ func (m *Sampler) Run(ctx context.Context) {
 			m.Sample(ctx)
 		case <-tidy.C:
 			if err := m.Tidy(ctx); err != nil && ctx.Err() == nil {
-				m.log.Warn("delete what is too old", "error", err)
+				m.log.WarnContext(ctx, "delete what is too old", "error", err)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func (m *Sampler) Sample(ctx context.Context) {
 	for hostID, source := range m.sources() {
 		hosts.Go(func() error {
 			if err := m.sampleHost(ctx, source); err != nil && ctx.Err() == nil {
-				m.log.Debug("sample a host", "host", hostID, "error", err)
+				m.log.DebugContext(ctx, "sample a host", "host", hostID, "error", err)
 			}
 			return nil
 		})

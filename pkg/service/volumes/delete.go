@@ -36,7 +36,7 @@ func (v *Service) Delete(ctx context.Context, teamID uuid.UUID, volumeID string)
 	if err := v.remove(ctx, volume); err != nil {
 		return err
 	}
-	v.log.Info("volume deleted", "volume", volume.ID, "host", volume.HostID)
+	v.log.InfoContext(ctx, "volume deleted", "volume", volume.ID, "host", volume.HostID)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func DeleteUnfinished(ctx context.Context, conn db.Conn, hostID uuid.UUID, agent
 			failures = append(failures, fmt.Errorf("delete unfinished volume %s: %w", id, err))
 			continue
 		}
-		log.Info("unfinished volume deleted", "volume", id, "host", hostID)
+		log.InfoContext(ctx, "unfinished volume deleted", "volume", id, "host", hostID)
 	}
 	return errors.Join(failures...)
 }

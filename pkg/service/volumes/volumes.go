@@ -116,7 +116,7 @@ func (v *Service) Create(ctx context.Context, teamID uuid.UUID, wanted NewVolume
 		// The host may have created it all the same.
 		return Volume{}, errors.Join(err, v.remove(ctx, volume))
 	}
-	v.log.Info("volume created", "volume", volume.ID, "host", volume.HostID)
+	v.log.InfoContext(ctx, "volume created", "volume", volume.ID, "host", volume.HostID)
 	return usable, nil
 }
 

@@ -81,7 +81,7 @@ func (s *Service) Start(ctx context.Context, request *connect.Request[pb.StartRe
 	deadline, _ := ctx.Deadline()
 	s.add(c, deadline)
 	s.suspendLate(c)
-	s.log.Debug("process started", "pid", c.pid, "user", user.Name)
+	s.log.DebugContext(ctx, "process started", "pid", c.pid, "user", user.Name)
 	send := func(event *pb.ProcessEvent) error { return stream.Send(&pb.StartResponse{Event: event}) }
 	err = follow(ctx, c, subscription, utils.KeepaliveInterval(request.Header()), send)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
