@@ -47,7 +47,7 @@ func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr) bool) {
 	}))
 	g.t.Cleanup(func() { require.NoError(g.t, unix.Close(socket)) })
 	return func(target netip.Addr) bool {
-		deadline := time.Now().Add(impatience)
+		deadline := time.Now().Add(patience)
 		require.NoError(g.t, unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}))
 		for time.Now().Before(deadline) {
 			frame := make([]byte, 100)
