@@ -13,14 +13,17 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/api"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/module"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/port"
 )
 
@@ -30,6 +33,20 @@ const Version = "0.6.4"
 const readHeaderTimeout = 30 * time.Second
 
 func main() {
+	// The program has several names: that of the guest agent, and those of programs that
+	// Wrenn's directory has beside it.
+	switch name := filepath.Base(os.Args[0]); {
+	case name == "init" && os.Getpid() == 1:
+		boot.Init()
+	case name == "modprobe":
+		os.Exit(module.Modprobe(module.Bundle, os.Args[1:], os.Stderr))
+	default:
+		serveClients()
+	}
+}
+
+// serveClients is the guest agent.
+func serveClients() {
 	version := flag.Bool("version", false, "print the version and exit")
 	listenPort := flag.Int("port", 49983, "port to listen on, on all addresses")
 	flag.Parse()

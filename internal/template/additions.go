@@ -3,7 +3,6 @@ package template
 import (
 	"bytes"
 	"context"
-	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,53 +11,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/template"
 
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
-// guestFiles are the files that turn a Debian root file system into a sandbox's.
-//
-//go:embed guest
-var guestFiles embed.FS
-
-// addition is a file, or a symbolic link, that Wrenn puts into a root file system. It
-// replaces what has its path.
+// addition is a file, or a symbolic link, that Wrenn puts into the root file system of the
+// base template, which no installer has set up. It replaces what has its path.
 type addition struct {
 	path    string
 	mode    os.FileMode
 	content []byte
 	link    string // the target of a link; empty for a file
-}
-
-const agentPath = "/usr/local/bin/envd"
-
-// describeAdditions returns all additions, the guest agent included.
-func describeAdditions(agent []byte) ([]addition, error) {
-	network, err := renderNetwork()
-	if err != nil {
-		return nil, err
-	}
-	all := append(systemFiles(), addition{path: "/etc/wrenn/network", mode: 0o644, content: []byte(network)},
-		addition{path: agentPath, mode: 0o755, content: agent})
-	for target, file := range map[string]struct {
-		name string
-		mode os.FileMode
-	}{
-		"/etc/inittab":                    {"inittab", 0o644},
-		"/etc/init.d/rcS":                 {"rcS", 0o755},
-		"/usr/local/sbin/run-envd":        {"run-envd", 0o755},
-		"/usr/lib/sysctl.d/50-wrenn.conf": {"sysctl.conf", 0o644},
-		"/usr/lib/tmpfiles.d/wrenn.conf":  {"tmpfiles.conf", 0o644},
-	} {
-		content, err := guestFiles.ReadFile(path.Join("guest", file.name))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, addition{path: target, mode: file.mode, content: content})
-	}
-	slices.SortFunc(all, func(a, b addition) int { return strings.Compare(a.path, b.path) })
-	return all, nil
 }
 
 // systemFiles are the files of /etc that an installer would have written.
@@ -82,7 +45,6 @@ func systemFiles() []addition {
 		// Empty: the guest agent mounts another one over it in each life.
 		{path: "/etc/machine-id", mode: 0o444},
 		{path: "/etc/sudoers.d/user", mode: 0o440, content: []byte("user ALL=(ALL:ALL) NOPASSWD: ALL\n")},
-		{path: "/usr/sbin/init", link: "../bin/busybox"},
 	}
 }
 
@@ -101,19 +63,6 @@ rpc:            db files
 
 netgroup:       nis
 `
-
-func renderNetwork() (string, error) {
-	text, err := template.ParseFS(guestFiles, "guest/network.tmpl")
-	if err != nil {
-		return "", err
-	}
-	var rendered strings.Builder
-	err = text.Execute(&rendered, map[string]any{
-		"GuestIP": network.GuestIP, "GatewayIP": network.GatewayIP,
-		"GatewayMAC": network.GatewayMAC, "PrefixLength": network.GuestPrefixLength,
-	})
-	return rendered.String(), err
-}
 
 // additionsList is the file that describes the additions in a directory.
 const additionsList = "additions.json"

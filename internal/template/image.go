@@ -39,6 +39,8 @@ type Image struct {
 	RootfsPath  string `json:"-"`
 	DiskMiB     int    `json:"diskMiB"`
 	EnvdVersion string `json:"envdVersion"`
+	// DirectoryPath is Wrenn's directory, for guests that have no initramfs to bring it.
+	DirectoryPath string `json:"-"`
 
 	additions string // the directory of the additions; empty for none
 }
@@ -70,7 +72,7 @@ type ImageOptions struct {
 }
 
 // Directories of the cache, and files of an image. Downloaded packages, the system made of
-// them and Wrenn's additions are cached apart: another guest agent takes a second, and one
+// them and what is Wrenn's are cached apart: another guest agent takes a second, and one
 // more package downloads only that.
 const (
 	packagesDirectory  = "packages"
@@ -79,6 +81,7 @@ const (
 	kernelFile         = "vmlinuz"
 	initramfsFile      = "initramfs.cpio"
 	additionsDirectory = "additions"
+	ownDirectory       = "wrenn"
 	imageManifest      = "image.json"
 	unfinishedSuffix   = ".new"
 )
@@ -100,15 +103,12 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: the guest agent: %w", err)
 	}
-	additions, err := describeAdditions(agent)
+	own, err := describeDirectory(agent)
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: %w", err)
 	}
-	system := describeSystem(release, options.DiskMiB)
-	hash, err := hashImage(system, additions)
-	if err != nil {
-		return Image{}, fmt.Errorf("build guest image: %w", err)
-	}
+	system, additions := describeSystem(release, options.DiskMiB), systemFiles()
+	hash := hashImage(system, additions, own)
 	for _, name := range []string{systemsDirectory, imagesDirectory} {
 		if err := os.MkdirAll(filepath.Join(options.CacheDir, name), 0o755); err != nil {
 			return Image{}, fmt.Errorf("build guest image: %w", err)
@@ -119,16 +119,16 @@ func BuildImage(ctx context.Context, options ImageOptions) (Image, error) {
 		return Image{}, err
 	}
 	defer unlock()
-	directory := filepath.Join(options.CacheDir, imagesDirectory, hash)
+	imageDirectory := filepath.Join(options.CacheDir, imagesDirectory, hash)
 	systemDirectory := filepath.Join(options.CacheDir, systemsDirectory, system.hash)
-	if image, err := openImage(directory, systemDirectory); err == nil {
-		markUsed(directory, systemDirectory)
+	if image, err := openImage(imageDirectory, systemDirectory); err == nil {
+		markUsed(imageDirectory, systemDirectory)
 		return image, nil
 	}
 	if err := prune(options.CacheDir, time.Now()); err != nil {
 		options.Log.WarnContext(ctx, "remove old guest images", "error", err)
 	}
-	image, err := build(ctx, options, layers{system, systemDirectory, additions, directory, hash})
+	image, err := build(ctx, options, layers{system, systemDirectory, additions, own, imageDirectory, hash})
 	if err != nil {
 		return Image{}, fmt.Errorf("build guest image: %w", err)
 	}
@@ -147,8 +147,9 @@ func openImage(directory, systemDirectory string) (Image, error) {
 	image.KernelPath = filepath.Join(directory, kernelFile)
 	image.InitramfsPath = filepath.Join(directory, initramfsFile)
 	image.RootfsPath = filepath.Join(systemDirectory, rootfsFile)
+	image.DirectoryPath = filepath.Join(directory, ownDirectory)
 	image.additions = filepath.Join(directory, additionsDirectory)
-	for _, path := range []string{image.KernelPath, image.InitramfsPath, image.RootfsPath, image.additions} {
+	for _, path := range []string{image.KernelPath, image.InitramfsPath, image.RootfsPath, image.DirectoryPath, image.additions} {
 		if _, err := os.Stat(path); err != nil {
 			return Image{}, err
 		}
@@ -156,17 +157,16 @@ func openImage(directory, systemDirectory string) (Image, error) {
 	return image, nil
 }
 
-// hashImage hashes the system and the additions.
-func hashImage(system system, additions []addition) (string, error) {
-	init, err := guestFiles.ReadFile(initramfsInit)
-	if err != nil {
-		return "", err
-	}
-	inputs := []string{fmt.Sprint(imageVersion), system.hash, string(init), strings.Join(initramfsModules, " ")}
+// hashImage hashes the system, the additions and Wrenn's directory.
+func hashImage(system system, additions []addition, own directory) string {
+	inputs := []string{fmt.Sprint(imageVersion), fmt.Sprint(bundleVersion), system.hash, strings.Join(initramfsModules, " ")}
 	for _, a := range additions {
 		inputs = append(inputs, a.path, a.mode.String(), a.link, string(a.content))
 	}
-	return hashStrings(inputs...), nil
+	for _, f := range own {
+		inputs = append(inputs, f.path, f.mode.String(), f.link, string(f.content))
+	}
+	return hashStrings(inputs...)
 }
 
 // layers are the parts of an image and their directories.
@@ -174,6 +174,7 @@ type layers struct {
 	system          system
 	systemDirectory string
 	additions       []addition
+	own             directory
 	directory       string
 	hash            string
 }
@@ -195,19 +196,27 @@ func build(ctx context.Context, options ImageOptions, l layers) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	kernel := Kernel{directory: filepath.Join(l.systemDirectory, kernelDirectory)}
+	bundle, err := ensureBundle(l.systemDirectory, kernel)
+	if err != nil {
+		return Image{}, err
+	}
+	manifest, err := json.Marshal(Image{Hash: l.hash, DiskMiB: options.DiskMiB, EnvdVersion: version})
+	if err != nil {
+		return Image{}, err
+	}
+	own, err := l.own.withSystem(kernel, bundle)
+	if err != nil {
+		return Image{}, err
+	}
 	err = inUnfinished(l.directory, func(work string) error {
-		kernel := Kernel{directory: filepath.Join(l.systemDirectory, kernelDirectory)}
-		if err := kernel.WriteBoot(filepath.Join(work, kernelFile), filepath.Join(work, initramfsFile)); err != nil {
-			return err
-		}
-		if err := writeAdditions(filepath.Join(work, additionsDirectory), l.additions); err != nil {
-			return err
-		}
-		manifest, err := json.Marshal(Image{Hash: l.hash, DiskMiB: options.DiskMiB, EnvdVersion: version})
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(work, imageManifest), manifest, 0o644)
+		return errors.Join(
+			installKernel(kernel.directory, filepath.Join(work, kernelFile)),
+			writeInitramfs(filepath.Join(work, initramfsFile), kernel.directory, own),
+			own.write(filepath.Join(work, ownDirectory)),
+			writeAdditions(filepath.Join(work, additionsDirectory), l.additions),
+			os.WriteFile(filepath.Join(work, imageManifest), manifest, 0o644),
+		)
 	})
 	if err != nil {
 		return Image{}, err

@@ -35,21 +35,14 @@ func TestDescribeSystem_HashesWhatPackagesMake(t *testing.T) {
 func TestHashImage_HashesWhatWrennAdds(t *testing.T) {
 	system := describeSystem(release{id: "debian", codename: "bookworm"}, 4096)
 	hash := func(agent string) string {
-		additions, err := describeAdditions([]byte(agent))
+		own, err := describeDirectory([]byte(agent))
 		require.NoError(t, err)
-		hash, err := hashImage(system, additions)
-		require.NoError(t, err)
-		return hash
+		return hashImage(system, systemFiles(), own)
 	}
 	one := hash("one")
 	require.Equal(t, one, hash("one"))
 	require.NotEqual(t, one, hash("two"))
-}
-
-func TestDescribeAdditions_KnowTheNetwork(t *testing.T) {
-	text, err := renderNetwork()
-	require.NoError(t, err)
-	require.Contains(t, text, "address add 169.254.7.2/30 dev eth0")
+	require.NotEqual(t, one, hashImage(system, nil, nil))
 }
 
 func TestHashStrings_TellsWhereOneEndsAndTheNextBegins(t *testing.T) {
@@ -103,9 +96,9 @@ func TestLockCache_LetsOneBuildAtATime(t *testing.T) {
 	unlock()
 }
 
-// TestBuildImage_IsADebianWithOurInit builds the real image, or takes it from
+// TestBuildImage_IsADebianAndADirectoryOfWrenns builds the real image, or takes it from
 // the machine's cache, where running Wrenn puts the same.
-func TestBuildImage_IsADebianWithOurInit(t *testing.T) {
+func TestBuildImage_IsADebianAndADirectoryOfWrenns(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: builds a Debian root file system")
 	}
@@ -121,8 +114,14 @@ func TestBuildImage_IsADebianWithOurInit(t *testing.T) {
 	require.Equal(t, "0.6.4", image.EnvdVersion)
 	require.FileExists(t, image.KernelPath)
 	require.FileExists(t, image.InitramfsPath)
-	for _, path := range []string{image.RootfsPath, image.additions} {
-		require.NotEmpty(t, path)
+	require.NotEmpty(t, image.additions)
+	content, err := os.ReadFile(agent)
+	require.NoError(t, err)
+	brought, err := os.ReadFile(filepath.Join(image.DirectoryPath, agentPath))
+	require.NoError(t, err)
+	require.Equal(t, content, brought)
+	for _, name := range []string{"bin/busybox", "bin/modprobe", bundlePath, "network.json", "supervise"} {
+		require.FileExists(t, filepath.Join(image.DirectoryPath, name))
 	}
 	requireCommands(t, image.RootfsPath)
 

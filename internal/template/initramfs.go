@@ -23,19 +23,15 @@ var initramfsModules = []string{
 	"ext4",
 }
 
-// writeInitramfs makes the archive that the kernel unpacks first. It is not compressed:
-// for an emulated guest, decompressing takes longer than reading.
-func writeInitramfs(path, unpacked string, init []byte) (err error) {
+// initramfsDirectory is where the initramfs has Wrenn's directory.
+const initramfsDirectory = "wrenn"
+
+// writeInitramfs makes the archive that the kernel unpacks first, with Wrenn's directory.
+// It is not compressed: for an emulated guest, decompressing takes longer than reading.
+func writeInitramfs(path, unpacked string, own directory) (err error) {
 	modules, err := findModules(unpacked, initramfsModules)
 	if err != nil {
 		return err
-	}
-	busybox, err := os.ReadFile(filepath.Join(unpacked, "bin", "busybox"))
-	if errors.Is(err, os.ErrNotExist) {
-		busybox, err = os.ReadFile(filepath.Join(unpacked, "usr", "bin", "busybox"))
-	}
-	if err != nil {
-		return fmt.Errorf("read busybox: %w", err)
 	}
 	file, err := os.Create(path)
 	if err != nil {
@@ -43,12 +39,12 @@ func writeInitramfs(path, unpacked string, init []byte) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	archive := archive{writer: cpio.NewWriter(file)}
-	for _, directory := range []string{"bin", "dev", "proc", "root", "modules"} {
+	for _, directory := range []string{"dev", "proc", "root", "modules"} {
 		archive.directory(directory)
 	}
 	archive.console()
-	archive.file("init", 0o755, init)
-	archive.file("bin/busybox", 0o755, busybox)
+	archive.link("init", initramfsDirectory+"/"+agentPath)
+	archive.own(own)
 	var order bytes.Buffer
 	for _, module := range modules {
 		fmt.Fprintln(&order, module.name)
@@ -77,6 +73,30 @@ func (a *archive) file(name string, mode cpio.FileMode, content []byte) {
 	a.entry(&cpio.Header{Name: name, Mode: cpio.TypeReg | mode, Size: int64(len(content))}, content)
 }
 
+func (a *archive) link(name, target string) {
+	const everyone = 0o777
+	a.entry(&cpio.Header{Name: name, Mode: cpio.TypeSymlink | everyone, Size: int64(len(target))}, []byte(target))
+}
+
+// own writes Wrenn's directory, each file after the directories above it.
+func (a *archive) own(files directory) {
+	made := make(map[string]bool)
+	for _, f := range files {
+		name := initramfsDirectory + "/" + f.path
+		for _, parent := range parents("/" + name) {
+			if !made[parent] {
+				a.directory(strings.TrimPrefix(parent, "/"))
+			}
+			made[parent] = true
+		}
+		if f.link != "" {
+			a.link(name, f.link)
+			continue
+		}
+		a.file(name, cpio.FileMode(f.mode), f.content)
+	}
+}
+
 func (a *archive) entry(header *cpio.Header, content []byte) {
 	if a.err != nil {
 		return
@@ -99,33 +119,35 @@ type module struct {
 	content []byte
 }
 
-// findModules returns modules by name, each after its dependencies.
+// findModules returns modules of an unpacked kernel by name, each after its dependencies.
 func findModules(unpacked string, names []string) ([]module, error) {
-	roots, err := filepath.Glob(filepath.Join(unpacked, "lib", "modules", "*"))
-	if err == nil && len(roots) == 0 {
-		roots, err = filepath.Glob(filepath.Join(unpacked, "usr", "lib", "modules", "*"))
-	}
+	root, err := Kernel{directory: unpacked}.moduleRoot()
 	if err != nil {
 		return nil, err
 	}
-	if len(roots) != 1 {
-		return nil, fmt.Errorf("the kernel package holds modules of %d kernels, want 1", len(roots))
-	}
-	files, err := indexModules(roots[0])
+	finder, err := newModuleFinder(root)
 	if err != nil {
 		return nil, err
 	}
-	builtin, err := os.ReadFile(filepath.Join(roots[0], "modules.builtin"))
-	if err != nil {
-		return nil, err
-	}
-	finder := moduleFinder{files: files, builtin: string(builtin)}
 	for _, name := range names {
 		if err := finder.add(name); err != nil {
 			return nil, err
 		}
 	}
 	return finder.found, nil
+}
+
+// newModuleFinder reads which modules a kernel has below root.
+func newModuleFinder(root string) (*moduleFinder, error) {
+	files, err := indexModules(root)
+	if err != nil {
+		return nil, err
+	}
+	builtin, err := os.ReadFile(filepath.Join(root, "modules.builtin"))
+	if err != nil {
+		return nil, err
+	}
+	return &moduleFinder{files: files, builtin: string(builtin)}, nil
 }
 
 // indexModules maps a module's name to its file, whatever its compression.
@@ -189,16 +211,26 @@ func moduleFile(name string) string { return canonical(name) + ".ko" }
 // dependencies reads a module's dependencies from the module itself: modules.dep is made
 // when a kernel is installed, and this one is not.
 func dependencies(content []byte) []string {
-	const field = "\x00depends="
-	_, rest, found := bytes.Cut(content, []byte(field))
-	if !found {
+	lists := fieldsOf(content, "depends")
+	if len(lists) == 0 || lists[0] == "" {
 		return nil
 	}
-	list, _, _ := bytes.Cut(rest, []byte{0})
-	if len(list) == 0 {
-		return nil
+	return strings.Split(lists[0], ",")
+}
+
+// fieldsOf reads all values of a field of a module's information: strings that end with a
+// zero byte.
+func fieldsOf(content []byte, name string) []string {
+	var values []string
+	for field := []byte("\x00" + name + "="); ; {
+		_, rest, found := bytes.Cut(content, field)
+		if !found {
+			return values
+		}
+		value, _, _ := bytes.Cut(rest, []byte{0})
+		values = append(values, string(value))
+		content = rest
 	}
-	return strings.Split(string(list), ",")
 }
 
 // readModule reads a module, which some distributions compress.

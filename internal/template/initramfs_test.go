@@ -69,17 +69,19 @@ func TestFindModules_NamesTheOneThatIsMissing(t *testing.T) {
 	require.ErrorContains(t, err, "no module virtio_net")
 }
 
-func TestWriteInitramfs_HoldsInitBusyboxAndTheModulesInOrder(t *testing.T) {
+func TestWriteInitramfs_HoldsWrennsDirectoryAndTheModulesInOrder(t *testing.T) {
 	every := map[string]string{}
 	for _, name := range initramfsModules {
 		every["drivers/"+name+".ko"] = ""
 	}
 	path := filepath.Join(t.TempDir(), "initramfs")
-	require.NoError(t, writeInitramfs(path, fakeKernel(t, every, ""), []byte("#!init")))
+	require.NoError(t, writeInitramfs(path, fakeKernel(t, every, ""), directory{
+		{path: "bin/envd", mode: 0o755, content: []byte("agent")}, {path: "bin/modprobe", link: "envd"}, {path: "modules.zip", mode: 0o644},
+	}))
 	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
-	contents := map[string]string{}
+	contents, modes := map[string]string{}, map[string]cpio.FileMode{}
 	for archive := cpio.NewReader(file); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -88,10 +90,15 @@ func TestWriteInitramfs_HoldsInitBusyboxAndTheModulesInOrder(t *testing.T) {
 		require.NoError(t, err)
 		content, err := io.ReadAll(archive)
 		require.NoError(t, err)
-		contents[header.Name] = string(content)
+		contents[header.Name], modes[header.Name] = string(content)+header.Linkname, header.Mode
 	}
-	require.Equal(t, "#!init", contents["init"])
-	require.Equal(t, "busybox", contents["bin/busybox"])
+	require.Equal(t, "wrenn/bin/envd", contents["init"])
+	require.Equal(t, "agent", contents["wrenn/bin/envd"])
+	require.Equal(t, cpio.FileMode(cpio.TypeReg|0o755), modes["wrenn/bin/envd"])
+	require.Equal(t, "envd", contents["wrenn/bin/modprobe"])
+	require.Equal(t, cpio.FileMode(cpio.TypeSymlink|0o777), modes["wrenn/bin/modprobe"])
+	require.Contains(t, contents, "wrenn/modules.zip")
+	require.True(t, modes["wrenn/bin"].IsDir())
 	require.Equal(t, "virtio_ring.ko\nvirtio.ko\nvirtio_mmio.ko\nvirtio_blk.ko\nfailover.ko\nnet_failover.ko\nvirtio_net.ko\nvirtio_rng.ko\next4.ko\n",
 		contents["modules/order"])
 	require.Contains(t, contents, "dev/console")

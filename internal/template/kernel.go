@@ -29,20 +29,17 @@ func FetchKernel(ctx context.Context, directory string) (Kernel, error) {
 	return kernel, nil
 }
 
-// initramfsInit is the first program of the initramfs.
-const initramfsInit = "guest/initramfs-init"
-
-// WriteBoot writes the kernel's image, and the initramfs that mounts /dev/vda and starts
-// its /sbin/init.
-func (k Kernel) WriteBoot(kernelPath, initramfsPath string) error {
+// WriteBoot writes the kernel's image, and an initramfs with only the guest agent, which
+// starts the program of /dev/vda that wrenn.init=PATH on the kernel's command line names.
+func (k Kernel) WriteBoot(kernelPath, initramfsPath string, agent []byte) error {
 	if err := installKernel(k.directory, kernelPath); err != nil {
 		return fmt.Errorf("write kernel: %w", err)
 	}
-	init, err := guestFiles.ReadFile(initramfsInit)
-	if err != nil {
+	only := directory{{path: agentPath, mode: 0o755, content: agent}}
+	if err := writeInitramfs(initramfsPath, k.directory, only); err != nil {
 		return fmt.Errorf("write initramfs: %w", err)
 	}
-	return writeInitramfs(initramfsPath, k.directory, init)
+	return nil
 }
 
 // Modules is the directory that belongs at /lib/modules.
@@ -54,8 +51,26 @@ func (k Kernel) Modules() string {
 	return split
 }
 
+// moduleRoot is the directory of the kernel's modules, named by its version.
+func (k Kernel) moduleRoot() (string, error) {
+	roots, err := filepath.Glob(filepath.Join(k.Modules(), "*"))
+	if err != nil {
+		return "", err
+	}
+	if len(roots) != 1 {
+		return "", fmt.Errorf("the kernel package holds modules of %d kernels, want 1", len(roots))
+	}
+	return roots[0], nil
+}
+
 // Busybox is the program's path.
-func (k Kernel) Busybox() string { return filepath.Join(k.directory, "bin", "busybox") }
+func (k Kernel) Busybox() string {
+	split := filepath.Join(k.directory, "bin", "busybox")
+	if _, err := os.Stat(split); err != nil {
+		return filepath.Join(k.directory, "usr", "bin", "busybox")
+	}
+	return split
+}
 
 // fetchKernel downloads the packages of the kernel and busybox into archives, unless they
 // are there, and unpacks them. Nothing is installed on the host.

@@ -46,7 +46,6 @@ func describeSystem(release release, diskMiB int) system {
 	inputs := []string{fmt.Sprint(systemVersion), release.id, release.codename, fmt.Sprint(diskMiB)}
 	inputs = append(inputs, guestPackages...)
 	inputs = append(inputs, excludedPaths...)
-	inputs = append(inputs, guestModules...)
 	return system{release: release, diskMiB: diskMiB, hash: hashStrings(inputs...)}
 }
 
@@ -64,9 +63,6 @@ func (s system) build(ctx context.Context, options ImageOptions, work string) er
 		return err
 	}
 	if err := installKernelModules(ctx, root, kernel); err != nil {
-		return err
-	}
-	if err := installModules(root, kernel.directory); err != nil {
 		return err
 	}
 	options.Progress("making the guest's disk")

@@ -40,7 +40,11 @@ func build(ctx context.Context, o options, directory string) (host, error) {
 	if err != nil {
 		return host{}, err
 	}
-	if err := kernel.WriteBoot(h.kernel, h.initramfs); err != nil {
+	agent, err := os.ReadFile(o.envdPath)
+	if err != nil {
+		return host{}, err
+	}
+	if err := kernel.WriteBoot(h.kernel, h.initramfs, agent); err != nil {
 		return host{}, err
 	}
 	root := tree{directory: filepath.Join(directory, "root")}

@@ -55,7 +55,7 @@ func (h host) commandLine(o order) ([]string, error) {
 	if err := os.WriteFile(h.order, append([]byte(line), bytes.Repeat([]byte("\n"), sectors-len(line))...), 0o600); err != nil {
 		return nil, fmt.Errorf("write the order: %w", err)
 	}
-	kernelLine := "console=ttyS0 quiet loglevel=1 reboot=t panic=-1"
+	kernelLine := "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 wrenn.init=/sbin/init"
 	// On a busy machine an emulated kernel fails to measure this itself.
 	if rate := qemu.CounterKHz(); rate > 0 {
 		kernelLine += fmt.Sprintf(" tsc_early_khz=%d", rate)

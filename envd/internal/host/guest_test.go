@@ -108,7 +108,7 @@ func TestVolumes_MountOnceWithBoundedOptions(t *testing.T) {
 	said := filepath.Join(directory, "said")
 	program := filepath.Join(directory, "mount")
 	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >>"+said+"\n"), 0o755))
-	v := Volumes{program: program, table: filepath.Join(directory, "table"), modules: directory}
+	v := Volumes{program: program, table: filepath.Join(directory, "table")}
 	require.NoError(t, os.WriteFile(v.table, nil, 0o644))
 	volume := Volume{Target: "127.0.0.1:/data", Path: filepath.Join(directory, "a", "b")}
 	require.NoError(t, v.Mount(t.Context(), volume))

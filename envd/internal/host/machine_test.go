@@ -20,7 +20,7 @@ func TestMachine_DoesWhatItsPartsDo(t *testing.T) {
 		root:         mountImage(t),
 		certificates: Certificates{trusted: filepath.Join(directory, "all.crt"), own: filepath.Join(directory, "own.crt")},
 		names:        Names{path: filepath.Join(directory, "hosts")},
-		volumes:      Volumes{program: "/bin/true", table: "/proc/self/mountinfo", modules: directory},
+		volumes:      Volumes{program: "/bin/true", table: "/proc/self/mountinfo"},
 	}
 	require.NoError(t, m.InstallCertificates(authority(t, "one")))
 	require.FileExists(t, filepath.Join(directory, "all.crt"))

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // ErrBadVolume is returned for a malformed volume.
@@ -43,10 +42,10 @@ func (v Volume) Check() error {
 	}
 }
 
-// Volumes mounts the host's volumes. The zero value uses the guest's mount program, table
-// of mounts and kernel modules.
+// Volumes mounts the host's volumes. The zero value uses the guest's mount program and
+// table of mounts. The kernel loads the module of the file system itself.
 type Volumes struct {
-	program, table, modules string
+	program, table string
 }
 
 const (
@@ -60,7 +59,7 @@ const (
 
 func (v Volumes) orOwn() Volumes {
 	if v.program == "" {
-		return Volumes{program: "/bin/mount", table: filesystem.MountTable, modules: "/usr/lib/wrenn/modules"}
+		return Volumes{program: "/bin/mount", table: filesystem.MountTable}
 	}
 	return v
 }
@@ -111,9 +110,6 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	if err := os.MkdirAll(path, directoryMode); err != nil {
 		return fmt.Errorf("mount %s: %w", path, err)
 	}
-	if err := loadModules(v.modules); err != nil {
-		return fmt.Errorf("mount %s: %w", path, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, mountTimeout)
 	defer cancel()
 	server, _, _ := strings.Cut(volume.Target, ":/")
@@ -126,37 +122,6 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	output, err := exec.CommandContext(ctx, v.program, "-i", "-t", "nfs", "-o", options, "--", volume.Target, path).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mount %s: %w: %s", path, err, strings.TrimSpace(string(output)))
-	}
-	return nil
-}
-
-// loadModules loads the kernel modules that a file lists, in its order. There is no file
-// for a kernel that has them built in.
-func loadModules(directory string) error {
-	order, err := os.ReadFile(filepath.Join(directory, "order"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("load kernel modules: %w", err)
-	}
-	for name := range strings.FieldsSeq(string(order)) {
-		if err := loadModule(filepath.Join(directory, filepath.Base(name))); err != nil {
-			return fmt.Errorf("load kernel module %s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func loadModule(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	err = utils.WithDescriptor(file, func(opened int) error { return unix.FinitModule(opened, "", 0) })
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
 	}
 	return nil
 }
