@@ -200,6 +200,60 @@ ALTER TABLE public.audit_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
+CREATE TABLE public.build_logs (
+    build_id uuid NOT NULL,
+    number bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    level text NOT NULL,
+    step text NOT NULL,
+    text text NOT NULL,
+    CONSTRAINT build_logs_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text])))
+);
+
+CREATE TABLE public.build_requests (
+    build_id uuid NOT NULL,
+    template_id text NOT NULL,
+    team_id uuid NOT NULL,
+    host_id uuid NOT NULL,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    min_free_disk_mib integer DEFAULT 0 NOT NULL,
+    definition jsonb,
+    sealed_confidential bytea,
+    cancel_wanted boolean DEFAULT false NOT NULL,
+    claimant integer DEFAULT 0 NOT NULL,
+    turn integer DEFAULT 0 NOT NULL,
+    turn_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempt integer DEFAULT 0 NOT NULL,
+    log_sequence bigint DEFAULT 0 NOT NULL,
+    log_entries bigint DEFAULT 0 NOT NULL,
+    log_bytes bigint DEFAULT 0 NOT NULL,
+    failure_cause text DEFAULT ''::text NOT NULL,
+    failure_step text DEFAULT ''::text NOT NULL,
+    failure text DEFAULT ''::text NOT NULL,
+    image_digest text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone
+);
+
+CREATE TABLE public.build_usage (
+    id bigint NOT NULL,
+    build_id uuid NOT NULL,
+    team_id uuid NOT NULL,
+    vcpu_count integer NOT NULL,
+    memory_mib integer NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT build_usage_check CHECK ((ended_at >= started_at))
+);
+
+ALTER TABLE public.build_usage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.build_usage_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.certificate_authority (
     singleton boolean DEFAULT true NOT NULL,
     certificate bytea NOT NULL,
@@ -745,6 +799,15 @@ ALTER TABLE ONLY public.api_keys
 ALTER TABLE ONLY public.audit_entries
     ADD CONSTRAINT audit_entries_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.build_logs
+    ADD CONSTRAINT build_logs_pkey PRIMARY KEY (build_id, number);
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_pkey PRIMARY KEY (build_id);
+
+ALTER TABLE ONLY public.build_usage
+    ADD CONSTRAINT build_usage_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.certificate_authority
     ADD CONSTRAINT certificate_authority_pkey PRIMARY KEY (singleton);
 
@@ -897,6 +960,18 @@ CREATE INDEX audit_entries_by_resource ON public.audit_entries USING btree (team
 
 CREATE INDEX audit_entries_by_team ON public.audit_entries USING btree (team_id, id DESC);
 
+CREATE INDEX build_logs_by_time ON public.build_logs USING btree (at);
+
+CREATE INDEX build_requests_by_host ON public.build_requests USING btree (host_id);
+
+CREATE INDEX build_requests_by_team ON public.build_requests USING btree (team_id);
+
+CREATE INDEX build_requests_by_template ON public.build_requests USING btree (template_id);
+
+CREATE INDEX build_usage_by_team ON public.build_usage USING btree (team_id, COALESCE(ended_at, 'infinity'::timestamp with time zone));
+
+CREATE UNIQUE INDEX build_usage_open ON public.build_usage USING btree (build_id) WHERE (ended_at IS NULL);
+
 CREATE INDEX channel_deliveries_by_age ON public.channel_deliveries USING brin (created_at);
 
 CREATE INDEX channel_deliveries_by_channel ON public.channel_deliveries USING btree (channel_id, created_at DESC, id DESC);
@@ -973,6 +1048,8 @@ CREATE INDEX template_aliases_by_template ON public.template_aliases USING btree
 
 CREATE INDEX template_builds_by_template ON public.template_builds USING btree (template_id, created_at DESC);
 
+CREATE INDEX template_builds_unfinished ON public.template_builds USING btree (status) WHERE (status = ANY (ARRAY['waiting'::text, 'building'::text]));
+
 CREATE INDEX template_tag_assignments_by_build ON public.template_tag_assignments USING btree (build_id);
 
 CREATE INDEX template_tag_assignments_by_tag ON public.template_tag_assignments USING btree (template_id, tag, assigned_at DESC);
@@ -1023,6 +1100,24 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_logs
+    ADD CONSTRAINT build_logs_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_usage
+    ADD CONSTRAINT build_usage_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.channel_attempts
     ADD CONSTRAINT channel_attempts_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES public.channel_deliveries(id) ON DELETE CASCADE;

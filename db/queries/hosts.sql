@@ -59,11 +59,16 @@ WHERE id IN (
 -- name: AddHostBuild :exec
 INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
+-- name: AddReadyHostBuild :exec
+INSERT INTO host_builds (host_id, build_id)
+SELECT @host_id::uuid, b.id FROM template_builds b WHERE b.id = @build_id AND b.status = 'ready' ON CONFLICT DO NOTHING;
+
 -- name: RemoveOtherHostBuilds :exec
--- Hosts list their templates' builds only; those of snapshots stay.
+-- Hosts list the builds of the installation's templates only; those of teams, built or
+-- taken of sandboxes, stay.
 DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY (@build_ids::uuid[]))
     AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
-        WHERE b.id = h.build_id AND t.snapshot_of IS NOT NULL);
+        WHERE b.id = h.build_id AND t.team_id IS NOT NULL);
 
 -- name: GetHost :one
 SELECT * FROM hosts WHERE id = $1;

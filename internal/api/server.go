@@ -34,6 +34,7 @@ type Server struct {
 	Access       access.Control
 	Sandboxes    sandboxes.Service
 	Templates    templates.Service
+	Builds       templates.Builds
 	Snapshots    sandboxes.Snapshots
 	TeamMetrics  sandboxes.TeamMetrics
 	Hosts        hosts.Service
@@ -108,7 +109,9 @@ func (s *Server) route(router respond.Router) {
 		Identity: s.Identity, Keys: s.APIKeys, TeamDeletion: s.TeamDeletion, Access: &s.Access, FirstTeam: s.FirstTeam,
 	}).Route(router)
 	(&sandboxes.Handlers{Sandboxes: s.Sandboxes, Snapshots: s.Snapshots, TeamMetrics: s.TeamMetrics, Domain: s.Domain}).Route(router)
-	(&templates.Handlers{Templates: s.Templates}).Route(router)
+	(&templates.Handlers{
+		Templates: s.Templates, Builds: s.Builds, PublicURL: s.Access.PublicURL, BehindProxy: s.Access.Clients.BehindProxy,
+	}).Route(router)
 	(&hosts.Handlers{Hosts: s.Hosts, Keys: s.Keys}).Route(router)
 	(&resources.Handlers{Secrets: s.Secrets, Volumes: s.Volumes, Usage: s.Usage, Domain: s.Domain}).Route(router)
 	(&activity.Handlers{

@@ -26,6 +26,21 @@ func (q *Queries) AddHostBuild(ctx context.Context, arg AddHostBuildParams) erro
 	return err
 }
 
+const addReadyHostBuild = `-- name: AddReadyHostBuild :exec
+INSERT INTO host_builds (host_id, build_id)
+SELECT $1::uuid, b.id FROM template_builds b WHERE b.id = $2 AND b.status = 'ready' ON CONFLICT DO NOTHING
+`
+
+type AddReadyHostBuildParams struct {
+	HostID  uuid.UUID
+	BuildID uuid.UUID
+}
+
+func (q *Queries) AddReadyHostBuild(ctx context.Context, arg AddReadyHostBuildParams) error {
+	_, err := q.db.Exec(ctx, addReadyHostBuild, arg.HostID, arg.BuildID)
+	return err
+}
+
 const countHostCreate = `-- name: CountHostCreate :exec
 UPDATE host_loads l SET create_successes = l.create_successes + 1
 FROM sandboxes s WHERE s.id = $1 AND s.xmin = pg_current_xact_id()::xid AND l.host_id = s.host_id
@@ -540,7 +555,7 @@ func (q *Queries) LockHostRoom(ctx context.Context, arg LockHostRoomParams) (Hos
 const removeOtherHostBuilds = `-- name: RemoveOtherHostBuilds :exec
 DELETE FROM host_builds h WHERE h.host_id = $1 AND NOT (h.build_id = ANY ($2::uuid[]))
     AND NOT EXISTS (SELECT FROM template_builds b JOIN templates t ON t.id = b.template_id
-        WHERE b.id = h.build_id AND t.snapshot_of IS NOT NULL)
+        WHERE b.id = h.build_id AND t.team_id IS NOT NULL)
 `
 
 type RemoveOtherHostBuildsParams struct {
@@ -548,7 +563,8 @@ type RemoveOtherHostBuildsParams struct {
 	BuildIds []uuid.UUID
 }
 
-// Hosts list their templates' builds only; those of snapshots stay.
+// Hosts list the builds of the installation's templates only; those of teams, built or
+// taken of sandboxes, stay.
 func (q *Queries) RemoveOtherHostBuilds(ctx context.Context, arg RemoveOtherHostBuildsParams) error {
 	_, err := q.db.Exec(ctx, removeOtherHostBuilds, arg.HostID, arg.BuildIds)
 	return err

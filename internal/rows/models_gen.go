@@ -62,6 +62,30 @@ type AuditEntry struct {
 	Details      []byte
 }
 
+type BuildRequest struct {
+	BuildID            uuid.UUID
+	TemplateID         string
+	TeamID             uuid.UUID
+	HostID             uuid.UUID
+	Tags               []string
+	MinFreeDiskMiB     int32
+	Definition         []byte
+	SealedConfidential []byte
+	CancelWanted       bool
+	Claimant           int32
+	Turn               int32
+	TurnAt             time.Time
+	Attempt            int32
+	LogSequence        int64
+	LogEntries         int64
+	LogBytes           int64
+	FailureCause       string
+	FailureStep        string
+	Failure            string
+	ImageDigest        string
+	StartedAt          *time.Time
+}
+
 type CertificateAuthority struct {
 	Singleton   bool
 	Certificate []byte

@@ -66,6 +66,12 @@ func (t *Tokens) VolumeAccess(volumeID string, teamEpoch int64) string {
 	return t.derive("volume-access", volumeID, teamEpoch)
 }
 
+// BuildUpload is the signature of the right to upload files of a build to a host until a
+// time, in seconds since 1970.
+func (t *Tokens) BuildUpload(teamID, hostID, hash string, expires int64) string {
+	return t.derive("build-upload", teamID+":"+hostID+":"+hash, expires)
+}
+
 func (t *Tokens) derive(purpose, id string, epochs ...int64) string {
 	mac := hmac.New(sha256.New, *t.key.Load())
 	mac.Write([]byte(purpose + ":" + id))

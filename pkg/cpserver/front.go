@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api"
 	"git.omukk.dev/wrenn/sandbox/internal/api/resources"
+	"git.omukk.dev/wrenn/sandbox/internal/api/templates"
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
@@ -58,6 +59,7 @@ func (o *options) listen(ctx context.Context, steps *boot.Sequence, f *front, b 
 		Hosts: h.agents, Clients: server.Access.Clients, AdminToken: b.adminToken, Log: b.Log,
 	}
 	handler := (&resources.VolumeContent{Volumes: s.volumes, Log: b.Log}).Before(server.Handler())
+	handler = (&templates.Uploads{Builds: s.builds, Log: b.Log}).Before(handler)
 	if o.around != nil {
 		handler = o.around(handler)
 	}

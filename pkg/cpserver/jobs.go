@@ -12,6 +12,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/idempotency"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
@@ -21,6 +22,8 @@ const (
 	// How many jobs of a queue one control plane runs at a time.
 	deliveryWorkers = 20
 	otherWorkers    = 5
+	// buildWorkers mostly wait for their hosts.
+	buildWorkers = 200
 	// jobRescue is after how long another process takes over the job of one that has
 	// died. A worker with a longer timeout keeps its jobs that long.
 	jobRescue = 2 * time.Minute
@@ -43,6 +46,7 @@ func openJobQueue(b *base) (*jobQueue, error) {
 		Logger: slog.New(warnings{b.Log.Handler()}), Workers: workers, RescueStuckJobsAfter: jobRescue, SoftStopTimeout: jobStopTimeout,
 		Queues: map[string]river.QueueConfig{
 			channels.QueueName: {MaxWorkers: deliveryWorkers}, river.QueueDefault: {MaxWorkers: otherWorkers},
+			builds.QueueName: {MaxWorkers: buildWorkers},
 		},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(tidyEvery),
 			func() (river.JobArgs, *river.InsertOpts) { return idempotency.Job{}, nil }, nil)},
@@ -51,13 +55,16 @@ func openJobQueue(b *base) (*jobQueue, error) {
 }
 
 // addWorkers adds the control plane's own workers.
-func (q *jobQueue) addWorkers(b *base, boxes *sandboxes.Service) error {
+func (q *jobQueue) addWorkers(b *base, boxes *sandboxes.Service, builder *builds.Service) error {
 	delivery := channels.NewWorker(b.Pool, b.keys.keyring, b.mailer, b.Config.ChannelNetworks, b.Log)
 	if err := river.AddWorkerSafely(q.workers, delivery); err != nil {
 		return fmt.Errorf("of channels: %w", err)
 	}
 	if err := river.AddWorkerSafely(q.workers, &secrets.Worker{Sandboxes: boxes}); err != nil {
 		return fmt.Errorf("of secrets: %w", err)
+	}
+	if err := river.AddWorkerSafely(q.workers, &builds.Worker{Builds: builder}); err != nil {
+		return fmt.Errorf("of builds: %w", err)
 	}
 	if err := river.AddWorkerSafely(q.workers, idempotency.NewWorker(b.Pool)); err != nil {
 		return fmt.Errorf("of idempotency keys: %w", err)

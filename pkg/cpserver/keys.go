@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/secrets"
 )
@@ -82,6 +83,7 @@ func newKeyFollower(b *base) *keyFollower {
 		"channels":              channels.NewSealedConfigs(b.Pool),
 		"second factors":        identity.NewSecondFactors(b.Pool),
 		"secrets":               secrets.NewSealed(b.Pool),
+		"builds":                builds.NewSealed(b.Pool),
 		"certificate authority": fleet.NewAuthorityKeys(b.Pool),
 	}}
 }

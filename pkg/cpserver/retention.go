@@ -8,13 +8,14 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 )
 
 // expireEvery is how often rows that are older than their retention are deleted.
 const expireEvery = time.Hour
 
-// retention deletes rows of events, deliveries and the audit log that are older than
-// configured. Any number of control planes may do so at once.
+// retention deletes rows of events, deliveries, logs of builds and the audit log that are
+// too old. Any number of control planes may do so at once.
 type retention struct {
 	log   *slog.Logger
 	rules []retentionRule
@@ -27,12 +28,13 @@ type retentionRule struct {
 	expire func(ctx context.Context, before time.Time) (int64, error)
 }
 
-func newRetention(b *base) *retention {
+func newRetention(b *base, s *services) *retention {
 	return &retention{log: b.Log, rules: []retentionRule{
 		{"events", b.Config.EventRetention, events.NewLog(b.Pool).Expire},
 		{"deliveries", b.Config.EventRetention, func(ctx context.Context, before time.Time) (int64, error) {
 			return channels.ExpireDeliveries(ctx, b.Pool, before)
 		}},
+		{"logs of builds", builds.LogsKept, s.builds.ExpireLogs},
 		{"audit log", b.Config.AuditRetention, audit.NewLog(b.Pool).Expire},
 	}}
 }

@@ -23,6 +23,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/sandboxes"
@@ -148,6 +149,7 @@ type services struct {
 	events    *events.Bus
 	queue     *jobQueue
 	templates *templates.Service
+	builds    *builds.Service
 	volumes   *volumes.Service
 	secrets   *secrets.Service
 	sandboxes *sandboxes.Service
@@ -178,27 +180,28 @@ func (o *options) newServices(ctx context.Context, steps *boot.Sequence, b *base
 	if err != nil {
 		return nil, err
 	}
-	builds := templates.New(b.Pool, h.agents.SnapshotHost, b.Log)
+	known := templates.New(b.Pool, h.agents.SnapshotHost, b.Log)
 	mounts := volumes.New(b.Pool, h.agents, b.keys.tokens, orZero(b.Config.VolumeMiB), b.Log)
 	vault := secrets.New(b.Pool, b.keys.keyring, queue.client, b.Log)
-	boxes := sandboxes.New(b.Pool, b.claimant, b.keys.tokens, h.agents, h.placement, builds, mounts, extensions, b.Log, sandboxes.Options{
+	boxes := sandboxes.New(b.Pool, b.claimant, b.keys.tokens, h.agents, h.placement, known, mounts, extensions, b.Log, sandboxes.Options{
 		MaxTimeout: b.Config.MaxTimeout, AllowInsecure: b.Config.AllowInsecureSandboxes, CheckNetwork: checkNetwork, Secrets: vault,
 	})
+	builder := builds.New(b.Pool, b.claimant, b.keys.tokens, b.keys.keyring, h.agents.BuildHost, h.placement, queue.client, extensions, b.Log)
 	issuer := fleet.NewTokenIssuer(b.Pool, publicURL(b.Config), b.Log)
 	joined, err := boot.Make(ctx, steps, "open the fleet", func(ctx context.Context) (*joinedHosts, error) {
-		return openFleet(ctx, b, h, boxes, builds, issuer)
+		return openFleet(ctx, b, h, boxes, known, issuer)
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = steps.Step(ctx, "add workers to the job queue", func(context.Context) error { return queue.addWorkers(b, boxes) })
+	err = steps.Step(ctx, "add workers to the job queue", func(context.Context) error { return queue.addWorkers(b, boxes, builder) })
 	if err != nil {
 		return nil, err
 	}
 	return &services{
-		events: bus, queue: queue, templates: builds, volumes: mounts, secrets: vault, sandboxes: boxes, usage: usage.New(b.Pool),
+		events: bus, queue: queue, templates: known, builds: builder, volumes: mounts, secrets: vault, sandboxes: boxes, usage: usage.New(b.Pool),
 		identity: people, channels: channels.New(b.Pool, b.keys.keyring, queue.client), audit: audit.NewLog(b.Pool),
-		issuer: issuer, hosts: joined.registry, followers: joined.followers, localSync: newLocalSync(b, h, boxes, builds, issuer),
+		issuer: issuer, hosts: joined.registry, followers: joined.followers, localSync: newLocalSync(b, h, boxes, known, issuer),
 	}, nil
 }
 
@@ -208,7 +211,7 @@ func newAPI(b *base, s *services, extensions *extension.Set) *api.Server {
 			Authenticator: auth.NewAuthenticator(b.Pool, b.adminToken), PublicURL: publicURL(b.Config), Audit: s.audit, Log: b.Log,
 			Clients: access.Clients{TrustedProxies: b.Config.Identity.TrustedProxies},
 		},
-		Sandboxes: s.sandboxes, Snapshots: s.templates, Templates: s.templates, TeamMetrics: s.usage, Usage: s.usage,
+		Sandboxes: s.sandboxes, Snapshots: s.templates, Templates: s.templates, Builds: s.builds, TeamMetrics: s.usage, Usage: s.usage,
 		Volumes: s.volumes, Secrets: s.secrets, Hosts: s.hosts, TokenIssuer: s.issuer,
 		Keys:     secrets.NewKeys(b.Pool, b.keys.keyring),
 		Identity: s.identity, APIKeys: keys.New(b.Pool), FirstTeam: defaultTeam,
@@ -230,7 +233,13 @@ func (o *options) serve(ctx context.Context, steps *boot.Sequence, b *base, h *h
 		boot.Step{Name: "start extensions", Do: func(ctx context.Context) error {
 			return startExtensions(ctx, steps, extensions, b, h, s, server)
 		}},
-		boot.Step{Name: "start the job queue", Do: func(ctx context.Context) error { return s.queue.start(ctx, steps) }},
+		boot.Step{Name: "start the job queue", Do: func(ctx context.Context) error {
+			if err := s.queue.start(ctx, steps); err != nil {
+				return err
+			}
+			steps.OnStop("give builds to other control planes", func(context.Context) error { s.builds.Stop(); return nil })
+			return nil
+		}},
 		boot.Step{Name: "listen", Do: func(ctx context.Context) error { return o.listen(ctx, steps, front, b, h, s, server) }},
 		boot.Step{Name: "adopt the local host's sandboxes", Do: func(ctx context.Context) error { return firstSync(ctx, b, s) }},
 		boot.Step{Name: "start the work of extensions", Do: func(context.Context) error {
@@ -269,6 +278,6 @@ func startWork(steps *boot.Sequence, b *base, h *hosts, s *services) {
 		steps.Background("follow the local host", s.localSync.Run)
 	}
 	sampler := usage.NewSampler(store.NewSandboxes(b.Pool), h.agents.Samples, s.templates.SweepSnapshots, b.Log)
-	retention := newRetention(b)
-	steps.Background("background work", h.placement.Run, s.followers.Run, s.sandboxes.Reap, sampler.Run, retention.run)
+	retention := newRetention(b, s)
+	steps.Background("background work", h.placement.Run, s.followers.Run, s.sandboxes.Reap, s.builds.Run, sampler.Run, retention.run)
 }

@@ -168,16 +168,6 @@ func TestTemplates_OfOthersAreUsedWherePublicAndNeverChanged(t *testing.T) {
 	require.Empty(t, p.agent.Builds())
 }
 
-func TestBuilds_AreRefusedWithWhatToDoInstead(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	for _, path := range []string{"/v3/templates", "/v2/templates", "/templates", "/templates/base", "/v2/templates/base/builds/" + hosttest.BuildID} {
-		got := p.do(t, http.MethodPost, path, `{"name":"x"}`)
-		requireStatus(t, http.StatusNotImplemented, got)
-		require.Contains(t, string(got.body), "snapshot", path)
-	}
-}
-
 func TestAdmin_KillsWhatATeamRunsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	p := extended(t)

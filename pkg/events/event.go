@@ -1,4 +1,4 @@
-// Package events records what happens to sandboxes, templates, keys, members,
+// Package events records what happens to sandboxes, templates, builds, keys, members,
 // channels, secrets, volumes and hosts, and hands it to subscribers.
 //
 // An event is a row that is written in the transaction of its change, so that neither
@@ -47,6 +47,11 @@ const (
 	TemplateBuilt       Type = "template.built"
 	TemplateBuildFailed Type = "template.build_failed"
 
+	BuildStarted   Type = "build.started"
+	BuildReady     Type = "build.ready"
+	BuildFailed    Type = "build.failed"
+	BuildCancelled Type = "build.cancelled" // by its team or an admin, or superseded
+
 	KeyCreated Type = "key.created"
 	KeyUpdated Type = "key.updated"
 	KeyRevoked Type = "key.revoked"
@@ -84,7 +89,8 @@ type Event struct {
 	ID     int64
 	Type   Type
 	TeamID uuid.UUID
-	// ResourceID is the sandbox, template, key, user, channel, secret, volume or host.
+	// ResourceID is the sandbox, template, build, key, user, channel, secret, volume or
+	// host.
 	ResourceID string
 	At         time.Time
 	// Data is a JSON object; its fields depend on the type.

@@ -69,6 +69,7 @@ type Creation struct {
 // Client calls one host agent.
 type Client struct {
 	rpc       hostagentv1connect.HostAgentClient
+	builder   hostagentv1connect.BuilderClient
 	transport *http.Transport
 	address   string // the host's URL
 }
@@ -85,8 +86,15 @@ func NewClient(socket string) *Client {
 		},
 	}
 	const address = "http://host-agent.invalid"
-	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, address, sendRequest)
-	return &Client{rpc: rpc, transport: transport, address: address}
+	return newClient(transport, address)
+}
+
+func newClient(transport *http.Transport, address string) *Client {
+	calls := &http.Client{Transport: transport}
+	return &Client{
+		rpc:     hostagentv1connect.NewHostAgentClient(calls, address, sendRequest),
+		builder: hostagentv1connect.NewBuilderClient(calls, address, sendRequest), transport: transport, address: address,
+	}
 }
 
 // Close closes idle connections.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/pkg/authority"
 	"git.omukk.dev/wrenn/sandbox/pkg/conntrack"
 )
@@ -48,10 +47,8 @@ func NewRemoteLink(hostID uuid.UUID, address string, config *tls.Config) *Link {
 		Protocols: protocols, TLSClientConfig: orders, TLSHandshakeTimeout: dialTimeout,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return open.dial(ctx, "tcp", address) },
 	}
-	url := "https://" + orders.ServerName
-	rpc := hostagentv1connect.NewHostAgentClient(&http.Client{Transport: transport}, url, sendRequest)
 	return &Link{
-		Client: &Client{rpc: rpc, transport: transport, address: url}, Address: address, open: open,
+		Client: newClient(transport, "https://"+orders.ServerName), Address: address, open: open,
 		traffic: func(ctx context.Context, http2 bool) (net.Conn, error) {
 			traffic := config.Clone()
 			traffic.ServerName = authority.TrafficName(hostID)

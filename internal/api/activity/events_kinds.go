@@ -12,7 +12,7 @@ import (
 // kindPermissions are the permissions that events of a kind of resource need besides
 // event:read. Other kinds, those of extensions, need no other permission.
 var kindPermissions = map[string]auth.Permission{
-	"sandbox": auth.SandboxRead, "template": auth.TemplateRead, "volume": auth.VolumeRead, "secret": auth.SecretRead,
+	"sandbox": auth.SandboxRead, "template": auth.TemplateRead, "build": auth.TemplateRead, "volume": auth.VolumeRead, "secret": auth.SecretRead,
 	"key": auth.KeyRead, "member": auth.MemberRead, "channel": auth.ChannelRead,
 }
 

@@ -3,10 +3,13 @@ package templates
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
@@ -19,7 +22,6 @@ type Service interface {
 	Publish(ctx context.Context, teamID uuid.UUID, name string, public *bool) (templates.Template, error)
 	Builds(ctx context.Context, templateID string, pageSize int, pageToken string) (templates.BuildPage, error)
 	Build(ctx context.Context, teamID uuid.UUID, name, buildID string) (templates.Build, error)
-	CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
 	AssignTags(ctx context.Context, teamID uuid.UUID, target string, tags []string) (uuid.UUID, error)
 	RemoveTags(ctx context.Context, teamID uuid.UUID, name string, tags []string) error
 	Tags(ctx context.Context, teamID uuid.UUID, name string) ([]templates.Tag, error)
@@ -31,9 +33,26 @@ type Service interface {
 	Defaults(ctx context.Context) ([]templates.Listed, error)
 }
 
+// Builds is the service of builds.
+type Builds interface {
+	Request(ctx context.Context, teamID uuid.UUID, wanted builds.Request) (builds.Requested, error)
+	Start(ctx context.Context, teamID uuid.UUID, template, buildID string, wanted build.Order) error
+	Files(ctx context.Context, teamID uuid.UUID, template, hash string) (present bool, upload builds.Upload, err error)
+	Status(ctx context.Context, teamID, buildID uuid.UUID, least build.Level, skipped int64, most int) (builds.Status, error)
+	ReadLog(ctx context.Context, teamID, buildID uuid.UUID, query builds.LogQuery) ([]build.LogEntry, error)
+	Cancel(ctx context.Context, teamID uuid.UUID, template, buildID string) error
+	CancelOfTeam(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error)
+	DeleteTemplate(ctx context.Context, teamID uuid.UUID, name string) error
+}
+
 // Handlers has what the handlers use.
 type Handlers struct {
 	Templates Service
+	Builds    Builds
+	// PublicURL is the server's own, and BehindProxy reports whether a trusted proxy has
+	// forwarded a request.
+	PublicURL   string
+	BehindProxy func(*http.Request) bool
 }
 
 // Route registers the routes.

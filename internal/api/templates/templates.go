@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
@@ -108,5 +109,9 @@ func (h *Handlers) deleteTemplate(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	return respond.NoContent(w, h.Templates.DeleteSnapshot(r.Context(), request.Team(r), found.ID))
+	err = h.Templates.DeleteSnapshot(r.Context(), request.Team(r), found.ID)
+	if fault.Is(err, fault.NotFound) { // it is no snapshot
+		err = h.Builds.DeleteTemplate(r.Context(), request.Team(r), found.ID)
+	}
+	return respond.NoContent(w, err)
 }

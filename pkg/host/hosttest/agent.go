@@ -43,6 +43,7 @@ type Agent struct {
 
 	RPCSocket     string
 	TrafficSocket string
+	Builder       *Builder
 
 	mutex      sync.Mutex
 	sandboxes  map[string]*pb.Sandbox
@@ -84,7 +85,7 @@ func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
 		pauses: map[string]*pb.PauseSandboxRequest{}, resumes: map[string]*pb.ResumeSandboxRequest{}, identities: map[string]*pb.Identity{},
 		networks: map[string]*pb.NetworkPolicy{}, secrets: map[string]*pb.Secrets{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
-		watchers: map[chan *pb.Sandbox]struct{}{}, log: log,
+		watchers: map[chan *pb.Sandbox]struct{}{}, log: log, Builder: newBuilder(),
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	t.Cleanup(a.stop)
@@ -100,6 +101,7 @@ func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 func (a *Agent) orders() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(hostagentv1connect.NewHostAgentHandler(a, connect.WithInterceptors(requestlog.NewInterceptor(a.log))))
+	mux.Handle(a.Builder.handler())
 	mux.Handle(host.VolumePrefix, a.volumes)
 	return mux
 }

@@ -9,9 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
@@ -31,25 +29,27 @@ var (
 // reservations came to is the result.
 type attempt struct {
 	service *Service
-	teamID  uuid.UUID
 	request scheduler.Request
-	insert  Insert
+	// admit checks the limits of the team, whose account it locks.
+	admit func(ctx context.Context, tx pgx.Tx) error
+	// insert stores what is placed.
+	insert func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error
 
 	mutex     sync.Mutex
 	proposals int
-	placed    *sandbox.Sandbox
+	placed    *uuid.UUID
 	failure   error // ended the placement
 }
 
-// run returns the sandbox that was placed, or why there is none.
-func (a *attempt) run(ctx context.Context) (sandbox.Sandbox, error) {
+// run returns the host, or why there is none.
+func (a *attempt) run(ctx context.Context) (uuid.UUID, error) {
 	_, err := a.service.scheduler.Place(ctx, a.copied(), a.reserve)
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	switch {
 	case a.placed != nil:
 		if err != nil {
-			a.service.log.WarnContext(ctx, "the scheduler failed after a reservation", "sandbox", a.placed.ID, "error", err)
+			a.service.log.WarnContext(ctx, "the scheduler failed after a reservation", "host", *a.placed, "error", err)
 		}
 		return *a.placed, nil
 	case a.failure != nil:
@@ -58,7 +58,7 @@ func (a *attempt) run(ctx context.Context) (sandbox.Sandbox, error) {
 		err = errNotReserved
 	}
 	a.failure = errors.Join(errOver, err) // for calls after this
-	return sandbox.Sandbox{}, err
+	return uuid.Nil, err
 }
 
 // copied is the request without slices that the scheduler could change.
@@ -84,14 +84,10 @@ func (a *attempt) reserve(ctx context.Context, hostID uuid.UUID) error {
 	case a.request.Host != uuid.Nil && a.request.Host != hostID, slices.Contains(a.request.Avoid, hostID):
 		return scheduler.ErrTaken
 	}
-	var placed sandbox.Sandbox
-	err := pgx.BeginFunc(ctx, a.service.pool, func(tx pgx.Tx) (err error) {
-		placed, err = a.place(ctx, tx, hostID)
-		return err
-	})
+	err := pgx.BeginFunc(ctx, a.service.pool, func(tx pgx.Tx) error { return a.place(ctx, tx, hostID) })
 	switch {
 	case err == nil:
-		a.placed = &placed
+		a.placed = &hostID
 	case !errors.Is(err, scheduler.ErrTaken):
 		a.failure = err // a commit may have succeeded without an answer: there is no second one
 	}
@@ -100,13 +96,12 @@ func (a *attempt) reserve(ctx context.Context, hostID uuid.UUID) error {
 
 // place is called in a transaction. Lock order, as in the schema's triggers: the team's
 // account, then the host's row.
-func (a *attempt) place(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {
-	demand := usage.Demand{Sandboxes: 1, Needs: a.request.Needs, Creates: 1}
-	if err := usage.Admit(ctx, tx, a.teamID, demand); err != nil {
-		return sandbox.Sandbox{}, err
+func (a *attempt) place(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error {
+	if err := a.admit(ctx, tx); err != nil {
+		return err
 	}
 	if err := LockRoom(ctx, tx, hostID, a.request.Needs); err != nil {
-		return sandbox.Sandbox{}, err
+		return err
 	}
 	// Statements of their own see what was committed while the locks were waited for.
 	suits, err := suits(ctx, tx, hostID, a.request.Tags, a.request.Build)
@@ -116,10 +111,10 @@ func (a *attempt) place(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandb
 		suits = !taken
 	}
 	if err != nil {
-		return sandbox.Sandbox{}, err
+		return err
 	}
 	if !suits {
-		return sandbox.Sandbox{}, scheduler.ErrTaken
+		return scheduler.ErrTaken
 	}
 	return a.insert(ctx, tx, hostID)
 }

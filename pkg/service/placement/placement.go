@@ -16,6 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
@@ -52,27 +53,62 @@ type Insert func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sand
 // constraints whatever the scheduler proposes. The sandbox holds its room until it is
 // paused or over.
 func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
-	asked := time.Now()
-	placed, err := p.try(ctx, teamID, request, insert)
+	var placed sandbox.Sandbox
+	_, err := p.choose(ctx, &attempt{
+		request: request,
+		admit: func(ctx context.Context, tx pgx.Tx) error {
+			return usage.Admit(ctx, tx, teamID, usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1})
+		},
+		insert: func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
+			placed, err = insert(ctx, tx, hostID)
+			return err
+		},
+	})
 	var none *scheduler.NoRoomError
-	if errors.As(err, &none) {
-		// The scheduler may not have heard of a host or a template yet.
-		if err := p.observeSince(ctx, asked); err != nil {
-			return sandbox.Sandbox{}, err
-		}
-		placed, err = p.try(ctx, teamID, request, insert)
-	}
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
-		return placed, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment").Because(fault.NoCompatibleHost)
+		return sandbox.Sandbox{}, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment").Because(fault.NoCompatibleHost)
 	case errors.As(err, &none):
-		return placed, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox").Because(fault.NoCapacity)
+		return sandbox.Sandbox{}, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox").Because(fault.NoCapacity)
+	case err != nil:
+		return sandbox.Sandbox{}, err
 	}
-	return placed, err
+	return placed, nil
 }
 
-func (p *Service) try(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
-	a := &attempt{service: p, teamID: teamID, request: request, insert: insert}
+// InsertBuild stores a build that gets a host, within the placement's transaction.
+type InsertBuild func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error
+
+// PlaceBuild finds a host for a team's build and stores it there. admit checks the limits
+// of the team, whose account it locks; the build holds no room.
+func (p *Service) PlaceBuild(
+	ctx context.Context, request scheduler.Request, admit func(ctx context.Context, tx pgx.Tx) error, insert InsertBuild,
+) (hostID uuid.UUID, err error) {
+	hostID, err = p.choose(ctx, &attempt{request: request, admit: admit, insert: insert})
+	var none *scheduler.NoRoomError
+	switch {
+	case errors.As(err, &none) && none.Suited == 0:
+		return uuid.Nil, fault.Wrap(fault.Unavailable, err, "no host is ready for builds at the moment")
+	case errors.As(err, &none):
+		return uuid.Nil, fault.Wrap(fault.Exhausted, err, "no host has room for a build of this size at the moment").Because(fault.NoCapacity)
+	}
+	return hostID, err
+}
+
+// choose tries once more where there is no room: the scheduler may not have heard of a
+// host or a template yet.
+func (p *Service) choose(ctx context.Context, a *attempt) (uuid.UUID, error) {
+	asked := time.Now()
+	first := attempt{service: p, request: a.request, admit: a.admit, insert: a.insert}
+	hostID, err := first.run(ctx)
+	var none *scheduler.NoRoomError
+	if !errors.As(err, &none) {
+		return hostID, err
+	}
+	if err := p.observeSince(ctx, asked); err != nil {
+		return uuid.Nil, err
+	}
+	a.service = p
 	return a.run(ctx)
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
-	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // BuildStatus is how far a build is.
@@ -83,10 +82,4 @@ func (t *Service) Build(ctx context.Context, teamID uuid.UUID, name, buildID str
 		return Build{}, fmt.Errorf("get build %s: %w", buildID, err)
 	}
 	return build, nil
-}
-
-// CancelBuilds cancels a team's builds, and returns how many were cancelled and how many
-// could not be: none yet, because only snapshots are taken and no templates built.
-func (t *Service) CancelBuilds(ctx context.Context, teamID uuid.UUID) (cancelled, failed int, err error) {
-	return 0, 0, usage.RequireTeam(ctx, t.pool, teamID)
 }

@@ -52,8 +52,16 @@ func (c *changes) putReadyBuild(ctx context.Context, hostID uuid.UUID, build Bui
 	return nil
 }
 
-// keepHostBuilds deletes all but some of the builds of templates that a host had. Builds
-// of snapshots stay: hosts do not list them.
+// addHostBuild stores that a host has a build that is ready; it leaves others out.
+func (s *store) addHostBuild(ctx context.Context, hostID, buildID uuid.UUID) error {
+	if err := s.queries.AddReadyHostBuild(ctx, rows.AddReadyHostBuildParams{HostID: hostID, BuildID: buildID}); err != nil {
+		return fmt.Errorf("store that host %s has build %s: %w", hostID, buildID, err)
+	}
+	return nil
+}
+
+// keepHostBuilds deletes all but some of the builds of the installation's templates that a
+// host had. Those of teams stay: a host need not list them.
 func (s *store) keepHostBuilds(ctx context.Context, hostID uuid.UUID, builds []uuid.UUID) error {
 	return s.queries.RemoveOtherHostBuilds(ctx, rows.RemoveOtherHostBuildsParams{HostID: hostID, BuildIds: builds})
 }

@@ -9,8 +9,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 )
 
-// SyncHost stores the templates that a host has: each is known under its alias to every
-// team, and can be started there.
+// SyncHost stores the templates that a host has: each that has an alias is known under it
+// to every team, and can be started there. Those without are builds of teams.
 func (t *Service) SyncHost(ctx context.Context, hostID uuid.UUID, listed []host.Template) error {
 	return inTransaction(ctx, t.pool, func(tx *changes) error {
 		builds := []uuid.UUID{}
@@ -18,6 +18,12 @@ func (t *Service) SyncHost(ctx context.Context, hostID uuid.UUID, listed []host.
 			buildID, err := uuid.Parse(template.BuildID)
 			if err != nil {
 				return fmt.Errorf("build %q of template %s: %w", template.BuildID, template.Name, err)
+			}
+			if template.Name == "" { // a team's
+				if err := tx.addHostBuild(ctx, hostID, buildID); err != nil {
+					return err
+				}
+				continue
 			}
 			templateID, err := tx.publicTemplate(ctx, template.Name)
 			if err != nil {

@@ -35,3 +35,12 @@ func ParseName(field, text string) (Name, error) {
 	}
 	return Name{team: team, name: name, tag: tag, tagged: tagged}, nil
 }
+
+// Team is the slug of the team that the client names; empty for none.
+func (n Name) Team() string { return n.team }
+
+// Alias is the alias or ID.
+func (n Name) Alias() string { return n.name }
+
+// Tag returns the tag or a build's ID, and false where the client names none.
+func (n Name) Tag() (string, bool) { return n.tag, n.tagged }

@@ -1,0 +1,189 @@
+package builds_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+)
+
+// copying is a step that needs an upload.
+var copying = build.Instruction{Type: "COPY", Args: []string{"a", "/a"}, FilesHash: strings.Repeat("ab", 32)}
+
+func TestDrive_GoesOnWhereADeadControlPlaneEnded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	dead := f.service(t, 1_000_000) // no claimant that lives has this number
+	of := f.request(t, "mine")
+	require.NoError(t, f.builds.Start(t.Context(), f.Team, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "base"}))
+	f.drive(t, dead, f.queue.next(t))
+	f.awaitHost(t, of)
+	f.Agent.Builder.Say(of.ID.String(), "1", "one", "two")
+	require.Eventually(t, func() bool { _, status := f.status(t, of); return len(status.Entries) == 2 }, servicetest.Patience, time.Millisecond)
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	job := f.queue.next(t)
+	require.EqualValues(t, 2, job.Turn)
+	require.NoError(t, f.builds.Sweep(t.Context()), "one that nobody has claimed yet is not abandoned")
+	wait := f.drive(t, f.builds, job)
+	f.Agent.Builder.Say(of.ID.String(), "1", "three")
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	found, status := f.status(t, of)
+	require.Equal(t, templates.StatusReady, found.Status)
+	require.Equal(t, []string{"one", "two", "three"}, texts(status.Entries), "each once")
+	require.Equal(t, 1, f.Agent.Builder.Starts())
+	stale := job
+	stale.Turn = 1
+	require.NoError(t, f.builds.Drive(t.Context(), stale))
+}
+
+func TestDrive_StartsAgainAfterARestartOfTheAgentButNotForever(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine")
+	for attempt := 1; attempt <= 4; attempt++ {
+		require.Eventually(t, func() bool { return f.Agent.Builder.Starts() == attempt }, servicetest.Patience, time.Millisecond)
+		f.Agent.Builder.Say(of.ID.String(), "1", fmt.Sprintf("of attempt %d", attempt))
+		require.Eventually(t, func() bool {
+			_, status := f.status(t, of)
+			return strings.Contains(strings.Join(texts(status.Entries), " "), fmt.Sprintf("of attempt %d", attempt))
+		}, servicetest.Patience, time.Millisecond, "the log of each attempt is stored")
+		f.Agent.Builder.Restart()
+	}
+	require.NoError(t, wait())
+	require.Contains(t, f.failedWith(t, of, build.CauseInternal).Message, "restarted 4 times")
+}
+
+func TestDrive_MovesFromAHostThatDrainsUnlessItHasUploads(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	second, other := f.SecondHost(t)
+	f.setHost(t, second, "draining")
+	moved, wait := f.begin(t, "moved")
+	f.awaitHost(t, moved)
+	bound, waitBound := f.begin(t, "bound", copying)
+	f.awaitHost(t, bound)
+	f.setHost(t, second, "ready")
+	f.setHost(t, f.Host, "draining")
+	require.NoError(t, waitBound())
+	require.Contains(t, f.failedWith(t, bound, build.CauseHostGone).Message, "draining")
+	require.Eventually(t, func() bool { return other.Builder.Request(moved.ID.String()) != nil }, servicetest.Patience, time.Millisecond)
+	other.Builder.Finish(moved.ID.String())
+	require.NoError(t, wait())
+	found, _ := f.status(t, moved)
+	require.Equal(t, templates.StatusReady, found.Status)
+	startable, err := f.Templates.FindStartable(t.Context(), f.Team, "moved")
+	require.NoError(t, err)
+	require.Equal(t, moved.ID, startable.BuildID)
+}
+
+func TestDrive_WaitsForAHostThatIsAwayForALittle(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine", copying)
+	f.awaitHost(t, of)
+	f.setHost(t, f.Host, "unreachable")
+	f.setHost(t, f.Host, "ready")
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	found, _ := f.status(t, of)
+	require.Equal(t, templates.StatusReady, found.Status)
+
+	of, wait = f.begin(t, "other", copying)
+	f.awaitHost(t, of)
+	f.setHost(t, f.Host, "unreachable")
+	require.NoError(t, wait())
+	require.Contains(t, f.failedWith(t, of, build.CauseHostGone).Message, "unreachable")
+}
+
+func TestDrive_FailsClearlyOnHostsThatCannotBuild(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.Agent.Builder.Refuse(host.Refuse(pb.Reason_REASON_NO_ROOM, "the host is full of builds", errors.New("full")))
+	full, wait := f.begin(t, "full")
+	require.NoError(t, wait())
+	require.Equal(t, "the host is full of builds", f.failedWith(t, full, build.CauseNoSpace).Message)
+	_, status := f.status(t, full)
+	require.Equal(t, []string{"waiting for room on the host"}, texts(status.Entries))
+
+	f.Agent.Builder.Refuse(host.Refuse(pb.Reason_REASON_INVALID_REQUEST, "step 1 is wrong", errors.New("wrong")))
+	wrong, wait := f.begin(t, "wrong")
+	require.NoError(t, wait())
+	require.Equal(t, "step 1 is wrong", f.failedWith(t, wrong, build.CauseRefused).Message)
+
+	f.Agent.Builder.Refuse(nil)
+	f.Agent.Builder.BeOld()
+	old, wait := f.begin(t, "old")
+	require.NoError(t, wait())
+	require.Contains(t, f.failedWith(t, old, build.CauseUnsupported).Message, "older version")
+}
+
+func TestDrive_BoundsTheLogAndKeepsWhatCanBeStored(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine")
+	f.awaitHost(t, of)
+	many := make([]string, 0, 21_000)
+	for i := range cap(many) {
+		many = append(many, fmt.Sprint(i))
+	}
+	many[0], many[1] = "a\x00b", strings.Repeat("x", 20<<10)
+	f.Agent.Builder.Say(of.ID.String(), "1", many...)
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	var stored int
+	require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT count(*) FROM build_logs").Scan(&stored))
+	require.Equal(t, 20_000, stored)
+	_, status := f.status(t, of)
+	require.Equal(t, "a\uFFFDb", status.Entries[0].Text)
+	require.Less(t, len(status.Entries[1].Text), 17<<10)
+	last, err := f.builds.Status(t.Context(), f.Team, of.ID, "", 19_999, 10)
+	require.NoError(t, err)
+	require.Contains(t, last.Entries[0].Text, "the rest is left out")
+	deleted, err := f.builds.ExpireLogs(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.EqualValues(t, 20_000, deleted)
+}
+
+// The store of a result is one transaction with its events and its usage.
+func TestDrive_TellsAndCountsWhatIsBuilt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine")
+	f.awaitHost(t, of)
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	failed, wait := f.begin(t, "mine")
+	f.awaitHost(t, failed)
+	f.Agent.Builder.Fail(failed.ID.String(), &pb.BuildFailure{
+		Cause: pb.BuildFailureCause_BUILD_FAILURE_CAUSE_TIMED_OUT, Step: "1", Message: "too long", LastLines: []string{"what was printed"},
+	})
+	require.NoError(t, wait())
+	cancelled := f.request(t, "mine")
+	require.NoError(t, f.builds.Cancel(t.Context(), f.Team, "mine", cancelled.ID.String()))
+	data := `"memoryMB": 1024, "vcpuCount": 2, "templateID": "` + of.TemplateID + `"`
+	told := servicetest.Told(t, f.Pool, f.Team)
+	require.Equal(t, []string{
+		"template.created " + of.TemplateID + ` {"public": false}`,
+		"build.started " + of.ID.String() + " {" + data + "}",
+		"template.built " + of.TemplateID + ` {"buildID": "` + of.ID.String() + `"}`,
+		"build.ready " + of.ID.String() + " {" + data + "}",
+		"build.started " + failed.ID.String() + " {" + data + "}",
+		"template.build_failed " + of.TemplateID + ` {"buildID": "` + failed.ID.String() + `"}`,
+		"build.failed " + failed.ID.String() + ` {"step": "1", "cause": "timed_out", "message": "too long", ` + data + "}",
+		"build.cancelled " + cancelled.ID.String() + ` {"step": "", "cause": "cancelled", "message": "the build was cancelled", ` + data + "}",
+	}, told)
+	var open, closed int
+	require.NoError(t, f.Pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHERE ended_at IS NOT NULL)
+		FROM build_usage`).Scan(&open, &closed))
+	require.Equal(t, []int{0, 2}, []int{open, closed})
+}
