@@ -23,9 +23,9 @@ func arp(hardware net.HardwareAddr, sender, target netip.Addr) []byte {
 	return append(frame, make([]byte, length-len(frame))...)
 }
 
-// frames sends frames from the guest's device as they are, and returns a socket on
-// which it hears ARP.
-func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr) bool) {
+// frames sends frames from the guest's device as they are. It returns a function that
+// waits for the answer by ARP that an address has.
+func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr, within time.Duration) bool) {
 	g.t.Helper()
 	var socket int
 	require.NoError(g.t, inNamespace(g.namespace, func() (err error) {
@@ -46,8 +46,8 @@ func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr) bool) {
 		return nil
 	}))
 	g.t.Cleanup(func() { require.NoError(g.t, unix.Close(socket)) })
-	return func(target netip.Addr) bool {
-		deadline := time.Now().Add(patience)
+	return func(target netip.Addr, within time.Duration) bool {
+		deadline := time.Now().Add(within)
 		require.NoError(g.t, unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}))
 		for time.Now().Before(deadline) {
 			frame := make([]byte, 100)
@@ -60,11 +60,18 @@ func (g *guest) frames(frames ...[]byte) (heard func(target netip.Addr) bool) {
 	}
 }
 
-// awaitRead sends frames and returns when the slot has read them, and all before.
+// awaitRead sends frames and returns when the slot has read them, and all before. The
+// kernel drops what is sent by a link that came up a moment ago, so it first asks for
+// the gateway until that answers.
 func (g *guest) awaitRead(frames ...[]byte) {
 	g.t.Helper()
-	heard := g.frames(append(frames, arp(guestMAC, guestAddress, gatewayAddress))...)
-	require.True(g.t, heard(gatewayAddress), "the gateway answers")
+	question := arp(guestMAC, guestAddress, gatewayAddress)
+	deadline := time.Now().Add(patience)
+	for !g.frames(question)(gatewayAddress, patience/50) {
+		require.True(g.t, time.Now().Before(deadline), "the gateway answers")
+	}
+	heard := g.frames(append(frames, question)...)
+	require.True(g.t, heard(gatewayAddress, patience), "the gateway answers")
 }
 
 // TestSlot_LearnsNoNeighboursFromTheGuest has a guest ask for its gateway in the
