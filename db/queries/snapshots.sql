@@ -25,6 +25,11 @@ WITH build AS (
 )
 INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, id FROM build;
 
+-- name: CountSnapshots :one
+-- Of a team, unfinished ones too. Each build of a snapshot counts. Served by templates_snapshots.
+SELECT count(*) FROM templates t JOIN template_builds b ON b.template_id = t.id
+WHERE t.team_id = @team_id::uuid AND t.snapshot_of IS NOT NULL;
+
 -- name: FinishSnapshot :execrows
 UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, disk_mib = $4, envd_version = $5,
     finished_at = now(), updated_at = now()

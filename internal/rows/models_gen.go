@@ -284,6 +284,7 @@ type TeamLimit struct {
 	MaxVolumes          *int32
 	MaxVolumeMiB        *int64
 	MaxSecrets          *int32
+	MaxSnapshots        *int32
 }
 
 type TeamUse struct {

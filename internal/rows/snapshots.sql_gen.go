@@ -100,6 +100,19 @@ func (q *Queries) BeginSnapshotAgain(ctx context.Context, arg BeginSnapshotAgain
 	return result.RowsAffected(), nil
 }
 
+const countSnapshots = `-- name: CountSnapshots :one
+SELECT count(*) FROM templates t JOIN template_builds b ON b.template_id = t.id
+WHERE t.team_id = $1::uuid AND t.snapshot_of IS NOT NULL
+`
+
+// Of a team, unfinished ones too. Each build of a snapshot counts. Served by templates_snapshots.
+func (q *Queries) CountSnapshots(ctx context.Context, teamID uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, countSnapshots, teamID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteSnapshot = `-- name: DeleteSnapshot :many
 DELETE FROM templates WHERE id = $1 AND snapshot_of IS NOT NULL RETURNING id, team_id, public
 `

@@ -13,7 +13,7 @@ import (
 )
 
 const getTeamLimits = `-- name: GetTeamLimits :one
-SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute, max_volumes, max_volume_mib, max_secrets FROM team_limits WHERE team_id = $1
+SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute, max_volumes, max_volume_mib, max_secrets, max_snapshots FROM team_limits WHERE team_id = $1
 `
 
 func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimit, error) {
@@ -30,6 +30,7 @@ func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimi
 		&i.MaxVolumes,
 		&i.MaxVolumeMiB,
 		&i.MaxSecrets,
+		&i.MaxSnapshots,
 	)
 	return i, err
 }
@@ -90,12 +91,13 @@ func (q *Queries) Now(ctx context.Context) (time.Time, error) {
 
 const setTeamLimits = `-- name: SetTeamLimits :exec
 INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute,
-    max_volumes, max_volume_mib, max_secrets)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    max_volumes, max_volume_mib, max_secrets, max_snapshots)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_vcpu_count = EXCLUDED.max_vcpu_count,
     max_memory_mib = EXCLUDED.max_memory_mib, max_disk_mib = EXCLUDED.max_disk_mib,
     max_builds = EXCLUDED.max_builds, max_creates_per_minute = EXCLUDED.max_creates_per_minute,
-    max_volumes = EXCLUDED.max_volumes, max_volume_mib = EXCLUDED.max_volume_mib, max_secrets = EXCLUDED.max_secrets
+    max_volumes = EXCLUDED.max_volumes, max_volume_mib = EXCLUDED.max_volume_mib, max_secrets = EXCLUDED.max_secrets,
+    max_snapshots = EXCLUDED.max_snapshots
 `
 
 type SetTeamLimitsParams struct {
@@ -109,6 +111,7 @@ type SetTeamLimitsParams struct {
 	MaxVolumes          *int32
 	MaxVolumeMiB        *int64
 	MaxSecrets          *int32
+	MaxSnapshots        *int32
 }
 
 func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) error {
@@ -123,6 +126,7 @@ func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) er
 		arg.MaxVolumes,
 		arg.MaxVolumeMiB,
 		arg.MaxSecrets,
+		arg.MaxSnapshots,
 	)
 	return err
 }

@@ -37,7 +37,7 @@ func TestRead_FillsInDefaults(t *testing.T) {
 		},
 		TeamLimits: config.TeamLimits{
 			Sandboxes: number(20), VCPUs: number(40), MemoryMiB: number(40960), DiskMiB: number(409600), Builds: number(4),
-			CreatesPerMinute: number(120), Volumes: number(20), VolumeMiB: number(102400), Secrets: number(100),
+			CreatesPerMinute: number(120), Volumes: number(20), VolumeMiB: number(102400), Secrets: number(100), Snapshots: number(100),
 		},
 		VolumeMiB:      number(10240),
 		EventRetention: 30 * 24 * time.Hour, AuditRetention: 365 * 24 * time.Hour,

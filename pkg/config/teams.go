@@ -14,4 +14,5 @@ type TeamLimits struct {
 	Volumes          *int64 `env:"WRENN_TEAM_MAX_VOLUMES" default:"20" min:"0" max:"2147483647" help:"volumes that it may have"`
 	VolumeMiB        *int64 `env:"WRENN_TEAM_MAX_VOLUME_MIB" default:"102400" min:"0" max:"2147483647" help:"size in MiB that its volumes may have together"`
 	Secrets          *int64 `env:"WRENN_TEAM_MAX_SECRETS" default:"100" min:"0" max:"2147483647" help:"secrets that it may have"`
+	Snapshots        *int64 `env:"WRENN_TEAM_MAX_SNAPSHOTS" default:"100" min:"0" max:"2147483647" help:"snapshots that it may have, each counted that is taken under one name"`
 }

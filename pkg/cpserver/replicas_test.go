@@ -334,7 +334,7 @@ func TestUsageAndLimits_AreAnsweredAndKept(t *testing.T) {
 	first := f.next().create(t, `{"templateID":"base","timeout":600}`)
 	var team string
 	require.NoError(t, f.replicas[0].pool.QueryRow(t.Context(), "SELECT team_id::text FROM sandboxes WHERE id = $1", first.SandboxID).Scan(&team))
-	requireStatus(t, http.StatusNoContent, f.admin(t, http.MethodPut, "/admin/teams/"+team+"/limits", `{"maxSandboxes":1,"maxVcpus":8}`))
+	requireStatus(t, http.StatusNoContent, f.admin(t, http.MethodPut, "/admin/teams/"+team+"/limits", `{"maxSandboxes":1,"maxVcpus":8,"maxSnapshots":7}`))
 	requireStatus(t, http.StatusBadRequest, f.admin(t, http.MethodPut, "/admin/teams/"+team+"/limits", `{"maxSandboxes":-1}`))
 	requireStatus(t, http.StatusNotFound, f.admin(t, http.MethodPut, "/admin/teams/00000000-0000-0000-0000-000000000001/limits", `{}`))
 	for range f.replicas {
@@ -343,12 +343,13 @@ func TestUsageAndLimits_AreAnsweredAndKept(t *testing.T) {
 		require.Contains(t, string(refused.body), "may have 1 sandboxes at once, and has 1")
 	}
 	var has struct {
-		Limits struct{ MaxSandboxes, MaxVcpus, MaxDiskMiB *int64 }
+		Limits struct{ MaxSandboxes, MaxVcpus, MaxDiskMiB, MaxSnapshots *int64 }
 		InUse  struct{ Sandboxes, Vcpus, MemoryMiB, DiskMiB int64 }
 	}
 	f.next().do(t, http.MethodGet, "/teams/"+team+"/limits", "").decode(t, &has)
 	require.EqualValues(t, 1, *has.Limits.MaxSandboxes)
 	require.Nil(t, has.Limits.MaxDiskMiB)
+	require.EqualValues(t, 7, *has.Limits.MaxSnapshots)
 	require.EqualValues(t, 1, has.InUse.Sandboxes)
 	require.EqualValues(t, 4096, has.InUse.DiskMiB)
 	eventually(t, "what runs is counted", func() bool {

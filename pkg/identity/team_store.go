@@ -43,7 +43,7 @@ func (s *store) setTeamLimits(ctx context.Context, teamID uuid.UUID, limits conf
 	err := s.queries.SetTeamLimits(ctx, rows.SetTeamLimitsParams{
 		TeamID: teamID, MaxSandboxes: narrow(limits.Sandboxes), MaxVCPUCount: limits.VCPUs, MaxMemoryMiB: limits.MemoryMiB,
 		MaxDiskMiB: limits.DiskMiB, MaxBuilds: narrow(limits.Builds), MaxCreatesPerMinute: narrow(limits.CreatesPerMinute),
-		MaxVolumes: narrow(limits.Volumes), MaxVolumeMiB: limits.VolumeMiB, MaxSecrets: narrow(limits.Secrets),
+		MaxVolumes: narrow(limits.Volumes), MaxVolumeMiB: limits.VolumeMiB, MaxSecrets: narrow(limits.Secrets), MaxSnapshots: narrow(limits.Snapshots),
 	})
 	return db.Wrap(err, "limit the team")
 }

@@ -68,6 +68,7 @@ type limits struct {
 	MaxVolumes          *int64 `json:"maxVolumes"`
 	MaxVolumeMiB        *int64 `json:"maxVolumeMiB"`
 	MaxSecrets          *int64 `json:"maxSecrets"`
+	MaxSnapshots        *int64 `json:"maxSnapshots"`
 }
 
 // inUse is the current usage of a team.
@@ -97,7 +98,7 @@ func (h *Handlers) getLimits(w http.ResponseWriter, r *http.Request) error {
 	}{
 		limits{
 			may.MaxSandboxes, may.MaxVCPUs, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
-			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets,
+			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets, may.MaxSnapshots,
 		},
 		inUse(has),
 	})
@@ -117,6 +118,6 @@ func (h *Handlers) setLimits(w http.ResponseWriter, r *http.Request) error {
 	return respond.NoContent(w, h.Usage.SetLimits(r.Context(), teamID, usage.Limits{
 		MaxSandboxes: body.MaxSandboxes, MaxVCPUs: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
 		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
-		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets,
+		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets, MaxSnapshots: body.MaxSnapshots,
 	}))
 }

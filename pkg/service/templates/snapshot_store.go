@@ -9,7 +9,9 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // placedBuild is a build of a snapshot on a host.
@@ -23,6 +25,26 @@ type newBuild struct {
 	name               snapshotName
 	size               Size
 	envdVersion        string
+}
+
+// requireSnapshotRoom holds the team's row, so that requests at once do not store more
+// snapshots than the team may have.
+func (c *changes) requireSnapshotRoom(ctx context.Context, teamID uuid.UUID) error {
+	limits, err := usage.LimitsOf(ctx, c.conn, teamID)
+	if err != nil || limits.MaxSnapshots == nil {
+		return err
+	}
+	if _, err := c.queries.LockTeam(ctx, teamID); err != nil {
+		return fmt.Errorf("lock team %s: %w", teamID, err)
+	}
+	count, err := c.queries.CountSnapshots(ctx, teamID)
+	if err != nil {
+		return fmt.Errorf("count the snapshots of team %s: %w", teamID, err)
+	}
+	if count >= *limits.MaxSnapshots {
+		return fault.New(fault.RateLimited, "the team has %d snapshots, which is the most", count).Because(fault.TeamLimit)
+	}
+	return nil
 }
 
 // beginSnapshot stores a snapshot, its alias if it has one, and its first build.

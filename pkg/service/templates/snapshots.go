@@ -122,7 +122,12 @@ func (t *Service) begin(ctx context.Context, build newBuild) (newBuild, error) {
 		existing, err := t.findSnapshot(ctx, build.teamID, build.name.alias)
 		if err == nil {
 			build.templateID = existing
-			err = newStore(t.pool).beginBuild(ctx, build)
+			err = inTransaction(ctx, t.pool, func(tx *changes) error {
+				if err := tx.requireSnapshotRoom(ctx, build.teamID); err != nil {
+					return err
+				}
+				return tx.beginBuild(ctx, build)
+			})
 			if errors.Is(err, errNoRow) {
 				err = fault.New(fault.Conflict, "snapshot %s was just deleted; try again", existing)
 			}
@@ -132,7 +137,12 @@ func (t *Service) begin(ctx context.Context, build newBuild) (newBuild, error) {
 		}
 	}
 	build.templateID = id.NewTemplate()
-	err := inTransaction(ctx, t.pool, func(tx *changes) error { return tx.beginSnapshot(ctx, build) })
+	err := inTransaction(ctx, t.pool, func(tx *changes) error {
+		if err := tx.requireSnapshotRoom(ctx, build.teamID); err != nil {
+			return err
+		}
+		return tx.beginSnapshot(ctx, build)
+	})
 	if db.IsUniqueViolation(err) {
 		err = fault.New(fault.Conflict, "name %q was just given to another snapshot; try again", build.name.alias)
 	}

@@ -26,13 +26,14 @@ func newStore(conn db.Conn) *store { return &store{rows.New(conn)} }
 // changes is the store in a transaction, with the events of what was changed.
 type changes struct {
 	*store
+	conn    db.Conn
 	pending []events.Draft
 }
 
 // inTransaction writes the events of the changes at the end of the transaction.
 func inTransaction(ctx context.Context, pool *pgxpool.Pool, work func(tx *changes) error) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		made := &changes{store: newStore(tx)}
+		made := &changes{store: newStore(tx), conn: tx}
 		if err := work(made); err != nil {
 			return err
 		}

@@ -22,6 +22,8 @@ type Limits struct {
 	// MaxVolumeMiB bounds the size of each volume.
 	MaxVolumeMiB *int64
 	MaxSecrets   *int64
+	// MaxSnapshots bounds the snapshots, each of those that share a name.
+	MaxSnapshots *int64
 }
 
 // Limits returns what a team may have.
@@ -50,6 +52,7 @@ func (u *Service) SetLimits(ctx context.Context, teamID uuid.UUID, limits Limits
 		{"maxVolumes", limits.MaxVolumes, math.MaxInt32},
 		{"maxVolumeMiB", limits.MaxVolumeMiB, math.MaxInt64},
 		{"maxSecrets", limits.MaxSecrets, math.MaxInt32},
+		{"maxSnapshots", limits.MaxSnapshots, math.MaxInt32},
 	} {
 		switch {
 		case limit.value == nil:

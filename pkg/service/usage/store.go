@@ -31,7 +31,7 @@ func (s *store) limits(ctx context.Context, teamID uuid.UUID) (Limits, error) {
 	return Limits{
 		MaxSandboxes: widened(row.MaxSandboxes), MaxVCPUs: row.MaxVCPUCount, MaxMemoryMiB: row.MaxMemoryMiB, MaxDiskMiB: row.MaxDiskMiB,
 		MaxBuilds: widened(row.MaxBuilds), MaxCreatesPerMinute: widened(row.MaxCreatesPerMinute),
-		MaxVolumes: widened(row.MaxVolumes), MaxVolumeMiB: row.MaxVolumeMiB, MaxSecrets: widened(row.MaxSecrets),
+		MaxVolumes: widened(row.MaxVolumes), MaxVolumeMiB: row.MaxVolumeMiB, MaxSecrets: widened(row.MaxSecrets), MaxSnapshots: widened(row.MaxSnapshots),
 	}, nil
 }
 
@@ -40,7 +40,7 @@ func (s *store) setLimits(ctx context.Context, teamID uuid.UUID, limits Limits) 
 		TeamID: teamID, MaxSandboxes: narrowed(limits.MaxSandboxes), MaxVCPUCount: limits.MaxVCPUs,
 		MaxMemoryMiB: limits.MaxMemoryMiB, MaxDiskMiB: limits.MaxDiskMiB,
 		MaxBuilds: narrowed(limits.MaxBuilds), MaxCreatesPerMinute: narrowed(limits.MaxCreatesPerMinute),
-		MaxVolumes: narrowed(limits.MaxVolumes), MaxVolumeMiB: limits.MaxVolumeMiB, MaxSecrets: narrowed(limits.MaxSecrets),
+		MaxVolumes: narrowed(limits.MaxVolumes), MaxVolumeMiB: limits.MaxVolumeMiB, MaxSecrets: narrowed(limits.MaxSecrets), MaxSnapshots: narrowed(limits.MaxSnapshots),
 	})
 	if err != nil {
 		return fmt.Errorf("set the limits of team %s: %w", teamID, err)
