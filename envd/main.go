@@ -20,6 +20,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/api"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/boot"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/buildstep"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/cgroups"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/host"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
@@ -36,6 +37,8 @@ func main() {
 	// The program has several names: that of the guest agent, and those of programs that
 	// Wrenn's directory has beside it.
 	switch name := filepath.Base(os.Args[0]); {
+	case len(os.Args) > 1 && os.Args[1] == buildstep.Argument:
+		os.Exit(buildstep.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	case name == "init" && os.Getpid() == 1:
 		boot.Init()
 	case name == "modprobe":

@@ -50,6 +50,8 @@ type Init struct {
 	RandomSeed []byte `json:"randomSeed,omitempty"`
 	// DefaultUser runs commands whose caller names no user.
 	DefaultUser string `json:"defaultUser,omitempty"`
+	// Workdir is where commands start whose caller names no directory; empty leaves it.
+	Workdir string `json:"defaultWorkdir,omitempty"`
 	// CABundle are the certificates that every program of the guest trusts, in PEM.
 	CABundle string `json:"caBundle,omitempty"`
 	// VolumeMounts are all volumes that the guest mounts; nil leaves those that it has.

@@ -45,6 +45,8 @@ type Config struct {
 	// UpstreamNetworks are private or special networks in which egress proxies of
 	// sandboxes may be.
 	UpstreamNetworks []netip.Prefix `env:"WRENN_EGRESS_PROXY_NETWORKS" flag:"egress-proxy-networks" help:"private networks, separated by commas, in which egress proxies of sandboxes may be"`
+	// Builds bound what builds of templates may use.
+	Builds Builds
 	// Limits bound what all sandboxes together, and each sandbox, may use.
 	Limits Limits
 	// Images is what templates may be made from.

@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
+	"git.omukk.dev/wrenn/sandbox/internal/build"
+	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
@@ -32,10 +35,16 @@ var sentinels = []struct {
 }{
 	{sandbox.ErrNotFound, pb.Reason_REASON_SANDBOX_NOT_FOUND},
 	{catalog.ErrNotFound, pb.Reason_REASON_BUILD_NOT_FOUND},
+	{build.ErrNotFound, pb.Reason_REASON_BUILD_NOT_FOUND},
 	{volume.ErrNotFound, pb.Reason_REASON_VOLUME_NOT_FOUND},
 	{sandbox.ErrExists, pb.Reason_REASON_ALREADY_EXISTS},
 	{sandbox.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
 	{volume.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
+	{plan.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
+	{archives.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
+	{archives.ErrTooLarge, pb.Reason_REASON_INVALID_REQUEST},
+	{build.ErrBusy, pb.Reason_REASON_NO_ROOM},
+	{build.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
 	{admission.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
 	{unix.ENOSPC, pb.Reason_REASON_NO_ROOM},
 	{sandbox.ErrUnresponsive, pb.Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE},

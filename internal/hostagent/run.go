@@ -58,11 +58,17 @@ func start(ctx context.Context, config Config, parts *boot.Sequence) error {
 		return err
 	}
 	sandboxes.Offer(base, template.ColdBoot(guest))
+	builds, err := boot.Make(ctx, parts, "find layers of builds", func(ctx context.Context) (*builds, error) {
+		return openBuilds(ctx, config, m, guest, sandboxes, parts)
+	})
+	if err != nil {
+		return err
+	}
 	err = parts.Step(ctx, "serve control planes", func(ctx context.Context) error {
 		return serveControlPlanes(ctx, config, &server{
 			sandboxes: sandboxes, driver: m.driver, version: config.Version, storageDir: m.storage.Dir, volumes: m.volumes,
 			stopping: ctx.Done(),
-		}, guests, parts)
+		}, builds, guests, parts)
 	})
 	if err != nil {
 		return err

@@ -46,9 +46,11 @@ func serveTraffic(ctx context.Context, config Config, guests http.Handler, parts
 
 // serveControlPlanes serves the control plane of this machine at the RPC socket, and
 // those of the fleet that this machine has joined at its address.
-func serveControlPlanes(ctx context.Context, config Config, rpc *server, guests http.Handler, parts *boot.Sequence) error {
+func serveControlPlanes(ctx context.Context, config Config, rpc *server, builds *builds, guests http.Handler, parts *boot.Sequence) error {
 	mux := http.NewServeMux()
-	mux.Handle(hostagentv1connect.NewHostAgentHandler(rpc, connect.WithInterceptors(requestlog.NewInterceptor(config.Log))))
+	logged := connect.WithInterceptors(requestlog.NewInterceptor(config.Log))
+	mux.Handle(hostagentv1connect.NewHostAgentHandler(rpc, logged))
+	mux.Handle(hostagentv1connect.NewBuilderHandler(builds, logged))
 	mux.Handle(host.VolumePrefix, rpc.volumes)
 	socket, err := openSocket(ctx, config.RPCSocket, mux, config)
 	if err != nil {

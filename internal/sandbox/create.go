@@ -116,7 +116,7 @@ func (h *host) newSandbox(ctx context.Context, wanted CreateRequest, base *snaps
 	}
 	s.record.Network, s.record.RequestID, s.record.Volumes = wanted.Network, wanted.RequestID, wanted.Volumes
 	s.record.Workload = wanted.Workload
-	s.record.Environment = overlaid(nil, wanted.Identity.EnvVars)
+	s.record.Environment = overlaid(base.Defaults.Environment, wanted.Identity.EnvVars)
 	s.secrets.Set(wanted.Secrets)
 	return ctx, &operation{sandbox: s, end: cancel}
 }

@@ -109,6 +109,12 @@ func (m *Manager) Offer(template *snapshot.Snapshot, boot vmm.Boot) {
 // Catalog is what sandboxes can be created from.
 func (m *Manager) Catalog() *catalog.Catalog { return m.catalog }
 
+// Admit reserves room on the host for a VM that is no sandbox's, or returns an
+// admission.ErrNoRoom. The caller calls release when the VM has ended.
+func (m *Manager) Admit(size admission.Size) (release func(), err error) {
+	return m.admission.AdmitOrReclaim(size, m.warm.Reclaim)
+}
+
 // Signer signs the identity tokens of all sandboxes. Its key is kept in memory only.
 func (m *Manager) Signer() *workload.Signer { return &m.host.signer }
 

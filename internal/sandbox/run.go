@@ -46,7 +46,10 @@ func (o *operation) guestSpec() (guest.Spec, error) {
 // guestIdentity is what the guest is told in its next life. The policy comes first: it
 // makes the authority that the guest has to trust.
 func (o *operation) guestIdentity(lifecycleID string) guest.Identity {
-	return guest.Identity{LifecycleID: lifecycleID, Environment: o.record.Environment, CABundle: o.record.CABundle()}
+	return guest.Identity{
+		LifecycleID: lifecycleID, Environment: o.record.Environment, CABundle: o.record.CABundle(),
+		User: o.record.Defaults.User, Workdir: o.record.Defaults.Workdir,
+	}
 }
 
 // saveRunning starts the meter of a guest that has just become the sandbox's, and saves

@@ -41,8 +41,26 @@ type Manifest struct {
 	DiskOnly bool `json:"diskOnly,omitempty"`
 	// GuestUnresponsive: the guest agent in the memory did not answer.
 	GuestUnresponsive bool `json:"guestUnresponsive,omitempty"`
+	// Defaults are what sandboxes that are created from it begin with.
+	Defaults Defaults `json:"defaults,omitzero"`
+	// FinishKey stands for everything that a finished build was made of; empty for what is
+	// no build.
+	FinishKey string `json:"finishKey,omitempty"`
+	// ImageDigest is the digest of the image that a build is from; empty for none.
+	ImageDigest string `json:"imageDigest,omitempty"`
 	// MadeBy is the VMM that the memory and devices restore with.
 	MadeBy vmm.Maker `json:"madeBy,omitzero"`
+}
+
+// Defaults are what a template gives to the commands of its sandboxes.
+type Defaults struct {
+	// User runs commands whose caller names no user; empty for the user "user".
+	User string `json:"user,omitempty"`
+	// Workdir is where commands start whose caller names no directory; empty for the
+	// user's home.
+	Workdir string `json:"workdir,omitempty"`
+	// Environment is for every command. What a sandbox is created with has precedence.
+	Environment map[string]string `json:"environment,omitempty"`
 }
 
 // Snapshot is a complete snapshot on disk. Its files are never written to again.

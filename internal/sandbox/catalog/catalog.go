@@ -105,6 +105,18 @@ func (c *Catalog) Find(buildID string) (*snapshot.Snapshot, error) {
 	return nil, fmt.Errorf("%s: %w", buildID, ErrNotFound)
 }
 
+// FindFinished finds a finished build by the key of what it was made of.
+func (c *Catalog) FindFinished(key string) (*snapshot.Snapshot, bool) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	for _, made := range c.snapshots {
+		if made.FinishKey == key {
+			return made, true
+		}
+	}
+	return nil, false
+}
+
 // Path is the directory of a sandbox's snapshot.
 func (c *Catalog) Path(buildID string) string { return filepath.Join(c.directory, buildID) }
 

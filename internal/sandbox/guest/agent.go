@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -48,7 +49,8 @@ func (g *Guest) initialise(ctx context.Context, knownSecret string) error {
 			Secret:       g.secret,
 			EnvVars:      g.told.Environment,
 			LifecycleID:  g.told.LifecycleID,
-			DefaultUser:  defaultUser,
+			DefaultUser:  cmp.Or(g.told.User, defaultUser),
+			Workdir:      g.told.Workdir,
 			CABundle:     g.told.CABundle,
 			VolumeMounts: g.volumeMounts(),
 		})

@@ -42,6 +42,10 @@ type Identity struct {
 	Environment map[string]string
 	// CABundle is a certificate authority that the guest trusts, in PEM; empty for none.
 	CABundle string
+	// User runs commands whose caller names no user, in Workdir if no directory is named;
+	// empty for the user "user" and for the user's home.
+	User    string
+	Workdir string
 }
 
 // Guest is a VM that runs, or is stopped for a moment.

@@ -26,6 +26,8 @@ type Record struct {
 	DiskMiB     int         `json:"diskMiB"`
 	EnvdVersion string      `json:"envdVersion"`
 	StartedAt   time.Time   `json:"startedAt"`
+	// Defaults are those of the template.
+	Defaults snapshot.Defaults `json:"defaults,omitzero"`
 	// Network is the policy of what the guest may reach. It can hold secrets that
 	// clients wrote into it, but none that it refers to by name.
 	Network egress.Spec `json:"network,omitzero"`
@@ -77,7 +79,7 @@ func New(base *snapshot.Snapshot) Record {
 	return Record{
 		BuildID: base.BuildID, State: state.Creating,
 		VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB,
-		EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(),
+		EnvdVersion: base.EnvdVersion, StartedAt: time.Now().UTC(), Defaults: base.Defaults,
 	}
 }
 
@@ -85,7 +87,7 @@ func New(base *snapshot.Snapshot) Record {
 func (r Record) Manifest() snapshot.Manifest {
 	return snapshot.Manifest{
 		BuildID: r.BuildID, VCPUCount: r.VCPUCount,
-		MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, EnvdVersion: r.EnvdVersion,
+		MemoryMiB: r.MemoryMiB, DiskMiB: r.DiskMiB, EnvdVersion: r.EnvdVersion, Defaults: r.Defaults,
 	}
 }
 

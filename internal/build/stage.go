@@ -1,0 +1,229 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
+	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
+	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+)
+
+// stage is one that is being built.
+type stage struct {
+	*attempt
+	stageEnd
+	// forced: a step ran although its result was in the cache, and so do all later ones.
+	forced bool
+	// machine has the file system of the layer; nil until a step has to run.
+	machine *machine.Machine
+	// kills are the commands that the guest's kernel has ended so far.
+	kills int64
+}
+
+func (a *attempt) buildStage(ctx context.Context, index int) (_ stageEnd, err error) {
+	wanted := a.request.Stages[index]
+	s := &stage{attempt: a, forced: a.request.Force}
+	defer func() {
+		if s.machine != nil {
+			err = errors.Join(err, s.machine.Stop())
+		}
+	}()
+	if s.stageEnd, err = a.buildBase(ctx, wanted.Base); err != nil {
+		return stageEnd{}, &stepError{step: stepBase, err: err}
+	}
+	for _, step := range wanted.Steps {
+		if err := ctx.Err(); err != nil {
+			return stageEnd{}, &stepError{step: step.Name, line: step.Line, err: err}
+		}
+		if err := s.doStep(ctx, step); err != nil {
+			return stageEnd{}, &stepError{step: step.Name, line: step.Line, err: err}
+		}
+	}
+	return stageEnd{layerID: s.layerID, context: s.context.ForStage()}, nil
+}
+
+// doStep does a step, or finds its result in the cache.
+func (s *stage) doStep(ctx context.Context, step plan.Step) error {
+	report := s.stepReport(step)
+	s.forced = s.forced || step.Force
+	if next, ok := s.context.Apply(step.Do); ok {
+		if s.forced || s.machine != nil {
+			report.announce(step.Text)
+			report.done(0)
+		} else {
+			report.cached(step.Text)
+		}
+		s.context = next
+		return nil
+	}
+	instruction := s.context.Expanded(step.Do)
+	key := s.keyOf(instruction)
+	if !s.forced {
+		if entry, found := s.find(key); found {
+			if s.machine != nil && entry.LayerID != s.layerID {
+				// The VM has the files of another layer.
+				if err := s.stopMachine(); err != nil {
+					return err
+				}
+			}
+			s.layerID, s.context = entry.LayerID, entry.Context
+			report.cached(step.Text)
+			return nil
+		}
+	}
+	report.announce(step.Text)
+	done, err := s.execute(ctx, report, instruction)
+	if err != nil {
+		report.done(0)
+		return err
+	}
+	bytes, err := s.keep(ctx, key, done)
+	report.done(bytes)
+	return err
+}
+
+// outcome is what an instruction has done.
+type outcome struct {
+	// changed: the file system is another than before.
+	changed bool
+	context plan.Context
+}
+
+// keyOf is the key of an instruction's result. What stands for files is in the instruction
+// itself or, for those of another stage, the layer that they are read from.
+func (s *stage) keyOf(instruction plan.Instruction) plan.Key {
+	content := ""
+	if files, ok := instruction.(plan.Copy); ok && files.FromStage != nil {
+		content = s.stages[*files.FromStage].layerID
+		files.FromStage = nil
+		instruction = files
+	}
+	return plan.StepKey(s.layerID, s.context, instruction, content)
+}
+
+// execute does an instruction in the VM.
+func (s *stage) execute(ctx context.Context, report *report, instruction plan.Instruction) (outcome, error) {
+	if err := s.ensureMachine(ctx); err != nil {
+		return outcome{}, err
+	}
+	switch i := instruction.(type) {
+	case plan.Run:
+		return s.run(ctx, report, i)
+	case plan.Workdir:
+		return s.workdir(ctx, i)
+	case plan.User:
+		return s.user(ctx, i)
+	default:
+		return outcome{}, &Failure{Cause: CauseInvalidStep, Message: fmt.Sprintf("This host cannot do a step of the kind %T", instruction)}
+	}
+}
+
+func (s *stage) workdir(ctx context.Context, i plan.Workdir) (outcome, error) {
+	made, err := s.machine.Do(ctx, machine.Request{Workdir: &machine.Workdir{Path: i.Path, Owner: s.context.User}}, nil, nil)
+	next := s.context
+	next.Workdir = i.Path
+	return outcome{changed: made.Changed, context: next}, err
+}
+
+func (s *stage) user(ctx context.Context, i plan.User) (outcome, error) {
+	found, err := s.machine.Do(ctx, machine.Request{User: &machine.User{Name: i.Name, Sudo: i.Sudo, MustExist: i.MustExist}}, nil, nil)
+	next := s.context
+	next.User, next.Home = found.Name, found.Home
+	return outcome{changed: found.Changed, context: next}, err
+}
+
+// keep stores the result of an instruction, and returns the size of its layer.
+func (s *stage) keep(ctx context.Context, key plan.Key, done outcome) (int64, error) {
+	s.context = done.context
+	if !done.changed {
+		return 0, s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: done.context})
+	}
+	before, err := s.hold(s.layerID)
+	if err != nil {
+		return 0, err
+	}
+	var bytes int64
+	err = s.machine.Capture(ctx, func(diskPath string) error {
+		bytes, err = s.addLayer(ctx, layer.Added{
+			TeamID: s.request.TeamID, Key: key, ParentID: s.layerID, DiskPath: diskPath, DiskMiB: before.DiskMiB, Context: done.context,
+		})
+		return err
+	})
+	return bytes, err
+}
+
+// addLayer adds a layer and goes on from it.
+func (s *stage) addLayer(ctx context.Context, added layer.Added) (int64, error) {
+	entry, bytes, err := s.attempt.addLayer(ctx, added)
+	if err == nil {
+		s.layerID = entry.LayerID
+	}
+	return bytes, err
+}
+
+func (a *attempt) addLayer(ctx context.Context, added layer.Added) (layer.Entry, int64, error) {
+	entry, bytes, release, err := a.config.Layers.Add(ctx, added)
+	if err != nil {
+		return layer.Entry{}, 0, err
+	}
+	a.used, a.held = append(a.used, entry.LayerID), append(a.held, release)
+	return entry, bytes, nil
+}
+
+// ensureMachine boots the VM with the layer's files, unless it runs.
+func (s *stage) ensureMachine(ctx context.Context) (err error) {
+	if s.machine == nil {
+		s.machine, err = s.boot(ctx, s.layerID, snapshot.Defaults{})
+		s.kills = 0
+	}
+	return err
+}
+
+func (s *stage) stopMachine() error {
+	stopped := s.machine
+	s.machine = nil
+	return stopped.Stop()
+}
+
+// boot boots a VM of the template's size with a layer's files.
+func (a *attempt) boot(ctx context.Context, layerID string, defaults snapshot.Defaults) (*machine.Machine, error) {
+	disk, err := a.hold(layerID)
+	if err != nil {
+		return nil, err
+	}
+	base := *disk
+	base.VCPUCount, base.MemoryMiB = a.request.VCPUCount, a.request.MemoryMiB
+	started, err := a.startMachine(ctx, &base, defaults)
+	if err != nil {
+		return nil, explainBoot(err)
+	}
+	if _, err := started.Do(ctx, machine.Request{Grow: &struct{}{}}, nil, nil); err != nil {
+		return nil, errors.Join(err, started.Stop())
+	}
+	return started, nil
+}
+
+func (a *attempt) startMachine(ctx context.Context, base *snapshot.Snapshot, defaults snapshot.Defaults) (*machine.Machine, error) {
+	a.vms++
+	number := strconv.Itoa(a.vms)
+	return a.config.Guests.Start(ctx, machine.Spec{
+		Name: "build-" + a.request.BuildID + "-" + number, Directory: filepath.Join(a.directory, number),
+		VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, Network: a.request.Network, Defaults: defaults,
+	}, base)
+}
+
+// explainBoot tells a file system that does not boot from a host that cannot start VMs.
+func explainBoot(err error) error {
+	var blamed *guest.Error
+	if !errors.As(err, &blamed) {
+		return err
+	}
+	return &Failure{Cause: CauseBootFailed, cause: err, Message: "The file system did not boot: its first process or Wrenn's agent in it did not start. " +
+		"Look for a step that removed or replaced what a system needs, or for too little memory"}
+}

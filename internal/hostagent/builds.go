@@ -1,0 +1,80 @@
+package hostagent
+
+import (
+	"context"
+	"runtime"
+
+	"git.omukk.dev/wrenn/sandbox/internal/boot"
+	"git.omukk.dev/wrenn/sandbox/internal/build"
+	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
+	buildmachine "git.omukk.dev/wrenn/sandbox/internal/build/machine"
+	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/template"
+)
+
+// Builds bound what builds of templates may use of a host.
+type Builds struct {
+	// Max is how many run at a time; 0 is half as many as the host has CPUs, and at least
+	// two.
+	Max int `env:"WRENN_MAX_BUILDS" flag:"max-builds" default:"0" min:"0" help:"builds of templates that run at a time, 0 for half as many as there are CPUs and at least two"`
+	// CacheMiB bounds the layers that steps of builds have made, UploadsMiB the files that
+	// clients have uploaded for them. Those that were not used for the longest time go
+	// first. 0 is a share of the disk.
+	CacheMiB   int64 `env:"WRENN_BUILD_CACHE_MIB" flag:"build-cache-mib" default:"0" min:"0" help:"disk in MiB for cached layers of builds, 0 for a fifth of the disk"`
+	UploadsMiB int64 `env:"WRENN_BUILD_UPLOADS_MIB" flag:"build-uploads-mib" default:"0" min:"0" help:"disk in MiB for files uploaded for builds, 0 for a twentieth of the disk"`
+}
+
+const (
+	cacheDivisor   = 5
+	uploadsDivisor = 20
+	minBuilds      = 2
+)
+
+// complete replaces zeros, for a disk of a size.
+func (b Builds) complete(diskBytes uint64) (most int, cacheBytes, uploadBytes int64) {
+	const mebibyte = 1 << 20
+	most, cacheBytes, uploadBytes = b.Max, b.CacheMiB*mebibyte, b.UploadsMiB*mebibyte
+	if most == 0 {
+		most = max(runtime.NumCPU()/2, minBuilds)
+	}
+	if cacheBytes == 0 {
+		cacheBytes = int64(diskBytes / cacheDivisor)
+	}
+	if uploadBytes == 0 {
+		uploadBytes = int64(diskBytes / uploadsDivisor)
+	}
+	return most, cacheBytes, uploadBytes
+}
+
+// openBuilds ends the builds of the agent before, and keeps their layers. When the agent
+// stops, its builds are cancelled.
+func openBuilds(ctx context.Context, config Config, m *machine, image template.Image, sandboxes *sandbox.Manager, parts *boot.Sequence) (*builds, error) {
+	diskBytes, _, err := disk.Usage(m.storage.Dir)
+	if err != nil {
+		return nil, err
+	}
+	most, cacheBytes, uploadBytes := config.Builds.complete(diskBytes)
+	layers, err := layer.Open(m.path("layers"), cacheBytes, config.Log)
+	if err != nil {
+		return nil, err
+	}
+	files, err := archives.Open(m.path("uploads"), uploadBytes, config.Log)
+	if err != nil {
+		return nil, err
+	}
+	guests := buildmachine.NewHost(guest.Config{Driver: m.driver, Network: m.network, Cgroups: m.cgroups, DiskLimits: m.diskLimits, Log: config.Log})
+	guests.SetBoot(template.ColdBoot(image))
+	builder, err := build.Open(ctx, build.Config{
+		Dir: m.path("builds"), Layers: layers, Uploads: files, Builds: sandboxes.Catalog(), Guests: guests, Driver: m.driver,
+		VMM: m.driver.Maker().String(), BootHash: image.Hash, EnvdVersion: image.EnvdVersion,
+		Admit: sandboxes.Admit, MaxBuilds: most, Log: config.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	parts.OnStop("cancel builds", func(context.Context) error { return builder.Close() })
+	return &builds{builder: builder, uploads: files, stopping: ctx.Done()}, nil
+}
