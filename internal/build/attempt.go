@@ -13,6 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -38,7 +39,8 @@ type attempt struct {
 	used        []string
 	held        []func()
 	imageDigest string
-	vms         int // how many were started
+	images      map[string]*image.Image // those that were resolved, by reference
+	vms         int                     // how many were started
 }
 
 // stageEnd is the result of a stage.
@@ -50,7 +52,7 @@ type stageEnd struct {
 func newAttempt(config Config, request plan.Request) *attempt {
 	a := &attempt{
 		config: config, request: request, log: buildlog.New[Result](), done: make(chan struct{}),
-		directory: filepath.Join(config.Dir, request.BuildID), stages: make(map[int]stageEnd),
+		directory: filepath.Join(config.Dir, request.BuildID), stages: make(map[int]stageEnd), images: make(map[string]*image.Image),
 	}
 	for i, needed := range request.Needed() {
 		if needed {

@@ -22,8 +22,10 @@ func (a *attempt) buildBase(ctx context.Context, base plan.Base) (stageEnd, erro
 		return a.stages[*base.Stage], nil
 	case base.BuildID != "":
 		return a.baseFromBuild(ctx, base.BuildID)
+	case base.Image != nil:
+		return a.baseFromImage(ctx, base.Image)
 	default:
-		return stageEnd{}, &Failure{Cause: CauseInvalidStep, Message: "This host cannot build from images yet"}
+		return a.baseFromScratch(ctx)
 	}
 }
 

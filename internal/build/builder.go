@@ -17,11 +17,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
-	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -49,12 +49,14 @@ type Builds interface {
 // Config is what a Builder works with.
 type Config struct {
 	// Dir is where the files of build VMs are, on the file system of the layers.
-	Dir     string
-	Layers  *layer.Store
-	Uploads *archives.Store
-	Builds  Builds
-	Guests  *machine.Host
-	Driver  vmm.Driver
+	Dir      string
+	Layers   *layer.Store
+	Archives *archives.Store
+	Builds   Builds
+	// Images pulls images and makes disks of them.
+	Images Images
+	Guests *machine.Host
+	Driver vmm.Driver
 	// VMM and BootHash name what boots and restores guests: a finished build is used again
 	// only with the same.
 	VMM      string

@@ -15,6 +15,12 @@ type Cause string
 
 // Causes.
 const (
+	CauseImageNotFound       Cause = "image not found"
+	CauseImageUnauthorized   Cause = "image unauthorized"
+	CauseWrongPlatform       Cause = "wrong platform"
+	CauseRegistryUnreachable Cause = "registry unreachable"
+	CauseImageInvalid        Cause = "image invalid"
+
 	CauseNoSpace       Cause = "no space"
 	CauseOutOfMemory   Cause = "out of memory"
 	CauseTimedOut      Cause = "timed out"

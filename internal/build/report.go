@@ -41,7 +41,9 @@ func (a *attempt) stepReport(step plan.Step) *report {
 	return a.report(step.Name, a.prefixNumber(a.began))
 }
 
-func (a *attempt) prefixNumber(number int) string { return fmt.Sprintf("builder %d/%d", number, a.steps) }
+func (a *attempt) prefixNumber(number int) string {
+	return fmt.Sprintf("builder %d/%d", number, a.steps)
+}
 
 // prefixOf is the prefix of a step's entries.
 func (a *attempt) prefixOf(name string) string {

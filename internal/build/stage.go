@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 
@@ -22,6 +23,9 @@ type stage struct {
 	forced bool
 	// machine has the file system of the layer; nil until a step has to run.
 	machine *machine.Machine
+	// packed are the files of another stage that the step under way copies; nil for none.
+	packed io.ReadCloser
+	digest string
 	// kills are the commands that the guest's kernel has ended so far.
 	kills int64
 }
@@ -49,7 +53,7 @@ func (a *attempt) buildStage(ctx context.Context, index int) (_ stageEnd, err er
 }
 
 // doStep does a step, or finds its result in the cache.
-func (s *stage) doStep(ctx context.Context, step plan.Step) error {
+func (s *stage) doStep(ctx context.Context, step plan.Step) (err error) {
 	report := s.stepReport(step)
 	s.forced = s.forced || step.Force
 	if next, ok := s.context.Apply(step.Do); ok {
@@ -63,19 +67,16 @@ func (s *stage) doStep(ctx context.Context, step plan.Step) error {
 		return nil
 	}
 	instruction := s.context.Expanded(step.Do)
-	key := s.keyOf(instruction)
-	if !s.forced {
-		if entry, found := s.find(key); found {
-			if s.machine != nil && entry.LayerID != s.layerID {
-				// The VM has the files of another layer.
-				if err := s.stopMachine(); err != nil {
-					return err
-				}
-			}
-			s.layerID, s.context = entry.LayerID, entry.Context
-			report.cached(step.Text)
-			return nil
-		}
+	keys, found, err := s.lookUp(ctx, instruction)
+	defer func() { err = errors.Join(err, s.closePacked()) }()
+	if err != nil {
+		report.announce(step.Text)
+		report.done(0)
+		return err
+	}
+	if found {
+		report.cached(step.Text)
+		return nil
 	}
 	report.announce(step.Text)
 	done, err := s.execute(ctx, report, instruction)
@@ -83,9 +84,56 @@ func (s *stage) doStep(ctx context.Context, step plan.Step) error {
 		report.done(0)
 		return err
 	}
-	bytes, err := s.keep(ctx, key, done)
+	bytes, err := s.keep(ctx, keys, done)
 	report.done(bytes)
 	return err
+}
+
+// lookUp goes on from an instruction's result, if it is in the cache. Otherwise it returns
+// the keys under which the result is to be stored.
+func (s *stage) lookUp(ctx context.Context, instruction plan.Instruction) (keys []plan.Key, found bool, err error) {
+	files, isCopy := instruction.(plan.Copy)
+	if !isCopy || files.FromStage == nil && files.FromImage == nil {
+		key := plan.StepKey(s.layerID, s.context, instruction, "")
+		found, err = s.goOnFrom(key)
+		return []plan.Key{key}, found, err
+	}
+	origin, open, err := s.originOf(ctx, files)
+	if err != nil {
+		return nil, false, err
+	}
+	files.FromStage, files.FromImage = nil, nil
+	key := plan.StepKey(s.layerID, s.context, files, "from "+origin)
+	if found, err = s.goOnFrom(key); found || err != nil {
+		return nil, found, err
+	}
+	// The other stage is another than before. Its files may be the same.
+	if s.packed, s.digest, err = open(ctx); err != nil {
+		return nil, false, err
+	}
+	byContent := plan.StepKey(s.layerID, s.context, files, "content "+s.digest)
+	if found, err = s.goOnFrom(byContent); found && err == nil {
+		err = s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: s.context})
+	}
+	return []plan.Key{key, byContent}, found, err
+}
+
+// goOnFrom goes on from a result in the cache; found is false without one, and for a step
+// that is to run in any case.
+func (s *stage) goOnFrom(key plan.Key) (found bool, err error) {
+	if s.forced {
+		return false, nil
+	}
+	entry, found := s.find(key)
+	if !found {
+		return false, nil
+	}
+	if s.machine != nil && entry.LayerID != s.layerID {
+		// The VM has the files of another layer.
+		err = s.stopMachine()
+	}
+	s.layerID, s.context = entry.LayerID, entry.Context
+	return true, err
 }
 
 // outcome is what an instruction has done.
@@ -93,18 +141,6 @@ type outcome struct {
 	// changed: the file system is another than before.
 	changed bool
 	context plan.Context
-}
-
-// keyOf is the key of an instruction's result. What stands for files is in the instruction
-// itself or, for those of another stage, the layer that they are read from.
-func (s *stage) keyOf(instruction plan.Instruction) plan.Key {
-	content := ""
-	if files, ok := instruction.(plan.Copy); ok && files.FromStage != nil {
-		content = s.stages[*files.FromStage].layerID
-		files.FromStage = nil
-		instruction = files
-	}
-	return plan.StepKey(s.layerID, s.context, instruction, content)
 }
 
 // execute does an instruction in the VM.
@@ -119,6 +155,10 @@ func (s *stage) execute(ctx context.Context, report *report, instruction plan.In
 		return s.workdir(ctx, i)
 	case plan.User:
 		return s.user(ctx, i)
+	case plan.Copy:
+		return s.copy(ctx, i)
+	case plan.AddURL:
+		return s.download(ctx, i)
 	default:
 		return outcome{}, &Failure{Cause: CauseInvalidStep, Message: fmt.Sprintf("This host cannot do a step of the kind %T", instruction)}
 	}
@@ -139,11 +179,22 @@ func (s *stage) user(ctx context.Context, i plan.User) (outcome, error) {
 }
 
 // keep stores the result of an instruction, and returns the size of its layer.
-func (s *stage) keep(ctx context.Context, key plan.Key, done outcome) (int64, error) {
+func (s *stage) keep(ctx context.Context, keys []plan.Key, done outcome) (bytes int64, err error) {
 	s.context = done.context
-	if !done.changed {
-		return 0, s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: done.context})
+	if done.changed {
+		bytes, err = s.capture(ctx, keys[0], done)
+		keys = keys[1:]
 	}
+	for _, key := range keys {
+		if err == nil {
+			err = s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: done.context})
+		}
+	}
+	return bytes, err
+}
+
+// capture makes a layer of the VM's disk and goes on from it.
+func (s *stage) capture(ctx context.Context, key plan.Key, done outcome) (int64, error) {
 	before, err := s.hold(s.layerID)
 	if err != nil {
 		return 0, err

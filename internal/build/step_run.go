@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,15 @@ func (s *stage) run(ctx context.Context, report *report, run plan.Run) (_ outcom
 	if value, set := command.Environment["PATH"]; set && len(run.Exec) == 0 && len(s.context.Shell) == 0 {
 		command.Arguments = withPath(command.Arguments, value)
 	}
-	exit, err := s.follow(ctx, report, command, nil)
+	secrets, err := s.mountSecrets(ctx, run, command.User)
+	if err != nil {
+		return outcome{}, err
+	}
+	maps.Copy(command.Environment, secrets.variables)
+	exit, err := s.follow(ctx, report, command, secrets.values)
+	if unmountErr := s.unmountSecrets(ctx, secrets); err == nil && unmountErr != nil {
+		return outcome{}, unmountErr
+	}
 	if err != nil {
 		return outcome{}, s.explainExecute(ctx, report, commandText(run), err)
 	}

@@ -6,10 +6,11 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/build"
+	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	buildmachine "git.omukk.dev/wrenn/sandbox/internal/build/machine"
-	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
@@ -25,18 +26,26 @@ type Builds struct {
 	// first. 0 is a share of the disk.
 	CacheMiB   int64 `env:"WRENN_BUILD_CACHE_MIB" flag:"build-cache-mib" default:"0" min:"0" help:"disk in MiB for cached layers of builds, 0 for a fifth of the disk"`
 	UploadsMiB int64 `env:"WRENN_BUILD_UPLOADS_MIB" flag:"build-uploads-mib" default:"0" min:"0" help:"disk in MiB for files uploaded for builds, 0 for a twentieth of the disk"`
+	// ImagesMiB bounds what is kept of images in registries, twice: their layers as they are
+	// there, and the disks made of them.
+	ImagesMiB int64 `env:"WRENN_IMAGE_CACHE_MIB" flag:"image-cache-mib" default:"0" min:"0" help:"disk in MiB for pulled images and, once more, for disks made of them, 0 for a tenth of the disk each"`
+	// InsecureRegistries and PrivateRegistries are hosts, with ports where those are unusual.
+	InsecureRegistries []string `env:"WRENN_INSECURE_REGISTRIES" flag:"insecure-registries" help:"registries, separated by commas, that are reached without TLS and may be at private addresses"`
+	PrivateRegistries  []string `env:"WRENN_PRIVATE_REGISTRIES" flag:"private-registries" help:"registries, separated by commas, that may be at private addresses"`
+	RegistryCAFile     string   `env:"WRENN_REGISTRY_CA_FILE" flag:"registry-ca-file" help:"file of certificates, in PEM, of authorities that are trusted for registries beside the system's"`
 }
 
 const (
 	cacheDivisor   = 5
 	uploadsDivisor = 20
+	imagesDivisor  = 10
 	minBuilds      = 2
 )
 
 // complete replaces zeros, for a disk of a size.
-func (b Builds) complete(diskBytes uint64) (most int, cacheBytes, uploadBytes int64) {
+func (b Builds) complete(diskBytes uint64) (most int, cacheBytes, uploadBytes, imageBytes int64) {
 	const mebibyte = 1 << 20
-	most, cacheBytes, uploadBytes = b.Max, b.CacheMiB*mebibyte, b.UploadsMiB*mebibyte
+	most, cacheBytes, uploadBytes, imageBytes = b.Max, b.CacheMiB*mebibyte, b.UploadsMiB*mebibyte, b.ImagesMiB*mebibyte
 	if most == 0 {
 		most = max(runtime.NumCPU()/2, minBuilds)
 	}
@@ -46,17 +55,20 @@ func (b Builds) complete(diskBytes uint64) (most int, cacheBytes, uploadBytes in
 	if uploadBytes == 0 {
 		uploadBytes = int64(diskBytes / uploadsDivisor)
 	}
-	return most, cacheBytes, uploadBytes
+	if imageBytes == 0 {
+		imageBytes = int64(diskBytes / imagesDivisor)
+	}
+	return most, cacheBytes, uploadBytes, imageBytes
 }
 
 // openBuilds ends the builds of the agent before, and keeps their layers. When the agent
 // stops, its builds are cancelled.
-func openBuilds(ctx context.Context, config Config, m *machine, image template.Image, sandboxes *sandbox.Manager, parts *boot.Sequence) (*builds, error) {
+func openBuilds(ctx context.Context, config Config, m *machine, guestImage template.Image, sandboxes *sandbox.Manager, parts *boot.Sequence) (*builds, error) {
 	diskBytes, _, err := disk.Usage(m.storage.Dir)
 	if err != nil {
 		return nil, err
 	}
-	most, cacheBytes, uploadBytes := config.Builds.complete(diskBytes)
+	most, cacheBytes, uploadBytes, imageBytes := config.Builds.complete(diskBytes)
 	layers, err := layer.Open(m.path("layers"), cacheBytes, config.Log)
 	if err != nil {
 		return nil, err
@@ -65,11 +77,19 @@ func openBuilds(ctx context.Context, config Config, m *machine, image template.I
 	if err != nil {
 		return nil, err
 	}
+	images, err := image.Open(image.StoreConfig{
+		BlobDir: m.path("images/blobs"), DiskDir: m.path("images/disks"), BlobBytes: imageBytes, DiskBytes: imageBytes,
+		Registries: image.Registries{Insecure: config.Builds.InsecureRegistries, Private: config.Builds.PrivateRegistries, CAFile: config.Builds.RegistryCAFile},
+		User:       config.FirstUser - 1, Log: config.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	guests := buildmachine.NewHost(guest.Config{Driver: m.driver, Network: m.network, Cgroups: m.cgroups, DiskLimits: m.diskLimits, Log: config.Log})
-	guests.SetBoot(template.ColdBoot(image))
+	guests.SetBoot(template.ColdBoot(guestImage))
 	builder, err := build.Open(ctx, build.Config{
-		Dir: m.path("builds"), Layers: layers, Uploads: files, Builds: sandboxes.Catalog(), Guests: guests, Driver: m.driver,
-		VMM: m.driver.Maker().String(), BootHash: image.Hash, EnvdVersion: image.EnvdVersion,
+		Dir: m.path("builds"), Layers: layers, Archives: files, Builds: sandboxes.Catalog(), Images: images, Guests: guests, Driver: m.driver,
+		VMM: m.driver.Maker().String(), BootHash: guestImage.Hash, EnvdVersion: guestImage.EnvdVersion,
 		Admit: sandboxes.Admit, MaxBuilds: most, Log: config.Log,
 	})
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/build"
-	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
+	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"

@@ -13,8 +13,8 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
 	"git.omukk.dev/wrenn/sandbox/internal/build"
-	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
+	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 )
 
 // builds implements the RPC service of builds.
@@ -146,6 +146,12 @@ func toStepState(state buildlog.StepState) *pb.WatchBuildResponse {
 }
 
 var causes = map[build.Cause]pb.BuildFailureCause{
+	build.CauseImageNotFound:       pb.BuildFailureCause_BUILD_FAILURE_CAUSE_IMAGE_NOT_FOUND,
+	build.CauseImageUnauthorized:   pb.BuildFailureCause_BUILD_FAILURE_CAUSE_IMAGE_UNAUTHORIZED,
+	build.CauseWrongPlatform:       pb.BuildFailureCause_BUILD_FAILURE_CAUSE_WRONG_PLATFORM,
+	build.CauseRegistryUnreachable: pb.BuildFailureCause_BUILD_FAILURE_CAUSE_REGISTRY_UNREACHABLE,
+	build.CauseImageInvalid:        pb.BuildFailureCause_BUILD_FAILURE_CAUSE_IMAGE_INVALID,
+
 	build.CauseNoSpace:       pb.BuildFailureCause_BUILD_FAILURE_CAUSE_NO_SPACE,
 	build.CauseOutOfMemory:   pb.BuildFailureCause_BUILD_FAILURE_CAUSE_OUT_OF_MEMORY,
 	build.CauseTimedOut:      pb.BuildFailureCause_BUILD_FAILURE_CAUSE_TIMED_OUT,

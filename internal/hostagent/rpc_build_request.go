@@ -5,6 +5,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/image"
 )
 
 // fromBuild decodes a build. Sizes that no int holds are not possible either.
@@ -47,11 +48,22 @@ func fromBase(stage *pb.BuildStage) plan.Base {
 	}
 }
 
-func fromImage(image *pb.ImageSource) *plan.Image {
-	if image == nil {
+func fromImage(source *pb.ImageSource) *plan.Image {
+	if source == nil {
 		return nil
 	}
-	return &plan.Image{Reference: image.Reference, Credentials: image.Credentials}
+	decoded := &plan.Image{Reference: source.Reference}
+	switch credentials := source.Credentials.(type) {
+	case *pb.ImageSource_Basic:
+		decoded.Credentials = image.Basic{Username: credentials.Basic.GetUsername(), Password: credentials.Basic.GetPassword()}
+	case *pb.ImageSource_Aws:
+		decoded.Credentials = image.AWS{
+			AccessKeyID: credentials.Aws.GetAccessKeyId(), SecretAccessKey: credentials.Aws.GetSecretAccessKey(), Region: credentials.Aws.GetRegion(),
+		}
+	case *pb.ImageSource_Google:
+		decoded.Credentials = image.Google{ServiceAccountJSON: credentials.Google.GetServiceAccountJson()}
+	}
+	return decoded
 }
 
 func fromInstruction(step *pb.BuildStep) (plan.Instruction, error) {

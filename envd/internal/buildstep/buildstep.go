@@ -28,6 +28,12 @@ type Request struct {
 	Workdir *Workdir `json:"workdir,omitempty"`
 	Status  *Status  `json:"status,omitempty"`
 	Settle  *Settle  `json:"settle,omitempty"`
+
+	Copy           *Copy           `json:"copy,omitempty"`
+	Pack           *Pack           `json:"pack,omitempty"`
+	Download       *Download       `json:"download,omitempty"`
+	MountSecret    *MountSecret    `json:"mountSecret,omitempty"`
+	UnmountSecrets *UnmountSecrets `json:"unmountSecrets,omitempty"`
 }
 
 // Result is what was found or done. It is the last line of standard error, in JSON.
@@ -39,6 +45,8 @@ type Result struct {
 	// Name and Home are a user's.
 	Name string `json:"name,omitempty"`
 	Home string `json:"home,omitempty"`
+	// Digest is of files that were packed.
+	Digest string `json:"digest,omitempty"`
 	// OutOfMemoryKills counts the commands that were ended since the boot because memory
 	// ran out; DiskFreeBytes is what is left on the root file system.
 	OutOfMemoryKills int64 `json:"outOfMemoryKills,omitempty"`
@@ -86,7 +94,7 @@ func Main(ctx context.Context, arguments []string, stdin io.Reader, stdout, stde
 	return status
 }
 
-func (r Request) do(_ context.Context, _ io.Reader, _ io.Writer) (Result, error) {
+func (r Request) do(ctx context.Context, stdin io.Reader, stdout io.Writer) (Result, error) {
 	switch {
 	case r.Grow != nil:
 		return r.Grow.do()
@@ -98,6 +106,16 @@ func (r Request) do(_ context.Context, _ io.Reader, _ io.Writer) (Result, error)
 		return r.Status.do()
 	case r.Settle != nil:
 		return r.Settle.do()
+	case r.Copy != nil:
+		return r.Copy.do(ctx, stdin)
+	case r.Pack != nil:
+		return r.Pack.do(ctx, stdout)
+	case r.Download != nil:
+		return r.Download.do(ctx, stdin)
+	case r.MountSecret != nil:
+		return r.MountSecret.do(stdin)
+	case r.UnmountSecrets != nil:
+		return r.UnmountSecrets.do()
 	default:
 		return Result{}, errors.New("the request is empty")
 	}

@@ -19,12 +19,14 @@ type User struct {
 	MustExist bool   `json:"mustExist,omitempty"`
 }
 
-// Files of users and groups. Source: passwd(5), group(5), shadow(5), sudoers(5).
-const (
+// Files of users and groups. Source: passwd(5), group(5), shadow(5), sudoers(5). Tests have
+// others.
+var (
 	passwdFile   = "/etc/passwd"
 	groupFile    = "/etc/group"
 	shadowFile   = "/etc/shadow"
 	sudoersFiles = "/etc/sudoers.d"
+	homes        = "/home"
 )
 
 // Numbers of users that are made. Source: login.defs(5).
@@ -118,7 +120,7 @@ func makeAccount(name string) (account, error) {
 	if err != nil {
 		return account{}, err
 	}
-	made := account{name: name, uid: uid, gid: gid, home: filepath.Join("/home", name)}
+	made := account{name: name, uid: uid, gid: gid, home: filepath.Join(homes, name)}
 	if err := appendLine(passwdFile, 0o644, fmt.Sprintf("%s:x:%d:%d::%s:/bin/bash", made.name, made.uid, made.gid, made.home)); err != nil {
 		return account{}, err
 	}

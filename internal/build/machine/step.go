@@ -18,6 +18,12 @@ type Request struct {
 	Workdir *Workdir  `json:"workdir,omitempty"`
 	Status  *struct{} `json:"status,omitempty"`
 	Settle  *struct{} `json:"settle,omitempty"`
+
+	Copy           *Copy           `json:"copy,omitempty"`
+	Pack           *Pack           `json:"pack,omitempty"`
+	Download       *Download       `json:"download,omitempty"`
+	MountSecret    *MountSecret    `json:"mountSecret,omitempty"`
+	UnmountSecrets *UnmountSecrets `json:"unmountSecrets,omitempty"`
 }
 
 // User finds a user, or makes it.
@@ -33,6 +39,42 @@ type Workdir struct {
 	Owner string `json:"owner"`
 }
 
+// Copy unpacks the archive that is sent to it; with Content, what is sent is the file.
+type Copy struct {
+	Sources     []string `json:"sources"`
+	Destination string   `json:"destination"`
+	Owner       string   `json:"owner"`
+	Mode        string   `json:"mode,omitempty"`
+	Extract     bool     `json:"extract,omitempty"`
+	Content     bool     `json:"content,omitempty"`
+}
+
+// Pack writes an archive of files to its output, or only hashes them.
+type Pack struct {
+	Sources    []string `json:"sources"`
+	DigestOnly bool     `json:"digestOnly,omitempty"`
+}
+
+// Download copies a file from a URL. Certificates that the guest may lack are sent to it.
+type Download struct {
+	URL         string `json:"url"`
+	Destination string `json:"destination"`
+	Owner       string `json:"owner"`
+	Mode        string `json:"mode,omitempty"`
+	SHA256      string `json:"sha256,omitempty"`
+}
+
+// MountSecret makes what is sent to it a file in memory.
+type MountSecret struct {
+	Path  string `json:"path"`
+	Owner string `json:"owner"`
+}
+
+// UnmountSecrets removes such files.
+type UnmountSecrets struct {
+	Paths []string `json:"paths"`
+}
+
 // Result is what was found or done.
 type Result struct {
 	Failure *Failure `json:"failure"`
@@ -40,6 +82,7 @@ type Result struct {
 	Changed bool   `json:"changed"`
 	Name    string `json:"name"`
 	Home    string `json:"home"`
+	Digest  string `json:"digest"`
 	// OutOfMemoryKills counts since the boot.
 	OutOfMemoryKills int64 `json:"outOfMemoryKills"`
 	DiskFreeBytes    int64 `json:"diskFreeBytes"`

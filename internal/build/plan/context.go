@@ -141,12 +141,6 @@ func (c Context) Expanded(instruction Instruction) Instruction {
 	switch i := instruction.(type) {
 	case Copy:
 		i.Destination, i.Owner = c.Resolve(c.Expand(i.Destination)), c.Expand(i.Owner)
-		if i.FromStage != nil || i.FromImage != nil {
-			i.Sources = slices.Clone(i.Sources)
-			for n, source := range i.Sources {
-				i.Sources[n] = c.Expand(source)
-			}
-		}
 		return i
 	case AddURL:
 		i.URL, i.Destination, i.Owner = c.Expand(i.URL), c.Resolve(c.Expand(i.Destination)), c.Expand(i.Owner)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
@@ -57,7 +58,12 @@ type Base struct {
 // Image is an image in a registry, and the credentials for it.
 type Image struct {
 	Reference   string
-	Credentials any `json:"-"`
+	Credentials image.Credentials `json:"-"`
+}
+
+// Source is what is pulled.
+func (i Image) Source() image.Source {
+	return image.Source{Reference: i.Reference, Credentials: i.Credentials}
 }
 
 // Step is one instruction of the client's.

@@ -1,0 +1,164 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
+	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
+	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+)
+
+// copy copies files into the guest, which unpacks them.
+func (s *stage) copy(ctx context.Context, files plan.Copy) (_ outcome, err error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	archive, err := s.openFiles(files)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	request := machine.Copy{
+		Sources: files.Sources, Destination: files.Destination, Owner: s.ownerOf(files.Owner), Mode: files.Mode, Extract: files.Extract,
+		Content: files.Content != nil,
+	}
+	_, err = s.machine.Do(ctx, machine.Request{Copy: &request}, archive, nil)
+	return outcome{changed: true, context: s.context}, err
+}
+
+// ownerOf is who gets files: the current user unless a step says otherwise.
+func (s *stage) ownerOf(owner string) string {
+	if owner != "" {
+		return owner
+	}
+	return s.context.User
+}
+
+// openFiles opens what a step copies: an archive, or the content of a file.
+func (s *stage) openFiles(files plan.Copy) (io.ReadCloser, error) {
+	switch {
+	case files.Content != nil:
+		return io.NopCloser(bytes.NewReader(*files.Content)), nil
+	case s.packed != nil:
+		return io.NopCloser(s.packed), nil
+	}
+	archive, err := s.config.Archives.Open(s.request.TeamID, files.FilesHash)
+	if errors.Is(err, archives.ErrNotFound) {
+		return nil, &Failure{Cause: CauseFileMissing, cause: err, Message: fmt.Sprintf(
+			"The files for %s were not uploaded to the host that builds, or are there no longer. Build again: the client uploads them anew", files.Destination)}
+	}
+	return archive, err
+}
+
+// closePacked removes the files of another stage.
+func (s *stage) closePacked() error {
+	if s.packed == nil {
+		return nil
+	}
+	packed := s.packed
+	s.packed = nil
+	return packed.Close()
+}
+
+// opening reads files out of a layer, and returns their digest.
+type opening func(ctx context.Context) (io.ReadCloser, string, error)
+
+// originOf names where files of another stage or image come from, and how they are read.
+func (s *stage) originOf(ctx context.Context, files plan.Copy) (origin string, open opening, err error) {
+	if files.FromStage != nil {
+		layerID := s.stages[*files.FromStage].layerID
+		return layerID, func(ctx context.Context) (io.ReadCloser, string, error) { return s.pack(ctx, layerID, files.Sources) }, nil
+	}
+	from, err := s.resolve(ctx, files.FromImage)
+	if err != nil {
+		return "", nil, err
+	}
+	return from.Digest, func(ctx context.Context) (io.ReadCloser, string, error) {
+		end, err := s.imageStage(ctx, s.report(stepBase, stepBase), "Copy from "+files.FromImage.Reference, from)
+		if err != nil {
+			return nil, "", err
+		}
+		return s.pack(ctx, end.layerID, files.Sources)
+	}, nil
+}
+
+// pack reads files out of another layer, in a VM of its own: the host does not look into
+// disks. The archive is a file that is removed when it is closed.
+func (a *attempt) pack(ctx context.Context, layerID string, sources []string) (_ io.ReadCloser, digest string, err error) {
+	other, err := a.boot(ctx, layerID, snapshot.Defaults{})
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { err = errors.Join(err, other.Stop()) }()
+	file, err := os.CreateTemp(a.directory, "files-")
+	if err != nil {
+		return nil, "", fmt.Errorf("copy from another stage: %w", err)
+	}
+	archive := &removedFile{File: file}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, archive.Close())
+		}
+	}()
+	// A guest sends at most what its disk holds, and what the archive adds to each file.
+	bounded := &boundedWriter{to: file, left: 2 * int64(a.request.DiskMiB) << 20}
+	packed, err := other.Do(ctx, machine.Request{Pack: &machine.Pack{Sources: sources}}, nil, bounded)
+	if err != nil {
+		return nil, "", err
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return archive, packed.Digest, err
+}
+
+// removedFile is a file that is removed when it is closed.
+type removedFile struct{ *os.File }
+
+func (f *removedFile) Close() error { return errors.Join(f.File.Close(), os.Remove(f.Name())) }
+
+// errTooMuch is returned for a guest that sends more than it can have.
+var errTooMuch = errors.New("the guest sends more than its disk can hold")
+
+type boundedWriter struct {
+	to   io.Writer
+	left int64
+}
+
+func (w *boundedWriter) Write(data []byte) (int, error) {
+	if w.left -= int64(len(data)); w.left < 0 {
+		return 0, errTooMuch
+	}
+	return w.to.Write(data)
+}
+
+// certificates are the host's own: a guest without any can reach what the host could.
+// Source: the files that Go's crypto/x509 looks for.
+var certificates = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
+
+func hostCertificates() []byte {
+	for _, path := range certificates {
+		if content, err := os.ReadFile(filepath.Clean(path)); err == nil {
+			return content
+		}
+	}
+	return nil
+}
+
+// download has the guest download a file, over its own network and its policy.
+func (s *stage) download(ctx context.Context, add plan.AddURL) (outcome, error) {
+	if err := plan.CheckURL(add.URL); err != nil {
+		return outcome{}, &Failure{Cause: CauseInvalidStep, Message: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	_, err := s.machine.Do(ctx, machine.Request{Download: &machine.Download{
+		URL: add.URL, Destination: add.Destination, Owner: s.ownerOf(add.Owner), Mode: add.Mode, SHA256: strings.TrimPrefix(add.Checksum, "sha256:"),
+	}}, bytes.NewReader(hostCertificates()), nil)
+	return outcome{changed: true, context: s.context}, err
+}
