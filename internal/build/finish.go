@@ -177,13 +177,17 @@ func (f *finish) runStart(ctx context.Context, in *machine.Machine, began chan<-
 	case ctx.Err() != nil:
 		return nil
 	case errors.As(err, &unstarted):
-		return f.report.failed(&Failure{Cause: CauseInvalidStep, Command: text, ExitCode: -1, cause: err,
-			Message: fmt.Sprintf("The start command %s could not be started: %s", quote(text), buildlog.Clean(unstarted.Error()))})
+		return f.report.failed(&Failure{
+			Cause: CauseInvalidStep, Command: text, ExitCode: -1, cause: err,
+			Message: fmt.Sprintf("The start command %s could not be started: %s", quote(text), buildlog.Clean(unstarted.Error())),
+		})
 	case err != nil:
 		return err
 	case !exit.Succeeded():
-		return f.report.failed(&Failure{Cause: CauseCommandFailed, Command: text, ExitCode: exit.Code,
-			Message: fmt.Sprintf("The start command %s ended before the template was ready: %s", quote(text), exitText(exit))})
+		return f.report.failed(&Failure{
+			Cause: CauseCommandFailed, Command: text, ExitCode: exit.Code,
+			Message: fmt.Sprintf("The start command %s ended before the template was ready: %s", quote(text), exitText(exit)),
+		})
 	default:
 		return nil
 	}

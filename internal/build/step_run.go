@@ -98,11 +98,15 @@ func (s *stage) explainExecute(ctx context.Context, report *report, text string,
 	var unstarted *envdclient.StartError
 	switch {
 	case errors.As(err, &unstarted):
-		return report.failed(&Failure{Cause: CauseInvalidStep, Command: text, ExitCode: -1, cause: err,
-			Message: fmt.Sprintf("%s could not be started: %s", quote(text), buildlog.Clean(unstarted.Error()))})
+		return report.failed(&Failure{
+			Cause: CauseInvalidStep, Command: text, ExitCode: -1, cause: err,
+			Message: fmt.Sprintf("%s could not be started: %s", quote(text), buildlog.Clean(unstarted.Error())),
+		})
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return report.failed(&Failure{Cause: CauseTimedOut, Command: text, ExitCode: -1, cause: err,
-			Message: fmt.Sprintf("%s took longer than %s and was ended", quote(text), describe(commandTimeout))})
+		return report.failed(&Failure{
+			Cause: CauseTimedOut, Command: text, ExitCode: -1, cause: err,
+			Message: fmt.Sprintf("%s took longer than %s and was ended", quote(text), describe(commandTimeout)),
+		})
 	default:
 		return err
 	}

@@ -116,7 +116,10 @@ func TestCopy_PutsFilesWhereDockerfilesSay(t *testing.T) {
 	upload := []file{
 		{name: "app.py", content: "app"},
 		{name: "b.py", content: "b"},
-		{name: "src/"}, {name: "src/main.go", content: "main"}, {name: "src/sub/deep.go", content: "deep"}, {name: "src/link", link: "main.go"},
+		{name: "src/"},
+		{name: "src/main.go", content: "main"},
+		{name: "src/sub/deep.go", content: "deep"},
+		{name: "src/link", link: "main.go"},
 		{name: "src/hard", link: "hard:src/main.go"},
 	}
 	for name, test := range map[string]struct {

@@ -3,6 +3,7 @@ package buildstep
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -13,8 +14,6 @@ import (
 	"os"
 	"path"
 	"time"
-
-	"crypto/tls"
 )
 
 // Download copies a file from a URL, over the guest's own network. Standard input has
