@@ -67,9 +67,9 @@ func openCache(directory string, most int64) (*cache, error) {
 	return c, c.trim()
 }
 
-// hold returns a file by its name, and calls make for one that is missing: with a path
-// where nothing is. What make made must be durable. Only one caller makes a file at a time.
-func (c *cache) hold(ctx context.Context, name string, make func(path string) error) (held, error) {
+// hold returns a file by its name, and calls fill for one that is missing: with a path
+// where nothing is. What fill makes must be durable. Only one caller makes a file at a time.
+func (c *cache) hold(ctx context.Context, name string, fill func(path string) error) (held, error) {
 	file := c.reserve(name)
 	path := filepath.Join(c.directory, name)
 	select {
@@ -78,7 +78,7 @@ func (c *cache) hold(ctx context.Context, name string, make func(path string) er
 		c.release(name)
 		return held{}, ctx.Err()
 	}
-	err := c.ensure(path, name, make)
+	err := c.ensure(path, name, fill)
 	<-file.turn
 	if err != nil {
 		c.release(name)
@@ -110,14 +110,14 @@ func (c *cache) release(name string) {
 }
 
 // ensure makes a file that is missing, and sets the time of use.
-func (c *cache) ensure(path, name string, make func(path string) error) error {
+func (c *cache) ensure(path, name string, fill func(path string) error) error {
 	now := time.Now()
 	err := os.Chtimes(path, now, now)
 	if err == nil || !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	unfinished := filepath.Join(c.directory, unfinishedPrefix+name)
-	if err := make(unfinished); err != nil {
+	if err := fill(unfinished); err != nil {
 		return errors.Join(err, removeExisting(unfinished))
 	}
 	if err := os.Rename(unfinished, path); err != nil {

@@ -17,7 +17,7 @@ type Credentials interface {
 // Basic is a name and a password or token.
 type Basic struct{ Username, Password string }
 
-func (b Basic) authenticator(context.Context, http.RoundTripper) (authn.Authenticator, error) {
+func (b Basic) authenticator(context.Context, http.RoundTripper) (authn.Authenticator, error) { //nolint:unparam // as the interface has it
 	return &authn.Basic{Username: b.Username, Password: b.Password}, nil
 }
 

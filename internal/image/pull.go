@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,7 +176,7 @@ func (p *puller) fetchOnce(ctx context.Context, session *session, index int, pat
 // whole.
 func (p *puller) explainLayer(ctx context.Context, session *session, err error) error {
 	var answered *transport.Error
-	if errors.As(err, &answered) && answered.StatusCode == 404 {
+	if errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound {
 		missing := invalid("The registry %s does not have all layers of %s. Push the image again.", session.host(), p.image.Name)
 		missing.Err = err
 		return missing

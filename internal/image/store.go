@@ -118,9 +118,9 @@ func (s *Store) WriteEmptyDisk(ctx context.Context, target string, diskMiB int) 
 	})
 }
 
-// writeCached clones a disk of the cache, which make makes if it is missing.
-func (s *Store) writeCached(ctx context.Context, name, target string, make func(path string) error) error {
-	held, err := s.disks.hold(ctx, name, make)
+// writeCached clones a disk of the cache, which fill makes if it is missing.
+func (s *Store) writeCached(ctx context.Context, name, target string, fill func(path string) error) error {
+	held, err := s.disks.hold(ctx, name, fill)
 	if err != nil {
 		return err
 	}

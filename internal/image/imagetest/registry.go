@@ -2,8 +2,7 @@ package imagetest
 
 import (
 	"crypto/subtle"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -49,7 +48,9 @@ func ServeHandler(t testing.TB, wrap func(usual http.Handler) http.Handler) *Reg
 	return serve(t, wrap(newRegistry()), authn.Anonymous)
 }
 
-func newRegistry() http.Handler { return registry.New(registry.Logger(log.New(io.Discard, "", 0))) }
+func newRegistry() http.Handler {
+	return registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
+}
 
 func serve(t testing.TB, handler http.Handler, login authn.Authenticator) *Registry {
 	t.Helper()

@@ -75,13 +75,17 @@ func refuse(format string, arguments ...any) error {
 // breaks a rule, and errors of the disk as they are.
 func (r *Reader) Read(ctx context.Context, layer Layer) error {
 	r.tree.BeginLayer()
-	unpacked, err := unpack(layer.Content)
+	packed := &source{content: layer.Content}
+	unpacked, err := unpack(packed)
+	if packed.failed != nil {
+		return packed.failed
+	}
 	if err != nil {
 		return err
 	}
 	defer unpacked.Close()
 	sum := sha256.New()
-	archive := &bounded{ctx: ctx, source: unpacked, sum: sum, reader: r, most: r.limits.RatioFrom + layer.Size*r.limits.Ratio}
+	archive := &bounded{ended: ctx.Err, packed: packed, unpacked: unpacked, sum: sum, reader: r, most: r.limits.RatioFrom + layer.Size*r.limits.Ratio}
 	if err := r.readArchive(archive); err != nil {
 		return archive.explain(err)
 	}
@@ -112,28 +116,45 @@ func (r *Reader) readArchive(archive *bounded) error {
 	}
 }
 
+// source keeps why a packed layer could not be read, which is not the layer's fault.
+type source struct {
+	content io.Reader
+	failed  error
+}
+
+func (s *source) Read(buffer []byte) (int, error) {
+	n, err := s.content.Read(buffer)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.failed = err
+	}
+	return n, err
+}
+
 // bounded is an unpacked layer that ends with an error at its limits.
 type bounded struct {
-	ctx    context.Context
-	source io.Reader
-	sum    hash.Hash
-	reader *Reader
-	read   int64
-	most   int64
-	failed error // why reading ended, if not by the end
+	ended    func() error // says whether reading was cancelled
+	packed   *source
+	unpacked io.Reader
+	sum      hash.Hash
+	reader   *Reader
+	read     int64
+	most     int64
+	failed   error // why reading ended, if not by the end
 }
 
 func (b *bounded) Read(buffer []byte) (int, error) {
 	if b.failed != nil {
 		return 0, b.failed
 	}
-	n, err := b.source.Read(buffer)
+	n, err := b.unpacked.Read(buffer)
 	b.sum.Write(buffer[:n])
 	b.read += int64(n)
 	b.reader.read += int64(n)
 	switch {
-	case b.ctx.Err() != nil:
-		b.failed = b.ctx.Err()
+	case b.ended() != nil:
+		b.failed = b.ended()
+	case b.packed.failed != nil:
+		b.failed = b.packed.failed
 	case b.reader.read > b.reader.limits.StreamBytes:
 		b.failed = refuse("the image is larger than %s unpacked, which is the limit", Bytes(b.reader.limits.StreamBytes))
 	case b.read > b.most:

@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -99,10 +102,10 @@ func gzipped(t testing.TB, content []byte) []byte {
 	return packed.Bytes()
 }
 
-func zstandard(t testing.TB, content []byte, options ...zstd.EOption) []byte {
+func zstandard(t testing.TB, content []byte) []byte {
 	t.Helper()
 	var packed bytes.Buffer
-	writer, err := zstd.NewWriter(&packed, options...)
+	writer, err := zstd.NewWriter(&packed)
 	require.NoError(t, err)
 	_, err = writer.Write(content)
 	require.NoError(t, err)
@@ -203,7 +206,8 @@ func sparse(t *testing.T, name string, size int64) []byte {
 		sum += int(one)
 	}
 	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
-	return append(append(header, append([]byte("x"), make([]byte, 511)...)...), make([]byte, 1024)...)
+	const contentAndEnd = 512 + 1024
+	return slices.Concat(header, []byte("x"), make([]byte, contentAndEnd-1))
 }
 
 func TestRead_CountsHolesOfSparseFiles(t *testing.T) {
@@ -319,4 +323,13 @@ func FuzzRead(f *testing.F) {
 		}
 		checkTree(t, read)
 	})
+}
+
+func TestRead_ReturnsErrorsOfItsSourceAsTheyAre(t *testing.T) {
+	plain := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Size: 5000})
+	broken := errors.New("the disk is broken")
+	for _, packed := range [][]byte{plain, gzipped(t, plain), zstandard(t, plain), nil} {
+		content := io.MultiReader(bytes.NewReader(packed[:len(packed)/2]), iotest.ErrReader(broken))
+		require.ErrorIs(t, newTarget(testLimits).reader.Read(t.Context(), layers.Layer{Content: content, Size: 1}), broken)
+	}
 }

@@ -72,8 +72,9 @@ func confine() error {
 		return err
 	}
 	const mostFiles = 1024
+	// The limit of memory is that of data: Go reserves far more addresses than it uses.
 	for resource, limit := range map[int]uint64{
-		unix.RLIMIT_FSIZE: told.FileBytes, unix.RLIMIT_CPU: told.CPUSeconds, unix.RLIMIT_AS: told.MemoryBytes,
+		unix.RLIMIT_FSIZE: told.FileBytes, unix.RLIMIT_CPU: told.CPUSeconds, unix.RLIMIT_DATA: told.MemoryBytes,
 		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: mostFiles, unix.RLIMIT_MEMLOCK: 0,
 	} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {

@@ -89,6 +89,13 @@ func tail(said string) string {
 	return strconv.QuoteToASCII(said[max(0, len(said)-longest):])
 }
 
+// head is the first of what a Go program said when it ended: the reason is before the
+// stacks.
+func head(said string) string {
+	const longest = 300
+	return strconv.QuoteToASCII(said[:min(len(said), longest)])
+}
+
 // hostFull marks errors of a full file system.
 func hostFull(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -73,7 +75,7 @@ func (w *writer) fill(ctx context.Context) (largeDirectory bool, err error) {
 		return false, err
 	}
 	command := w.confinedAs(ctx, "/proc/self/exe", []string{readerName})
-	command.Env = append(command.Env, fmt.Sprintf("GOMEMLIMIT=%d", w.options.Limits.MemoryBytes/2), "GOMAXPROCS=2")
+	command.Env = append(command.Env, fmt.Sprintf("GOMEMLIMIT=%d", usableMemory(w.options.Limits)), "GOMAXPROCS=2")
 	command.Stdin, command.ExtraFiles = bytes.NewReader(input), files
 	var complaints bytes.Buffer
 	command.Stderr = &limitedBuffer{&complaints}
@@ -139,24 +141,34 @@ func (f *failure) asError() error {
 	}
 }
 
+// usableMemory is how much the process that reads may use: what is left of the limit is
+// for its threads, and for what a part of a layer may add before the next check.
+func usableMemory(limits Limits) uint64 { return limits.MemoryBytes / 4 * 3 }
+
+func (l Limits) outOfMemory() error {
+	return &InvalidError{Text: fmt.Sprintf("unpacking the image takes more than %s of memory, which is the limit", layers.Bytes(int64(l.MemoryBytes)))}
+}
+
 // explainEnd says why the process ended without an answer. Only an image that takes more
 // than it may ends it so.
 func (w *writer) explainEnd(state *os.ProcessState, err error, complaints string) error {
 	limits := w.options.Limits
-	if used := state.UserTime() + state.SystemTime(); uint64(used.Seconds()) >= limits.CPUSeconds {
+	// The kernel's own count, by which it ends a process, is a little ahead.
+	const inexact = time.Second / 2
+	if used := state.UserTime() + state.SystemTime() + inexact; uint64(used.Seconds()) >= limits.CPUSeconds {
 		return &InvalidError{Text: fmt.Sprintf("unpacking the image takes more than %d seconds of processor time, which is the limit", limits.CPUSeconds)}
 	}
-	if bytes.Contains([]byte(complaints), []byte("out of memory")) || bytes.Contains([]byte(complaints), []byte("cannot allocate memory")) {
-		return &InvalidError{Text: fmt.Sprintf("unpacking the image takes more than %s of memory, which is the limit", layers.Bytes(int64(limits.MemoryBytes)))}
+	if strings.Contains(complaints, "out of memory") || strings.Contains(complaints, "cannot allocate memory") {
+		return limits.outOfMemory()
 	}
-	return fmt.Errorf("read an image: the process ended: %w: %s", errors.Join(err, errors.New(state.String())), tail(complaints))
+	return fmt.Errorf("read an image: the process ended: %w: %s", errors.Join(err, errors.New(state.String())), head(complaints))
 }
 
 // describe tells the kinds of errors apart.
 func describe(err error) *failure {
 	kind := failedOtherwise
 	switch {
-	case layers.IsRefusal(err):
+	case layers.IsRefusal(err), errors.As(err, new(*InvalidError)):
 		kind = failedInvalid
 	case errors.Is(err, ext4.ErrFull):
 		kind = failedDiskFull

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/metrics"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/image/ext4"
@@ -40,7 +41,7 @@ func readPlan(input io.Reader, answers *json.Encoder) (ext4.Usage, error) {
 	reader := layers.NewReader(tree, writer, told.Limits.Layers)
 	for i, layer := range told.Layers {
 		content := &reported{
-			source: os.NewFile(uintptr(firstLayerFile+i), "layer"), answers: answers,
+			source: os.NewFile(uintptr(firstLayerFile+i), "layer"), answers: answers, limits: told.Limits,
 			progress: Progress{Layer: i + 1, Layers: len(told.Layers), TotalBytes: layer.Size},
 		}
 		err := reader.Read(context.Background(), layers.Layer{Content: content, Size: layer.Size, DiffID: layer.DiffID})
@@ -58,6 +59,7 @@ func readPlan(input io.Reader, answers *json.Encoder) (ext4.Usage, error) {
 type reported struct {
 	source   io.Reader
 	answers  *json.Encoder
+	limits   Limits
 	progress Progress
 	next     time.Time
 }
@@ -65,6 +67,9 @@ type reported struct {
 func (r *reported) Read(buffer []byte) (int, error) {
 	n, err := r.source.Read(buffer)
 	r.progress.Bytes += int64(n)
+	if usedMemory() > usableMemory(r.limits) {
+		return n, r.limits.outOfMemory()
+	}
 	const every = time.Second
 	if now := time.Now(); now.After(r.next) {
 		r.next = now.Add(every)
@@ -73,6 +78,13 @@ func (r *reported) Read(buffer []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// usedMemory is what Go has of the system, in bytes.
+func usedMemory() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
 func (r *reported) report() error { return r.answers.Encode(message{Progress: &r.progress}) }
