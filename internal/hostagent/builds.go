@@ -1,6 +1,7 @@
 package hostagent
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 
@@ -11,6 +12,7 @@ import (
 	buildmachine "git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
@@ -30,8 +32,8 @@ type Builds struct {
 	// there, and the disks made of them.
 	ImagesMiB int64 `env:"WRENN_IMAGE_CACHE_MIB" flag:"image-cache-mib" default:"0" min:"0" help:"disk in MiB for pulled images and, once more, for disks made of them, 0 for a tenth of the disk each"`
 	// InsecureRegistries and PrivateRegistries are hosts, with ports where those are unusual.
-	InsecureRegistries []string `env:"WRENN_INSECURE_REGISTRIES" flag:"insecure-registries" help:"registries, separated by commas, that are reached without TLS and may be at private addresses"`
-	PrivateRegistries  []string `env:"WRENN_PRIVATE_REGISTRIES" flag:"private-registries" help:"registries, separated by commas, that may be at private addresses"`
+	InsecureRegistries []string `env:"WRENN_INSECURE_REGISTRIES" flag:"insecure-registries" form:"hosts such as registry.example.com:5000, separated by commas" help:"registries, separated by commas, that are reached without TLS and may be at private addresses"`
+	PrivateRegistries  []string `env:"WRENN_PRIVATE_REGISTRIES" flag:"private-registries" form:"hosts such as registry.example.com:5000, separated by commas" help:"registries, separated by commas, that may be at private addresses"`
 	RegistryCAFile     string   `env:"WRENN_REGISTRY_CA_FILE" flag:"registry-ca-file" help:"file of certificates, in PEM, of authorities that are trusted for registries beside the system's"`
 }
 
@@ -61,6 +63,14 @@ func (b Builds) complete(diskBytes uint64) (most int, cacheBytes, uploadBytes, i
 	return most, cacheBytes, uploadBytes, imageBytes
 }
 
+func (b Builds) registries() image.Registries {
+	return image.Registries{Insecure: b.InsecureRegistries, Private: b.PrivateRegistries, CAFile: b.RegistryCAFile}
+}
+
+// usersOfVMs is how many user IDs are for VMs, from Config.FirstUser on. The next one is
+// for processes that read images.
+const usersOfVMs = 1 << 15
+
 // openBuilds ends the builds of the agent before, and keeps their layers. When the agent
 // stops, its builds are cancelled.
 func openBuilds(ctx context.Context, config Config, m *machine, guestImage template.Image, sandboxes *sandbox.Manager, parts *boot.Sequence) (*builds, error) {
@@ -79,8 +89,8 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 	}
 	images, err := image.Open(image.StoreConfig{
 		BlobDir: m.path("images/blobs"), DiskDir: m.path("images/disks"), BlobBytes: imageBytes, DiskBytes: imageBytes,
-		Registries: image.Registries{Insecure: config.Builds.InsecureRegistries, Private: config.Builds.PrivateRegistries, CAFile: config.Builds.RegistryCAFile},
-		User:       config.FirstUser - 1, Log: config.Log,
+		Registries: config.Builds.registries(),
+		User:       cmp.Or(config.FirstUser, network.DefaultFirstUser) + usersOfVMs, Log: config.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -49,8 +49,6 @@ type Config struct {
 	Builds Builds
 	// Limits bound what all sandboxes together, and each sandbox, may use.
 	Limits Limits
-	// Images is what templates may be made from.
-	Images Images
 	// Logging is the level and the format of the log.
 	Logging settings.Log
 
@@ -96,7 +94,7 @@ func (c *Config) Complete() (err error) {
 	if err := c.Limits.network().Check(); err != nil {
 		failures = append(failures, fmt.Errorf("limits of a sandbox's network: %w", err))
 	}
-	if err := c.Images.registries().Check(); err != nil {
+	if err := c.Builds.registries().Check(); err != nil {
 		failures = append(failures, fmt.Errorf("WRENN_INSECURE_REGISTRIES, WRENN_PRIVATE_REGISTRIES: %w", err))
 	}
 	c.RPCSocket = cmp.Or(c.RPCSocket, installation.AgentSocket(c.DataDir))

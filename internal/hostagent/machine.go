@@ -12,7 +12,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
-	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
@@ -26,7 +25,6 @@ type machine struct {
 	cgroups    *cgroup.Root
 	diskLimits cgroup.IOLimits // of each VM
 	volumes    *volume.Store
-	images     *image.Store
 }
 
 // path is a directory of the storage.
@@ -76,11 +74,7 @@ func openMachine(ctx context.Context, config Config, image *guestImage, parts *b
 	if err != nil {
 		return nil, err
 	}
-	images, err := openImages(ctx, config, storage.Dir, parts)
-	if err != nil {
-		return nil, err
-	}
-	return &machine{images: images, storage: storage, driver: driver, network: pool, cgroups: groups, diskLimits: limits, volumes: volumes}, nil
+	return &machine{storage: storage, driver: driver, network: pool, cgroups: groups, diskLimits: limits, volumes: volumes}, nil
 }
 
 // takeDataDir locks the data directory, so that no other agent uses it.
