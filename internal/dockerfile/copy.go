@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 // place is where copied files go, and whose they are.
@@ -37,7 +39,7 @@ func readPlace(scope *scope, destination, owner, mode string, sources int) (plac
 	return read, nil
 }
 
-func (p *planner) readCopy(to *stage, index int, command *instructions.CopyCommand, add func(Action)) error {
+func (p *planner) readCopy(to *stage, index int, command *instructions.CopyCommand, add func(build.Step)) error {
 	if command.Parents {
 		return errors.New("--parents is not supported")
 	}
@@ -45,7 +47,7 @@ func (p *planner) readCopy(to *stage, index int, command *instructions.CopyComma
 	if err != nil {
 		return err
 	}
-	from := Copy{}
+	from := build.Copy{}
 	if command.From != "" {
 		name, err := p.global.resolve(command.From)
 		if err != nil {
@@ -59,25 +61,27 @@ func (p *planner) readCopy(to *stage, index int, command *instructions.CopyComma
 			to.needs = append(to.needs, source)
 		} else if strings.EqualFold(name, p.file.stages[index].Name) {
 			return fmt.Errorf("--from=%s is the stage itself", name)
+		} else if !build.IsImageReference(name) {
+			return fmt.Errorf("--from=%.128s is neither a stage nor an image", name)
 		} else {
 			from.FromImage = name
 		}
 	}
-	return addFiles(to.scope, from, at, command.SourcesAndDest, command.ExcludePatterns, add)
+	return addFiles(to, from, at, command.SourcesAndDest, command.ExcludePatterns, add)
 }
 
-func (p *planner) readAdd(scope *scope, command *instructions.AddCommand, add func(Action)) error {
+func (p *planner) readAdd(to *stage, command *instructions.AddCommand, add func(build.Step)) error {
 	if command.KeepGitDir != nil {
 		return errors.New("repositories are not supported: clone with RUN git")
 	}
-	at, err := readPlace(scope, command.DestPath, command.Chown, command.Chmod, len(command.SourcePaths)+len(command.SourceContents))
+	at, err := readPlace(to.scope, command.DestPath, command.Chown, command.Chmod, len(command.SourcePaths)+len(command.SourceContents))
 	if err != nil {
 		return err
 	}
 	files := command.SourcesAndDest
 	files.SourcePaths = nil
 	for _, word := range command.SourcePaths {
-		source, err := scope.resolve(word)
+		source, err := to.scope.resolve(word)
 		if err != nil {
 			return err
 		}
@@ -99,12 +103,12 @@ func (p *planner) readAdd(scope *scope, command *instructions.AddCommand, add fu
 		return errors.New("--checksum is only for URLs")
 	}
 	unpack := command.Unpack == nil || *command.Unpack
-	return addFiles(scope, Copy{Extract: unpack}, at, files, command.ExcludePatterns, add)
+	return addFiles(to, build.Copy{Extract: unpack}, at, files, command.ExcludePatterns, add)
 }
 
 var checksum = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-func addURL(source string, command *instructions.AddCommand, at place, add func(Action)) error {
+func addURL(source string, command *instructions.AddCommand, at place, add func(build.Step)) error {
 	parsed, err := url.Parse(source)
 	switch {
 	case err != nil || parsed.Host == "":
@@ -118,17 +122,19 @@ func addURL(source string, command *instructions.AddCommand, at place, add func(
 	case strings.HasSuffix(at.destination, "/") && (path.Base(parsed.Path) == "." || path.Base(parsed.Path) == "/"):
 		return errors.New("the URL names no file: give the file's name in the destination")
 	}
-	add(AddURL{URL: written(source), Destination: at.destination, Owner: at.owner, Mode: at.mode, Checksum: command.Checksum})
+	add(build.Step{AddURL: &build.AddURL{
+		URL: written(source), Destination: at.destination, Owner: at.owner, Mode: at.mode, Checksum: command.Checksum,
+	}})
 	return nil
 }
 
 // addFiles adds one step for the paths, and one for each here-document.
-func addFiles(scope *scope, from Copy, at place, files instructions.SourcesAndDest, excludes []string, add func(Action)) error {
+func addFiles(to *stage, from build.Copy, at place, files instructions.SourcesAndDest, excludes []string, add func(build.Step)) error {
 	from.Destination, from.Owner, from.Mode = at.destination, at.owner, at.mode
 	for _, document := range files.SourceContents {
 		content := document.Data
 		if document.Expand {
-			expanded, err := scope.resolveDocument(content)
+			expanded, err := to.scope.resolveDocument(content)
 			if err != nil {
 				return err
 			}
@@ -136,27 +142,33 @@ func addFiles(scope *scope, from Copy, at place, files instructions.SourcesAndDe
 		}
 		one := from
 		one.FromStage, one.FromImage, one.Extract = nil, "", false
-		one.Content, one.Sources = &content, nil
+		one.Content = &content
 		if strings.HasSuffix(one.Destination, "/") {
 			one.Destination += document.Path
 		}
-		add(one)
+		add(build.Step{Copy: &one})
 	}
 	if len(files.SourcePaths) == 0 {
 		return nil
 	}
 	var err error
-	if from.Sources, err = readSources(scope, files.SourcePaths); err != nil {
+	if from.Sources, err = readSources(to.scope, files.SourcePaths); err != nil {
 		return err
 	}
+	add(build.Step{Copy: &from})
+	if from.FromStage != nil || from.FromImage != "" {
+		return nil
+	}
+	last := len(to.Steps) - 1
+	upload := Upload{Line: to.Steps[last].Line, Sources: from.Sources}
 	for _, pattern := range excludes {
-		resolved, err := scope.resolve(pattern)
+		resolved, err := to.scope.resolve(pattern)
 		if err != nil {
 			return err
 		}
-		from.Excludes = append(from.Excludes, resolved)
+		upload.Excludes = append(upload.Excludes, resolved)
 	}
-	add(from)
+	to.uploads[last] = upload
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/dockerfile"
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 func parse(t *testing.T, source string, options dockerfile.Options) *dockerfile.Plan {
@@ -17,11 +18,12 @@ func parse(t *testing.T, source string, options dockerfile.Options) *dockerfile.
 	return plan
 }
 
-// actions are the actions of a stage's steps.
-func actions(stage dockerfile.Stage) []dockerfile.Action {
-	var all []dockerfile.Action
+// actions are a stage's steps without their names, texts and lines.
+func actions(stage build.Stage) []build.Step {
+	var all []build.Step
 	for _, step := range stage.Steps {
-		all = append(all, step.Action)
+		step.Name, step.Text, step.Line = "", "", 0
+		all = append(all, step)
 	}
 	return all
 }
@@ -49,25 +51,25 @@ LABEL a=b
 HEALTHCHECK --interval=1s CMD curl -f http://localhost/
 `, dockerfile.Options{})
 	require.Len(t, plan.Stages, 1)
-	require.Equal(t, dockerfile.Base{Image: "debian:12"}, plan.Stages[0].Base)
-	require.Equal(t, []dockerfile.Action{
-		dockerfile.Env{Variables: []dockerfile.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "two words"}}},
-		dockerfile.Run{Command: "apt-get update &&     apt-get install -y curl"},
-		dockerfile.Run{Exec: []string{"make", "-j2"}},
-		dockerfile.Copy{Sources: []string{"bin/*"}, Destination: "/opt/", Owner: "app:app", Mode: "755"},
-		dockerfile.Copy{Sources: []string{"site.tar.gz"}, Destination: "/srv", Extract: true},
-		dockerfile.AddURL{URL: "https://example.com/tool", Destination: "/usr/bin/tool", Checksum: "sha256:" + strings.Repeat("a", 64)},
-		dockerfile.Workdir{Path: "/srv"},
-		dockerfile.User{Name: "1000:1000"},
-		dockerfile.Shell{Shell: []string{"/bin/bash", "-c"}},
-		dockerfile.Command{Entrypoint: []string{"/bin/bash", "-c", "run me"}},
-		dockerfile.Command{Command: []string{"--port", "80"}},
+	require.Equal(t, build.Base{Image: "debian:12"}, plan.Stages[0].Base)
+	require.Equal(t, []build.Step{
+		{Env: []build.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "two words"}}},
+		{Run: &build.Run{Command: "apt-get update &&     apt-get install -y curl"}},
+		{Run: &build.Run{Exec: []string{"make", "-j2"}}},
+		{Copy: &build.Copy{Sources: []string{"bin/*"}, Destination: "/opt/", Owner: "app:app", Mode: "755"}},
+		{Copy: &build.Copy{Sources: []string{"site.tar.gz"}, Destination: "/srv", Extract: true}},
+		{AddURL: &build.AddURL{URL: "https://example.com/tool", Destination: "/usr/bin/tool", Checksum: "sha256:" + strings.Repeat("a", 64)}},
+		{Workdir: "/srv"},
+		{User: &build.User{Name: "1000:1000", MustExist: true}},
+		{Shell: []string{"/bin/bash", "-c"}},
+		{ImageConfig: &build.ImageConfig{Entrypoint: pointer([]string{"/bin/bash", "-c", "run me"})}},
+		{ImageConfig: &build.ImageConfig{Command: pointer([]string{"--port", "80"})}},
 	}, actions(plan.Stages[0]))
 	require.Equal(t, "curl -f http://localhost/", plan.ReadyCommand)
 	require.Empty(t, plan.Warnings)
 	require.Equal(t, 4, plan.Stages[0].Steps[1].Line)
 	require.Equal(t, "RUN apt-get update && apt-get install -y curl", plan.Stages[0].Steps[1].Text)
-	require.Equal(t, 2, plan.Stages[0].Steps[1].Number)
+	require.Equal(t, "2", plan.Stages[0].Steps[1].Name)
 }
 
 func TestParse_KeepsOnlyTheStagesThatTheTargetNeeds(t *testing.T) {
@@ -87,17 +89,17 @@ ENTRYPOINT ["/app"]
 	require.Len(t, plan.Stages, 2)
 	require.Equal(t, "golang:1.26", plan.Stages[0].Base.Image)
 	require.True(t, plan.Stages[1].Base.Scratch)
-	require.Equal(t, []dockerfile.Action{
-		dockerfile.Copy{Sources: []string{"out/app"}, FromStage: pointer(0), Destination: "/app"},
-		dockerfile.Copy{Sources: []string{"bin/sh"}, FromImage: "busybox:1", Destination: "/bin/sh"},
-		dockerfile.Command{Entrypoint: []string{"/app"}},
+	require.Equal(t, []build.Step{
+		{Copy: &build.Copy{Sources: []string{"out/app"}, FromStage: pointer(0), Destination: "/app"}},
+		{Copy: &build.Copy{Sources: []string{"bin/sh"}, FromImage: "busybox:1", Destination: "/bin/sh"}},
+		{ImageConfig: &build.ImageConfig{Entrypoint: pointer([]string{"/app"})}},
 	}, actions(plan.Stages[1]))
 
 	plan = parse(t, source, dockerfile.Options{Target: "CHECK", Arguments: map[string]string{"VERSION": "1.25"}})
 	require.Len(t, plan.Stages, 2)
 	require.Equal(t, "golang:1.25", plan.Stages[0].Base.Image)
 	require.Equal(t, pointer(0), plan.Stages[1].Base.Stage)
-	require.Equal(t, 3, plan.Stages[1].Steps[0].Number)
+	require.Equal(t, "3", plan.Stages[1].Steps[0].Name)
 
 	_, err := dockerfile.Parse(strings.NewReader(source), dockerfile.Options{Target: "relaese"})
 	require.EqualError(t, err, `the target "relaese" is no stage of the Dockerfile; it has build, check, release`)
@@ -126,7 +128,7 @@ func TestParse_ExpandsWhatItKnowsAndLeavesTheRestToTheImage(t *testing.T) {
 			t.Parallel()
 			plan := parse(t, "FROM debian\n"+c.lines+"\n", dockerfile.Options{Arguments: map[string]string{"GIVEN": "given"}})
 			steps := plan.Stages[0].Steps
-			require.Equal(t, dockerfile.Workdir{Path: c.want}, steps[len(steps)-1].Action)
+			require.Equal(t, c.want, steps[len(steps)-1].Workdir)
 		})
 	}
 }
@@ -134,7 +136,7 @@ func TestParse_ExpandsWhatItKnowsAndLeavesTheRestToTheImage(t *testing.T) {
 func TestParse_TreatsVariablesOfNoImageAsUnset(t *testing.T) {
 	t.Parallel()
 	plan := parse(t, "FROM scratch\nWORKDIR /a$HOME\n", dockerfile.Options{})
-	require.Equal(t, dockerfile.Workdir{Path: "/a"}, plan.Stages[0].Steps[0].Action)
+	require.Equal(t, "/a", plan.Stages[0].Steps[0].Workdir)
 }
 
 func TestParse_ReadsHereDocuments(t *testing.T) {
@@ -157,13 +159,13 @@ ONE
 2
 TWO
 `, dockerfile.Options{})
-	require.Equal(t, []dockerfile.Action{
-		dockerfile.Env{Variables: []dockerfile.Variable{{Name: "NAME", Value: "world"}}, Argument: true},
-		dockerfile.Run{Command: "set -e\necho $NAME \"x\"\n"},
-		dockerfile.Run{Command: "python3 <<'PY' > /out\nprint(\"$x\")\nPY"},
-		dockerfile.Copy{Content: pointer("hello \"world\" $NAME\n"), Destination: "/etc/greeting"},
-		dockerfile.Copy{Content: pointer("$NAME\n"), Destination: "/etc/many/ONE"},
-		dockerfile.Copy{Content: pointer("2\n"), Destination: "/etc/many/TWO"},
+	require.Equal(t, []build.Step{
+		{Arg: []build.Variable{{Name: "NAME", Value: "world"}}},
+		{Run: &build.Run{Command: "set -e\necho $NAME \"x\"\n"}},
+		{Run: &build.Run{Command: "python3 <<'PY' > /out\nprint(\"$x\")\nPY"}},
+		{Copy: &build.Copy{Content: pointer("hello \"world\" $NAME\n"), Destination: "/etc/greeting"}},
+		{Copy: &build.Copy{Content: pointer("$NAME\n"), Destination: "/etc/many/ONE"}},
+		{Copy: &build.Copy{Content: pointer("2\n"), Destination: "/etc/many/TWO"}},
 	}, actions(plan.Stages[0]))
 }
 
@@ -173,10 +175,10 @@ func TestParse_ReadsSecrets(t *testing.T) {
 RUN --mount=type=secret,id=token,required=true --mount=type=secret,id=netrc,target=/root/.netrc --mount=type=secret,id=KEY,env=KEY fetch
 RUN --mount=type=cache,target=/root/.cache pip install x
 `, dockerfile.Options{})
-	require.Equal(t, dockerfile.Run{Command: "fetch", Secrets: []dockerfile.Secret{
+	require.Equal(t, &build.Run{Command: "fetch", Secrets: []build.SecretMount{
 		{ID: "token", Required: true}, {ID: "netrc", Path: "/root/.netrc"}, {ID: "KEY", Variable: "KEY"},
-	}}, plan.Stages[0].Steps[0].Action)
-	require.Equal(t, dockerfile.Run{Command: "pip install x"}, plan.Stages[0].Steps[1].Action)
+	}}, plan.Stages[0].Steps[0].Run)
+	require.Equal(t, &build.Run{Command: "pip install x"}, plan.Stages[0].Steps[1].Run)
 	require.Len(t, plan.Warnings, 1)
 	require.Equal(t, 3, plan.Warnings[0].Line)
 }
@@ -184,9 +186,9 @@ RUN --mount=type=cache,target=/root/.cache pip install x
 func TestParse_KeepsSourcesInTheirDirectory(t *testing.T) {
 	t.Parallel()
 	plan := parse(t, "FROM debian\nCOPY --exclude=*.log ../../etc/passwd /a/./b /x/\nCOPY / /y\n", dockerfile.Options{})
-	require.Equal(t, []dockerfile.Action{
-		dockerfile.Copy{Sources: []string{"etc/passwd", "a/b"}, Excludes: []string{"*.log"}, Destination: "/x/"},
-		dockerfile.Copy{Sources: []string{"."}, Destination: "/y"},
+	require.Equal(t, []build.Step{
+		{Copy: &build.Copy{Sources: []string{"etc/passwd", "a/b"}, Destination: "/x/"}},
+		{Copy: &build.Copy{Sources: []string{"."}, Destination: "/y"}},
 	}, actions(plan.Stages[0]))
 }
 
@@ -258,7 +260,7 @@ func FuzzParse(f *testing.F) {
 		for index, stage := range plan.Stages {
 			require.True(t, stage.Base.Stage == nil || *stage.Base.Stage < index)
 			for _, step := range stage.Steps {
-				if files, isCopy := step.Action.(dockerfile.Copy); isCopy {
+				if files := step.Copy; files != nil {
 					require.True(t, files.FromStage == nil || *files.FromStage < index)
 					for _, source := range files.Sources {
 						require.False(t, strings.HasPrefix(source, "/") || strings.HasPrefix(source, "../") || source == "..")

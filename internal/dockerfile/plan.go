@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 // Limits of a Dockerfile.
@@ -28,142 +30,73 @@ type Options struct {
 // Plan is what is to be built.
 type Plan struct {
 	// Stages are those that the last one needs, in order. The last one becomes the
-	// template.
-	Stages []Stage
+	// template. In the texts of steps ${NAME} stands for a variable that only the base
+	// image can have set, and \$ for a dollar sign; commands are expanded by their shell.
+	Stages []build.Stage
 	// ReadyCommand is the HEALTHCHECK of the last stage as a line for a shell; empty for
 	// none.
 	ReadyCommand string
+	// Uploads are the files of the build's directory that steps copy. Their hashes are
+	// not in Stages; see SetFiles.
+	Uploads []Upload
 	// Warnings name instructions that have no effect.
 	Warnings []Warning
 }
 
-// Warning is about one line.
+// Upload is what one step copies from the build's directory.
+type Upload struct {
+	// Step is the step's name, and Line where it begins.
+	Step string
+	Line int
+	// Sources are paths or patterns relative to the directory's root, and Excludes patterns
+	// of what is left out.
+	Sources, Excludes []string
+}
+
+// Warning is about one line; 0 is the whole.
 type Warning struct {
 	Line int
 	Text string
 }
 
-// Stage is a file system that steps make out of a base.
-type Stage struct {
-	// Name is empty for a stage without one.
-	Name  string
-	Line  int
-	Base  Base
-	Steps []Step
+// SetFiles puts the hashes of uploads into the steps, by their names. Each upload needs
+// one.
+func (p *Plan) SetFiles(hashes map[string]string) error {
+	var faults []error
+	for _, upload := range p.Uploads {
+		if !build.IsFilesHash(hashes[upload.Step]) {
+			faults = append(faults, at(upload.Line, "step %s copies files, whose hash of 64 hex digits is missing", upload.Step))
+		}
+	}
+	if len(faults) > 0 {
+		return join(faults)
+	}
+	for _, stage := range p.Stages {
+		for i := range stage.Steps {
+			files := stage.Steps[i].Copy
+			if files != nil && files.FromStage == nil && files.FromImage == "" && files.Content == nil {
+				files.FilesHash = hashes[stage.Steps[i].Name]
+			}
+		}
+	}
+	return nil
 }
 
-// Base is what a stage begins as: exactly one of an image, an earlier stage and an
-// empty file system.
-type Base struct {
-	// Image is a reference, such as "debian:12".
-	Image string
-	// Stage is the index in Plan.Stages; nil for none.
-	Stage   *int
-	Scratch bool
+// Images returns the references of the images that the build needs.
+func (p *Plan) Images() []string {
+	var images []string
+	for _, stage := range p.Stages {
+		if stage.Base.Image != "" {
+			images = append(images, stage.Base.Image)
+		}
+		for _, step := range stage.Steps {
+			if step.Copy != nil && step.Copy.FromImage != "" {
+				images = append(images, step.Copy.FromImage)
+			}
+		}
+	}
+	return images
 }
-
-// Step is one instruction.
-type Step struct {
-	// Number counts the steps of all stages, from 1 on.
-	Number int
-	// Line is where it begins, from 1 on.
-	Line int
-	// Text is the instruction as it was written, its lines joined.
-	Text   string
-	Action Action
-}
-
-// Action is what a step does: Run, Copy, AddURL, Env, Workdir, User, Shell or Command.
-//
-// In its texts ${NAME} stands for a variable that only the base image can have set, and
-// \$ for a dollar sign. Commands of Run are not such texts: their shell expands them.
-type Action interface{ action() }
-
-// Run runs a command.
-type Run struct {
-	// Command is a line for the shell, or a script of several.
-	Command string
-	// Exec is the command without a shell; then Command is empty.
-	Exec    []string
-	Secrets []Secret
-}
-
-// Secret is a secret that one Run may read.
-type Secret struct {
-	ID string
-	// Path is the secret's file; empty for /run/secrets/ID.
-	Path string
-	// Variable, if set, has the value in place of a file.
-	Variable string
-	Required bool
-}
-
-// Copy copies files.
-type Copy struct {
-	// Sources are paths of the build's directory, of FromStage or of FromImage, relative
-	// to its root. They may be patterns.
-	Sources []string
-	// Excludes are patterns of files of the build's directory that are left out.
-	Excludes []string
-	// FromStage is an index in Plan.Stages; nil for none.
-	FromStage *int
-	// FromImage is an image's reference; empty for none.
-	FromImage   string
-	Destination string
-	// Owner is "user", "user:group" or numbers; empty for the current user.
-	Owner string
-	// Mode is octal; empty for the files' own.
-	Mode string
-	// Extract unpacks archives among the sources.
-	Extract bool
-	// Content is a file's content in place of sources; nil for none.
-	Content *string
-}
-
-// OfDirectory reports whether the files come from the build's directory: its caller has
-// to upload them.
-func (c Copy) OfDirectory() bool {
-	return c.FromStage == nil && c.FromImage == "" && c.Content == nil
-}
-
-// AddURL downloads a file.
-type AddURL struct {
-	URL, Destination, Owner, Mode string
-	// Checksum is "sha256:" and 64 hex digits; empty for none.
-	Checksum string
-}
-
-// Env sets variables, in order.
-type Env struct {
-	Variables []Variable
-	// Argument: they are set during later steps of the stage only, and do not replace a
-	// variable of Env or of the base.
-	Argument bool
-}
-
-// Variable is a name and its value.
-type Variable struct{ Name, Value string }
-
-// Workdir makes a directory and goes there.
-type Workdir struct{ Path string }
-
-// User changes the user; Name may be "user:group" or numbers.
-type User struct{ Name string }
-
-// Shell replaces the shell of later Runs.
-type Shell struct{ Shell []string }
-
-// Command sets the image's entrypoint, or its command where that is nil.
-type Command struct{ Entrypoint, Command []string }
-
-func (Run) action()     {}
-func (Copy) action()    {}
-func (AddURL) action()  {}
-func (Env) action()     {}
-func (Workdir) action() {}
-func (User) action()    {}
-func (Shell) action()   {}
-func (Command) action() {}
 
 // LineError is a fault of one line.
 type LineError struct {

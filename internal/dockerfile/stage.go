@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 // planner reads the stages of one Dockerfile.
@@ -23,10 +25,11 @@ type planner struct {
 
 // stage is a stage that is read, with the indices of the file's stages.
 type stage struct {
-	Stage
-	scope *scope
-	ready string
-	needs []int
+	build.Stage
+	scope   *scope
+	ready   string
+	needs   []int
+	uploads map[int]Upload // by the index of the step
 }
 
 func (f *file) plan(options Options) (*Plan, error) {
@@ -114,7 +117,7 @@ func (p *planner) find(name string, before int) (int, bool) {
 func (p *planner) readStage(index int) {
 	source := p.file.stages[index]
 	line := lineOf(source.Location)
-	read := &stage{Stage: Stage{Name: source.Name, Line: line}, scope: newScope(p.file.escape)}
+	read := &stage{Stage: build.Stage{Name: source.Name}, scope: newScope(p.file.escape), uploads: map[int]Upload{}}
 	p.stages = append(p.stages, read)
 	if platform, err := p.global.resolve(source.Platform); err != nil {
 		p.fail(line, "FROM: %s", faultOf(err))
@@ -136,6 +139,8 @@ func (p *planner) readStage(index int) {
 		read.scope.closed, read.ready = p.stages[from].scope.closed, p.stages[from].ready
 	} else if base == "scratch" {
 		read.Base.Scratch, read.scope.closed = true, true
+	} else if !build.IsImageReference(base) {
+		p.fail(line, "FROM: %.128q is not an image's reference, such as debian:12", base)
 	} else {
 		read.Base.Image = base
 	}
@@ -187,21 +192,24 @@ func (p *planner) assemble(target int) (*Plan, error) {
 	number := 0
 	for _, index := range needed {
 		places[index] = len(plan.Stages)
-		kept := p.stages[index].Stage
+		kept := p.stages[index]
 		if kept.Base.Stage != nil {
 			place := places[*kept.Base.Stage]
 			kept.Base.Stage = &place
 		}
 		for i := range kept.Steps {
 			number++
-			kept.Steps[i].Number = number
-			if files, isCopy := kept.Steps[i].Action.(Copy); isCopy && files.FromStage != nil {
+			kept.Steps[i].Name = strconv.Itoa(number)
+			if files := kept.Steps[i].Copy; files != nil && files.FromStage != nil {
 				place := places[*files.FromStage]
 				files.FromStage = &place
-				kept.Steps[i].Action = files
+			}
+			if upload, copies := kept.uploads[i]; copies {
+				upload.Step = kept.Steps[i].Name
+				plan.Uploads = append(plan.Uploads, upload)
 			}
 		}
-		plan.Stages = append(plan.Stages, kept)
+		plan.Stages = append(plan.Stages, kept.Stage)
 	}
 	if number > MaxSteps {
 		return nil, at(0, "the Dockerfile has %d steps; a build has at most %d", number, MaxSteps)

@@ -8,13 +8,16 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 // readCommand adds the steps of an instruction to a stage.
 func (p *planner) readCommand(to *stage, index int, command instructions.Command) {
 	line := lineOf(command.Location())
-	add := func(action Action) {
-		to.Steps = append(to.Steps, Step{Line: line, Text: oneLine(fmt.Sprint(command)), Action: action})
+	add := func(step build.Step) {
+		step.Line, step.Text = line, oneLine(fmt.Sprint(command))
+		to.Steps = append(to.Steps, step)
 	}
 	var err error
 	switch command := command.(type) {
@@ -23,21 +26,23 @@ func (p *planner) readCommand(to *stage, index int, command instructions.Command
 	case *instructions.CopyCommand:
 		err = p.readCopy(to, index, command, add)
 	case *instructions.AddCommand:
-		err = p.readAdd(to.scope, command, add)
+		err = p.readAdd(to, command, add)
 	case *instructions.EnvCommand:
 		err = readEnv(to.scope, command, add)
 	case *instructions.ArgCommand:
 		err = p.readArgument(to.scope, command, add)
 	case *instructions.WorkdirCommand:
-		err = addText(to.scope, command.Path, func(text string) { add(Workdir{Path: text}) })
+		err = addText(to.scope, command.Path, func(text string) { add(build.Step{Workdir: text}) })
 	case *instructions.UserCommand:
-		err = addText(to.scope, command.User, func(text string) { add(User{Name: text}) })
+		err = addText(to.scope, command.User, func(text string) { add(build.Step{User: &build.User{Name: text, MustExist: true}}) })
 	case *instructions.ShellCommand:
-		add(Shell{Shell: command.Shell})
+		add(build.Step{Shell: command.Shell})
 	case *instructions.EntrypointCommand:
-		add(Command{Entrypoint: commandLine(to, command.ShellDependantCmdLine)})
+		line := commandLine(to, command.ShellDependantCmdLine)
+		add(build.Step{ImageConfig: &build.ImageConfig{Entrypoint: &line}})
 	case *instructions.CmdCommand:
-		add(Command{Command: commandLine(to, command.ShellDependantCmdLine)})
+		line := commandLine(to, command.ShellDependantCmdLine)
+		add(build.Step{ImageConfig: &build.ImageConfig{Command: &line}})
 	case *instructions.HealthCheckCommand:
 		to.ready = readyCommand(command)
 	case *instructions.VolumeCommand:
@@ -64,10 +69,10 @@ func addText(scope *scope, word string, add func(text string)) error {
 	return err
 }
 
-func readEnv(scope *scope, command *instructions.EnvCommand, add func(Action)) error {
+func readEnv(scope *scope, command *instructions.EnvCommand, add func(build.Step)) error {
 	// All values see the variables as they are before the instruction.
 	before := scope.copy()
-	var set []Variable
+	var set []build.Variable
 	for _, pair := range command.Env {
 		if !isName(pair.Key) {
 			return fmt.Errorf("%.64q is no variable's name", pair.Key)
@@ -77,14 +82,14 @@ func readEnv(scope *scope, command *instructions.EnvCommand, add func(Action)) e
 			return err
 		}
 		scope.environment[pair.Key] = value
-		set = append(set, Variable{Name: pair.Key, Value: written(value)})
+		set = append(set, build.Variable{Name: pair.Key, Value: written(value)})
 	}
-	add(Env{Variables: set})
+	add(build.Step{Env: set})
 	return nil
 }
 
-func (p *planner) readArgument(scope *scope, command *instructions.ArgCommand, add func(Action)) error {
-	var set []Variable
+func (p *planner) readArgument(scope *scope, command *instructions.ArgCommand, add func(build.Step)) error {
+	var set []build.Variable
 	for _, argument := range command.Args {
 		if !isName(argument.Key) {
 			return fmt.Errorf("%.64q is no variable's name", argument.Key)
@@ -104,15 +109,15 @@ func (p *planner) readArgument(scope *scope, command *instructions.ArgCommand, a
 			continue
 		}
 		scope.arguments[argument.Key] = value
-		set = append(set, Variable{Name: argument.Key, Value: written(value)})
+		set = append(set, build.Variable{Name: argument.Key, Value: written(value)})
 	}
 	if len(set) > 0 {
-		add(Env{Variables: set, Argument: true})
+		add(build.Step{Arg: set})
 	}
 	return nil
 }
 
-func (p *planner) readRun(scope *scope, command *instructions.RunCommand, add func(Action)) error {
+func (p *planner) readRun(scope *scope, command *instructions.RunCommand, add func(build.Step)) error {
 	if network := instructions.GetNetwork(command); network != instructions.NetworkDefault {
 		return fmt.Errorf("--network=%s is not supported: a step has the network of the build", network)
 	}
@@ -125,7 +130,7 @@ func (p *planner) readRun(scope *scope, command *instructions.RunCommand, add fu
 	if err := command.Expand(scope.resolve); err != nil {
 		return err
 	}
-	run := Run{}
+	run := &build.Run{}
 	for _, mount := range instructions.GetMounts(command) {
 		secret, err := p.readMount(lineOf(command.Location()), mount)
 		if err != nil {
@@ -140,16 +145,16 @@ func (p *planner) readRun(scope *scope, command *instructions.RunCommand, add fu
 	} else {
 		run.Exec = command.CmdLine
 	}
-	add(run)
+	add(build.Step{Run: run})
 	return nil
 }
 
 // readMount returns the secret that a mount is, or nil for a mount that only makes a
 // build quicker.
-func (p *planner) readMount(line int, mount *instructions.Mount) (*Secret, error) {
+func (p *planner) readMount(line int, mount *instructions.Mount) (*build.SecretMount, error) {
 	switch mount.Type {
 	case instructions.MountTypeSecret:
-		secret := &Secret{ID: mount.CacheID, Path: mount.Target, Required: mount.Required}
+		secret := &build.SecretMount{ID: mount.CacheID, Path: mount.Target, Required: mount.Required}
 		if mount.Env != nil {
 			secret.Variable = *mount.Env
 			if secret.Variable == "" {
@@ -198,8 +203,8 @@ func commandLine(of *stage, line instructions.ShellDependantCmdLine) []string {
 	}
 	shell := []string{"/bin/sh", "-c"}
 	for _, step := range of.Steps {
-		if chosen, isShell := step.Action.(Shell); isShell {
-			shell = chosen.Shell
+		if len(step.Shell) > 0 {
+			shell = step.Shell
 		}
 	}
 	return append(slices.Clone(shell), strings.Join(line.CmdLine, " "))

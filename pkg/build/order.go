@@ -19,6 +19,11 @@ const (
 // referencePattern is the form of an image's reference; the host reads it exactly.
 var referencePattern = regexp.MustCompile(`^[A-Za-z0-9\[][A-Za-z0-9._:/@+\[\]-]*$`)
 
+// IsImageReference reports whether a text may be an image's reference.
+func IsImageReference(text string) bool {
+	return len(text) <= maxReferenceBytes && referencePattern.MatchString(text)
+}
+
 // Order is what E2B's clients want a requested build to do.
 type Order struct {
 	// FromImage or FromTemplate is what the build begins with.
@@ -59,7 +64,7 @@ func (w Order) Definition() (Definition, Confidential, error) {
 	case w.Registry == nil && isE2BBase(image):
 		base.Template = baseTemplate
 	default:
-		if len(image) > maxReferenceBytes || !referencePattern.MatchString(image) {
+		if !IsImageReference(image) {
 			return none, confidential, fault.New(fault.Invalid, "fromImage must be an image's reference, such as debian:12 or registry.example.com/team/image:tag")
 		}
 		base.Image = image
