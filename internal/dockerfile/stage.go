@@ -142,7 +142,7 @@ func (p *planner) readStage(index int) {
 	} else if !build.IsImageReference(base) {
 		p.fail(line, "FROM: %.128q is not an image's reference, such as debian:12", base)
 	} else {
-		read.Base.Image = base
+		read.Base = build.BaseOf(base)
 	}
 	maps.Copy(read.scope.arguments, p.predefined())
 	for _, command := range source.Commands {

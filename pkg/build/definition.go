@@ -16,6 +16,10 @@ type Definition struct {
 	Force bool `json:"force,omitempty"`
 	// UseImageCommand starts the image's entrypoint and command where StartCommand is empty.
 	UseImageCommand bool `json:"useImageCommand,omitempty"`
+	// ImageDefaults: steps from an image begin as a Dockerfile's do, as the image's user or
+	// root, in the image's directory or /, and with /bin/sh. Otherwise they begin as "user"
+	// where the image names none, and with bash.
+	ImageDefaults bool `json:"imageDefaults,omitempty"`
 	// Init is the template's first process: empty for Wrenn's, or "systemd".
 	Init string `json:"init,omitempty"`
 }

@@ -33,6 +33,9 @@ type Order struct {
 	Force                      bool
 	Steps                      []Instruction
 	StartCommand, ReadyCommand string
+	// UseImageCommand starts the image's entrypoint and command where StartCommand is empty,
+	// as the image's user.
+	UseImageCommand bool
 }
 
 // Definition checks and converts an order. It returns fault.Invalid for one that no host
@@ -49,6 +52,7 @@ func (w Order) Definition() (Definition, Confidential, error) {
 	}
 	definition := Definition{
 		StartCommand: w.StartCommand, ReadyCommand: w.ReadyCommand, Force: w.Force, Stages: []Stage{{Steps: steps}},
+		UseImageCommand: w.UseImageCommand && w.StartCommand == "", ImageDefaults: w.UseImageCommand,
 	}
 	if w.StartCommand != "" && w.ReadyCommand == "" {
 		definition.ReadyCommand = defaultReadyCommand
@@ -73,6 +77,15 @@ func (w Order) Definition() (Definition, Confidential, error) {
 		}
 	}
 	return definition, confidential, nil
+}
+
+// BaseOf is the base that an image's reference stands for: the installation's own base
+// template for E2B's base image, which its clients begin with where their user names none.
+func BaseOf(image string) Base {
+	if isE2BBase(image) {
+		return Base{Template: baseTemplate}
+	}
+	return Base{Image: image}
 }
 
 func isE2BBase(image string) bool {

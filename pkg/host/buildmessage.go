@@ -36,6 +36,7 @@ func toStartBuild(start build.Start) *pb.StartBuildRequest {
 		VcpuCount: uint32(start.VCPUCount), MemoryMib: uint32(start.MemoryMiB), DiskMib: uint32(start.DiskMiB),
 		StartCommand: start.Definition.StartCommand, ReadyCommand: start.Definition.ReadyCommand, Force: start.Definition.Force,
 		Secrets: start.Confidential.Secrets, UseImageCommand: start.Definition.UseImageCommand, Init: start.Definition.Init,
+		ImageDefaults: start.Definition.ImageDefaults,
 	}
 	for _, stage := range start.Definition.Stages {
 		request.Stages = append(request.Stages, toBuildStage(stage, start))

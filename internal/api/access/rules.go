@@ -89,6 +89,7 @@ var Rules = map[string]auth.Rule{
 
 	"GET /templates":                                       auth.InTeam(auth.TemplateRead),
 	"GET /v2/templates":                                    auth.InTeam(auth.TemplateRead),
+	"POST /dockerfiles/plan":                               auth.InTeam(auth.TemplateRead),
 	"POST /templates":                                      auth.InTeam(auth.TemplateWrite),
 	"POST /v2/templates":                                   auth.InTeam(auth.TemplateWrite),
 	"POST /v3/templates":                                   auth.InTeam(auth.TemplateWrite),

@@ -28,8 +28,8 @@ func (h *Handlers) requestBuild(r *http.Request) (builds.Requested, error) {
 	if err := request.Decode(r, &body); err != nil {
 		return builds.Requested{}, err
 	}
-	if body.TeamID != "" && body.TeamID != request.Team(r).String() {
-		return builds.Requested{}, fault.New(fault.Invalid, "teamID is not the team that the request is made for")
+	if err := ownTeamOnly(r, body.TeamID); err != nil {
+		return builds.Requested{}, err
 	}
 	if body.Name == "" {
 		body.Name = body.Alias
@@ -85,16 +85,23 @@ func (h *Handlers) requestBuildV2(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	of := requested.Template
-	respond.JSON(w, http.StatusAccepted, legacyAnswer{
-		TemplateID: of.ID, BuildID: requested.ID.String(), CPUCount: requested.Size.VCPUCount, MemoryMB: requested.Size.MemoryMiB,
-		DiskSizeMB: requested.Size.DiskMiB, Public: of.Public, Aliases: of.Aliases, CreatedAt: of.CreatedAt.UTC(), UpdatedAt: of.UpdatedAt.UTC(),
-		LastSpawnedAt: of.LastSpawnedAt, SpawnCount: of.SpawnCount, BuildCount: requested.BuildCount,
-	})
+	respond.JSON(w, http.StatusAccepted, legacyOf(requested))
 	return nil
 }
 
-// refuseDockerfile answers requests of version 1, which bring a Dockerfile.
-func (h *Handlers) refuseDockerfile(http.ResponseWriter, *http.Request) error {
-	return fault.New(fault.Unsupported, "a Dockerfile cannot be built on the server yet: E2B's clients read it themselves and send its steps with POST /v2/templates/{templateID}/builds/{buildID}")
+func legacyOf(requested builds.Requested) legacyAnswer {
+	of := requested.Template
+	return legacyAnswer{
+		TemplateID: of.ID, BuildID: requested.ID.String(), CPUCount: requested.Size.VCPUCount, MemoryMB: requested.Size.MemoryMiB,
+		DiskSizeMB: requested.Size.DiskMiB, Public: of.Public, Aliases: of.Aliases, CreatedAt: of.CreatedAt.UTC(), UpdatedAt: of.UpdatedAt.UTC(),
+		LastSpawnedAt: of.LastSpawnedAt, SpawnCount: of.SpawnCount, BuildCount: requested.BuildCount,
+	}
+}
+
+// ownTeamOnly refuses a team in a body that is not the one that the request is made for.
+func ownTeamOnly(r *http.Request, teamID string) error {
+	if teamID != "" && teamID != request.Team(r).String() {
+		return fault.New(fault.Invalid, "teamID is not the team that the request is made for")
+	}
+	return nil
 }

@@ -41,6 +41,16 @@ type startBody struct {
 	} `json:"steps"`
 	StartCommand string `json:"startCmd"`
 	ReadyCommand string `json:"readyCmd"`
+
+	// The rest is Wrenn's own. UseImageCommand starts the image's entrypoint and command
+	// where there is no startCmd, and its steps begin as those of a Dockerfile.
+	UseImageCommand bool `json:"useImageCommand"`
+	// Dockerfile stands in place of FromImage, FromTemplate and Steps.
+	Dockerfile *dockerfileBody `json:"dockerfile"`
+	// Secrets are those of a Dockerfile's steps, by ID.
+	Secrets map[string][]byte `json:"secrets"`
+	// Registries open the registries of a Dockerfile's images, by their hosts.
+	Registries map[string]*registryBody `json:"registries"`
 }
 
 // credentials returns nil where there is no registry.
@@ -72,23 +82,38 @@ func (r *registryBody) credentials() (*build.Credentials, error) {
 	}
 }
 
+// definition checks and converts what is to be built.
+func (b startBody) definition() (build.Definition, build.Confidential, error) {
+	if b.Dockerfile != nil {
+		return b.dockerfileOrder()
+	}
+	if len(b.Secrets) > 0 || len(b.Registries) > 0 {
+		return build.Definition{}, build.Confidential{}, fault.New(fault.Invalid, "secrets and registries are only for a dockerfile")
+	}
+	registry, err := b.FromImageRegistry.credentials()
+	if err != nil {
+		return build.Definition{}, build.Confidential{}, err
+	}
+	order := build.Order{
+		FromImage: b.FromImage, FromTemplate: b.FromTemplate, Registry: registry, Force: b.Force,
+		StartCommand: b.StartCommand, ReadyCommand: b.ReadyCommand, UseImageCommand: b.UseImageCommand,
+	}
+	for _, step := range b.Steps {
+		order.Steps = append(order.Steps, build.Instruction{Type: step.Type, Args: step.Args, FilesHash: step.FilesHash, Force: step.Force})
+	}
+	return order.Definition()
+}
+
 func (h *Handlers) startBuild(w http.ResponseWriter, r *http.Request) error {
 	var body startBody
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
-	registry, err := body.FromImageRegistry.credentials()
+	definition, confidential, err := body.definition()
 	if err != nil {
 		return err
 	}
-	order := build.Order{
-		FromImage: body.FromImage, FromTemplate: body.FromTemplate, Registry: registry, Force: body.Force,
-		StartCommand: body.StartCommand, ReadyCommand: body.ReadyCommand,
-	}
-	for _, step := range body.Steps {
-		order.Steps = append(order.Steps, build.Instruction{Type: step.Type, Args: step.Args, FilesHash: step.FilesHash, Force: step.Force})
-	}
-	err = h.Builds.Start(r.Context(), request.Team(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"), order)
+	err = h.Builds.Start(r.Context(), request.Team(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"), definition, confidential)
 	if err != nil {
 		return err
 	}

@@ -28,9 +28,10 @@ func (h *Handlers) routeBuilds(router respond.Router) {
 	router.Get("/templates/{templateID}/files/{hash}", h.getUpload)
 	router.Post("/templates/{templateID}/builds/{buildID}/cancel", h.cancelBuild)
 	router.Post("/admin/teams/{teamID}/builds/cancel", h.cancelTeamBuilds)
-	for _, pattern := range []string{"/templates", "/templates/{templateID}", "/templates/{templateID}/builds/{buildID}"} {
-		router.Post(pattern, h.refuseDockerfile)
-	}
+	router.Post("/dockerfiles/plan", h.planDockerfile)
+	router.Post("/templates", h.requestDockerfile)
+	router.Post("/templates/{templateID}", h.requestDockerfile)
+	router.Post("/templates/{templateID}/builds/{buildID}", h.startDockerfile)
 }
 
 // buildAnswer is a build of a template.

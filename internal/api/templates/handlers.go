@@ -36,7 +36,7 @@ type Service interface {
 // Builds is the service of builds.
 type Builds interface {
 	Request(ctx context.Context, teamID uuid.UUID, wanted builds.Request) (builds.Requested, error)
-	Start(ctx context.Context, teamID uuid.UUID, template, buildID string, wanted build.Order) error
+	Start(ctx context.Context, teamID uuid.UUID, template, buildID string, definition build.Definition, confidential build.Confidential) error
 	Files(ctx context.Context, teamID uuid.UUID, template, hash string) (present bool, upload builds.Upload, err error)
 	Status(ctx context.Context, teamID, buildID uuid.UUID, least build.Level, skipped int64, most int) (builds.Status, error)
 	ReadLog(ctx context.Context, teamID, buildID uuid.UUID, query builds.LogQuery) ([]build.LogEntry, error)

@@ -24,7 +24,7 @@ func TestDrive_GoesOnWhereADeadControlPlaneEnded(t *testing.T) {
 	f := newFixture(t)
 	dead := f.service(t, 1_000_000) // no claimant that lives has this number
 	of := f.request(t, "mine")
-	require.NoError(t, f.builds.Start(t.Context(), f.Team, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "base"}))
+	require.NoError(t, f.start(t, f.Team, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "base"}))
 	f.drive(t, dead, f.queue.next(t))
 	f.awaitHost(t, of)
 	f.Agent.Builder.Say(of.ID.String(), "1", "one", "two")

@@ -104,12 +104,20 @@ func (f *fixture) request(t *testing.T, name string) builds.Requested {
 	return requested
 }
 
+// start starts a build from an order.
+func (f *fixture) start(t *testing.T, teamID uuid.UUID, template, buildID string, order build.Order) error {
+	t.Helper()
+	definition, confidential, err := order.Definition()
+	require.NoError(t, err)
+	return f.builds.Start(t.Context(), teamID, template, buildID, definition, confidential)
+}
+
 // begin requests and starts a build from the base template, and drives it in the
 // background. wait returns when the job has ended.
 func (f *fixture) begin(t *testing.T, name string, steps ...build.Instruction) (begun builds.Requested, wait func() error) {
 	t.Helper()
 	begun = f.request(t, name)
-	require.NoError(t, f.builds.Start(t.Context(), f.Team, begun.TemplateID, begun.ID.String(), build.Order{FromTemplate: "base", Steps: steps}))
+	require.NoError(t, f.start(t, f.Team, begun.TemplateID, begun.ID.String(), build.Order{FromTemplate: "base", Steps: steps}))
 	return begun, f.drive(t, f.builds, f.queue.next(t))
 }
 

@@ -30,7 +30,7 @@ func TestRequest_SupersedesBuildsOfTheSameTagsThatWereNotStarted(t *testing.T) {
 	}
 	found, _ := f.status(t, running)
 	require.Equal(t, templates.StatusBuilding, found.Status)
-	err := f.builds.Start(t.Context(), f.Team, "mine", first.ID.String(), build.Order{FromTemplate: "base"})
+	err := f.start(t, f.Team, "mine", first.ID.String(), build.Order{FromTemplate: "base"})
 	require.Equal(t, fault.Conflict, fault.CodeOf(err))
 	require.ErrorContains(t, err, second.ID.String())
 }
@@ -88,7 +88,7 @@ func TestBuilds_OfATeamAreNoOthers(t *testing.T) {
 	f := newFixture(t)
 	of := f.request(t, "mine")
 	stranger := uuid.New()
-	err := f.builds.Start(t.Context(), stranger, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "base"})
+	err := f.start(t, stranger, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "base"})
 	require.Equal(t, fault.NotFound, fault.CodeOf(err))
 	require.Equal(t, fault.NotFound, fault.CodeOf(f.builds.Cancel(t.Context(), stranger, of.TemplateID, of.ID.String())))
 	_, _, err = f.builds.Files(t.Context(), stranger, of.TemplateID, copying.FilesHash)

@@ -17,18 +17,9 @@ import (
 
 const maxCredentialsBytes = 64 << 10
 
-// Start starts a build that waits, from what E2B's clients send.
-func (s *Service) Start(ctx context.Context, teamID uuid.UUID, template, buildID string, wanted build.Order) error {
-	definition, confidential, err := wanted.Definition()
-	if err != nil {
-		return err
-	}
-	return s.StartDefinition(ctx, teamID, template, buildID, definition, confidential)
-}
-
-// StartDefinition starts a build that waits. It returns Conflict for one that was started
+// Start starts a build that waits. It returns Conflict for one that was started
 // or has ended already.
-func (s *Service) StartDefinition(
+func (s *Service) Start(
 	ctx context.Context, teamID uuid.UUID, template, buildID string, definition build.Definition, confidential build.Confidential,
 ) error {
 	of, err := s.findOwn(ctx, teamID, template, buildID)
