@@ -43,6 +43,8 @@ func main() {
 		boot.Init()
 	case name == "modprobe":
 		os.Exit(module.Modprobe(module.Bundle, os.Args[1:], os.Stderr))
+	case name == "socat":
+		os.Exit(port.Relay(os.Args[1:], os.Stderr))
 	default:
 		serveClients()
 	}

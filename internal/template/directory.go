@@ -48,14 +48,14 @@ func describeDirectory(agent []byte) (directory, error) {
 	all := directory{
 		{path: agentPath, mode: 0o755, content: agent},
 		{path: "bin/modprobe", link: "envd"},
+		{path: "bin/socat", link: "envd"},
 		{path: "network.json", mode: 0o644, content: description},
 	}
-	for name, mode := range map[string]os.FileMode{"supervise": 0o755, "sysctl.conf": 0o644} {
-		content, err := guestFiles.ReadFile(path.Join("guest", name))
-		if err != nil {
+	for _, f := range []file{{path: "supervise", mode: 0o755}, {path: "sysctl.conf", mode: 0o644}} {
+		if f.content, err = guestFiles.ReadFile(path.Join("guest", path.Base(f.path))); err != nil {
 			return nil, err
 		}
-		all = append(all, file{path: name, mode: mode, content: content})
+		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b file) int { return strings.Compare(a.path, b.path) })
 	return all, nil

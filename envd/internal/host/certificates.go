@@ -8,22 +8,31 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // ErrNoCertificates is returned for a bundle that is not PEM certificates.
 var ErrNoCertificates = errors.New("not a bundle of PEM certificates")
 
-// Debian's file of all trusted authorities, and a file in the directory from which
-// update-ca-certificates regenerates it.
-const (
-	trustedFile = "/etc/ssl/certs/ca-certificates.crt"
-	ownFile     = "/usr/local/share/ca-certificates/wrenn.crt"
-)
+// trustStores are files of all trusted authorities: of Debian, Alpine and Arch, of Fedora,
+// of SUSE, and of OpenSSL where it was built for /etc/ssl. An image has some of them; one
+// that has none gets the first and the last.
+var trustStores = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// ownFile records what was added to the stores. It is in the directory from which
+// update-ca-certificates regenerates Debian's; those of other distributions get a copy
+// where they have the directory.
+const ownFile = "/usr/local/share/ca-certificates/wrenn.crt"
+
+var anchorDirectories = []string{"/etc/pki/ca-trust/source/anchors", "/etc/pki/trust/anchors"}
 
 // Certificates makes the guest's programs trust the authorities in a bundle. The zero
 // value works on the guest's files.
 type Certificates struct {
-	trusted, own string
+	stores, anchors []string
+	own             string
 }
 
 // CheckCertificates validates a bundle.
@@ -49,17 +58,59 @@ func CheckCertificates(bundle []byte) error {
 
 // Install installs a bundle in place of the last one.
 func (c Certificates) Install(bundle []byte) error {
-	if c.trusted == "" {
-		c.trusted, c.own = trustedFile, ownFile
+	if c.own == "" {
+		c = Certificates{stores: trustStores, anchors: anchorDirectories, own: ownFile}
 	}
 	bundle = append(bytes.TrimSpace(bundle), '\n')
 	before, err := os.ReadFile(c.own)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("install certificates: %w", err)
 	}
-	trusted, err := os.ReadFile(c.trusted)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	stores := c.present()
+	if len(stores) == 0 {
+		stores = []string{c.stores[0], c.stores[len(c.stores)-1]}
+	}
+	for _, store := range stores {
+		if err := replaceTrust(store, before, bundle); err != nil {
+			return fmt.Errorf("install certificates: %w", err)
+		}
+	}
+	if bytes.Equal(before, bundle) {
+		return nil
+	}
+	for _, directory := range c.anchors {
+		if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+			continue
+		}
+		if err := replaceFile(filepath.Join(directory, filepath.Base(c.own)), bundle); err != nil {
+			return fmt.Errorf("install certificates: %w", err)
+		}
+	}
+	// The own file is written last: it records what the stores contain.
+	if err := replaceFile(c.own, bundle); err != nil {
 		return fmt.Errorf("install certificates: %w", err)
+	}
+	return nil
+}
+
+// present returns the files behind the stores that the image has, each once: several may
+// be links to the same.
+func (c Certificates) present() []string {
+	var found []string
+	for _, store := range c.stores {
+		file, err := filepath.EvalSymlinks(store)
+		if err == nil && !slices.Contains(found, file) {
+			found = append(found, file)
+		}
+	}
+	return found
+}
+
+// replaceTrust replaces one bundle in a store by another.
+func replaceTrust(store string, before, bundle []byte) error {
+	trusted, err := os.ReadFile(store)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	if bytes.Equal(before, bundle) && bytes.Contains(trusted, bundle) {
 		return nil
@@ -70,14 +121,7 @@ func (c Certificates) Install(bundle []byte) error {
 	if len(trusted) > 0 && !bytes.HasSuffix(trusted, []byte("\n")) {
 		trusted = append(trusted, '\n')
 	}
-	// The own file is written last: it records what the other one contains.
-	if err := replaceFile(c.trusted, append(trusted, bundle...)); err != nil {
-		return fmt.Errorf("install certificates: %w", err)
-	}
-	if err := replaceFile(c.own, bundle); err != nil {
-		return fmt.Errorf("install certificates: %w", err)
-	}
-	return nil
+	return replaceFile(store, append(trusted, bundle...))
 }
 
 // replaceFile replaces a file's content atomically and makes it readable by all users.

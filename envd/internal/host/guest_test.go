@@ -33,27 +33,80 @@ func authority(t *testing.T, name string) []byte {
 
 func TestCertificates_ReplaceThoseInstalledBefore(t *testing.T) {
 	directory := t.TempDir()
-	c := Certificates{trusted: filepath.Join(directory, "ssl", "all.crt"), own: filepath.Join(directory, "own", "wrenn.crt")}
+	c := Certificates{stores: []string{filepath.Join(directory, "ssl", "all.crt")}, own: filepath.Join(directory, "own", "wrenn.crt")}
 	distribution, first, second := authority(t, "distribution"), authority(t, "first"), authority(t, "second")
-	require.NoError(t, os.MkdirAll(filepath.Dir(c.trusted), 0o755))
-	require.NoError(t, os.WriteFile(c.trusted, distribution, 0o644))
+	require.NoError(t, os.MkdirAll(filepath.Dir(c.stores[0]), 0o755))
+	require.NoError(t, os.WriteFile(c.stores[0], distribution, 0o644))
 
 	require.NoError(t, c.Install(first))
 	require.NoError(t, c.Install(first), "twice is once")
-	content, err := os.ReadFile(c.trusted)
+	content, err := os.ReadFile(c.stores[0])
 	require.NoError(t, err)
 	require.Equal(t, string(distribution)+string(first), string(content))
 
 	require.NoError(t, c.Install(second))
-	content, err = os.ReadFile(c.trusted)
+	content, err = os.ReadFile(c.stores[0])
 	require.NoError(t, err)
 	require.Equal(t, string(distribution)+string(second), string(content))
-	info, err := os.Stat(c.trusted)
+	info, err := os.Stat(c.stores[0])
 	require.NoError(t, err)
 	require.EqualValues(t, 0o644, info.Mode().Perm())
 	left, err := filepath.Glob(filepath.Join(directory, "*", ".*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+func TestCertificates_AreTrustedInEachStoreOfTheImage(t *testing.T) {
+	directory := t.TempDir()
+	at := func(name string) string { return filepath.Join(directory, name) }
+	c := Certificates{stores: []string{at("debian"), at("fedora"), at("link")}, anchors: []string{at("anchors"), at("none")}, own: at("own/wrenn.crt")}
+	bundle := authority(t, "one")
+	require.NoError(t, os.WriteFile(at("fedora"), nil, 0o644))
+	require.NoError(t, os.Symlink("fedora", at("link")))
+	require.NoError(t, os.Mkdir(at("anchors"), 0o755))
+	require.NoError(t, c.Install(bundle))
+	for _, name := range []string{"fedora", "link", "anchors/wrenn.crt", "own/wrenn.crt"} {
+		content, err := os.ReadFile(at(name))
+		require.NoError(t, err)
+		require.Equal(t, string(bundle), string(content), name)
+	}
+	require.NoFileExists(t, at("debian"))
+	require.NoDirExists(t, at("none"))
+	target, err := os.Readlink(at("link"))
+	require.NoError(t, err)
+	require.Equal(t, "fedora", target, "the link stays")
+}
+
+func TestCertificates_AreInstalledInAnImageWithoutAStore(t *testing.T) {
+	directory := t.TempDir()
+	c := Certificates{stores: []string{filepath.Join(directory, "certs/all"), filepath.Join(directory, "other"), filepath.Join(directory, "cert.pem")}, own: filepath.Join(directory, "own")}
+	bundle := authority(t, "one")
+	for range 2 {
+		require.NoError(t, c.Install(bundle))
+		for _, path := range []string{c.stores[0], c.stores[2], c.own} {
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(bundle), string(content))
+		}
+		require.NoFileExists(t, c.stores[1])
+	}
+}
+
+func TestNames_HaveTheMachinesOwnWhereNoServiceAnswersIt(t *testing.T) {
+	directory := t.TempDir()
+	n := Names{path: filepath.Join(directory, "hosts"), services: filepath.Join(directory, "nsswitch.conf")}
+	require.NoError(t, os.WriteFile(n.path, []byte("127.0.0.1 localhost\n127.0.1.1\told # wrenn\n"), 0o644))
+	for range 2 {
+		require.NoError(t, n.SetOwn("sb-new"))
+		content, err := os.ReadFile(n.path)
+		require.NoError(t, err)
+		require.Equal(t, "127.0.0.1 localhost\n127.0.1.1\tsb-new # wrenn\n", string(content))
+	}
+	require.NoError(t, os.WriteFile(n.services, []byte("passwd: files\nhosts:  files myhostname dns\n"), 0o644))
+	require.NoError(t, n.SetOwn("sb-other"))
+	content, err := os.ReadFile(n.path)
+	require.NoError(t, err)
+	require.Contains(t, string(content), "sb-new", "the file is left alone")
 }
 
 func TestCheckCertificates_TakesOnlyCertificates(t *testing.T) {

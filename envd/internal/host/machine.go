@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -25,7 +26,13 @@ func (Machine) SetClock(now time.Time) error { return SetClock(now) }
 func (Machine) Reseed(seed Seed, life string) error { return Reseed(seed, life) }
 
 // RenewIdentity gives the machine new IDs and the sandbox's ID as its name.
-func (m Machine) RenewIdentity(sandbox id.Sandbox) error { return m.identity.Renew(sandbox) }
+func (m Machine) RenewIdentity(sandbox id.Sandbox) error {
+	err := m.identity.Renew(sandbox)
+	if sandbox != "" {
+		err = errors.Join(err, m.names.SetOwn(string(sandbox)))
+	}
+	return err
+}
 
 // FreezeFilesystem suspends writes to the root file system.
 func (m Machine) FreezeFilesystem() error { return FreezeFilesystem(cmp.Or(m.root, "/")) }

@@ -18,7 +18,7 @@ func TestMachine_DoesWhatItsPartsDo(t *testing.T) {
 	directory := t.TempDir()
 	m := Machine{
 		root:         mountImage(t),
-		certificates: Certificates{trusted: filepath.Join(directory, "all.crt"), own: filepath.Join(directory, "own.crt")},
+		certificates: Certificates{stores: []string{filepath.Join(directory, "all.crt")}, own: filepath.Join(directory, "own.crt")},
 		names:        Names{path: filepath.Join(directory, "hosts")},
 		volumes:      Volumes{program: "/bin/true", table: "/proc/self/mountinfo"},
 	}
@@ -71,8 +71,8 @@ func TestReplaceFile_LeavesNothingHalfDone(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.Error(t, replaceFile("/proc/no/such/place", nil))
-	unreadable := Certificates{trusted: directory, own: filepath.Join(directory, "own")}
+	unreadable := Certificates{stores: []string{directory}, own: filepath.Join(directory, "own")}
 	require.Error(t, unreadable.Install([]byte("x")))
-	require.Error(t, Certificates{trusted: target, own: directory}.Install([]byte("x")))
+	require.Error(t, Certificates{stores: []string{target}, own: directory}.Install([]byte("x")))
 	require.Error(t, Names{path: directory}.SetHostService(netip.MustParseAddr("192.0.2.1")))
 }

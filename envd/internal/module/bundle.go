@@ -71,7 +71,7 @@ func (m *Modules) readIndex() error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		if err := m.readLine(lines.Text()); err != nil {
@@ -157,7 +157,7 @@ func (m *Modules) read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	return io.ReadAll(io.LimitReader(file, maxModuleBytes))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os/user"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 
 // ErrUnknownUser is returned for a user that the guest does not have.
 var ErrUnknownUser = errors.New("user does not exist")
+
+const rootName = "root"
 
 // User is a Unix user of the guest.
 type User struct {
@@ -29,11 +32,15 @@ func (u *User) Credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }
 
-// Lookup finds a user by name.
+// Lookup finds a user by name. There is always root, also in an image without accounts.
 func Lookup(name string) (*User, error) {
 	found, err := user.Lookup(name)
 	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) || strings.ContainsRune(name, 0) {
+	isUnknown := errors.As(err, &unknown) || errors.Is(err, fs.ErrNotExist)
+	if isUnknown && name == rootName {
+		return &User{Name: rootName, Home: "/root"}, nil
+	}
+	if isUnknown || strings.ContainsRune(name, 0) {
 		return nil, fmt.Errorf("%q: %w", name, ErrUnknownUser)
 	}
 	if err != nil {
@@ -49,7 +56,7 @@ func Lookup(name string) (*User, error) {
 	}
 	result := &User{Name: found.Username, UID: uid, GID: gid, Home: found.HomeDir}
 	groups, err := found.GroupIds()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look up groups of %q: %w", name, err)
 	}
 	for _, text := range groups {

@@ -43,7 +43,10 @@ func buildCommand(request *pb.StartRequest, user *permissions.User, settings map
 		return nil, fmt.Errorf("cwd: %w", err)
 	}
 	if !isDirectory(directory) {
-		return nil, fmt.Errorf("cwd: %s is not a directory", directory)
+		if config.GetCwd() != "" {
+			return nil, fmt.Errorf("cwd: %s is not a directory", directory)
+		}
+		directory = "/" // as a login does for a user whose home does not exist
 	}
 	environment, err := buildEnvironment(request, user, settings)
 	if err != nil {

@@ -24,3 +24,15 @@ func TestBuildEnvironment_IsALoginsUnlessTheSandboxOrTheRequestSaysOtherwise(t *
 	require.Contains(t, environment, "USER=request")
 	require.Contains(t, environment, "LANG=de_DE.UTF-8")
 }
+
+func TestBuildCommand_StartsInTheRootDirectoryWhenTheHomeIsMissing(t *testing.T) {
+	user := &permissions.User{Name: "nonroot", UID: 65532, Home: "/no/such/home"}
+	request := &pb.StartRequest{Process: &pb.ProcessConfig{Cmd: "/bin/true"}}
+	command, err := buildCommand(request, user, nil, "")
+	require.NoError(t, err)
+	require.Equal(t, "/", command.Dir)
+	missing := "/no/such/place"
+	request.Process.Cwd = &missing
+	_, err = buildCommand(request, user, nil, "")
+	require.ErrorContains(t, err, "cwd: /no/such/place is not a directory")
+}
