@@ -41,10 +41,18 @@ const (
 	probeAnswer = "wrenn-probe-ok"
 )
 
+// The VMM keeps what is on the console as long as it runs: a host that waits for the guest
+// has time to read why it did not boot.
+const (
+	drain     = 200 * time.Millisecond
+	lastWords = 5 * time.Second
+)
+
 // Init boots the guest. It returns only if that fails, after saying so on the console.
 func Init() {
 	err := initialise()
 	fmt.Fprintf(os.Stderr, "wrenn: the guest does not boot: %v\n", err)
+	<-time.After(lastWords)
 	powerOff()
 }
 
@@ -90,8 +98,7 @@ func initialise() error {
 // powerOff ends the machine. The console is the only witness of what was said: it drains
 // first.
 func powerOff() {
-	const drain = 200 * time.Millisecond
-	time.Sleep(drain)
+	<-time.After(drain)
 	unix.Sync()
 	for _, how := range []int{unix.LINUX_REBOOT_CMD_POWER_OFF, unix.LINUX_REBOOT_CMD_RESTART} {
 		_ = unix.Reboot(how) // the machine may know only one of them
@@ -134,7 +141,7 @@ func loadDrivers() error {
 // mountRoot waits for the disk and mounts it.
 func mountRoot() error {
 	const timeout, pollEvery = 5 * time.Second, 10 * time.Millisecond
-	for deadline := time.Now().Add(timeout); ; time.Sleep(pollEvery) {
+	for deadline := time.Now().Add(timeout); ; <-time.After(pollEvery) {
 		info, err := os.Stat(disk)
 		if err == nil && info.Mode().Type() == os.ModeDevice {
 			break
@@ -149,6 +156,7 @@ func mountRoot() error {
 	if err := unix.Mount(disk, newRoot, "ext4", unix.MS_NOATIME, options); err != nil {
 		return fmt.Errorf("mount %s as ext4: %w", disk, err)
 	}
+	complain(growRoot(disk, newRoot)) // the guest boots with the size that it has
 	return nil
 }
 

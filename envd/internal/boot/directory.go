@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/module"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
 
 // bringDirectory binds Wrenn's directory of the initramfs, read-only, into the root file
@@ -26,9 +27,9 @@ func bringDirectory(words map[string]string) (Settings, error) {
 	if word, set := words[initWord]; set {
 		settings.Init = word
 	}
-	if err := dropModules(newRoot); err != nil {
-		complain(err)
-	}
+	complain(dropModules(newRoot))
+	stored, err := storedModules(newRoot)
+	complain(err)
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return Settings{}, fmt.Errorf("bring %s into the guest: %w", Directory, err)
 	}
@@ -36,7 +37,62 @@ func bringDirectory(words map[string]string) (Settings, error) {
 	if err := unix.Mount("", target, "", readOnly, ""); err != nil {
 		return Settings{}, fmt.Errorf("make %s read-only: %w", Directory, err)
 	}
+	if stored != nil {
+		complain(stored.cover(filepath.Join(newRoot, module.Bundle)))
+	}
 	return settings, nil
+}
+
+// storedBundle is a copy on the disk of the bundle of kernel modules. It takes up no memory.
+type storedBundle struct{ file *os.File }
+
+// StoredBundleName is the copy's file in Wrenn's directory on the disk.
+func StoredBundleName() (string, error) {
+	lists, err := moduleLists("")
+	if err != nil {
+		return "", err
+	}
+	return "modules-" + filepath.Base(filepath.Dir(lists)) + ".zip", nil
+}
+
+// storedModules returns the disk's copy, if it has the size of the bundle, and empties the
+// one in memory.
+func storedModules(root string) (*storedBundle, error) {
+	inMemory := filepath.Join(source, filepath.Base(module.Bundle))
+	want, err := os.Stat(inMemory)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name, err := StoredBundleName()
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(root, Directory, name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := file.Stat()
+	if err != nil || !have.Mode().IsRegular() || have.Size() != want.Size() {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &storedBundle{file: file}, os.Truncate(inMemory, 0)
+}
+
+// cover binds the copy over the empty file of the bundle.
+func (s *storedBundle) cover(path string) error {
+	err := utils.WithDescriptor(s.file, func(opened int) error {
+		return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", opened), path, "", unix.MS_BIND, "")
+	})
+	if err != nil {
+		err = fmt.Errorf("use the disk's copy of the kernel's modules: %w", err)
+	}
+	return errors.Join(err, s.file.Close())
 }
 
 // makeMountPoint makes a directory unless there is one. A link in its place would have

@@ -22,9 +22,11 @@ func handOver(settings Settings) error {
 		return err
 	}
 	switch settings.Init {
-	case "":
+	case "", initOwn:
 		complain(runTmpfiles())
 		return become(shell, "sh", supervisor)
+	case InitSystemd:
+		return startSystemd()
 	default:
 		return fmt.Errorf("an init %q is not known", settings.Init)
 	}

@@ -27,7 +27,7 @@ func prepareMachine() {
 	complain(serveModules())
 	complain(applySysctls("/", "/proc/sys"))
 	complain(setHostName())
-	network, err := readNetwork(networkFile)
+	network, err := ReadNetwork()
 	if err == nil {
 		err = network.setUp()
 	}

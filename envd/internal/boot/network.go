@@ -24,6 +24,9 @@ type Network struct {
 	GatewayMAC string       `json:"gatewayMAC"`
 }
 
+// ReadNetwork reads the description of the guest's network.
+func ReadNetwork() (Network, error) { return readNetwork(networkFile) }
+
 func readNetwork(path string) (Network, error) {
 	var n Network
 	content, err := os.ReadFile(path)
@@ -50,7 +53,7 @@ func (n Network) setUp() error {
 	if err != nil {
 		return fmt.Errorf("set up the network: %w", err)
 	}
-	defer unix.Close(socket)
+	defer func() { _ = unix.Close(socket) }()
 	const noIPv6 = "/proc/sys/net/ipv6/conf/" + networkDevice + "/disable_ipv6"
 	if err := os.WriteFile(noIPv6, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("set up the network: %w", err)

@@ -17,6 +17,8 @@ type place struct {
 	group string // of /etc/group; empty, or one that the image has not, is root's
 	// below: made only where the directory above exists.
 	below bool
+	// keep: one that exists keeps its mode.
+	keep bool
 }
 
 const sticky = 0o777 | os.ModeSticky
@@ -31,6 +33,8 @@ var places = []place{
 	{path: "/var/log/wtmp", mode: 0o664, file: true, group: "utmp", below: true},
 	{path: "/var/log/btmp", mode: 0o660, file: true, group: "utmp", below: true},
 	{path: "/var/log/lastlog", mode: 0o664, file: true, group: "utmp", below: true},
+	{path: "/etc", mode: 0o755, keep: true},
+	{path: "/root", mode: 0o700, keep: true},
 	{path: "/tmp", mode: sticky},
 	{path: "/var/tmp", mode: sticky},
 	{path: "/tmp/.X11-unix", mode: sticky},
@@ -56,6 +60,9 @@ func (p place) make(root string) error {
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 			return nil //nolint:nilerr // the image does without
 		}
+	}
+	if _, err := os.Stat(path); err == nil && p.keep {
+		return nil
 	}
 	if err := p.create(path); err != nil {
 		return fmt.Errorf("make %s: %w", p.path, err)

@@ -131,7 +131,7 @@ func (s sysctl) apply(settings string) error {
 	}
 	var failures []error
 	for _, path := range paths {
-		file, err := os.OpenFile(path, os.O_WRONLY|unix.O_CLOEXEC, 0)
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 		if err == nil {
 			_, err = file.WriteString(s.value + "\n")
 			err = errors.Join(err, file.Close())
