@@ -26,6 +26,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/envd/internal/mmds"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/module"
 	"git.omukk.dev/wrenn/sandbox/envd/internal/port"
+	"git.omukk.dev/wrenn/sandbox/envd/internal/prepare"
 )
 
 // Version is the version of the API, by which clients choose the features they use.
@@ -45,6 +46,8 @@ func main() {
 		os.Exit(module.Modprobe(module.Bundle, os.Args[1:], os.Stderr))
 	case name == "socat":
 		os.Exit(port.Relay(os.Args[1:], os.Stderr))
+	case name == "prepare":
+		os.Exit(prepare.Run(os.Args[1:], os.Stdout))
 	default:
 		serveClients()
 	}

@@ -27,7 +27,7 @@ func TestEnsureBundle_HoldsModulesThatNeedNoHardware(t *testing.T) {
 	require.NoError(t, err)
 	archive, err := zip.OpenReader(path)
 	require.NoError(t, err)
-	defer archive.Close()
+	defer func() { require.NoError(t, archive.Close()) }()
 	contents := map[string]string{}
 	for _, file := range archive.File {
 		opened, err := file.Open()

@@ -49,9 +49,10 @@ func describeDirectory(agent []byte) (directory, error) {
 		{path: agentPath, mode: 0o755, content: agent},
 		{path: "bin/modprobe", link: "envd"},
 		{path: "bin/socat", link: "envd"},
+		{path: "prepare", link: agentPath},
 		{path: "network.json", mode: 0o644, content: description},
 	}
-	for _, f := range []file{{path: "supervise", mode: 0o755}, {path: "sysctl.conf", mode: 0o644}} {
+	for _, f := range []file{{path: "bin/bash", mode: 0o755}, {path: "supervise", mode: 0o755}, {path: "sysctl.conf", mode: 0o644}} {
 		if f.content, err = guestFiles.ReadFile(path.Join("guest", path.Base(f.path))); err != nil {
 			return nil, err
 		}
