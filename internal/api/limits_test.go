@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/ratelimit"
 )
 
 // from posts as a client of another address.
@@ -56,19 +58,20 @@ func TestGuesses_FromANetworkLockNobodyOutElsewhere(t *testing.T) {
 func TestPublicRoutes_AreChargedBeforeTheirBodiesAreRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	// The server's own limit gets another try every few seconds, which a loaded machine
+	// takes for a round of tries.
+	const most = 3
+	w.server.Access.Limits.People = ratelimit.NewLimiter(most, time.Hour)
 	b := w.browser(t)
 	for i, path := range []string{
 		"/auth/login", "/auth/totp/login", "/auth/password/reset", "/auth/password/reset-request",
 		"/auth/first-admin", "/auth/invitations/show", "/auth/invitations/register",
 	} {
 		address := fmt.Sprintf("198.51.%d.1", i)
-		for tries := 1; ; tries++ {
-			require.LessOrEqual(t, tries, 31, path)
-			if status := b.from(t, address, path, fields{"nonsense": true}); status != http.StatusBadRequest {
-				require.Equal(t, http.StatusTooManyRequests, status)
-				break
-			}
+		for range most {
+			require.Equal(t, http.StatusBadRequest, b.from(t, address, path, fields{"nonsense": true}), path)
 		}
+		require.Equal(t, http.StatusTooManyRequests, b.from(t, address, path, fields{"nonsense": true}), path)
 	}
 }
 
