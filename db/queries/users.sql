@@ -96,6 +96,10 @@ SELECT provider, subject FROM user_identities WHERE user_id = $1 ORDER BY provid
 -- name: SetUserEmail :exec
 UPDATE users SET email = $2 WHERE id = $1;
 
+-- name: DeleteUser :exec
+-- With the user's credentials. What the user made is kept, without its maker.
+DELETE FROM users WHERE id = $1;
+
 -- name: SetUserDisabled :exec
 -- A user who is disabled already keeps the time.
 UPDATE users SET disabled_at = CASE WHEN @disabled::boolean THEN COALESCE(disabled_at, now()) END WHERE id = @id;

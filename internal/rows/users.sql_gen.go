@@ -155,6 +155,16 @@ func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (User, e
 	return i, err
 }
 
+const deleteUser = `-- name: DeleteUser :exec
+DELETE FROM users WHERE id = $1
+`
+
+// With the user's credentials. What the user made is kept, without its maker.
+func (q *Queries) DeleteUser(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteUser, id)
+	return err
+}
+
 const findUserByEmail = `-- name: FindUserByEmail :one
 SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at FROM users WHERE email = $1
 `

@@ -32,6 +32,7 @@ type GitHub struct {
 type OIDC struct {
 	// Name is a part of the provider's redirect address.
 	Name             string `env:"WRENN_OIDC_NAME" default:"oidc" help:"name of the OpenID Connect provider, a part of its redirect address"`
+	Title            string `env:"WRENN_OIDC_TITLE" help:"what the sign-in page calls the provider; its name where this is empty"`
 	Issuer           string `env:"WRENN_OIDC_ISSUER" help:"URL of the OpenID Connect provider that people sign in with"`
 	ClientID         string `env:"WRENN_OIDC_CLIENT_ID" help:"client ID at that provider"`
 	ClientSecretFile string `env:"WRENN_OIDC_CLIENT_SECRET_FILE" help:"file with the client secret at that provider"`

@@ -57,7 +57,7 @@ func providersOf(settings config.Identity) ([]identity.Provider, error) {
 			return nil, err
 		}
 		providers = append(providers, provider.NewOIDC(provider.OIDCConfig{
-			Name: oidc.Name, Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: identity.SignUp(oidc.SignUp),
+			Name: oidc.Name, Title: oidc.Title, Issuer: oidc.Issuer, ClientID: oidc.ClientID, ClientSecret: secret, SignUp: identity.SignUp(oidc.SignUp),
 		}))
 	}
 	return providers, nil

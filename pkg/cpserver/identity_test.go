@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 )
 
 // issue stores a key of a team, which is made if it is not there.
@@ -154,4 +155,18 @@ func TestFirstAdminLink_IsShownToWhoeverStartsTheServer(t *testing.T) {
 	p.config.Identity.PublicURL = "https://wrenn.example.com"
 	p.start(t)
 	require.Contains(t, p.makeFirstAdmin(t).header.Get("Set-Cookie"), "__Host-wrenn_session=")
+}
+
+func TestOIDC_IsListedByItsTitle(t *testing.T) {
+	t.Parallel()
+	for title, want := range map[string]string{"Example Corp": "Example Corp", "": "corp"} {
+		t.Run("title "+title, func(t *testing.T) {
+			t.Parallel()
+			p := setUp(t, http.NotFoundHandler())
+			p.config.Identity.OIDC = config.OIDC{Name: "corp", Title: title, Issuer: "https://sso.example.com"}
+			p.start(t)
+			listed := p.do(t, http.MethodGet, "/auth/oidc", "")
+			require.JSONEq(t, `[{"name":"corp","title":"`+want+`"}]`, string(listed.body))
+		})
+	}
 }

@@ -1,8 +1,10 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -91,6 +93,80 @@ func (d *Directory) UpdateUser(ctx context.Context, userID uuid.UUID, change Use
 		return User{}, err
 	}
 	return d.service.User(ctx, userID)
+}
+
+// DeleteUser deletes a user with all identities and memberships, and revokes every
+// credential that the user has or has made. A new user may have the address. It returns
+// ErrNoUser, ErrLastAdmin, or ErrLastOwner where a team has no other owner.
+func (d *Directory) DeleteUser(ctx context.Context, userID uuid.UUID) error {
+	return d.service.inTransaction(ctx, func(tx *changes) error {
+		if err := tx.lockAdmins(ctx); err != nil {
+			return err
+		}
+		user, err := tx.lockUser(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if err := tx.takeOutOfAllTeams(ctx, userID); err != nil {
+			return err
+		}
+		if err := tx.revokeAll(ctx, userID); err != nil {
+			return err
+		}
+		if err := tx.deleteUser(ctx, userID); err != nil {
+			return err
+		}
+		admins, err := tx.countAdmins(ctx)
+		if err == nil && admins == 0 && user.PlatformAdmin {
+			return ErrLastAdmin
+		}
+		return err
+	})
+}
+
+// takeOutOfAllTeams returns ErrLastOwner where a team would lose its last owner.
+func (c *changes) takeOutOfAllTeams(ctx context.Context, userID uuid.UUID) error {
+	memberships, err := c.membershipsOf(ctx, userID)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(memberships, func(a, b Membership) int { return bytes.Compare(a.Team.ID[:], b.Team.ID[:]) }) // the order of locks
+	for _, membership := range memberships {
+		teamID := membership.Team.ID
+		if err := c.lockTeam(ctx, teamID); err != nil {
+			return err
+		}
+		if err := c.takeOut(ctx, teamID, userID); err != nil {
+			return err
+		}
+		if err := c.requireOwner(ctx, teamID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CreateTeam makes a team that a user owns, with the limits of new teams. It returns
+// ErrNoUser where there is no such user.
+func (d *Directory) CreateTeam(ctx context.Context, name string, owner uuid.UUID) (Team, error) {
+	name, err := validate.Name(name)
+	if err != nil {
+		return Team{}, err
+	}
+	var team Team
+	err = d.service.inTransaction(ctx, func(tx *changes) error {
+		if _, err := tx.lockUser(ctx, owner); err != nil {
+			return err
+		}
+		team, err = tx.newTeam(ctx, name, owner, d.service.config.NewTeamLimits)
+		return err
+	})
+	return team, err
+}
+
+// RenameTeam changes a team's name. It returns ErrNoTeam where there is no such team.
+func (d *Directory) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
+	return d.service.RenameTeam(ctx, teamID, name)
 }
 
 // Teams returns a page of the teams that a filter selects, by name, and how many it

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
+	"git.omukk.dev/wrenn/sandbox/pkg/config"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
@@ -140,4 +141,90 @@ func TestDirectory_PutsUsersIntoTeams(t *testing.T) {
 	require.Equal(t, auth.Owner, owner.Role)
 	require.ErrorIs(t, directory.SetMember(t.Context(), by.TeamID, owner.UserID, auth.Admin), ErrLastOwner)
 	require.ErrorIs(t, directory.RemoveMember(t.Context(), by.TeamID, owner.UserID), ErrLastOwner)
+}
+
+func TestDirectory_DeletesUsersWithAllThatOpensAnything(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	directory, by := s.Directory(), s.admin(t)
+	ada := DirectoryUser{Email: "ada@example.com", Name: "Ada", Identity: ExternalID{Provider: "saml", Subject: "ada"}}
+	made, err := directory.CreateUser(t.Context(), ada)
+	require.NoError(t, err)
+	require.NoError(t, directory.SetMember(t.Context(), by.TeamID, made.ID, auth.Admin))
+	_, err = s.SignInExternal(t.Context(), ExternalIdentity{Provider: "saml", Subject: "ada"}, InvitedOnly, Client{})
+	require.NoError(t, err)
+	_, err = s.pool.Exec(t.Context(), `INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix, created_by)
+		VALUES ($1, $2, 'k', $3, '', 0, '', '', $4)`, uuid.New(), by.TeamID, auth.HashKey(auth.NewKey()), made.ID)
+	require.NoError(t, err)
+
+	require.NoError(t, directory.DeleteUser(t.Context(), made.ID))
+	_, err = directory.User(t.Context(), made.ID)
+	require.ErrorIs(t, err, ErrNoUser)
+	var sessions, keys int
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM user_sessions WHERE user_id = $1),
+		(SELECT count(*) FROM api_keys WHERE revoked_at IS NULL)`, made.ID).Scan(&sessions, &keys))
+	require.Zero(t, sessions)
+	require.Zero(t, keys, "keys that the user made are revoked")
+	members, err := directory.Members(t.Context(), by.TeamID)
+	require.NoError(t, err)
+	require.Len(t, members, 2, "the team's owner and its other admin")
+	again, err := directory.CreateUser(t.Context(), ada)
+	require.NoError(t, err, "address and identity are free")
+	require.NotEqual(t, made.ID, again.ID)
+	require.ErrorIs(t, directory.DeleteUser(t.Context(), made.ID), ErrNoUser)
+}
+
+func TestDirectory_DeletesNeitherTheLastOwnerOfATeamNorTheLastAdmin(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	directory := s.Directory()
+	owner, err := directory.CreateUser(t.Context(), DirectoryUser{Email: "owner@example.com", Name: "Owner"})
+	require.NoError(t, err)
+	team, err := directory.CreateTeam(t.Context(), "Research", owner.ID)
+	require.NoError(t, err)
+	require.ErrorIs(t, directory.DeleteUser(t.Context(), owner.ID), ErrLastOwner)
+	heir, err := directory.CreateUser(t.Context(), DirectoryUser{Email: "heir@example.com", Name: "Heir"})
+	require.NoError(t, err)
+	require.NoError(t, directory.SetMember(t.Context(), team.ID, heir.ID, auth.Owner))
+	admin := true
+	_, err = directory.UpdateUser(t.Context(), owner.ID, UserChange{PlatformAdmin: &admin})
+	require.NoError(t, err)
+	require.ErrorIs(t, directory.DeleteUser(t.Context(), owner.ID), ErrLastAdmin)
+	_, err = directory.User(t.Context(), owner.ID)
+	require.NoError(t, err, "what was refused deleted nothing")
+	_, err = directory.UpdateUser(t.Context(), heir.ID, UserChange{PlatformAdmin: &admin})
+	require.NoError(t, err)
+	require.NoError(t, directory.DeleteUser(t.Context(), owner.ID))
+}
+
+func TestDirectory_MakesTeamsThatAUserOwns(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	few := int64(3)
+	s.config.NewTeamLimits = config.TeamLimits{Sandboxes: &few}
+	directory := s.Directory()
+	owner, err := directory.CreateUser(t.Context(), DirectoryUser{Email: "ada@example.com", Name: "Ada"})
+	require.NoError(t, err)
+	made, err := directory.CreateTeam(t.Context(), "Research", owner.ID)
+	require.NoError(t, err)
+	members, err := directory.Members(t.Context(), made.ID)
+	require.NoError(t, err)
+	require.Len(t, members, 1)
+	require.Equal(t, auth.Owner, members[0].Role)
+	var most int64
+	require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT max_sandboxes FROM team_limits WHERE team_id = $1", made.ID).Scan(&most))
+	require.Equal(t, few, most)
+	renamed, err := directory.RenameTeam(t.Context(), made.ID, "Science")
+	require.NoError(t, err)
+	require.Equal(t, "Science", renamed.Name)
+
+	_, err = directory.CreateTeam(t.Context(), "Research", uuid.New())
+	require.ErrorIs(t, err, ErrNoUser)
+	_, err = directory.CreateTeam(t.Context(), "", owner.ID)
+	require.True(t, fault.Is(err, fault.Invalid))
+	_, err = directory.RenameTeam(t.Context(), uuid.New(), "Nothing")
+	require.ErrorIs(t, err, ErrNoTeam)
+	_, total, err := directory.Teams(t.Context(), TeamFilter{}, Page{Limit: 5})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, total, "what was refused made no team")
 }

@@ -65,17 +65,24 @@ func (s *Service) CreateTeam(ctx context.Context, userID uuid.UUID, name string)
 		if len(teams) >= mostTeams {
 			return fault.New(fault.Conflict, "you are in %d teams, which is the most", len(teams))
 		}
-		if team, err = tx.createTeam(ctx, name); err != nil {
-			return err
-		}
-		if limits := s.config.NewTeamLimits; limits != (config.TeamLimits{}) {
-			if err := tx.setTeamLimits(ctx, team.ID, limits); err != nil {
-				return err
-			}
-		}
-		return tx.addMember(ctx, team.ID, userID, auth.Owner)
+		team, err = tx.newTeam(ctx, name, userID, s.config.NewTeamLimits)
+		return err
 	})
 	return team, err
+}
+
+// newTeam makes a team that a user owns.
+func (c *changes) newTeam(ctx context.Context, name string, owner uuid.UUID, limits config.TeamLimits) (Team, error) {
+	team, err := c.createTeam(ctx, name)
+	if err != nil {
+		return Team{}, err
+	}
+	if limits != (config.TeamLimits{}) {
+		if err := c.setTeamLimits(ctx, team.ID, limits); err != nil {
+			return Team{}, err
+		}
+	}
+	return team, c.addMember(ctx, team.ID, owner, auth.Owner)
 }
 
 // RenameTeam changes a team's name.

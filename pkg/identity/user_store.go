@@ -110,6 +110,10 @@ func (s *store) setDisabled(ctx context.Context, userID uuid.UUID, disabled bool
 	return db.Wrap(s.queries.SetUserDisabled(ctx, rows.SetUserDisabledParams{ID: userID, Disabled: disabled}), "disable user")
 }
 
+func (s *store) deleteUser(ctx context.Context, userID uuid.UUID) error {
+	return db.Wrap(s.queries.DeleteUser(ctx, userID), "delete user")
+}
+
 func (s *store) setPlatformAdmin(ctx context.Context, userID uuid.UUID, admin bool) error {
 	err := s.queries.SetPlatformAdmin(ctx, rows.SetPlatformAdminParams{ID: userID, PlatformAdmin: admin})
 	return db.Wrap(err, "make user an admin or not")
