@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// ErrNoSuchSlot is returned for a slot that is not there any more.
+// ErrNoSuchSlot is returned for a slot that does not exist any more.
 var ErrNoSuchSlot = errors.New("network slot does not exist")
 
-// Name is what Adopt finds the slot by, after this process has ended.
+// Name identifies the slot for Adopt in a later process.
 func (s *Slot) Name() string { return s.namespaceName() }
 
 // Adopt takes over a slot that an earlier pool on the same state directory
-// handed out. Whatever uses it goes on undisturbed, but for what went through a
-// gateway: that ended with the earlier pool, and begins again with Apply.
+// handed out. Connections of the guest are kept, except those through a gateway, which
+// ended with the earlier pool. Apply starts the gateway again.
 func (p *Pool) Adopt(name string) (*Slot, error) {
 	index, err := strconv.Atoi(strings.TrimPrefix(name, namespacePrefix))
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", name, ErrNoSuchSlot)
 	}
-	unlock, err := lock() // or one that is just being made could seem to be nobody's
+	unlock, err := lock() // a slot that is being made has no record yet
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func (p *Pool) Adopt(name string) (*Slot, error) {
 	return slot, nil
 }
 
-// RemoveLeftovers destroys the slots that an earlier pool recorded, never freed,
-// and nobody adopted.
+// RemoveLeftovers destroys the slots that an earlier pool recorded and did not free, and
+// that were not adopted.
 func (p *Pool) RemoveLeftovers() error {
 	records, err := os.ReadDir(p.config.StateDir)
 	if err != nil {
@@ -56,8 +56,8 @@ func (p *Pool) RemoveLeftovers() error {
 	return nil
 }
 
-// removeLeftover looks again under the lock that slots are made under: the slot
-// may be another one by now.
+// removeLeftover checks the record again under the lock for making slots: the index may
+// belong to a new slot by now.
 func (p *Pool) removeLeftover(index int) error {
 	unlock, err := lock()
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *Pool) removeLeftover(index int) error {
 	if p.isTaken(index) || absent(p.record(index)) {
 		return nil
 	}
-	p.config.Log.Info("removing a network slot that nobody uses", "slot", index)
+	p.config.Log.Info("removing an unused network slot", "slot", index)
 	p.discard(p.slot(index))
 	return nil
 }

@@ -10,11 +10,11 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// limitedClass is the class of a device's queue that a rate is set for. What
-// the firewall does not put into it passes freely.
+// limitedClass is the class of a device's queue whose rate is limited. Packets that the
+// firewall does not put into it have no limit.
 var limitedClass = netlink.MakeHandle(1, 1)
 
-// limitBandwidth sets how fast a slot's devices send, or lets them loose.
+// limitBandwidth sets the rates at which a slot's devices send, or removes the limit.
 func limitBandwidth(namespace netns.NsHandle, limits egress.Limits) error {
 	handle, err := netlink.NewHandleAt(namespace, unix.NETLINK_ROUTE)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// forgetDenied deletes what the kernel remembers of the guest's connections
-// that its policy denies by now. The firewall stops them without this; it keeps
-// them from coming back to life under a later policy.
+// forgetDenied deletes the connection tracking entries of the guest's connections that
+// its policy denies. The firewall drops their packets in any case; without entries they
+// cannot continue under a later policy that allows them.
 func forgetDenied(namespace netns.NsHandle, policy *egress.Policy) error {
 	handle, err := netlink.NewHandleAt(namespace, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -26,9 +26,9 @@ func forgetDenied(namespace netns.NsHandle, policy *egress.Policy) error {
 	return nil
 }
 
-// forgetAll deletes what the host's kernel remembers of connections from and to a
-// slot's address: the next that has it shall find none, and the ports that the
-// host lent them are free at once.
+// forgetAll deletes the host's connection tracking entries of a slot's address, so that
+// the next slot with the address has none, and the ports that address translation uses
+// for them are free at once.
 func forgetAll(address netip.Addr) error {
 	if _, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, unix.AF_INET, ofAddress(address)); err != nil {
 		return fmt.Errorf("forget the connections of %s: %w", address, err)
@@ -36,7 +36,7 @@ func forgetAll(address netip.Addr) error {
 	return nil
 }
 
-// ofAddress matches connections that an address takes part in.
+// ofAddress matches connections from and to an address.
 type ofAddress netip.Addr
 
 // MatchConntrackFlow tells whether a connection is to be forgotten.

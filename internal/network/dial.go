@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dial connects from the slot's own address, under its firewall and limits. Only
-// to make the socket takes a thread inside the namespace: while nobody answers,
-// what waits is a socket. A process may have few threads, and ends for want of one.
+// dial connects from the slot's own address, under its firewall and limits. It holds a
+// thread inside the namespace only while it makes the socket, not until the server
+// answers: Go ends a process that has too many threads.
 func (s *Slot) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	destination, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Slot) dial(ctx context.Context, network, address string) (net.Conn, err
 
 // connect takes over a socket and returns it connected, or closes it.
 func connect(ctx context.Context, descriptor int, destination netip.AddrPort) (*os.File, error) {
-	// The poller would take a socket that has not begun to connect for a broken one.
+	// Go's poller reports a socket as broken that has not begun to connect.
 	err := unix.Connect(descriptor, &unix.SockaddrInet4{Port: int(destination.Port()), Addr: destination.Addr().As4()})
 	socket := os.NewFile(uintptr(descriptor), destination.String())
 	if errors.Is(err, unix.EINPROGRESS) {

@@ -12,9 +12,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/nfs"
 )
 
-// ListenForFiles opens the port at which the guest, and nobody else, finds the
-// volumes that it mounts: inside the slot's namespace, at GatewayIP. The firewall
-// lets it through as long as there is the slot.
+// ListenForFiles opens the port of the volumes that the guest mounts, inside the slot's
+// namespace at GatewayIP, where only the guest reaches it. The firewall accepts its
+// packets until the slot is destroyed.
 func (s *Slot) ListenForFiles(ctx context.Context) (listener net.Listener, err error) {
 	select {
 	case s.turn <- struct{}{}:

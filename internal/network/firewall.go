@@ -12,8 +12,8 @@ import (
 
 // hostFirewall writes the host's own rules for all slots: no guest opens a
 // connection to the host, to what the host publishes for others, or to another
-// guest, and what leaves the host leaves under the host's address. It stands behind
-// each slot's own firewall, for addresses that only the host knows to be its own.
+// guest, and packets to the outside get the host's address. Each slot's own firewall
+// comes first; these rules are for addresses that only the host knows to be its own.
 type hostFirewall struct {
 	conn     *nftables.Conn
 	table    *nftables.Table
@@ -48,9 +48,8 @@ func (f *hostFirewall) install(name string) (err error) {
 	return nil
 }
 
-// keepHostClosed drops what is meant for the host before others' rules can make
-// something else of it: a published port of a container, for one, is the host's
-// address until it is rewritten.
+// keepHostClosed drops packets to the host's addresses before rules of other programs
+// rewrite the destination, as those of a container's published port do.
 func (f *hostFirewall) keepHostClosed() {
 	early := filterChain(f.table, "prerouting", nftables.ChainHookPrerouting, nftables.ChainPolicyAccept)
 	early.Priority = nftables.ChainPriorityMangle // before destinations are rewritten
@@ -62,9 +61,9 @@ func (f *hostFirewall) keepHostClosed() {
 	add(f.conn, input, rule(drop(), fromSlots()))
 }
 
-// forward keeps guests apart, and to the internet also where a rule of somebody
-// else's sends them elsewhere. Questions for names go where the name server is, even
-// if that is elsewhere: a cluster's has an address that is only ever rewritten.
+// forward lets guests reach the internet only, and no other guest, also where a rule of
+// another program has rewritten the destination. DNS queries may reach a name server at
+// any address: that of a cluster has a virtual address, which is always rewritten.
 func (f *hostFirewall) forward() {
 	forward := f.conn.AddChain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyAccept))
 	add(f.conn, forward, rule(drop(), fromSlots(), toSlots()))

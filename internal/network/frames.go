@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepToOwnFrames lets in from the TAP what is sent from the guest's own hardware
-// address: IPv4, and ARP that asks for its gateway or answers it. Whoever else the
-// guest claims to be would take a place in the table of neighbours, which is one
-// for the host and all its sandboxes.
+// keepToOwnFrames accepts from the TAP what has the guest's hardware address as its
+// source: IPv4, and ARP that asks for the gateway or answers it. Frames with other
+// sources would fill the kernel's table of neighbours, which the host shares with all
+// its sandboxes.
 func (f *guestFirewall) keepToOwnFrames() {
 	table := f.conn.AddTable(&nftables.Table{Name: guestTable, Family: nftables.TableFamilyNetdev})
 	frames := filterChain(table, "frames", nftables.ChainHookIngress, nftables.ChainPolicyDrop)

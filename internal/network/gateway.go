@@ -32,7 +32,7 @@ func (s *Slot) startGateway(policy *egress.Policy) (_ *egress.Gateway, err error
 
 func listen(config *egress.GatewayConfig) (err error) {
 	var listener net.ListenConfig
-	listener.SetMultipathTCP(false) // its sockets do not know where a connection meant to go
+	listener.SetMultipathTCP(false) // MPTCP sockets do not have SO_ORIGINAL_DST
 	names := net.JoinHostPort(GatewayIP, strconv.Itoa(domainPort))
 	if config.Packets, err = listener.ListenPacket(context.Background(), "udp4", names); err != nil {
 		return err
@@ -48,8 +48,8 @@ func listen(config *egress.GatewayConfig) (err error) {
 	return nil
 }
 
-// originalDestination asks the kernel where a connection was going before it
-// was redirected.
+// originalDestination asks the kernel for a connection's destination from before it was
+// redirected.
 func originalDestination(conn *net.TCPConn) (netip.AddrPort, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

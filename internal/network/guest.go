@@ -13,14 +13,14 @@ const (
 	GatewayIP = "169.254.7.1"
 	// GuestPrefixLength is the length of their common prefix, in bits.
 	GuestPrefixLength = 30
-	// GuestMAC and GatewayMAC are fixed so that both ends know each other
-	// without asking: a restored guest never waits for ARP.
+	// GuestMAC and GatewayMAC are fixed, so that what each end knows of the other stays
+	// valid and a restored guest never waits for ARP.
 	GuestMAC   = "02:57:52:00:00:02"
 	GatewayMAC = "02:57:52:00:00:01"
 )
 
-// Those of the veth pair are the same in every slot, as two are never on one
-// cable. Udev leaves alone what somebody has chosen.
+// The addresses of the veth pair are the same in every slot: each pair is a network of
+// its own. udev does not change addresses that were set.
 var (
 	hostSideMAC = mustParseMAC("02:57:52:00:01:01")
 	uplinkMAC   = mustParseMAC("02:57:52:00:01:02")

@@ -19,7 +19,7 @@ const (
 	egressChain  = "egress"
 	refusedChain = "refused"
 	domainPort   = 53
-	// proxyPort is where connections are redirected to that have to be looked into.
+	// proxyPort is the gateway's port, to which connections are redirected.
 	proxyPort = 10080
 	// maxAsks is how many names a guest may ask for in a second, and how many
 	// connections of its gateway.
@@ -40,9 +40,8 @@ var (
 
 // guestFirewall writes the rules inside a slot's namespace: the host reaches
 // the guest, and the guest reaches what its policy allows, under the slot's
-// address. Every packet is held against the policy, in both directions, those
-// of open connections too: what a new policy denies ends the moment it is in
-// force.
+// address. Every packet is checked against the policy, in both directions, those of open
+// connections too: a new policy ends the connections that it denies.
 type guestFirewall struct {
 	conn     *nftables.Conn
 	table    *nftables.Table
@@ -54,9 +53,9 @@ type guestFirewall struct {
 	reachable, forbidden *nftables.Set
 }
 
-// apply replaces all rules in one transaction. Chains are never absent: no
-// packet sees a time without rules. Connections are counted anew only if
-// recount is set, since who rewrites the rule forgets its count.
+// apply replaces all rules in one transaction, so that there are rules at any time. With
+// recount the count of connections begins at zero: a rule that is written again loses
+// its count.
 func (f *guestFirewall) apply(namespace netns.NsHandle, recount bool) (err error) {
 	if f.conn, err = nftables.New(nftables.WithNetNSFd(int(namespace))); err != nil {
 		return fmt.Errorf("open nftables: %w", err)
@@ -116,15 +115,15 @@ func (f *guestFirewall) early(name string, hook *nftables.ChainHook) *nftables.C
 	return f.chain(chain)
 }
 
-// guard drops what no guest has a reason to send.
+// guard drops packets that no guest needs to send.
 func (f *guestFirewall) guard() {
 	guard := f.early("guard", nftables.ChainHookPrerouting)
 	add(f.conn, guard, rule(drop(), from(TapDevice), sourceIsNot(guestAddress)))
 	add(f.conn, guard, rule(drop(), from(TapDevice), stateIs(expr.CtStateBitINVALID)))
 }
 
-// limitConnections counts what the guest opens, questions for names too: the host
-// tracks each. Those to its volumes have a bound of their own.
+// limitConnections limits the connections that the guest opens, DNS queries included,
+// because the host tracks each. Connections to its volumes have a limit of their own.
 func (f *guestFirewall) limitConnections() {
 	limit := f.early("limit", nftables.ChainHookPrerouting)
 	add(f.conn, limit, rule(accept(),
@@ -139,8 +138,8 @@ func (f *guestFirewall) translate() {
 		Name: "prerouting", Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest,
 	})
-	// Only the host opens connections to the guest: what is left of a connection
-	// that was cut must not come back as a new one.
+	// Only the host opens connections to the guest: late packets of a connection that
+	// was cut must not open a new one.
 	add(f.conn, prerouting, rule(forwardTo(guestAddress), from(uplinkDevice), sourceIs(f.hostSide)))
 	f.redirect(prerouting)
 	postrouting := f.chain(&nftables.Chain{
@@ -150,9 +149,9 @@ func (f *guestFirewall) translate() {
 	add(f.conn, postrouting, rule(masquerade(), to(uplinkDevice)))
 }
 
-// redirect hands connections to the gateway: those to web servers where a rule
-// may have to change a request, those to anywhere that only a name can allow, and all
-// where all go through a proxy.
+// redirect sends connections to the gateway: those to web servers where a rule may
+// change a request, those whose address is not allowed but whose name may be, and all
+// where the policy has a proxy.
 func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
 	outward := append(from(TapDevice), destinationNotInSet(f.forbidden)...)
 	if f.policy.Transforms() {
@@ -166,7 +165,7 @@ func (f *guestFirewall) redirect(prerouting *nftables.Chain) {
 	}
 }
 
-// keepToPolicy lets packets through between the guest and the outside.
+// keepToPolicy accepts packets between the guest and the outside that the policy allows.
 func (f *guestFirewall) keepToPolicy() {
 	forward := f.chain(filterChain(f.table, "forward", nftables.ChainHookForward, nftables.ChainPolicyDrop))
 	outgoing := f.chain(&nftables.Chain{Name: egressChain})
@@ -180,8 +179,8 @@ func (f *guestFirewall) keepToPolicy() {
 	add(f.conn, outgoing, rule(jumpTo(refusedChain)))
 }
 
-// refusal makes the chain for what is refused, so that code in a sandbox fails
-// at once. The kernel sends few ICMP errors a second but any number of resets.
+// refusal makes the chain that answers what is refused, so that code in a sandbox fails
+// at once. TCP gets resets, because the kernel limits the ICMP errors that it sends.
 func (f *guestFirewall) refusal() {
 	refused := f.chain(&nftables.Chain{Name: refusedChain})
 	add(f.conn, refused, rule(reset(), protocolIs(unix.IPPROTO_TCP)))
@@ -190,8 +189,7 @@ func (f *guestFirewall) refusal() {
 
 // keepNamespaceClosed keeps the guest from the namespace's own kernel, ping and
 // the gateway apart, and the gateway from what no guest may reach. The gateway is
-// root's; a VMM, which is not, has no business on the network, even if the guest has
-// broken into it.
+// root's. A VMM is not root, so a guest that has taken it over reaches nothing.
 func (f *guestFirewall) keepNamespaceClosed() {
 	input := f.chain(filterChain(f.table, "input", nftables.ChainHookInput, nftables.ChainPolicyAccept))
 	add(f.conn, input, rule(accept(), from(TapDevice), replying(), answering()))
@@ -217,8 +215,8 @@ func (f *guestFirewall) keepNamespaceClosed() {
 	add(f.conn, output, rule(drop(), to(uplinkDevice), stateIs(expr.CtStateBitNEW), destinationInSet(f.forbidden)))
 }
 
-// openGateway lets the guest ask the gateway, but not fast: the work it makes is the
-// host's.
+// openGateway lets the guest call the gateway at a limited rate, because the gateway's
+// work is the host's.
 func (f *guestFirewall) openGateway(input *nftables.Chain) {
 	f.slowDown(input, from(TapDevice))
 	for _, protocol := range datagramsAndStreams {
@@ -231,13 +229,13 @@ func (f *guestFirewall) openGateway(input *nftables.Chain) {
 	}
 }
 
-// slowDown drops datagrams, and new connections, that come faster than is any use.
+// slowDown drops datagrams and new connections over a rate.
 func (f *guestFirewall) slowDown(chain *nftables.Chain, which match) {
 	add(f.conn, chain, rule(drop(), which, protocolIs(unix.IPPROTO_UDP), faster(maxAsks)))
 	add(f.conn, chain, rule(drop(), which, protocolIs(unix.IPPROTO_TCP), stateIs(expr.CtStateBitNEW), faster(maxAsks)))
 }
 
-// shape puts what is not between host and guest into the class that is limited.
+// shape puts packets that are not between host and guest into the limited class.
 func (f *guestFirewall) shape() {
 	shape := f.early("shape", nftables.ChainHookPostrouting)
 	limits := f.policy.Limits()

@@ -60,12 +60,12 @@ func parseResolver(lines *bufio.Scanner) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// forwardingMark remembers, for whoever comes after, that the host did not
-// route before Wrenn came.
+// forwardingMark is a file that says that the host did not route before Wrenn started,
+// for a process after a crash.
 const forwardingMark = "forwarding-was-off"
 
-// enableForwarding lets the host route for its guests and returns what undoes
-// it: nothing, where the host routed already.
+// enableForwarding makes the host route for its guests and returns a function that undoes
+// it, which does nothing if the host routed before.
 func enableForwarding(stateDir string) (restore func() error, err error) {
 	const setting = "net/ipv4/ip_forward"
 	current, err := os.ReadFile("/proc/sys/" + setting)

@@ -21,8 +21,8 @@ const (
 	uplinkDevice = "uplink"
 )
 
-// namespaceDirectory is where iproute2 and everybody else keep named network
-// namespaces: `ip netns exec wrenn-0 …` works for whoever debugs one.
+// namespaceDirectory is where iproute2 keeps named network namespaces, so that
+// `ip netns exec wrenn-0 …` works.
 const namespaceDirectory = "/run/netns"
 
 // inNewNamespace makes a named namespace and runs configure inside it, on a
@@ -53,8 +53,8 @@ func inNamespace(name string, configure func() error) error {
 	})
 }
 
-// deleteNamespace removes a named namespace; one that is not there is fine, and so
-// is a name without one: whoever made or deleted it died half-way.
+// deleteNamespace removes a named namespace. It succeeds if there is none, or only the
+// name of one, which a process leaves that dies while it makes or deletes it.
 func deleteNamespace(name string) error {
 	err := netns.DeleteNamed(name)
 	if errors.Is(err, unix.EINVAL) { // nothing is mounted there
@@ -66,7 +66,7 @@ func deleteNamespace(name string) error {
 	return nil
 }
 
-// deleteLink removes a link of the host; one that is not there is fine.
+// deleteLink removes a link of the host. It succeeds if there is none.
 func deleteLink(name string) error {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {

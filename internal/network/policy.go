@@ -10,13 +10,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// ErrReleased is returned for a slot that was given back.
+// ErrReleased is returned for a slot that was released.
 var ErrReleased = errors.New("network slot was released")
 
 // Apply puts a policy in force, on a running guest too: the kernel changes from
-// the old one to the new one between two packets, and what the new one denies
-// ends. On error the old policy is in force, and where it was an earlier process's,
-// what the kernel holds of it. Calls are made one at a time.
+// the old one to the new one between two packets, and connections that the new one
+// denies end. On error the old policy is in force; if an earlier process applied that,
+// then its rules in the kernel are. Calls are made one at a time.
 func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	if err := policy.Complete(); err != nil {
 		return err
@@ -44,14 +44,14 @@ func (s *Slot) Apply(ctx context.Context, policy *egress.Policy) error {
 	if err := s.enforce(namespace, policy); err != nil {
 		return errors.Join(err, s.revert(namespace, previous))
 	}
-	// The firewall stops what is denied whether it is forgotten or not.
+	// The firewall drops denied packets in any case.
 	if err := forgetDenied(namespace, policy); err != nil {
 		s.log.ErrorContext(ctx, "a network policy is in force, but the kernel remembers connections that it denies", "error", err)
 	}
 	return nil
 }
 
-// revert brings back the policy that was in force before one that could not be.
+// revert puts the previous policy in force again after one that failed.
 func (s *Slot) revert(namespace netns.NsHandle, previous *egress.Policy) error {
 	if previous == nil { // no gateway of this process's was part of it
 		s.closeGateway()
@@ -60,9 +60,9 @@ func (s *Slot) revert(namespace netns.NsHandle, previous *egress.Policy) error {
 	return s.enforce(namespace, previous)
 }
 
-// enforce brings gateway, queues and firewall under a policy. The firewall comes
-// after the gateway that it sends connections to; until then some of what may be
-// reached is still the old policy's, and never more than the two together allow.
+// enforce applies a policy to gateway, queues and firewall. The firewall comes after the
+// gateway, to which it sends connections. In between, never more is reachable than the
+// old and the new policy together allow.
 func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
 	policy = policy.Within(s.limits)
 	if err := s.prepareGateway(policy); err != nil {
@@ -83,8 +83,8 @@ func (s *Slot) enforce(namespace netns.NsHandle, policy *egress.Policy) error {
 	return nil
 }
 
-// prepareGateway has a gateway under the policy ready for the firewall to send
-// it what it has to look into.
+// prepareGateway starts a gateway for the policy, or changes the one that runs, before
+// the firewall sends connections to it.
 func (s *Slot) prepareGateway(policy *egress.Policy) (err error) {
 	switch {
 	case s.gateway != nil:
@@ -102,8 +102,8 @@ func (s *Slot) closeGateway() {
 	}
 }
 
-// close ends what this process does for the slot, for good; the kernel's part
-// stays.
+// close ends the gateway and all other work of this process for the slot. The slot's
+// parts in the kernel stay.
 func (s *Slot) close() {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()

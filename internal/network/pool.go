@@ -22,37 +22,38 @@ import (
 // ErrNoSlots is returned when every address of the pool's range is in use.
 var ErrNoSlots = errors.New("no network slot is free on this host")
 
-// DefaultRange is where slots take their host-side addresses from: a quiet
-// part of 10.0.0.0/8, room for 32,768 sandboxes.
+// DefaultRange has the slots' addresses on the host's side: a part of 10.0.0.0/8 that is
+// seldom used, enough for 32,768 sandboxes.
 var DefaultRange = netip.MustParsePrefix("10.213.0.0/16")
 
 // DefaultFirstUser is far above the users that distributions and container runtimes
 // hand out.
 const DefaultFirstUser = 1 << 30
 
-// Users of VMs are from lowestUser to highestUser: above those of the system, and
-// what every kernel and file system takes.
+// Users of VMs are from lowestUser to highestUser: above those of the system, and within
+// what every kernel and file system supports.
 const (
 	lowestUser  = 1 << 16
 	highestUser = 1<<31 - 1
 )
 
-// ErrUsers is returned for a range of users that a pool cannot have.
+// ErrUsers is returned for a range of users that is not valid.
 var ErrUsers = errors.New("the users of VMs are out of range")
 
-// lockPath keeps two pools of one machine from taking the same address.
+// lockPath is locked by a pool while it makes a slot, so that two pools of one machine
+// do not use the same address.
 const lockPath = "/run/wrenn-network.lock"
 
-// Config is what a Pool needs to know.
+// Config configures a Pool.
 type Config struct {
-	// StateDir remembers which slots are this pool's, so that the next one
-	// can adopt or remove them after a crash. It is made when missing.
+	// StateDir has a record of each slot of the pool, by which a later pool adopts or
+	// removes them after a crash. It is made if it is missing.
 	StateDir string
 	// Range is split into pairs of addresses; the zero value means DefaultRange.
 	Range netip.Prefix
 	// Resolver answers guests' questions; the zero value means the host's own.
 	Resolver netip.Addr
-	// Limits are those of each slot, whatever its policy says; its own may be tighter.
+	// Limits are those of each slot. Those of its policy apply too.
 	Limits egress.Limits
 	// FirstUser begins the users of VMs, as many as Range has slots; zero means
 	// DefaultFirstUser. No other user of the machine may be among them.
@@ -60,7 +61,7 @@ type Config struct {
 	// UpstreamNetworks are private or special ranges that the proxy of a sandbox's
 	// egress may be in: it is then reached from the host's own network.
 	UpstreamNetworks []netip.Prefix
-	// Roots are whom requests that a rule changes believe; nil means the system's.
+	// Roots verify the servers of requests that a rule changes; nil means the system's.
 	Roots *x509.CertPool
 	Log   *slog.Logger
 }
@@ -73,13 +74,14 @@ type Pool struct {
 
 	ready  *ready
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup // refill, and every slot on its way out
+	tasks  sync.WaitGroup // refill, and each slot that is being destroyed
 	next   int            // where refill looks for the next free index
-	// forgetting is held by who reads the host's table of connections: it can be large.
+	// forgetting is held while the host's connection tracking table is read, which can
+	// be large.
 	forgetting chan struct{}
 
 	mutex sync.Mutex
-	taken map[int]*Slot // what this pool made or adopted, by index
+	taken map[int]*Slot // slots that this pool has made or adopted, by index
 }
 
 // NewPool sets up the host's firewall and begins to make slots. Close undoes all
@@ -144,8 +146,8 @@ func (p *Pool) Acquire(ctx context.Context, internet bool) (*Slot, error) {
 	return slot, nil
 }
 
-// Release destroys a slot in the background; nothing of one sandbox's network
-// is ever given to another.
+// Release destroys a slot in the background. No part of it is used for another
+// sandbox.
 func (p *Pool) Release(slot *Slot) {
 	p.tasks.Go(func() { p.discard(slot) })
 }
@@ -169,7 +171,7 @@ func (p *Pool) make() (*Slot, error) {
 		return nil, err
 	}
 	slot := p.slot(index)
-	p.take(slot) // before there is a record that could be taken for a leftover
+	p.take(slot) // before the record, which alone looks like a leftover
 	if err := os.WriteFile(p.record(index), nil, 0o600); err != nil {
 		p.giveUp(index)
 		return nil, fmt.Errorf("record network slot: %w", err)
@@ -215,10 +217,10 @@ func (p *Pool) record(index int) string {
 	return filepath.Join(p.config.StateDir, strconv.Itoa(index))
 }
 
-// freeIndex finds an index whose names and addresses nobody uses, nor may still be
-// used by a slot on its way out or one that waits to be adopted. It goes on behind
-// the last: an address rests before it is another's, so that what was under way to
-// the one who had it comes to nobody.
+// freeIndex finds an index whose names and addresses are free: also of slots that are
+// being destroyed or wait to be adopted. It continues after the last index, so that an
+// address is used again as late as possible and late packets to its former slot reach
+// no other.
 func (p *Pool) freeIndex() (int, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -268,7 +270,7 @@ func tableName(stateDir string) string {
 	return fmt.Sprintf("wrenn-%08x", hash.Sum32())
 }
 
-// lock serialises slot making among all pools of the machine.
+// lock serialises the making of slots among all pools of the machine.
 func lock() (unlock func(), err error) {
 	file, err := os.OpenFile(lockPath, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -10,30 +10,30 @@ import (
 )
 
 const (
-	// fewestReady and mostReady bound how many slots are kept made ahead: making one
-	// takes tens of milliseconds, which no create should wait for.
+	// fewestReady and mostReady bound how many free slots are kept: making one takes tens
+	// of milliseconds, which no create should wait for.
 	fewestReady = 8
 	mostReady   = 64
-	// demandMemory is how long ago a slot was taken when it counts for a third.
+	// demandMemory is the age at which a slot that was taken counts for a third.
 	demandMemory = 30 * time.Second
-	// tidyEvery is how often demand is looked at when nobody takes a slot.
+	// tidyEvery is how often demand is computed while no slot is taken.
 	tidyEvery = 10 * time.Second
-	// calm is how long after one was taken the machine is left to whoever took it,
-	// unless slots are running out.
+	// calm is how long after one was taken no other is made, unless free slots run out:
+	// the CPU is left to the sandbox that took it.
 	calm = 200 * time.Millisecond
 
 	// After a failure the next attempt waits, longer each time.
 	shortestRest = 10 * time.Millisecond
 	longestRest  = 5 * time.Second
-	// failurePatience is how long attempts have to fail before whoever waits for a
-	// slot is told: while links come and go, listing them fails now and then.
+	// failurePatience is how long attempts must fail before callers that wait for a slot
+	// get the error: listing links fails sometimes while others change.
 	failurePatience = time.Second
 )
 
-// ready are the slots that nobody has yet.
+// ready are the free slots.
 type ready struct {
-	slots  chan *Slot // room for mostReady, and one goroutine sends
-	failed chan error // why none can be made, while that is so
+	slots  chan *Slot // has room for mostReady; one goroutine sends
+	failed chan error // the error, while none can be made
 	wake   chan struct{}
 
 	mutex  sync.Mutex
@@ -51,7 +51,7 @@ func (r *ready) take(ctx context.Context) (*Slot, error) {
 	defer func() {
 		select {
 		case r.wake <- struct{}{}:
-		default: // it is awake
+		default: // a wake-up is pending
 		}
 	}()
 	select {
@@ -82,14 +82,14 @@ func (r *ready) recent(now time.Time) float64 {
 	return r.weight * math.Exp(-now.Sub(r.at).Seconds()/demandMemory.Seconds())
 }
 
-// wanted is how many slots should be ready: as many as were taken lately.
+// wanted is how many slots should be free: as many as were taken lately.
 func (r *ready) wanted(now time.Time) int {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return min(max(int(r.recent(now)), fewestReady), mostReady)
 }
 
-// suffices says whether so many slots are enough for now, and when to look again.
+// suffices returns whether a number of slots is enough for now, and when to ask again.
 func (r *ready) suffices(count int, now time.Time) (enough bool, again time.Duration) {
 	const part = 2 // of what is wanted is enough while a slot has just been taken
 	wanted := r.wanted(now)
@@ -106,8 +106,8 @@ func (r *ready) suffices(count int, now time.Time) (enough bool, again time.Dura
 	}
 }
 
-// surplus takes a slot that demand no longer asks for; nil where there is none.
-// Some more than needed are kept: demand comes in waves.
+// surplus takes a slot that is more than is wanted; nil if there is none. Some more than
+// needed are kept, because demand varies.
 func (r *ready) surplus(now time.Time) *Slot {
 	if len(r.slots) <= 2*r.wanted(now) {
 		return nil
@@ -115,7 +115,7 @@ func (r *ready) surplus(now time.Time) *Slot {
 	return r.any()
 }
 
-// any takes a slot if there is one.
+// any takes a free slot; nil if there is none.
 func (r *ready) any() *Slot {
 	select {
 	case slot := <-r.slots:
@@ -156,7 +156,7 @@ func (p *Pool) refill(ctx context.Context) {
 	}
 }
 
-// idle returns when a slot was taken, or after a while.
+// idle returns when a slot was taken, or after a time.
 func (r *ready) idle(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -167,7 +167,8 @@ func (r *ready) idle(ctx context.Context, length time.Duration) {
 	}
 }
 
-// fail rests, and meanwhile tells whoever waits for a slot what went wrong.
+// fail waits before the next attempt, and meanwhile sends the error to callers that wait
+// for a slot.
 func (r *ready) fail(ctx context.Context, err error, tell bool, rest time.Duration) {
 	failed := r.failed
 	if !tell {

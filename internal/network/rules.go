@@ -27,15 +27,15 @@ func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAcc
 
 func drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
-// reset answers as a closed TCP port does; it belongs behind protocolIs.
+// reset answers as a closed TCP port does; it must come after protocolIs.
 func reset() []expr.Any { return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}} }
 
-// jumpTo goes on in another chain, and comes back.
+// jumpTo continues in another chain, and then returns.
 func jumpTo(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
 }
 
-// redirectTo hands a connection to a port of the namespace's own.
+// redirectTo redirects a connection to a port of the namespace itself.
 func redirectTo(port uint16) []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
@@ -87,10 +87,10 @@ func deviceIs(key expr.MetaKey, op expr.CmpOp, name string) match {
 	}
 }
 
-// answering matches packets of connections that were let through before.
+// answering matches packets of connections that were accepted before.
 func answering() match { return stateIs(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED) }
 
-// stateIs matches packets by what their connection is: one of bits.
+// stateIs matches packets whose connection is in one of the states.
 func stateIs(bits uint32) match { return connectionHas(expr.CtKeySTATE, bits) }
 
 // redirected matches packets of connections whose destination was changed.
@@ -110,8 +110,8 @@ func connectionHas(key expr.CtKey, bits uint32) match {
 	}
 }
 
-// notRoots matches packets from sockets of anybody but root. The kernel's own have
-// no socket and do not match.
+// notRoots matches packets from sockets of users other than root. The kernel's own
+// packets have no socket and do not match.
 func notRoots() match {
 	return match{
 		&expr.Meta{Key: expr.MetaKeySKUID, Register: 1},
@@ -119,7 +119,7 @@ func notRoots() match {
 	}
 }
 
-// replying matches packets from the end of a connection that did not open it.
+// replying matches packets from the end that did not open the connection.
 func replying() match {
 	return match{
 		&expr.Ct{Register: 1, Key: expr.CtKeyDIRECTION},
@@ -127,8 +127,8 @@ func replying() match {
 	}
 }
 
-// openedTo and openedToPort match packets of connections by where they were meant to
-// go, before anybody rewrote that; the port belongs behind protocolIs.
+// openedTo and openedToPort match packets by their connection's original destination,
+// before it was rewritten; the port must come after protocolIs.
 func openedTo(address netip.Addr) match { return openedWith(expr.CtKeyDST, address.AsSlice()) }
 
 func openedToPort(port uint16) match {
@@ -143,13 +143,13 @@ func openedWith(key expr.CtKey, value []byte) match {
 	}
 }
 
-// moreThan matches the packet that opens one connection more than count; it
-// belongs behind a match for new connections, which are then counted.
+// moreThan matches the packet that opens one connection more than count. It must come
+// after a match for new connections, which it counts.
 func moreThan(count uint32) match {
 	return match{&expr.Connlimit{Count: count, Flags: expr.NFT_CONNLIMIT_F_INV}}
 }
 
-// faster matches packets beyond so many a second, after a burst of twice that.
+// faster matches packets over a rate a second, after a burst of twice that.
 func faster(perSecond uint32) match {
 	return match{&expr.Limit{
 		Type: expr.LimitTypePkts, Rate: uint64(perSecond), Unit: expr.LimitTimeSecond, Burst: 2 * perSecond, Over: true,
@@ -191,7 +191,7 @@ func addressIs(offset uint32, op expr.CmpOp, address netip.Addr) match {
 	}
 }
 
-// destinationIsLocal matches packets to whatever address the host has.
+// destinationIsLocal matches packets to any address of the host.
 func destinationIsLocal() match {
 	return match{
 		&expr.Fib{Register: 1, ResultADDRTYPE: true, FlagDADDR: true},
@@ -220,7 +220,7 @@ func protocolIs(number byte) match {
 	}
 }
 
-// destinationPort matches a TCP or UDP port; it belongs behind protocolIs.
+// destinationPort matches a TCP or UDP port; it must come after protocolIs.
 func destinationPort(port uint16) match {
 	const offset = 2
 	return match{
@@ -234,7 +234,7 @@ func intervals(ranges []netipx.IPRange) []nftables.SetElement {
 	var elements []nftables.SetElement
 	for _, each := range ranges {
 		elements = append(elements, nftables.SetElement{Key: each.From().AsSlice()})
-		if end := each.To().Next(); end.IsValid() { // else it reaches to the top
+		if end := each.To().Next(); end.IsValid() { // else the range ends with the last address
 			elements = append(elements, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
 		}
 	}

@@ -17,22 +17,22 @@ import (
 )
 
 // Slot is one sandbox's network: a namespace that holds the VM's TAP, and a
-// veth pair that joins it to the host. Whatever the host sends to Address
-// reaches the guest, port for port.
+// veth pair that joins it to the host. The host reaches each port of the guest at
+// Address.
 type Slot struct {
 	index    int
 	user     int
 	hostSide netip.Addr
 	address  netip.Addr
 	resolver netip.Addr
-	roots    *x509.CertPool // whom the gateway believes; nil for the system's
-	limits   egress.Limits  // of whatever policy
+	roots    *x509.CertPool // by which the gateway verifies servers; nil for the system's
+	limits   egress.Limits  // apply under every policy
 	// upstreamNetworks are private ranges that a policy's proxy may be in.
 	upstreamNetworks []netip.Prefix
 
 	log *slog.Logger
 
-	turn    chan struct{}   // held by who reads or writes what follows
+	turn    chan struct{}   // held while the fields below are read or written
 	policy  *egress.Policy  // in force, as far as this process knows
 	gateway *egress.Gateway // nil where the policy needs none
 	files   bool            // volumes are served to the guest
@@ -53,8 +53,7 @@ const namespacePrefix = "wrenn-"
 // the same user share no slot, and so no user either.
 func (s *Slot) User() int { return s.user }
 
-// Device is the host's end of the cable to the guest: what it receives, the guest
-// has sent.
+// Device is the host's end of the veth pair: what it receives, the guest has sent.
 func (s *Slot) Device() string { return s.hostDevice() }
 
 func (s *Slot) hostDevice() string { return fmt.Sprintf("%s%d", hostDevicePrefix, s.index) }
@@ -66,7 +65,7 @@ const hostDevicePrefix = "wrenn"
 // pairPrefixLength makes each veth pair a network of its own two addresses.
 const pairPrefixLength = 31
 
-// create makes everything the slot consists of, or nothing.
+// create makes all parts of the slot, or none.
 func (s *Slot) create() (err error) {
 	defer func() {
 		if err != nil {
@@ -91,7 +90,7 @@ func (s *Slot) create() (err error) {
 	return s.enforce(namespace, egress.Default())
 }
 
-// destroy removes what create made, as far as it is there.
+// destroy removes the parts that exist.
 func (s *Slot) destroy() error {
 	return errors.Join(deleteLink(s.hostDevice()), deleteNamespace(s.namespaceName()))
 }
@@ -124,8 +123,9 @@ func configureGuestSide() error {
 	return addNeighbour(TapDevice, guestAddress, guestMAC)
 }
 
-// addNeighbour spares the first packet to a neighbour an ARP request, and its entry
-// the bound that all neighbours of a host and its namespaces share.
+// addNeighbour adds a permanent entry: the first packet needs no ARP request, and the
+// entry does not count towards the kernel's limit of neighbours, which all namespaces
+// share.
 func addNeighbour(device string, address netip.Addr, mac net.HardwareAddr) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {

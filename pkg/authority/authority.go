@@ -1,10 +1,10 @@
 // Package authority is the internal certificate authority by which control planes
-// and hosts know each other.
+// and hosts authenticate each other.
 //
-// Every host makes its own key and has it certified; a control plane certifies a
-// key for itself whenever it needs one. Each side asks for a certificate of the
-// other's kind: a host's opens nothing at another host. The authority's own key
-// is kept sealed in the database and never leaves the control planes.
+// Every host makes its own key and gets a certificate for it; a control plane issues
+// certificates for itself as it needs them. Each side requires a certificate of the
+// other's kind: a host's certificate opens nothing at another host. The authority's own
+// key is sealed in the database and never leaves the control planes.
 package authority
 
 import (
@@ -27,14 +27,14 @@ const (
 	// HostLifetime is how long a host's certificate is valid; hosts renew theirs
 	// when two thirds are over.
 	HostLifetime = 30 * 24 * time.Hour
-	// controlPlaneLifetime is short: these are made as needed and never revoked.
+	// controlPlaneLifetime is short: these certificates are never revoked.
 	controlPlaneLifetime = 24 * time.Hour
 	authorityLifetime    = 20 * 365 * 24 * time.Hour
-	// clockSkew is how far apart the clocks of two machines may be.
+	// clockSkew is the most by which the clocks of two machines may differ.
 	clockSkew = 5 * time.Minute
 )
 
-// controlPlaneName is the name by which a host knows a control plane.
+// controlPlaneName is the name in the certificates of control planes.
 const controlPlaneName = "wrenn://control-plane"
 
 // Authority certifies keys.
@@ -66,7 +66,7 @@ func New() (*Authority, error) {
 	return &Authority{certificate: certificate, key: key}, nil
 }
 
-// Load makes an authority of what Certificate and Key have returned.
+// Load makes an authority from the values of Certificate and Key.
 func Load(certificate, key []byte) (*Authority, error) {
 	parsed, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -97,21 +97,21 @@ func NewKey() (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// Fingerprint is what a certificate, DER encoded, is known by.
+// Fingerprint is the SHA-256 sum of a certificate, DER encoded.
 func Fingerprint(certificate []byte) []byte {
 	sum := sha256.Sum256(certificate)
 	return sum[:]
 }
 
-// RPCName and TrafficName are the names that a control plane asks a host for by
-// TLS: by the name the host knows orders from traffic.
+// RPCName and TrafficName are the TLS server names of a host's RPCs and of the traffic to
+// its sandboxes.
 func RPCName(hostID uuid.UUID) string { return "rpc." + hostID.String() + ".host.wrenn" }
 
 // TrafficName is explained at RPCName.
 func TrafficName(hostID uuid.UUID) string { return "traffic." + hostID.String() + ".host.wrenn" }
 
-// IssueHost certifies a host's key. Of the request only the key is taken, and
-// its proof that the host has it.
+// IssueHost issues a host's certificate. Only the key of the request is used, and the
+// signature that proves that the host has it.
 func (a *Authority) IssueHost(hostID uuid.UUID, request []byte) ([]byte, time.Time, error) {
 	parsed, err := x509.ParseCertificateRequest(request)
 	if err != nil {
@@ -135,7 +135,7 @@ func (a *Authority) IssueHost(hostID uuid.UUID, request []byte) ([]byte, time.Ti
 	return certificate, template.NotAfter, nil
 }
 
-// issueControlPlane certifies a key of this process.
+// issueControlPlane issues a certificate for a key of this process.
 func (a *Authority) issueControlPlane(key *ecdsa.PublicKey) ([]byte, error) {
 	name, err := url.Parse(controlPlaneName)
 	if err != nil {
@@ -159,7 +159,7 @@ func (a *Authority) issue(template *x509.Certificate, key *ecdsa.PublicKey, life
 	return certificate, nil
 }
 
-// newSerial is long enough that no two are the same.
+// newSerial returns a random serial number of 128 bits.
 func newSerial() *big.Int {
 	const serialBits = 128
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), serialBits))

@@ -9,7 +9,7 @@ import (
 	"fmt"
 )
 
-// NewRequest asks for a certificate of a key.
+// NewRequest makes a certificate request for a key.
 func NewRequest(key *ecdsa.PrivateKey) ([]byte, error) {
 	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
@@ -18,7 +18,7 @@ func NewRequest(key *ecdsa.PrivateKey) ([]byte, error) {
 	return request, nil
 }
 
-// Sign proves that a request for a renewal comes from who holds the old key.
+// Sign signs a request for a renewal with the old key.
 func Sign(old *ecdsa.PrivateKey, request []byte) ([]byte, error) {
 	digest := renewalDigest(request)
 	signature, err := ecdsa.SignASN1(rand.Reader, old, digest[:])
@@ -28,7 +28,7 @@ func Sign(old *ecdsa.PrivateKey, request []byte) ([]byte, error) {
 	return signature, nil
 }
 
-// Verify checks what Sign has signed, with the certificate that is to be renewed.
+// Verify checks the signature of Sign with the certificate that is to be renewed.
 func Verify(certificate, request, signature []byte) error {
 	parsed, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -42,7 +42,7 @@ func Verify(certificate, request, signature []byte) error {
 	return nil
 }
 
-// renewalDigest keeps a signature from meaning anything else elsewhere.
+// renewalDigest has a prefix, so that the signature is valid for a renewal only.
 func renewalDigest(request []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte("wrenn host certificate renewal\n"), request...))
 }

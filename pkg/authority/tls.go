@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Check says whether a host's certificate, by its fingerprint, still opens.
+// Check returns an error if the certificate of a fingerprint is not valid any more.
 type Check func(ctx context.Context, fingerprint []byte) error
 
-// checkTimeout bounds the question at the database within a handshake.
+// checkTimeout bounds a Check within a handshake.
 const checkTimeout = 5 * time.Second
 
 // Client makes the configuration by which a control plane calls hosts. Its
-// certificate renews itself; check is asked at every handshake, so that what is
-// revoked is refused at once. The server name is left to be set.
+// certificate renews itself; check is called at every handshake, so that a revoked
+// certificate is refused at once. The caller sets the server name.
 func (a *Authority) Client(check Check) *tls.Config {
 	own := &ownCertificate{authority: a}
 	return &tls.Config{
@@ -43,7 +43,7 @@ func (a *Authority) pool() *x509.CertPool {
 	return pool
 }
 
-// ownCertificate is what this control plane shows to hosts.
+// ownCertificate is the certificate of this control plane for hosts.
 type ownCertificate struct {
 	authority *Authority
 	mutex     sync.Mutex
@@ -70,9 +70,9 @@ func (o *ownCertificate) get(now time.Time) (*tls.Certificate, error) {
 	return o.current, nil
 }
 
-// Server makes the configuration by which a host is called: only a control plane
-// with a certificate of the authority gets in. certificate is asked for the host's
-// own at every handshake, so that it can be renewed.
+// Server makes the configuration of a host's server, which accepts control planes with a
+// certificate of the authority only. certificate returns the host's own at every
+// handshake, so that it can be renewed.
 func Server(authority []byte, certificate func() (*tls.Certificate, error)) (*tls.Config, error) {
 	root, err := x509.ParseCertificate(authority)
 	if err != nil {
@@ -85,7 +85,7 @@ func Server(authority []byte, certificate func() (*tls.Certificate, error)) (*tl
 		NextProtos: []string{"h2", "http/1.1"},
 		ClientAuth: tls.RequireAndVerifyClientCert,
 		ClientCAs:  pool,
-		// Tickets would let a connection in whose certificate has expired since.
+		// A session ticket would be accepted after its certificate has expired.
 		SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return certificate()
@@ -104,9 +104,8 @@ func isControlPlane(certificate *x509.Certificate) bool {
 		slices.Contains(certificate.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
 }
 
-// Route serves a host: orders and traffic come in at one address, and the name
-// that the control plane asked for in the handshake says which it is. What is in
-// a request of traffic can therefore never make it an order.
+// Route serves RPCs and traffic of a host at one address, by the server name of the
+// handshake. Nothing in a request of traffic can therefore make it an RPC.
 func Route(orders, traffic http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

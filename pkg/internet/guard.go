@@ -9,23 +9,23 @@ import (
 	"syscall"
 )
 
-// ErrForbiddenAddress says that a connection would go to where this installation
-// opens none: its own machine, its network, or another place that is not public.
+// ErrForbiddenAddress is returned for a connection to this machine, its network, or
+// another address that is not public.
 var ErrForbiddenAddress = errors.New("the address is not a public one")
 
-// Guard decides about connections by the address that is really connected to,
-// after names were resolved, so that no name can lead elsewhere.
+// Guard checks the address that a connection is opened to, after the name was resolved,
+// so that no name can lead to another.
 type Guard struct {
-	// Allowed are networks that may be connected to although they are not public.
-	// This machine's own addresses are opened only by a network of one address, or
-	// by one within the loopback network.
+	// Allowed are networks that may be connected to although they are not public. This
+	// machine's own addresses are allowed only by a network of one address, or by one
+	// within the loopback network.
 	Allowed []netip.Prefix
-	// Own returns this machine's addresses; nil asks its interfaces.
+	// Own returns this machine's addresses; nil for those of its interfaces.
 	Own func() ([]netip.Addr, error)
 }
 
-// Control is for net.Dialer: it is asked before each connection, for each address
-// of a name.
+// Control is for net.Dialer, which calls it before each connection, for each address of
+// a name.
 func (g Guard) Control(_ context.Context, _, target string, _ syscall.RawConn) error {
 	endpoint, err := netip.ParseAddrPort(target)
 	if err != nil {
@@ -34,7 +34,7 @@ func (g Guard) Control(_ context.Context, _, target string, _ syscall.RawConn) e
 	return g.Check(endpoint.Addr())
 }
 
-// Check returns ErrForbiddenAddress for an address that is not to be connected to.
+// Check returns ErrForbiddenAddress for an address that must not be connected to.
 func (g Guard) Check(address netip.Addr) error {
 	address = address.Unmap().WithZone("")
 	own, err := g.isOwn(address)
@@ -52,7 +52,7 @@ func (g Guard) Check(address netip.Addr) error {
 	return nil
 }
 
-// Allows says whether an address is in a network that is allowed besides.
+// Allows returns whether an address is in one of the Allowed networks.
 func (g Guard) Allows(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	for _, network := range g.Allowed {
@@ -63,8 +63,8 @@ func (g Guard) Allows(address netip.Addr) bool {
 	return false
 }
 
-// namesOwn says whether an allowed network can only have been meant for this
-// machine's own addresses: a wide one is meant for the machines beside it.
+// namesOwn returns whether an allowed network is for this machine's own addresses. A
+// wide one is for other machines.
 func namesOwn(network netip.Prefix) bool {
 	return network.IsSingleIP() || network.Masked().Addr().IsLoopback()
 }

@@ -1,7 +1,8 @@
-// Package internet knows which addresses are public, and dials no others.
+// Package internet has the list of addresses that are not public, and a dialer that
+// refuses them.
 //
-// Its list of special addresses is the only one: what guests may not reach and
-// where the control plane sends no request of a user's are the same places.
+// There is one list: guests cannot reach its addresses, and the control plane sends no
+// request of a user to them.
 package internet
 
 import (
@@ -33,11 +34,11 @@ var SpecialIPv6 = mustSet(
 	"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 )
 
-// Documentation are the IPv4 networks of examples (RFC 5737). They belong to no
-// machine, so that guests may try them; requests of ours do not go there.
+// Documentation are the IPv4 networks of examples (RFC 5737). They belong to no machine.
+// Guests may connect to them; the control plane does not.
 var Documentation = mustSet("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 
-// IsPublic says whether an address is one of the internet.
+// IsPublic returns whether an address is on the public internet.
 func IsPublic(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	switch {
@@ -50,7 +51,7 @@ func IsPublic(address netip.Addr) bool {
 	}
 }
 
-// embedsSpecial says whether an IPv6 address is an ISATAP one (RFC 5214, section
+// embedsSpecial returns whether an IPv6 address is an ISATAP one (RFC 5214, section
 // 6.1) of a special IPv4 address: its interface identifier is 5efe and that address.
 func embedsSpecial(address netip.Addr) bool {
 	bytes := address.As16()

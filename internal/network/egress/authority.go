@@ -18,7 +18,7 @@ import (
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour // a sandbox may be paused for years
 	leafLifetime      = 7 * 24 * time.Hour
-	// clockSkew forgives a guest whose clock is not right yet.
+	// clockSkew allows for a guest whose clock is not set yet.
 	clockSkew = 24 * time.Hour
 	maxLeaves = 256
 )
@@ -28,9 +28,9 @@ var (
 	errMalformedAuthority = errors.New("not an authority's certificate and key")
 )
 
-// Authority issues the certificates that one sandbox's guest is shown for the
-// domains that its rules name. Whoever has its key can read that guest's
-// requests, so it is made for one sandbox and kept from everyone else.
+// Authority issues the certificates that the gateway shows to one sandbox's guest for the
+// domains that its rules name. Its key opens that guest's requests, so each sandbox has
+// an authority of its own, whose key stays on the host.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -58,8 +58,8 @@ func NewAuthority() (*Authority, error) {
 	return openAuthority(der, key)
 }
 
-// openAuthority makes the key of the certificates to come as well: it need not
-// outlive the process, as the guest trusts whatever the authority signs.
+// openAuthority also makes the key of the certificates that the authority will issue. It
+// is not stored: the guest trusts every certificate of the authority.
 func openAuthority(der []byte, key *ecdsa.PrivateKey) (*Authority, error) {
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -77,13 +77,13 @@ const (
 	keyBlock         = "PRIVATE KEY"
 )
 
-// Certificate is what the guest has to trust, in PEM.
+// Certificate is the certificate that the guest must trust, in PEM.
 func (a *Authority) Certificate() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: a.certificate.Raw})
 }
 
-// Marshal writes the authority with its key, for ParseAuthority: a guest whose
-// memory was restored goes on trusting what it trusted.
+// Marshal returns the authority with its key, for ParseAuthority: a guest whose memory
+// is restored trusts the same authority as before.
 func (a *Authority) Marshal() ([]byte, error) {
 	key, err := x509.MarshalPKCS8PrivateKey(a.key)
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 	"sync/atomic"
 )
 
-// carrier sends requests by the policy that their secrets were filled in by. It shares
-// no connection with the carrier of another policy: a request that waits for a
-// connection may be given one that was opened for any other request to that server, and
-// by another policy that may go through a proxy which must not see the secrets.
+// carrier sends requests under the policy whose secrets they have. It shares no connection
+// with the carrier of another policy: http.Transport may send a request by a connection
+// that was opened for another, and that could go through another policy's proxy, which
+// must not see the secrets.
 type carrier struct {
 	policy    *Policy
 	transport *http.Transport
-	// retire fails what waits for a connection. What has one goes on for as long as
-	// flows.update lets it.
+	// retire fails requests that wait for a connection. Those that have one continue
+	// until flows.update cuts it.
 	retire func()
-	// retired tells whether it was; whenRetired is context.AfterFunc.
+	// retired is whether retire was called; whenRetired is context.AfterFunc.
 	retired     func() bool
 	whenRetired func(func()) (stop func() bool)
 }
@@ -41,7 +41,7 @@ func newCarrier(ctx context.Context, flows *flows, roots *x509.CertPool, policy 
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		TLSHandshakeTimeout:    handshakeTimeout,
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the body is the guest's to decode
+		DisableCompression:     true, // the guest decodes the body
 		MaxIdleConns:           maxIdleUpstream,
 		MaxConnsPerHost:        maxPerServer,
 		MaxResponseHeaderBytes: maxHead,
@@ -55,8 +55,8 @@ func newCarrier(ctx context.Context, flows *flows, roots *x509.CertPool, policy 
 	}
 }
 
-// RoundTrip fails with ErrPolicyChanged where the carrier is retired before the request
-// has a connection.
+// RoundTrip fails with ErrPolicyChanged if the carrier is retired before the request has
+// a connection.
 func (c *carrier) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
 	stop := c.whenRetired(func() { cancel(ErrPolicyChanged) })
@@ -78,7 +78,7 @@ func (c *carrier) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // connectBy connects to a host that destination returned, with its port, for requests
-// that were filled in by a policy, as long as it is in force.
+// that have the secrets of a policy, as long as that is in force.
 func (s *flows) connectBy(ctx context.Context, policy *Policy, address string) (net.Conn, error) {
 	host, port, err := splitHostPort(address)
 	if err != nil {
@@ -106,7 +106,7 @@ type carriers struct {
 	held  *carrier   // nil before the first request by a policy
 }
 
-// current begins the carrier where it is not there yet.
+// current returns the carrier, which it makes if there is none.
 func (c *carriers) current() *carrier {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -118,7 +118,7 @@ func (c *carriers) current() *carrier {
 	return c.held
 }
 
-// update retires the carrier of a policy that is not in force any more.
+// update retires the carrier of the policy before.
 func (c *carriers) update() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()

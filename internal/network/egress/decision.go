@@ -6,9 +6,9 @@ import (
 	"go4.org/netipx"
 )
 
-// Reachable is the set of addresses that the kernel lets through by itself: those that
-// need no name, and nothing where all goes through a proxy. It never holds anything of
-// Forbidden.
+// Reachable is the set of addresses to which the kernel accepts packets without the
+// gateway: those that need no name, and none if all connections go through a proxy. No
+// address of Forbidden is in it.
 func (p *Policy) Reachable() *netipx.IPSet {
 	if p == nil || p.Tunnels() {
 		return &netipx.IPSet{}
@@ -16,12 +16,12 @@ func (p *Policy) Reachable() *netipx.IPSet {
 	return p.reachable
 }
 
-// AllowsAddress tells whether the guest may reach an address whatever its name.
+// AllowsAddress returns whether the guest may reach an address under any name.
 func (p *Policy) AllowsAddress(address netip.Addr) bool {
 	return p != nil && p.reachable.Contains(address)
 }
 
-// AllowsDomain tells whether a name in normal form is on the allow list.
+// AllowsDomain returns whether a name in normal form is on the allow list.
 func (p *Policy) AllowsDomain(name string) bool {
 	if p == nil || name == "" {
 		return false
@@ -30,15 +30,15 @@ func (p *Policy) AllowsDomain(name string) bool {
 	return found
 }
 
-// Resolves tells whether the guest may ask for a name. Where all but some
-// domains are denied, other names are not even asked for: a question is a
-// message to whoever owns the name.
+// Resolves returns whether the guest may ask for a name. If only some domains are
+// allowed, queries for other names are refused: a query sends data to the owner of the
+// name.
 func (p *Policy) Resolves(name string) bool {
 	return p != nil && (!p.deniesAll || p.AllowsDomain(name))
 }
 
-// allowsNamed tells whether a connection meant for name may go to address,
-// one that we resolved the name to ourselves.
+// allowsNamed returns whether a connection for name may go to address, which the gateway
+// itself has resolved.
 func (p *Policy) allowsNamed(name string, address netip.Addr) bool {
 	return p.AllowsAddress(address) || p.AllowsDomain(name) && address.Is4() && !Forbidden.Contains(address)
 }
@@ -51,7 +51,7 @@ func (p *Policy) transformFor(name string) (transform, bool) {
 	return lookupDomain(p.transforms, name)
 }
 
-// fill puts secrets and tokens into what is done to a request now.
+// fill returns a transform with secrets and tokens filled in.
 func (p *Policy) fill(change transform) (transform, error) {
 	if p == nil {
 		return change, nil
@@ -59,11 +59,11 @@ func (p *Policy) fill(change transform) (transform, error) {
 	return p.filler.fill(change)
 }
 
-// Inspects tells whether connections have to be looked into, which takes a
-// Gateway: by domain, by rule, or both.
+// Inspects returns whether the gateway must read the start of connections: for allowed
+// domains, for rules, or both.
 func (p *Policy) Inspects() bool { return p.AllowsDomains() || p.Transforms() || p.Tunnels() }
 
-// Tunnels tells whether all connections go through a proxy.
+// Tunnels returns whether all connections go through a proxy.
 func (p *Policy) Tunnels() bool { return p.through() != Upstream{} }
 
 // Upstream is the proxy that all connections go through; the zero value for none.
@@ -76,24 +76,24 @@ func (p *Policy) through() Upstream {
 	return p.upstream
 }
 
-// looksInto tells whether it matters what a connection to an address says: a server
-// that speaks first would have to wait until it is known that the client does not.
+// looksInto returns whether the gateway must read the start of a connection to an
+// address. It delays a server that sends first until the client is known to wait.
 func (p *Policy) looksInto(original netip.AddrPort) bool {
 	web := original.Port() == 80 || original.Port() == 443
 	return web && p.Transforms() || p.AllowsDomains() && !p.AllowsAddress(original.Addr())
 }
 
-// NeedsGateway tells whether the policy takes a Gateway: for connections, or for
-// the names that the guest may ask for.
+// NeedsGateway returns whether the policy needs a Gateway: for connections, or for the
+// names that the guest may ask for.
 func (p *Policy) NeedsGateway() bool { return p.Inspects() || p.ResolvesAnything() }
 
-// AllowsDomains tells whether any domain is on the allow list.
+// AllowsDomains returns whether any domain is on the allow list.
 func (p *Policy) AllowsDomains() bool { return p != nil && len(p.domains) > 0 }
 
-// Transforms tells whether any request is to be changed.
+// Transforms returns whether any request is changed.
 func (p *Policy) Transforms() bool { return p != nil && len(p.transforms) > 0 }
 
-// ResolvesAnything tells whether the guest may ask for every name.
+// ResolvesAnything returns whether the guest may ask for every name.
 func (p *Policy) ResolvesAnything() bool { return p != nil && !p.deniesAll }
 
 // Limits are the policy's bounds on traffic.

@@ -11,7 +11,7 @@ import (
 // maxDomainLength is DNS's own, in its written form.
 const maxDomainLength = 253
 
-// normaliseDomain gives a name the one form that names are compared in: ASCII,
+// normaliseDomain returns a name in the form in which names are compared: ASCII,
 // lower case, no dot at the end. An address is not a name.
 func normaliseDomain(name string) (string, bool) {
 	name = strings.TrimSuffix(name, ".")
@@ -28,7 +28,7 @@ func normaliseDomain(name string) (string, bool) {
 			return "", false
 		}
 		if again, err := idna.Lookup.ToASCII(ascii); err != nil || again != ascii {
-			return "", false // not a name that anybody could have registered
+			return "", false // no such name can be registered
 		}
 		name = ascii
 	}
@@ -37,9 +37,9 @@ func normaliseDomain(name string) (string, bool) {
 
 func notASCII(r rune) bool { return r >= utf8.RuneSelf }
 
-// wellFormed demands letters, digits, hyphens and underscores in labels of up
-// to 63, the last of them not all digits: that would be an address in one of
-// the old notations that some resolvers still take.
+// wellFormed returns whether labels have up to 63 letters, digits, hyphens and
+// underscores, and the last is not all digits: that would be an address in a notation
+// that some resolvers accept.
 func wellFormed(name string) bool {
 	if len(name) > maxDomainLength {
 		return false
@@ -74,8 +74,8 @@ func parsePattern(pattern string) (string, bool) {
 	return name, true
 }
 
-// lookupDomain finds what patterns hold for name: under the name itself, else
-// under the longest wildcard that it is a subdomain of, else under "*".
+// lookupDomain finds the value for a name: that of the name itself, else of the longest
+// wildcard that it is a subdomain of, else of "*".
 func lookupDomain[V any](patterns map[string]V, name string) (value V, found bool) {
 	if value, found = patterns[name]; found {
 		return value, true

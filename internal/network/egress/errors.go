@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What a policy can be refused for; always inside a SpecError.
+// The reasons to refuse a policy; always inside a SpecError.
 var (
 	ErrMalformedDestination = errors.New("neither a CIDR, an IP address nor a domain")
 	ErrMalformedDomain      = errors.New("not a domain, nor one with a leading *. wildcard")
@@ -24,25 +24,24 @@ var (
 	ErrRateTooLow           = errors.New("below the lowest rate that connections survive")
 )
 
-// ErrNoAuthority is returned for a policy with rules that came without an
-// authority: requests over TLS can only be changed by whom the guest trusts.
+// ErrNoAuthority is returned for a policy with rules but without an authority, which the
+// guest must trust so that requests over TLS can be changed.
 var ErrNoAuthority = errors.New("network policy: rules need an authority that the sandbox trusts")
 
 // ErrDenied is returned for a connection that the policy does not allow.
 var ErrDenied = errors.New("denied by the sandbox's network policy")
 
-// ErrBusy is returned for what is beyond what one sandbox may have at a time.
+// ErrBusy is returned over the limit of what one sandbox may have at a time.
 var ErrBusy = errors.New("the sandbox asks for too much at once")
 
 // ErrPolicyChanged is returned for a request that waited for a connection while the
-// policy that its secrets were filled in by was exchanged.
+// policy whose secrets it has was replaced.
 var ErrPolicyChanged = errors.New("the sandbox's network policy was changed before the request was sent")
 
-// ErrNoSecret is returned for a request that needs a secret which is not there.
+// ErrNoSecret is returned for a request that needs a secret that does not exist.
 var ErrNoSecret = errors.New("a secret that this request needs is not available")
 
-// ErrNoToken is returned for a request that needs an identity token which cannot be
-// made.
+// ErrNoToken is returned for a request whose identity token cannot be made.
 var ErrNoToken = errors.New("an identity token that this request needs is not available")
 
 // SpecError says which part of a Spec is wrong and why.

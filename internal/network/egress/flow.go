@@ -18,13 +18,13 @@ import (
 const (
 	dialTimeout  = 10 * time.Second
 	dialAttempts = 3
-	// maxConnecting bounds the connections of one guest that are on their way, each
-	// with its question for the name: where nobody answers, they stay for long.
+	// maxConnecting bounds the connections of one guest that are being opened, each with
+	// its DNS query: without an answer they last until a timeout.
 	maxConnecting = 256
 )
 
-// flows are the connections that a Gateway has open to the outside, and the
-// policy that each of them has to keep, at any time.
+// flows are the connections that a Gateway has open to the outside, and the policy that
+// must allow each of them at any time.
 type flows struct {
 	dial      Dial
 	upstreams *upstreams
@@ -37,8 +37,8 @@ type flows struct {
 	open   map[*flow]struct{}
 }
 
-// flow is one of them. Its host is the name it was opened for, or the address; a name
-// that a proxy is left to resolve has no address.
+// flow is one connection. Its host is the name it was opened for, or the address; a name
+// that a proxy resolves has no address.
 type flow struct {
 	net.Conn
 	stream  *net.TCPConn // Conn, or what is below its TLS
@@ -51,10 +51,10 @@ type flow struct {
 // ReadFrom and WriteTo let the kernel copy from socket to socket where it can.
 func (f *flow) ReadFrom(reader io.Reader) (int64, error) { return io.Copy(f.Conn, reader) }
 
-// WriteTo is the other way.
+// WriteTo copies from the connection; see ReadFrom.
 func (f *flow) WriteTo(writer io.Writer) (int64, error) { return io.Copy(writer, f.Conn) }
 
-// CloseWrite says that nothing more is to come.
+// CloseWrite ends the direction to the server.
 func (f *flow) CloseWrite() error {
 	closer, ok := f.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -83,7 +83,7 @@ func (f *flow) allowedBy(policy *Policy) bool {
 	return policy.allowsNamed(f.host, f.address)
 }
 
-// pass connects to a host by the policy's proxy, or to an address directly.
+// pass connects to a host through the policy's proxy, or to an address directly.
 func (s *flows) pass(ctx context.Context, opened *flow, port uint16) (link, error) {
 	host := opened.host
 	if opened.address.IsValid() {
@@ -119,7 +119,7 @@ func dialTCP(ctx context.Context, dial Dial, target string) (*net.TCPConn, error
 	return stream, nil
 }
 
-// tunnelled returns how the policy's proxy connects, nil where there is none.
+// tunnelled returns the dialer of the policy's proxy; nil if there is none.
 func (s *flows) tunnelled() Dial {
 	through := s.current().through()
 	if through == (Upstream{}) {
@@ -139,7 +139,7 @@ func (s *flows) current() *Policy {
 	return s.policy
 }
 
-// update puts a policy in force and cuts what it denies.
+// update puts a policy in force and cuts the connections that it denies.
 func (s *flows) update(policy *Policy) {
 	s.mutex.Lock()
 	s.policy = policy
@@ -155,18 +155,18 @@ func (s *flows) update(policy *Policy) {
 	}
 }
 
-// cut ends a connection without waiting for what is still to be sent.
+// cut ends a connection and drops what was not sent yet.
 func (f *flow) cut() {
-	_ = f.stream.SetLinger(0) // a socket that is closed already is cut
+	_ = f.stream.SetLinger(0) // fails if the socket is closed already
 	_ = f.stream.Close()      // before Close, which would send TLS's close_notify first
 	_ = f.Close()
 }
 
 func (s *flows) closeAll() { s.update(nil) }
 
-// destination decides where a connection goes that a guest opened to original
-// and meant for name, which is in normal form or empty: to the name, where a
-// list or a rule has it; else to original, where that needs no name.
+// destination returns the host for a connection that a guest opened to the address
+// original, for a name in normal form or without one: the name, if a list or a rule has
+// it; else original, if that needs no name.
 func destination(policy *Policy, name string, original netip.Addr) (host string, err error) {
 	if _, ruled := policy.transformFor(name); ruled || policy.AllowsDomain(name) {
 		return name, nil
@@ -177,10 +177,9 @@ func destination(policy *Policy, name string, original netip.Addr) (host string,
 	return "", fmt.Errorf("connect to %q at %s: %w", name, original, ErrDenied)
 }
 
-// connect opens a connection to a host that destination returned, by a policy, unless
-// the one in force then denies it. The
-// addresses of a name are ours to find: what the guest believes them to be only
-// chooses among them.
+// connect opens a connection to a host that destination returned, under a policy, unless
+// the one that is in force afterwards denies it. The gateway resolves names itself; the
+// guest's address only selects among the name's own.
 func (s *flows) connect(ctx context.Context, policy *Policy, host string, original netip.AddrPort) (*flow, error) {
 	select {
 	case s.turns <- struct{}{}:
@@ -206,8 +205,8 @@ func (s *flows) connect(ctx context.Context, policy *Policy, host string, origin
 	return nil, failure
 }
 
-// addresses are where to connect to for a host. One that a proxy may resolve, as it is
-// allowed by its name whatever its address, has none.
+// addresses are the addresses of a host to try. There are none for a host that a proxy
+// resolves, because its name is allowed at any address.
 func (s *flows) addresses(ctx context.Context, policy *Policy, host string, preferred netip.Addr) ([]netip.Addr, error) {
 	if literal, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{literal}, nil
@@ -226,8 +225,8 @@ func (s *flows) addresses(ctx context.Context, policy *Policy, host string, pref
 	return found, nil
 }
 
-// dialOne dials one address. The policy may have changed meanwhile, so it is
-// asked again in the moment the flow becomes one that update would cut.
+// dialOne dials one address. The policy may change meanwhile, so it is checked again
+// when the flow is added to those that update cuts.
 func (s *flows) dialOne(ctx context.Context, opened *flow, port uint16) error {
 	conn, err := s.pass(ctx, opened, port)
 	if err != nil {

@@ -11,33 +11,33 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/notice"
 )
 
-// GatewayConfig is a Gateway's way in and out. The gateway closes the sockets.
+// GatewayConfig has a Gateway's sockets and dialers. The gateway closes the sockets.
 type GatewayConfig struct {
-	// Packets and Streams are where the guest asks for names.
+	// Packets and Streams receive the guest's DNS queries.
 	Packets net.PacketConn
 	Streams net.Listener
-	// Connections gets what the guest's TCP connections are redirected to.
+	// Connections accepts the guest's redirected TCP connections.
 	Connections *net.TCPListener
-	// Original tells where such a connection was meant to go.
+	// Original returns the destination of such a connection before it was redirected.
 	Original func(*net.TCPConn) (netip.AddrPort, error)
 	// Dial opens connections to the outside.
 	Dial Dial
-	// NameServer is asked what the guest asks for.
+	// NameServer gets the guest's queries.
 	NameServer netip.AddrPort
-	// PublicNameServer is asked instead through a proxy, which does not reach a name
+	// PublicNameServer gets them if they go through a proxy, which does not reach a name
 	// server of the host's network.
 	PublicNameServer netip.AddrPort
 	// UpstreamNetworks are ranges of Forbidden that a sandbox's proxy may be in;
 	// DialHost reaches them.
 	UpstreamNetworks []netip.Prefix
 	DialHost         Dial
-	// Roots are the authorities that servers are believed by; nil for the system's.
+	// Roots verify the certificates of servers; nil for the system's.
 	Roots *x509.CertPool
 	Log   *slog.Logger
 }
 
-// Gateway stands between one sandbox and the outside where a policy cannot be
-// kept by address alone.
+// Gateway answers one sandbox's DNS queries and carries those of its connections that a
+// policy cannot decide by address alone.
 type Gateway struct {
 	flows    *flows
 	requests *requests
@@ -72,14 +72,14 @@ func StartGateway(config GatewayConfig, policy *Policy) *Gateway {
 	return gateway
 }
 
-// Update puts another Complete policy in force, cuts what it denies, and fails the
-// requests that wait for a connection by the policy before.
+// Update puts another Complete policy in force, cuts the connections that it denies, and
+// fails requests that wait for a connection under the policy before.
 func (g *Gateway) Update(policy *Policy) {
 	g.flows.update(policy)
 	g.requests.carriers.update()
 }
 
-// Close cuts every connection, closes the sockets and waits for all it started.
+// Close cuts every connection, closes the sockets and waits for all goroutines.
 func (g *Gateway) Close() {
 	g.cancel()
 	g.flows.closeAll()

@@ -21,7 +21,7 @@ func newHandover() *handover {
 	return h
 }
 
-// offer passes a connection to whoever accepts, or closes it.
+// offer passes a connection to Accept, or closes it if the listener is closed.
 func (h *handover) offer(conn net.Conn) {
 	select {
 	case h.connections <- conn:
@@ -48,7 +48,8 @@ func (h *handover) Addr() net.Addr { return &net.TCPAddr{} }
 
 type originalKey struct{}
 
-// withOriginal lets requests know where their connection was meant to go.
+// withOriginal adds the original destination of a connection to the context of its
+// requests.
 func withOriginal(ctx context.Context, conn net.Conn) context.Context {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()

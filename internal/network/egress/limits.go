@@ -6,16 +6,16 @@ import "fmt"
 const lowestRate = 15_000
 
 // Limits bound what a sandbox may use of the network. Zero means no limit.
-// What the host itself sends to the guest agent and hears from it is not counted.
+// Traffic between the host and the guest agent is not counted.
 type Limits struct {
 	UploadBytesPerSecond   uint64 `json:"uploadBytesPerSecond,omitempty"`
 	DownloadBytesPerSecond uint64 `json:"downloadBytesPerSecond,omitempty"`
-	// Connections bounds the flows that the guest has open at a time, questions
-	// for names among them.
+	// Connections bounds the flows that the guest has open at a time, DNS queries
+	// included.
 	Connections uint32 `json:"connections,omitempty"`
 }
 
-// Check returns a *SpecError for limits that nobody could work under.
+// Check returns a *SpecError for limits that are too low to be of use.
 func (l Limits) Check() error {
 	for _, rate := range []uint64{l.UploadBytesPerSecond, l.DownloadBytesPerSecond} {
 		if rate > 0 && rate < lowestRate {
@@ -25,7 +25,7 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// Within is the same policy where it is limited as tightly as limits, or tighter.
+// Within returns the policy with limits that are no higher than these.
 func (p *Policy) Within(limits Limits) *Policy {
 	with := *p
 	with.limits = Limits{

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	maxQueries        = 64 // at a time; a guest that asks faster asks again
+	maxQueries        = 64 // at a time; others are dropped, and the guest repeats them
 	maxDNSConnections = 4
 )
 
-// nameServer answers the guest's questions, as far as the policy lets it ask.
+// nameServer answers the guest's DNS queries that the policy allows.
 type nameServer struct {
 	policy   func() *Policy
 	resolver *resolver
@@ -83,7 +83,7 @@ func (s *nameServer) handle(ctx context.Context, writer dns.ResponseWriter, quer
 	}
 }
 
-// answer never fails: what cannot be answered is answered with a reason code.
+// answer returns an answer in any case; one with an error has its response code.
 func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 	reply := new(dns.Msg)
 	if query.Opcode != dns.OpcodeQuery || len(query.Question) != 1 || query.Question[0].Qclass != dns.ClassINET {
@@ -96,7 +96,7 @@ func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 	}
 	switch question.Qtype {
 	case dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB:
-		// Guests speak IPv4 only, and a name hidden by encryption could not be checked.
+		// Guests have IPv4 only, and a server name that is encrypted could not be checked.
 		return reply.SetReply(query)
 	case dns.TypeANY, dns.TypeAXFR, dns.TypeIXFR:
 		return reply.SetRcode(query, dns.RcodeNotImplemented)
@@ -116,7 +116,7 @@ func (s *nameServer) answer(ctx context.Context, query *dns.Msg) *dns.Msg {
 	return reply
 }
 
-// publicRecords leaves out every address that the guest may not reach.
+// publicRecords removes the addresses that the guest may not reach.
 func publicRecords(records []dns.RR) []dns.RR {
 	return slices.DeleteFunc(records, func(record dns.RR) bool {
 		switch record := record.(type) {

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// openingTimeout bounds how long a guest may take to say whom it wants.
+	// openingTimeout bounds how long a guest may take to send what look must read.
 	openingTimeout = 10 * time.Second
-	// maxOpening is a ClientHello of the greatest size in records of the smallest use.
+	// maxOpening is the size of the longest ClientHello in the shortest records.
 	maxOpening = 80 << 10
 )
 
-// protocol is what a connection's first byte shows it to be.
+// protocol is the protocol of a connection, by its first byte.
 type protocol int
 
 const (
@@ -28,14 +28,14 @@ const (
 	protocolHTTP
 )
 
-// opening is a connection whose first bytes were looked at and can be read again.
+// opening is a connection whose first bytes were read and can be read again.
 type opening struct {
 	*net.TCPConn
-	read     []byte // what was looked at and not yet read again
+	read     []byte // what look has read and Read has not returned yet
 	protocol protocol
-	// serverName is what a TLS client asked for, as it wrote it; may be empty.
+	// serverName is what a TLS client asked for, unchanged; may be empty.
 	serverName string
-	original   netip.AddrPort // where the guest meant to go
+	original   netip.AddrPort // before it was redirected
 	done       func()
 }
 
@@ -48,8 +48,7 @@ func (o *opening) Read(buffer []byte) (int, error) {
 	return o.TCPConn.Read(buffer)
 }
 
-// WriteTo is what io.Copy prefers; the TCP connection's own would skip what was
-// looked at.
+// WriteTo is for io.Copy: the TCP connection's own would skip what look has read.
 func (o *opening) WriteTo(writer io.Writer) (int64, error) {
 	count, err := writer.Write(o.read)
 	o.read = o.read[count:]
@@ -65,16 +64,15 @@ func (o *opening) Close() error {
 	return o.TCPConn.Close()
 }
 
-// refuse ends a connection so that the guest sees a refusal, and not an answer
-// that is empty or cut short.
+// refuse resets a connection, so that the guest gets an error and not an empty answer.
 func (o *opening) refuse() {
-	_ = o.SetLinger(0) // fails where the guest has gone
+	_ = o.SetLinger(0) // fails if the guest has closed it
 	_ = o.Close()
 }
 
-// look reads as much of a connection as it takes to know its protocol and, for
-// TLS, its server name. A client that waits for the server to speak first is of
-// an unknown protocol.
+// look reads as much of a connection as it takes to know its protocol and, for TLS, its
+// server name. The protocol of a client that waits for the server to send first is
+// unknown.
 func (o *opening) look(ctx context.Context, patience time.Duration) error {
 	if err := o.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return err
@@ -93,7 +91,7 @@ func (o *opening) look(ctx context.Context, patience time.Duration) error {
 		if err != nil {
 			return err
 		}
-	case first[0] >= 'A' && first[0] <= 'Z': // every method there is
+	case first[0] >= 'A' && first[0] <= 'Z': // each method begins so
 		o.protocol = protocolHTTP
 	}
 	return o.SetReadDeadline(time.Time{})
@@ -122,7 +120,7 @@ func readServerName(ctx context.Context, reader io.Reader) (name string, taken [
 	return name, tape.taken.Bytes(), err
 }
 
-// recorder is a connection that remembers what was read and says nothing back.
+// recorder is a connection that keeps what was read and drops what is written.
 type recorder struct {
 	net.Conn
 	reader io.Reader

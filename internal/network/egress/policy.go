@@ -12,8 +12,7 @@ import (
 // maxDestinations bounds AllowOut and DenyOut, each.
 const maxDestinations = 1000
 
-// Policy is a Spec that was found sound. It never changes; a nil Policy denies
-// everything.
+// Policy is a valid Spec. It never changes; a nil Policy denies everything.
 type Policy struct {
 	reachable  *netipx.IPSet
 	deniesAll  bool
@@ -26,30 +25,29 @@ type Policy struct {
 	upstream   Upstream
 }
 
-// WithAuthority is the same policy with the authority that its rules need.
+// WithAuthority returns the policy with the authority that its rules need.
 func (p *Policy) WithAuthority(authority *Authority) *Policy {
 	with := *p
 	with.authority = authority
 	return &with
 }
 
-// WithSecrets is the same policy with what its placeholders stand for, now and
-// from now on.
+// WithSecrets returns the policy with the secrets of its placeholders, which may change
+// later.
 func (p *Policy) WithSecrets(secrets *Secrets) *Policy {
 	with := *p
 	with.filler.secrets = secrets
 	return &with
 }
 
-// WithTokens is the same policy with what makes the identity tokens that its
-// placeholders stand for.
+// WithTokens returns the policy with what makes the identity tokens of its placeholders.
 func (p *Policy) WithTokens(tokens Tokens) *Policy {
 	with := *p
 	with.filler.tokens = tokens
 	return &with
 }
 
-// Complete returns ErrNoAuthority where the policy has rules and no authority.
+// Complete returns ErrNoAuthority if the policy has rules and no authority.
 func (p *Policy) Complete() error {
 	if p.Transforms() && p.authority == nil {
 		return ErrNoAuthority
@@ -99,15 +97,15 @@ func Parse(spec Spec) (*Policy, error) {
 	return policy, nil
 }
 
-// validMask tells whether a mask makes a Host header once "${PORT}" is filled in.
+// validMask returns whether a mask is a Host header once "${PORT}" is filled in.
 func validMask(mask string) bool {
 	return len(mask) <= maxDomainLength && httpguts.ValidHostHeader(strings.ReplaceAll(mask, "${PORT}", "0"))
 }
 
-// Default is the policy of a sandbox that asked for nothing.
+// Default is the policy of a sandbox that was created without one.
 func Default() *Policy { return mustParse(Spec{}) }
 
-// Closed is the policy that lets nothing out.
+// Closed is the policy that denies everything.
 func Closed() *Policy { return mustParse(Spec{DenyInternet: true}) }
 
 func mustParse(spec Spec) *Policy {
@@ -134,7 +132,7 @@ func parseDenied(spec Spec) (*netipx.IPSet, error) {
 			}
 			return nil, &SpecError{Field: "denyOut", Value: entry, Err: err}
 		}
-		if prefix.Addr().Is4() { // IPv6 is denied to begin with
+		if prefix.Addr().Is4() { // IPv6 is denied in any case
 			denied.AddPrefix(prefix)
 		}
 	}
@@ -172,7 +170,7 @@ func parseAllowed(entries []string) (*netipx.IPSet, map[string]struct{}, error) 
 	return set, domains, err
 }
 
-// parsePrefix reads a CIDR or an address, which is a CIDR of one.
+// parsePrefix reads a CIDR, or an address as a CIDR of one.
 func parsePrefix(entry string) (netip.Prefix, error) {
 	if strings.Contains(entry, "/") {
 		prefix, err := netip.ParsePrefix(entry)

@@ -19,8 +19,8 @@ const (
 	acceptPause = 50 * time.Millisecond
 )
 
-// proxy takes the guest's TCP connections that the kernel redirected to it,
-// finds out whom each is meant for, and connects it there or ends it.
+// proxy accepts the guest's redirected TCP connections, finds the destination of each,
+// and connects or refuses it.
 type proxy struct {
 	flows    *flows
 	original func(*net.TCPConn) (netip.AddrPort, error)
@@ -55,7 +55,7 @@ func (p *proxy) serve(ctx context.Context, listener *net.TCPListener) {
 	}
 }
 
-// admit takes a turn for a connection, which ends when it is closed.
+// admit takes one of maxConnections places for a connection, until it is closed.
 func (p *proxy) admit(conn *net.TCPConn) (opened *opening, room bool) {
 	opened = &opening{TCPConn: conn, done: func() {}}
 	select {
@@ -69,7 +69,7 @@ func (p *proxy) admit(conn *net.TCPConn) (opened *opening, room bool) {
 	}
 }
 
-// handle owns a connection until it hands it on.
+// handle closes the connection, or hands it over to what does.
 func (p *proxy) handle(ctx context.Context, opened *opening) {
 	defer context.AfterFunc(ctx, func() { opened.TCPConn.Close() })()
 	err := p.open(ctx, opened)
@@ -88,7 +88,7 @@ func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
 		if err := opened.look(ctx, p.patience); err != nil {
 			return err
 		}
-		policy = p.flows.current() // it may have changed meanwhile
+		policy = p.flows.current() // it may have changed since
 	}
 	name, _ := normaliseDomain(opened.serverName)
 	_, ruled := policy.transformFor(name)
@@ -113,8 +113,8 @@ func (p *proxy) open(ctx context.Context, opened *opening) (err error) {
 	return nil
 }
 
-// join copies both ways byte for byte, passes on each side's end of speech, and
-// closes both when both have ended or one has broken.
+// join copies in both directions, forwards the end of each, and closes both connections
+// when both directions have ended or one has failed.
 func join(guest *opening, out *flow) {
 	var copying sync.WaitGroup
 	copying.Go(func() {
@@ -122,7 +122,7 @@ func join(guest *opening, out *flow) {
 			out.cut()
 			return
 		}
-		_ = out.CloseWrite() // fails where the other side has gone, which the other copy sees
+		_ = out.CloseWrite() // fails if the other side has closed it, which ends the other copy
 	})
 	if _, err := io.Copy(guest, out); err != nil {
 		guest.refuse()

@@ -21,9 +21,9 @@ import (
 
 const (
 	maxHead = 64 << 10 // of a request, and of its answer
-	// maxRequests bounds what one guest may ask at a time, over all its connections.
+	// maxRequests bounds the requests of one guest at a time, over all its connections.
 	maxRequests = maxConnections
-	// maxPerServer bounds the connections to each server, those on their way too.
+	// maxPerServer bounds the connections to each server, those being opened included.
 	maxPerServer     = 128
 	maxStreams       = 100
 	maxUnread        = 256 << 10 // of a guest's HTTP/2 connection, in our memory
@@ -33,8 +33,8 @@ const (
 	handshakeTimeout = 10 * time.Second
 )
 
-// requests carries HTTP requests one by one: the next on the same connection
-// may be for another host.
+// requests carries each HTTP request by itself: the next on the same connection may be
+// for another host.
 type requests struct {
 	flows    *flows
 	roots    *x509.CertPool // nil for the system's
@@ -54,15 +54,15 @@ func newRequests(flows *flows, roots *x509.CertPool, log *slog.Logger, notices *
 	}
 }
 
-// take hands over a guest's connection; whoever calls serve closes it.
+// take hands over a guest's connection, which serve closes.
 func (r *requests) take(opened *opening) { r.incoming.offer(opened) }
 
-// takeTLS does the same with one whose other end believes us to be the server.
+// takeTLS is take for a connection whose TLS the gateway ends in place of the server.
 func (r *requests) takeTLS(opened *opening, authority *Authority) {
 	r.incoming.offer(tls.Server(opened, authority.tlsConfig()))
 }
 
-// serve answers until ctx ends, then closes every connection it was given.
+// serve answers until ctx ends, then closes every connection that it has.
 func (r *requests) serve(ctx context.Context) {
 	r.carriers.begin = func(policy *Policy) *carrier { return newCarrier(ctx, r.flows, r.roots, policy) }
 	errorLog := slog.NewLogLogger(r.log.Handler(), slog.LevelDebug)
@@ -92,7 +92,8 @@ func (r *requests) serve(ctx context.Context) {
 	r.carriers.close()
 }
 
-// count lets serve wait for connections: a hijacked one is its request's.
+// count counts connections for serve, which waits for them. A hijacked one counts with
+// its request.
 func (r *requests) count(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -103,7 +104,7 @@ func (r *requests) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// ServeHTTP takes one request, unless there are enough.
+// ServeHTTP carries one request, or refuses it over maxRequests.
 func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	r.serving.Add(1)
 	defer r.serving.Done()
@@ -117,7 +118,7 @@ func (r *requests) ServeHTTP(writer http.ResponseWriter, request *http.Request) 
 	}
 }
 
-// carry decides about one request, all by one policy.
+// carry carries one request under one policy, from the decision to the end.
 func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	name := hostName(request.Host)
 	by := r.carriers.current()
@@ -125,7 +126,8 @@ func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	change, ruled := policy.transformFor(name)
 	switch {
 	case request.Method == http.MethodConnect || request.Method == http.MethodTrace:
-		// A tunnel could not be looked into; a trace would show the guest its rules.
+		// The content of a tunnel could not be checked; TRACE would show the guest the
+		// headers that rules set.
 		http.Error(writer, "wrenn: method not allowed through a network policy", http.StatusMethodNotAllowed)
 		return
 	case request.TLS != nil && !ruled:
@@ -153,7 +155,7 @@ func (r *requests) carry(writer http.ResponseWriter, request *http.Request) {
 	r.proxy.ServeHTTP(writer, request.WithContext(context.WithValue(request.Context(), routeKey{}, route)))
 }
 
-// route is where a request goes, by which policy, and how it is changed on the way.
+// route is the destination of a request, its policy, and how it is changed.
 type route struct {
 	by        *carrier
 	target    url.URL
@@ -170,7 +172,7 @@ func (byRoute) RoundTrip(request *http.Request) (*http.Response, error) {
 	return route.by.RoundTrip(request)
 }
 
-// rewrite leaves a request as the guest wrote it but for what a rule changes.
+// rewrite keeps a request as the guest wrote it, except for what a rule changes.
 func rewrite(request *httputil.ProxyRequest) {
 	route, _ := request.In.Context().Value(routeKey{}).(route)
 	request.Out.URL.Scheme, request.Out.URL.Host = route.target.Scheme, route.target.Host
@@ -179,7 +181,7 @@ func rewrite(request *httputil.ProxyRequest) {
 	route.transform.apply(request.Out.Header)
 }
 
-// failed answers a request that went nowhere.
+// failed answers a request that was not carried.
 func (r *requests) failed(writer http.ResponseWriter, request *http.Request, err error) {
 	r.log.DebugContext(request.Context(), "carry the guest's request", "host", hostName(request.Host), "error", err)
 	if errors.Is(err, ErrPolicyChanged) {

@@ -30,13 +30,13 @@ const (
 
 var errNoAddress = errors.New("the name has no public IPv4 address")
 
-// resolver asks the host's name server on the guest's behalf and pins what it
-// answered: connections to a name go to those addresses and to no others.
+// resolver asks the host's name server for the guest and pins the answers: connections to
+// a name go to those addresses only.
 type resolver struct {
 	upstream netip.AddrPort
 	dial     Dial
-	// through, if set, returns how a proxy connects, to publicUpstream; nil where there
-	// is no proxy.
+	// through, if set, returns the dialer of the proxy, for publicUpstream; nil if there is
+	// none.
 	through        func() Dial
 	publicUpstream netip.AddrPort
 
@@ -53,7 +53,8 @@ func newResolver(upstream netip.AddrPort, dial Dial) *resolver {
 	return &resolver{upstream: upstream, dial: dial, pins: map[string]pin{}}
 }
 
-// lookup returns the pinned addresses of a name in normal form, or asks.
+// lookup returns the addresses of a name in normal form: the pinned ones, or those that
+// the name server returns.
 func (r *resolver) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	if addresses, found := r.pinned(name, time.Now()); found {
 		return addresses, nil
@@ -78,7 +79,7 @@ func (r *resolver) pinned(name string, now time.Time) ([]netip.Addr, bool) {
 	return pin.addresses, found && now.Before(pin.until)
 }
 
-// pin remembers what the guest is told of a name.
+// pin keeps the addresses that the guest gets for a name.
 func (r *resolver) pin(name string, reply *dns.Msg, now time.Time) {
 	addresses, lifetime := publicAddresses(reply, dns.Fqdn(name))
 	if len(addresses) == 0 {
@@ -96,7 +97,7 @@ func (r *resolver) pin(name string, reply *dns.Msg, now time.Time) {
 }
 
 // publicAddresses reads the addresses of name, through its aliases, that are
-// not Forbidden, and how long they hold.
+// not Forbidden, and how long they are valid.
 func publicAddresses(reply *dns.Msg, name string) ([]netip.Addr, time.Duration) {
 	aliases := map[string]bool{strings.ToLower(name): true}
 	lifetime := longestPin
@@ -124,7 +125,7 @@ func publicAddress(record *dns.A) (netip.Addr, bool) {
 	return address, ok && address.Is4() && !Forbidden.Contains(address)
 }
 
-// exchange asks over UDP, and over TCP what does not fit.
+// exchange sends a query over UDP, and again over TCP if the answer does not fit.
 func (r *resolver) exchange(ctx context.Context, query *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()

@@ -10,22 +10,22 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/placeholder"
 )
 
-// Secrets are what the placeholders in a policy's rules stand for. They are held
-// in memory only, and can be exchanged while requests are carried: each request
-// sees those of one moment. The zero value has none.
+// Secrets are the values of the placeholders in a policy's rules. They are held in memory
+// only, and can be replaced while requests are carried: all values in a request are of
+// one moment. The zero value has none.
 type Secrets struct{ held atomic.Pointer[SecretValues] }
 
 // SecretValues are secrets by name, in lower case.
 type SecretValues struct {
 	Values map[string]string
-	// Revision is the word of whoever gave them for which they are; empty for none.
+	// Revision is the control plane's name for these values; empty for none.
 	Revision string
 }
 
-// Set puts others in the place of all that are held.
+// Set replaces all values.
 func (s *Secrets) Set(values SecretValues) { s.held.Store(&values) }
 
-// Get returns what is held. Nobody changes it.
+// Get returns the values, which must not be changed.
 func (s *Secrets) Get() SecretValues {
 	if held := s.held.Load(); held != nil {
 		return *held
@@ -41,15 +41,14 @@ func (v SecretValues) lookup(name string) (string, bool) {
 // Tokens makes an identity token, by its name, for one request.
 type Tokens func(name string) (string, error)
 
-// filler has what the placeholders of a policy stand for; each part may be nil.
+// filler has the values of a policy's placeholders; each part may be nil.
 type filler struct {
 	secrets *Secrets
 	tokens  Tokens
 }
 
-// fill is a transform with values in the places of placeholders. It fails where
-// one is missing, or does not make a header: a request that needs it must not be
-// sent without.
+// fill returns a transform with values in place of placeholders. It fails if a value is
+// missing or not valid in a header: the request must not be sent without it.
 func (f filler) fill(t transform) (transform, error) {
 	if !t.needsFilling {
 		return t, nil
@@ -69,7 +68,7 @@ func (f filler) fill(t transform) (transform, error) {
 	return transform{set: filled, remove: t.remove}, nil
 }
 
-// values are those of one moment.
+// values has the values of one moment.
 func (f filler) values() placeholder.Values {
 	values := placeholder.Values{Token: func(name string) (string, error) {
 		if f.tokens == nil {

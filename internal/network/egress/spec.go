@@ -18,17 +18,15 @@ type Spec struct {
 	// a wildcard, a longer wildcard over a shorter. A rule grants no access.
 	Rules map[string][]Rule `json:"rules,omitempty"`
 	// MaskRequestHost is the Host header that servers in the sandbox see, with
-	// "${PORT}" for their port. It is the sandbox proxy's to honour; here it is
-	// only checked and carried.
+	// "${PORT}" for their port. The sandbox proxy sets it; this package only checks it.
 	MaskRequestHost string `json:"maskRequestHost,omitempty"`
 	Limits          Limits `json:"limits,omitzero"`
-	// Upstream is the proxy that all connections go through; what has none, such as
-	// datagrams, is refused.
+	// Upstream is the proxy that all connections go through. What it cannot carry, such
+	// as datagrams, is refused.
 	Upstream Upstream `json:"upstream,omitzero"`
 }
 
-// Rule is what is done to an HTTP or HTTPS request. Headers replace any of the
-// same name; the guest never sees their values. A value can have placeholders of
+// Rule changes HTTP and HTTPS requests. Headers replace those of the same name; the guest never sees their values. A value can have placeholders of
 // secrets and identity tokens, which are filled in when a request is carried.
 type Rule struct {
 	SetHeaders    map[string]string `json:"setHeaders,omitempty"`

@@ -15,8 +15,8 @@ const (
 	maxHeaderLength   = 8 << 10
 )
 
-// reservedHeaders are decided by whoever holds the connection; a rule that
-// changed one would change which server is asked or where a request ends.
+// reservedHeaders belong to the connection: a rule that changed one would change which
+// server gets the request or where the request ends.
 // Source: RFC 9110, section 7.6.1.
 var reservedHeaders = map[string]bool{
 	"Connection": true, "Content-Length": true, "Host": true, "Keep-Alive": true, "Proxy-Authenticate": true,
@@ -24,11 +24,11 @@ var reservedHeaders = map[string]bool{
 	"Upgrade": true,
 }
 
-// transform is all the rules of one domain, in order, made one.
+// transform combines all rules of one domain, in their order.
 type transform struct {
 	set    map[string]string
 	remove map[string]bool
-	// needsFilling says that what is set has placeholders.
+	// needsFilling is whether the headers have placeholders.
 	needsFilling bool
 }
 

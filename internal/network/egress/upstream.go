@@ -23,24 +23,24 @@ type Upstream struct {
 	// Username and Password are those of RFC 1929; empty for a proxy that asks for none.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
-	// TLS says that the proxy is spoken to within TLS. ServerName is what its
-	// certificate is for, by default the host of Address. CACert are the authorities
-	// that may have signed it, in PEM; empty for the system's.
+	// TLS is whether connections to the proxy use TLS. ServerName is the name in its
+	// certificate, by default the host of Address. CACert has the authorities that may
+	// have signed it, in PEM; empty for the system's.
 	TLS        bool   `json:"tls,omitempty"`
 	ServerName string `json:"serverName,omitempty"`
 	CACert     string `json:"caCert,omitempty"`
 }
 
 const (
-	// longestCredential is RFC 1929's.
+	// longestCredential is the limit of RFC 1929.
 	longestCredential = 255
 	maxCACert         = 8 << 10
-	// socksTimeout bounds a proxy's handshakes; what it connects to is part of them.
+	// socksTimeout bounds a proxy's handshakes, which include its own connection.
 	socksTimeout = 15 * time.Second
 )
 
-// ErrUpstream is returned for a connection that the sandbox's egress proxy did not
-// make.
+// ErrUpstream is returned for a connection that the sandbox's egress proxy failed to
+// open.
 var ErrUpstream = errors.New("the sandbox's egress proxy did not connect")
 
 // parse checks an Upstream and splits its address.
@@ -113,8 +113,8 @@ type link struct {
 	stream *net.TCPConn
 }
 
-// connect has a proxy connect to a target, a name or an address with its port. Where
-// the proxy fails, nothing is connected any other way.
+// connect connects through a proxy to a target, a name or an address with its port. If
+// the proxy fails there is no other way.
 func (u *upstreams) connect(ctx context.Context, through Upstream, target string) (link, error) {
 	ctx, cancel := context.WithTimeout(ctx, socksTimeout)
 	defer cancel()
@@ -145,7 +145,7 @@ func (a already) Dial(string, string) (net.Conn, error) { return a.conn, nil }
 
 func (a already) DialContext(context.Context, string, string) (net.Conn, error) { return a.conn, nil }
 
-// reach connects to a proxy itself, within TLS where that is wanted.
+// reach connects to the proxy itself, by TLS if that is set.
 func (u *upstreams) reach(ctx context.Context, through Upstream) (link, error) {
 	host, port, err := through.parse()
 	if err != nil {
