@@ -84,7 +84,7 @@ func TestOptions_ReplaceParts(t *testing.T) {
 	})
 	t.Run("the scheduler", func(t *testing.T) {
 		p.create(t, `{"templateID":"base"}`)
-		require.EqualValues(t, 1, chooser.placed.Load())
+		require.Positive(t, chooser.placed.Load(), "a create asks it at least once")
 	})
 	t.Run("the mailer", func(t *testing.T) {
 		p.makeFirstAdmin(t)
