@@ -71,18 +71,18 @@ func (i *instance) isPage(pattern string) bool {
 	return slices.ContainsFunc(i.pages, func(page Page) bool { return page.Path == whole })
 }
 
-func operationOf(name, method, pattern string, rule auth.Rule, said cpextension.Description) openapi.Added {
+func operationOf(name, method, pattern string, rule auth.Rule, described cpextension.Description) openapi.Added {
 	operation := openapi.Added{
-		Method: method, Path: Prefix + name + pattern, Summary: said.Summary, Description: said.Text,
+		Method: method, Path: Prefix + name + pattern, Summary: described.Summary, Description: described.Text,
 		Security: securityOf(rule, method), Permission: string(rule.Permission()),
-		Request: said.Request, Answer: said.Answer, Status: said.Status,
+		Request: described.Request, Answer: described.Answer, Status: described.Status,
 	}
 	if operation.Summary == "" {
 		operation.Summary = method + " " + pattern
 	}
 	switch {
 	case operation.Status != 0:
-	case operation.Answer != nil || said.Summary == "":
+	case operation.Answer != nil || described.Summary == "":
 		operation.Status = http.StatusOK
 	default:
 		operation.Status = http.StatusNoContent

@@ -1,5 +1,5 @@
-// Package openapi is the description of the control API: one OpenAPI 3.1 document,
-// written in parts, and the pages that show it to people.
+// Package openapi has the OpenAPI 3.1 document of the control API, which is written in
+// parts, and renders it as HTML pages.
 package openapi
 
 import (
@@ -28,8 +28,8 @@ type Document struct {
 	components components
 }
 
-// Load puts the document together, once. It fails only where a part is malformed,
-// which a test finds.
+// Load assembles the document, once. It fails only if a part is malformed, which a test
+// finds.
 var Load = sync.OnceValues(load)
 
 func load() (*Document, error) {
@@ -89,7 +89,7 @@ func merge(into, from *yaml.Node) error {
 	return nil
 }
 
-// valueOf finds the value of a key in a mapping, nil where there is none.
+// valueOf finds the value of a key in a mapping; nil if there is none.
 func valueOf(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; i < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {

@@ -27,9 +27,9 @@ type Added struct {
 	// Path may have parameters as chi writes them: {id}, {id:[0-9]+} or a last *.
 	Path                 string
 	Summary, Description string
-	// Security is the credentials that let a request in, each by itself.
+	// Security lists the credentials of which a request needs one.
 	Security []map[string][]string
-	// Permission is what it takes in the team; empty for none.
+	// Permission is needed in the team; empty for none.
 	Permission string
 	// Request and Answer are values of the types of the bodies; nil is no body.
 	Request, Answer any
@@ -37,7 +37,7 @@ type Added struct {
 	Status int
 }
 
-// LoadWith puts the document together with more groups of operations.
+// LoadWith assembles the document with more groups of operations.
 func LoadWith(groups ...Group) (*Document, error) {
 	if len(groups) == 0 {
 		return Load()
@@ -137,7 +137,7 @@ func (a Added) describe(tag, path string, parameters []map[string]any) (map[stri
 	return described, nil
 }
 
-// refusalOfAny is what operations that are added answer where they fail.
+// refusalOfAny is the answer of added operations that fail.
 var refusalOfAny = map[string]any{
 	"description": "A refusal.",
 	"content":     map[string]any{"application/json": map[string]any{"schema": map[string]string{"$ref": "#/components/schemas/Error"}}},
@@ -163,7 +163,7 @@ func contentOf(value any) (map[string]any, error) {
 	return map[string]any{"application/json": map[string]any{"schema": plain}}, nil
 }
 
-// leaveOpen lets objects have fields that come later, as in the rest of the document.
+// leaveOpen allows objects to have other fields, as in the rest of the document.
 func leaveOpen(schema *jsonschema.Schema) {
 	if schema == nil {
 		return

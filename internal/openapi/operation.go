@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// description is what is read of the document to show it.
+// description is the part of the document that the pages show.
 type description struct {
 	Info struct {
 		Title       string `yaml:"title"`
@@ -44,8 +44,8 @@ type Operation struct {
 	Tags        []string              `yaml:"tags"`
 	Summary     string                `yaml:"summary"`
 	Description string                `yaml:"description"`
-	Permission  string                `yaml:"x-permission"` // what it takes in the team
-	Security    []map[string][]string `yaml:"security"`     // each is one way to be let in
+	Permission  string                `yaml:"x-permission"` // needed in the team
+	Security    []map[string][]string `yaml:"security"`     // alternatives
 	Parameters  []Parameter           `yaml:"parameters"`
 	RequestBody *Body                 `yaml:"requestBody"`
 	Responses   ordered[Response]     `yaml:"responses"`
@@ -61,7 +61,7 @@ type Parameter struct {
 	Schema      *Schema `yaml:"schema"`
 }
 
-// Body is what an operation is sent, by type.
+// Body is the body of a request, by media type.
 type Body struct {
 	Required bool           `yaml:"required"`
 	Content  ordered[Media] `yaml:"content"`
@@ -73,7 +73,7 @@ type Media struct {
 	Example yaml.Node `yaml:"example"`
 }
 
-// Response is what an operation answers with one status.
+// Response is the answer of an operation with one status.
 type Response struct {
 	Ref         string          `yaml:"$ref"`
 	Description string          `yaml:"description"`
@@ -133,8 +133,7 @@ func (d description) sections() ([]Section, error) {
 	return sections, nil
 }
 
-// resolve puts what an operation refers to in the place of the references, but for
-// schemas.
+// resolve replaces an operation's references by what they refer to, except for schemas.
 func (c components) resolve(operation *Operation) error {
 	for i, parameter := range operation.Parameters {
 		if parameter.Ref == "" {

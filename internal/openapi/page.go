@@ -38,7 +38,7 @@ type part struct {
 	Name     string
 	Schema   *Schema
 	Required bool
-	Answered bool // in what is answered, where what is not required may be absent
+	Answered bool // of an answer, in which fields that are not required may be absent
 	Depth    int
 }
 
@@ -87,8 +87,7 @@ func (d *Document) functions() template.FuncMap {
 	}
 }
 
-// fieldsOf lists the fields of what is inside a value, nothing where it goes too
-// deep.
+// fieldsOf lists the fields of the object inside a value; none beyond a depth.
 func (d *Document) fieldsOf(of part) []part {
 	object := d.inner(of.Schema)
 	if object == nil || of.Depth > deepest {
@@ -102,12 +101,12 @@ func (d *Document) fieldsOf(of part) []part {
 	return all
 }
 
-// credentialNames are what people call the credentials.
+// credentialNames are the names of credentials on pages.
 var credentialNames = map[string]string{
 	"apiKey": "API key", "accessToken": "access token", "session": "session", "adminToken": "admin token", "volumeToken": "volume token",
 }
 
-// credentials says what lets a request in, "" where nothing is asked for.
+// credentials returns which credentials are accepted; "" if none is needed.
 func credentials(o *Operation) string {
 	var names []string
 	for _, way := range o.Security {

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// deepest is how far samples and lists of fields go into each other.
+// deepest is the greatest depth of samples and lists of fields.
 const deepest = 6
 
 // field is one field of a sample, in its order.
@@ -45,7 +45,7 @@ func (f fields) MarshalJSON() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// sample makes up a value of a schema. Of what is sent, only what must be there.
+// sample makes an example of a schema. That of a request has required fields only.
 func (d *Document) sample(name string, schema *Schema, onlyRequired bool, depth int) any {
 	schema = d.follow(schema)
 	switch {
@@ -92,7 +92,7 @@ func plainSample(name string, schema *Schema) any {
 	}
 }
 
-// inOrder is the value of an example with its fields as they are written.
+// inOrder is the value of an example with its fields in the order of the document.
 func inOrder(node *yaml.Node) any {
 	switch node.Kind {
 	case yaml.MappingNode:
@@ -143,7 +143,7 @@ var credentialHeaders = map[string]string{
 	"volumeToken": `-H "Authorization: Bearer $VOLUME_TOKEN"`,
 }
 
-// curl is how to try an operation in a terminal.
+// curl returns a command that calls an operation.
 func (d *Document) curl(o *Operation) string {
 	path, query := o.Path, ""
 	for _, parameter := range o.Parameters {

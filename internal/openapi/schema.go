@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Schema is the form of a value, as far as the document makes use of JSON Schema.
+// Schema is a JSON Schema, with the keywords that the document uses.
 type Schema struct {
 	Ref         string           `yaml:"$ref"`
 	Type        any              `yaml:"type"` // a name, or several
@@ -26,8 +26,8 @@ type Schema struct {
 	OneOf       []*Schema        `yaml:"oneOf"`
 }
 
-// follow returns what a schema refers to, or itself. What is said beside the
-// reference goes first.
+// follow returns what a schema refers to, or the schema itself. Keywords beside the
+// reference take precedence.
 func (d *Document) follow(schema *Schema) *Schema {
 	if schema == nil || schema.Ref == "" {
 		return schema
@@ -64,7 +64,7 @@ func (s *Schema) types() []string {
 
 func (s *Schema) is(name string) bool { return slices.Contains(s.types(), name) }
 
-// kind says in a few words what a value is.
+// kind returns the type of a value in a few words.
 func (d *Document) kind(schema *Schema) string {
 	schema = d.follow(schema)
 	if len(schema.OneOf) > 0 {
@@ -88,29 +88,29 @@ func (d *Document) kind(schema *Schema) string {
 	return strings.Join(words, " or ")
 }
 
-// bounds says which values are possible.
+// bounds returns which values are possible.
 func (d *Document) bounds(schema *Schema) string {
 	schema = d.follow(schema)
-	var said []string
+	var parts []string
 	switch {
 	case schema.Minimum != nil && schema.Maximum != nil:
-		said = append(said, fmt.Sprintf("%d to %d", *schema.Minimum, *schema.Maximum))
+		parts = append(parts, fmt.Sprintf("%d to %d", *schema.Minimum, *schema.Maximum))
 	case schema.Minimum != nil:
-		said = append(said, fmt.Sprintf("from %d", *schema.Minimum))
+		parts = append(parts, fmt.Sprintf("from %d", *schema.Minimum))
 	}
 	if schema.MaxLength != nil {
-		said = append(said, fmt.Sprintf("up to %d characters", *schema.MaxLength))
+		parts = append(parts, fmt.Sprintf("up to %d characters", *schema.MaxLength))
 	}
 	if schema.MaxItems != nil {
-		said = append(said, fmt.Sprintf("up to %d", *schema.MaxItems))
+		parts = append(parts, fmt.Sprintf("up to %d", *schema.MaxItems))
 	}
 	if schema.Pattern != "" {
-		said = append(said, "`"+schema.Pattern+"`")
+		parts = append(parts, "`"+schema.Pattern+"`")
 	}
 	if schema.Default != nil {
-		said = append(said, fmt.Sprintf("`%v` where left out", schema.Default))
+		parts = append(parts, fmt.Sprintf("`%v` where left out", schema.Default))
 	}
-	return strings.Join(said, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // choices are the values that are possible, of a list those of its items.
@@ -122,8 +122,8 @@ func (d *Document) choices(schema *Schema) []string {
 	return schema.Enum
 }
 
-// inner is the object inside a value whose fields are worth a list: itself, or
-// what a list or map is of.
+// inner is the object in a value whose fields are listed: the value itself, or the items
+// of a list or map.
 func (d *Document) inner(schema *Schema) *Schema {
 	schema = d.follow(schema)
 	switch {
