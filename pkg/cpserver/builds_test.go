@@ -239,8 +239,8 @@ func TestBuilds_CheckWhatTheyAreAskedFor(t *testing.T) {
 	for _, missing := range []string{"/v2/templates/base/builds/" + legacy.BuildID, "/v2/templates/a/builds/" + uuid.NewString()} {
 		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, missing, fromBase))
 	}
-	for _, dockerfile := range []string{"/templates", "/templates/a", "/templates/a/builds/" + legacy.BuildID} {
-		requireStatus(t, http.StatusNotImplemented, p.do(t, http.MethodPost, dockerfile, `{"dockerfile":"FROM scratch"}`))
+	for _, path := range []string{"/templates", "/templates/a"} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, path, `{"alias":"a","dockerfile":"INSTALL x"}`))
 	}
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/templates/a/builds/"+legacy.BuildID+"/cancel", ""))
 }
