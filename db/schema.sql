@@ -585,6 +585,12 @@ CREATE TABLE public.secrets (
     CONSTRAINT secrets_name_check CHECK (((name ~ '^[a-z0-9_-]{1,128}$'::text) AND (NOT starts_with(name, 'sec_'::text))))
 );
 
+CREATE TABLE public.stray_builds (
+    host_id uuid NOT NULL,
+    build_id uuid NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.team_invitations (
     id uuid NOT NULL,
     team_id uuid NOT NULL,
@@ -888,6 +894,9 @@ ALTER TABLE ONLY public.secrets
 ALTER TABLE ONLY public.secrets
     ADD CONSTRAINT secrets_team_id_name_key UNIQUE (team_id, name);
 
+ALTER TABLE ONLY public.stray_builds
+    ADD CONSTRAINT stray_builds_pkey PRIMARY KEY (host_id, build_id);
+
 ALTER TABLE ONLY public.team_invitations
     ADD CONSTRAINT team_invitations_pkey PRIMARY KEY (id);
 
@@ -1171,6 +1180,9 @@ ALTER TABLE ONLY public.sandboxes
 
 ALTER TABLE ONLY public.secrets
     ADD CONSTRAINT secrets_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.stray_builds
+    ADD CONSTRAINT stray_builds_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.team_invitations
     ADD CONSTRAINT team_invitations_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES public.users(id) ON DELETE SET NULL;

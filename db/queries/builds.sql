@@ -247,3 +247,18 @@ SELECT t.*, coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::t
     (SELECT count(*) FROM template_builds b WHERE b.template_id = t.id)::integer AS build_count,
     ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
 FROM templates t WHERE t.id = $1;
+
+-- name: AddStrayBuild :exec
+INSERT INTO stray_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: ListStrayBuilds :many
+-- Those on hosts that answer, the longest ones first. stays says that the host is to have
+-- the build.
+SELECT s.host_id, s.build_id,
+    EXISTS (SELECT FROM host_builds x WHERE x.host_id = s.host_id AND x.build_id = s.build_id)::boolean AS stays
+FROM stray_builds s JOIN hosts h ON h.id = s.host_id
+WHERE h.state IN ('ready', 'draining')
+ORDER BY s.since LIMIT 20;
+
+-- name: DeleteStrayBuild :exec
+DELETE FROM stray_builds WHERE host_id = $1 AND build_id = $2;

@@ -13,6 +13,20 @@ import (
 	"github.com/google/uuid"
 )
 
+const addStrayBuild = `-- name: AddStrayBuild :exec
+INSERT INTO stray_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type AddStrayBuildParams struct {
+	HostID  uuid.UUID
+	BuildID uuid.UUID
+}
+
+func (q *Queries) AddStrayBuild(ctx context.Context, arg AddStrayBuildParams) error {
+	_, err := q.db.Exec(ctx, addStrayBuild, arg.HostID, arg.BuildID)
+	return err
+}
+
 const assignBuildTags = `-- name: AssignBuildTags :exec
 WITH wanted AS (
     SELECT unnest($1::text[]) AS tag
@@ -232,6 +246,20 @@ func (q *Queries) DeleteOldBuildLogs(ctx context.Context, arg DeleteOldBuildLogs
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const deleteStrayBuild = `-- name: DeleteStrayBuild :exec
+DELETE FROM stray_builds WHERE host_id = $1 AND build_id = $2
+`
+
+type DeleteStrayBuildParams struct {
+	HostID  uuid.UUID
+	BuildID uuid.UUID
+}
+
+func (q *Queries) DeleteStrayBuild(ctx context.Context, arg DeleteStrayBuildParams) error {
+	_, err := q.db.Exec(ctx, deleteStrayBuild, arg.HostID, arg.BuildID)
+	return err
 }
 
 const failBuild = `-- name: FailBuild :exec
@@ -799,6 +827,42 @@ func (q *Queries) ListStepWarnings(ctx context.Context, arg ListStepWarningsPara
 			&i.Step,
 			&i.Text,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStrayBuilds = `-- name: ListStrayBuilds :many
+SELECT s.host_id, s.build_id,
+    EXISTS (SELECT FROM host_builds x WHERE x.host_id = s.host_id AND x.build_id = s.build_id)::boolean AS stays
+FROM stray_builds s JOIN hosts h ON h.id = s.host_id
+WHERE h.state IN ('ready', 'draining')
+ORDER BY s.since LIMIT 20
+`
+
+type ListStrayBuildsRow struct {
+	HostID  uuid.UUID
+	BuildID uuid.UUID
+	Stays   bool
+}
+
+// Those on hosts that answer, the longest ones first. stays says that the host is to have
+// the build.
+func (q *Queries) ListStrayBuilds(ctx context.Context) ([]ListStrayBuildsRow, error) {
+	rows, err := q.db.Query(ctx, listStrayBuilds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStrayBuildsRow{}
+	for rows.Next() {
+		var i ListStrayBuildsRow
+		if err := rows.Scan(&i.HostID, &i.BuildID, &i.Stays); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

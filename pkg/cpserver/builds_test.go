@@ -188,8 +188,7 @@ func TestBuilds_SayWhichStepFailedAndWhy(t *testing.T) {
 	require.NotNil(t, status.Reason)
 	require.Equal(t, "2", status.Reason.Step)
 	require.Equal(t, "command_failed", status.Reason.Cause)
-	require.Contains(t, status.Reason.Message, "exit code 2")
-	require.Contains(t, status.Reason.Message, "make: *** No rule")
+	require.Equal(t, "Step 2: the command has ended with exit code 2\nmake: *** No rule", status.Reason.Message)
 	require.Len(t, status.Reason.LogEntries, 1)
 	require.Equal(t, "no rule", status.Reason.LogEntries[0].Message)
 

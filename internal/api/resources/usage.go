@@ -48,12 +48,18 @@ func (h *Handlers) getUsage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	respond.JSON(w, http.StatusOK, struct {
-		Start            time.Time `json:"start"`
-		End              time.Time `json:"end"`
-		SandboxCount     int64     `json:"sandboxCount"`
-		VCPUSeconds      float64   `json:"vcpuSeconds"`
-		MemoryGiBSeconds float64   `json:"memoryGiBSeconds"`
-	}{used.Since.UTC(), used.Until.UTC(), used.Sandboxes, used.VCPUSeconds, used.GiBSeconds})
+		Start                 time.Time `json:"start"`
+		End                   time.Time `json:"end"`
+		SandboxCount          int64     `json:"sandboxCount"`
+		VCPUSeconds           float64   `json:"vcpuSeconds"`
+		MemoryGiBSeconds      float64   `json:"memoryGiBSeconds"`
+		BuildCount            int64     `json:"buildCount"`
+		BuildVCPUSeconds      float64   `json:"buildVcpuSeconds"`
+		BuildMemoryGiBSeconds float64   `json:"buildMemoryGiBSeconds"`
+	}{
+		used.Since.UTC(), used.Until.UTC(), used.Sandboxes, used.VCPUSeconds, used.GiBSeconds,
+		used.Builds, used.BuildVCPUSeconds, used.BuildGiBSeconds,
+	})
 	return nil
 }
 

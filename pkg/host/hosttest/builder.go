@@ -89,6 +89,14 @@ func (b *Builder) Request(buildID string) *pb.StartBuildRequest {
 	return nil
 }
 
+// Cancelled reports whether a build was cancelled.
+func (b *Builder) Cancelled(buildID string) bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	record := b.builds[buildID]
+	return record != nil && record.result.GetFailure().GetCause() == pb.BuildFailureCause_BUILD_FAILURE_CAUSE_CANCELLED
+}
+
 // Upload returns what was uploaded for a team under a hash.
 func (b *Builder) Upload(teamID, hash string) ([]byte, bool) {
 	b.mutex.Lock()

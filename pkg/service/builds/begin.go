@@ -63,21 +63,27 @@ func (d *driver) refused(ctx context.Context, of Build, err error) error {
 		if err := newStore(d.pool).uncountAttempt(ctx, of.ID); err != nil {
 			return err
 		}
-		if d.roomSince.IsZero() {
-			d.roomSince = time.Now()
-			return errors.Join(err, d.note(ctx, build.LogEntry{
-				At: time.Now(), Level: build.LevelInfo, Step: build.StepBase, Text: "waiting for room on the host",
-			}))
-		}
-		if time.Since(d.roomSince) > d.patience.room {
-			return d.fail(ctx, build.Failure{Cause: build.CauseNoSpace, Step: build.StepBase, Message: messageOf(err)})
-		}
-		return err
+		return d.awaitRoom(ctx, err)
 	case code == fault.Invalid, fault.ReasonOf(err) == fault.CreateRefused:
 		return d.fail(ctx, build.Failure{Cause: build.CauseRefused, Step: build.StepBase, Message: messageOf(err)})
 	default:
 		return err
 	}
+}
+
+// awaitRoom has the build started again later, for a while.
+func (d *driver) awaitRoom(ctx context.Context, full error) error {
+	switch {
+	case d.roomSince.IsZero():
+		d.roomSince = time.Now()
+		note := build.LogEntry{At: d.roomSince, Level: build.LevelInfo, Step: build.StepBase, Text: "waiting for room on the host"}
+		if err := d.note(ctx, note); err != nil {
+			return err
+		}
+	case time.Since(d.roomSince) > d.patience.room:
+		return d.fail(ctx, build.Failure{Cause: build.CauseNoSpace, Step: build.StepBase, Message: messageOf(full)})
+	}
+	return errWaiting
 }
 
 // resolve finds the builds that the templates of a definition stand for. It returns true

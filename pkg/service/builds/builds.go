@@ -84,7 +84,7 @@ func New(
 	return &Service{
 		pool: pool, claimant: claimant, tokens: tokens, keyring: keyring, hosts: hosts, placement: placer, queue: queue, guard: guard, log: log,
 		stopping: make(chan struct{}), patience: patience{
-			hostAway: 2 * time.Minute, room: 15 * time.Minute, retry: time.Second, look: time.Second,
+			hostAway: 2 * time.Minute, room: time.Hour, retry: time.Second, look: time.Second,
 		},
 	}
 }

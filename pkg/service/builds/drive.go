@@ -24,14 +24,18 @@ const (
 	maxAttempts = 4
 	// mostTime is how long a build may take in all, waits and restarts included. A host
 	// ends it after an hour.
-	mostTime = 90 * time.Minute
+	mostTime = 3 * time.Hour
 	// flushEvery and flushEntries bound a batch of the log.
 	flushEvery   = 200 * time.Millisecond
 	flushEntries = 500
 )
 
-// errHandOver ends a drive that another control plane is to go on with.
-var errHandOver = errors.New("another control plane goes on")
+var (
+	// errHandOver ends a drive that another control plane is to go on with.
+	errHandOver = errors.New("another control plane goes on")
+	// errWaiting is returned by a step that is to be repeated after a rest.
+	errWaiting = errors.New("the build waits")
+)
 
 // driver drives one build that this control plane has claimed.
 type driver struct {
@@ -92,7 +96,7 @@ func (d *driver) run(ctx context.Context) error {
 		if errors.Is(err, errHandOver) {
 			return err
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !errors.Is(err, errWaiting) && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "drive a build, trying again", "error", err)
 		}
 		if err != nil || host.state != lifecycle.HostReady {
@@ -122,7 +126,7 @@ func (d *driver) step(ctx context.Context, of Build, host hostState) error {
 		return d.fail(ctx, cancelled())
 	case time.Since(of.startedAt) > mostTime:
 		return errors.Join(d.end(ctx, of), d.fail(ctx, build.Failure{
-			Cause: build.CauseTimedOut, Message: fmt.Sprintf("the build took longer than %d minutes", int(mostTime.Minutes())),
+			Cause: build.CauseTimedOut, Message: fmt.Sprintf("the build took longer than %d hours, with the time that it waited", int(mostTime.Hours())),
 		}))
 	case d.isLost(host):
 		return d.relocate(ctx, of, uuid.Nil, "the host of the build is "+string(host.state))
@@ -177,7 +181,7 @@ func (d *driver) isLost(host hostState) bool {
 	}
 }
 
-// end ends a build on its host as far as that can be reached.
+// end ends a build on its host. Where that cannot be reached, Sweep does so later.
 func (d *driver) end(ctx context.Context, of Build) error {
 	if of.Attempt == 0 {
 		return nil
@@ -186,7 +190,7 @@ func (d *driver) end(ctx context.Context, of Build) error {
 	defer cancel()
 	err := d.hosts(of.HostID).CancelBuild(ctx, d.buildID.String())
 	if fault.Is(err, fault.Unavailable) {
-		return nil
+		return newStore(d.pool).addStray(ctx, placedBuild{of.ID, of.HostID})
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
 // copying is a step that needs an upload.
@@ -186,4 +187,34 @@ func TestDrive_TellsAndCountsWhatIsBuilt(t *testing.T) {
 	require.NoError(t, f.Pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) FILTER (WHERE ended_at IS NOT NULL)
 		FROM build_usage`).Scan(&open, &closed))
 	require.Equal(t, []int{0, 2}, []int{open, closed})
+	_, err := f.Pool.Exec(t.Context(), "UPDATE build_usage SET started_at = '2026-01-01 12:00Z', ended_at = '2026-01-01 12:01Z'")
+	require.NoError(t, err)
+	half := time.Date(2026, 1, 1, 12, 0, 30, 0, time.UTC)
+	used, err := usage.New(f.Pool).Between(t.Context(), f.Team, half.Add(-time.Hour), half)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, used.Builds)
+	require.InDelta(t, 2*2*30, used.BuildVCPUSeconds, 1e-6)
+	require.InDelta(t, 2*30, used.BuildGiBSeconds, 1e-6)
+}
+
+// A host that was away when its build ended elsewhere is rid of it when it is back.
+func TestSweep_RemovesWhatAHostThatWasAwayHasOfABuild(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine", copying)
+	f.awaitHost(t, of)
+	link := f.Hosts.Link(f.Host)
+	f.Hosts.Put(f.Host, host.NewClient("/nonexistent.sock"))
+	f.setHost(t, f.Host, "unreachable")
+	require.NoError(t, wait())
+	f.failedWith(t, of, build.CauseHostGone)
+	f.Hosts.Put(f.Host, link)
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.False(t, f.Agent.Builder.Cancelled(of.ID.String()), "it is still away")
+	f.setHost(t, f.Host, "ready")
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.True(t, f.Agent.Builder.Cancelled(of.ID.String()))
+	var left int
+	require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT count(*) FROM stray_builds").Scan(&left))
+	require.Zero(t, left)
 }

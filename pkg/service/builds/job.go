@@ -16,8 +16,8 @@ import (
 const QueueName = "builds"
 
 const (
-	// jobTimeout is longer than any build: a host ends a build after an hour.
-	jobTimeout = 2 * time.Hour
+	// jobTimeout is longer than any build.
+	jobTimeout = mostTime + time.Hour
 	// sweepEvery is how often builds without a control plane are looked for.
 	sweepEvery = 2 * time.Second
 	// idleAfter is how long a job may wait to be worked on before another is enqueued.
@@ -64,8 +64,8 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Job]) error {
 	return w.Builds.Drive(ctx, job.Args)
 }
 
-// Run gives builds whose control plane has died to others, and ends builds that are not
-// started, until ctx ends.
+// Run gives builds whose control plane has died to others, ends builds that are not
+// started, and removes those that hosts must not have, until ctx ends.
 func (s *Service) Run(ctx context.Context) {
 	for wait.For(ctx, sweepEvery) {
 		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
@@ -91,5 +91,42 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.endStale(ctx)
+	if err := s.endStale(ctx); err != nil {
+		return err
+	}
+	return s.removeStrays(ctx)
+}
+
+// strayTimeout bounds the calls to one host.
+const strayTimeout = 10 * time.Second
+
+// removeStrays removes builds from hosts that were away when they were to be ended.
+func (s *Service) removeStrays(ctx context.Context) error {
+	store := newStore(s.pool)
+	remove, gone, err := store.strays(ctx)
+	if err != nil {
+		return err
+	}
+	for _, stray := range remove {
+		if err := s.removeStray(ctx, stray); err != nil {
+			s.log.WarnContext(ctx, "remove a build from a host that was away", "build", stray.id, "host", stray.hostID, "error", err)
+			continue
+		}
+		gone = append(gone, stray)
+	}
+	for _, stray := range gone {
+		if err := store.deleteStray(ctx, stray); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) removeStray(ctx context.Context, stray placedBuild) error {
+	ctx, cancel := context.WithTimeout(ctx, strayTimeout)
+	defer cancel()
+	if err := s.hosts(stray.hostID).CancelBuild(ctx, stray.id.String()); err != nil {
+		return err
+	}
+	return s.hosts(stray.hostID).DeleteSnapshot(ctx, stray.id.String())
 }

@@ -131,19 +131,3 @@ func (s *store) replaceSealed(ctx context.Context, old seal.Stored, sealed []byt
 	}
 	return s.queries.ReplaceSealedBuild(ctx, rows.ReplaceSealedBuildParams{BuildID: buildID, SealedValue: sealed, OldValue: old.Sealed})
 }
-
-// placedBuild is a build on a host.
-type placedBuild struct{ id, hostID uuid.UUID }
-
-// placedOfTemplate returns every build of a template, on each host that may have it.
-func (s *store) placedOfTemplate(ctx context.Context, templateID string) ([]placedBuild, error) {
-	found, err := s.queries.ListHostsOfTemplate(ctx, templateID)
-	if err != nil {
-		return nil, fmt.Errorf("list builds of template %s: %w", templateID, err)
-	}
-	placed := make([]placedBuild, 0, len(found))
-	for _, row := range found {
-		placed = append(placed, placedBuild{row.ID, row.HostID})
-	}
-	return placed, nil
-}

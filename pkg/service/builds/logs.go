@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -213,9 +214,17 @@ func (s *Service) ExpireLogs(ctx context.Context, before time.Time) (int64, erro
 	}
 }
 
-// explain returns what a failure says to the template's owner.
+// explain returns what a failure says to the template's owner: the step and its line, what
+// happened, and the end of the output.
 func explain(failure build.Failure) string {
 	var text strings.Builder
+	if _, err := strconv.Atoi(failure.Step); err == nil {
+		text.WriteString("Step " + failure.Step)
+		if failure.Line > 0 {
+			fmt.Fprintf(&text, ", line %d", failure.Line)
+		}
+		text.WriteString(": ")
+	}
 	text.WriteString(failure.Message)
 	if len(failure.LastLines) > 0 {
 		text.WriteString("\n" + strings.Join(failure.LastLines, "\n"))

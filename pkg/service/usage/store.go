@@ -130,7 +130,14 @@ func (s *store) sum(ctx context.Context, teamID uuid.UUID, since, until time.Tim
 	if err != nil {
 		return Used{}, fmt.Errorf("sum up the usage of team %s: %w", teamID, err)
 	}
-	return Used{Since: since, Until: until, Sandboxes: sum.Sandboxes, VCPUSeconds: sum.VCPUSeconds, GiBSeconds: sum.GibSeconds}, nil
+	built, err := s.queries.SumBuildUsage(ctx, rows.SumBuildUsageParams{TeamID: teamID, Since: since, Until: until})
+	if err != nil {
+		return Used{}, fmt.Errorf("sum up the builds of team %s: %w", teamID, err)
+	}
+	return Used{
+		Since: since, Until: until, Sandboxes: sum.Sandboxes, VCPUSeconds: sum.VCPUSeconds, GiBSeconds: sum.GibSeconds,
+		Builds: built.Builds, BuildVCPUSeconds: built.VCPUSeconds, BuildGiBSeconds: built.GibSeconds,
+	}, nil
 }
 
 func (s *store) createdAt(ctx context.Context, teamID uuid.UUID) (time.Time, error) {

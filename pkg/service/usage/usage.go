@@ -13,13 +13,15 @@ import (
 )
 
 // Service answers what teams use and may use. A trigger of the schema counts: it opens
-// and closes an interval with each change of a sandbox's state.
+// and closes an interval with each change of a sandbox's state; the service of builds does so
+// with each build.
 type Service struct{ pool *pgxpool.Pool }
 
 // New reads and writes by a pool.
 func New(pool *pgxpool.Pool) *Service { return &Service{pool} }
 
-// Used is what a team's sandboxes have used in a time, running or being paused.
+// Used is what a team's sandboxes have used in a time, running or being paused, and what
+// its builds have.
 type Used struct {
 	Since, Until time.Time
 	// Sandboxes is how many ran at some moment of it.
@@ -27,6 +29,9 @@ type Used struct {
 	VCPUSeconds float64
 	// GiBSeconds is memory over time.
 	GiBSeconds float64
+	// Builds is how many builds hosts worked on at some moment of it.
+	Builds                            int64
+	BuildVCPUSeconds, BuildGiBSeconds float64
 }
 
 // Has is what a team has at one moment: the sandboxes that run, and what they and, of
