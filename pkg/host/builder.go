@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,6 +91,10 @@ func (c *Client) PutBuildFiles(ctx context.Context, teamID, hash string, size in
 		}
 	}
 	_, err := stream.CloseAndReceive()
+	if refusedAs(err, pb.Reason_REASON_INVALID_REQUEST) {
+		message := cmp.Or(refusalOf(err).GetExplanation(), "the host does not take the upload")
+		return fault.Wrap(fault.Invalid, fmt.Errorf("%s: %w", doing, err), "%s", message)
+	}
 	return translateBuild(doing, err)
 }
 

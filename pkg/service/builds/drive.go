@@ -236,6 +236,9 @@ func (d *driver) watch(ctx context.Context, of Build) (result *build.Result, err
 		case <-d.stopping:
 			return nil, errors.Join(errHandOver, d.flush(ctx, batch))
 		case err = <-ended:
+			if err == nil {
+				err = errWaiting // the agent is about to stop
+			}
 			return result, errors.Join(err, d.flush(ctx, batch))
 		}
 		if err != nil || result != nil {
