@@ -244,6 +244,35 @@ func TestBuilds_CheckWhatTheyAreAskedFor(t *testing.T) {
 	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, "/templates/a/builds/"+legacy.BuildID+"/cancel", ""))
 }
 
+func TestBuilds_OfDockerfilesAreStartedByTheirRequest(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	request := func(path, body string) requestedBuild {
+		got := p.do(t, http.MethodPost, path, body)
+		requireStatus(t, http.StatusAccepted, got)
+		var requested requestedBuild
+		got.decode(t, &requested)
+		eventually(t, "the host builds", func() bool { return p.agent.Builder.Request(requested.BuildID) != nil })
+		return requested
+	}
+	first := request("/templates", `{"alias":"mine","dockerfile":"FROM scratch AS one\nFROM debian:12\nRUN make\nCOPY --from=one /a /b"}`)
+	sent := p.agent.Builder.Request(first.BuildID)
+	require.Len(t, sent.Stages, 2)
+	require.True(t, sent.Stages[0].GetScratch())
+	require.Equal(t, "debian:12", sent.Stages[1].GetImage().Reference)
+	require.EqualValues(t, 3, sent.Stages[1].Steps[0].Line)
+	require.Zero(t, sent.Stages[1].Steps[1].GetCopy().GetFromStage())
+	again := request("/templates/"+first.TemplateID, `{"alias":"other","dockerfile":"FROM scratch"}`)
+	require.Equal(t, first.TemplateID, again.TemplateID, "the path says which template is built again")
+	requireStatus(t, http.StatusAccepted, p.do(t, http.MethodPost, again.path(), ""))
+	for path, body := range map[string]string{
+		"/templates": `{"alias":"a","dockerfile":"FROM scratch\nCOPY a /b"}`, "/templates/mine": `{"dockerfile":"NONSENSE"}`,
+	} {
+		requireStatus(t, http.StatusBadRequest, p.do(t, http.MethodPost, path, body))
+	}
+	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodPost, "/templates/none", `{"dockerfile":"FROM scratch"}`))
+}
+
 // put sends an upload as an SDK does: to the URL alone.
 func put(t *testing.T, link string, size int64, body io.Reader) (int, string) {
 	t.Helper()

@@ -41,7 +41,7 @@ const (
 type Request struct {
 	// Name is "name", "name:tag" or either with the team's slug and a slash before it.
 	Name string
-	// TemplateID builds a template of the team again; then Name may be empty.
+	// TemplateID, an ID or a name, builds a template of the team again; Name is ignored then.
 	TemplateID string
 	Tags       []string
 	// VCPUs and MemoryMiB are of the template; nil is the default.
@@ -91,7 +91,7 @@ func (s *Service) Request(ctx context.Context, teamID uuid.UUID, wanted Request)
 		return Requested{}, err
 	}
 	store := newStore(s.pool)
-	if wanted.Name == "" {
+	if wanted.TemplateID != "" {
 		wanted.Name = wanted.TemplateID
 	}
 	name, err := parseName(ctx, store, teamID, wanted.Name, wanted.Tags)
