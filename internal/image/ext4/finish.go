@@ -47,7 +47,7 @@ func (w *Writer) Finish(tree *filetree.Tree) (Usage, error) {
 			return Usage{}, fmt.Errorf("write inodes: %w", err)
 		}
 	}
-	if err := w.tables.flush(); err != nil {
+	if err := errors.Join(w.flush(), w.tables.flush()); err != nil {
 		return Usage{}, fmt.Errorf("write inodes: %w", err)
 	}
 	if err := w.writeGroups(); err != nil {
@@ -56,11 +56,33 @@ func (w *Writer) Finish(tree *filetree.Tree) (Usage, error) {
 	if err := w.super.write(w.file, uint64(w.blocks.free), w.super.inodes-(w.nextInode-1)); err != nil {
 		return Usage{}, fmt.Errorf("write superblock: %w", err)
 	}
-	if err := w.blocks.punch(w.file); err != nil {
+	if err := errors.Join(w.blocks.punch(w.file), w.punchJournal()); err != nil {
 		return Usage{}, fmt.Errorf("free blocks: %w", err)
 	}
 	usage.Inodes, usage.FreeBytes = w.nextInode-1, uint64(w.blocks.free)*blockBytes
 	return usage, nil
+}
+
+// punchJournal makes a hole of the journal but for its first block, as it is empty: mke2fs
+// has written zeros.
+func (w *Writer) punchJournal() error {
+	inode := make([]byte, inodeBytes)
+	if _, err := w.file.ReadAt(inode, int64(w.groups[0].inodeTable())*blockBytes+(journalInode-1)*inodeBytes); err != nil {
+		return err
+	}
+	extents, err := inlineExtents(inode)
+	if err != nil {
+		return nil //nolint:nilerr // a journal of more extents than fit into its inode stays as it is
+	}
+	for i, extent := range extents {
+		if i == 0 {
+			extent.Block, extent.Count = extent.Block+1, extent.Count-1
+		}
+		if err := punchHole(w.file, int64(extent.Block)*blockBytes, int64(extent.Count)*blockBytes); err != nil && extent.Count > 0 {
+			return err
+		}
+	}
+	return nil
 }
 
 // number gives all nodes inodes and returns the nodes in the order of those. Entries of

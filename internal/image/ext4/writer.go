@@ -9,6 +9,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
 )
 
+// bufferBytes is how much is read, and written, at a time.
+const bufferBytes = 1 << 20
+
 // Writer fills an empty file system. After an error it is of no more use. It is not safe
 // for concurrent use.
 type Writer struct {
@@ -18,6 +21,9 @@ type Writer struct {
 	raw    []byte // of all group descriptors
 	blocks *blocks
 	buffer []byte
+	// pending is what is to be written from pendingAt on, in bytes.
+	pending   []byte
+	pendingAt int64
 
 	nextInode uint32
 	tables    tables
@@ -44,7 +50,6 @@ func Open(file *os.File) (*Writer, error) {
 	if err := w.emptyRoot(); err != nil {
 		return nil, err
 	}
-	const bufferBytes = 1 << 20
 	w.buffer = make([]byte, bufferBytes)
 	return w, nil
 }
@@ -166,16 +171,32 @@ func (w *Writer) writeData(extents []filetree.Extent, first uint32, data []byte)
 	return extents, nil
 }
 
-// writeBlocks writes data to blocks. The rest of the last block may have held something.
+// writeBlocks writes data to blocks, and zeros to the rest of the last one, which may have
+// held something. Blocks in a row are collected: most files are smaller than a write
+// should be.
 func (w *Writer) writeBlocks(block uint32, data []byte) error {
-	if _, err := w.file.WriteAt(data, int64(block)*blockBytes); err != nil {
-		return err
+	offset := int64(block) * blockBytes
+	if offset != w.pendingAt+int64(len(w.pending)) || len(w.pending)+len(data) > bufferBytes {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		w.pendingAt = offset
 	}
+	w.pending = append(w.pending, data...)
 	if rest := len(data) % blockBytes; rest != 0 {
-		_, err := w.file.WriteAt(make([]byte, blockBytes-rest), int64(block)*blockBytes+int64(len(data)))
-		return err
+		w.pending = append(w.pending, make([]byte, blockBytes-rest)...)
 	}
 	return nil
+}
+
+// flush writes the blocks that were collected.
+func (w *Writer) flush() error {
+	if len(w.pending) == 0 {
+		return nil
+	}
+	_, err := w.file.WriteAt(w.pending, w.pendingAt)
+	w.pending = w.pending[:0]
+	return err
 }
 
 // maxExtent is how many blocks an extent may have.
