@@ -89,8 +89,8 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 	}
 	images, err := image.Open(image.StoreConfig{
 		BlobDir: m.path("images/blobs"), DiskDir: m.path("images/disks"), BlobBytes: imageBytes, DiskBytes: imageBytes,
-		Registries: config.Builds.registries(),
-		User:       cmp.Or(config.FirstUser, network.DefaultFirstUser) + usersOfVMs, Log: config.Log,
+		ReserveBytes: int64(config.Limits.DiskReserveMiB) << 20, Registries: config.Builds.registries(),
+		User: cmp.Or(config.FirstUser, network.DefaultFirstUser) + usersOfVMs, Log: config.Log,
 	})
 	if err != nil {
 		return nil, err

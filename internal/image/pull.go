@@ -113,6 +113,9 @@ var errNotPublic = errors.New("the layer was not pulled without credentials")
 
 // fetch pulls a layer into a file, and again if the connection ends early.
 func (p *puller) fetch(ctx context.Context, index int, path string) error {
+	if err := p.store.requireRoom(p.store.config.BlobDir, p.image.Layers[index].Size); err != nil {
+		return err
+	}
 	session, err := p.session(ctx)
 	if err != nil {
 		return err
@@ -212,6 +215,10 @@ func (c *counted) Read(buffer []byte) (int, error) {
 	if now := time.Now(); now.After(c.next) {
 		c.next = now.Add(every)
 		c.puller.report(Progress{Layer: c.index + 1, Bytes: c.read})
+		// Other layers, and all else on the host, use the disk meanwhile.
+		if room := c.puller.store.requireRoom(c.puller.store.config.BlobDir, 0); room != nil {
+			return n, room
+		}
 	}
 	return n, err
 }

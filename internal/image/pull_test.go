@@ -304,6 +304,31 @@ func TestStore_KeepsToItsBoundsAndRemovesWhatWasLeftUnfinished(t *testing.T) {
 	require.LessOrEqual(t, len(disks), 1)
 }
 
+func TestWriteDisk_KeepsRoomFreeOnTheHost(t *testing.T) {
+	registry := imagetest.Serve(t)
+	config := image.StoreConfig{
+		BlobDir: t.TempDir(), DiskDir: t.TempDir(), BlobBytes: 1 << 30, DiskBytes: 1 << 30, ReserveBytes: 1 << 60,
+		Registries: image.Registries{Insecure: []string{registry.Host}}, Log: slog.New(slog.DiscardHandler),
+	}
+	store, err := image.Open(config)
+	require.NoError(t, err)
+	found := find(t, store, image.Source{Reference: registry.Push(t, "team/app:1", small(t, "x"))})
+	refusal(t, writeDisk(t, store, found), image.NoSpace, "has no room for the image")
+
+	// Layers that are there need no more room, but their disk does.
+	config.ReserveBytes = 0
+	store, err = image.Open(config)
+	require.NoError(t, err)
+	require.NoError(t, writeDisk(t, store, found))
+	config.ReserveBytes, config.DiskDir = 1<<60, t.TempDir()
+	store, err = image.Open(config)
+	require.NoError(t, err)
+	refusal(t, writeDisk(t, store, found), image.NoSpace, "has no room for the image")
+	left, err := os.ReadDir(config.DiskDir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 func TestWriteEmptyDisk_IsEmpty(t *testing.T) {
 	store, target := openStore(t), filepath.Join(t.TempDir(), "disk")
 	require.NoError(t, store.WriteEmptyDisk(t.Context(), target, diskMiB))

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 )
 
@@ -21,7 +23,10 @@ type StoreConfig struct {
 	// BlobBytes and DiskBytes are how much they may hold, in bytes on disk; what was not
 	// used for longest goes. What is in use stays, also when it is more.
 	BlobBytes, DiskBytes int64
-	Registries           Registries
+	// ReserveBytes are kept free on the disks of both: what would use them fails with
+	// NoSpace.
+	ReserveBytes int64
+	Registries   Registries
 	// ImageBytes is how large an image may be, packed; 0 is DefaultImageBytes.
 	ImageBytes int64
 	// Limits bound what images may hold; the zero value is rootfs.DefaultLimits.
@@ -147,6 +152,8 @@ func (s *Store) makeDisk(ctx context.Context, image *Image, path string, options
 }
 
 func (s *Store) tryDisk(ctx context.Context, image *Image, path string, options DiskOptions) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	held, err := s.pull(ctx, image, options.Progress)
 	defer releaseAll(held)
 	if err != nil {
@@ -161,14 +168,33 @@ func (s *Store) tryDisk(ctx context.Context, image *Image, path string, options 
 		defer file.Close()
 		layers = append(layers, rootfs.Layer{File: file, DiffID: image.Layers[i].DiffID})
 	}
-	return rootfs.Write(ctx, path, rootfs.Options{
+	err = rootfs.Write(ctx, path, rootfs.Options{
 		Layers: layers, DiskMiB: options.MiB, UUID: fileSystemID(image.Digest), Limits: s.config.Limits, User: s.config.User,
 		Progress: func(p rootfs.Progress) {
+			if err := s.requireRoom(s.config.DiskDir, 0); err != nil {
+				cancel(err)
+			}
 			if options.Progress != nil {
 				options.Progress(Progress{Stage: Unpacking, Layer: p.Layer, Layers: p.Layers, Bytes: p.Bytes, TotalBytes: p.TotalBytes})
 			}
 		},
 	})
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// requireRoom fails where so many more bytes would use what is to be kept free.
+func (s *Store) requireRoom(directory string, more int64) error {
+	var found unix.Statfs_t
+	if err := unix.Statfs(directory, &found); err != nil {
+		return fmt.Errorf("look for room on disk: %w", err)
+	}
+	if free := int64(found.Bavail) * found.Bsize; free-more < s.config.ReserveBytes {
+		return explainHost(fmt.Errorf("%w: %d bytes are free, %d are to be kept so, and %d are needed", rootfs.ErrHostFull, free, s.config.ReserveBytes, more))
+	}
+	return nil
 }
 
 // Paths of the caches, for who counts what they hold.

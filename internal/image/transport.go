@@ -142,12 +142,19 @@ func (t *registryTransport) RoundTrip(request *http.Request) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	// Layers have sizes, which are checked when they are stored; only a layer may come from
-	// where the registry has sent us.
-	if !strings.Contains(request.URL.Path, "/blobs/") && request.Response == nil {
+	// Layers have sizes, which are checked when they are stored.
+	if !strings.Contains(origin(request).URL.Path, "/blobs/") {
 		response.Body = &limitedBody{response.Body, mostAnswerBytes}
 	}
 	return response, nil
+}
+
+// origin is the request that led to one by redirects.
+func origin(request *http.Request) *http.Request {
+	for request.Response != nil && request.Response.Request != nil {
+		request = request.Response.Request
+	}
+	return request
 }
 
 // limitedBody ends with an error after a number of bytes.
