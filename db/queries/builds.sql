@@ -226,9 +226,12 @@ DELETE FROM build_logs l WHERE (l.build_id, l.number) IN (
 );
 
 -- name: ListHostsOfTemplate :many
--- Every build of a template, with each host that has it or may have it.
-SELECT b.id, h.host_id FROM template_builds b JOIN host_builds h ON h.build_id = b.id WHERE b.template_id = @template_id
-UNION SELECT r.build_id, r.host_id FROM build_requests r WHERE r.template_id = @template_id AND r.attempt > 0;
+-- Every build of a template, with each host that has it or may have it. What a retired
+-- host has is lost.
+SELECT p.id, p.host_id FROM (
+    SELECT b.id, x.host_id FROM template_builds b JOIN host_builds x ON x.build_id = b.id WHERE b.template_id = @template_id
+    UNION SELECT r.build_id, r.host_id FROM build_requests r WHERE r.template_id = @template_id AND r.attempt > 0
+) p JOIN hosts h ON h.id = p.host_id AND h.state <> 'retired';
 
 -- name: DeleteBuiltTemplate :many
 DELETE FROM templates WHERE id = $1 AND snapshot_of IS NULL RETURNING id, team_id, public;

@@ -692,8 +692,10 @@ func (q *Queries) ListBuildLogsFrom(ctx context.Context, arg ListBuildLogsFromPa
 }
 
 const listHostsOfTemplate = `-- name: ListHostsOfTemplate :many
-SELECT b.id, h.host_id FROM template_builds b JOIN host_builds h ON h.build_id = b.id WHERE b.template_id = $1
-UNION SELECT r.build_id, r.host_id FROM build_requests r WHERE r.template_id = $1 AND r.attempt > 0
+SELECT p.id, p.host_id FROM (
+    SELECT b.id, x.host_id FROM template_builds b JOIN host_builds x ON x.build_id = b.id WHERE b.template_id = $1
+    UNION SELECT r.build_id, r.host_id FROM build_requests r WHERE r.template_id = $1 AND r.attempt > 0
+) p JOIN hosts h ON h.id = p.host_id AND h.state <> 'retired'
 `
 
 type ListHostsOfTemplateRow struct {
@@ -701,7 +703,8 @@ type ListHostsOfTemplateRow struct {
 	HostID uuid.UUID
 }
 
-// Every build of a template, with each host that has it or may have it.
+// Every build of a template, with each host that has it or may have it. What a retired
+// host has is lost.
 func (q *Queries) ListHostsOfTemplate(ctx context.Context, templateID string) ([]ListHostsOfTemplateRow, error) {
 	rows, err := q.db.Query(ctx, listHostsOfTemplate, templateID)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
@@ -108,4 +109,18 @@ func TestSweep_EndsBuildsThatWereNotStartedForHours(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.builds.Sweep(t.Context()))
 	f.failedWith(t, of, build.CauseNotStarted)
+}
+
+func TestDeleteTemplate_DoesNotNeedAHostThatIsRetired(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine")
+	f.awaitHost(t, of)
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	f.Hosts.Put(f.Host, host.NewClient("/nonexistent.sock"))
+	require.Equal(t, fault.Unavailable, fault.CodeOf(f.builds.DeleteTemplate(t.Context(), f.Team, "mine")))
+	f.setHost(t, f.Host, "retired")
+	require.NoError(t, f.builds.DeleteTemplate(t.Context(), f.Team, "mine"))
+	require.Equal(t, fault.NotFound, fault.CodeOf(f.builds.DeleteTemplate(t.Context(), f.Team, "mine")))
 }
