@@ -48,6 +48,8 @@ func main() {
 		os.Exit(port.Relay(os.Args[1:], os.Stderr))
 	case name == "prepare":
 		os.Exit(prepare.Run(os.Args[1:], os.Stdout))
+	case name == host.VolumeProgram:
+		os.Exit(host.RunVolumeProgram(os.Args[1:], os.Stderr))
 	default:
 		serveClients()
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -154,7 +155,7 @@ func TestVolume_CheckRefusesWhatCannotBeMeant(t *testing.T) {
 	}
 }
 
-// The program stands in for mount, which would need an NFS server in the
+// The program stands in for the agent's own, which would need an NFS server in the
 // kernel; that the table is read right is shown with a real mount below.
 func TestVolumes_MountOnceWithBoundedOptions(t *testing.T) {
 	directory := t.TempDir()
@@ -168,7 +169,7 @@ func TestVolumes_MountOnceWithBoundedOptions(t *testing.T) {
 	require.DirExists(t, volume.Path)
 	line, err := os.ReadFile(said)
 	require.NoError(t, err)
-	require.Equal(t, "-i -t nfs -o "+nfsOptions+",addr=127.0.0.1,mountaddr=127.0.0.1 -- 127.0.0.1:/data "+volume.Path+"\n", string(line))
+	require.Equal(t, "mount 127.0.0.1:/data "+volume.Path+" "+nfsOptions+",addr=127.0.0.1,mountaddr=127.0.0.1\n", string(line))
 
 	require.NoError(t, os.WriteFile(v.table, []byte("36 35 98:0 / "+volume.Path+" rw shared:1 - nfs 127.0.0.1:/data rw\n"), 0o644))
 	require.NoError(t, v.Mount(t.Context(), volume), "mounted already")
@@ -176,6 +177,16 @@ func TestVolumes_MountOnceWithBoundedOptions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, line, again)
 	require.ErrorContains(t, v.Mount(t.Context(), Volume{Target: "127.0.0.1:/other", Path: volume.Path}), "is mounted there")
+}
+
+func TestRunVolumeProgram_SyncsAndSaysWhatIsWrong(t *testing.T) {
+	var said bytes.Buffer
+	require.Zero(t, RunVolumeProgram([]string{"sync", t.TempDir()}, &said))
+	require.Empty(t, said.String())
+	require.Equal(t, 1, RunVolumeProgram([]string{"sync", "/no/such/place"}, &said))
+	require.Contains(t, said.String(), "no such file")
+	require.Equal(t, 1, RunVolumeProgram([]string{"unmount", "/"}, &said))
+	require.Contains(t, said.String(), "usage")
 }
 
 func TestVolumes_SayWhyAMountFailed(t *testing.T) {

@@ -42,8 +42,8 @@ func (v Volume) Check() error {
 	}
 }
 
-// Volumes mounts the host's volumes. The zero value uses the guest's mount program and
-// table of mounts. The kernel loads the module of the file system itself.
+// Volumes mounts the host's volumes. The zero value uses the guest agent's own program for
+// volumes and the guest's table of mounts. The kernel loads the file system's module.
 type Volumes struct {
 	program, table string
 }
@@ -54,12 +54,12 @@ const (
 	// nfsOptions suit the host's server: one port for mounts and calls, no locks. The
 	// mount is hard: processes wait, and can be killed, while the server does not
 	// answer. Changes by other guests are visible within a second (actimeo).
-	nfsOptions = "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=2049,nolock,hard,noresvport,nosuid,nodev,actimeo=1,lookupcache=positive"
+	nfsOptions = "vers=3,proto=tcp,port=2049,mountproto=tcp,mountport=2049,nolock,hard,noresvport,actimeo=1,lookupcache=positive"
 )
 
 func (v Volumes) orOwn() Volumes {
 	if v.program == "" {
-		return Volumes{program: "/bin/mount", table: filesystem.MountTable}
+		return Volumes{program: agentProgram, table: filesystem.MountTable}
 	}
 	return v
 }
@@ -85,8 +85,8 @@ func (v Volumes) Sync(ctx context.Context) error {
 		if mount.Type != "nfs" || !ofHost(mount.Source) {
 			continue
 		}
-		if output, err := exec.CommandContext(ctx, "/bin/sync", "-f", mount.Path).CombinedOutput(); err != nil {
-			failures = append(failures, fmt.Errorf("sync %s: %w: %s", mount.Path, err, strings.TrimSpace(string(output))))
+		if err := v.run(ctx, "sync", mount.Path); err != nil {
+			failures = append(failures, fmt.Errorf("sync %s: %w", mount.Path, err))
 		}
 	}
 	return errors.Join(failures...)
@@ -119,9 +119,18 @@ func (v Volumes) Mount(ctx context.Context, volume Volume) error {
 	}
 	address := addresses[0].Unmap()
 	options := fmt.Sprintf("%s,addr=%s,mountaddr=%s", nfsOptions, address, address)
-	output, err := exec.CommandContext(ctx, v.program, "-i", "-t", "nfs", "-o", options, "--", volume.Target, path).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("mount %s: %w: %s", path, err, strings.TrimSpace(string(output)))
+	if err := v.run(ctx, "mount", volume.Target, path, options); err != nil {
+		return fmt.Errorf("mount %s: %w", path, err)
+	}
+	return nil
+}
+
+// run runs the program for volumes, which is killed when the context ends.
+func (v Volumes) run(ctx context.Context, arguments ...string) error {
+	command := exec.CommandContext(ctx, v.program)
+	command.Args = append([]string{VolumeProgram}, arguments...)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(output)))
 	}
 	return nil
 }
