@@ -20,7 +20,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// TestDial_WaitsWithoutThreads has a guest ask for servers that nobody hears of,
+// TestDial_WaitsWithoutThreads has a guest connect to servers that do not answer,
 // more of them than its gateway connects to at a time.
 func TestDial_WaitsWithoutThreads(t *testing.T) {
 	const asked, most, few = 300, 256, 50

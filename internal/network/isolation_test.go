@@ -46,8 +46,8 @@ func (g *guest) say(source, what string) {
 
 func TestSlot_TellsTheGuestWhatRoutersSay(t *testing.T) {
 	_, _, guest := newPlace(t)
-	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{nobody}})
-	_, err := guest.dial(t.Context(), "tcp4", net.JoinHostPort(nobody, echoPort))
+	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{unreachable}})
+	_, err := guest.dial(t.Context(), "tcp4", net.JoinHostPort(unreachable, echoPort))
 	require.ErrorIs(t, err, unix.EHOSTUNREACH)
 }
 
@@ -150,9 +150,9 @@ func TestSlot_LetsTheHostReachTheGuest(t *testing.T) {
 	}
 }
 
-// TestSlot_LetsNobodyButTheAgentOut has whoever is not root speak from inside a
+// TestSlot_LetsOnlyTheAgentOut has users other than root send from inside a
 // slot's namespace, where a VMM is, too.
-func TestSlot_LetsNobodyButTheAgentOut(t *testing.T) {
+func TestSlot_LetsOnlyTheAgentOut(t *testing.T) {
 	w, _, guest := newPlace(t)
 	as := func(user int, network, say string) error {
 		return inNamespace(guest.slot.namespaceName(), func() error {

@@ -71,7 +71,7 @@ func TestApply_GoesWhereTheGuestWasToldAName(t *testing.T) {
 	guest.apply(egress.Spec{DenyInternet: true, AllowOut: []string{"good.example"}})
 	address, err := guest.resolve("good.example")
 	require.NoError(t, err)
-	w.name("good.example", evilServer) // whoever owns the name changes his mind
+	w.name("good.example", evilServer) // the owner of the name changes its address
 	for _, dialled := range []string{address, evilServer} {
 		for _, scheme := range []string{"http", "https"} {
 			answer, err := guest.get(scheme+"://good.example/", dialled)

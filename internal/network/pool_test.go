@@ -120,7 +120,7 @@ func TestDeleteNamespace_TakesANameThatNoNamespaceIsBehind(t *testing.T) {
 	const name = "wrenn-half"
 	path := filepath.Join(namespaceDirectory, name)
 	require.NoError(t, inNewNamespace(name, func() error { return nil }))
-	require.NoError(t, unix.Unmount(path, unix.MNT_DETACH)) // as if somebody had died in between
+	require.NoError(t, unix.Unmount(path, unix.MNT_DETACH)) // as after a process that died in between
 	require.FileExists(t, path)
 	require.NoError(t, deleteNamespace(name))
 	require.NoFileExists(t, path)
@@ -174,7 +174,7 @@ func TestPool_RemovesNoSlotThatIsBeingMade(t *testing.T) {
 	require.NoError(t, <-cleaned)
 }
 
-func TestEnableForwarding_IsUndoneByWhoeverComesAfterACrash(t *testing.T) {
+func TestEnableForwarding_IsUndoneByThePoolAfterACrash(t *testing.T) {
 	requireRoot(t)
 	const setting = "/proc/sys/net/ipv4/ip_forward"
 	stateDir := t.TempDir()

@@ -20,7 +20,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 )
 
-// experimental is an IP protocol that nobody knows (RFC 3692).
+// experimental is an IP protocol for experiments (RFC 3692).
 const experimental = 253
 
 // TestApply_DecidesAboutEveryProtocol sends the same to a server that is allowed and

@@ -40,7 +40,7 @@ func TestHostFirewall_KeepsGuestsFromWhatTheHostPublishes(t *testing.T) {
 		}
 		defer conn.Close()
 		return say(conn, patience)
-	}), "whoever is not a guest reaches it")
+	}), "clients that are not guests reach it")
 	dialled := func(address string) error {
 		conn, err := guest.slot.dial(timeout(t, impatience), "tcp4", address) // without the guest's own firewall
 		if err == nil {

@@ -60,7 +60,7 @@ func TestPool_RecoversFromAFailure(t *testing.T) {
 		var slot *Slot
 		began := time.Now()
 		slot, err = pool.Acquire(timeout(t, patience), true)
-		require.Less(t, time.Since(began), 2*failurePatience, "whoever waits is told soon")
+		require.Less(t, time.Since(began), 2*failurePatience, "callers that wait get the error soon")
 		slots = append(slots, slot)
 	}
 	require.ErrorIs(t, err, ErrNoSlots)

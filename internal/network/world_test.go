@@ -33,13 +33,13 @@ const (
 	webServer   = "203.0.113.10"
 	otherServer = "203.0.113.20"
 	evilServer  = "198.51.100.66"
-	// A router on the way, with an address of its own, says that nobody is there.
-	nobody = "203.0.113.99"
+	// A router on the way answers that this host is unreachable.
+	unreachable = "203.0.113.99"
 	// What is sent here is lost.
 	silent = "203.0.113.98"
 	// The host's own name server is in a private range, as most are.
 	nameServer = "10.99.0.53"
-	// Another one, which nobody is told of.
+	// Another name server, which no configuration names.
 	hiddenNameServer = "10.99.0.54"
 	echoPort         = "7000"
 )
@@ -82,7 +82,7 @@ func joinWorld(t *testing.T, addresses []string) {
 	require.NoError(t, netlink.LinkAdd(pair))
 	t.Cleanup(func() { require.NoError(t, deleteLink("world")) })
 	require.NoError(t, bringUp("world", netip.MustParseAddr("192.0.2.1"), 30))
-	for _, address := range append(addresses, nobody, silent) {
+	for _, address := range append(addresses, unreachable, silent) {
 		destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
 		require.NoError(t, netlink.RouteAdd(&netlink.Route{Dst: destination, Gw: net.ParseIP("192.0.2.2")}))
 	}
@@ -98,7 +98,7 @@ func joinWorld(t *testing.T, addresses []string) {
 		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
 			return err
 		}
-		for address, kind := range map[string]int{nobody: unix.RTN_UNREACHABLE, silent: unix.RTN_BLACKHOLE} {
+		for address, kind := range map[string]int{unreachable: unix.RTN_UNREACHABLE, silent: unix.RTN_BLACKHOLE} {
 			destination := &net.IPNet{IP: net.ParseIP(address), Mask: net.CIDRMask(32, 32)}
 			if err := netlink.RouteAdd(&netlink.Route{Dst: destination, Type: kind}); err != nil {
 				return err
@@ -184,7 +184,7 @@ func echo(ctx context.Context, serving *sync.WaitGroup, listener net.Listener) {
 	}
 }
 
-// listen keeps what it hears, and goes on answering whoever says "flood".
+// listen keeps what it receives, and answers "flood" until the test ends.
 func (w *world) listen(serving *sync.WaitGroup, conn net.PacketConn) {
 	packet := make([]byte, 1500)
 	for {

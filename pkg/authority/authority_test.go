@@ -65,7 +65,7 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 
 func fine(context.Context, []byte) error { return nil }
 
-func TestTLS_LetsControlPlanesAndHostsOfOneAuthorityMeetAndNobodyElse(t *testing.T) {
+func TestTLS_ConnectsControlPlanesAndHostsOfOneAuthorityOnly(t *testing.T) {
 	t.Parallel()
 	a, other := newAuthority(t), newAuthority(t)
 	hostID, neighbour := uuid.New(), uuid.New()
@@ -92,7 +92,7 @@ func TestTLS_LetsControlPlanesAndHostsOfOneAuthorityMeetAndNobodyElse(t *testing
 		"another authority's":       {call(other.Client(fine), authority.RPCName(hostID)), false},
 		"the host is revoked":       {call(a.Client(func(context.Context, []byte) error { return revoked }), authority.RPCName(hostID)), false},
 		"another host":              {call(asHost, authority.RPCName(hostID)), false},
-		"nobody":                    {call(&tls.Config{RootCAs: asHost.RootCAs, MinVersion: tls.VersionTLS13}, authority.RPCName(hostID)), false},
+		"no certificate":            {call(&tls.Config{RootCAs: asHost.RootCAs, MinVersion: tls.VersionTLS13}, authority.RPCName(hostID)), false},
 	} {
 		serverErr, clientErr := handshake(t, server, test.client)
 		if test.passes {

@@ -2,23 +2,14 @@ package cpserver_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"connectrpc.com/connect"
 	"github.com/stretchr/testify/require"
-
-	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
 type volume struct{ VolumeID, Name, Token, Domain string }
@@ -93,26 +84,6 @@ func TestVolumes_HoldNoMoreThanTheirLimit(t *testing.T) {
 	require.NotEqual(t, http.StatusCreated, p.do(t, http.MethodPost, "/volumes", `{"name":"fourth"}`).status)
 	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, "/secrets", `{"name":"a","value":"v"}`))
 	requireStatus(t, http.StatusTooManyRequests, p.do(t, http.MethodPost, "/secrets", `{"name":"b","value":"v"}`))
-}
-
-func TestVolumes_ThatAreMadeAtOnceAreNoMoreThanTheTeamMayHave(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	_, err := p.pool.Exec(t.Context(), `INSERT INTO team_limits (team_id, max_volumes) SELECT id, 2 FROM teams
-		ON CONFLICT (team_id) DO UPDATE SET max_volumes = 2`)
-	require.NoError(t, err)
-	var made atomic.Int32
-	var asking sync.WaitGroup
-	for i := range 16 {
-		asking.Go(func() {
-			got, err := p.trySend(http.MethodPost, "/volumes", fmt.Sprintf(`{"name":"v%d"}`, i))
-			if err == nil && got.status == http.StatusCreated {
-				made.Add(1)
-			}
-		})
-	}
-	asking.Wait()
-	require.EqualValues(t, 2, made.Load())
 }
 
 func TestVolumes_OfAnotherTeamAreNotThere(t *testing.T) {
@@ -218,84 +189,6 @@ func TestVolumes_AreMountedOnlyWhereThatCanBeMeant(t *testing.T) {
 }
 
 // Of a delete and creates that race, either the volume is kept or no sandbox has it.
-func TestVolumes_AreNotDeletedUnderASandboxThatBegins(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	for round := range 5 {
-		v := p.volume(t, fmt.Sprintf("data-%d", round))
-		var together sync.WaitGroup
-		var created, deleted answer
-		together.Go(func() {
-			created = p.do(t, http.MethodPost, "/sandboxes", fmt.Sprintf(`{"templateID":"base","volumeMounts":[{"name":%q,"path":"/a"}]}`, v.Name))
-		})
-		together.Go(func() { deleted = p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, "") })
-		together.Wait()
-		if deleted.status == http.StatusNoContent {
-			require.NotEqual(t, http.StatusCreated, created.status)
-		} else {
-			require.Equal(t, http.StatusCreated, created.status, "%s; %s", created.body, deleted.body)
-		}
-	}
-}
-
-func TestVolumes_WhoseHostFailsCanBeMadeAndDeletedLater(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	away := func(_ context.Context, operation, _ string) error {
-		if strings.HasSuffix(operation, "volume") {
-			return connect.NewError(connect.CodeUnavailable, errors.New("away"))
-		}
-		return nil
-	}
-	p.agent.Before(away)
-	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodPost, "/volumes", `{"name":"data"}`))
-	p.agent.Before(nil)
-	v := p.volume(t, "data")
-	p.agent.Before(away)
-	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
-	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, "/volumes/"+v.VolumeID, ""))
-	p.agent.Before(nil)
-	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
-	requireStatus(t, http.StatusNotFound, p.do(t, http.MethodDelete, "/volumes/"+v.VolumeID, ""))
-}
-
-// Whatever a control plane was at when it died, or could not end because the host
-// was away, is ended without anybody asking again.
-func TestVolumes_ThatAreHalfMadeOrHalfDeletedAreEnded(t *testing.T) {
-	t.Parallel()
-	p := startControlPlane(t)
-	kept, deleted := p.volume(t, "kept"), p.volume(t, "data")
-	p.agent.Before(func(_ context.Context, operation, _ string) error {
-		if operation == "delete volume" {
-			return connect.NewError(connect.CodeUnavailable, errors.New("away"))
-		}
-		return nil
-	})
-	requireStatus(t, http.StatusServiceUnavailable, p.do(t, http.MethodDelete, "/volumes/"+deleted.VolumeID, ""))
-	again := p.volume(t, "data")
-	require.NotEqual(t, deleted.VolumeID, again.VolumeID, "the name is free")
-	_, err := p.pool.Exec(t.Context(), `UPDATE volumes SET deleting = true WHERE id = $1`, kept.VolumeID)
-	require.NoError(t, err, "as if its maker had died")
-	_, err = p.pool.Exec(t.Context(), `UPDATE volumes SET created_at = now() - interval '1 hour' WHERE deleting`)
-	require.NoError(t, err)
-	ended := make(chan string, 10)
-	p.agent.Before(func(_ context.Context, operation, id string) error {
-		if operation == "delete volume" {
-			ended <- id
-		}
-		return nil
-	})
-	p.agent.Put("isomebodys", pb.SandboxState_SANDBOX_STATE_PAUSED) // has its host looked at
-	require.Eventually(t, func() bool {
-		var ids []string
-		require.NoError(t, p.pool.QueryRow(t.Context(), `SELECT array_agg(id) FROM volumes`).Scan(&ids))
-		return slices.Equal([]string{again.VolumeID}, ids)
-	}, 20*time.Second, 20*time.Millisecond)
-	p.agent.Before(nil)
-	require.ElementsMatch(t, []string{kept.VolumeID, deleted.VolumeID}, []string{<-ended, <-ended}, "on the host too")
-	requireStatus(t, http.StatusOK, p.do(t, http.MethodGet, "/volumes/"+again.VolumeID, ""))
-}
-
 func TestVolumes_KeepTheirSandboxesOnTheirHostForAnyReplica(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t)

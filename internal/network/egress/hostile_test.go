@@ -88,7 +88,7 @@ func connected(t *testing.T) (client, server *net.TCPConn) {
 	return client, server
 }
 
-func TestOpening_WaitsForNobody(t *testing.T) {
+func TestOpening_WaitsForNoSlowClient(t *testing.T) {
 	for said, want := range map[string]error{"": nil, "\x16": os.ErrDeadlineExceeded, "\x16\x03\x01\x02": os.ErrDeadlineExceeded} {
 		client, server := connected(t)
 		_, err := io.WriteString(client, said)

@@ -103,7 +103,7 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 		actual, found = address, true
 	}
 	if !found {
-		return nil, errors.New("nobody is at " + address)
+		return nil, errors.New("no server is at " + address)
 	}
 	return new(net.Dialer).DialContext(ctx, network, actual)
 }
