@@ -35,10 +35,10 @@ func (s snapshotToLoad) WriteToRequest(request runtime.ClientRequest, _ strfmt.R
 // loadSnapshot is the SDK's LoadSnapshot with these fields.
 func (a *api) loadSnapshot(ctx context.Context, snapshot snapshotToLoad) error {
 	const contentType = "application/json"
-	_, err := a.runtime.Submit(&runtime.ClientOperation{
+	_, err := a.runtime.SubmitContext(ctx, &runtime.ClientOperation{
 		ID: "loadSnapshot", Method: http.MethodPut, PathPattern: "/snapshot/load",
 		ProducesMediaTypes: []string{contentType}, ConsumesMediaTypes: []string{contentType}, Schemes: []string{"http"},
-		Params: snapshot, Reader: &operations.LoadSnapshotReader{}, Context: ctx,
+		Params: snapshot, Reader: &operations.LoadSnapshotReader{},
 	})
 	return explain(err)
 }
