@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -195,9 +194,4 @@ func (s *Store) requireRoom(directory string, more int64) error {
 		return explainHost(fmt.Errorf("%w: %d bytes are free, %d are to be kept so, and %d are needed", rootfs.ErrHostFull, free, s.config.ReserveBytes, more))
 	}
 	return nil
-}
-
-// Paths of the caches, for who counts what they hold.
-func (s *Store) Paths() (blobs, disks string) {
-	return filepath.Clean(s.config.BlobDir), filepath.Clean(s.config.DiskDir)
 }

@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -20,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
 )
 
@@ -180,48 +179,18 @@ func TestRead_StopsAtEachLimitAndNamesIt(t *testing.T) {
 	}
 }
 
-// sparse is an archive with a file of size bytes that has only its last byte, in the old
-// form of GNU tar.
-func sparse(t *testing.T, name string, size int64) []byte {
-	t.Helper()
-	header := make([]byte, 512)
-	copy(header, name)
-	copy(header[100:], "0000644\x00")
-	copy(header[124:], fmt.Sprintf("%011o\x00", 1)) // bytes in the archive
-	copy(header[136:], "00000000000\x00")
-	header[156] = 'S'
-	copy(header[257:], "ustar  \x00")
-	number := func(at int, value int64) {
-		header[at] = 0x80 // base 256
-		for i := range 8 {
-			header[at+4+i] = byte(value >> (8 * (7 - i)))
-		}
-	}
-	number(386, size-1)
-	number(398, 1)
-	number(483, size)
-	copy(header[148:], "        ")
-	sum := 0
-	for _, one := range header {
-		sum += int(one)
-	}
-	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
-	const contentAndEnd = 512 + 1024
-	return slices.Concat(header, []byte("x"), make([]byte, contentAndEnd-1))
-}
-
 func TestRead_CountsHolesOfSparseFiles(t *testing.T) {
-	small := sparse(t, "sparse", 1<<20)
+	small := imagetest.SparseArchive("sparse", 1<<20)
 	reader := newTarget(testLimits)
 	require.NoError(t, reader.read(small, small))
 	require.EqualValues(t, 1<<20, reader.tree.Root().Child("sparse").Size)
 	require.True(t, strings.HasSuffix(reader.content("sparse"), "\x00x"))
 
-	terabyte := sparse(t, "huge", 1<<40)
+	terabyte := imagetest.SparseArchive("huge", 1<<40)
 	require.ErrorContains(t, newTarget(testLimits).read(terabyte, terabyte), `the file "huge" is larger than 16 MiB, which is the limit`)
 
 	reader = newTarget(testLimits)
-	medium := sparse(t, "medium", 15<<20)
+	medium := imagetest.SparseArchive("medium", 15<<20)
 	var err error
 	for i := 0; i < 5 && err == nil; i++ {
 		err = reader.read(medium, medium)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 )
 
@@ -89,30 +90,10 @@ func TestWrite_GivesTheDiskBackToItsCaller(t *testing.T) {
 	require.EqualValues(t, unix.S_IFREG|0o600, found.Mode)
 }
 
-// sparse is a layer with a file of holes, in the old form of GNU tar.
+// sparse is a layer with a file of holes.
 func sparse(t *testing.T, name string, size int64) rootfs.Layer {
 	t.Helper()
-	header := make([]byte, 512)
-	copy(header, name)
-	copy(header[100:], "0000644\x00")
-	copy(header[124:], "00000000001\x00") // bytes in the archive
-	copy(header[136:], "00000000000\x00")
-	header[156] = 'S'
-	copy(header[257:], "ustar  \x00")
-	for at, value := range map[int]int64{386: size - 1, 398: 1, 483: size} {
-		header[at] = 0x80 // base 256
-		for i := range 8 {
-			header[at+4+i] = byte(value >> (8 * (7 - i)))
-		}
-	}
-	copy(header[148:], "        ")
-	sum := 0
-	for _, one := range header {
-		sum += int(one)
-	}
-	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
-	content := append(header, 'x')
-	content = append(content, make([]byte, 511+1024)...)
+	content := imagetest.SparseArchive(name, size)
 	return stored(t, content, content)
 }
 
