@@ -270,3 +270,12 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParse_BeginsTheStepsOnE2BsBaseImageAsRoot(t *testing.T) {
+	t.Parallel()
+	plan := parse(t, "FROM e2bdev/base\nRUN x\n", dockerfile.Options{})
+	require.Equal(t, build.Base{Template: "base"}, plan.Stages[0].Base)
+	require.Equal(t, []build.Step{
+		{User: &build.User{Name: "root", MustExist: true}}, {Workdir: "/"}, {Shell: []string{"/bin/sh", "-c"}}, {Run: &build.Run{Command: "x"}},
+	}, actions(plan.Stages[0]))
+}

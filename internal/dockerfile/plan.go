@@ -82,6 +82,24 @@ func (p *Plan) SetFiles(hashes map[string]string) error {
 	return nil
 }
 
+// CheckSecrets returns an error for each step that requires a secret which is not given.
+func (p *Plan) CheckSecrets(given map[string][]byte) error {
+	var faults []error
+	for _, stage := range p.Stages {
+		for _, step := range stage.Steps {
+			if step.Run == nil {
+				continue
+			}
+			for _, secret := range step.Run.Secrets {
+				if _, isGiven := given[secret.ID]; secret.Required && !isGiven {
+					faults = append(faults, at(step.Line, "the secret %s is required and was not given", secret.ID))
+				}
+			}
+		}
+	}
+	return join(faults)
+}
+
 // Images returns the references of the images that the build needs.
 func (p *Plan) Images() []string {
 	var images []string

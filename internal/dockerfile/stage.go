@@ -143,6 +143,13 @@ func (p *planner) readStage(index int) {
 		p.fail(line, "FROM: %.128q is not an image's reference, such as debian:12", base)
 	} else {
 		read.Base = build.BaseOf(base)
+		if read.Base.Template != "" {
+			// Steps on a template begin as its user; those of a Dockerfile as root.
+			read.Steps = append(read.Steps,
+				build.Step{Line: line, Text: "USER root", User: &build.User{Name: "root", MustExist: true}},
+				build.Step{Line: line, Text: "WORKDIR /", Workdir: "/"},
+				build.Step{Line: line, Text: `SHELL ["/bin/sh", "-c"]`, Shell: []string{"/bin/sh", "-c"}})
+		}
 	}
 	maps.Copy(read.scope.arguments, p.predefined())
 	for _, command := range source.Commands {

@@ -40,9 +40,6 @@ var sentinels = []struct {
 	{sandbox.ErrExists, pb.Reason_REASON_ALREADY_EXISTS},
 	{sandbox.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
 	{volume.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
-	{plan.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
-	{archives.ErrInvalid, pb.Reason_REASON_INVALID_REQUEST},
-	{archives.ErrTooLarge, pb.Reason_REASON_INVALID_REQUEST},
 	{build.ErrBusy, pb.Reason_REASON_NO_ROOM},
 	{build.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
 	{admission.ErrNoRoom, pb.Reason_REASON_NO_ROOM},
@@ -55,6 +52,12 @@ func refusalOf(err error) *pb.Refusal {
 	for _, known := range sentinels {
 		if errors.Is(err, known.err) {
 			return &pb.Refusal{Reason: known.reason}
+		}
+	}
+	// What these say is about the team's own steps and uploads.
+	for _, invalid := range []error{plan.ErrInvalid, archives.ErrInvalid, archives.ErrTooLarge} {
+		if errors.Is(err, invalid) {
+			return &pb.Refusal{Reason: pb.Reason_REASON_INVALID_REQUEST, Explanation: err.Error()}
 		}
 	}
 	var network *egress.SpecError

@@ -96,10 +96,10 @@ func TestCLI_BuildsADockerfile(t *testing.T) {
 
 func TestCLI_SaysWhyADockerfileFails(t *testing.T) {
 	cases := map[string]struct{ dockerfile, want string }{
-		"a command":        {"FROM e2bdev/base\nRUN true\nRUN echo some output && exit 7\n", "at step 2"},
+		"a command":        {"FROM e2bdev/base\nRUN true\nRUN echo some output && exit 7\n", "at step 5"},
 		"a fault of lines": {"FROM e2bdev/base\nCOPPY a b\n", "Dockerfile: dockerfile: line 2: unknown instruction: COPPY"},
 		"a missing file":   {"FROM e2bdev/base\nCOPY nothing /a\n", "no file of the build's directory matches"},
-		"a missing secret": {"FROM e2bdev/base\nRUN --mount=type=secret,id=absent,required=true true\n", "absent"},
+		"a missing secret": {"FROM e2bdev/base\nRUN --mount=type=secret,id=absent,required=true true\n", "line 2: the secret absent is required"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

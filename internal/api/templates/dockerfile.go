@@ -100,6 +100,9 @@ func (b startBody) dockerfileOrder() (build.Definition, build.Confidential, erro
 	if err := plan.SetFiles(b.Dockerfile.Files); err != nil {
 		return build.Definition{}, confidential, fault.New(fault.Invalid, "dockerfile.files: %s", err)
 	}
+	if err := plan.CheckSecrets(b.Secrets); err != nil {
+		return build.Definition{}, confidential, fault.New(fault.Invalid, "dockerfile: %s", err)
+	}
 	definition := build.Definition{
 		Stages: plan.Stages, StartCommand: b.StartCommand, ReadyCommand: b.ReadyCommand, Force: b.Force,
 		UseImageCommand: b.StartCommand == "", ImageDefaults: true,

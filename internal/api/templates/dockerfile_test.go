@@ -46,6 +46,7 @@ func TestDefinition_RefusesWhatADockerfileCannotHave(t *testing.T) {
 	t.Parallel()
 	for want, body := range map[string]startBody{
 		"dockerfile: line 1: unknown instruction":          {Dockerfile: &dockerfileBody{Content: "INSTALL x\n"}},
+		"dockerfile: line 2: the secret a is required":     {Dockerfile: &dockerfileBody{Content: "FROM b\nRUN --mount=type=secret,id=a,required=true c\n"}},
 		"dockerfile.files: line 2: step 1 copies files":    {Dockerfile: &dockerfileBody{Content: "FROM a\nCOPY b c\n"}},
 		"dockerfile cannot be combined with fromImage":     {Dockerfile: &dockerfileBody{Content: "FROM a\n"}, FromImage: "a"},
 		"secrets and registries are only for":              {FromImage: "a", Secrets: map[string][]byte{"a": nil}},
