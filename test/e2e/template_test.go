@@ -63,7 +63,7 @@ func TestCLI_BuildsADockerfile(t *testing.T) {
 	require.Contains(t, log, "uploading")
 
 	id := succeed(t, "sandbox", "create", "staged", "--timeout", "3m")
-	t.Cleanup(func() { succeed(t, "sandbox", "kill", id) })
+	defer succeed(t, "sandbox", "kill", id)
 	inside := func(command string) string { return succeed(t, "sandbox", "exec", id, "--", "sh", "-c", command) }
 	require.Equal(t, "version 2 in /srv/site", inside("curl -fs http://localhost:8000/built"))
 	require.Equal(t, "welcome", inside("curl -fs http://localhost:8000/index.html"))
