@@ -65,15 +65,15 @@ func (m *machine) cpuTime() (time.Duration, error) {
 	if len(fields) <= system {
 		return 0, fmt.Errorf("read the CPU time of process %d: %q", m.id, content)
 	}
-	var ticks time.Duration
+	var ticks int64
 	for _, field := range fields[user : system+1] {
 		count, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("read the CPU time of process %d: %w", m.id, err)
 		}
-		ticks += time.Duration(count)
+		ticks += count
 	}
-	return ticks * tick, nil
+	return time.Duration(ticks) * tick, nil
 }
 
 // proportionalMemory is the VM's proportional set size in bytes: pages that processes

@@ -97,20 +97,20 @@ func (a *attempt) finish(result Result) {
 func (a *attempt) run(ctx context.Context) {
 	began := time.Now()
 	log := a.config.Log.With("build", a.request.BuildID, "team", a.request.TeamID)
-	log.Info("build started", "template", a.request.TemplateID, "steps", a.steps)
+	log.InfoContext(ctx, "build started", "template", a.request.TemplateID, "steps", a.steps)
 	made, err := a.build(ctx)
 	a.tidy()
 	if err == nil {
-		log.Info("build is ready", "took", time.Since(began), "vms", a.vms)
+		log.InfoContext(ctx, "build is ready", "took", time.Since(began), "vms", a.vms)
 		a.log.AddAlways(buildlog.Info, stepFinalize, "[finalize] The template is ready")
 		a.finish(Result{Ready: made, ImageDigest: a.imageDigest})
 		return
 	}
 	failure := a.explain(ctx, err)
 	if failure.Cause == CauseInternal {
-		log.Error("build failed", "step", failure.Step, "error", err)
+		log.ErrorContext(ctx, "build failed", "step", failure.Step, "error", err)
 	} else {
-		log.Info("build failed", "step", failure.Step, "cause", failure.Cause, "error", err)
+		log.InfoContext(ctx, "build failed", "step", failure.Step, "cause", failure.Cause, "error", err)
 	}
 	a.log.AddAlways(buildlog.Error, failure.Step, fmt.Sprintf("[%s] %s", a.prefixOf(failure.Step), failure.Message))
 	a.finish(Result{Failure: failure, ImageDigest: a.imageDigest})

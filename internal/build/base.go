@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
@@ -46,7 +45,7 @@ func (a *attempt) baseFromBuild(ctx context.Context, buildID string) (stageEnd, 
 	}
 	report.announce(text)
 	if made.DiskMiB > a.request.DiskMiB {
-		report.say(buildlog.Info, fmt.Sprintf("The disk has the %d MiB of the template that this one is from", made.DiskMiB))
+		report.say(fmt.Sprintf("The disk has the %d MiB of the template that this one is from", made.DiskMiB))
 	}
 	end, bytes, err := a.captureBuild(ctx, key, made)
 	report.done(bytes)

@@ -36,7 +36,7 @@ const (
 )
 
 // Failure is why a build failed, for the template's owner. It names nothing of the host.
-type Failure struct {
+type Failure struct { //nolint:errname // the word of the domain, which clients see
 	Cause Cause
 	// Step is "base", "finalize" or a step's name.
 	Step     string

@@ -43,7 +43,7 @@ func (a *attempt) finishBuild(ctx context.Context, end stageEnd) (_ *snapshot.Sn
 				a.config.Builds.Add(shared)
 				return shared, nil
 			}
-			a.config.Log.Warn("a finished build cannot be used again", "build", made.BuildID, "error", err)
+			a.config.Log.WarnContext(ctx, "a finished build cannot be used again", "build", made.BuildID, "error", err)
 		}
 	}
 	f.report.announce("Start the template and take its snapshot")
@@ -113,7 +113,7 @@ func (f *finish) warmUp(ctx context.Context, in *machine.Machine) {
 	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
 	defer cancel()
 	if _, err := in.Execute(ctx, f.command(plan.Run{Command: "true"}), envdclient.Follower{}); err != nil {
-		f.config.Log.Warn("warm a template up", "build", f.request.BuildID, "error", err)
+		f.config.Log.WarnContext(ctx, "warm a template up", "build", f.request.BuildID, "error", err)
 	}
 }
 
@@ -163,7 +163,7 @@ func (f *finish) startAndWait(ctx context.Context, in *machine.Machine) error {
 // output is the template's log.
 func (f *finish) runStart(ctx context.Context, in *machine.Machine, began chan<- struct{}) error {
 	text := commandText(f.start)
-	f.report.say(buildlog.Info, "Start: "+text)
+	f.report.say("Start: " + text)
 	stdout, stderr := f.report.streams(nil)
 	exit, err := in.Execute(ctx, f.command(f.start), envdclient.Follower{
 		Started: func(uint32) { close(began) },
@@ -199,7 +199,7 @@ func (f *finish) awaitReady(ctx context.Context, in *machine.Machine, startEnded
 	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	text := f.request.ReadyCommand
-	f.report.say(buildlog.Info, "Wait until this succeeds: "+text)
+	f.report.say("Wait until this succeeds: " + text)
 	again := time.NewTimer(0)
 	defer again.Stop()
 	last := "it did not end"

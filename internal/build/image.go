@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
@@ -188,7 +187,7 @@ func (r *report) pulled() func(image.Progress) {
 		if progress.Stage == image.Unpacking {
 			what = "Unpacked"
 		}
-		r.say(buildlog.Info, fmt.Sprintf("%s layer %d of %d (%.1f MiB)", what, progress.Layer, progress.Layers, float64(progress.TotalBytes)/mebibyte))
+		r.say(fmt.Sprintf("%s layer %d of %d (%.1f MiB)", what, progress.Layer, progress.Layers, float64(progress.TotalBytes)/mebibyte))
 	}
 }
 

@@ -78,8 +78,8 @@ func (r *report) done(layerBytes int64) {
 	r.attempt.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began, EndedAt: time.Now(), LayerBytes: layerBytes})
 }
 
-func (r *report) say(level buildlog.Level, text string) {
-	r.attempt.log.Add(level, r.step, fmt.Sprintf("[%s] %s", r.prefix, r.line(text)))
+func (r *report) say(text string) {
+	r.attempt.log.Add(buildlog.Info, r.step, fmt.Sprintf("[%s] %s", r.prefix, r.line(text)))
 }
 
 // line makes a text of a client one line.

@@ -1,7 +1,6 @@
 package dockerfile_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -223,7 +222,7 @@ func TestParse_NamesTheLineOfEachFault(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 			require.NotContains(t, err.Error(), "dockerfile parse error")
 			var fault *dockerfile.LineError
-			require.True(t, errors.As(err, &fault))
+			require.ErrorAs(t, err, &fault)
 		})
 	}
 }

@@ -197,7 +197,7 @@ func (u *unpacker) writeDirectory(header *tar.Header, place string) error {
 	if info, err := os.Stat(place); err == nil && info.IsDir() {
 		return nil
 	}
-	if err := makeDirectories(place, u.owner, 0o755); err != nil {
+	if err := makeDirectories(place, u.owner); err != nil {
 		return err
 	}
 	u.directories, u.places = append(u.directories, header), append(u.places, place)
@@ -349,7 +349,7 @@ func setAttributes(place string, header *tar.Header) error {
 // replaceWith removes what is at a place, which may be a link, makes another and gives it
 // to the owner.
 func (t *target) replaceWith(place string, create func() error) error {
-	if err := makeDirectories(filepath.Dir(place), t.owner, 0o755); err != nil {
+	if err := makeDirectories(filepath.Dir(place), t.owner); err != nil {
 		return err
 	}
 	info, err := os.Lstat(place)

@@ -26,7 +26,7 @@ func (w Workdir) do() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Changed: true}, makeDirectories(w.Path, who, 0o755)
+	return Result{Changed: true}, makeDirectories(w.Path, who)
 }
 
 // owner are the numbers that files are given to.
@@ -61,9 +61,12 @@ func findOwner(text string) (owner, error) {
 	return owner{who.uid, gid}, nil
 }
 
+// directoryMode is the mode of directories that steps make.
+const directoryMode = 0o755
+
 // makeDirectories makes a directory and its missing parents, and gives those that it makes
 // to the owner.
-func makeDirectories(path string, who owner, mode os.FileMode) error {
+func makeDirectories(path string, who owner) error {
 	info, err := os.Stat(path)
 	if err == nil {
 		if !info.IsDir() {
@@ -75,17 +78,17 @@ func makeDirectories(path string, who owner, mode os.FileMode) error {
 		return describe(err)
 	}
 	if parent := filepath.Dir(path); parent != path {
-		if err := makeDirectories(parent, who, 0o755); err != nil {
+		if err := makeDirectories(parent, who); err != nil {
 			return err
 		}
 	}
-	if err := os.Mkdir(path, mode); err != nil {
+	if err := os.Mkdir(path, directoryMode); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s is a link that leads nowhere", path)
 		}
 		return describe(err)
 	}
-	return errors.Join(os.Chmod(path, mode), os.Chown(path, who.uid, who.gid))
+	return errors.Join(os.Chmod(path, directoryMode), os.Chown(path, who.uid, who.gid))
 }
 
 // ownerOf is who has a file.

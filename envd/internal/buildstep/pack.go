@@ -64,11 +64,11 @@ func (p *packer) addSource(ctx context.Context, text string) error {
 	}
 	for _, match := range matches {
 		// A link that is named itself is followed, those below it are not.
-		real, err := filepath.EvalSymlinks(match)
+		target, err := filepath.EvalSymlinks(match)
 		if err != nil {
 			return describe(err)
 		}
-		if err := p.addTree(ctx, real, strings.TrimPrefix(match, "/")); err != nil {
+		if err := p.addTree(ctx, target, strings.TrimPrefix(match, "/")); err != nil {
 			return err
 		}
 	}

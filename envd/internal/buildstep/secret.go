@@ -42,7 +42,7 @@ func (m MountSecret) do(stdin io.Reader) (_ Result, err error) {
 	if len(value) > maxSecretBytes {
 		return Result{}, fmt.Errorf("the secret is larger than %d bytes", maxSecretBytes)
 	}
-	if err := makeDirectories(filepath.Dir(m.Path), owner{}, 0o755); err != nil {
+	if err := makeDirectories(filepath.Dir(m.Path), owner{}); err != nil {
 		return Result{}, err
 	}
 	place, err := os.OpenFile(m.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, secretMode)

@@ -129,7 +129,7 @@ func makeAccount(name string) (account, error) {
 			return account{}, err
 		}
 	}
-	return made, makeDirectories(made.home, owner{made.uid, made.gid}, 0o755)
+	return made, makeDirectories(made.home, owner{made.uid, made.gid})
 }
 
 func checkName(name string) error {

@@ -24,11 +24,11 @@ func TestConfigOf_RefusesFieldsThatNoKindHas(t *testing.T) {
 
 func TestNewChannelBody_IsEnabledWhereItDoesNotSay(t *testing.T) {
 	t.Parallel()
-	for body, disabled := range map[string]bool{`{"config": {}}`: false, `{"config": {}, "enabled": true}`: false, `{"config": {}, "enabled": false}`: true} {
+	for body, want := range map[string]bool{`{"config": {}}`: false, `{"config": {}, "enabled": true}`: false, `{"config": {}, "enabled": false}`: true} {
 		var decoded newChannelBody
 		require.NoError(t, json.Unmarshal([]byte(body), &decoded))
 		wanted, err := decoded.wanted()
 		require.NoError(t, err)
-		require.Equal(t, disabled, wanted.Disabled, body)
+		require.Equal(t, want, wanted.Disabled, body)
 	}
 }

@@ -59,10 +59,10 @@ func (w *world) write(at int64) {
 }
 
 // add adds a layer of the disk, and lets it go.
-func (w *world) add(team string, key plan.Key, parent string) (Entry, int64) {
+func (w *world) add(key plan.Key, parent string) (Entry, int64) {
 	w.t.Helper()
 	entry, own, release, err := w.Add(w.t.Context(), Added{
-		TeamID: team, Key: key, ParentID: parent, DiskPath: w.disk, DiskMiB: 16, Context: plan.Context{User: string(key)},
+		TeamID: "team", Key: key, ParentID: parent, DiskPath: w.disk, DiskMiB: 16, Context: plan.Context{User: string(key)},
 	})
 	require.NoError(w.t, err)
 	release()
@@ -77,10 +77,10 @@ func (w *world) has(team string, key plan.Key) bool {
 func TestAdd_KeepsADiskAndFindsItAgain(t *testing.T) {
 	w := newWorld(t, 1<<30)
 	w.write(0)
-	first, own := w.add("team", "first", "")
+	first, own := w.add("first", "")
 	require.Equal(t, int64(megabyte), own)
 	w.write(1)
-	second, own := w.add("team", "second", first.LayerID)
+	second, own := w.add("second", first.LayerID)
 	require.Equal(t, int64(megabyte), own, "what it shares is not its own")
 	require.Equal(t, int64(2*megabyte), w.Size())
 	require.NoError(t, w.AddEntry("team", "same", Entry{LayerID: second.LayerID, Context: plan.Context{User: "other"}}))
@@ -105,12 +105,12 @@ func TestAdd_KeepsADiskAndFindsItAgain(t *testing.T) {
 
 func TestOpen_RemovesWhatACrashLeft(t *testing.T) {
 	w := newWorld(t, 1<<30)
-	kept, _ := w.add("team", "kept", "")
-	unindexed, _ := w.add("team", "unindexed", "")
+	kept, _ := w.add("kept", "")
+	unindexed, _ := w.add("unindexed", "")
 	require.NoError(t, os.Remove(w.entryPath("team", "unindexed")))
-	lost, _ := w.add("team", "lost", "")
+	lost, _ := w.add("lost", "")
 	require.NoError(t, os.RemoveAll(w.diskDirectory("team", lost.LayerID)))
-	torn, _ := w.add("team", "torn", "")
+	torn, _ := w.add("torn", "")
 	require.NoError(t, os.Remove(filepath.Join(w.diskDirectory("team", torn.LayerID), "manifest.json")))
 	require.NoError(t, os.WriteFile(w.entryPath("team", "broken"), []byte("{"), 0o600))
 	require.NoError(t, os.Mkdir(w.diskDirectory("team", "half.new"), 0o700))
@@ -131,31 +131,31 @@ func TestOpen_RemovesWhatACrashLeft(t *testing.T) {
 func TestEvict_RemovesTheLeastRecentlyUsedAndNoneInUse(t *testing.T) {
 	w := newWorld(t, 3*megabyte)
 	w.write(0)
-	first, _ := w.add("team", "first", "")
+	first, _ := w.add("first", "")
 	w.write(1)
-	second, _ := w.add("team", "second", first.LayerID)
+	second, _ := w.add("second", first.LayerID)
 	w.write(2)
-	third, _ := w.add("team", "third", second.LayerID)
+	third, _ := w.add("third", second.LayerID)
 	w.Touch("team", first.LayerID, second.LayerID, third.LayerID)
 	_, release, err := w.Use("team", third.LayerID)
 	require.NoError(t, err)
 	w.write(3)
-	fourth, _ := w.add("team", "fourth", third.LayerID)
+	fourth, _ := w.add("fourth", third.LayerID)
 	require.True(t, w.has("team", "third"), "it is in use")
 	require.False(t, w.has("team", "second"), "what depends on a layer goes first")
 	require.True(t, w.has("team", "first"))
 	release()
 	w.Touch("team", first.LayerID, fourth.LayerID)
 	w.write(4)
-	w.add("team", "fifth", fourth.LayerID)
+	w.add("fifth", fourth.LayerID)
 	require.False(t, w.has("team", "third"))
 	require.True(t, w.has("team", "fourth"))
 }
 
 func TestAdd_ReplacesAnEarlierResult(t *testing.T) {
 	w := newWorld(t, 1<<30)
-	first, _ := w.add("team", "key", "")
-	second, _ := w.add("team", "key", "")
+	first, _ := w.add("key", "")
+	second, _ := w.add("key", "")
 	found, ok := w.Find("team", "key")
 	require.True(t, ok)
 	require.Equal(t, second.LayerID, found.LayerID)

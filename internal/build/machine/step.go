@@ -89,7 +89,7 @@ type Result struct {
 }
 
 // Failure is why the work was not done, in the guest's words.
-type Failure struct {
+type Failure struct { //nolint:errname // the word of the protocol with the guest
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }

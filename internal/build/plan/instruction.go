@@ -64,12 +64,11 @@ type AddURL struct {
 	Checksum string `json:",omitempty"`
 }
 
-// Env sets variables of this and later stages and of the template; Arg those of this stage
-// only.
-type (
-	Env struct{ Variables []Variable }
-	Arg struct{ Variables []Variable }
-)
+// Env sets variables of this and later stages and of the template.
+type Env struct{ Variables []Variable }
+
+// Arg sets variables of this stage only.
+type Arg struct{ Variables []Variable }
 
 // Variable is a name and a value, which may use earlier variables.
 type Variable struct{ Name, Value string }

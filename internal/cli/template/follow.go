@@ -52,8 +52,8 @@ const (
 )
 
 // follow prints a build's log until the build has ended, and returns its end.
-func (c *commands) follow(ctx context.Context, a *apiclient.API, templateID, buildID string, print printer) (progress, error) {
-	defer print.close()
+func (c *commands) follow(ctx context.Context, a *apiclient.API, templateID, buildID string, to printer) (progress, error) {
+	defer to.close()
 	query := url.Values{"limit": {strconv.Itoa(logPage)}}
 	for offset := 0; ; {
 		query.Set("logsOffset", strconv.Itoa(offset))
@@ -63,7 +63,7 @@ func (c *commands) follow(ctx context.Context, a *apiclient.API, templateID, bui
 			return progress{}, err
 		}
 		for _, entry := range now.LogEntries {
-			print.entry(entry)
+			to.entry(entry)
 		}
 		offset += len(now.LogEntries)
 		if len(now.LogEntries) == 0 && (now.Status == statusReady || now.Status == statusFailed) {
@@ -72,7 +72,7 @@ func (c *commands) follow(ctx context.Context, a *apiclient.API, templateID, bui
 		if len(now.LogEntries) == logPage {
 			continue
 		}
-		print.wait()
+		to.wait()
 		select {
 		case <-ctx.Done():
 			return progress{}, ctx.Err()
@@ -179,7 +179,7 @@ func (c *commands) newLogs() *cobra.Command {
 			if _, err := a.Call(ctx, http.MethodGet, path(arguments[0], ""), nil, &found); err != nil {
 				return fmt.Errorf("logs of %s: %w", arguments[0], err)
 			}
-			buildID := ""
+			var buildID string
 			if len(arguments) > 1 {
 				buildID = arguments[1]
 			} else if len(found.Builds) > 0 {

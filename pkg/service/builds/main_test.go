@@ -130,7 +130,8 @@ func (f *fixture) drive(t *testing.T, by *builds.Service, job builds.Job) (wait 
 	t.Cleanup(func() {
 		cancel()
 		select {
-		case <-ended:
+		case err := <-ended:
+			t.Log("the job has ended:", err)
 		case <-time.After(servicetest.Patience):
 			t.Error("the job does not end")
 		}

@@ -13,8 +13,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
 
-// Fleet holds a client for each host that this control plane can reach. The zero
-// value has none.
+// Agents has a client for each host that this control plane can reach. The zero value
+// has none.
 type Agents struct {
 	mutex  sync.RWMutex
 	agents map[uuid.UUID]sandboxes.HostAgent

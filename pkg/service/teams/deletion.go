@@ -21,7 +21,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/service/volumes"
 )
 
-// pageSize is how many sandboxes or snapshots are looked at at a time.
+// pageSize is how many sandboxes or snapshots are read at a time.
 const pageSize = 100
 
 // Sandboxes are the sandboxes of teams.

@@ -10,7 +10,7 @@ import (
 // newestTag stands for the build that was made, or given this tag, last.
 const newestTag = "default"
 
-// templateName is how clients name a template: "name", "name:tag", "team/name" or
+// Name is how clients name a template: "name", "name:tag", "team/name" or
 // all of them, where name is an alias or an ID and team is a slug.
 type Name struct {
 	team, name string
@@ -20,7 +20,8 @@ type Name struct {
 	tagged bool
 }
 
-// parseTemplateName answers Invalid where field has no such form.
+// ParseName reads a Name. It returns Invalid, with the field's name, if text has no such
+// form.
 func ParseName(field, text string) (Name, error) {
 	rest, tag, tagged := strings.Cut(text, ":")
 	team, name, ofTeam := strings.Cut(rest, "/")

@@ -22,7 +22,7 @@ type newBuild struct {
 	id, teamID, hostID uuid.UUID
 	templateID         string
 	sandboxID          string
-	name               snapshotName
+	name               CheckedName
 	size               Size
 	envdVersion        string
 }

@@ -45,10 +45,10 @@ type SnapshotHost interface {
 	DeleteSnapshot(ctx context.Context, buildID string) error
 }
 
-// snapshotName is a team's name for a snapshot, checked.
-type snapshotName struct{ team, alias, tag string }
+// CheckedName is a team's name for a snapshot, as SnapshotName returns it.
+type CheckedName struct{ team, alias, tag string }
 
-func (n snapshotName) isDefault() bool { return n.tag == newestTag }
+func (n CheckedName) isDefault() bool { return n.tag == newestTag }
 
 // references returns a snapshot's ID and names as clients see them.
 func references(snapshotID, team string, aliases []string, tags ...string) (reference string, names []string) {
@@ -68,30 +68,30 @@ func references(snapshotID, team string, aliases []string, tags ...string) (refe
 }
 
 // SnapshotName checks a team's name for a snapshot; "" is none.
-func (t *Service) SnapshotName(ctx context.Context, teamID uuid.UUID, text string) (snapshotName, error) {
+func (t *Service) SnapshotName(ctx context.Context, teamID uuid.UUID, text string) (CheckedName, error) {
 	slug, err := newStore(t.pool).teamSlug(ctx, teamID)
 	if err != nil {
-		return snapshotName{}, err
+		return CheckedName{}, err
 	}
 	if text == "" {
-		return snapshotName{team: slug, tag: newestTag}, nil
+		return CheckedName{team: slug, tag: newestTag}, nil
 	}
 	parsed, err := ParseName("name", text)
 	if err != nil {
-		return snapshotName{}, err
+		return CheckedName{}, err
 	}
 	if _, err := uuid.Parse(parsed.tag); err == nil {
-		return snapshotName{}, fault.New(fault.Invalid, "name: a build's ID cannot be a tag")
+		return CheckedName{}, fault.New(fault.Invalid, "name: a build's ID cannot be a tag")
 	}
 	if parsed.team != "" && parsed.team != slug {
-		return snapshotName{}, fault.New(fault.Forbidden, "name: the team's own snapshots are named %s/…, not %.128s/…", slug, parsed.team)
+		return CheckedName{}, fault.New(fault.Forbidden, "name: the team's own snapshots are named %s/…, not %.128s/…", slug, parsed.team)
 	}
-	return snapshotName{team: slug, alias: parsed.name, tag: parsed.tag}, nil
+	return CheckedName{team: slug, alias: parsed.name, tag: parsed.tag}, nil
 }
 
 // TakeSnapshot takes a snapshot of a running sandbox. Where it fails nothing is left of
 // the snapshot.
-func (t *Service) TakeSnapshot(ctx context.Context, running sandbox.Sandbox, name snapshotName, withoutMemory bool) (Snapshot, error) {
+func (t *Service) TakeSnapshot(ctx context.Context, running sandbox.Sandbox, name CheckedName, withoutMemory bool) (Snapshot, error) {
 	ctx, cancel := operation.Detach(ctx)
 	defer cancel()
 	build, err := t.begin(ctx, newBuild{

@@ -32,7 +32,7 @@ func TestEvents_AreToldOfVolumesThatCanBeUsed(t *testing.T) {
 	require.NoError(t, err)
 	_, err = v.Create(t.Context(), f.Team, volumes.NewVolume{Name: "Data"})
 	require.Equal(t, fault.Invalid, fault.CodeOf(err))
-	f.Agent.Before(func(_ context.Context, operation, _ string) error {
+	f.Agent.Before(func(context.Context, string, string) error {
 		return connect.NewError(connect.CodeUnavailable, errors.New("away"))
 	})
 	_, err = v.Create(t.Context(), f.Team, volumes.NewVolume{Name: "other"})
