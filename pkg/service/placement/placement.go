@@ -54,16 +54,14 @@ type Insert func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sand
 // paused or over.
 func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler.Request, insert Insert) (sandbox.Sandbox, error) {
 	var placed sandbox.Sandbox
-	_, err := p.choose(ctx, &attempt{
-		request: request,
-		admit: func(ctx context.Context, tx pgx.Tx) error {
+	_, err := p.choose(ctx, request,
+		func(ctx context.Context, tx pgx.Tx) error {
 			return usage.Admit(ctx, tx, teamID, usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1})
 		},
-		insert: func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
+		func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
 			placed, err = insert(ctx, tx, hostID)
 			return err
-		},
-	})
+		})
 	var none *scheduler.NoRoomError
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
@@ -76,7 +74,7 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 	return placed, nil
 }
 
-// InsertBuild stores a build that gets a host, within the placement's transaction.
+// InsertBuild stores what gets a host, within the placement's transaction.
 type InsertBuild func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error
 
 // PlaceBuild finds a host for a team's build and stores it there. admit checks the limits
@@ -84,7 +82,7 @@ type InsertBuild func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error
 func (p *Service) PlaceBuild(
 	ctx context.Context, request scheduler.Request, admit func(ctx context.Context, tx pgx.Tx) error, insert InsertBuild,
 ) (hostID uuid.UUID, err error) {
-	hostID, err = p.choose(ctx, &attempt{request: request, admit: admit, insert: insert})
+	hostID, err = p.choose(ctx, request, admit, insert)
 	var none *scheduler.NoRoomError
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
@@ -95,12 +93,16 @@ func (p *Service) PlaceBuild(
 	return hostID, err
 }
 
-// choose tries once more where there is no room: the scheduler may not have heard of a
-// host or a template yet.
-func (p *Service) choose(ctx context.Context, a *attempt) (uuid.UUID, error) {
+// choose has the scheduler choose a host, and once more where there is no room: it may not
+// have heard of a host or a template yet.
+func (p *Service) choose(
+	ctx context.Context, request scheduler.Request, admit func(ctx context.Context, tx pgx.Tx) error, insert InsertBuild,
+) (uuid.UUID, error) {
 	asked := time.Now()
-	first := attempt{service: p, request: a.request, admit: a.admit, insert: a.insert}
-	hostID, err := first.run(ctx)
+	try := func() (uuid.UUID, error) {
+		return (&attempt{service: p, request: request, admit: admit, insert: insert}).run(ctx)
+	}
+	hostID, err := try()
 	var none *scheduler.NoRoomError
 	if !errors.As(err, &none) {
 		return hostID, err
@@ -108,8 +110,7 @@ func (p *Service) choose(ctx context.Context, a *attempt) (uuid.UUID, error) {
 	if err := p.observeSince(ctx, asked); err != nil {
 		return uuid.Nil, err
 	}
-	a.service = p
-	return a.run(ctx)
+	return try()
 }
 
 // Run keeps the scheduler's view of the fleet fresh until ctx ends.
