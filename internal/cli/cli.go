@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,4 +74,11 @@ func Execute(ctx context.Context, command *cobra.Command, arguments []string, s 
 	// Scripts and logs are read by lines, and an error may contain several.
 	fmt.Fprintln(s.Errors, ErrorPrefix+strings.Join(strings.Fields(err.Error()), " "))
 	return ExitFailure
+}
+
+// PrintJSON prints a value as indented JSON.
+func PrintJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }

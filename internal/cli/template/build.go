@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
@@ -190,7 +191,7 @@ func (c *commands) request(ctx context.Context, a *apiclient.API, o options, bod
 // announce prints a finished build.
 func (c *commands) announce(o options, of requested) error {
 	if o.asJSON {
-		return printJSON(c.Output, of)
+		return cli.PrintJSON(c.Output, of)
 	}
 	fmt.Fprintf(c.Errors, "ready; start a sandbox: wrenn sandbox create %s\n", cmp.Or(append(of.Names, of.TemplateID)[0], of.TemplateID))
 	fmt.Fprintln(c.Output, of.TemplateID)

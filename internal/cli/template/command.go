@@ -3,9 +3,7 @@ package template
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 
@@ -59,12 +57,6 @@ func (c *commands) run(work func(ctx context.Context, a *apiclient.API, argument
 
 // path is the API's path of a template, or of something of it.
 func path(template, rest string) string { return "/templates/" + url.PathEscape(template) + rest }
-
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
-}
 
 func (c *commands) newVisibility(verb, short string, public bool) *cobra.Command {
 	return &cobra.Command{

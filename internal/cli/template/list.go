@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
@@ -57,37 +57,18 @@ func (c *commands) newList() *cobra.Command {
 		Short:   "List the team's templates and those of the installation",
 		Example: "  wrenn template list --json | jq -r '.[].names[]'",
 		RunE: c.run(func(ctx context.Context, a *apiclient.API, _ []string) error {
-			all, err := list(ctx, a)
+			all, err := apiclient.All[listed](ctx, a, "/templates", nil)
 			if err != nil {
 				return fmt.Errorf("list templates: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.Output, all)
+				return cli.PrintJSON(c.Output, all)
 			}
 			return c.printTable(all)
 		}),
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return command
-}
-
-// list returns the templates of all pages.
-func list(ctx context.Context, a *apiclient.API) ([]listed, error) {
-	all := []listed{}
-	query := url.Values{}
-	for {
-		var page []listed
-		header, err := a.Call(ctx, http.MethodGet, "/templates?"+query.Encode(), nil, &page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		next := header.Get("X-Next-Token")
-		if next == "" {
-			return all, nil
-		}
-		query.Set("nextToken", next)
-	}
 }
 
 func (c *commands) printTable(templates []listed) error {
@@ -123,7 +104,7 @@ func (c *commands) newShow() *cobra.Command {
 				return fmt.Errorf("show %s: %w", arguments[0], err)
 			}
 			if asJSON {
-				return printJSON(c.Output, found)
+				return cli.PrintJSON(c.Output, found)
 			}
 			return c.printDetails(found)
 		}),

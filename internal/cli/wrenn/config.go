@@ -119,7 +119,7 @@ func (c *configCommand) run(arguments []string) error {
 	}
 	failures = append(failures, err)
 	if c.json {
-		return errors.Join(printJSON(c.Output, shown), eachOnce(failures))
+		return errors.Join(cli.PrintJSON(c.Output, shown), eachOnce(failures))
 	}
 	printSettings(c.Output, shown)
 	return eachOnce(failures)

@@ -1,7 +1,6 @@
 package wrenn
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -49,7 +48,7 @@ func newDoctor(s cli.Streams) *cobra.Command {
 
 func printResults(out io.Writer, results []doctor.Result, asJSON bool) error {
 	if asJSON {
-		return printJSON(out, results)
+		return cli.PrintJSON(out, results)
 	}
 	for _, result := range results {
 		fmt.Fprintf(out, "%-4s  %-14s  %s\n", result.Status, result.Name, result.Detail)
@@ -58,10 +57,4 @@ func printResults(out io.Writer, results []doctor.Result, asJSON bool) error {
 		}
 	}
 	return nil
-}
-
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }

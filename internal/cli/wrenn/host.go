@@ -100,7 +100,7 @@ func (c *hostCommand) newList() *cobra.Command {
 				return fmt.Errorf("list hosts: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.Output, hosts)
+				return cli.PrintJSON(c.Output, hosts)
 			}
 			return c.printTable(hosts)
 		},

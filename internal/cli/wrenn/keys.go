@@ -162,7 +162,7 @@ func (c *keysCommand) newList() *cobra.Command {
 				return fmt.Errorf("list keys: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.Output, keys)
+				return cli.PrintJSON(c.Output, keys)
 			}
 			return c.printTable(keys)
 		},

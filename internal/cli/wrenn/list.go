@@ -1,15 +1,14 @@
 package wrenn
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
 )
 
@@ -26,12 +25,12 @@ func (c *sandboxCommand) newList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			sandboxes, err := listSandboxes(command.Context(), a, state)
+			sandboxes, err := apiclient.All[sandboxInfo](command.Context(), a, "/v2/sandboxes", url.Values{"state": {state}})
 			if err != nil {
 				return fmt.Errorf("list sandboxes: %w", err)
 			}
 			if asJSON {
-				return printJSON(c.Output, sandboxes)
+				return cli.PrintJSON(c.Output, sandboxes)
 			}
 			return c.printTable(sandboxes)
 		},
@@ -39,25 +38,6 @@ func (c *sandboxCommand) newList() *cobra.Command {
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	command.Flags().StringVar(&state, "state", "running,paused", "states to list, comma-separated")
 	return command
-}
-
-// listSandboxes returns the sandboxes of all pages.
-func listSandboxes(ctx context.Context, a *apiclient.API, state string) ([]sandboxInfo, error) {
-	all := []sandboxInfo{}
-	query := url.Values{"state": {state}}
-	for {
-		var page []sandboxInfo
-		header, err := a.Call(ctx, http.MethodGet, "/v2/sandboxes?"+query.Encode(), nil, &page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		next := header.Get("X-Next-Token")
-		if next == "" {
-			return all, nil
-		}
-		query.Set("nextToken", next)
-	}
 }
 
 func (c *sandboxCommand) printTable(sandboxes []sandboxInfo) error {
