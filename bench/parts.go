@@ -25,6 +25,7 @@ var parts = []part{
 	{"warm", installed("5", func(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
 		return measureWarm(ctx, wrenn, o.rounds, into)
 	})},
+	{"builds", installed("0", measureBuilds)},
 }
 
 // chooseParts reads names that are separated by commas; none means all.

@@ -27,6 +27,8 @@ type measurements struct {
 	downloadByHand, downloadByAgent []time.Duration
 	readByHand, readByAPI           []time.Duration // for a thousand
 	listByHand, listByAPI           []time.Duration // for a thousand
+	buildFirst, buildAgain          []time.Duration
+	buildLast                       []time.Duration // another file in the last copy
 	agentMemory                     float64         // bytes
 	agentSize                       float64         // bytes
 }
@@ -70,6 +72,8 @@ const (
 	insideTarget     = 1.25 // times fork and exec in the guest
 	transferTarget   = 1.0  // times the time over raw TCP
 	apiTarget        = 1.3  // times the time of a bare handler
+	rebuildTarget    = 0.10 // times the first build
+	partTarget       = 0.60 // times the first build
 	memoryTarget     = 24   // MiB
 	sizeTarget       = 20   // MB
 )
@@ -85,6 +89,9 @@ func (m *measurements) report() *report {
 	}
 	if m.warmByHand != nil {
 		r.addWarm(m)
+	}
+	if m.buildFirst != nil {
+		r.addBuilds(m)
 	}
 	return r
 }
@@ -105,6 +112,15 @@ func (r *report) addWarm(m *measurements) {
 	warmByHand := summarise("  in turns with that, by hand", m.warmByHand)
 	r.Samples = append(r.Samples, warmByHand, warm)
 	r.Comparisons = append(r.Comparisons, compare("create, held ready", warm.P50/warmByHand.P50, "× by hand", warmTarget))
+}
+
+func (r *report) addBuilds(m *measurements) {
+	r.Samples = append(r.Samples,
+		summarise("build of a template", m.buildFirst), summarise("the same once more", m.buildAgain),
+		summarise("with another file in the last copy", m.buildLast))
+	r.Comparisons = append(r.Comparisons,
+		compare("identical build", medianRatio(m.buildAgain, m.buildFirst), "× first build", rebuildTarget),
+		compare("build, its last copy changed", medianRatio(m.buildLast, m.buildFirst), "× first build", partTarget))
 }
 
 func (r *report) addCold(m *measurements) {
