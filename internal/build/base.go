@@ -15,17 +15,18 @@ import (
 )
 
 // buildBase makes the layer that a stage begins with.
-func (a *attempt) buildBase(ctx context.Context, base plan.Base) (stageEnd, error) {
+func (s *stage) buildBase(ctx context.Context, base plan.Base) (err error) {
 	switch {
 	case base.Stage != nil:
-		return a.stages[*base.Stage], nil
+		s.stageEnd = s.stages[*base.Stage]
 	case base.BuildID != "":
-		return a.baseFromBuild(ctx, base.BuildID)
+		s.stageEnd, err = s.baseFromBuild(ctx, base.BuildID)
 	case base.Image != nil:
-		return a.baseFromImage(ctx, base.Image)
+		err = s.baseFromImage(ctx, base.Image)
 	default:
-		return a.baseFromScratch(ctx)
+		err = s.baseFromScratch(ctx)
 	}
+	return err
 }
 
 // baseFromBuild makes a layer of the disk of a build or snapshot.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,8 +106,10 @@ func Open(ctx context.Context, config Config) (*Builder, error) {
 const (
 	// buildTimeout bounds a whole build.
 	buildTimeout = time.Hour
-	// keepLogs is how long the log of a build that has ended is kept.
+	// keepLogs is how long the log of a build that has ended is kept, and maxLogs how many
+	// are.
 	keepLogs = time.Hour
+	maxLogs  = 32
 )
 
 // Start starts a build. It does nothing if the build runs, or if the host has it.
@@ -166,10 +169,18 @@ func (b *Builder) running() int {
 	return count
 }
 
-// forgetOld removes the logs of builds that ended long ago. The mutex is held.
+// forgetOld removes the logs of builds that ended long ago, and of the oldest if there are
+// many. The mutex is held.
 func (b *Builder) forgetOld() {
+	var ended []string
 	for id, a := range b.attempts {
-		if !a.isRunning() && time.Since(a.ended()) > keepLogs {
+		if !a.isRunning() {
+			ended = append(ended, id)
+		}
+	}
+	slices.SortFunc(ended, func(x, y string) int { return b.attempts[y].ended().Compare(b.attempts[x].ended()) })
+	for i, id := range ended {
+		if i >= maxLogs || time.Since(b.attempts[id].ended()) > keepLogs {
 			delete(b.attempts, id)
 		}
 	}

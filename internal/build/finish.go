@@ -97,6 +97,9 @@ func (f *finish) make(ctx context.Context, key plan.Key) (_ *snapshot.Snapshot, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, started.Stop()) }()
+	if err := setPath(ctx, started, f.context.Env); err != nil {
+		return nil, err
+	}
 	f.warmUp(ctx, started)
 	if err := f.startAndWait(ctx, started); err != nil {
 		return nil, err
@@ -120,13 +123,9 @@ func (f *finish) warmUp(ctx context.Context, in *machine.Machine) {
 // command is one in the template, without the arguments of the build.
 func (f *finish) command(run plan.Run) envdclient.Command {
 	arguments := plan.Context{}.Arguments(run)
-	command := envdclient.Command{
+	return envdclient.Command{
 		Path: arguments[0], Arguments: arguments[1:], User: f.context.User, Directory: f.context.Workdir, Environment: f.context.Env,
 	}
-	if value, set := f.context.Env["PATH"]; set && len(run.Exec) == 0 {
-		command.Arguments = withPath(command.Arguments, value)
-	}
-	return command
 }
 
 // startAndWait runs the start command, and waits until the ready command succeeds. The

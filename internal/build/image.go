@@ -27,14 +27,14 @@ type Images interface {
 }
 
 // baseFromImage makes a layer of an image's disk.
-func (a *attempt) baseFromImage(ctx context.Context, from *plan.Image) (stageEnd, error) {
-	report := a.report(stepBase, stepBase)
-	resolved, err := a.resolve(ctx, from)
+func (s *stage) baseFromImage(ctx context.Context, from *plan.Image) (err error) {
+	resolved, err := s.resolve(ctx, from)
 	if err != nil {
-		return stageEnd{}, err
+		return err
 	}
-	a.imageDigest = resolved.Digest
-	return a.imageStage(ctx, report, "FROM "+from.Reference, resolved)
+	s.imageDigest = resolved.Digest
+	s.stageEnd, s.machine, err = s.imageStage(ctx, s.report(stepBase, stepBase), "FROM "+from.Reference, resolved)
+	return err
 }
 
 // resolve asks the registry, once in a build for each image.
@@ -50,99 +50,92 @@ func (a *attempt) resolve(ctx context.Context, from *plan.Image) (*image.Image, 
 	return resolved, nil
 }
 
-// imageStage is a stage that has an image and nothing else.
-func (a *attempt) imageStage(ctx context.Context, report *report, text string, of *image.Image) (stageEnd, error) {
-	key := plan.NewKey("image", of.Digest, a.request.DiskMiB, a.request.ImageDefaults)
-	if !a.request.Force {
-		if entry, found := a.find(key); found {
-			report.cached(text)
-			return stageEnd{layerID: entry.LayerID, context: entry.Context}, nil
-		}
-	}
-	report.announce(text)
-	disk := filepath.Join(a.directory, "image")
-	err := a.config.Images.WriteDisk(ctx, of, disk, image.DiskOptions{MiB: a.request.DiskMiB, Progress: report.pulled()})
-	if err != nil {
-		return stageEnd{}, explainImage(err)
-	}
-	end, bytes, err := a.addDisk(ctx, key, disk, a.imageContext(of.Config), userOf(of.Config, a.request.ImageDefaults))
-	report.done(bytes)
-	return end, err
+// imageStage is a stage that has an image and nothing else. Unless it was in the cache, a
+// VM runs that has its files.
+func (a *attempt) imageStage(ctx context.Context, report *report, text string, of *image.Image) (stageEnd, *machine.Machine, error) {
+	return a.diskStage(ctx, report, fresh{
+		key: plan.NewKey("image", of.Digest, a.request.DiskMiB, a.request.ImageDefaults, a.request.Init), text: text,
+		context: a.imageContext(of.Config), user: userOf(of.Config, a.request.ImageDefaults),
+		write: func(path string) error {
+			return a.config.Images.WriteDisk(ctx, of, path, image.DiskOptions{MiB: a.request.DiskMiB, Progress: report.pulled()})
+		},
+	})
 }
 
 // baseFromScratch makes a layer of an empty disk.
-func (a *attempt) baseFromScratch(ctx context.Context) (stageEnd, error) {
-	report := a.report(stepBase, stepBase)
-	key := plan.NewKey("scratch", a.request.DiskMiB)
-	if entry, found := a.find(key); found && !a.request.Force {
-		report.cached("FROM scratch")
-		return stageEnd{layerID: entry.LayerID, context: entry.Context}, nil
-	}
-	report.announce("FROM scratch")
-	disk := filepath.Join(a.directory, "image")
-	if err := a.config.Images.WriteEmptyDisk(ctx, disk, a.request.DiskMiB); err != nil {
-		return stageEnd{}, explainImage(err)
-	}
-	end, bytes, err := a.addDisk(ctx, key, disk, plan.Context{Workdir: "/"}, "root")
-	report.done(bytes)
-	return end, err
+func (s *stage) baseFromScratch(ctx context.Context) (err error) {
+	s.stageEnd, s.machine, err = s.diskStage(ctx, s.report(stepBase, stepBase), fresh{
+		key: plan.NewKey("scratch", s.request.DiskMiB, s.request.Init), text: "FROM scratch",
+		context: plan.Context{Workdir: "/"}, user: "root",
+		write: func(path string) error { return s.config.Images.WriteEmptyDisk(ctx, path, s.request.DiskMiB) },
+	})
+	return err
 }
 
-// addDisk adds a disk that was just made, and removes the file. The context's user is
-// looked up in it.
-func (a *attempt) addDisk(ctx context.Context, key plan.Key, disk string, begins plan.Context, user string) (_ stageEnd, bytes int64, err error) {
-	defer func() { err = errors.Join(err, os.Remove(disk)) }()
-	diskMiB := a.request.DiskMiB
-	added := layer.Added{TeamID: a.request.TeamID, Key: key, DiskPath: disk, DiskMiB: diskMiB, Context: withUser(begins, user, homes[user])}
-	if _, known := homes[user]; known {
-		entry, bytes, err := a.addLayer(ctx, added)
-		return stageEnd{layerID: entry.LayerID, context: added.Context}, bytes, err
+// fresh is a disk that no guest has booted yet.
+type fresh struct {
+	key     plan.Key
+	text    string
+	context plan.Context
+	user    string // who runs the first step; empty for the one that every guest has
+	write   func(path string) error
+}
+
+// diskStage writes a disk, prepares it in a guest, and makes a layer of it. A VM runs that
+// has its files, unless the layer was in the cache.
+func (a *attempt) diskStage(ctx context.Context, report *report, of fresh) (_ stageEnd, _ *machine.Machine, err error) {
+	if entry, found := a.find(of.key); found && !a.request.Force {
+		report.cached(of.text)
+		return stageEnd{layerID: entry.LayerID, context: entry.Context}, nil, nil
 	}
-	added.Key = plan.NewKey("image without its user", key)
-	before, bytes, err := a.addLayer(ctx, added)
+	report.announce(of.text)
+	var bytes int64
+	defer func() { report.done(bytes) }()
+	started, err := a.bootFresh(ctx, of)
 	if err != nil {
-		return stageEnd{}, 0, err
+		return stageEnd{}, nil, err
 	}
-	started, err := a.boot(ctx, before.LayerID, snapshot.Defaults{})
-	if err != nil {
-		return stageEnd{}, bytes, err
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, started.Stop())
+		}
+	}()
+	if of.context, err = a.prepare(ctx, report, started, of); err != nil {
+		return stageEnd{}, nil, err
 	}
-	defer func() { err = errors.Join(err, started.Stop()) }()
-	found, err := started.Do(ctx, machine.Request{User: &machine.User{Name: user}}, nil, nil)
-	if err != nil {
-		return stageEnd{}, bytes, err
-	}
-	added.Key, added.ParentID, added.Context = key, before.LayerID, withUser(begins, found.Name, found.Home)
 	var entry layer.Entry
 	err = started.Capture(ctx, func(diskPath string) error {
-		added.DiskPath = diskPath
-		entry, _, err = a.addLayer(ctx, added)
+		entry, bytes, err = a.addLayer(ctx, layer.Added{
+			TeamID: a.request.TeamID, Key: of.key, DiskPath: diskPath, DiskMiB: a.request.DiskMiB, Context: of.context,
+		})
 		return err
 	})
-	return stageEnd{layerID: entry.LayerID, context: added.Context}, bytes, err
+	return stageEnd{layerID: entry.LayerID, context: of.context}, started, err
 }
 
-// homes are those of the users that every guest has.
-var homes = map[string]string{"root": "/root", plan.DefaultUser: plan.DefaultHome}
-
-func withUser(c plan.Context, user, home string) plan.Context {
-	c.User, c.Home = user, home
-	if c.Workdir == "" {
-		c.Workdir = home
+// bootFresh writes a disk and boots it.
+func (a *attempt) bootFresh(ctx context.Context, of fresh) (_ *machine.Machine, err error) {
+	written := filepath.Join(a.directory, "image")
+	if err := of.write(written); err != nil {
+		return nil, explainImage(err)
 	}
-	return c
+	defer func() { err = errors.Join(err, os.Remove(written)) }()
+	directory := filepath.Join(a.directory, "image.booted")
+	base, err := snapshot.TakeTransient(ctx, snapshot.Source{DiskPath: written}, snapshot.Manifest{DiskMiB: a.request.DiskMiB, DiskOnly: true}, directory)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, base.Remove()) }()
+	return a.bootDisk(ctx, base, asRoot)
 }
 
-// userOf is who runs the first step after an image.
+// userOf is who runs the first step after an image; empty for the user that every guest
+// has.
 func userOf(config image.Config, imageDefaults bool) string {
-	switch {
-	case config.User != "":
-		return config.User
-	case imageDefaults:
+	if config.User == "" && imageDefaults {
 		return "root"
-	default:
-		return plan.DefaultUser
 	}
+	return config.User
 }
 
 var environmentName = regexp.MustCompile(`^[^=\x00]+$`)

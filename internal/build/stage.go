@@ -38,7 +38,7 @@ func (a *attempt) buildStage(ctx context.Context, index int) (_ stageEnd, err er
 			err = errors.Join(err, s.machine.Stop())
 		}
 	}()
-	if s.stageEnd, err = a.buildBase(ctx, wanted.Base); err != nil {
+	if err := s.buildBase(ctx, wanted.Base); err != nil {
 		return stageEnd{}, &stepError{step: stepBase, err: err}
 	}
 	for _, step := range wanted.Steps {
@@ -230,7 +230,7 @@ func (a *attempt) addLayer(ctx context.Context, added layer.Added) (layer.Entry,
 // ensureMachine boots the VM with the layer's files, unless it runs.
 func (s *stage) ensureMachine(ctx context.Context) (err error) {
 	if s.machine == nil {
-		s.machine, err = s.boot(ctx, s.layerID, snapshot.Defaults{})
+		s.machine, err = s.boot(ctx, s.layerID, asRoot)
 		s.kills = 0
 	}
 	return err
@@ -242,12 +242,22 @@ func (s *stage) stopMachine() error {
 	return stopped.Stop()
 }
 
+// asRoot is for guests in which only steps run, which name their users: an image may have
+// no other.
+var asRoot = snapshot.Defaults{User: "root"}
+
 // boot boots a VM of the template's size with a layer's files.
 func (a *attempt) boot(ctx context.Context, layerID string, defaults snapshot.Defaults) (*machine.Machine, error) {
 	disk, err := a.hold(layerID)
 	if err != nil {
 		return nil, err
 	}
+	return a.bootDisk(ctx, disk, defaults)
+}
+
+// bootDisk boots a VM with a clone of a disk, whose file system it enlarges to the disk's
+// size.
+func (a *attempt) bootDisk(ctx context.Context, disk *snapshot.Snapshot, defaults snapshot.Defaults) (*machine.Machine, error) {
 	base := *disk
 	base.VCPUCount, base.MemoryMiB = a.request.VCPUCount, a.request.MemoryMiB
 	started, err := a.startMachine(ctx, &base, defaults)

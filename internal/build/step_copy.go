@@ -13,7 +13,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
-	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/image"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 )
 
 // copy copies files into the guest, which unpacks them.
@@ -81,22 +82,59 @@ func (s *stage) originOf(ctx context.Context, files plan.Copy) (origin string, o
 		return "", nil, err
 	}
 	return from.Digest, func(ctx context.Context) (io.ReadCloser, string, error) {
-		end, err := s.imageStage(ctx, s.report(stepBase, stepBase), "Copy from "+files.FromImage.Reference, from)
-		if err != nil {
-			return nil, "", err
-		}
-		return s.pack(ctx, end.layerID, files.Sources)
+		return s.packImage(ctx, files, from)
 	}, nil
 }
 
+// packImage reads files out of an image.
+func (s *stage) packImage(ctx context.Context, files plan.Copy, from *image.Image) (_ io.ReadCloser, _ string, err error) {
+	release, err := s.admitSecond()
+	if err != nil {
+		return nil, "", err
+	}
+	defer release()
+	end, started, err := s.imageStage(ctx, s.report(stepBase, stepBase), "Copy from "+files.FromImage.Reference, from)
+	if err != nil {
+		return nil, "", err
+	}
+	if started == nil {
+		return s.pack(ctx, end.layerID, files.Sources)
+	}
+	defer func() { err = errors.Join(err, started.Stop()) }()
+	return s.packIn(ctx, started, files.Sources)
+}
+
 // pack reads files out of another layer, in a VM of its own: the host does not look into
-// disks. The archive is a file that is removed when it is closed.
-func (a *attempt) pack(ctx context.Context, layerID string, sources []string) (_ io.ReadCloser, digest string, err error) {
-	other, err := a.boot(ctx, layerID, snapshot.Defaults{})
+// disks.
+func (s *stage) pack(ctx context.Context, layerID string, sources []string) (_ io.ReadCloser, digest string, err error) {
+	release, err := s.admitSecond()
+	if err != nil {
+		return nil, "", err
+	}
+	defer release()
+	other, err := s.boot(ctx, layerID, asRoot)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, other.Stop()) }()
+	return s.packIn(ctx, other, sources)
+}
+
+// admitSecond reserves room for a VM beside the stage's own. Where there is none, the
+// stage's is ended: all that it has done is in its layer, from which it is booted again.
+func (s *stage) admitSecond() (release func(), err error) {
+	if s.machine == nil {
+		return func() {}, nil // the build's own room
+	}
+	release, err = s.config.Admit(admission.Size{VCPUCount: s.request.VCPUCount, MemoryMiB: s.request.MemoryMiB})
+	if errors.Is(err, admission.ErrNoRoom) {
+		return func() {}, s.stopMachine()
+	}
+	return release, err
+}
+
+// packIn reads files out of a VM. The archive is a file that is removed when it is closed.
+func (a *attempt) packIn(ctx context.Context, other *machine.Machine, sources []string) (_ io.ReadCloser, digest string, err error) {
 	file, err := os.CreateTemp(a.directory, "files-")
 	if err != nil {
 		return nil, "", fmt.Errorf("copy from another stage: %w", err)

@@ -37,8 +37,8 @@ func (s *stage) run(ctx context.Context, report *report, run plan.Run) (_ outcom
 	if run.User != "" {
 		command.User = run.User
 	}
-	if value, set := command.Environment["PATH"]; set && len(run.Exec) == 0 && len(s.context.Shell) == 0 {
-		command.Arguments = withPath(command.Arguments, value)
+	if err := setPath(ctx, s.machine, s.context.Env); err != nil {
+		return outcome{}, err
 	}
 	secrets, err := s.mountSecrets(ctx, run, command.User)
 	if err != nil {
@@ -61,12 +61,15 @@ func (s *stage) run(ctx context.Context, report *report, run plan.Run) (_ outcom
 	return outcome{changed: true, context: s.context}, nil
 }
 
-// withPath makes a login shell keep PATH, which /etc/profile sets to another value.
-func withPath(arguments []string, value string) []string {
-	arguments = slices.Clone(arguments)
-	last := len(arguments) - 1
-	arguments[last] = "export PATH='" + strings.ReplaceAll(value, "'", `'\''`) + "'; " + arguments[last]
-	return arguments
+// setPath makes login shells keep PATH, which /etc/profile sets to another value, in the
+// build and in the template's sandboxes. Without a PATH of its own the image's is kept.
+func setPath(ctx context.Context, in *machine.Machine, environment map[string]string) error {
+	value, set := environment["PATH"]
+	if !set {
+		return nil
+	}
+	_, err := in.Do(ctx, machine.Request{Profile: &machine.Profile{Path: value}}, nil, nil)
+	return err
 }
 
 // commandText is a command for people.

@@ -141,8 +141,8 @@ func testBuildFailures(t *testing.T, b *buildsUnderTest) {
 		message string
 	}{
 		"memory":  {run("1", "python3 -c 'x = bytearray(3 << 30)'; python3 -c 'x = [bytearray(1 << 20) for _ in range(4000)]'"), pb.BuildFailureCause_BUILD_FAILURE_CAUSE_OUT_OF_MEMORY, "the build has 512 MiB"},
-		"space":   {run("1", "dd if=/dev/zero of=/home/user/full bs=1M 2>/dev/null"), pb.BuildFailureCause_BUILD_FAILURE_CAUSE_NO_SPACE, "the disk of 4096 MiB is full"},
-		"user":    {&pb.BuildStep{Name: "1", Text: "USER x", Kind: &pb.BuildStep_User{User: &pb.UserStep{Name: "nobody-at-all", MustExist: true}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_FILE_MISSING, `user "nobody-at-all": not found`},
+		"space":   {run("1", "fallocate -l 8G /home/user/full"), pb.BuildFailureCause_BUILD_FAILURE_CAUSE_NO_SPACE, "the disk of 4096 MiB is full"},
+		"user":    {&pb.BuildStep{Name: "1", Text: "USER x", Kind: &pb.BuildStep_User{User: &pb.UserStep{Name: "nobody-at-all", MustExist: true}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, `user "nobody-at-all": there is none`},
 		"command": {&pb.BuildStep{Name: "1", Text: "RUN x", Line: 7, Kind: &pb.BuildStep_Run{Run: &pb.RunStep{Exec: []string{"/no/such/program"}}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "no such file"},
 		"url":     {&pb.BuildStep{Name: "1", Text: "ADD x", Kind: &pb.BuildStep_AddUrl{AddUrl: &pb.AddURLStep{Url: "http://10.0.0.1/x", Destination: "/x"}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "download"},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/gen/hostagent/v1/hostagentv1connect"
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 )
@@ -19,27 +20,37 @@ import (
 // buildTests run on one agent, each with a team of its own.
 var buildTests = map[string]func(t *testing.T, b *buildsUnderTest){
 	"a template is built, and sandboxes begin as it says": testBuildTemplate,
-	"files are copied from uploads, texts and stages":      testBuildFiles,
-	"secrets are in no layer and in no log":                testBuildSecrets,
-	"a failure says what happened and what to do":          testBuildFailures,
-	"a build that is cancelled leaves nothing":             testBuildCancel,
+	"files are copied from uploads, texts and stages":     testBuildFiles,
+	"secrets are in no layer and in no log":               testBuildSecrets,
+	"a failure says what happened and what to do":         testBuildFailures,
+	"a build that is cancelled leaves nothing":            testBuildCancel,
 }
 
 // buildsUnderTest are the builds of one team.
 type buildsUnderTest struct {
 	hostagentv1connect.BuilderClient
-	agent *agentUnderTest
-	team  string
+	agent    *agentUnderTest
+	team     string
+	registry *imagetest.Registry
 }
 
 func TestBuild(t *testing.T) {
 	dataDir := dataDir(t)
 	before, err := leakcheck.Take()
 	require.NoError(t, err)
-	a := startAgent(t, dataDir, func(config *Config) { config.WarmMemoryPercent = 0 })
+	registry := imagetest.Serve(t)
+	a := startAgent(t, dataDir, func(config *Config) {
+		config.WarmMemoryPercent = 0
+		config.Builds.InsecureRegistries = []string{registry.Host}
+		config.Builds.ImagesMiB = 1024
+	})
 	t.Cleanup(func() { a.abort(t) })
 	for name, test := range buildTests {
-		t.Run(name, func(t *testing.T) { test(t, newBuilds(a)) })
+		t.Run(name, func(t *testing.T) {
+			b := newBuilds(a)
+			b.registry = registry
+			test(t, b)
+		})
 	}
 	require.Empty(t, a.list(t))
 	a.shutDown(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 )
 
@@ -62,5 +63,5 @@ func (a agents) Run() int {
 // TestMain runs the tests in a host of their own.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/http would write floods of hostile guests there
-	os.Exit(vmmtest.Main(agents{m}, vmmtest.Packages("podman", "crun", "fuse-overlayfs")))
+	os.Exit(vmmtest.Main(agents{m}, vmmtest.Packages("podman", "crun", "fuse-overlayfs"), imagetest.Prepare(imagetest.Busybox)))
 }

@@ -29,6 +29,7 @@ type Request struct {
 	Status  *Status  `json:"status,omitempty"`
 	Settle  *Settle  `json:"settle,omitempty"`
 
+	Profile        *Profile        `json:"profile,omitempty"`
 	Copy           *Copy           `json:"copy,omitempty"`
 	Pack           *Pack           `json:"pack,omitempty"`
 	Download       *Download       `json:"download,omitempty"`
@@ -106,6 +107,8 @@ func (r Request) do(ctx context.Context, stdin io.Reader, stdout io.Writer) (Res
 		return r.Status.do()
 	case r.Settle != nil:
 		return r.Settle.do()
+	case r.Profile != nil:
+		return r.Profile.do()
 	case r.Copy != nil:
 		return r.Copy.do(ctx, stdin)
 	case r.Pack != nil:

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -210,7 +211,7 @@ func TestCopy_RefusesWhatIsBrokenOrMissingAndSaysWhy(t *testing.T) {
 		"a missing source":      {Copy{Sources: []string{"c"}, Destination: root + "/x", Owner: "root"}, good, codeMissing, `"c" was not found`},
 		"no archive":            {Copy{Sources: []string{"a"}, Destination: root + "/x", Owner: "root"}, []byte("no archive, just text that is long enough"), codeOther, "the upload is broken"},
 		"half an archive":       {Copy{Sources: []string{"a"}, Destination: root + "/x", Owner: "root"}, zipped(t, good)[:20], codeOther, "the upload is broken"},
-		"an unknown owner":      {Copy{Sources: []string{"a"}, Destination: root + "/x", Owner: "nobody-at-all"}, good, codeMissing, `user "nobody-at-all"`},
+		"an unknown owner":      {Copy{Sources: []string{"a"}, Destination: root + "/x", Owner: "nobody-at-all"}, good, codeOther, `user "nobody-at-all"`},
 		"two files for one":     {Copy{Sources: []string{"[ab]"}, Destination: root + "/one", Owner: "root"}, good, codeOther, "has to end with /"},
 		"a file for a folder":   {Copy{Sources: []string{"."}, Destination: root + "/", Owner: "root"}, archiveOf(t, file{name: "directory", content: "x"}), codeOther, "is a directory"},
 		"a link to what is not": {Copy{Sources: []string{"."}, Destination: root + "/", Owner: "root"}, archiveOf(t, file{name: "l", link: "hard:../../etc/shadow"}), codeOther, "is not copied"},
@@ -352,6 +353,29 @@ func TestWorkdir_IsMadeWithItsParentsForTheOwner(t *testing.T) {
 	require.NoError(t, os.WriteFile(root+"/file", nil, 0o644))
 	refused, _ := do(t, Request{Workdir: &Workdir{Path: root + "/file/below", Owner: "node"}}, nil)
 	require.Contains(t, refused.Failure.Message, "not a directory")
+}
+
+func TestProfile_SetsPathForLoginShellsAndQuotesIt(t *testing.T) {
+	root := t.TempDir()
+	for variable, name := range map[*string]string{&profileFile: "profile", &pathFile: "profile.d/00-wrenn-path.sh"} {
+		before := *variable
+		*variable = filepath.Join(root, name)
+		t.Cleanup(func() { *variable = before })
+	}
+	without, _ := do(t, Request{Profile: &Profile{Path: "/opt/bin"}}, nil)
+	require.Equal(t, Result{}, without, "a shell without /etc/profile keeps PATH")
+	require.NoError(t, os.WriteFile(profileFile, nil, 0o644))
+	const value = "/opt/it's $HOME/bin:/bin"
+	set, _ := do(t, Request{Profile: &Profile{Path: value}}, nil)
+	require.Equal(t, Result{Changed: true}, set)
+	again, _ := do(t, Request{Profile: &Profile{Path: value}}, nil)
+	require.Equal(t, Result{}, again)
+	output, err := exec.CommandContext(t.Context(), "sh", "-c", ". "+pathFile+"; echo \"$PATH\"").Output()
+	require.NoError(t, err)
+	require.Equal(t, value+"\n", string(output))
+	removed, _ := do(t, Request{Profile: &Profile{}}, nil)
+	require.Equal(t, Result{Changed: true}, removed)
+	require.NoFileExists(t, pathFile)
 }
 
 func TestSecret_IsInMemoryAndGoneAfterwards(t *testing.T) {

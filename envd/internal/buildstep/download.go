@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,6 +32,7 @@ const (
 	// downloadMode is what Docker gives a file without a mode.
 	downloadMode    = 0o600
 	maxBundleBytes  = 4 << 20
+	dialTimeout     = 30 * time.Second
 	answerTimeout   = time.Minute
 	maxDownloadName = 255
 )
@@ -106,6 +108,7 @@ func clientWith(bundle io.Reader) (*http.Client, error) {
 	}
 	pool.AppendCertsFromPEM(more)
 	return &http.Client{Transport: &http.Transport{
+		DialContext:     (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSClientConfig: &tls.Config{RootCAs: pool}, ResponseHeaderTimeout: answerTimeout, ForceAttemptHTTP2: true,
 	}}, nil
 }

@@ -38,6 +38,9 @@ const (
 // maxNameBytes is what useradd(8) takes.
 const maxNameBytes = 32
 
+// errNoAccount is returned for a user or a group that is not there.
+var errNoAccount = errors.New("there is none of that name or number")
+
 // account is a line of passwd.
 type account struct {
 	name, home string
@@ -48,7 +51,7 @@ func (u User) do() (Result, error) {
 	name, groupName, hasGroup := strings.Cut(u.Name, ":")
 	found, err := findAccount(name)
 	changed := false
-	if errors.Is(err, errMissing) && !u.MustExist {
+	if errors.Is(err, errNoAccount) && !u.MustExist {
 		found, err = makeAccount(name)
 		changed = true
 	}
@@ -81,7 +84,7 @@ func findAccount(name string) (account, error) {
 			return account{name: fields[0], uid: uid, gid: gid, home: orRoot(fields[5])}, nil
 		}
 	}
-	return account{}, fmt.Errorf("user %q: %w", name, errMissing)
+	return account{}, fmt.Errorf("user %q: %w", name, errNoAccount)
 }
 
 func orRoot(home string) string {
@@ -179,13 +182,13 @@ func findGroup(name string) (int, error) {
 			return gid, nil
 		}
 	}
-	return 0, fmt.Errorf("group %q: %w", name, errMissing)
+	return 0, fmt.Errorf("group %q: %w", name, errNoAccount)
 }
 
 // setGroup makes a group the user's own.
 func (u User) setGroup(of account, name string) (changed bool, err error) {
 	gid, err := findGroup(name)
-	if errors.Is(err, errMissing) && !u.MustExist {
+	if errors.Is(err, errNoAccount) && !u.MustExist {
 		gid, err = ensureGroup(name, freeID())
 	}
 	if err != nil || gid == of.gid {

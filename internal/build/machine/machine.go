@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
@@ -147,9 +148,14 @@ func (m *Machine) Execute(ctx context.Context, command envdclient.Command, to en
 	return exit, err
 }
 
+// freezeTimeout bounds how long a guest may take to write out its file system.
+const freezeTimeout = 5 * time.Minute
+
 // Capture calls use while the guest's file system is written out and nothing changes it.
 func (m *Machine) Capture(ctx context.Context, use func(diskPath string) error) error {
-	if err := m.guest.FreezeFilesystem(ctx); err != nil {
+	freezing, cancel := context.WithTimeout(ctx, freezeTimeout)
+	defer cancel()
+	if err := m.guest.FreezeFilesystem(freezing); err != nil {
 		return err
 	}
 	err := use(m.guest.Source().DiskPath)

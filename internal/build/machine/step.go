@@ -19,6 +19,7 @@ type Request struct {
 	Status  *struct{} `json:"status,omitempty"`
 	Settle  *struct{} `json:"settle,omitempty"`
 
+	Profile        *Profile        `json:"profile,omitempty"`
 	Copy           *Copy           `json:"copy,omitempty"`
 	Pack           *Pack           `json:"pack,omitempty"`
 	Download       *Download       `json:"download,omitempty"`
@@ -37,6 +38,11 @@ type User struct {
 type Workdir struct {
 	Path  string `json:"path"`
 	Owner string `json:"owner"`
+}
+
+// Profile has login shells begin with a PATH; empty for the image's own.
+type Profile struct {
+	Path string `json:"path"`
 }
 
 // Copy unpacks the archive that is sent to it; with Content, what is sent is the file.
