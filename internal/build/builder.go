@@ -23,6 +23,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -69,7 +70,10 @@ type Config struct {
 	Admit func(admission.Size) (release func(), err error)
 	// MaxBuilds run at a time.
 	MaxBuilds int
-	Log       *slog.Logger
+	// ReserveBytes of the disk are to stay free: with less than half of them left, builds
+	// are ended.
+	ReserveBytes uint64
+	Log          *slog.Logger
 }
 
 // Builder runs the builds of one host.
@@ -147,15 +151,46 @@ func (b *Builder) Start(request plan.Request) error {
 	}
 	a := newAttempt(b.config, request)
 	b.attempts[request.BuildID] = a
-	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
-	a.cancel = cancel
+	limited, stop := context.WithTimeout(context.Background(), buildTimeout)
+	ctx, cancel := context.WithCancelCause(limited)
+	a.cancel = func() { cancel(nil) }
 	b.tasks.Go(func() {
-		defer cancel()
+		defer stop()
 		defer close(a.done)
 		defer release()
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			b.watchRoom(ctx, cancel)
+		}()
+		defer func() { cancel(nil); <-watched }()
 		a.run(ctx)
 	})
 	return nil
+}
+
+// errHostFull ends builds of a host whose disk is nearly full, which a build may have
+// filled: its VMs and its layers grow.
+var errHostFull = errors.New("the host's disk is nearly full")
+
+const roomEvery = time.Second
+
+// watchRoom ends a build when the host's disk is nearly full.
+func (b *Builder) watchRoom(ctx context.Context, end context.CancelCauseFunc) {
+	again := time.NewTicker(roomEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		_, free, err := disk.Usage(b.config.Dir)
+		if err == nil && free < b.config.ReserveBytes/2 {
+			end(errHostFull)
+			return
+		}
+	}
 }
 
 // running counts the builds that run. The mutex is held.

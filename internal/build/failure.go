@@ -83,6 +83,8 @@ func (a *attempt) explain(ctx context.Context, err error) *Failure {
 	switch {
 	case a.cancelled.Load():
 		return &Failure{Cause: CauseCancelled, Step: step, Line: line, Message: "The build was cancelled", cause: err}
+	case errors.Is(context.Cause(ctx), errHostFull):
+		known = &Failure{Cause: CauseNoSpace, Message: "The host that builds has nearly no room left on its disk. Build again later, or ask its operator", cause: err}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		known = &Failure{Cause: CauseTimedOut, Message: fmt.Sprintf("The build took longer than %s and was ended. "+
 			"Steps that are done are cached: build again to go on from there, or split what takes so long", describe(buildTimeout)), cause: err}

@@ -62,6 +62,9 @@ func TestExplain_TellsCancelTimeAndTheHostsEndApart(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.Contains(t, a.explain(stopped, stopped.Err()).Message, "The host was stopped")
+	full, fill := context.WithCancelCause(t.Context())
+	fill(errHostFull)
+	require.Equal(t, CauseNoSpace, a.explain(full, full.Err()).Cause)
 	a.cancelled.Store(true)
 	require.Equal(t, CauseCancelled, a.explain(stopped, stopped.Err()).Cause)
 }

@@ -100,7 +100,7 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 	builder, err := build.Open(ctx, build.Config{
 		Dir: m.path("builds"), Layers: layers, Archives: files, Builds: sandboxes.Catalog(), Images: images, Guests: guests, Driver: m.driver,
 		VMM: m.driver.Maker().String(), BootHash: guestImage.Hash, EnvdVersion: guestImage.EnvdVersion,
-		Admit: sandboxes.Admit, MaxBuilds: most, Log: config.Log,
+		Admit: sandboxes.Admit, MaxBuilds: most, ReserveBytes: uint64(config.Limits.DiskReserveMiB) << 20, Log: config.Log,
 	})
 	if err != nil {
 		return nil, err
