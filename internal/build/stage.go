@@ -255,17 +255,14 @@ func (a *attempt) boot(ctx context.Context, layerID string, defaults snapshot.De
 	return a.bootDisk(ctx, disk, defaults)
 }
 
-// bootDisk boots a VM with a clone of a disk, whose file system it enlarges to the disk's
-// size.
+// bootDisk boots a VM with a clone of a disk. The guest enlarges its file system to the
+// disk's size.
 func (a *attempt) bootDisk(ctx context.Context, disk *snapshot.Snapshot, defaults snapshot.Defaults) (*machine.Machine, error) {
 	base := *disk
 	base.VCPUCount, base.MemoryMiB = a.request.VCPUCount, a.request.MemoryMiB
 	started, err := a.startMachine(ctx, &base, defaults)
 	if err != nil {
 		return nil, explainBoot(err)
-	}
-	if _, err := started.Do(ctx, machine.Request{Grow: &struct{}{}}, nil, nil); err != nil {
-		return nil, errors.Join(err, started.Stop())
 	}
 	return started, nil
 }

@@ -23,7 +23,6 @@ const Argument = "build-step"
 
 // Request is one piece of work. Exactly one field is set.
 type Request struct {
-	Grow    *Grow    `json:"grow,omitempty"`
 	User    *User    `json:"user,omitempty"`
 	Workdir *Workdir `json:"workdir,omitempty"`
 	Status  *Status  `json:"status,omitempty"`
@@ -97,8 +96,6 @@ func Main(ctx context.Context, arguments []string, stdin io.Reader, stdout, stde
 
 func (r Request) do(ctx context.Context, stdin io.Reader, stdout io.Writer) (Result, error) {
 	switch {
-	case r.Grow != nil:
-		return r.Grow.do()
 	case r.User != nil:
 		return r.User.do()
 	case r.Workdir != nil:

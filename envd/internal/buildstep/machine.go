@@ -9,68 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
-
-// Grow makes the root file system as large as its disk.
-type Grow struct{}
-
-// resizeRequest is EXT4_IOC_RESIZE_FS, _IOW('f', 16, __u64) of linux/ext4.h; getSizeRequest
-// is BLKGETSIZE64 of linux/fs.h.
-const (
-	resizeRequest  = 0x40086610
-	getSizeRequest = 0x80081272
-)
-
-// rootDevice is the disk of every guest.
-const rootDevice = "/dev/vda"
-
-func (Grow) do() (Result, error) {
-	var root unix.Statfs_t
-	if err := unix.Statfs("/", &root); err != nil {
-		return Result{}, fmt.Errorf("measure the file system: %w", err)
-	}
-	diskBytes, err := deviceSize(rootDevice)
-	if err != nil {
-		return Result{}, err
-	}
-	blocks := diskBytes / uint64(root.Bsize)
-	directory, err := os.Open("/")
-	if err != nil {
-		return Result{}, err
-	}
-	defer directory.Close()
-	err = utils.WithDescriptor(directory, func(descriptor int) error {
-		return ioctl(descriptor, resizeRequest, unsafe.Pointer(&blocks))
-	})
-	if err != nil {
-		return Result{}, fmt.Errorf("make the file system as large as its disk: %w", err)
-	}
-	return Result{Changed: true}, nil
-}
-
-func deviceSize(path string) (size uint64, err error) {
-	device, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer device.Close()
-	err = utils.WithDescriptor(device, func(descriptor int) error {
-		return ioctl(descriptor, getSizeRequest, unsafe.Pointer(&size))
-	})
-	return size, err
-}
-
-func ioctl(descriptor int, request uintptr, argument unsafe.Pointer) error {
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(descriptor), request, uintptr(argument)); errno != 0 {
-		return errno
-	}
-	return nil
-}
 
 // Status tells why a command may have failed.
 type Status struct{}

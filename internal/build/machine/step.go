@@ -13,7 +13,6 @@ import (
 // Request is work for the guest agent's program in its mode for builds, which package
 // buildstep of the agent's module describes. Exactly one field is set.
 type Request struct {
-	Grow    *struct{} `json:"grow,omitempty"`
 	User    *User     `json:"user,omitempty"`
 	Workdir *Workdir  `json:"workdir,omitempty"`
 	Status  *struct{} `json:"status,omitempty"`
