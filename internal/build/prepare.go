@@ -37,7 +37,7 @@ func (a *attempt) prepare(ctx context.Context, report *report, in *machine.Machi
 		return plan.Context{}, &Failure{Cause: CauseImageInvalid, cause: err, Message: fmt.Sprintf("The image could not be made ready for sandboxes: %s", buildlog.Clean(err.Error()))}
 	}
 	for _, note := range found.Notes {
-		report.say(buildlog.Info, note)
+		report.say(note)
 	}
 	begins := of.context
 	begins.User, begins.Home = found.User.Name, found.User.Home

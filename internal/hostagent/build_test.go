@@ -24,6 +24,8 @@ var buildTests = map[string]func(t *testing.T, b *buildsUnderTest){
 	"secrets are in no layer and in no log":               testBuildSecrets,
 	"a failure says what happened and what to do":         testBuildFailures,
 	"a build that is cancelled leaves nothing":            testBuildCancel,
+	"images are built from as they say":                   testBuildImages,
+	"a template is made from nothing":                     testBuildScratch,
 }
 
 // buildsUnderTest are the builds of one team.
