@@ -17,11 +17,11 @@ import (
 
 // Disks of whole trees are checked by e2fsck in the tests of package rootfs.
 
-// format makes an empty file system.
-func format(t *testing.T, features, size string) *os.File {
+// format makes an empty file system of 64 MiB.
+func format(t *testing.T, features string) *os.File {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk")
-	output, err := exec.Command("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-O", features, path, size).CombinedOutput()
+	output, err := exec.Command("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-O", features, path, "64M").CombinedOutput()
 	require.NoError(t, err, string(output))
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestOpen_RefusesFileSystemsThatItDoesNotKnow(t *testing.T) {
 	for _, features := range []string{
 		Features + ",^metadata_csum", Features + ",^resize_inode", Features + ",^has_journal", Features + ",inline_data", Features + ",quota", Features + ",bigalloc",
 	} {
-		_, err := Open(format(t, features, "64M"))
+		_, err := Open(format(t, features))
 		require.ErrorIs(t, err, errFormat, features)
 	}
 	empty, err := os.Create(filepath.Join(t.TempDir(), "empty"))
@@ -62,7 +62,7 @@ func TestOpen_RefusesFileSystemsThatItDoesNotKnow(t *testing.T) {
 }
 
 func TestWrite_FillsTheDiskToTheLastBlockAndFreesWhatDidNotFit(t *testing.T) {
-	writer, err := Open(format(t, Features, "64M"))
+	writer, err := Open(format(t, Features))
 	require.NoError(t, err)
 	free := writer.blocks.free
 	_, err = writer.Write(bytes.NewReader(bytes.Repeat([]byte("x"), int(free+1)*blockBytes)), int64(free+1)*blockBytes)
@@ -76,14 +76,14 @@ func TestWrite_FillsTheDiskToTheLastBlockAndFreesWhatDidNotFit(t *testing.T) {
 }
 
 func TestWrite_ReportsAContentThatIsTooShort(t *testing.T) {
-	writer, err := Open(format(t, Features, "64M"))
+	writer, err := Open(format(t, Features))
 	require.NoError(t, err)
 	_, err = writer.Write(strings.NewReader("short"), 10)
 	require.ErrorContains(t, err, "unexpected EOF")
 }
 
 func TestFinish_SaysThatThereAreTooFewInodes(t *testing.T) {
-	writer, err := Open(format(t, Features, "64M"))
+	writer, err := Open(format(t, Features))
 	require.NoError(t, err)
 	tree := filetree.New(filetree.Limits{Entries: math.MaxInt}, writer.Free)
 	for i := range writer.super.inodes {
