@@ -95,8 +95,7 @@ func initialise() error {
 	return handOver(settings)
 }
 
-// powerOff ends the machine. The console is the only witness of what was said: it drains
-// first.
+// powerOff ends the machine, after the console has drained.
 func powerOff() {
 	<-time.After(drain)
 	unix.Sync()
