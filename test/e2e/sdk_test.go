@@ -19,7 +19,8 @@ import (
 const (
 	sdkSource         = "js"
 	sdkInstallTimeout = 5 * time.Minute
-	sdkFileTimeout    = 5 * time.Minute
+	// Builds boot a VM for each change, which takes its time under emulation.
+	sdkFileTimeout = 8 * time.Minute
 )
 
 // TestOfficialSDK runs each file of cases in js/src with Node and reports each
