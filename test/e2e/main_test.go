@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/leakcheck"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
@@ -32,12 +33,14 @@ var shared struct {
 	wrenn  *installation.Installation
 	// front is what stands before its replicas where there are several.
 	front *front
-	err   error
+	// images is the registry that templates are built from images of.
+	images *images
+	err    error
 }
 
 // TestMain gives Wrenn a host of its own, to which the SDK's packages are brought.
 func TestMain(m *testing.M) {
-	os.Exit(vmmtest.Main(installations{m}, prepareSDKCases, preparePythonSDK))
+	os.Exit(vmmtest.Main(installations{m}, prepareSDKCases, preparePythonSDK, imagetest.Prepare(imagetest.MinimalDebian)))
 }
 
 // installations are the tests, which stop the Wrenn that they share.
@@ -84,7 +87,10 @@ func running(t *testing.T) *installation.Installation {
 		if shared.front, shared.err = newFront(); shared.err != nil {
 			return
 		}
-		shared.wrenn.Settings = []string{"WRENN_DOMAIN=" + shared.front.domain()}
+		if shared.images, shared.err = newImages(); shared.err != nil {
+			return
+		}
+		shared.wrenn.Settings = []string{"WRENN_DOMAIN=" + shared.front.domain(), "WRENN_INSECURE_REGISTRIES=" + shared.images.address}
 		fmt.Fprintf(os.Stderr, "starting Wrenn in %s; the first time on a machine makes the base image, for some minutes\n",
 			shared.wrenn.DataDir)
 		shared.err = shared.wrenn.Up(context.Background())

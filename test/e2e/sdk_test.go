@@ -53,7 +53,7 @@ func sdkEnvironment(t *testing.T) []string {
 	t.Cleanup(func() { require.NoError(t, replica.Stop()) })
 	shared.front.serve(t, wrenn.Address, replica.Address)
 	t.Cleanup(func() { require.Greater(t, shared.front.requests.Load(), int64(100), "requests that went by turns") })
-	return append(wrenn.Environment(), "E2B_API_URL="+shared.front.url(), "E2B_SANDBOX_URL="+shared.front.url(),
+	return append(append(wrenn.Environment(), shared.images.serve(t)...), "E2B_API_URL="+shared.front.url(), "E2B_SANDBOX_URL="+shared.front.url(),
 		"E2B_VOLUME_API_URL="+shared.front.url(), "E2B_DOMAIN="+shared.front.domain())
 }
 
