@@ -31,6 +31,26 @@ func testBuildImages(t *testing.T, b *buildsUnderTest) {
 	// Its groups app and web have the same number.
 	require.Equal(t, "app\napp\n/srv/app\nhello world\nserve\ntwo words", b.agent.run(t, made, "cat ran"))
 	require.Equal(t, "1", b.agent.run(t, made, "ps | grep -c '[s]leep 1000000'"), "the image's command runs")
+
+	again := b.imageRequest(reference, request.Stages[0].Steps...)
+	again.UseImageCommand, again.ReadyCommand = true, request.ReadyCommand
+	second := b.build(t, again)
+	second.requireReady(t)
+	require.Less(t, second.took, first.took/10)
+
+	shell := b.imageRequest(b.registry.Push(t, "musl:1", imagetest.Musl(t)), run("1", "id -un; pwd; test -z \"$BASH_VERSION\" && echo plain"))
+	require.Contains(t, b.requireBuilt(t, shell).text(), "[stdout]: user\n[builder 1/1] [stdout]: /home/user")
+	shell = b.imageRequest(b.registry.Host+"/musl:1", run("1", "id -un; pwd"))
+	shell.ImageDefaults = true
+	require.Contains(t, b.requireBuilt(t, shell).text(), "[stdout]: root\n[builder 1/1] [stdout]: /\n")
+
+	copied := b.request(&pb.BuildStep{Name: "1", Text: "COPY --from", Kind: &pb.BuildStep_Copy{Copy: &pb.CopyStep{
+		FromImage: &pb.ImageSource{Reference: reference}, Sources: []string{"entrypoint"}, Destination: "/opt/",
+	}}}, run("2", "head -n 1 /opt/entrypoint"))
+	require.Contains(t, b.requireBuilt(t, copied).text(), "[stdout]: #!/bin/sh")
+
+	missing := b.build(t, b.imageRequest(b.registry.Host+"/none:1"))
+	missing.requireFailure(t, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_IMAGE_NOT_FOUND, "base")
 }
 
 func testBuildScratch(t *testing.T, b *buildsUnderTest) {

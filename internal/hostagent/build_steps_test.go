@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
@@ -127,4 +128,62 @@ func testBuildSecrets(t *testing.T, b *buildsUnderTest) {
 	delete(request.Secrets, "key")
 	_, err = b.StartBuild(t.Context(), connect.NewRequest(request))
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(err))
+}
+
+func testBuildFailures(t *testing.T, b *buildsUnderTest) {
+	for name, test := range map[string]struct {
+		step    *pb.BuildStep
+		cause   pb.BuildFailureCause
+		message string
+	}{
+		"memory":  {run("1", "python3 -c 'x = bytearray(3 << 30)'; python3 -c 'x = [bytearray(1 << 20) for _ in range(4000)]'"), pb.BuildFailureCause_BUILD_FAILURE_CAUSE_OUT_OF_MEMORY, "the build has 512 MiB"},
+		"space":   {run("1", "fallocate -l 8G /home/user/full"), pb.BuildFailureCause_BUILD_FAILURE_CAUSE_NO_SPACE, "the disk of 4096 MiB is full"},
+		"user":    {&pb.BuildStep{Name: "1", Text: "USER x", Kind: &pb.BuildStep_User{User: &pb.UserStep{Name: "nobody-at-all", MustExist: true}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, `user "nobody-at-all": there is none`},
+		"command": {&pb.BuildStep{Name: "1", Text: "RUN x", Line: 7, Kind: &pb.BuildStep_Run{Run: &pb.RunStep{Exec: []string{"/no/such/program"}}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "no such file"},
+		"url":     {&pb.BuildStep{Name: "1", Text: "ADD x", Kind: &pb.BuildStep_AddUrl{AddUrl: &pb.AddURLStep{Url: "http://10.0.0.1/x", Destination: "/x"}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "download"},
+	} {
+		done := b.build(t, b.request(test.step))
+		failure := done.requireFailure(t, test.cause, "1")
+		require.Contains(t, failure.Message, test.message, name)
+		require.Equal(t, test.step.Line, failure.Line)
+		require.NotContains(t, done.text(), b.agent.config.DataDir, "nothing internal shows")
+	}
+	request := b.request()
+	request.Stages[0].Base = &pb.BuildStage_BuildId{BuildId: uuid.NewString()}
+	b.build(t, request).requireFailure(t, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_BASE_NOT_FOUND, "base")
+	ended := b.request()
+	ended.StartCommand, ended.ReadyCommand = "echo broken; exit 4", "false"
+	failure := b.build(t, ended).requireFailure(t, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_COMMAND_FAILED, "finalize")
+	require.Equal(t, int32(4), failure.ExitCode)
+	require.Equal(t, []string{"broken"}, failure.LastLines)
+}
+
+func testBuildCancel(t *testing.T, b *buildsUnderTest) {
+	request := b.request(run("1", "echo kept > kept"), run("2", "echo begun; sleep 600"))
+	b.start(t, request)
+	b.start(t, request) // once more changes nothing
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	stream, err := b.WatchBuild(ctx, connect.NewRequest(&pb.WatchBuildRequest{BuildId: request.BuildId}))
+	require.NoError(t, err)
+	defer stream.Close()
+	for stream.Receive() && !strings.Contains(stream.Msg().GetEntry().GetText(), "begun") {
+		require.Nil(t, stream.Msg().GetResult())
+	}
+	_, err = b.CancelBuild(ctx, connect.NewRequest(&pb.CancelBuildRequest{BuildId: request.BuildId}))
+	require.NoError(t, err)
+	require.Empty(t, virtualMachines(t, b.agent.config.DataDir))
+	require.NoDirExists(t, b.agent.file("storage", "builds", request.BuildId))
+	b.follow(t, request).requireFailure(t, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_CANCELLED, "2")
+	_, err = b.CancelBuild(ctx, connect.NewRequest(&pb.CancelBuildRequest{BuildId: uuid.NewString()}))
+	require.NoError(t, err)
+	unknown, err := b.WatchBuild(ctx, connect.NewRequest(&pb.WatchBuildRequest{BuildId: uuid.NewString()}))
+	require.NoError(t, err)
+	require.False(t, unknown.Receive())
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(unknown.Err()))
+
+	request.Stages[0].Steps[1] = run("2", "cat kept")
+	second := b.build(t, request)
+	second.requireReady(t)
+	require.True(t, second.steps["1"].Cached, "another attempt goes on from the layers of the first")
 }

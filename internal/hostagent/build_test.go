@@ -22,6 +22,8 @@ var buildTests = map[string]func(t *testing.T, b *buildsUnderTest){
 	"a template is built, and sandboxes begin as it says": testBuildTemplate,
 	"files are copied from uploads, texts and stages":     testBuildFiles,
 	"secrets are in no layer and in no log":               testBuildSecrets,
+	"a failure says what happened and what to do":         testBuildFailures,
+	"a build that is cancelled leaves nothing":            testBuildCancel,
 	"images are built from as they say":                   testBuildImages,
 	"a template is made from nothing":                     testBuildScratch,
 }
