@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
 
@@ -66,11 +67,19 @@ func (i *images) serve(t *testing.T) []string {
 			t.Errorf("serve images: %v", err)
 		}
 	})
-	reference, err := name.ParseReference(i.address+"/team/debian:1", name.Insecure)
-	require.NoError(t, err)
-	login := &authn.Basic{Username: registryUser, Password: registryPassword}
-	require.NoError(t, remote.Write(reference, imagetest.Debian(t), remote.WithAuth(login)))
+	i.push(t, "debian", imagetest.Debian(t))
 	return []string{
 		"WRENN_TEST_REGISTRY=" + i.address, "WRENN_TEST_REGISTRY_USER=" + registryUser, "WRENN_TEST_REGISTRY_PASSWORD=" + registryPassword,
 	}
+}
+
+// push puts an image into the registry while it serves, as team/NAME:1, and returns its
+// reference.
+func (i *images) push(t *testing.T, as string, pushed v1.Image) string {
+	t.Helper()
+	reference, err := name.ParseReference(i.address+"/team/"+as+":1", name.Insecure)
+	require.NoError(t, err)
+	login := &authn.Basic{Username: registryUser, Password: registryPassword}
+	require.NoError(t, remote.Write(reference, pushed, remote.WithAuth(login)))
+	return reference.String()
 }

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 )
 
 // buildDirectory makes a directory of files with a Dockerfile.
@@ -111,6 +114,36 @@ func TestCLI_SaysWhyADockerfileFails(t *testing.T) {
 				require.Contains(t, stderr, "some output")
 				require.Contains(t, lines[len(lines)-1], "7")
 			}
+		})
+	}
+}
+
+// TestCLI_PullsImagesAsTheyAre makes a sandbox of images that have next to nothing of what
+// a Debian has. Nothing is installed into them.
+func TestCLI_PullsImagesAsTheyAre(t *testing.T) {
+	running(t)
+	shared.images.serve(t)
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte(registryPassword+"\n"), 0o600))
+	cases := map[string]struct {
+		image v1.Image
+		// command prints want in a sandbox of the image.
+		command, want string
+	}{
+		"musl":       {imagetest.Musl(t), "id -un; . /etc/os-release; echo $ID", "root\nmusl"},
+		"static":     {imagetest.Static(t), "id -un; test -e /etc/os-release || echo bare", "root\nbare"},
+		"no-passwd":  {imagetest.NoPasswd(t), "id -un; pwd", "root\n/"},
+		"taken-user": {imagetest.TakenUser(t), "id -un; su node -c 'id -un'", "root\nnode"},
+		"entrypoint": {imagetest.Entrypoint(t), "cat /srv/app/ran", "app\napp\n/srv/app\nhello world\nserve\ntwo words"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			reference := shared.images.push(t, name, c.image)
+			succeed(t, "template", "pull", reference, "--name", "pulled-"+name, "--user", registryUser, "--password-file", password, "--cpus", "1", "--memory", "512")
+			id := succeed(t, "sandbox", "create", "pulled-"+name, "--timeout", "2m")
+			defer succeed(t, "sandbox", "kill", id)
+			require.Equal(t, c.want, succeed(t, "sandbox", "exec", id, "--", "/bin/bash", "-l", "-c", c.command))
+			require.Equal(t, "root", succeed(t, "sandbox", "exec", "--user", "root", id, "--", "/bin/bash", "-c", "id -un"))
 		})
 	}
 }
