@@ -53,7 +53,7 @@ func (s *stage) openFiles(files plan.Copy) (io.ReadCloser, error) {
 	archive, err := s.config.Archives.Open(s.request.TeamID, files.FilesHash)
 	if errors.Is(err, archives.ErrNotFound) {
 		return nil, &Failure{Cause: CauseFileMissing, cause: err, Message: fmt.Sprintf(
-			"The files for %s were not uploaded to the host that builds, or are there no longer. Build again: the client uploads them anew", files.Destination)}
+			"The files for %s were not uploaded to the host that builds, or are there no longer. Build again: the client then uploads them again", files.Destination)}
 	}
 	return archive, err
 }

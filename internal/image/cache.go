@@ -27,7 +27,7 @@ type cache struct {
 // cachedFile is a file in use.
 type cachedFile struct {
 	holders int
-	// turn has one value, which whoever makes or looks for the file takes.
+	// turn holds one value. A caller takes it before it makes or looks for the file.
 	turn chan struct{}
 }
 

@@ -88,7 +88,7 @@ type Config struct {
 type Healthcheck struct {
 	// Test is CMD and a command, CMD-SHELL and a line for the shell, or NONE.
 	Test []string
-	// Zero stands for the default of whoever runs it.
+	// Zero stands for the default of the program that runs it.
 	Interval, Timeout, StartPeriod time.Duration
 	Retries                        int
 }

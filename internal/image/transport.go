@@ -128,8 +128,8 @@ func (c *impatient) Write(buffer []byte) (int, error) {
 	return c.Conn.Write(buffer)
 }
 
-// RoundTrip decides by the host of each request. A registry that sends us elsewhere gives
-// its exemptions to nobody.
+// RoundTrip decides by the host of each request: where a registry redirects to another
+// host, its own exemptions do not hold.
 func (t *registryTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != "https" && !slices.Contains(t.insecure, request.URL.Host) {
 		return nil, errPlainHTTP

@@ -11,7 +11,7 @@ const (
 	whiteoutPrefix = ".wh."
 	// opaqueName removes what earlier layers have in its directory.
 	opaqueName = ".wh..wh..opq"
-	// metadataPrefix begins the names of other files of AUFS, which are nobody's content.
+	// metadataPrefix begins the names of AUFS's own files, which no image's content has.
 	metadataPrefix = ".wh..wh."
 )
 
