@@ -49,7 +49,7 @@ deps: ## install the Debian packages that running Wrenn needs, if any is missing
 	@deploy/install-packages.sh run
 
 .PHONY: test
-test: test-deps check-generated check-protocol vet test-unit test-fuzz test-e2e ## everything that CI runs
+test: test-deps check-generated check-protocol check-modules check-dead vet test-unit test-fuzz test-e2e ## everything that CI runs
 
 .PHONY: test-deps
 test-deps:
@@ -139,7 +139,7 @@ bench: deps build ## what Wrenn adds to the same things done by hand
 	@$(SUDO) bin/bench
 
 .PHONY: lint
-lint: vet check-protocol ## vet, buf, staticcheck, golangci-lint and gofumpt, on all modules
+lint: vet check-protocol check-modules check-dead ## vet, buf, modules, dead code, staticcheck, golangci-lint and gofumpt, on all modules
 	@echo "Checking formatting"
 	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | grep -v '/gen/\|^gen/\|_gen\.go$$' | xargs $(TOOL) gofumpt -l); \
 	if [ -n "$$unformatted" ]; then echo "Not formatted; run: $(TOOL) gofumpt -w ." >&2; echo "$$unformatted" >&2; exit 1; fi
