@@ -147,3 +147,17 @@ func TestCLI_PullsImagesAsTheyAre(t *testing.T) {
 		})
 	}
 }
+
+func TestCLI_PullsAnImageWithSystemd(t *testing.T) {
+	running(t)
+	shared.images.serve(t)
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte(registryPassword+"\n"), 0o600))
+	reference := shared.images.push(t, "systemd", imagetest.DebianSystemd(t))
+	succeed(t, "template", "pull", reference, "--name", "pulled-systemd", "--init", "systemd", "--ready", "systemctl is-active basic.target", "--user", registryUser, "--password-file", password,
+		"--cpus", "1", "--memory", "512")
+	id := succeed(t, "sandbox", "create", "pulled-systemd", "--timeout", "2m")
+	defer succeed(t, "sandbox", "kill", id)
+	require.Equal(t, "systemd", succeed(t, "sandbox", "exec", id, "--", "cat", "/proc/1/comm"))
+	require.Equal(t, "active", succeed(t, "sandbox", "exec", id, "--", "systemctl", "is-active", "basic.target"))
+}

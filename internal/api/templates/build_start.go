@@ -45,6 +45,8 @@ type startBody struct {
 	// The rest is Wrenn's own. UseImageCommand starts the image's entrypoint and command
 	// where there is no startCmd, and its steps begin as those of a Dockerfile.
 	UseImageCommand bool `json:"useImageCommand"`
+	// Init is the template's first process: empty for Wrenn's, or "systemd".
+	Init string `json:"init"`
 	// Dockerfile stands in place of FromImage, FromTemplate and Steps.
 	Dockerfile *dockerfileBody `json:"dockerfile"`
 	// Secrets are those of a Dockerfile's steps, by ID.
@@ -109,10 +111,14 @@ func (h *Handlers) startBuild(w http.ResponseWriter, r *http.Request) error {
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
+	if body.Init != "" && body.Init != "systemd" {
+		return fault.New(fault.Invalid, "init must be systemd, or be left out")
+	}
 	definition, confidential, err := body.definition()
 	if err != nil {
 		return err
 	}
+	definition.Init = body.Init
 	err = h.Builds.Start(r.Context(), request.Team(r), templateParam(r, "templateID"), chi.URLParam(r, "buildID"), definition, confidential)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ type options struct {
 	directory, file, name, target string
 	tags, arguments, secrets      []string
 	registries                    []string
-	start, ready                  string
+	start, ready, init            string
 	cpus, memoryMB                int
 	noCache, detach, asJSON       bool
 }
@@ -71,6 +71,7 @@ func addCommonFlags(command *cobra.Command, o *options) {
 	flags.IntVar(&o.memoryMB, "memory", 1024, "memory of its sandboxes, in MiB")
 	flags.StringVar(&o.start, "start", "", "command that runs when the template boots, in place of the image's")
 	flags.StringVar(&o.ready, "ready", "", "command that succeeds once the template is ready, in place of the HEALTHCHECK")
+	flags.StringVar(&o.init, "init", "", "the template's first process: systemd, which the image must have (default Wrenn's own)")
 	flags.BoolVar(&o.noCache, "no-cache", false, "run all steps, also those whose result is kept")
 	flags.BoolVarP(&o.detach, "detach", "d", false, "start the build and print its ID, without waiting for it")
 	flags.BoolVar(&o.asJSON, "json", false, "print the log and the result as lines of JSON")
@@ -165,6 +166,9 @@ func (c *commands) request(ctx context.Context, a *apiclient.API, o options, bod
 	}
 	if o.ready != "" {
 		body["readyCmd"] = o.ready
+	}
+	if o.init != "" {
+		body["init"] = o.init
 	}
 	started := path(of.TemplateID, "/builds/"+of.BuildID)
 	if _, err := a.Call(ctx, http.MethodPost, "/v2"+started, body, nil); err != nil {

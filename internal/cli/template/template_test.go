@@ -100,7 +100,7 @@ func TestBuild_PlansUploadsStartsAndFollows(t *testing.T) {
 		object{"status": "ready", "logEntries": []object{{"message": "[builder 1/2] \x1b[31mCOPY", "step": "1", "level": "info"}}},
 		object{"status": "ready", "logEntries": []object{}})
 
-	stdout, stderr, code := run(t, "build", directory, "--secret", "id=token,env=TOKEN", "--build-arg", "V=1", "--start", "serve", "--cpus", "1")
+	stdout, stderr, code := run(t, "build", directory, "--secret", "id=token,env=TOKEN", "--build-arg", "V=1", "--start", "serve", "--init", "systemd", "--cpus", "1")
 	require.Zero(t, code, stderr)
 	require.Equal(t, "t1\n", stdout)
 	require.Contains(t, stderr, "Dockerfile:3: beware")
@@ -116,12 +116,14 @@ func TestBuild_PlansUploadsStartsAndFollows(t *testing.T) {
 		Dockerfile struct{ Files map[string]string }
 		Secrets    map[string][]byte
 		StartCmd   string
+		Init       string
 		Force      bool
 	}
 	_, body, _ := strings.Cut(f.requests[5], "/builds/b1 ")
 	require.NoError(t, json.Unmarshal([]byte(body), &started))
 	require.Equal(t, "s3cret", string(started.Secrets["token"]))
 	require.Equal(t, "serve", started.StartCmd)
+	require.Equal(t, "systemd", started.Init)
 	require.Len(t, started.Dockerfile.Files["1"], 64)
 	require.NotEqual(t, started.Dockerfile.Files["1"], started.Dockerfile.Files["2"])
 }
