@@ -91,7 +91,7 @@ vet:
 .PHONY: test-unit
 test-unit: test-deps build ## the tests of each package
 	@echo "Testing each package"
-	@go test $(AS_ROOT) -timeout 20m $$(go list ./... | grep -v '/test/e2e$$')
+	@go test $(AS_ROOT) -timeout 30m $$(go list ./... | grep -v '/test/e2e$$')
 	@echo "Testing the guest agent, with the race detector"
 	@cd envd && CGO_ENABLED=1 go test -race $(AS_ROOT) ./...
 
