@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -402,9 +403,12 @@ func FuzzSource(f *testing.F) {
 	f.Add("**/*.[ch]", "a/b.c")
 	f.Add("{a,b", "a")
 	f.Add("[!", "x")
+	f.Add("{", "/")
+	f.Add("**/*.[ch]", "a.c/")
 	f.Fuzz(func(t *testing.T, pattern, name string) {
 		s, err := newSource(pattern)
-		if err != nil {
+		name = strings.TrimPrefix(path.Clean("/"+name), "/") // as names of archives are
+		if err != nil || name == "" {
 			return
 		}
 		if matched, below, ok := s.match(name); ok && s.text != "." {

@@ -104,7 +104,8 @@ func (s source) match(name string) (matched, below string, ok bool) {
 		below, ok = strings.CutPrefix(name, s.text+"/")
 		return s.text, below, ok
 	}
-	for end := 0; end <= len(name); end++ {
+	// From 1 on: a pattern that matches an empty text matches no name by it.
+	for end := 1; end <= len(name); end++ {
 		if (end == len(name) || name[end] == '/') && s.pattern.MatchString(name[:end]) {
 			return name[:end], strings.TrimPrefix(name[end:], "/"), true
 		}
