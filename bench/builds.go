@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,13 +28,13 @@ const mostBuildRounds = 3
 
 // measureBuilds builds a template, builds it once more, and builds it with another file in
 // its last copy, in turns.
-func measureBuilds(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
+func measureBuilds(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) (err error) {
 	fmt.Fprintln(os.Stderr, "builds of templates")
 	directory, err := os.MkdirTemp("", "wrenn-bench-build-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(directory)
+	defer func() { err = errors.Join(err, os.RemoveAll(directory)) }()
 	if err := os.WriteFile(filepath.Join(directory, "Dockerfile"), []byte(benchDockerfile), 0o600); err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func TestCLI_PullsImagesAsTheyAre(t *testing.T) {
 		"static":     {imagetest.Static(t), "id -un; test -e /etc/os-release || echo bare", "root\nbare"},
 		"no-passwd":  {imagetest.NoPasswd(t), "id -un; pwd", "root\n/"},
 		"taken-user": {imagetest.TakenUser(t), "id -un; su node -c 'id -un'", "root\nnode"},
-		"entrypoint": {imagetest.Entrypoint(t), "cat /srv/app/ran", "app\napp\n/srv/app\nhello world\nserve\ntwo words"},
+		"entrypoint": {imagetest.Entrypoint(t), "cat /srv/app/ran", strings.Join([]string{"app", "app", "/srv/app", "hello world", "serve", "two words"}, "\n")},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
