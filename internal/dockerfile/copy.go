@@ -16,8 +16,6 @@ import (
 // place is where copied files go, and whose they are.
 type place struct{ destination, owner, mode string }
 
-var octal = regexp.MustCompile(`^[0-7]{3,4}$`)
-
 func readPlace(scope *scope, destination, owner, mode string, sources int) (place, error) {
 	var read place
 	var err error
@@ -30,7 +28,7 @@ func readPlace(scope *scope, destination, owner, mode string, sources int) (plac
 	if read.mode, err = scope.resolve(mode); err != nil {
 		return place{}, err
 	}
-	if read.mode != "" && !octal.MatchString(read.mode) {
+	if read.mode != "" && !build.IsMode(read.mode) {
 		return place{}, fmt.Errorf("--chmod=%s is not an octal mode such as 644 or 0755", read.mode)
 	}
 	if sources > 1 && !strings.HasSuffix(read.destination, "/") && read.destination != "." {

@@ -242,7 +242,7 @@ func TestParse_BoundsItsInput(t *testing.T) {
 	t.Parallel()
 	_, err := dockerfile.Parse(strings.NewReader("FROM a\n"+strings.Repeat("#\n", dockerfile.MaxBytes/2)), dockerfile.Options{})
 	require.ErrorContains(t, err, "larger than 1024 KiB")
-	_, err = dockerfile.Parse(strings.NewReader("FROM a\n"+strings.Repeat("RUN x\n", dockerfile.MaxSteps+1)), dockerfile.Options{})
+	_, err = dockerfile.Parse(strings.NewReader("FROM a\n"+strings.Repeat("RUN x\n", build.MaxSteps+1)), dockerfile.Options{})
 	require.ErrorContains(t, err, "at most 1000")
 	_, err = dockerfile.Parse(strings.NewReader("FROM a\nENV A=x\n"+strings.Repeat("ENV A=$A$A\n", 100)), dockerfile.Options{})
 	require.ErrorContains(t, err, "line 19: ENV: the value is larger than 64 KiB")

@@ -12,11 +12,9 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
-// Limits of a Dockerfile.
-const (
-	MaxBytes = 1 << 20
-	MaxSteps = 1000
-)
+// MaxBytes is how large a Dockerfile may be. The number of its steps is limited by
+// build.MaxSteps.
+const MaxBytes = 1 << 20
 
 // Options choose what of a Dockerfile is built.
 type Options struct {

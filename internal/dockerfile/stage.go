@@ -218,8 +218,8 @@ func (p *planner) assemble(target int) (*Plan, error) {
 		}
 		plan.Stages = append(plan.Stages, kept.Stage)
 	}
-	if number > MaxSteps {
-		return nil, at(0, "the Dockerfile has %d steps; a build has at most %d", number, MaxSteps)
+	if number > build.MaxSteps {
+		return nil, at(0, "the Dockerfile has %d steps; a build has at most %d", number, build.MaxSteps)
 	}
 	return plan, nil
 }

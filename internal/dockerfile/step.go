@@ -74,7 +74,7 @@ func readEnv(scope *scope, command *instructions.EnvCommand, add func(build.Step
 	before := scope.copy()
 	var set []build.Variable
 	for _, pair := range command.Env {
-		if !isName(pair.Key) {
+		if !build.IsVariableName(pair.Key) {
 			return fmt.Errorf("%.64q is no variable's name", pair.Key)
 		}
 		value, err := before.expand(pair.Value)
@@ -91,7 +91,7 @@ func readEnv(scope *scope, command *instructions.EnvCommand, add func(build.Step
 func (p *planner) readArgument(scope *scope, command *instructions.ArgCommand, add func(build.Step)) error {
 	var set []build.Variable
 	for _, argument := range command.Args {
-		if !isName(argument.Key) {
+		if !build.IsVariableName(argument.Key) {
 			return fmt.Errorf("%.64q is no variable's name", argument.Key)
 		}
 		value, known := p.options.Arguments[argument.Key]

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/build"
 )
 
 // A variable that only the base image can have set is kept as a reference while other
@@ -149,7 +151,7 @@ func (v *variables) get(name string) (string, bool) {
 	if value, set := v.arguments[name]; set {
 		return value, true
 	}
-	if v.closed || !isName(name) || name != "PATH" && v.isModified(name) {
+	if v.closed || !build.IsVariableName(name) || name != "PATH" && v.isModified(name) {
 		return "", false
 	}
 	return referenceStart + name + referenceEnd, true
@@ -174,7 +176,3 @@ func (v *variables) isModified(name string) bool {
 		rest = after
 	}
 }
-
-var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func isName(text string) bool { return name.MatchString(text) }

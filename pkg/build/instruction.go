@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxSteps and maxStepBytes bound what one build has to do.
-	maxSteps     = 1000
+	// MaxSteps and maxStepBytes bound what one build has to do.
+	MaxSteps     = 1000
 	maxStepBytes = 256 << 10
 	// defaultReadyCommand is that of a template with a start command alone, as E2B's
 	// builder has it.
@@ -29,6 +29,12 @@ var (
 // IsFilesHash reports whether a text has the form of the hash that names an upload.
 func IsFilesHash(text string) bool { return filesHashPattern.MatchString(text) }
 
+// IsVariableName reports whether a text can be the name of a variable.
+func IsVariableName(text string) bool { return variablePattern.MatchString(text) }
+
+// IsMode reports whether a text is a mode of files: three or four octal digits.
+func IsMode(text string) bool { return modePattern.MatchString(text) }
+
 // Instruction is a step as E2B's clients send it.
 type Instruction struct {
 	// Type is RUN, COPY, ADD, ENV, ARG, WORKDIR or USER.
@@ -41,8 +47,8 @@ type Instruction struct {
 // steps converts what a client sends. Steps are named by their place, from "1" on, by
 // which E2B's clients find the line of a step that has failed.
 func convertSteps(wanted []Instruction) ([]Step, error) {
-	if len(wanted) > maxSteps {
-		return nil, fault.New(fault.Invalid, "steps must be at most %d", maxSteps)
+	if len(wanted) > MaxSteps {
+		return nil, fault.New(fault.Invalid, "steps must be at most %d", MaxSteps)
 	}
 	steps := make([]Step, 0, len(wanted))
 	for i, one := range wanted {
@@ -108,7 +114,7 @@ func copyStep(kind string, one Instruction) (Step, error) {
 	if err := checkOwner("owner", owner); err != nil {
 		return Step{}, err
 	}
-	if mode != "" && !modePattern.MatchString(mode) {
+	if mode != "" && !IsMode(mode) {
 		return Step{}, fault.New(fault.Invalid, "mode must be three or four octal digits")
 	}
 	if link, err := url.Parse(source); kind == "ADD" && err == nil && one.FilesHash == "" && (link.Scheme == "http" || link.Scheme == "https") {
@@ -131,7 +137,7 @@ func variablesOf(kind string, args []string) ([]Variable, error) {
 	}
 	variables := make([]Variable, 0, len(args)/2)
 	for i := 0; i < len(args); i += 2 {
-		if !variablePattern.MatchString(args[i]) {
+		if !IsVariableName(args[i]) {
 			return nil, fault.New(fault.Invalid, "%s: %.64q is not a variable's name", kind, args[i])
 		}
 		variables = append(variables, Variable{Name: args[i], Value: args[i+1]})

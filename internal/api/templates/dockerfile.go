@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -97,6 +96,12 @@ func (b startBody) dockerfileOrder() (build.Definition, build.Confidential, erro
 	if err != nil {
 		return build.Definition{}, confidential, err
 	}
+	return b.orderOf(plan)
+}
+
+// orderOf is a build of a Dockerfile that has been read.
+func (b startBody) orderOf(plan *dockerfile.Plan) (build.Definition, build.Confidential, error) {
+	var confidential build.Confidential
 	if err := plan.SetFiles(b.Dockerfile.Files); err != nil {
 		return build.Definition{}, confidential, fault.New(fault.Invalid, "dockerfile.files: %s", err)
 	}
@@ -111,6 +116,7 @@ func (b startBody) dockerfileOrder() (build.Definition, build.Confidential, erro
 		definition.ReadyCommand = plan.ReadyCommand
 	}
 	confidential.Secrets = b.Secrets
+	var err error
 	confidential.Registries, err = registriesOf(plan.Images(), b.Registries)
 	return definition, confidential, err
 }
@@ -172,28 +178,23 @@ func (h *Handlers) requestDockerfile(w http.ResponseWriter, r *http.Request) err
 	if len(plan.Uploads) > 0 {
 		return fault.New(fault.Invalid, "dockerfile: line %d: files of a directory cannot be copied by this route; use wrenn template build, or POST /v3/templates", plan.Uploads[0].Line)
 	}
-	definition, confidential, err := start.dockerfileOrder()
+	definition, confidential, err := start.orderOf(plan)
 	if err != nil {
 		return err
 	}
-	requested, err := h.requestAndStart(r.Context(), r, builds.Request{
+	requested, err := h.Builds.Request(r.Context(), request.Team(r), builds.Request{
 		Name: body.Alias, TemplateID: templateParam(r, "templateID"), VCPUs: body.CPUCount, MemoryMiB: body.MemoryMB,
-	}, definition, confidential)
+	})
+	if err != nil {
+		return err
+	}
+	err = h.Builds.Start(r.Context(), request.Team(r), requested.TemplateID, requested.ID.String(), definition, confidential)
 	if err != nil {
 		return err
 	}
 	audit.SetResource(r.Context(), requested.TemplateID)
 	respond.JSON(w, http.StatusAccepted, legacyOf(requested))
 	return nil
-}
-
-func (h *Handlers) requestAndStart(ctx context.Context, r *http.Request, wanted builds.Request, definition build.Definition, confidential build.Confidential) (builds.Requested, error) {
-	requested, err := h.Builds.Request(ctx, request.Team(r), wanted)
-	if err != nil {
-		return builds.Requested{}, err
-	}
-	err = h.Builds.Start(ctx, request.Team(r), requested.TemplateID, requested.ID.String(), definition, confidential)
-	return requested, err
 }
 
 // startDockerfile answers clients of version 1, whose builds were started by their
