@@ -117,22 +117,26 @@ func (s *server) ListSandboxes(context.Context, *connect.Request[pb.ListSandboxe
 	return connect.NewResponse(response), nil
 }
 
-// WatchSandboxes also ends when the agent is about to stop, which waits for requests.
-func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
+// untilStopping ends a context also when the agent is about to stop. release waits for the
+// goroutine that looks for that.
+func untilStopping(ctx context.Context, stopping <-chan struct{}) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
 		select {
-		case <-s.stopping:
+		case <-stopping:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
-	defer func() {
-		cancel()
-		<-watching
-	}()
+	return ctx, func() { cancel(); <-watching }
+}
+
+// WatchSandboxes also ends when the agent is about to stop, which waits for requests.
+func (s *server) WatchSandboxes(ctx context.Context, _ *connect.Request[pb.WatchSandboxesRequest], stream *connect.ServerStream[pb.WatchSandboxesResponse]) error {
+	ctx, release := untilStopping(ctx, s.stopping)
+	defer release()
 	err := s.sandboxes.Watch(ctx, func(info sandbox.Info) error {
 		return stream.Send(&pb.WatchSandboxesResponse{Sandbox: toSandbox(info)})
 	})

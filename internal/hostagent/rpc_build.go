@@ -39,17 +39,8 @@ func (s *builds) StartBuild(_ context.Context, request *connect.Request[pb.Start
 
 // WatchBuild also ends when the agent is about to stop, which waits for requests.
 func (s *builds) WatchBuild(ctx context.Context, request *connect.Request[pb.WatchBuildRequest], stream *connect.ServerStream[pb.WatchBuildResponse]) error {
-	ctx, cancel := context.WithCancel(ctx)
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
-		select {
-		case <-s.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	defer func() { cancel(); <-watching }()
+	ctx, release := untilStopping(ctx, s.stopping)
+	defer release()
 	err := s.builder.Watch(ctx, request.Msg.BuildId, request.Msg.After, build.Watcher{
 		Entry:  func(entry buildlog.Entry) error { return stream.Send(toEntry(entry)) },
 		Step:   func(state buildlog.StepState) error { return stream.Send(toStepState(state)) },

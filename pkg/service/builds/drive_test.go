@@ -33,7 +33,7 @@ func TestDrive_GoesOnWhereADeadControlPlaneEnded(t *testing.T) {
 	require.NoError(t, f.builds.Sweep(t.Context()))
 	job := f.queue.next(t)
 	require.EqualValues(t, 2, job.Turn)
-	require.NoError(t, f.builds.Sweep(t.Context()), "one that nobody has claimed yet is not abandoned")
+	require.NoError(t, f.builds.Sweep(t.Context()), "a build that no control plane has claimed yet is not abandoned")
 	wait := f.drive(t, f.builds, job)
 	f.Agent.Builder.Say(of.ID.String(), "1", "three")
 	f.Agent.Builder.Finish(of.ID.String())
