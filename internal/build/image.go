@@ -22,8 +22,8 @@ type Images interface {
 	Resolve(ctx context.Context, source image.Source, platform image.Platform) (*image.Image, error)
 	// WriteDisk makes a disk of an image.
 	WriteDisk(ctx context.Context, of *image.Image, target string, options image.DiskOptions) error
-	// WriteEmptyDisk makes a disk of a size in MiB with an empty file system.
-	WriteEmptyDisk(ctx context.Context, target string, diskMiB int) error
+	// WriteEmptyDisk makes a disk with an empty file system.
+	WriteEmptyDisk(ctx context.Context, target string, options image.DiskOptions) error
 }
 
 // baseFromImage makes a layer of an image's disk.
@@ -67,7 +67,9 @@ func (s *stage) baseFromScratch(ctx context.Context) (err error) {
 	s.stageEnd, s.machine, err = s.diskStage(ctx, s.report(stepBase, stepBase), fresh{
 		key: plan.NewKey("scratch", s.request.DiskMiB, s.request.Init), text: "FROM scratch",
 		context: plan.Context{Workdir: "/"}, user: "root",
-		write: func(path string) error { return s.config.Images.WriteEmptyDisk(ctx, path, s.request.DiskMiB) },
+		write: func(path string) error {
+			return s.config.Images.WriteEmptyDisk(ctx, path, image.DiskOptions{MiB: s.request.DiskMiB})
+		},
 	})
 	return err
 }

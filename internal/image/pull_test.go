@@ -331,9 +331,9 @@ func TestWriteDisk_KeepsRoomFreeOnTheHost(t *testing.T) {
 
 func TestWriteEmptyDisk_IsEmpty(t *testing.T) {
 	store, target := openStore(t), filepath.Join(t.TempDir(), "disk")
-	require.NoError(t, store.WriteEmptyDisk(t.Context(), target, diskMiB))
+	require.NoError(t, store.WriteEmptyDisk(t.Context(), target, image.DiskOptions{MiB: diskMiB}))
 	info, err := os.Stat(target)
 	require.NoError(t, err)
 	require.EqualValues(t, diskMiB<<20, info.Size())
-	require.ErrorIs(t, store.WriteEmptyDisk(t.Context(), target, diskMiB), os.ErrExist)
+	require.ErrorIs(t, store.WriteEmptyDisk(t.Context(), target, image.DiskOptions{MiB: diskMiB}), os.ErrExist)
 }

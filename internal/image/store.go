@@ -94,6 +94,8 @@ const (
 
 // DiskOptions are what disk to make.
 type DiskOptions struct {
+	// Format is rootfs.Ext4 if it is empty.
+	Format rootfs.Format
 	// MiB is the disk's size, at least rootfs.MinimumDiskMiB.
 	MiB int
 	// Progress is called now and then, by one goroutine at a time, and at the end of each
@@ -101,22 +103,30 @@ type DiskOptions struct {
 	Progress func(Progress)
 }
 
-// WriteDisk makes target, which must not exist, a disk with the image's file system: ext4,
-// never mounted, to which one may write. It pulls the layers that are missing. After an
+// WriteDisk makes target, which must not exist, a disk with the image's file system, never
+// mounted. It pulls the layers that are missing. After an
 // error there is no target. It returns an *Error where the image's owner can do something.
 func (s *Store) WriteDisk(ctx context.Context, image *Image, target string, options DiskOptions) error {
-	name := fmt.Sprintf("%s-%d-v%d%s", fileName(image.Digest), options.MiB, rootfs.FormatVersion, image.scope())
+	name := fmt.Sprintf("%s-%s-v%d%s", fileName(image.Digest), options, rootfs.FormatVersion, image.scope())
 	return s.writeCached(ctx, name, target, func(path string) error {
 		return s.makeDisk(ctx, image, path, options)
 	})
 }
 
-// WriteEmptyDisk makes target a disk with an empty file system of a size in MiB.
-func (s *Store) WriteEmptyDisk(ctx context.Context, target string, diskMiB int) error {
-	name := fmt.Sprintf("empty-%d-v%d", diskMiB, rootfs.FormatVersion)
+// String tells disks of one image apart, in names of files.
+func (o DiskOptions) String() string {
+	if format := cmp.Or(o.Format, rootfs.Ext4); format != rootfs.Ext4 {
+		return fmt.Sprintf("%d-%s", o.MiB, format)
+	}
+	return fmt.Sprint(o.MiB)
+}
+
+// WriteEmptyDisk makes target a disk with an empty file system.
+func (s *Store) WriteEmptyDisk(ctx context.Context, target string, options DiskOptions) error {
+	name := fmt.Sprintf("empty-%s-v%d", options, rootfs.FormatVersion)
 	return s.writeCached(ctx, name, target, func(path string) error {
 		err := rootfs.Write(ctx, path, rootfs.Options{
-			DiskMiB: diskMiB, UUID: fileSystemID("empty"), Limits: s.config.Limits, User: s.config.User,
+			Format: options.Format, DiskMiB: options.MiB, UUID: fileSystemID("empty"), Limits: s.config.Limits, User: s.config.User,
 		})
 		return explainHost(err)
 	})
@@ -168,7 +178,7 @@ func (s *Store) tryDisk(ctx context.Context, image *Image, path string, options 
 		layers = append(layers, rootfs.Layer{File: file, DiffID: image.Layers[i].DiffID})
 	}
 	err = rootfs.Write(ctx, path, rootfs.Options{
-		Layers: layers, DiskMiB: options.MiB, UUID: fileSystemID(image.Digest), Limits: s.config.Limits, User: s.config.User,
+		Format: options.Format, Layers: layers, DiskMiB: options.MiB, UUID: fileSystemID(image.Digest), Limits: s.config.Limits, User: s.config.User,
 		Progress: func(p rootfs.Progress) {
 			if err := s.requireRoom(s.config.DiskDir, 0); err != nil {
 				cancel(err)

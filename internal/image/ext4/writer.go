@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
+	"git.omukk.dev/wrenn/sandbox/internal/image/holes"
 )
 
 // bufferBytes is how much is read, and written, at a time.
@@ -77,10 +78,6 @@ func (w *Writer) emptyRoot() error {
 	return nil
 }
 
-// holeBytes is the least run of zeros that becomes a hole: a smaller one would cost an
-// extent.
-const holeBytes = 1 << 16
-
 // Write stores a file's content, of size bytes, and leaves holes where it has long runs of
 // zeros. It returns ErrFull, errors of content, and io.ErrUnexpectedEOF for one that is too
 // short.
@@ -108,7 +105,7 @@ func (w *Writer) Write(content io.Reader, size int64) ([]filetree.Extent, error)
 // writePart writes a part of a file that begins at a block, without its zeros.
 func (w *Writer) writePart(extents []filetree.Extent, first uint32, part []byte) ([]filetree.Extent, error) {
 	for len(part) > 0 {
-		zeros, data := split(part)
+		zeros, data := holes.Split(part)
 		first += uint32(zeros / blockBytes)
 		part = part[zeros:]
 		var err error
@@ -119,38 +116,6 @@ func (w *Writer) writePart(extents []filetree.Extent, first uint32, part []byte)
 		part = part[data:]
 	}
 	return extents, nil
-}
-
-// split says how many bytes at the beginning are zeros, and how many after them are data.
-// Both are whole pieces of holeBytes, but for the part's end.
-func split(part []byte) (zeros, data int) {
-	for zeros < len(part) && isZero(part[zeros:min(zeros+holeBytes, len(part))]) {
-		zeros = min(zeros+holeBytes, len(part))
-	}
-	for end := zeros; end < len(part); {
-		next := min(end+holeBytes, len(part))
-		if isZero(part[end:next]) {
-			break
-		}
-		end = next
-		data = end - zeros
-	}
-	return zeros, data
-}
-
-func isZero(part []byte) bool {
-	for len(part) >= 8 {
-		if little.Uint64(part) != 0 {
-			return false
-		}
-		part = part[8:]
-	}
-	for _, one := range part {
-		if one != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // writeData writes data at a file's block, and fills the last block with zeros.

@@ -13,6 +13,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
+	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 	"git.omukk.dev/wrenn/sandbox/internal/testhost"
 )
 
@@ -40,11 +41,19 @@ func newStore(t *testing.T, registry *imagetest.Registry) *image.Store {
 
 func makeDisk(t *testing.T, store *image.Store, reference string, diskMiB int) string {
 	t.Helper()
+	return makeDiskOf(t, store, reference, image.DiskOptions{Format: rootfs.Ext4, MiB: diskMiB})
+}
+
+func makeDiskOf(t *testing.T, store *image.Store, reference string, options image.DiskOptions) string {
+	t.Helper()
 	found, err := store.Resolve(t.Context(), image.Source{Reference: reference}, image.DefaultPlatform)
 	require.NoError(t, err)
 	disk := filepath.Join(t.TempDir(), "disk")
-	require.NoError(t, store.WriteDisk(t.Context(), found, disk, image.DiskOptions{MiB: diskMiB}))
-	output, err := exec.Command("e2fsck", "-fn", disk).CombinedOutput()
+	require.NoError(t, store.WriteDisk(t.Context(), found, disk, options))
+	check := map[rootfs.Format]*exec.Cmd{
+		rootfs.Ext4: exec.Command("e2fsck", "-fn", disk), rootfs.EROFS: exec.Command("fsck.erofs", "--extract", disk),
+	}
+	output, err := check[options.Format].CombinedOutput()
 	require.NoError(t, err, string(output))
 	return disk
 }

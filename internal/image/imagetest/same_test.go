@@ -16,7 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
+	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 )
 
 // describe returns a line for each file below a directory: all that it has.
@@ -94,16 +96,20 @@ func extract(t *testing.T, packed string) string {
 func TestDebian_IsFileForFileWhatTarUnpacks(t *testing.T) {
 	skipWithoutRoot(t)
 	registry := imagetest.Serve(t)
-	disk := makeDisk(t, newStore(t, registry), registry.Push(t, "debian/systemd:1", imagetest.DebianSystemd(t)), 2048)
-	at := t.TempDir()
-	output, err := exec.Command("mount", "-o", "loop,ro", disk, at).CombinedOutput()
-	require.NoError(t, err, string(output))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(at, 0)) })
+	store := newStore(t, registry)
+	reference := registry.Push(t, "debian/systemd:1", imagetest.DebianSystemd(t))
 	want := describe(t, extract(t, filepath.Join(os.Getenv(imagetest.Variable), string(imagetest.SystemdDebian)+".tar.zst")))
-	got := describe(t, at)
 	require.Greater(t, len(want), 5000)
-	for i := range min(len(want), len(got)) {
-		require.Equal(t, want[i], got[i])
+	for _, format := range []rootfs.Format{rootfs.Ext4, rootfs.EROFS} {
+		disk := makeDiskOf(t, store, reference, image.DiskOptions{Format: format, MiB: 2048})
+		at := t.TempDir()
+		output, err := exec.Command("mount", "-o", "loop,ro", "-t", string(format), disk, at).CombinedOutput()
+		require.NoError(t, err, string(output))
+		t.Cleanup(func() { require.NoError(t, unix.Unmount(at, 0)) })
+		got := describe(t, at)
+		for i := range min(len(want), len(got)) {
+			require.Equal(t, want[i], got[i], format)
+		}
+		require.Len(t, got, len(want), strings.Join(got[min(len(got), len(want)):], "\n"))
 	}
-	require.Len(t, got, len(want), strings.Join(got[min(len(got), len(want)):], "\n"))
 }

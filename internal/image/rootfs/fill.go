@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image/erofs"
 	"git.omukk.dev/wrenn/sandbox/internal/image/ext4"
 	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
 )
@@ -22,8 +23,12 @@ const firstLayerFile = 4
 
 // plan is what the process that reads layers is told on its standard input.
 type plan struct {
-	Layers []plannedLayer
-	Limits Limits
+	Format Format
+	// UUID and MostBytes are of a file system that the reader makes itself.
+	UUID      string
+	MostBytes int64
+	Layers    []plannedLayer
+	Limits    Limits
 }
 
 type plannedLayer struct {
@@ -34,9 +39,15 @@ type plannedLayer struct {
 // message is what it answers with on its standard output: progress and, at last, one of
 // the others.
 type message struct {
-	Progress *Progress   `json:",omitempty"`
-	Done     *ext4.Usage `json:",omitempty"`
-	Failure  *failure    `json:",omitempty"`
+	Progress *Progress `json:",omitempty"`
+	Done     *result   `json:",omitempty"`
+	Failure  *failure  `json:",omitempty"`
+}
+
+// result is what the caller has to know of a file system that is filled.
+type result struct {
+	// LargeDirectory says whether a directory is so large that it needs an index.
+	LargeDirectory bool
 }
 
 type failure struct {
@@ -54,25 +65,26 @@ const (
 	failedOtherwise failureKind = "other"
 )
 
-// fill has the layers read into the empty file system. It says whether a directory is so
-// large that it needs an index.
-func (w *writer) fill(ctx context.Context) (largeDirectory bool, err error) {
-	told := plan{Limits: w.options.Limits}
+// fill has the layers read into the empty file system.
+func (w *writer) fill(ctx context.Context) (result, error) {
+	told := plan{
+		Format: w.options.Format, UUID: w.options.UUID, MostBytes: int64(w.options.DiskMiB) << 20, Limits: w.options.Limits,
+	}
 	files := []*os.File{w.file}
 	for _, layer := range w.options.Layers {
 		info, err := layer.File.Stat()
 		if err != nil {
-			return false, err
+			return result{}, err
 		}
 		if _, err := layer.File.Seek(0, io.SeekStart); err != nil {
-			return false, err
+			return result{}, err
 		}
 		told.Layers = append(told.Layers, plannedLayer{Size: info.Size(), DiffID: layer.DiffID})
 		files = append(files, layer.File)
 	}
 	input, err := json.Marshal(told)
 	if err != nil {
-		return false, err
+		return result{}, err
 	}
 	command := w.confinedAs(ctx, "/proc/self/exe", []string{readerName})
 	command.Env = append(command.Env, fmt.Sprintf("GOMEMLIMIT=%d", usableMemory(w.options.Limits)), "GOMAXPROCS=2")
@@ -81,22 +93,22 @@ func (w *writer) fill(ctx context.Context) (largeDirectory bool, err error) {
 	command.Stderr = &limitedBuffer{&complaints}
 	output, err := command.StdoutPipe()
 	if err != nil {
-		return false, err
+		return result{}, err
 	}
 	if err := command.Start(); err != nil {
-		return false, fmt.Errorf("start reading an image: %w", err)
+		return result{}, fmt.Errorf("start reading an image: %w", err)
 	}
 	last := w.follow(output)
 	err = command.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return false, ctx.Err()
+		return result{}, ctx.Err()
 	case last.Failure != nil:
-		return false, last.Failure.asError()
+		return result{}, last.Failure.asError()
 	case err == nil && last.Done != nil:
-		return last.Done.LargeDirectory, nil
+		return *last.Done, nil
 	default:
-		return false, w.explainEnd(command.ProcessState, err, complaints.String())
+		return result{}, w.explainEnd(command.ProcessState, err, complaints.String())
 	}
 }
 
@@ -170,7 +182,7 @@ func describe(err error) *failure {
 	switch {
 	case layers.IsRefusal(err), errors.As(err, new(*InvalidError)):
 		kind = failedInvalid
-	case errors.Is(err, ext4.ErrFull):
+	case errors.Is(err, ext4.ErrFull), errors.Is(err, erofs.ErrFull):
 		kind = failedDiskFull
 	case errors.Is(err, ext4.ErrInodes):
 		kind = failedNoInodes

@@ -195,6 +195,46 @@ func TestWrite_TakesAnythingThatIsCalledLostAndFound(t *testing.T) {
 	}
 }
 
+func erofs(of rootfs.Options) rootfs.Options {
+	of.Format = rootfs.EROFS
+	return of
+}
+
+// checkImage writes an EROFS image and has fsck.erofs read all of it.
+func checkImage(t *testing.T, of rootfs.Options) string {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, rootfs.Write(t.Context(), target, of))
+	output, err := exec.Command("fsck.erofs", "--extract", target).CombinedOutput()
+	require.NoError(t, err, string(output))
+	return target
+}
+
+func TestWrite_MakesAnEROFSImageAsLargeAsItsFiles(t *testing.T) {
+	of := erofs(options(layer(t, archive(t, regular("file", noise(t, 1<<20))))))
+	image := checkImage(t, of)
+	found := stat(t, image)
+	require.InDelta(t, 1<<20, found.Size, 100<<10)
+	require.EqualValues(t, os.Geteuid(), found.Uid)
+}
+
+func TestWrite_RefusesForAnEROFSImageWhatItRefusesForADisk(t *testing.T) {
+	refused(t, erofs(options(sparse(t, "huge", 1<<40))), `the file "huge" is larger than 64 GiB, which is the limit`)
+	plain := archive(t, regular("file", noise(t, 300<<20)))
+	require.ErrorIs(t, rootfs.Write(t.Context(), filepath.Join(t.TempDir(), "disk"), erofs(options(stored(t, plain, plain)))), rootfs.ErrDiskFull)
+	large := rootfs.DefaultLimits.Layers.FileBytes
+	require.Less(t, stat(t, checkSparse(t, large)).Blocks*512, int64(1<<20), "larger than the disk with its holes, and no larger without")
+}
+
+func checkSparse(t *testing.T, size int64) string {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "image")
+	require.NoError(t, rootfs.Write(t.Context(), target, erofs(options(sparse(t, "holes", size)))))
+	output, err := exec.Command("fsck.erofs", target).CombinedOutput()
+	require.NoError(t, err, string(output))
+	return target
+}
+
 // TestWrite_MakesSoundFileSystemsOfWhateverComes lays random layers over each other, of few
 // names so that they meet.
 func TestWrite_MakesSoundFileSystemsOfWhateverComes(t *testing.T) {
@@ -218,6 +258,7 @@ func TestWrite_MakesSoundFileSystemsOfWhateverComes(t *testing.T) {
 		require.NoError(t, err, "seed %d", seed)
 		output, err := exec.Command("e2fsck", "-fn", target).CombinedOutput()
 		require.NoError(t, err, "seed %d: %s", seed, output)
+		checkImage(t, erofs(options(all...)))
 		made++
 	}
 	require.Greater(t, made, 3, "most layers can be used")

@@ -9,6 +9,9 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/internal/image/erofs"
 	"git.omukk.dev/wrenn/sandbox/internal/image/ext4"
 	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
 	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
@@ -28,14 +31,14 @@ func read(input io.Reader, output io.Writer) int {
 	return 0
 }
 
-func readPlan(input io.Reader, answers *json.Encoder) (ext4.Usage, error) {
+func readPlan(input io.Reader, answers *json.Encoder) (result, error) {
 	var told plan
 	if err := json.NewDecoder(input).Decode(&told); err != nil {
-		return ext4.Usage{}, fmt.Errorf("read the plan: %w", err)
+		return result{}, fmt.Errorf("read the plan: %w", err)
 	}
-	writer, err := ext4.Open(os.NewFile(firstLayerFile-1, "disk"))
+	writer, err := told.open(os.NewFile(firstLayerFile-1, "disk"))
 	if err != nil {
-		return ext4.Usage{}, err
+		return result{}, err
 	}
 	tree := filetree.New(told.Limits.Tree, writer.Free)
 	reader := layers.NewReader(tree, writer, told.Limits.Layers)
@@ -46,13 +49,45 @@ func readPlan(input io.Reader, answers *json.Encoder) (ext4.Usage, error) {
 		}
 		err := reader.Read(context.Background(), layers.Layer{Content: content, Size: layer.Size, DiffID: layer.DiffID})
 		if err != nil {
-			return ext4.Usage{}, err
+			return result{}, err
 		}
 		if err := content.report(); err != nil {
-			return ext4.Usage{}, err
+			return result{}, err
 		}
 	}
-	return writer.Finish(tree)
+	return writer.finish(tree)
+}
+
+// fileSystem takes contents as they come, and the tree at last.
+type fileSystem interface {
+	layers.Disk
+	finish(tree *filetree.Tree) (result, error)
+}
+
+func (p plan) open(file *os.File) (fileSystem, error) {
+	if p.Format == EROFS {
+		id, err := uuid.Parse(p.UUID)
+		if err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		return erofsImage{erofs.New(file, erofs.Options{UUID: id, MostBytes: p.MostBytes})}, nil
+	}
+	writer, err := ext4.Open(file)
+	return ext4Disk{writer}, err
+}
+
+type ext4Disk struct{ *ext4.Writer }
+
+func (d ext4Disk) finish(tree *filetree.Tree) (result, error) {
+	usage, err := d.Finish(tree)
+	return result{LargeDirectory: usage.LargeDirectory}, err
+}
+
+type erofsImage struct{ *erofs.Writer }
+
+func (i erofsImage) finish(tree *filetree.Tree) (result, error) {
+	_, err := i.Finish(tree)
+	return result{}, err
 }
 
 // reported tells now and then how much was read.

@@ -1,4 +1,4 @@
-// Package rootfs makes an ext4 disk of the layers of an image.
+// Package rootfs makes a disk of the layers of an image: ext4 for VMs, EROFS for gVisor.
 //
 // The layers are hostile. They are read by a process of their own, which has neither a
 // user's rights nor a network and writes only to the disk's file. Nothing of an image is
@@ -6,6 +6,7 @@
 package rootfs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,11 +59,24 @@ type Progress struct {
 	Bytes, TotalBytes int64
 }
 
+// Format is a kind of file system.
+type Format string
+
+const (
+	// Ext4 is a disk that a VM writes to, and that can grow.
+	Ext4 Format = "ext4"
+	// EROFS is an image that gVisor reads. It is as large as its files, and has none of
+	// their extended attributes: gVisor refuses a file of an image that has any.
+	EROFS Format = "erofs"
+)
+
 // Options are what to make.
 type Options struct {
+	// Format is Ext4 if it is empty.
+	Format Format
 	// Layers are those of the image, the lowest first.
 	Layers []Layer
-	// DiskMiB is the disk's size, at least MinimumDiskMiB.
+	// DiskMiB is the disk's size, at least MinimumDiskMiB. An EROFS image takes no more.
 	DiskMiB int
 	// UUID is the file system's. The same layers, size and UUID give the same disk.
 	UUID   string
@@ -92,8 +106,8 @@ type InvalidError struct{ Text string }
 
 func (e *InvalidError) Error() string { return e.Text }
 
-// Write makes target, which must not exist, a sparse ext4 disk with the files of the
-// layers. The disk is durable on return. After an error there is no target.
+// Write makes target, which must not exist, a sparse disk with the files of the layers. The
+// disk is durable on return. After an error there is no target.
 func Write(ctx context.Context, target string, options Options) (err error) {
 	if options.DiskMiB < MinimumDiskMiB {
 		return fmt.Errorf("make a disk of an image: %d MiB are too small; the least is %d", options.DiskMiB, MinimumDiskMiB)
@@ -101,8 +115,13 @@ func Write(ctx context.Context, target string, options Options) (err error) {
 	// Children are told by their parent's thread when it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	size := int64(options.DiskMiB) << 20
-	if err := disk.CreateSparse(target, size); err != nil {
+	w := writer{options: options, size: int64(options.DiskMiB) << 20}
+	w.options.Format = cmp.Or(options.Format, Ext4)
+	created := w.size
+	if w.options.Format == EROFS {
+		created, w.size = 0, w.size+2*options.Limits.Layers.StreamBytes
+	}
+	if err := disk.CreateSparse(target, created); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(target, os.O_RDWR, 0)
@@ -115,7 +134,7 @@ func Write(ctx context.Context, target string, options Options) (err error) {
 			err = errors.Join(err, os.Remove(target))
 		}
 	}()
-	w := writer{options: options, file: file, size: size}
+	w.file = file
 	if err := w.own(options.User); err != nil {
 		return err
 	}
@@ -134,7 +153,8 @@ func Write(ctx context.Context, target string, options Options) (err error) {
 type writer struct {
 	options Options
 	file    *os.File
-	size    int64
+	// size is how long the file may become, in bytes. The holes of an EROFS image count.
+	size int64
 }
 
 // own gives the file to a user, so that processes of that user may open it.
@@ -149,14 +169,18 @@ func (w *writer) own(user int) error {
 }
 
 func (w *writer) write(ctx context.Context) error {
+	if w.options.Format == EROFS {
+		_, err := w.fill(ctx)
+		return err
+	}
 	if err := w.format(ctx); err != nil {
 		return fmt.Errorf("make a file system: %w", err)
 	}
-	large, err := w.fill(ctx)
+	filled, err := w.fill(ctx)
 	if err != nil {
 		return err
 	}
-	if large {
+	if filled.LargeDirectory {
 		if err := w.index(ctx); err != nil {
 			return fmt.Errorf("index directories: %w", err)
 		}
