@@ -42,6 +42,18 @@ func Clone(source, target string) (err error) {
 	return nil
 }
 
+// CloneOrCopy is Clone where the file systems can share blocks, else a copy that keeps holes.
+func CloneOrCopy(source, target string) error {
+	err := Clone(source, target)
+	if !errors.Is(err, ErrNoReflink) {
+		return err
+	}
+	if err := CopySparse(source, target); err != nil {
+		return errors.Join(err, RemoveIfThere(target))
+	}
+	return nil
+}
+
 // Renew replaces a file by a clone of it, which no process has open. A process that has
 // the old file open goes on writing to that.
 func Renew(path string) error {

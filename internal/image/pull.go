@@ -18,7 +18,6 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
 )
 
@@ -247,16 +246,4 @@ func sumFile(path string) (string, error) {
 		return "", err
 	}
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// cloneOrCopy makes target a copy of a disk.
-func cloneOrCopy(source, target string) error {
-	err := disk.Clone(source, target)
-	if !errors.Is(err, disk.ErrNoReflink) {
-		return err
-	}
-	if err := disk.CopySparse(source, target); err != nil {
-		return errors.Join(err, removeExisting(target))
-	}
-	return nil
 }

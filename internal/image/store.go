@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 )
 
@@ -139,7 +140,7 @@ func (s *Store) writeCached(ctx context.Context, name, target string, fill func(
 		return err
 	}
 	defer held.release()
-	if err := cloneOrCopy(held.path, target); err != nil {
+	if err := disk.CloneOrCopy(held.path, target); err != nil {
 		return explainHost(fmt.Errorf("copy the disk of an image: %w", err))
 	}
 	return nil

@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -75,4 +76,40 @@ func encodeDirectory(entries []entry) []byte {
 		content = append(content, encoded...)
 	}
 	return content
+}
+
+// decodeDirectory calls visit for the entries of a directory's content, but for "." and
+// "..".
+func decodeDirectory(content []byte, visit func(name string, inode uint64) error) error {
+	for len(content) > 0 {
+		block := content[:min(len(content), blockBytes)]
+		content = content[len(block):]
+		if len(block) < entryBytes {
+			return broken("a block of a directory has %d bytes", len(block))
+		}
+		first := int(little.Uint16(block[8:]))
+		if first%entryBytes != 0 || first == 0 || first > len(block) {
+			return broken("names of a directory begin at byte %d", first)
+		}
+		for at := 0; at < first; at += entryBytes {
+			begin, end := int(little.Uint16(block[at+8:])), len(block)
+			if at+entryBytes < first {
+				end = int(little.Uint16(block[at+entryBytes+8:]))
+			}
+			if begin < first || end < begin || end > len(block) {
+				return broken("a name of a directory is at bytes %d to %d", begin, end)
+			}
+			name, _, _ := bytes.Cut(block[begin:end], []byte{0})
+			if string(name) == "." || string(name) == ".." {
+				continue
+			}
+			if len(name) == 0 || bytes.ContainsRune(name, '/') {
+				return broken("a directory has the name %q", name)
+			}
+			if err := visit(string(name), little.Uint64(block[at:])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -38,7 +38,7 @@ func regular(name, content string) file {
 	return file{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}, content}
 }
 
-func archive(t *testing.T, files ...file) []byte {
+func archive(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var packed bytes.Buffer
 	writer := tar.NewWriter(&packed)
@@ -64,7 +64,7 @@ func write(t *testing.T, all ...[]byte) string {
 	return target
 }
 
-func fill(t *testing.T, target string, mostBytes int64, all ...[]byte) (erofs.Usage, error) {
+func fill(t testing.TB, target string, mostBytes int64, all ...[]byte) (erofs.Usage, error) {
 	t.Helper()
 	out, err := os.Create(target)
 	require.NoError(t, err)

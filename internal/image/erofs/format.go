@@ -87,3 +87,13 @@ func (s superblock) encode() []byte {
 	little.PutUint32(raw[0x04:], ^crc32.Checksum(raw, crc32.MakeTable(crc32.Castagnoli)))
 	return block
 }
+
+func decodeSuperblock(block []byte) superblock {
+	raw := block[superblockOffset:]
+	s := superblock{
+		root: little.Uint16(raw[0x0e:]), inodes: little.Uint64(raw[0x10:]), seconds: little.Uint64(raw[0x18:]),
+		blocks: little.Uint32(raw[0x24:]), inodeBlock: little.Uint32(raw[0x28:]),
+	}
+	copy(s.uuid[:], raw[0x30:])
+	return s
+}

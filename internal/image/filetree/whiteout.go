@@ -43,6 +43,34 @@ func (t *Tree) Whiteout(name string) error {
 	return nil
 }
 
+// Remove removes a name of an earlier layer, with all that is below it.
+func (t *Tree) Remove(name string) error {
+	if err := t.count(); err != nil {
+		return err
+	}
+	directory, base, err := t.find(name)
+	if err != nil || directory == nil || base == "" {
+		return err
+	}
+	t.removeEarlier(directory, base)
+	return nil
+}
+
+// Clear removes what earlier layers have in a directory.
+func (t *Tree) Clear(name string) error {
+	directory, base, err := t.find(name)
+	if err != nil || directory == nil {
+		return err
+	}
+	if base != "" {
+		directory = directory.Child(base)
+	}
+	if directory != nil && directory.IsDir() {
+		t.clear(directory)
+	}
+	return nil
+}
+
 // clear removes a directory's entries of earlier layers.
 func (t *Tree) clear(directory *Node) {
 	for _, name := range directory.Names() {

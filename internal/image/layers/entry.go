@@ -36,6 +36,10 @@ func (r *Reader) add(header *tar.Header, content io.Reader) error {
 	if filetree.IsWhiteout(header.Name) {
 		return r.tree.Whiteout(header.Name)
 	}
+	return r.addFile(header, content)
+}
+
+func (r *Reader) addFile(header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeLink {
 		return r.tree.Link(header.Name, header.Linkname)
 	}

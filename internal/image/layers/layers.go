@@ -36,8 +36,12 @@ type Layer struct {
 	Content io.Reader
 	// Size is the content's, in bytes.
 	Size int64
-	// DiffID is the SHA-256 of the archive, in hexadecimal.
+	// DiffID is the SHA-256 of the archive, in hexadecimal; empty for one that nobody has
+	// named by it.
 	DiffID string
+	// Overlay says that the archive is of an overlay file system's upper directory, as gVisor
+	// saves it, with its whiteouts and its marks of opaque directories.
+	Overlay bool
 }
 
 // Disk takes the contents of files.
@@ -86,20 +90,24 @@ func (r *Reader) Read(ctx context.Context, layer Layer) error {
 	defer unpacked.Close()
 	sum := sha256.New()
 	archive := &bounded{ended: ctx.Err, packed: packed, unpacked: unpacked, sum: sum, reader: r, most: r.limits.RatioFrom + layer.Size*r.limits.Ratio}
-	if err := r.readArchive(archive); err != nil {
+	add := r.add
+	if layer.Overlay {
+		add = r.addOverlay
+	}
+	if err := readArchive(archive, add); err != nil {
 		return archive.explain(err)
 	}
 	// What follows the archive's end counts in its sum.
 	if _, err := io.Copy(io.Discard, archive); err != nil {
 		return archive.explain(err)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != layer.DiffID {
+	if got := hex.EncodeToString(sum.Sum(nil)); layer.DiffID != "" && got != layer.DiffID {
 		return refuse("a layer's content is not what the image's configuration says: its sum is sha256:%s, not sha256:%s", got, layer.DiffID)
 	}
 	return nil
 }
 
-func (r *Reader) readArchive(archive *bounded) error {
+func readArchive(archive *bounded, add func(*tar.Header, io.Reader) error) error {
 	const bufferBytes = 1 << 18
 	reader := tar.NewReader(bufio.NewReaderSize(archive, bufferBytes))
 	for {
@@ -110,7 +118,7 @@ func (r *Reader) readArchive(archive *bounded) error {
 		if err != nil {
 			return err
 		}
-		if err := r.add(header, reader); err != nil {
+		if err := add(header, reader); err != nil {
 			return err
 		}
 	}

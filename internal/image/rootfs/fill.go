@@ -27,11 +27,14 @@ type plan struct {
 	// UUID and MostBytes are of a file system that the reader makes itself.
 	UUID      string
 	MostBytes int64
-	Layers    []plannedLayer
-	Limits    Limits
+	// Extend says that the file system is an image with files.
+	Extend bool
+	Layers []plannedLayer
+	Limits Limits
 }
 
 type plannedLayer struct {
+	Kind   LayerKind
 	Size   int64
 	DiffID string
 }
@@ -68,7 +71,8 @@ const (
 // fill has the layers read into the empty file system.
 func (w *writer) fill(ctx context.Context) (result, error) {
 	told := plan{
-		Format: w.options.Format, UUID: w.options.UUID, MostBytes: int64(w.options.DiskMiB) << 20, Limits: w.options.Limits,
+		Format: w.options.Format, UUID: w.options.UUID, MostBytes: int64(w.options.DiskMiB) << 20,
+		Extend: w.options.Base != "", Limits: w.options.Limits,
 	}
 	files := []*os.File{w.file}
 	for _, layer := range w.options.Layers {
@@ -79,7 +83,7 @@ func (w *writer) fill(ctx context.Context) (result, error) {
 		if _, err := layer.File.Seek(0, io.SeekStart); err != nil {
 			return result{}, err
 		}
-		told.Layers = append(told.Layers, plannedLayer{Size: info.Size(), DiffID: layer.DiffID})
+		told.Layers = append(told.Layers, plannedLayer{Kind: layer.Kind, Size: info.Size(), DiffID: layer.DiffID})
 		files = append(files, layer.File)
 	}
 	input, err := json.Marshal(told)

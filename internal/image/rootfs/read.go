@@ -36,18 +36,24 @@ func readPlan(input io.Reader, answers *json.Encoder) (result, error) {
 	if err := json.NewDecoder(input).Decode(&told); err != nil {
 		return result{}, fmt.Errorf("read the plan: %w", err)
 	}
-	writer, err := told.open(os.NewFile(firstLayerFile-1, "disk"))
+	to, tree, err := told.open(os.NewFile(firstLayerFile-1, "disk"))
 	if err != nil {
 		return result{}, err
 	}
-	tree := filetree.New(told.Limits.Tree, writer.Free)
-	reader := layers.NewReader(tree, writer, told.Limits.Layers)
+	reader := layers.NewReader(tree, to, told.Limits.Layers)
 	for i, layer := range told.Layers {
+		file := os.NewFile(uintptr(firstLayerFile+i), "layer")
 		content := &reported{
-			source: os.NewFile(uintptr(firstLayerFile+i), "layer"), answers: answers, limits: told.Limits,
+			source: file, answers: answers, limits: told.Limits,
 			progress: Progress{Layer: i + 1, Layers: len(told.Layers), TotalBytes: layer.Size},
 		}
-		err := reader.Read(context.Background(), layers.Layer{Content: content, Size: layer.Size, DiffID: layer.DiffID})
+		if layer.Kind == Image {
+			err = copyImage(file, tree, to)
+		} else {
+			err = reader.Read(context.Background(), layers.Layer{
+				Content: content, Size: layer.Size, DiffID: layer.DiffID, Overlay: layer.Kind == Overlay,
+			})
+		}
 		if err != nil {
 			return result{}, err
 		}
@@ -55,7 +61,27 @@ func readPlan(input io.Reader, answers *json.Encoder) (result, error) {
 			return result{}, err
 		}
 	}
-	return writer.finish(tree)
+	return to.finish(tree)
+}
+
+// copyImage copies the files of an EROFS image.
+func copyImage(file io.ReaderAt, tree *filetree.Tree, to fileSystem) error {
+	image, err := erofs.Open(file)
+	if err != nil {
+		return err
+	}
+	tree.BeginLayer()
+	return image.Walk(func(found erofs.File) (err error) {
+		if found.Same != "" {
+			return tree.Link(found.Name, found.Same)
+		}
+		if found.Node.IsRegular() {
+			if found.Node.Extents, err = to.Write(image.Content(found), found.Node.Size); err != nil {
+				return err
+			}
+		}
+		return tree.Put(found.Name, found.Node)
+	})
 }
 
 // fileSystem takes contents as they come, and the tree at last.
@@ -64,16 +90,26 @@ type fileSystem interface {
 	finish(tree *filetree.Tree) (result, error)
 }
 
-func (p plan) open(file *os.File) (fileSystem, error) {
-	if p.Format == EROFS {
-		id, err := uuid.Parse(p.UUID)
+// open opens the file system, and returns the tree of its files so far.
+func (p plan) open(file *os.File) (fileSystem, *filetree.Tree, error) {
+	if p.Format != EROFS {
+		writer, err := ext4.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("read the plan: %w", err)
+			return nil, nil, err
 		}
-		return erofsImage{erofs.New(file, erofs.Options{UUID: id, MostBytes: p.MostBytes})}, nil
+		return ext4Disk{writer}, filetree.New(p.Limits.Tree, writer.Free), nil
 	}
-	writer, err := ext4.Open(file)
-	return ext4Disk{writer}, err
+	options := erofs.Options{MostBytes: p.MostBytes}
+	if p.Extend {
+		writer, tree, err := erofs.Extend(file, options, p.Limits.Tree)
+		return erofsImage{writer}, tree, err
+	}
+	var err error
+	if options.UUID, err = uuid.Parse(p.UUID); err != nil {
+		return nil, nil, fmt.Errorf("read the plan: %w", err)
+	}
+	writer := erofs.New(file, options)
+	return erofsImage{writer}, filetree.New(p.Limits.Tree, writer.Free), nil
 }
 
 type ext4Disk struct{ *ext4.Writer }

@@ -27,9 +27,24 @@ type Layer struct {
 	// File has the layer as the registry does. It is read from its beginning; its offset
 	// changes.
 	File *os.File
-	// DiffID is the SHA-256 of the layer, unpacked, in hexadecimal.
+	// Kind is Archive if it is empty.
+	Kind LayerKind
+	// DiffID is the SHA-256 of an archive, unpacked, in hexadecimal; empty if nobody has
+	// named it by that.
 	DiffID string
 }
+
+// LayerKind is what a layer's file is.
+type LayerKind string
+
+const (
+	// Archive is a layer of an image, as the registry has it.
+	Archive LayerKind = "archive"
+	// Overlay is the tar archive of an overlay's upper directory, as gVisor saves it.
+	Overlay LayerKind = "overlay"
+	// Image is an EROFS image that this package has written.
+	Image LayerKind = "image"
+)
 
 // Limits bound what an image may hold and what reading it may take.
 type Limits struct {
@@ -74,6 +89,10 @@ const (
 type Options struct {
 	// Format is Ext4 if it is empty.
 	Format Format
+	// Base is the path of an EROFS image that the layers are laid over; empty for none. The
+	// new one is a clone of it: only what the layers bring takes room, where the file system
+	// has reflinks. Format is EROFS.
+	Base string
 	// Layers are those of the image, the lowest first.
 	Layers []Layer
 	// DiskMiB is the disk's size, at least MinimumDiskMiB. An EROFS image takes no more.
@@ -117,11 +136,7 @@ func Write(ctx context.Context, target string, options Options) (err error) {
 	defer runtime.UnlockOSThread()
 	w := writer{options: options, size: int64(options.DiskMiB) << 20}
 	w.options.Format = cmp.Or(options.Format, Ext4)
-	created := w.size
-	if w.options.Format == EROFS {
-		created, w.size = 0, w.size+2*options.Limits.Layers.StreamBytes
-	}
-	if err := disk.CreateSparse(target, created); err != nil {
+	if err := w.create(target); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(target, os.O_RDWR, 0)
@@ -155,6 +170,24 @@ type writer struct {
 	file    *os.File
 	// size is how long the file may become, in bytes. The holes of an EROFS image count.
 	size int64
+}
+
+// create makes the file, and sets how long it may become.
+func (w *writer) create(target string) error {
+	if w.options.Format != EROFS {
+		return disk.CreateSparse(target, w.size)
+	}
+	// The holes of all files together, and the inodes.
+	w.size += 2 * w.options.Limits.Layers.StreamBytes
+	if w.options.Base == "" {
+		return disk.CreateSparse(target, 0)
+	}
+	info, err := os.Stat(w.options.Base)
+	if err != nil {
+		return fmt.Errorf("extend an image: %w", err)
+	}
+	w.size += info.Size()
+	return disk.CloneOrCopy(w.options.Base, target)
 }
 
 // own gives the file to a user, so that processes of that user may open it.
