@@ -320,7 +320,9 @@ CREATE TABLE public.events (
 
 CREATE TABLE public.host_builds (
     host_id uuid NOT NULL,
-    build_id uuid NOT NULL
+    build_id uuid NOT NULL,
+    driver text DEFAULT ''::text NOT NULL,
+    accelerator text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE public.host_certificates (
@@ -567,8 +569,10 @@ CREATE TABLE public.sandboxes (
     guest_unresponsive boolean DEFAULT false NOT NULL,
     iam_tokens jsonb,
     end_cause text DEFAULT ''::text NOT NULL,
+    isolation text DEFAULT ''::text NOT NULL,
     CONSTRAINT sandboxes_end_cause_check CHECK ((end_cause = ANY (ARRAY[''::text, 'killed'::text, 'expired'::text, 'not_created'::text, 'ended_on_host'::text, 'host_retired'::text]))),
     CONSTRAINT sandboxes_id_check CHECK ((id ~ '^[a-z0-9]{8,40}$'::text)),
+    CONSTRAINT sandboxes_isolation_check CHECK ((isolation = ANY (ARRAY[''::text, 'vm'::text, 'gvisor'::text]))),
     CONSTRAINT sandboxes_state_check CHECK ((state = ANY (ARRAY['creating'::text, 'running'::text, 'pausing'::text, 'paused'::text, 'resuming'::text, 'broken'::text, 'killing'::text, 'killed'::text, 'failed'::text])))
 );
 
@@ -584,6 +588,15 @@ CREATE TABLE public.secrets (
     CONSTRAINT secrets_id_check CHECK ((id ~ '^sec_[a-z0-9]{20}$'::text)),
     CONSTRAINT secrets_name_check CHECK (((name ~ '^[a-z0-9_-]{1,128}$'::text) AND (NOT starts_with(name, 'sec_'::text))))
 );
+
+CREATE VIEW public.startable_host_builds AS
+ SELECT b.host_id,
+    b.build_id,
+    h.state AS host_state,
+    h.driver AS host_driver
+   FROM (public.host_builds b
+     JOIN public.hosts h ON ((h.id = b.host_id)))
+  WHERE ((b.driver = ''::text) OR ((b.driver = h.driver) AND (b.accelerator = h.accelerator)));
 
 CREATE TABLE public.stray_builds (
     host_id uuid NOT NULL,
@@ -652,7 +665,9 @@ CREATE TABLE public.teams (
     slug text NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    token_epoch bigint DEFAULT 0 NOT NULL
+    token_epoch bigint DEFAULT 0 NOT NULL,
+    isolation text DEFAULT ''::text NOT NULL,
+    CONSTRAINT teams_isolation_check CHECK ((isolation = ANY (ARRAY[''::text, 'vm'::text, 'gvisor'::text])))
 );
 
 CREATE TABLE public.template_aliases (

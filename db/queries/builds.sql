@@ -135,7 +135,8 @@ WITH build AS (
         envd_version = @envd_version, finished_at = now(), updated_at = now()
     WHERE b.id = @build_id RETURNING b.id, b.template_id
 ), host AS (
-    INSERT INTO host_builds (host_id, build_id) SELECT @host_id::uuid, build.id FROM build ON CONFLICT DO NOTHING
+    INSERT INTO host_builds (host_id, build_id, driver, accelerator)
+    SELECT @host_id::uuid, build.id, @driver::text, @accelerator::text FROM build ON CONFLICT DO NOTHING
 ), template AS (
     UPDATE templates t SET updated_at = now() FROM build WHERE t.id = build.template_id
 )

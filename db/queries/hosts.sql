@@ -57,11 +57,15 @@ WHERE id IN (
 );
 
 -- name: AddHostBuild :exec
-INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+INSERT INTO host_builds AS x (host_id, build_id, driver, accelerator) VALUES ($1, $2, $3, $4)
+ON CONFLICT (host_id, build_id) DO UPDATE SET driver = EXCLUDED.driver, accelerator = EXCLUDED.accelerator
+    WHERE (x.driver, x.accelerator) <> (EXCLUDED.driver, EXCLUDED.accelerator);
 
 -- name: AddReadyHostBuild :exec
-INSERT INTO host_builds (host_id, build_id)
-SELECT @host_id::uuid, b.id FROM template_builds b WHERE b.id = @build_id AND b.status = 'ready' ON CONFLICT DO NOTHING;
+INSERT INTO host_builds AS x (host_id, build_id, driver, accelerator)
+SELECT @host_id::uuid, b.id, @driver::text, @accelerator::text FROM template_builds b WHERE b.id = @build_id AND b.status = 'ready'
+ON CONFLICT (host_id, build_id) DO UPDATE SET driver = EXCLUDED.driver, accelerator = EXCLUDED.accelerator
+    WHERE (x.driver, x.accelerator) <> (EXCLUDED.driver, EXCLUDED.accelerator);
 
 -- name: RemoveOtherHostBuilds :exec
 -- Hosts list the builds of the installation's templates only; those of teams, built or
@@ -94,9 +98,9 @@ WHERE h.state <> 'retired' ORDER BY h.name;
 
 -- name: ListSchedulable :many
 -- What a scheduler needs to know of every host that may get sandboxes.
-SELECT h.id, h.tags, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
+SELECT h.id, h.tags, h.driver, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
     l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated,
-    ARRAY(SELECT b.build_id FROM host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
+    ARRAY(SELECT b.build_id FROM startable_host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY h.id;
 
@@ -120,10 +124,16 @@ FOR UPDATE OF l FOR SHARE OF h;
 SELECT EXISTS (SELECT 1 FROM hosts WHERE last_seen_at IS NOT NULL);
 
 -- name: HostSuits :one
--- Whether a host has all of the tags, and the build where one is asked for.
-SELECT EXISTS (
-    SELECT FROM hosts h WHERE h.id = @host_id AND h.tags @> @tags::text[]
-        AND (sqlc.narg(build_id)::uuid IS NULL OR EXISTS (
-            SELECT FROM host_builds b WHERE b.host_id = h.id AND b.build_id = sqlc.narg(build_id)::uuid
-        ))
-);
+-- The driver of a host that has all of the tags and, where one is asked for, the build,
+-- which it can start.
+SELECT h.driver FROM hosts h WHERE h.id = @host_id AND h.tags @> @tags::text[]
+    AND (sqlc.narg(build_id)::uuid IS NULL OR EXISTS (
+        SELECT FROM startable_host_builds b WHERE b.host_id = h.id AND b.build_id = sqlc.narg(build_id)::uuid
+    ));
+
+-- name: ListBuildOnHosts :many
+-- Every host that has been reached, whether it has a build, and what its copy starts with.
+SELECT h.id, h.driver, h.accelerator, (b.build_id IS NOT NULL)::boolean AS has,
+    coalesce(b.driver, '')::text AS made_by_driver, coalesce(b.accelerator, '')::text AS made_by_accelerator
+FROM hosts h LEFT JOIN host_builds b ON b.host_id = h.id AND b.build_id = sqlc.narg(build_id)::uuid
+WHERE h.state <> 'retired' AND h.driver <> '' ORDER BY h.name;

@@ -4,8 +4,8 @@
 -- name: InsertSandbox :one
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, forked_from, state, claimant, end_at,
     auto_pause, auto_pause_memory, auto_resume, allow_internet_access, network, volume_mounts, metadata, iam_tokens,
-    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure, isolation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 RETURNING *;
 
 -- name: GetSandbox :one

@@ -31,9 +31,13 @@ SELECT count(*) FROM templates t JOIN template_builds b ON b.template_id = t.id
 WHERE t.team_id = @team_id::uuid AND t.snapshot_of IS NOT NULL;
 
 -- name: FinishSnapshot :execrows
-UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, disk_mib = $4, envd_version = $5,
-    finished_at = now(), updated_at = now()
-WHERE id = $1;
+-- A build that is ready, and what its host's copy starts with.
+WITH made AS (
+    UPDATE host_builds x SET driver = @driver, accelerator = @accelerator WHERE x.build_id = @id
+)
+UPDATE template_builds SET status = 'ready', vcpu_count = @vcpu_count, memory_mib = @memory_mib, disk_mib = @disk_mib,
+    envd_version = @envd_version, finished_at = now(), updated_at = now()
+WHERE id = @id;
 
 -- name: DeleteSnapshotBuild :many
 -- The template goes with its last build, and is returned then.

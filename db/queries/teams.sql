@@ -91,3 +91,10 @@ DELETE FROM team_members WHERE team_id = $1 AND user_id = $2 RETURNING role;
 
 -- name: CountOwners :one
 SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner';
+
+-- name: GetTeamIsolation :one
+SELECT isolation FROM teams WHERE id = $1;
+
+-- name: SetTeamIsolation :one
+-- Compare and set: no row where the team demands that already.
+UPDATE teams SET isolation = @isolation WHERE id = @id AND isolation <> @isolation RETURNING *;

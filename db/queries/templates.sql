@@ -20,7 +20,7 @@ RETURNING (created_at = now())::boolean AS created;
 -- A build that a host has and the team may use, by the ID of its template, an
 -- alias, or its own ID: with a tag the one that has it, else the one that was made
 -- without a tag or tagged "default" last. A team's own alias comes before a public one, and what
--- can be started now before what a host has that is away.
+-- a host can start now with one of some drivers, where any are named, before what none can.
 SELECT t.id AS template_id, coalesce(a.alias, '')::text AS alias, b.id AS build_id,
     b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version
 FROM templates t
@@ -35,7 +35,8 @@ WHERE (t.id = @name::text OR a.alias = @name::text OR b.id = sqlc.narg(build_id)
         OR EXISTS (SELECT FROM template_tags x WHERE x.template_id = t.id AND x.build_id = b.id AND x.tag = @tag::text))
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
 ORDER BY (t.team_id IS NOT NULL AND t.team_id = @team_id::uuid) DESC,
-    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
+    EXISTS (SELECT FROM startable_host_builds x WHERE x.build_id = b.id AND x.host_state = 'ready'
+        AND (cardinality(@drivers::text[]) = 0 OR x.host_driver = ANY (@drivers::text[]))) DESC,
     greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1;
 

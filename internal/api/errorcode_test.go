@@ -25,6 +25,7 @@ func TestFail_TellsProgramsWhatWentWrongAndWhetherToTryAgain(t *testing.T) {
 		"full":          {fault.New(fault.Exhausted, "no").Because(fault.NoCapacity), "sandbox_capacity_unavailable", "true", "1", 503},
 		"no host":       {fault.New(fault.Unavailable, "no").Because(fault.NoCompatibleHost), "sandbox_no_compatible_node", "true", "1", 503},
 		"wrong host":    {fault.New(fault.Conflict, "no").Because(fault.NoCompatibleHost), "sandbox_no_compatible_node", "false", "", 409},
+		"less isolated": {fault.New(fault.Forbidden, "no").Because(fault.IsolationDenied), "sandbox_isolation_denied", "false", "", 403},
 		"slow host":     {fault.New(fault.Timeout, "no").Because(fault.PlacementTimeout), "sandbox_placement_timeout", "true", "1", 504},
 		"failed":        {fault.New(fault.Internal, "no").Because(fault.CreateFailed), "sandbox_create_failed", "true", "1", 500},
 		"refused":       {fault.New(fault.Internal, "no").Because(fault.CreateRefused), "sandbox_create_refused", "false", "", 500},

@@ -63,6 +63,7 @@ func refusalOf(err error) *pb.Refusal {
 	var network *egress.SpecError
 	var conflict *sandbox.ConflictError
 	var incompatible *vmm.IncompatibleError
+	var isolation *isolationError
 	var broken *snapshot.BrokenError
 	var failed *guest.Error
 	switch {
@@ -72,6 +73,8 @@ func refusalOf(err error) *pb.Refusal {
 		return &pb.Refusal{Reason: conflictReason(conflict)}
 	case errors.As(err, &incompatible):
 		return &pb.Refusal{Reason: pb.Reason_REASON_INCOMPATIBLE_SNAPSHOT, Explanation: incompatible.Error()}
+	case errors.As(err, &isolation):
+		return &pb.Refusal{Reason: pb.Reason_REASON_WRONG_ISOLATION, Explanation: isolation.Error()}
 	case errors.As(err, &broken):
 		return &pb.Refusal{Reason: pb.Reason_REASON_BROKEN_SNAPSHOT, Explanation: "its " + broken.File + " is not whole"}
 	case errors.Is(err, vmm.ErrNotRunning):

@@ -48,7 +48,7 @@ func TestRemote_DrivesARealSandboxFromAControlPlaneElsewhere(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	_, err = link.PauseSandbox(t.Context(), id, sandbox.Pause{})
 	require.NoError(t, err)
-	_, err = link.ResumeSandbox(t.Context(), id, nil, false)
+	_, err = link.ResumeSandbox(t.Context(), id, host.Resumption{})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNoContent, healthOver(t, link, id))
 	require.NoError(t, link.KillSandbox(t.Context(), id))

@@ -64,6 +64,9 @@ func (s *server) ListTemplates(context.Context, *connect.Request[pb.ListTemplate
 }
 
 func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.CreateSandboxRequest]) (*connect.Response[pb.CreateSandboxResponse], error) {
+	if err := s.requireIsolation(request.Msg.Isolation); err != nil {
+		return nil, refuse(err)
+	}
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
 		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
@@ -87,6 +90,9 @@ func (s *server) PauseSandbox(ctx context.Context, request *connect.Request[pb.P
 }
 
 func (s *server) ResumeSandbox(ctx context.Context, request *connect.Request[pb.ResumeSandboxRequest]) (*connect.Response[pb.ResumeSandboxResponse], error) {
+	if err := s.requireIsolation(request.Msg.Isolation); err != nil {
+		return nil, refuse(err)
+	}
 	info, err := s.sandboxes.Resume(ctx, request.Msg.SandboxId, request.Msg.RequestId, fromIdentity(request.Msg.Identity), request.Msg.WithoutMemory)
 	if err != nil {
 		return nil, refuse(err)

@@ -54,5 +54,6 @@ func toTemplate(build *snapshot.Snapshot) *pb.Template {
 		BuildId: build.BuildID, Name: build.Name,
 		VcpuCount: uint32(build.VCPUCount), MemoryMib: uint32(build.MemoryMiB), DiskMib: uint32(build.DiskMiB),
 		EnvdVersion: build.EnvdVersion,
+		Driver:      build.MadeBy.Driver, Accelerator: build.MadeBy.Accelerator,
 	}
 }

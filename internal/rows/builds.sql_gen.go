@@ -351,7 +351,8 @@ WITH build AS (
         envd_version = $5, finished_at = now(), updated_at = now()
     WHERE b.id = $6 RETURNING b.id, b.template_id
 ), host AS (
-    INSERT INTO host_builds (host_id, build_id) SELECT $7::uuid, build.id FROM build ON CONFLICT DO NOTHING
+    INSERT INTO host_builds (host_id, build_id, driver, accelerator)
+    SELECT $7::uuid, build.id, $8::text, $9::text FROM build ON CONFLICT DO NOTHING
 ), template AS (
     UPDATE templates t SET updated_at = now() FROM build WHERE t.id = build.template_id
 )
@@ -367,6 +368,8 @@ type FinishBuildParams struct {
 	EnvdVersion string
 	BuildID     uuid.UUID
 	HostID      uuid.UUID
+	Driver      string
+	Accelerator string
 }
 
 // A build that is ready on its host, in one statement with where it is.
@@ -379,6 +382,8 @@ func (q *Queries) FinishBuild(ctx context.Context, arg FinishBuildParams) error 
 		arg.EnvdVersion,
 		arg.BuildID,
 		arg.HostID,
+		arg.Driver,
+		arg.Accelerator,
 	)
 	return err
 }

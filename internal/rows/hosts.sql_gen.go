@@ -13,31 +13,49 @@ import (
 )
 
 const addHostBuild = `-- name: AddHostBuild :exec
-INSERT INTO host_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+INSERT INTO host_builds AS x (host_id, build_id, driver, accelerator) VALUES ($1, $2, $3, $4)
+ON CONFLICT (host_id, build_id) DO UPDATE SET driver = EXCLUDED.driver, accelerator = EXCLUDED.accelerator
+    WHERE (x.driver, x.accelerator) <> (EXCLUDED.driver, EXCLUDED.accelerator)
 `
 
 type AddHostBuildParams struct {
-	HostID  uuid.UUID
-	BuildID uuid.UUID
+	HostID      uuid.UUID
+	BuildID     uuid.UUID
+	Driver      string
+	Accelerator string
 }
 
 func (q *Queries) AddHostBuild(ctx context.Context, arg AddHostBuildParams) error {
-	_, err := q.db.Exec(ctx, addHostBuild, arg.HostID, arg.BuildID)
+	_, err := q.db.Exec(ctx, addHostBuild,
+		arg.HostID,
+		arg.BuildID,
+		arg.Driver,
+		arg.Accelerator,
+	)
 	return err
 }
 
 const addReadyHostBuild = `-- name: AddReadyHostBuild :exec
-INSERT INTO host_builds (host_id, build_id)
-SELECT $1::uuid, b.id FROM template_builds b WHERE b.id = $2 AND b.status = 'ready' ON CONFLICT DO NOTHING
+INSERT INTO host_builds AS x (host_id, build_id, driver, accelerator)
+SELECT $1::uuid, b.id, $2::text, $3::text FROM template_builds b WHERE b.id = $4 AND b.status = 'ready'
+ON CONFLICT (host_id, build_id) DO UPDATE SET driver = EXCLUDED.driver, accelerator = EXCLUDED.accelerator
+    WHERE (x.driver, x.accelerator) <> (EXCLUDED.driver, EXCLUDED.accelerator)
 `
 
 type AddReadyHostBuildParams struct {
-	HostID  uuid.UUID
-	BuildID uuid.UUID
+	HostID      uuid.UUID
+	Driver      string
+	Accelerator string
+	BuildID     uuid.UUID
 }
 
 func (q *Queries) AddReadyHostBuild(ctx context.Context, arg AddReadyHostBuildParams) error {
-	_, err := q.db.Exec(ctx, addReadyHostBuild, arg.HostID, arg.BuildID)
+	_, err := q.db.Exec(ctx, addReadyHostBuild,
+		arg.HostID,
+		arg.Driver,
+		arg.Accelerator,
+		arg.BuildID,
+	)
 	return err
 }
 
@@ -234,12 +252,10 @@ func (q *Queries) HasSeenHost(ctx context.Context) (bool, error) {
 }
 
 const hostSuits = `-- name: HostSuits :one
-SELECT EXISTS (
-    SELECT FROM hosts h WHERE h.id = $1 AND h.tags @> $2::text[]
-        AND ($3::uuid IS NULL OR EXISTS (
-            SELECT FROM host_builds b WHERE b.host_id = h.id AND b.build_id = $3::uuid
-        ))
-)
+SELECT h.driver FROM hosts h WHERE h.id = $1 AND h.tags @> $2::text[]
+    AND ($3::uuid IS NULL OR EXISTS (
+        SELECT FROM startable_host_builds b WHERE b.host_id = h.id AND b.build_id = $3::uuid
+    ))
 `
 
 type HostSuitsParams struct {
@@ -248,12 +264,13 @@ type HostSuitsParams struct {
 	BuildID *uuid.UUID
 }
 
-// Whether a host has all of the tags, and the build where one is asked for.
-func (q *Queries) HostSuits(ctx context.Context, arg HostSuitsParams) (bool, error) {
+// The driver of a host that has all of the tags and, where one is asked for, the build,
+// which it can start.
+func (q *Queries) HostSuits(ctx context.Context, arg HostSuitsParams) (string, error) {
 	row := q.db.QueryRow(ctx, hostSuits, arg.HostID, arg.Tags, arg.BuildID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var driver string
+	err := row.Scan(&driver)
+	return driver, err
 }
 
 const joinHost = `-- name: JoinHost :one
@@ -307,6 +324,50 @@ func (q *Queries) JoinHost(ctx context.Context, arg JoinHostParams) (Host, error
 		&i.DiskOvercommit,
 	)
 	return i, err
+}
+
+const listBuildOnHosts = `-- name: ListBuildOnHosts :many
+SELECT h.id, h.driver, h.accelerator, (b.build_id IS NOT NULL)::boolean AS has,
+    coalesce(b.driver, '')::text AS made_by_driver, coalesce(b.accelerator, '')::text AS made_by_accelerator
+FROM hosts h LEFT JOIN host_builds b ON b.host_id = h.id AND b.build_id = $1::uuid
+WHERE h.state <> 'retired' AND h.driver <> '' ORDER BY h.name
+`
+
+type ListBuildOnHostsRow struct {
+	ID                uuid.UUID
+	Driver            string
+	Accelerator       string
+	Has               bool
+	MadeByDriver      string
+	MadeByAccelerator string
+}
+
+// Every host that has been reached, whether it has a build, and what its copy starts with.
+func (q *Queries) ListBuildOnHosts(ctx context.Context, buildID *uuid.UUID) ([]ListBuildOnHostsRow, error) {
+	rows, err := q.db.Query(ctx, listBuildOnHosts, buildID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListBuildOnHostsRow{}
+	for rows.Next() {
+		var i ListBuildOnHostsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Driver,
+			&i.Accelerator,
+			&i.Has,
+			&i.MadeByDriver,
+			&i.MadeByAccelerator,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listHostLoads = `-- name: ListHostLoads :many
@@ -458,9 +519,9 @@ func (q *Queries) ListPlacementGroups(ctx context.Context) ([]ListPlacementGroup
 }
 
 const listSchedulable = `-- name: ListSchedulable :many
-SELECT h.id, h.tags, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
+SELECT h.id, h.tags, h.driver, l.vcpu_capacity, l.memory_mib_capacity, l.disk_mib_capacity,
     l.vcpu_allocated, l.memory_mib_allocated, l.disk_mib_allocated,
-    ARRAY(SELECT b.build_id FROM host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
+    ARRAY(SELECT b.build_id FROM startable_host_builds b WHERE b.host_id = h.id ORDER BY b.build_id)::uuid[] AS builds
 FROM hosts h JOIN host_loads l ON l.host_id = h.id
 WHERE h.state = 'ready' ORDER BY h.id
 `
@@ -468,6 +529,7 @@ WHERE h.state = 'ready' ORDER BY h.id
 type ListSchedulableRow struct {
 	ID                 uuid.UUID
 	Tags               []string
+	Driver             string
 	VCPUCapacity       int64
 	MemoryMiBCapacity  int64
 	DiskMiBCapacity    int64
@@ -490,6 +552,7 @@ func (q *Queries) ListSchedulable(ctx context.Context) ([]ListSchedulableRow, er
 		if err := rows.Scan(
 			&i.ID,
 			&i.Tags,
+			&i.Driver,
 			&i.VCPUCapacity,
 			&i.MemoryMiBCapacity,
 			&i.DiskMiBCapacity,

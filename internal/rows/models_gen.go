@@ -220,6 +220,7 @@ type Sandbox struct {
 	GuestUnresponsive   bool
 	IamTokens           workload.Tokens
 	EndCause            sandbox.EndCause
+	Isolation           sandbox.Isolation
 }
 
 type SandboxLog struct {
@@ -260,6 +261,7 @@ type Team struct {
 	Name       string
 	CreatedAt  time.Time
 	TokenEpoch int64
+	Isolation  sandbox.Isolation
 }
 
 type TeamInvitation struct {

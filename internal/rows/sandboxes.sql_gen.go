@@ -22,7 +22,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.state = 'running' AND s.end_at <= now()
     ORDER BY s.end_at LIMIT $2::integer FOR UPDATE SKIP LOCKED
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type ClaimExpiredParams struct {
@@ -77,6 +77,7 @@ func (q *Queries) ClaimExpired(ctx context.Context, arg ClaimExpiredParams) ([]S
 			&i.GuestUnresponsive,
 			&i.IamTokens,
 			&i.EndCause,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}
@@ -94,7 +95,7 @@ WHERE id IN (
     SELECT s.id FROM sandboxes s WHERE s.host_id = $2 AND s.state = 'running'
     ORDER BY s.id LIMIT $3::integer FOR UPDATE
 )
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type ClaimRunningParams struct {
@@ -151,6 +152,7 @@ func (q *Queries) ClaimRunning(ctx context.Context, arg ClaimRunningParams) ([]S
 			&i.GuestUnresponsive,
 			&i.IamTokens,
 			&i.EndCause,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}
@@ -166,7 +168,7 @@ const claimSandbox = `-- name: ClaimSandbox :one
 UPDATE sandboxes SET state = $1, version = version + 1, claimant = $2, state_changed_at = now(),
     end_cause = $3
 WHERE id = $4 AND team_id = $5 AND state = $6
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type ClaimSandboxParams struct {
@@ -226,6 +228,7 @@ func (q *Queries) ClaimSandbox(ctx context.Context, arg ClaimSandboxParams) (San
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -314,7 +317,7 @@ func (q *Queries) ExtendEnd(ctx context.Context, arg ExtendEndParams) error {
 }
 
 const getRunningFor = `-- name: GetRunningFor :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes
 WHERE id = $1 AND team_id = $2 AND state = 'running' AND end_at >= now() + $3::interval
 `
 
@@ -365,12 +368,13 @@ func (q *Queries) GetRunningFor(ctx context.Context, arg GetRunningForParams) (S
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
 
 const getSandbox = `-- name: GetSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes WHERE id = $1
 `
 
 func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
@@ -413,12 +417,13 @@ func (q *Queries) GetSandbox(ctx context.Context, id string) (Sandbox, error) {
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
 
 const getSandboxWithEpoch = `-- name: GetSandboxWithEpoch :one
-SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, s.iam_tokens, s.end_cause, t.token_epoch AS team_epoch
+SELECT s.id, s.team_id, s.host_id, s.template_id, s.alias, s.build_id, s.state, s.version, s.claimant, s.state_changed_at, s.reason, s.started_at, s.end_at, s.ended_at, s.auto_pause, s.allow_internet_access, s.network, s.metadata, s.vcpu_count, s.memory_mib, s.disk_mib, s.envd_version, s.occupies, s.placement_group, s.lifetime, s.auto_pause_memory, s.auto_resume, s.without_memory, s.forked_from, s.secret_names, s.volume_mounts, s.token_epoch, s.secure, s.guest_unresponsive, s.iam_tokens, s.end_cause, s.isolation, t.token_epoch AS team_epoch
 FROM sandboxes s JOIN teams t ON t.id = s.team_id WHERE s.id = $1
 `
 
@@ -468,13 +473,14 @@ func (q *Queries) GetSandboxWithEpoch(ctx context.Context, id string) (GetSandbo
 		&i.Sandbox.GuestUnresponsive,
 		&i.Sandbox.IamTokens,
 		&i.Sandbox.EndCause,
+		&i.Sandbox.Isolation,
 		&i.TeamEpoch,
 	)
 	return i, err
 }
 
 const getUsable = `-- name: GetUsable :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1 AND state IN ('running', 'pausing', 'paused', 'resuming')
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes WHERE id = $1 AND state IN ('running', 'pausing', 'paused', 'resuming')
 `
 
 // A sandbox that runs or can run again.
@@ -518,6 +524,7 @@ func (q *Queries) GetUsable(ctx context.Context, id string) (Sandbox, error) {
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -544,9 +551,9 @@ const insertSandbox = `-- name: InsertSandbox :one
 
 INSERT INTO sandboxes (id, team_id, host_id, template_id, alias, build_id, forked_from, state, claimant, end_at,
     auto_pause, auto_pause_memory, auto_resume, allow_internet_access, network, volume_mounts, metadata, iam_tokens,
-    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+    placement_group, vcpu_count, memory_mib, disk_mib, envd_version, secure, isolation)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type InsertSandboxParams struct {
@@ -573,6 +580,7 @@ type InsertSandboxParams struct {
 	DiskMiB             int32
 	EnvdVersion         string
 	Secure              bool
+	Isolation           sandbox.Isolation
 }
 
 // Statements that change state, end_at, network or allow_internet_access are sent with
@@ -602,6 +610,7 @@ func (q *Queries) InsertSandbox(ctx context.Context, arg InsertSandboxParams) (S
 		arg.DiskMiB,
 		arg.EnvdVersion,
 		arg.Secure,
+		arg.Isolation,
 	)
 	var i Sandbox
 	err := row.Scan(
@@ -641,6 +650,7 @@ func (q *Queries) InsertSandbox(ctx context.Context, arg InsertSandboxParams) (S
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -694,7 +704,7 @@ func (q *Queries) ListOnHost(ctx context.Context, arg ListOnHostParams) ([]ListO
 }
 
 const listSandboxesNewest = `-- name: ListSandboxesNewest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -771,6 +781,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 			&i.GuestUnresponsive,
 			&i.IamTokens,
 			&i.EndCause,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}
@@ -783,7 +794,7 @@ func (q *Queries) ListSandboxesNewest(ctx context.Context, arg ListSandboxesNewe
 }
 
 const listSandboxesOldest = `-- name: ListSandboxesOldest :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes
 WHERE team_id = $1 AND state NOT IN ('killed', 'failed') AND state = ANY ($2::text[])
     AND metadata @> $3::jsonb
     AND started_at >= $4::timestamptz
@@ -860,6 +871,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 			&i.GuestUnresponsive,
 			&i.IamTokens,
 			&i.EndCause,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}
@@ -872,7 +884,7 @@ func (q *Queries) ListSandboxesOldest(ctx context.Context, arg ListSandboxesOlde
 }
 
 const lockSandbox = `-- name: LockSandbox :one
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes WHERE id = $1 AND team_id = $2 FOR UPDATE
 `
 
 type LockSandboxParams struct {
@@ -921,6 +933,7 @@ func (q *Queries) LockSandbox(ctx context.Context, arg LockSandboxParams) (Sandb
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -930,7 +943,7 @@ UPDATE sandboxes SET state = $1, version = version + 1, claimant = 0, state_chan
     end_cause = $3, guest_unresponsive = $4,
     ended_at = CASE WHEN $1 IN ('killed', 'failed') THEN now() ELSE ended_at END
 WHERE id = $5 AND version = $6
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type MoveSandboxParams struct {
@@ -990,6 +1003,7 @@ func (q *Queries) MoveSandbox(ctx context.Context, arg MoveSandboxParams) (Sandb
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -997,7 +1011,7 @@ func (q *Queries) MoveSandbox(ctx context.Context, arg MoveSandboxParams) (Sandb
 const raiseSandboxTokenEpoch = `-- name: RaiseSandboxTokenEpoch :one
 UPDATE sandboxes SET token_epoch = token_epoch + 1
 WHERE id = $1 AND team_id = $2 AND state NOT IN ('killed', 'failed')
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type RaiseSandboxTokenEpochParams struct {
@@ -1046,6 +1060,7 @@ func (q *Queries) RaiseSandboxTokenEpoch(ctx context.Context, arg RaiseSandboxTo
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -1068,7 +1083,7 @@ func (q *Queries) ReleaseClaim(ctx context.Context, arg ReleaseClaimParams) erro
 const setEnd = `-- name: SetEnd :one
 UPDATE sandboxes SET end_at = now() + $1::interval
 WHERE id = $2 AND team_id = $3 AND state = 'running'
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type SetEndParams struct {
@@ -1117,6 +1132,7 @@ func (q *Queries) SetEnd(ctx context.Context, arg SetEndParams) (Sandbox, error)
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -1162,7 +1178,7 @@ UPDATE sandboxes SET state = 'running', version = version + 1, claimant = 0, sta
     auto_pause = $2, vcpu_count = $3, memory_mib = $4, disk_mib = $5,
     envd_version = $6
 WHERE id = $7 AND version = $8
-RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause
+RETURNING id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation
 `
 
 type StartSandboxParams struct {
@@ -1226,6 +1242,7 @@ func (q *Queries) StartSandbox(ctx context.Context, arg StartSandboxParams) (San
 		&i.GuestUnresponsive,
 		&i.IamTokens,
 		&i.EndCause,
+		&i.Isolation,
 	)
 	return i, err
 }

@@ -256,7 +256,7 @@ func (q *Queries) ListSecretRevisions(ctx context.Context, hostID uuid.UUID) ([]
 }
 
 const listSecretUsers = `-- name: ListSecretUsers :many
-SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause FROM sandboxes
+SELECT id, team_id, host_id, template_id, alias, build_id, state, version, claimant, state_changed_at, reason, started_at, end_at, ended_at, auto_pause, allow_internet_access, network, metadata, vcpu_count, memory_mib, disk_mib, envd_version, occupies, placement_group, lifetime, auto_pause_memory, auto_resume, without_memory, forked_from, secret_names, volume_mounts, token_epoch, secure, guest_unresponsive, iam_tokens, end_cause, isolation FROM sandboxes
 WHERE secret_names @> ARRAY[$1::text] AND secret_names <> '{}' AND state NOT IN ('killed', 'failed')
     AND team_id = $2 AND state IN ('running', 'pausing')
 ORDER BY id
@@ -315,6 +315,7 @@ func (q *Queries) ListSecretUsers(ctx context.Context, arg ListSecretUsersParams
 			&i.GuestUnresponsive,
 			&i.IamTokens,
 			&i.EndCause,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}

@@ -207,26 +207,34 @@ func (q *Queries) FindSnapshot(ctx context.Context, arg FindSnapshotParams) (Fin
 }
 
 const finishSnapshot = `-- name: FinishSnapshot :execrows
-UPDATE template_builds SET status = 'ready', vcpu_count = $2, memory_mib = $3, disk_mib = $4, envd_version = $5,
-    finished_at = now(), updated_at = now()
-WHERE id = $1
+WITH made AS (
+    UPDATE host_builds x SET driver = $6, accelerator = $7 WHERE x.build_id = $5
+)
+UPDATE template_builds SET status = 'ready', vcpu_count = $1, memory_mib = $2, disk_mib = $3,
+    envd_version = $4, finished_at = now(), updated_at = now()
+WHERE id = $5
 `
 
 type FinishSnapshotParams struct {
-	ID          uuid.UUID
 	VCPUCount   int32
 	MemoryMiB   int32
 	DiskMiB     int32
 	EnvdVersion string
+	ID          uuid.UUID
+	Driver      string
+	Accelerator string
 }
 
+// A build that is ready, and what its host's copy starts with.
 func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) (int64, error) {
 	result, err := q.db.Exec(ctx, finishSnapshot,
-		arg.ID,
 		arg.VCPUCount,
 		arg.MemoryMiB,
 		arg.DiskMiB,
 		arg.EnvdVersion,
+		arg.ID,
+		arg.Driver,
+		arg.Accelerator,
 	)
 	if err != nil {
 		return 0, err

@@ -9,6 +9,7 @@ import (
 	"context"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"github.com/google/uuid"
 )
 
@@ -86,7 +87,7 @@ func (q *Queries) CountTeams(ctx context.Context, name string) (int64, error) {
 }
 
 const createTeam = `-- name: CreateTeam :one
-INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING id, slug, name, created_at, token_epoch
+INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3) RETURNING id, slug, name, created_at, token_epoch, isolation
 `
 
 type CreateTeamParams struct {
@@ -104,6 +105,7 @@ func (q *Queries) CreateTeam(ctx context.Context, arg CreateTeamParams) (Team, e
 		&i.Name,
 		&i.CreatedAt,
 		&i.TokenEpoch,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -131,7 +133,7 @@ func (q *Queries) DeleteTeam(ctx context.Context, id uuid.UUID) error {
 const ensureTeam = `-- name: EnsureTeam :one
 INSERT INTO teams (id, slug, name) VALUES ($1, $2, $3)
 ON CONFLICT (slug) DO UPDATE SET slug = EXCLUDED.slug
-RETURNING id, slug, name, created_at, token_epoch
+RETURNING id, slug, name, created_at, token_epoch, isolation
 `
 
 type EnsureTeamParams struct {
@@ -149,6 +151,7 @@ func (q *Queries) EnsureTeam(ctx context.Context, arg EnsureTeamParams) (Team, e
 		&i.Name,
 		&i.CreatedAt,
 		&i.TokenEpoch,
+		&i.Isolation,
 	)
 	return i, err
 }
@@ -178,7 +181,7 @@ func (q *Queries) FindMembership(ctx context.Context, arg FindMembershipParams) 
 }
 
 const findTeamBySlug = `-- name: FindTeamBySlug :one
-SELECT id, slug, name, created_at, token_epoch FROM teams WHERE slug = $1
+SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE slug = $1
 `
 
 func (q *Queries) FindTeamBySlug(ctx context.Context, slug string) (Team, error) {
@@ -190,12 +193,13 @@ func (q *Queries) FindTeamBySlug(ctx context.Context, slug string) (Team, error)
 		&i.Name,
 		&i.CreatedAt,
 		&i.TokenEpoch,
+		&i.Isolation,
 	)
 	return i, err
 }
 
 const getTeam = `-- name: GetTeam :one
-SELECT id, slug, name, created_at, token_epoch FROM teams WHERE id = $1
+SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE id = $1
 `
 
 func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
@@ -207,8 +211,20 @@ func (q *Queries) GetTeam(ctx context.Context, id uuid.UUID) (Team, error) {
 		&i.Name,
 		&i.CreatedAt,
 		&i.TokenEpoch,
+		&i.Isolation,
 	)
 	return i, err
+}
+
+const getTeamIsolation = `-- name: GetTeamIsolation :one
+SELECT isolation FROM teams WHERE id = $1
+`
+
+func (q *Queries) GetTeamIsolation(ctx context.Context, id uuid.UUID) (sandbox.Isolation, error) {
+	row := q.db.QueryRow(ctx, getTeamIsolation, id)
+	var isolation sandbox.Isolation
+	err := row.Scan(&isolation)
+	return isolation, err
 }
 
 const getTokenEpoch = `-- name: GetTokenEpoch :one
@@ -265,7 +281,7 @@ func (q *Queries) ListMembers(ctx context.Context, teamID uuid.UUID) ([]ListMemb
 }
 
 const listTeamsOfUser = `-- name: ListTeamsOfUser :many
-SELECT t.id, t.slug, t.name, t.created_at, t.token_epoch, m.role, m.created_at AS joined_at FROM team_members m JOIN teams t ON t.id = m.team_id
+SELECT t.id, t.slug, t.name, t.created_at, t.token_epoch, t.isolation, m.role, m.created_at AS joined_at FROM team_members m JOIN teams t ON t.id = m.team_id
 WHERE m.user_id = $1 ORDER BY m.created_at, t.id
 `
 
@@ -291,6 +307,7 @@ func (q *Queries) ListTeamsOfUser(ctx context.Context, userID uuid.UUID) ([]List
 			&i.Team.Name,
 			&i.Team.CreatedAt,
 			&i.Team.TokenEpoch,
+			&i.Team.Isolation,
 			&i.Role,
 			&i.JoinedAt,
 		); err != nil {
@@ -363,7 +380,7 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (str
 }
 
 const renameTeam = `-- name: RenameTeam :one
-UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at, token_epoch
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at, token_epoch, isolation
 `
 
 type RenameTeamParams struct {
@@ -380,12 +397,13 @@ func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, e
 		&i.Name,
 		&i.CreatedAt,
 		&i.TokenEpoch,
+		&i.Isolation,
 	)
 	return i, err
 }
 
 const searchTeams = `-- name: SearchTeams :many
-SELECT id, slug, name, created_at, token_epoch FROM teams WHERE $1::text = '' OR name = $1
+SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE $1::text = '' OR name = $1
 ORDER BY name, id LIMIT $3 OFFSET $2
 `
 
@@ -411,6 +429,7 @@ func (q *Queries) SearchTeams(ctx context.Context, arg SearchTeamsParams) ([]Tea
 			&i.Name,
 			&i.CreatedAt,
 			&i.TokenEpoch,
+			&i.Isolation,
 		); err != nil {
 			return nil, err
 		}
@@ -438,4 +457,28 @@ func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const setTeamIsolation = `-- name: SetTeamIsolation :one
+UPDATE teams SET isolation = $1 WHERE id = $2 AND isolation <> $1 RETURNING id, slug, name, created_at, token_epoch, isolation
+`
+
+type SetTeamIsolationParams struct {
+	Isolation sandbox.Isolation
+	ID        uuid.UUID
+}
+
+// Compare and set: no row where the team demands that already.
+func (q *Queries) SetTeamIsolation(ctx context.Context, arg SetTeamIsolationParams) (Team, error) {
+	row := q.db.QueryRow(ctx, setTeamIsolation, arg.Isolation, arg.ID)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+		&i.TokenEpoch,
+		&i.Isolation,
+	)
+	return i, err
 }

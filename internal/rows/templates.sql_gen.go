@@ -102,7 +102,8 @@ WHERE (t.id = $1::text OR a.alias = $1::text OR b.id = $2::uuid)
         OR EXISTS (SELECT FROM template_tags x WHERE x.template_id = t.id AND x.build_id = b.id AND x.tag = $5::text))
     AND EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state <> 'retired')
 ORDER BY (t.team_id IS NOT NULL AND t.team_id = $3::uuid) DESC,
-    EXISTS (SELECT FROM host_builds x JOIN hosts h ON h.id = x.host_id WHERE x.build_id = b.id AND h.state = 'ready') DESC,
+    EXISTS (SELECT FROM startable_host_builds x WHERE x.build_id = b.id AND x.host_state = 'ready'
+        AND (cardinality($7::text[]) = 0 OR x.host_driver = ANY ($7::text[]))) DESC,
     greatest(CASE WHEN b.made_default THEN b.created_at ELSE '-infinity' END, d.created_at) DESC, b.created_at DESC, b.id DESC
 LIMIT 1
 `
@@ -114,6 +115,7 @@ type FindStartableBuildParams struct {
 	TeamSlug      string
 	Tag           string
 	TaggedBuildID *uuid.UUID
+	Drivers       []string
 }
 
 type FindStartableBuildRow struct {
@@ -129,7 +131,7 @@ type FindStartableBuildRow struct {
 // A build that a host has and the team may use, by the ID of its template, an
 // alias, or its own ID: with a tag the one that has it, else the one that was made
 // without a tag or tagged "default" last. A team's own alias comes before a public one, and what
-// can be started now before what a host has that is away.
+// a host can start now with one of some drivers, where any are named, before what none can.
 func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuildParams) (FindStartableBuildRow, error) {
 	row := q.db.QueryRow(ctx, findStartableBuild,
 		arg.Name,
@@ -138,6 +140,7 @@ func (q *Queries) FindStartableBuild(ctx context.Context, arg FindStartableBuild
 		arg.TeamSlug,
 		arg.Tag,
 		arg.TaggedBuildID,
+		arg.Drivers,
 	)
 	var i FindStartableBuildRow
 	err := row.Scan(

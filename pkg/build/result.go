@@ -1,6 +1,10 @@
 package build
 
-import "time"
+import (
+	"time"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+)
 
 // The names of steps that are no instruction.
 const (
@@ -89,6 +93,8 @@ type Failure struct {
 type Template struct {
 	VCPUCount, MemoryMiB, DiskMiB int32
 	EnvdVersion                   string
+	// MadeBy is what a host must be to start it.
+	MadeBy sandbox.Maker
 }
 
 // Result is the end of a build; exactly one of Ready and Failure is set.

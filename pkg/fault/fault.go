@@ -47,6 +47,8 @@ const (
 	NoCapacity Reason = "no_capacity"
 	// NoCompatibleHost: no host can run what is asked for.
 	NoCompatibleHost Reason = "no_compatible_host"
+	// IsolationDenied: the team demands another isolation.
+	IsolationDenied Reason = "isolation_denied"
 	// PlacementTimeout: a host did not start the sandbox in time.
 	PlacementTimeout Reason = "placement_timeout"
 	// CreateFailed: a host failed to create the sandbox; another attempt may succeed.

@@ -3,6 +3,7 @@ package host
 import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 var buildCauses = map[pb.BuildFailureCause]build.Cause{
@@ -175,6 +176,7 @@ func fromBuildResult(message *pb.BuildResult) *build.Result {
 	if ready := message.GetReady(); ready != nil {
 		result.Ready = &build.Template{
 			VCPUCount: int32(ready.VcpuCount), MemoryMiB: int32(ready.MemoryMib), DiskMiB: int32(ready.DiskMib), EnvdVersion: ready.EnvdVersion,
+			MadeBy: sandbox.Maker{Driver: ready.Driver, Accelerator: ready.Accelerator},
 		}
 		return result
 	}

@@ -40,6 +40,8 @@ type Template struct {
 	MemoryMiB   int32
 	DiskMiB     int32
 	EnvdVersion string
+	// MadeBy is what the host must be to start it.
+	MadeBy sandbox.Maker
 }
 
 // Info describes a host.
@@ -149,11 +151,20 @@ func (c *Client) PauseSandbox(ctx context.Context, sandboxID string, wanted sand
 	return fromSandbox(response.Msg.Sandbox), nil
 }
 
-// ResumeSandbox resumes a paused sandbox. Without memory it boots from its disk, with
-// envVars where its host's record has none.
-func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, envVars map[string]string, withoutMemory bool) (Sandbox, error) {
+// Resumption is how a sandbox is to be resumed.
+type Resumption struct {
+	// WithoutMemory boots it from its disk, with EnvVars where its host's record has none.
+	WithoutMemory bool
+	EnvVars       map[string]string
+	// Isolation is what the host must give; empty is any.
+	Isolation sandbox.Isolation
+}
+
+// ResumeSandbox resumes a paused sandbox.
+func (c *Client) ResumeSandbox(ctx context.Context, sandboxID string, wanted Resumption) (Sandbox, error) {
 	response, err := repeat(ctx, c.rpc.ResumeSandbox, &pb.ResumeSandboxRequest{
-		SandboxId: sandboxID, Identity: toIdentity(envVars), RequestId: newRequestID(), WithoutMemory: withoutMemory,
+		SandboxId: sandboxID, Identity: toIdentity(wanted.EnvVars), RequestId: newRequestID(), WithoutMemory: wanted.WithoutMemory,
+		Isolation: string(wanted.Isolation),
 	})
 	if err != nil {
 		return Sandbox{}, translate("resume sandbox "+sandboxID, err)

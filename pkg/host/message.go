@@ -70,6 +70,7 @@ func fromTemplate(t *pb.Template) Template {
 	return Template{
 		BuildID: t.GetBuildId(), Name: t.GetName(), VCPUCount: int32(t.GetVcpuCount()),
 		MemoryMiB: int32(t.GetMemoryMib()), DiskMiB: int32(t.GetDiskMib()), EnvdVersion: t.GetEnvdVersion(),
+		MadeBy: sandbox.Maker{Driver: t.GetDriver(), Accelerator: t.GetAccelerator()},
 	}
 }
 
@@ -95,6 +96,7 @@ func toCreation(creation Creation) *pb.CreateSandboxRequest {
 		SandboxId: creating.ID, BuildId: creating.BuildID.String(), RequestId: creating.ID,
 		Identity: toIdentity(creation.EnvVars), Network: toNetwork(creating.Network), Secrets: toSecrets(creation.Secrets),
 		VolumeMounts: toVolumeMounts(creating.VolumeMounts), WorkloadIdentity: toWorkload(creating.Workload()),
+		Isolation: string(creating.Isolation),
 	}
 }
 

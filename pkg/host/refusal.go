@@ -74,6 +74,9 @@ var meanings = map[pb.Reason]meaning{
 	pb.Reason_REASON_NETWORK_REFUSED: {
 		connect.CodeInvalidArgument, fault.Invalid, "", "the host does not give a sandbox that network",
 	},
+	pb.Reason_REASON_WRONG_ISOLATION: {
+		connect.CodeFailedPrecondition, fault.Conflict, fault.NoCompatibleHost, "the host does not give the isolation that is demanded",
+	},
 	pb.Reason_REASON_TIMED_OUT: {
 		connect.CodeDeadlineExceeded, fault.Timeout, "", "the host took too long",
 	},

@@ -123,7 +123,7 @@ func TestRepeat_GivesEachOrderAnIDThatItKeeps(t *testing.T) {
 			return err
 		},
 		"resume": func(ctx context.Context, c *host.Client) error {
-			_, err := c.ResumeSandbox(ctx, "isandbox", nil, false)
+			_, err := c.ResumeSandbox(ctx, "isandbox", host.Resumption{})
 			return err
 		},
 		"snapshot": func(ctx context.Context, c *host.Client) error {

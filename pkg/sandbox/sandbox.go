@@ -65,6 +65,8 @@ type Sandbox struct {
 	SecretNames []string
 	// PlacementGroup is empty for none.
 	PlacementGroup string
+	// Isolation is what its hosts must give; empty is any.
+	Isolation Isolation
 
 	// Secure is set where its guest agent asks for a token.
 	Secure bool

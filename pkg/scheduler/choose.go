@@ -12,7 +12,7 @@ func wantedBy(request Request) []feature {
 	if request.Build != uuid.Nil {
 		builds = append(builds, request.Build)
 	}
-	return featuresOf(builds, request.Tags)
+	return featuresOf(builds, request.Tags, request.Isolation)
 }
 
 func (e *entry) has(wanted []feature) bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
@@ -17,6 +18,8 @@ var (
 	builds = []uuid.UUID{{0: 1}, {0: 2}, {0: 3}}
 	tags   = []string{"gpu", "fast", "eu"}
 	groups = []string{"", "red", "blue"}
+
+	isolations = append([]sandbox.Isolation{""}, sandbox.Isolations()...)
 )
 
 func someOf[T comparable](values []T) *rapid.Generator[[]T] {
@@ -35,6 +38,7 @@ func drawHosts(t *rapid.T) []scheduler.Host {
 		hosts[n] = hostNumber(n, drawResources(t, "capacity", 0, 10))
 		hosts[n].Builds = someOf(builds).Draw(t, "builds")
 		hosts[n].Tags = someOf(tags).Draw(t, "tags")
+		hosts[n].Isolation = rapid.SampledFrom(isolations).Draw(t, "isolation")
 	}
 	return hosts
 }
@@ -45,7 +49,10 @@ func drawRequest(t *rapid.T) scheduler.Request {
 		Build: rapid.SampledFrom(append([]uuid.UUID{uuid.Nil}, builds...)).Draw(t, "build"),
 		Tags:  someOf(tags[:2]).Draw(t, "wanted tags"),
 		Group: rapid.SampledFrom(groups).Draw(t, "group"),
-		Rule:  rapid.SampledFrom([]scheduler.Rule{scheduler.Anywhere, scheduler.Apart, scheduler.Together}).Draw(t, "rule"),
+
+		Isolation: rapid.SampledFrom(isolations).Draw(t, "wanted isolation"),
+
+		Rule: rapid.SampledFrom([]scheduler.Rule{scheduler.Anywhere, scheduler.Apart, scheduler.Together}).Draw(t, "rule"),
 	}
 }
 
@@ -75,6 +82,9 @@ func (l *ledger) feasible(host *scheduler.Host, request scheduler.Request) bool 
 			return false
 		}
 	}
+	if request.Isolation != "" && host.Isolation != request.Isolation {
+		return false
+	}
 	return request.Needs.Fits(free) && (request.Build == uuid.Nil || slices.Contains(host.Builds, request.Build))
 }
 
@@ -88,7 +98,7 @@ func (l *ledger) anyFeasible(request scheduler.Request) bool {
 }
 
 // A placement succeeds exactly where a host is feasible by the model: within its capacity,
-// with the tags and the build, and with the group's rule.
+// with the tags, the build and the isolation, and with the group's rule.
 func TestPlace_FindsAHostExactlyWhenThereIsOne(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -12,6 +12,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Resources are what a sandbox needs of a host, or a host has.
@@ -55,6 +57,8 @@ type Request struct {
 	Build uuid.UUID
 	// Tags must all be tags of the host.
 	Tags []string
+	// Isolation is what the host must give; empty is any.
+	Isolation sandbox.Isolation
 	// Group is empty for none; then Rule is ignored.
 	Group string
 	Rule  Rule
@@ -71,7 +75,10 @@ type Host struct {
 	Capacity  Resources
 	Allocated Resources
 	Tags      []string
-	Builds    []uuid.UUID
+	// Isolation is what it gives; empty is not known.
+	Isolation sandbox.Isolation
+	// Builds are those that it has and can start.
+	Builds []uuid.UUID
 	// Groups counts the sandboxes of each group that are on the host.
 	Groups map[string]int
 }
@@ -94,7 +101,8 @@ type Scheduler interface {
 
 // NoRoomError is returned where no host can have a sandbox now.
 type NoRoomError struct {
-	// Hosts counts all hosts, and Suited those that have the template and the tags.
+	// Hosts counts all hosts, and Suited those with the template, the tags and the
+	// isolation.
 	Hosts, Suited int
 }
 
@@ -104,7 +112,7 @@ func (e *NoRoomError) Error() string {
 	case e.Hosts == 0:
 		return "no host is ready"
 	case e.Suited == 0:
-		return fmt.Sprintf("none of %d hosts has the template and the tags that are asked for", e.Hosts)
+		return fmt.Sprintf("none of %d hosts has the template, the tags and the isolation that are asked for", e.Hosts)
 	default:
 		return fmt.Sprintf("none of %d hosts that could have it has room", e.Suited)
 	}

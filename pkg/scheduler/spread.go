@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 const (
@@ -30,7 +32,7 @@ type Spread struct {
 	hosts  []*entry
 	slots  map[uuid.UUID]int
 	tree   *tree
-	// having lists the hosts with a build or a tag.
+	// having lists the hosts with a build, a tag or an isolation.
 	having map[feature][]int
 	groups map[string]map[int]int // by group and slot
 }
@@ -41,10 +43,11 @@ type entry struct {
 	features map[feature]struct{}
 }
 
-// feature is a build or a tag.
+// feature is a build, a tag or an isolation.
 type feature struct {
-	build uuid.UUID
-	tag   string
+	build     uuid.UUID
+	tag       string
+	isolation sandbox.Isolation
 }
 
 // NewSpread makes a scheduler without hosts. random must not be used by others.
@@ -61,7 +64,7 @@ func (s *Spread) Observe(hosts []Host) {
 	free := make([]Resources, 0, len(hosts))
 	for slot, host := range hosts {
 		e := &entry{Host: host, features: map[feature]struct{}{}}
-		for _, f := range featuresOf(host.Builds, host.Tags) {
+		for _, f := range featuresOf(host.Builds, host.Tags, host.Isolation) {
 			if _, twice := e.features[f]; !twice {
 				e.features[f] = struct{}{}
 				index.having[f] = append(index.having[f], slot)
@@ -79,8 +82,11 @@ func (s *Spread) Observe(hosts []Host) {
 	s.hosts, s.slots, s.having, s.groups, s.tree = index.hosts, index.slots, index.having, index.groups, newTree(free)
 }
 
-func featuresOf(builds []uuid.UUID, tags []string) []feature {
-	features := make([]feature, 0, len(builds)+len(tags))
+func featuresOf(builds []uuid.UUID, tags []string, isolation sandbox.Isolation) []feature {
+	features := make([]feature, 0, len(builds)+len(tags)+1)
+	if isolation != "" {
+		features = append(features, feature{isolation: isolation})
+	}
 	for _, build := range builds {
 		features = append(features, feature{build: build})
 	}

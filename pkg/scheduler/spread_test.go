@@ -78,7 +78,7 @@ func TestPlace_SaysWhatIsMissing(t *testing.T) {
 	require.EqualError(t, err, "no host is ready")
 	s.Observe([]scheduler.Host{hostNumber(1, small)})
 	_, err = s.Place(t.Context(), scheduler.Request{Needs: small, Tags: []string{"gpu"}}, yes)
-	require.EqualError(t, err, "none of 1 hosts has the template and the tags that are asked for")
+	require.EqualError(t, err, "none of 1 hosts has the template, the tags and the isolation that are asked for")
 	_, err = s.Place(t.Context(), scheduler.Request{Needs: small.Plus(small)}, yes)
 	require.EqualError(t, err, "none of 1 hosts that could have it has room")
 }

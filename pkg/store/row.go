@@ -43,7 +43,7 @@ func fromRow(row rows.Sandbox) sandbox.Sandbox {
 		VCPUCount: row.VCPUCount, MemoryMiB: row.MemoryMiB, DiskMiB: row.DiskMiB, EnvdVersion: row.EnvdVersion,
 		Network: fromNetwork(row.Network, row.AllowInternetAccess), VolumeMounts: fromMounts(row.VolumeMounts),
 		Metadata: row.Metadata, IdentityTokens: row.IamTokens, SecretNames: row.SecretNames,
-		PlacementGroup: row.PlacementGroup, Secure: row.Secure, TokenEpoch: row.TokenEpoch,
+		PlacementGroup: row.PlacementGroup, Isolation: row.Isolation, Secure: row.Secure, TokenEpoch: row.TokenEpoch,
 	}
 }
 

@@ -31,7 +31,7 @@ func (s *Sandboxes) Insert(ctx context.Context, creating sandbox.Sandbox) (sandb
 		AllowInternetAccess: creating.Network.AllowInternetAccess, Network: toNetwork(creating.Network),
 		VolumeMounts: toMounts(creating.VolumeMounts), Metadata: toMetadata(creating.Metadata), IamTokens: creating.IdentityTokens,
 		PlacementGroup: creating.PlacementGroup, VCPUCount: creating.VCPUCount, MemoryMiB: creating.MemoryMiB, DiskMiB: creating.DiskMiB,
-		EnvdVersion: creating.EnvdVersion, Secure: creating.Secure,
+		EnvdVersion: creating.EnvdVersion, Secure: creating.Secure, Isolation: creating.Isolation,
 	})
 	return one(row, err, err, "store new sandbox")
 }

@@ -154,7 +154,7 @@ func TestPreviousAgent_ServesTodaysControlPlane(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sandbox.Paused, paused.State)
 
-	resumed, err := a.ResumeSandbox(ctx, sandboxID, nil, false)
+	resumed, err := a.ResumeSandbox(ctx, sandboxID, host.Resumption{})
 	require.NoError(t, err)
 	require.Equal(t, sandbox.Running, resumed.State)
 	require.Equal(t, "kept", a.run(ctx, t, sandboxID, "cat /dev/shm/memory"))

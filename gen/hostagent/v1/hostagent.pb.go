@@ -61,6 +61,8 @@ const (
 	// NETWORK_REFUSED: the policy is valid, and the host's operator does not allow it, as
 	// for an egress proxy in a private network.
 	Reason_REASON_NETWORK_REFUSED Reason = 18
+	// WRONG_ISOLATION: the request demands another isolation than the host's driver gives.
+	Reason_REASON_WRONG_ISOLATION Reason = 19
 )
 
 // Enum value maps for Reason.
@@ -85,6 +87,7 @@ var (
 		16: "REASON_KILLED",
 		17: "REASON_TIMED_OUT",
 		18: "REASON_NETWORK_REFUSED",
+		19: "REASON_WRONG_ISOLATION",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                 0,
@@ -106,6 +109,7 @@ var (
 		"REASON_KILLED":                      16,
 		"REASON_TIMED_OUT":                   17,
 		"REASON_NETWORK_REFUSED":             18,
+		"REASON_WRONG_ISOLATION":             19,
 	}
 )
 
@@ -518,11 +522,14 @@ type Template struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	BuildId string                 `protobuf:"bytes,1,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
 	// name is the alias for the build, such as "base"; may be empty.
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	VcpuCount     uint32 `protobuf:"varint,3,opt,name=vcpu_count,json=vcpuCount,proto3" json:"vcpu_count,omitempty"`
-	MemoryMib     uint32 `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
-	DiskMib       uint32 `protobuf:"varint,5,opt,name=disk_mib,json=diskMib,proto3" json:"disk_mib,omitempty"`
-	EnvdVersion   string `protobuf:"bytes,6,opt,name=envd_version,json=envdVersion,proto3" json:"envd_version,omitempty"`
+	Name        string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	VcpuCount   uint32 `protobuf:"varint,3,opt,name=vcpu_count,json=vcpuCount,proto3" json:"vcpu_count,omitempty"`
+	MemoryMib   uint32 `protobuf:"varint,4,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	DiskMib     uint32 `protobuf:"varint,5,opt,name=disk_mib,json=diskMib,proto3" json:"disk_mib,omitempty"`
+	EnvdVersion string `protobuf:"bytes,6,opt,name=envd_version,json=envdVersion,proto3" json:"envd_version,omitempty"`
+	// driver and accelerator are those of GetInfo that the build starts with; empty for any.
+	Driver        string `protobuf:"bytes,7,opt,name=driver,proto3" json:"driver,omitempty"`
+	Accelerator   string `protobuf:"bytes,8,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,6 +602,20 @@ func (x *Template) GetDiskMib() uint32 {
 func (x *Template) GetEnvdVersion() string {
 	if x != nil {
 		return x.EnvdVersion
+	}
+	return ""
+}
+
+func (x *Template) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Template) GetAccelerator() string {
+	if x != nil {
+		return x.Accelerator
 	}
 	return ""
 }
@@ -693,9 +714,9 @@ func (*GetInfoRequest) Descriptor() ([]byte, []int) {
 type GetInfoResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	// driver is "qemu" or "firecracker".
+	// driver is "qemu", "firecracker" or "gvisor".
 	Driver string `protobuf:"bytes,2,opt,name=driver,proto3" json:"driver,omitempty"`
-	// accelerator is "kvm" or "tcg".
+	// accelerator is what the driver runs guests on, such as "kvm" or "tcg".
 	Accelerator          string `protobuf:"bytes,3,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
 	CpuCount             uint32 `protobuf:"varint,4,opt,name=cpu_count,json=cpuCount,proto3" json:"cpu_count,omitempty"`
 	MemoryTotalBytes     uint64 `protobuf:"varint,5,opt,name=memory_total_bytes,json=memoryTotalBytes,proto3" json:"memory_total_bytes,omitempty"`
@@ -1030,8 +1051,11 @@ type CreateSandboxRequest struct {
 	Secrets      *Secrets       `protobuf:"bytes,8,opt,name=secrets,proto3" json:"secrets,omitempty"`
 	// workload_identity is what identity tokens of the sandbox and its forks state.
 	WorkloadIdentity *WorkloadIdentity `protobuf:"bytes,9,opt,name=workload_identity,json=workloadIdentity,proto3" json:"workload_identity,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// isolation is "vm" or "gvisor", or empty for any. A driver that gives another is
+	// WRONG_ISOLATION.
+	Isolation     string `protobuf:"bytes,10,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateSandboxRequest) Reset() {
@@ -1125,6 +1149,13 @@ func (x *CreateSandboxRequest) GetWorkloadIdentity() *WorkloadIdentity {
 		return x.WorkloadIdentity
 	}
 	return nil
+}
+
+func (x *CreateSandboxRequest) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
 }
 
 // WorkloadIdentity is what the tokens state that the host signs for a sandbox. Forks
@@ -1847,6 +1878,8 @@ type ResumeSandboxRequest struct {
 	// without_memory boots the sandbox from its disk, even if it was paused with memory.
 	// That memory is kept until the next pause.
 	WithoutMemory bool `protobuf:"varint,4,opt,name=without_memory,json=withoutMemory,proto3" json:"without_memory,omitempty"`
+	// isolation is as in CreateSandboxRequest.
+	Isolation     string `protobuf:"bytes,5,opt,name=isolation,proto3" json:"isolation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1907,6 +1940,13 @@ func (x *ResumeSandboxRequest) GetWithoutMemory() bool {
 		return x.WithoutMemory
 	}
 	return false
+}
+
+func (x *ResumeSandboxRequest) GetIsolation() string {
+	if x != nil {
+		return x.Isolation
+	}
+	return ""
 }
 
 type ResumeSandboxResponse struct {
@@ -3647,7 +3687,7 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x16network_received_bytes\x18\x06 \x01(\x04R\x14networkReceivedBytes\x12,\n" +
 	"\x12network_sent_bytes\x18\a \x01(\x04R\x10networkSentBytes\x128\n" +
 	"\x18network_received_packets\x18\b \x01(\x04R\x16networkReceivedPackets\x120\n" +
-	"\x14network_sent_packets\x18\t \x01(\x04R\x12networkSentPackets\"\xb5\x01\n" +
+	"\x14network_sent_packets\x18\t \x01(\x04R\x12networkSentPackets\"\xef\x01\n" +
 	"\bTemplate\x12\x19\n" +
 	"\bbuild_id\x18\x01 \x01(\tR\abuildId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
@@ -3656,7 +3696,9 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\n" +
 	"memory_mib\x18\x04 \x01(\rR\tmemoryMib\x12\x19\n" +
 	"\bdisk_mib\x18\x05 \x01(\rR\adiskMib\x12!\n" +
-	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\"\xaf\x01\n" +
+	"\fenvd_version\x18\x06 \x01(\tR\venvdVersion\x12\x16\n" +
+	"\x06driver\x18\a \x01(\tR\x06driver\x12 \n" +
+	"\vaccelerator\x18\b \x01(\tR\vaccelerator\"\xaf\x01\n" +
 	"\bIdentity\x12>\n" +
 	"\benv_vars\x18\x02 \x03(\v2#.hostagent.v1.Identity.EnvVarsEntryR\aenvVars\x12!\n" +
 	"\flifecycle_id\x18\x03 \x01(\tR\vlifecycleId\x1a:\n" +
@@ -3690,7 +3732,7 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"M\n" +
 	"\x15ListTemplatesResponse\x124\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x16.hostagent.v1.TemplateR\ttemplates\"\xbd\x03\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x16.hostagent.v1.TemplateR\ttemplates\"\xdb\x03\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -3702,7 +3744,9 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\anetwork\x18\x06 \x01(\v2\x1b.hostagent.v1.NetworkPolicyR\anetwork\x12>\n" +
 	"\rvolume_mounts\x18\a \x03(\v2\x19.hostagent.v1.VolumeMountR\fvolumeMounts\x12/\n" +
 	"\asecrets\x18\b \x01(\v2\x15.hostagent.v1.SecretsR\asecrets\x12K\n" +
-	"\x11workload_identity\x18\t \x01(\v2\x1e.hostagent.v1.WorkloadIdentityR\x10workloadIdentity\"\xe8\x01\n" +
+	"\x11workload_identity\x18\t \x01(\v2\x1e.hostagent.v1.WorkloadIdentityR\x10workloadIdentity\x12\x1c\n" +
+	"\tisolation\x18\n" +
+	" \x01(\tR\tisolation\"\xe8\x01\n" +
 	"\x10WorkloadIdentity\x12\x17\n" +
 	"\ateam_id\x18\x01 \x01(\tR\x06teamId\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
@@ -3763,14 +3807,15 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x122\n" +
 	"\x15require_healthy_guest\x18\x04 \x01(\bR\x13requireHealthyGuest\"G\n" +
 	"\x14PauseSandboxResponse\x12/\n" +
-	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\xaf\x01\n" +
+	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\xcd\x01\n" +
 	"\x14ResumeSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x122\n" +
 	"\bidentity\x18\x02 \x01(\v2\x16.hostagent.v1.IdentityR\bidentity\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12%\n" +
-	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\"H\n" +
+	"\x0ewithout_memory\x18\x04 \x01(\bR\rwithoutMemory\x12\x1c\n" +
+	"\tisolation\x18\x05 \x01(\tR\tisolation\"H\n" +
 	"\x15ResumeSandboxResponse\x12/\n" +
 	"\asandbox\x18\x01 \x01(\v2\x15.hostagent.v1.SandboxR\asandbox\"\x98\x01\n" +
 	"\x16SnapshotSandboxRequest\x12\x1d\n" +
@@ -3884,7 +3929,7 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x12memory_total_bytes\x18\x03 \x01(\x04R\x10memoryTotalBytes\x12,\n" +
 	"\x12memory_cache_bytes\x18\x04 \x01(\x04R\x10memoryCacheBytes\x12&\n" +
 	"\x0fdisk_used_bytes\x18\x05 \x01(\x04R\rdiskUsedBytes\x12(\n" +
-	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xff\x03\n" +
+	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\x9b\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18REASON_SANDBOX_NOT_FOUND\x10\x01\x12\x1a\n" +
@@ -3905,7 +3950,8 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x0fREASON_VM_ENDED\x10\x0f\x12\x11\n" +
 	"\rREASON_KILLED\x10\x10\x12\x14\n" +
 	"\x10REASON_TIMED_OUT\x10\x11\x12\x1a\n" +
-	"\x16REASON_NETWORK_REFUSED\x10\x12*\xa2\x02\n" +
+	"\x16REASON_NETWORK_REFUSED\x10\x12\x12\x1a\n" +
+	"\x16REASON_WRONG_ISOLATION\x10\x13*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +

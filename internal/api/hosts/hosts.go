@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
@@ -96,6 +97,7 @@ type hostAnswer struct {
 	Version        string              `json:"version"`
 	Driver         string              `json:"driver"`
 	Accelerator    string              `json:"accelerator"`
+	Isolation      sandbox.Isolation   `json:"isolation"`
 	CPUCount       int32               `json:"cpuCount"`
 	MemoryMB       int64               `json:"memoryMB"`
 	DiskMB         int64               `json:"diskMB"`
@@ -117,7 +119,7 @@ const mebibyte = 1 << 20
 func hostOf(h fleet.LoadedHost) hostAnswer {
 	return hostAnswer{
 		HostID: h.ID, Name: h.Name, Address: h.Address, Tags: h.Tags, State: h.State, StateChangedAt: h.StateChangedAt.UTC(),
-		LastSeenAt: h.LastSeenAt, Version: h.Version, Driver: h.Driver, Accelerator: h.Accelerator,
+		LastSeenAt: h.LastSeenAt, Version: h.Version, Driver: h.Driver, Accelerator: h.Accelerator, Isolation: h.Isolation(),
 		CPUCount: h.CPUCount, MemoryMB: h.MemoryTotalBytes / mebibyte, DiskMB: h.DiskTotalBytes / mebibyte,
 		SandboxCount: h.SandboxCount, PausedCount: h.PausedCount, FailedCount: h.FailedCount,
 		Allocated: resources{h.Allocated.VCPUs, h.Allocated.MemoryMiB, h.Allocated.DiskMiB},

@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
 )
 
@@ -29,6 +30,8 @@ type node struct {
 	CreateSuccesses      int64       `json:"createSuccesses"`
 	CreateFails          int64       `json:"createFails"`
 	SandboxStartingCount *int32      `json:"sandboxStartingCount,omitempty"`
+	// Isolation is no field of E2B's.
+	Isolation sandbox.Isolation `json:"isolation"`
 }
 
 type machineInfo struct {
@@ -68,7 +71,7 @@ var nodeStatuses = map[lifecycle.HostState]string{
 
 func nodeOf(h fleet.LoadedHost) node {
 	return node{
-		Version: h.Version, ID: h.ID, ServiceInstanceID: h.ID,
+		Version: h.Version, Isolation: h.Isolation(), ID: h.ID, ServiceInstanceID: h.ID,
 		// All hosts have the control plane's architecture, because templates are built for
 		// one.
 		MachineInfo: machineInfo{CPUArchitecture: runtime.GOARCH, CPUModelName: h.Driver + " " + h.Accelerator},

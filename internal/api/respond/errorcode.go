@@ -26,6 +26,7 @@ const (
 var advices = map[fault.Reason]advice{
 	fault.NoCapacity:               {"sandbox_capacity_unavailable", worthwhile},
 	fault.NoCompatibleHost:         {"sandbox_no_compatible_node", byStatus},
+	fault.IsolationDenied:          {"sandbox_isolation_denied", pointless},
 	fault.PlacementTimeout:         {"sandbox_placement_timeout", worthwhile},
 	fault.CreateFailed:             {"sandbox_create_failed", worthwhile},
 	fault.CreateRefused:            {"sandbox_create_refused", pointless},

@@ -48,6 +48,25 @@ type newSandbox struct {
 		Group    string   `json:"group"`
 		Spread   string   `json:"spread"`
 	} `json:"placement"`
+	// Isolation is demanded of the host. E2B has no such field.
+	Isolation sandbox.Isolation `json:"isolation,omitempty"`
+}
+
+// isolationHeader demands an isolation in the place of the field, for E2B's SDKs: they can
+// send headers and no other fields.
+const isolationHeader = "Wrenn-Isolation"
+
+// readIsolation reads the header into the body.
+func (n *newSandbox) readIsolation(r *http.Request) error {
+	given := r.Header.Values(isolationHeader)
+	for _, value := range given {
+		wanted := sandbox.Isolation(value)
+		if n.Isolation != "" && n.Isolation != wanted || value == "" {
+			return fault.New(fault.Invalid, "the header %s must be vm or gvisor, and the same as the field isolation if both are given", isolationHeader)
+		}
+		n.Isolation = wanted
+	}
+	return nil
 }
 
 type enabled struct {
@@ -67,6 +86,9 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 	if err := request.Decode(r, &body); err != nil {
 		return err
 	}
+	if err := body.readIsolation(r); err != nil {
+		return err
+	}
 	wanted := toNetwork(body.Network, body.AllowInternetAccess)
 	if err := mayUseSecrets(r, wanted); err != nil {
 		return err
@@ -82,7 +104,7 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 			AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,
 		},
 		Insecure: !request.OrDefault(body.Secure, true), Network: wanted, IdentityTokens: toTokens(body.IAM.Tokens),
-		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: placement.Affinity(body.Placement),
+		Metadata: body.Metadata, EnvVars: body.EnvVars, Affinity: placement.Affinity(body.Placement), Isolation: body.Isolation,
 		VolumeMounts: toMounts(body.VolumeMounts), Idempotency: key,
 	})
 	if err != nil {

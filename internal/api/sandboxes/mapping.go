@@ -30,6 +30,8 @@ type listedSandbox struct {
 	PauseMode               string `json:"pauseMode,omitempty"`
 	// Failure is the reason why a broken sandbox cannot be used.
 	Failure string `json:"failure,omitempty"`
+	// Isolation is what was demanded when it was created.
+	Isolation sandbox.Isolation `json:"isolation,omitempty"`
 
 	VolumeMounts []volumeMount `json:"volumeMounts,omitempty"`
 }
@@ -55,7 +57,7 @@ func fromSandbox(of sandbox.Sandbox) listedSandbox {
 		StartedAt: of.StartedAt.UTC(), EndAt: of.EndAt.UTC(),
 		CPUCount: of.VCPUCount, MemoryMB: of.MemoryMiB, DiskSizeMB: of.DiskMiB,
 		Metadata: of.Metadata, State: shownState(of.State), EnvdVersion: of.EnvdVersion,
-		VolumeMounts: fromMounts(of.VolumeMounts),
+		VolumeMounts: fromMounts(of.VolumeMounts), Isolation: of.Isolation,
 	}
 	switch of.State {
 	case sandbox.Broken:

@@ -1,6 +1,7 @@
 package wrenn
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -29,7 +30,7 @@ func newHost(s cli.Streams) *cobra.Command {
 E2B_API_URL, and WRENN_ADMIN_TOKEN to the admin's token.`,
 	}
 	c.client.AddFlags(command.PersistentFlags())
-	command.AddCommand(c.newToken(), c.newList(),
+	command.AddCommand(c.newToken(), c.newList(), c.newShow(),
 		c.newChange("drain", "Place no more sandboxes on a host, and pause those that it runs", http.MethodPost, "/drain"),
 		c.newChange("undrain", "Place sandboxes on a drained host again", http.MethodPost, "/undrain"),
 		c.newChange("revoke", "Revoke a host's certificates, and close all connections to it", http.MethodPost, "/revoke"),
@@ -75,12 +76,27 @@ type hostInfo struct {
 	Address      string     `json:"address,omitempty"`
 	Tags         []string   `json:"tags,omitempty"`
 	State        string     `json:"state"`
+	Isolation    string     `json:"isolation"`
+	Driver       string     `json:"driver"`
+	Accelerator  string     `json:"accelerator"`
+	Version      string     `json:"version"`
 	LastSeenAt   *time.Time `json:"lastSeenAt"`
 	CPUCount     int        `json:"cpuCount"`
 	MemoryMB     int        `json:"memoryMB"`
 	SandboxCount int        `json:"sandboxCount"`
 	PausedCount  int        `json:"pausedCount"`
 	FailedCount  int        `json:"failedCount"`
+}
+
+// place is the address, for people.
+func (h hostInfo) place() string { return cmp.Or(h.Address, "this control plane's") }
+
+// seen is when it was heard of last, for people.
+func (h hostInfo) seen() string {
+	if h.LastSeenAt == nil {
+		return "never"
+	}
+	return time.Since(*h.LastSeenAt).Round(time.Second).String() + " ago"
 }
 
 func (c *hostCommand) newList() *cobra.Command {
@@ -111,18 +127,10 @@ func (c *hostCommand) newList() *cobra.Command {
 
 func (c *hostCommand) printTable(hosts []hostInfo) error {
 	table := tabwriter.NewWriter(c.Output, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tCPU\tMEMORY\tRUNNING\tPAUSED\tFAILED\tSEEN")
+	fmt.Fprintln(table, "HOST\tSTATE\tADDRESS\tISOLATION\tCPU\tMEMORY\tRUNNING\tPAUSED\tFAILED\tSEEN")
 	for _, h := range hosts {
-		seen := "never"
-		if h.LastSeenAt != nil {
-			seen = time.Since(*h.LastSeenAt).Round(time.Second).String() + " ago"
-		}
-		address := h.Address
-		if address == "" {
-			address = "this control plane's"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d MiB\t%d\t%d\t%d\t%s\n",
-			h.Name, h.State, address, h.CPUCount, h.MemoryMB, h.SandboxCount, h.PausedCount, h.FailedCount, seen)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d MiB\t%d\t%d\t%d\t%s\n",
+			h.Name, h.State, h.place(), cmp.Or(h.Isolation, "unknown"), h.CPUCount, h.MemoryMB, h.SandboxCount, h.PausedCount, h.FailedCount, h.seen())
 	}
 	return table.Flush()
 }

@@ -87,3 +87,27 @@ func TestHost_WithoutWrennSaysWhatToSet(t *testing.T) {
 	require.Contains(t, stderr, "no Wrenn is running in")
 	require.Contains(t, stderr, "E2B_API_URL")
 }
+
+func TestHost_ShowsWhatIsolatesItsSandboxes(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, []hostInfo{
+			{HostID: "h1", Name: "one", State: "ready", Isolation: "vm", Driver: "qemu", Accelerator: "kvm", CPUCount: 4},
+			{HostID: "h2", Name: "two", State: "pending"},
+		})
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("E2B_API_URL", server.URL)
+	t.Setenv("WRENN_ADMIN_TOKEN", "t")
+	listed, stderr, code := wrenn(t, "host", "list")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `one +ready +this control plane's +vm +4 `, listed)
+	require.Regexp(t, `two +pending +this control plane's +unknown +0 `, listed)
+	shown, stderr, code := wrenn(t, "host", "show", "one")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `(?m)^Isolation +vm, by qemu under kvm$`, shown)
+	shown, _, _ = wrenn(t, "host", "show", "h2")
+	require.Regexp(t, `(?m)^Isolation +not known: it has not been reached yet$`, shown)
+	_, stderr, code = wrenn(t, "host", "show", "three")
+	require.Equal(t, cli.ExitFailure, code)
+	require.Contains(t, stderr, `there is no host "three"`)
+}

@@ -100,11 +100,12 @@ type newSandboxRequest struct {
 	AllowInternetAccess bool              `json:"allow_internet_access"`
 	EnvVars             map[string]string `json:"envVars,omitempty"`
 	Metadata            map[string]string `json:"metadata,omitempty"`
+	Isolation           string            `json:"isolation,omitempty"`
 }
 
 func (c *sandboxCommand) newCreate() *cobra.Command {
 	var environment, metadata []string
-	timeout := defaultTimeout
+	timeout, isolation := defaultTimeout, ""
 	autoPause, noInternet := false, false
 	command := &cobra.Command{
 		Use:   "create [TEMPLATE]",
@@ -125,6 +126,7 @@ func (c *sandboxCommand) newCreate() *cobra.Command {
 			if request.Metadata, err = parsePairs("--metadata", metadata); err != nil {
 				return err
 			}
+			request.Isolation = isolation
 			return c.create(command.Context(), request)
 		},
 	}
@@ -133,6 +135,7 @@ func (c *sandboxCommand) newCreate() *cobra.Command {
 	flags.StringArrayVarP(&environment, "env", "e", nil, "environment variable for every command in it, as NAME=VALUE; may be repeated")
 	flags.StringArrayVarP(&metadata, "metadata", "m", nil, "metadata to find it by, as NAME=VALUE; may be repeated")
 	flags.BoolVar(&autoPause, "auto-pause", false, "pause it instead of killing it when its time is over")
+	flags.StringVar(&isolation, "isolation", "", "what must stand between it and its host: vm or gvisor")
 	flags.BoolVar(&noInternet, "no-internet", false, "give it no access to the internet")
 	return command
 }

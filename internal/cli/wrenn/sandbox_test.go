@@ -14,12 +14,12 @@ import (
 func TestCreate_PrintsTheIDAndNothingElse(t *testing.T) {
 	f := startFake(t, nil)
 	f.on("POST /sandboxes", http.StatusCreated, sandboxInfo{SandboxID: "i1"})
-	stdout, stderr, code := wrenn(t, "sandbox", "create", "--timeout", "90s", "-e", "A=1=2", "-m", "by=me", "--no-internet", "--auto-pause", "mine")
+	stdout, stderr, code := wrenn(t, "sandbox", "create", "--timeout", "90s", "-e", "A=1=2", "-m", "by=me", "--no-internet", "--auto-pause", "--isolation", "vm", "mine")
 	require.Zero(t, code, stderr)
 	require.Equal(t, "i1\n", stdout)
 	require.Contains(t, stderr, "from template mine, lives for 1m30s")
 	require.Equal(t, []string{`POST /sandboxes {"templateID":"mine","timeout":90,"secure":true,"autoPause":true,` +
-		`"allow_internet_access":false,"envVars":{"A":"1=2"},"metadata":{"by":"me"}}`}, f.requests)
+		`"allow_internet_access":false,"envVars":{"A":"1=2"},"metadata":{"by":"me"},"isolation":"vm"}`}, f.requests)
 }
 
 func TestList_ReadsEveryPage(t *testing.T) {

@@ -18,6 +18,7 @@ type sandboxInfo struct {
 	DiskSizeMB      int               `json:"diskSizeMB"`
 	EnvdVersion     string            `json:"envdVersion"`
 	Metadata        map[string]string `json:"metadata,omitempty"`
+	Isolation       string            `json:"isolation,omitempty"`
 	EnvdAccessToken string            `json:"envdAccessToken,omitempty"`
 }
 

@@ -26,6 +26,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/requestlog"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // BuildID is the one template build that the agent has, named "base".
@@ -64,6 +65,7 @@ type Agent struct {
 
 	log          *slog.Logger
 	unresponsive bool
+	is           sandbox.Maker
 	stopped      context.Context
 }
 
@@ -85,7 +87,7 @@ func StartLogging(t testing.TB, guest http.Handler, log *slog.Logger) *Agent {
 		sandboxes: map[string]*pb.Sandbox{}, creations: map[string]*pb.CreateSandboxRequest{},
 		pauses: map[string]*pb.PauseSandboxRequest{}, resumes: map[string]*pb.ResumeSandboxRequest{}, identities: map[string]*pb.Identity{},
 		networks: map[string]*pb.NetworkPolicy{}, secrets: map[string]*pb.Secrets{}, snapshots: map[string]string{}, samples: map[string]*pb.SandboxSamples{},
-		watchers: map[chan *pb.Sandbox]struct{}{}, log: log, Builder: newBuilder(),
+		watchers: map[chan *pb.Sandbox]struct{}{}, log: log, Builder: newBuilder(), is: sandbox.Maker{Driver: "qemu", Accelerator: "tcg"},
 	}
 	a.stopped, a.stop = context.WithCancel(context.Background())
 	t.Cleanup(a.stop)
@@ -257,12 +259,19 @@ func (a *Agent) step(ctx context.Context, operation, sandboxID string, from, nex
 	return a.put(sandboxID, next), nil
 }
 
+// Become changes the driver and the accelerator, as a restart of a host's agent may.
+func (a *Agent) Become(other sandbox.Maker) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.is = other
+}
+
 // GetInfo implements the service.
 func (a *Agent) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*connect.Response[pb.GetInfoResponse], error) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	return connect.NewResponse(&pb.GetInfoResponse{
-		Version: "test", Driver: "none", Accelerator: "none", CpuCount: 2,
+		Version: "test", Driver: a.is.Driver, Accelerator: a.is.Accelerator, CpuCount: 2,
 		SigningKeyId:     a.signingKey.GetKeyId(),
 		MemoryTotalBytes: 16 << 30, MemoryAvailableBytes: 8 << 30, DiskTotalBytes: 1 << 40, DiskAvailableBytes: 1 << 39,
 	}), nil
@@ -270,8 +279,11 @@ func (a *Agent) GetInfo(context.Context, *connect.Request[pb.GetInfoRequest]) (*
 
 // ListTemplates implements the service.
 func (a *Agent) ListTemplates(context.Context, *connect.Request[pb.ListTemplatesRequest]) (*connect.Response[pb.ListTemplatesResponse], error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
 	return connect.NewResponse(&pb.ListTemplatesResponse{Templates: []*pb.Template{{
 		BuildId: BuildID, Name: "base", VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+		Driver: a.is.Driver, Accelerator: a.is.Accelerator,
 	}}}), nil
 }
 
@@ -283,6 +295,9 @@ func (a *Agent) CreateSandbox(ctx context.Context, request *connect.Request[pb.C
 	}
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+	if !sandbox.IsolationOf(a.is.Driver).Satisfies(sandbox.Isolation(request.Msg.Isolation)) {
+		return nil, host.Refuse(pb.Reason_REASON_WRONG_ISOLATION, "", errors.New("this is "+a.is.String()))
+	}
 	a.creations[sandboxID] = request.Msg
 	a.identities[sandboxID] = request.Msg.Identity
 	a.networks[sandboxID] = request.Msg.Network

@@ -9,6 +9,7 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Builds are the snapshots that the agent has, each with the sandbox it is of.
@@ -52,11 +53,13 @@ func (a *Agent) SnapshotSandbox(ctx context.Context, request *connect.Request[pb
 		return nil, err
 	}
 	a.snapshots[request.Msg.BuildId] = request.Msg.SandboxId
+	madeBy := a.is
 	if request.Msg.WithoutMemory {
-		a.cold = append(a.cold, request.Msg.BuildId)
+		a.cold, madeBy = append(a.cold, request.Msg.BuildId), sandbox.Maker{}
 	}
 	return connect.NewResponse(&pb.SnapshotSandboxResponse{Template: &pb.Template{
 		BuildId: request.Msg.BuildId, VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+		Driver: madeBy.Driver, Accelerator: madeBy.Accelerator,
 	}}), nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
@@ -93,6 +94,7 @@ func withoutHosts(t *testing.T, s scheduler.Scheduler) {
 func onlySuitable(t *testing.T, s scheduler.Scheduler) {
 	plain, tagged, full, without := hostNumber(1, 2), hostNumber(2, 2), hostNumber(3, 2), hostNumber(4, 2)
 	tagged.Tags = []string{"gpu", "fast"}
+	plain.Isolation, tagged.Isolation = sandbox.VM, sandbox.GVisor
 	full.Allocated = full.Capacity
 	without.Builds = []uuid.UUID{other}
 	hosts := []scheduler.Host{plain, tagged, full, without}
@@ -106,6 +108,9 @@ func onlySuitable(t *testing.T, s scheduler.Scheduler) {
 		"a tag":           {scheduler.Request{Needs: small, Tags: []string{"gpu"}}, []scheduler.Host{tagged}},
 		"two tags":        {scheduler.Request{Needs: small, Tags: []string{"fast", "gpu"}}, []scheduler.Host{tagged}},
 		"no such tags":    {scheduler.Request{Needs: small, Tags: []string{"gpu", "slow"}}, nil},
+		"a VM":            {scheduler.Request{Needs: small, Isolation: sandbox.VM}, []scheduler.Host{plain}},
+		"gVisor":          {scheduler.Request{Needs: small, Isolation: sandbox.GVisor}, []scheduler.Host{tagged}},
+		"a VM and a tag":  {scheduler.Request{Needs: small, Isolation: sandbox.VM, Tags: []string{"gpu"}}, nil},
 		"one host":        {scheduler.Request{Needs: small, Host: plain.ID}, []scheduler.Host{plain}},
 		"a full host":     {scheduler.Request{Needs: small, Host: full.ID}, nil},
 		"a host to avoid": {scheduler.Request{Needs: small, Avoid: []uuid.UUID{plain.ID}}, []scheduler.Host{tagged, without}},

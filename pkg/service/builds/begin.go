@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 )
 
@@ -134,13 +135,17 @@ func (d *driver) relocate(ctx context.Context, of Build, base uuid.UUID, why str
 		return d.fail(ctx, failure)
 	}
 	needs := scheduler.Resources{VCPUs: int64(of.Size.VCPUCount), MemoryMiB: int64(of.Size.MemoryMiB), DiskMiB: int64(of.Size.DiskMiB)}
-	_, err := d.placement.PlaceBuild(ctx, scheduler.Request{Needs: needs, Avoid: []uuid.UUID{of.HostID}, Build: base},
+	isolation, err := placement.DemandIsolation(ctx, d.pool, of.TeamID, "")
+	if err != nil {
+		return err
+	}
+	_, err = d.placement.PlaceBuild(ctx, scheduler.Request{Needs: needs, Avoid: []uuid.UUID{of.HostID}, Build: base, Isolation: isolation},
 		func(context.Context, pgx.Tx) error { return nil },
 		func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error {
 			return newStore(tx).move(ctx, of.ID, hostID)
 		})
 	switch code := fault.CodeOf(err); {
-	case code == fault.Unavailable || code == fault.Exhausted:
+	case code == fault.Unavailable || code == fault.Exhausted || code == fault.Conflict:
 		failure.Message = why + ", and no other host can have the build at the moment; start another build later"
 		return d.fail(ctx, failure)
 	case err != nil:

@@ -82,7 +82,7 @@ func TestDrive_MovesFromAHostThatDrainsUnlessItHasUploads(t *testing.T) {
 	require.NoError(t, wait())
 	found, _ := f.status(t, moved)
 	require.Equal(t, templates.StatusReady, found.Status)
-	startable, err := f.Templates.FindStartable(t.Context(), f.Team, "moved")
+	startable, err := f.Templates.FindStartable(t.Context(), f.Team, "moved", "")
 	require.NoError(t, err)
 	require.Equal(t, moved.ID, startable.BuildID)
 }

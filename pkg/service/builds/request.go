@@ -15,6 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
@@ -129,7 +130,11 @@ func (s *Service) Request(ctx context.Context, teamID uuid.UUID, wanted Request)
 // place finds a host and stores the build. The host of the template's last build is
 // preferred: it has the layers, and the uploads of builds that wait.
 func (s *Service) place(ctx context.Context, wanted Build, alias string, needs scheduler.Resources) (Build, error) {
-	request := scheduler.Request{Needs: needs}
+	isolation, err := placement.DemandIsolation(ctx, s.pool, wanted.TeamID, "")
+	if err != nil {
+		return Build{}, err
+	}
+	request := scheduler.Request{Needs: needs, Isolation: isolation}
 	if wanted.TemplateID != "" {
 		last, err := newStore(s.pool).latestHost(ctx, wanted.TemplateID)
 		if err != nil && !errors.Is(err, errNoRow) {
@@ -145,7 +150,7 @@ func (s *Service) place(ctx context.Context, wanted Build, alias string, needs s
 		stored, err = insertBuild(ctx, tx, stored, alias)
 		return err
 	}
-	_, err := s.placement.PlaceBuild(ctx, request, admit, insert)
+	_, err = s.placement.PlaceBuild(ctx, request, admit, insert)
 	if code := fault.CodeOf(err); request.Host != uuid.Nil && (code == fault.Unavailable || code == fault.Exhausted) {
 		request.Host = uuid.Nil
 		_, err = s.placement.PlaceBuild(ctx, request, admit, insert)

@@ -79,7 +79,7 @@ func TestTags_GoToTheBuildThatWasRequestedLast(t *testing.T) {
 	require.NoError(t, waitNewer())
 	f.Agent.Builder.Finish(older.ID.String())
 	require.NoError(t, waitOlder())
-	tagged, err := f.Templates.FindStartable(t.Context(), f.Team, "mine:v1")
+	tagged, err := f.Templates.FindStartable(t.Context(), f.Team, "mine:v1", "")
 	require.NoError(t, err)
 	require.Equal(t, newer.ID, tagged.BuildID)
 }

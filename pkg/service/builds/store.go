@@ -283,6 +283,7 @@ func (c *changes) finish(ctx context.Context, of Build, ready build.Template, im
 	err := c.queries.FinishBuild(ctx, rows.FinishBuildParams{
 		BuildID: of.ID, HostID: of.HostID, ImageDigest: imageDigest, EnvdVersion: ready.EnvdVersion,
 		VCPUCount: ready.VCPUCount, MemoryMiB: ready.MemoryMiB, DiskMiB: ready.DiskMiB,
+		Driver: ready.MadeBy.Driver, Accelerator: ready.MadeBy.Accelerator,
 	})
 	if err != nil {
 		return fmt.Errorf("store that build %s is ready: %w", of.ID, err)

@@ -88,7 +88,7 @@ func (a away) PauseSandbox(context.Context, string, sandbox.Pause) (host.Sandbox
 	return host.Sandbox{}, a.err()
 }
 
-func (a away) ResumeSandbox(context.Context, string, map[string]string, bool) (host.Sandbox, error) {
+func (a away) ResumeSandbox(context.Context, string, host.Resumption) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }
 

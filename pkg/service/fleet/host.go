@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Host is a machine of the fleet.
@@ -33,6 +34,9 @@ type Host struct {
 	MemoryTotalBytes int64
 	DiskTotalBytes   int64
 }
+
+// Isolation is what its sandboxes have; empty until it has been reached.
+func (h Host) Isolation() sandbox.Isolation { return sandbox.IsolationOf(h.Driver) }
 
 // Resources are vCPUs and MiB of memory and disk.
 type Resources struct{ VCPUs, MemoryMiB, DiskMiB int64 }

@@ -104,7 +104,7 @@ func (a *attempt) place(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error 
 		return err
 	}
 	// Statements of their own see what was committed while the locks were waited for.
-	suits, err := suits(ctx, tx, hostID, a.request.Tags, a.request.Build)
+	suits, err := suits(ctx, tx, hostID, a.request)
 	if err == nil && suits && a.request.Group != "" && a.request.Rule == scheduler.Apart {
 		var taken bool
 		taken, err = store.NewSandboxes(tx).HasGroup(ctx, hostID, a.request.Group)

@@ -10,6 +10,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host/hosttest"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
@@ -62,6 +63,23 @@ func TestPlacement_ChecksEachConstraintWhateverTheSchedulerProposes(t *testing.T
 		"a host without the build": {request: func(fixture) scheduler.Request { return scheduler.Request{Build: uuid.New()} }},
 		"a host to be avoided":     {request: func(f fixture) scheduler.Request { return scheduler.Request{Avoid: []uuid.UUID{f.Host}} }},
 		"another host":             {request: func(fixture) scheduler.Request { return scheduler.Request{Host: uuid.New()} }},
+		"a host with the isolation": {
+			request: func(fixture) scheduler.Request { return scheduler.Request{Isolation: sandbox.VM} }, want: true,
+		},
+		"a host with another isolation": {
+			request: func(fixture) scheduler.Request { return scheduler.Request{Isolation: sandbox.VM} },
+			prepare: "UPDATE hosts SET driver = 'gvisor' WHERE id = $1",
+		},
+		"a host of an unknown isolation": {
+			request: func(fixture) scheduler.Request { return scheduler.Request{Isolation: sandbox.VM} },
+			prepare: "UPDATE hosts SET driver = 'another' WHERE id = $1",
+		},
+		"a host that cannot start its build": {
+			request: func(fixture) scheduler.Request {
+				return scheduler.Request{Build: uuid.MustParse(hosttest.BuildID)}
+			},
+			prepare: "UPDATE hosts SET accelerator = 'kvm' WHERE id = $1",
+		},
 		"a host that is draining": {
 			request: func(fixture) scheduler.Request { return scheduler.Request{} },
 			prepare: "UPDATE hosts SET state = 'draining' WHERE id = $1",

@@ -65,7 +65,7 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 	var none *scheduler.NoRoomError
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
-		return sandbox.Sandbox{}, fault.Wrap(fault.Unavailable, err, "no host that has the template is ready at the moment").Because(fault.NoCompatibleHost)
+		return sandbox.Sandbox{}, whyNoneSuits(ctx, p.pool, request, err)
 	case errors.As(err, &none):
 		return sandbox.Sandbox{}, fault.Wrap(fault.Exhausted, err, "no host has room for another sandbox").Because(fault.NoCapacity)
 	case err != nil:
@@ -86,7 +86,7 @@ func (p *Service) PlaceBuild(
 	var none *scheduler.NoRoomError
 	switch {
 	case errors.As(err, &none) && none.Suited == 0:
-		return uuid.Nil, fault.Wrap(fault.Unavailable, err, "no host is ready for builds at the moment")
+		return uuid.Nil, whyNoneBuilds(ctx, p.pool, request, err)
 	case errors.As(err, &none):
 		return uuid.Nil, fault.Wrap(fault.Exhausted, err, "no host has room for a build of this size at the moment").Because(fault.NoCapacity)
 	}

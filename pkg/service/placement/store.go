@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 )
 
@@ -44,18 +45,20 @@ func LockRoom(ctx context.Context, conn db.Conn, hostID uuid.UUID, needs schedul
 	return nil
 }
 
-// suits reports whether a host has all of the tags, and the build unless that is the zero
-// UUID.
-func suits(ctx context.Context, conn db.Conn, hostID uuid.UUID, tags []string, build uuid.UUID) (bool, error) {
-	params := rows.HostSuitsParams{HostID: hostID, Tags: append([]string{}, tags...)}
-	if build != uuid.Nil {
-		params.BuildID = &build
+// suits reports whether a host is as a request wants it, but for its room.
+func suits(ctx context.Context, conn db.Conn, hostID uuid.UUID, request scheduler.Request) (bool, error) {
+	params := rows.HostSuitsParams{HostID: hostID, Tags: append([]string{}, request.Tags...)}
+	if request.Build != uuid.Nil {
+		params.BuildID = &request.Build
 	}
-	found, err := rows.New(conn).HostSuits(ctx, params)
+	driver, err := rows.New(conn).HostSuits(ctx, params)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("look for tags and a build on host %s: %w", hostID, err)
 	}
-	return found, nil
+	return sandbox.IsolationOf(driver).Satisfies(request.Isolation), nil
 }
 
 // schedulable returns what a scheduler has to know of every host that is ready.
@@ -79,7 +82,7 @@ func schedulable(ctx context.Context, conn db.Conn) ([]scheduler.Host, error) {
 	hosts := make([]scheduler.Host, 0, len(found))
 	for _, row := range found {
 		hosts = append(hosts, scheduler.Host{
-			ID: row.ID, Tags: row.Tags, Builds: row.Builds, Groups: groups[row.ID],
+			ID: row.ID, Tags: row.Tags, Isolation: sandbox.IsolationOf(row.Driver), Builds: row.Builds, Groups: groups[row.ID],
 			Capacity:  scheduler.Resources{VCPUs: row.VCPUCapacity, MemoryMiB: row.MemoryMiBCapacity, DiskMiB: row.DiskMiBCapacity},
 			Allocated: scheduler.Resources{VCPUs: row.VCPUAllocated, MemoryMiB: row.MemoryMiBAllocated, DiskMiB: row.DiskMiBAllocated},
 		})
@@ -92,4 +95,41 @@ func countFailure(ctx context.Context, conn db.Conn, hostID uuid.UUID) error {
 		return fmt.Errorf("count a failed create of host %s: %w", hostID, err)
 	}
 	return nil
+}
+
+func hostIsolation(ctx context.Context, conn db.Conn, hostID uuid.UUID) (sandbox.Isolation, error) {
+	host, err := rows.New(conn).GetHost(ctx, hostID)
+	if err != nil {
+		return "", fmt.Errorf("look for the isolation of host %s: %w", hostID, err)
+	}
+	return sandbox.IsolationOf(host.Driver), nil
+}
+
+// teamIsolation returns what a team demands.
+func teamIsolation(ctx context.Context, conn db.Conn, teamID uuid.UUID) (sandbox.Isolation, error) {
+	demand, err := rows.New(conn).GetTeamIsolation(ctx, teamID)
+	if err != nil {
+		return "", fmt.Errorf("look for the isolation that team %s demands: %w", teamID, err)
+	}
+	return demand, nil
+}
+
+// candidates returns every host that is not retired and has been reached.
+func candidates(ctx context.Context, conn db.Conn, build uuid.UUID) ([]candidate, error) {
+	var buildID *uuid.UUID
+	if build != uuid.Nil {
+		buildID = &build
+	}
+	found, err := rows.New(conn).ListBuildOnHosts(ctx, buildID)
+	if err != nil {
+		return nil, fmt.Errorf("list the hosts of build %s: %w", build, err)
+	}
+	all := make([]candidate, 0, len(found))
+	for _, row := range found {
+		all = append(all, candidate{
+			id: row.ID, is: sandbox.Maker{Driver: row.Driver, Accelerator: row.Accelerator}, has: row.Has,
+			madeBy: sandbox.Maker{Driver: row.MadeByDriver, Accelerator: row.MadeByAccelerator},
+		})
+	}
+	return all, nil
 }

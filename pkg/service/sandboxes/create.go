@@ -42,6 +42,8 @@ type NewSandbox struct {
 	Metadata       map[string]string
 	EnvVars        map[string]string
 	Affinity       placement.Affinity
+	// Isolation is what the host must give; empty is any that the team allows.
+	Isolation sandbox.Isolation
 	// VolumeMounts have no VolumeID yet.
 	VolumeMounts []sandbox.VolumeMount
 
@@ -154,7 +156,11 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	if err != nil {
 		return creation{}, err
 	}
-	build, err := s.templates.FindStartable(ctx, teamID, wanted.Template)
+	isolation, err := placement.DemandIsolation(ctx, s.pool, teamID, wanted.Isolation)
+	if err != nil {
+		return creation{}, err
+	}
+	build, err := s.templates.FindStartable(ctx, teamID, wanted.Template, isolation)
 	if err != nil {
 		return creation{}, err
 	}
@@ -170,7 +176,7 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 			TeamID: teamID, TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 			State: sandbox.Creating, Claimant: s.claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
 			VCPUCount: build.Size.VCPUCount, MemoryMiB: build.Size.MemoryMiB, DiskMiB: build.Size.DiskMiB, EnvdVersion: build.EnvdVersion,
-			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Secure: !wanted.Insecure,
+			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Isolation: isolation, Secure: !wanted.Insecure,
 		},
 		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,
 		affinity: wanted.Affinity, volumeHost: volumeHost, key: wanted.Idempotency.Key,
@@ -240,7 +246,7 @@ func (s *Service) createOn(ctx context.Context, creating sandbox.Sandbox, planne
 func (s *Service) place(ctx context.Context, planned creation, avoid []uuid.UUID) (sandbox.Sandbox, error) {
 	creating := planned.wanted
 	creating.ID = id.NewSandbox()
-	request := scheduler.Request{Build: creating.BuildID, Host: planned.volumeHost, Avoid: avoid, Needs: needsLike(creating)}
+	request := scheduler.Request{Build: creating.BuildID, Host: planned.volumeHost, Avoid: avoid, Needs: needsLike(creating), Isolation: creating.Isolation}
 	planned.affinity.Apply(&request, creating.TeamID)
 	creating.PlacementGroup = request.Group
 	return s.placement.Place(ctx, creating.TeamID, request, func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (sandbox.Sandbox, error) {

@@ -121,6 +121,9 @@ func (s *Service) placeFork(ctx context.Context, parent sandbox.Sandbox) (creati
 		} else if err != nil {
 			return err
 		}
+		if err := placement.RequireIsolation(ctx, tx, parent); err != nil {
+			return err
+		}
 		creating, err = store.NewSandboxes(tx).Insert(ctx, s.forkOf(parent))
 		return err
 	})
@@ -137,7 +140,7 @@ func (s *Service) forkOf(parent sandbox.Sandbox) sandbox.Sandbox {
 		TemplateID: parent.TemplateID, Alias: parent.Alias, BuildID: parent.BuildID,
 		State: sandbox.Creating, Claimant: s.claimant.ID(), Lifecycle: parent.Lifecycle, Network: parent.Network,
 		VCPUCount: parent.VCPUCount, MemoryMiB: parent.MemoryMiB, DiskMiB: parent.DiskMiB, EnvdVersion: parent.EnvdVersion,
-		Metadata: parent.Metadata, IdentityTokens: parent.IdentityTokens, VolumeMounts: parent.VolumeMounts, Secure: parent.Secure,
+		Metadata: parent.Metadata, IdentityTokens: parent.IdentityTokens, VolumeMounts: parent.VolumeMounts, Isolation: parent.Isolation, Secure: parent.Secure,
 	}
 }
 

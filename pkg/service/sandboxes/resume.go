@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/host"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/operation"
 	"git.omukk.dev/wrenn/sandbox/pkg/validate"
@@ -91,7 +92,9 @@ func (s *Service) resume(ctx context.Context, paused sandbox.Sandbox, wanted Res
 		envVars = environment(resuming, nil) // used if the host's record, of an earlier version, has none
 	}
 	s.settleSecrets(ctx, resuming, "") // it has forgotten them
-	seen, err := s.hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, envVars, wanted.WithoutMemory)
+	seen, err := s.hosts.Agent(resuming.HostID).ResumeSandbox(ctx, resuming.ID, host.Resumption{
+		WithoutMemory: wanted.WithoutMemory, EnvVars: envVars, Isolation: resuming.Isolation,
+	})
 	if err != nil {
 		after, err := s.afterFailure(ctx, resuming, err)
 		if after.State == sandbox.Running {

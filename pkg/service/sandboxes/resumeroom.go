@@ -44,5 +44,9 @@ func (s *Service) resumeWithRoom(ctx context.Context, tx pgx.Tx, read sandbox.Sa
 	} else if err != nil {
 		return sandbox.Sandbox{}, err
 	}
+	// The host's row is locked, so that its driver stays.
+	if err := placement.RequireIsolation(ctx, tx, paused); err != nil {
+		return sandbox.Sandbox{}, err
+	}
 	return boxes.Claim(ctx, paused, sandbox.Resuming, "", s.claimant.ID())
 }

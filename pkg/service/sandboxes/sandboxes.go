@@ -33,7 +33,7 @@ import (
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
 	PauseSandbox(ctx context.Context, sandboxID string, wanted sandbox.Pause) (host.Sandbox, error)
-	ResumeSandbox(ctx context.Context, sandboxID string, envVars map[string]string, withoutMemory bool) (host.Sandbox, error)
+	ResumeSandbox(ctx context.Context, sandboxID string, wanted host.Resumption) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
 	SnapshotSandbox(ctx context.Context, sandboxID, buildID string, withoutMemory bool) (host.Template, error)
 	DeleteSnapshot(ctx context.Context, buildID string) error

@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/id"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // publicTemplate returns the installation's template of an alias, and creates it where
@@ -35,7 +36,7 @@ func (c *changes) publicTemplate(ctx context.Context, alias string) (string, err
 }
 
 // putReadyBuild stores a build of one of the installation's templates that a host has.
-func (c *changes) putReadyBuild(ctx context.Context, hostID uuid.UUID, build Build) error {
+func (c *changes) putReadyBuild(ctx context.Context, hostID uuid.UUID, build Build, madeBy sandbox.Maker) error {
 	created, err := c.queries.UpsertReadyBuild(ctx, rows.UpsertReadyBuildParams{
 		ID: build.ID, TemplateID: build.TemplateID, VCPUCount: build.Size.VCPUCount,
 		MemoryMiB: build.Size.MemoryMiB, DiskMiB: build.Size.DiskMiB, EnvdVersion: build.EnvdVersion,
@@ -46,15 +47,21 @@ func (c *changes) putReadyBuild(ctx context.Context, hostID uuid.UUID, build Bui
 	if created {
 		c.tell(nil, events.TemplateBuilt, build.TemplateID, buildData(build.ID))
 	}
-	if err := c.queries.AddHostBuild(ctx, rows.AddHostBuildParams{HostID: hostID, BuildID: build.ID}); err != nil {
+	err = c.queries.AddHostBuild(ctx, rows.AddHostBuildParams{
+		HostID: hostID, BuildID: build.ID, Driver: madeBy.Driver, Accelerator: madeBy.Accelerator,
+	})
+	if err != nil {
 		return fmt.Errorf("store that host %s has build %s: %w", hostID, build.ID, err)
 	}
 	return nil
 }
 
 // addHostBuild stores that a host has a build that is ready; it leaves others out.
-func (s *store) addHostBuild(ctx context.Context, hostID, buildID uuid.UUID) error {
-	if err := s.queries.AddReadyHostBuild(ctx, rows.AddReadyHostBuildParams{HostID: hostID, BuildID: buildID}); err != nil {
+func (s *store) addHostBuild(ctx context.Context, hostID, buildID uuid.UUID, madeBy sandbox.Maker) error {
+	err := s.queries.AddReadyHostBuild(ctx, rows.AddReadyHostBuildParams{
+		HostID: hostID, BuildID: buildID, Driver: madeBy.Driver, Accelerator: madeBy.Accelerator,
+	})
+	if err != nil {
 		return fmt.Errorf("store that host %s has build %s: %w", hostID, buildID, err)
 	}
 	return nil

@@ -20,7 +20,7 @@ func (t *Service) SyncHost(ctx context.Context, hostID uuid.UUID, listed []host.
 				return fmt.Errorf("build %q of template %s: %w", template.BuildID, template.Name, err)
 			}
 			if template.Name == "" { // a team's
-				if err := tx.addHostBuild(ctx, hostID, buildID); err != nil {
+				if err := tx.addHostBuild(ctx, hostID, buildID, template.MadeBy); err != nil {
 					return err
 				}
 				continue
@@ -32,7 +32,7 @@ func (t *Service) SyncHost(ctx context.Context, hostID uuid.UUID, listed []host.
 			err = tx.putReadyBuild(ctx, hostID, Build{
 				ID: buildID, TemplateID: templateID, EnvdVersion: template.EnvdVersion,
 				Size: Size{VCPUCount: template.VCPUCount, MemoryMiB: template.MemoryMiB, DiskMiB: template.DiskMiB},
-			})
+			}, template.MadeBy)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
 )
@@ -25,6 +26,7 @@ type newBuild struct {
 	name               CheckedName
 	size               Size
 	envdVersion        string
+	madeBy             sandbox.Maker
 }
 
 // requireSnapshotRoom holds the team's row, so that requests at once do not store more
@@ -82,6 +84,7 @@ func (s *store) beginBuild(ctx context.Context, build newBuild) error {
 func (c *changes) finishBuild(ctx context.Context, build newBuild) error {
 	finished, err := c.queries.FinishSnapshot(ctx, rows.FinishSnapshotParams{
 		ID: build.id, VCPUCount: build.size.VCPUCount, MemoryMiB: build.size.MemoryMiB, DiskMiB: build.size.DiskMiB, EnvdVersion: build.envdVersion,
+		Driver: build.madeBy.Driver, Accelerator: build.madeBy.Accelerator,
 	})
 	if err != nil {
 		return fmt.Errorf("store that build %s is ready: %w", build.id, err)

@@ -156,7 +156,7 @@ func (t *Service) finish(ctx context.Context, build newBuild, withoutMemory bool
 		return err
 	}
 	build.size = Size{VCPUCount: taken.VCPUCount, MemoryMiB: taken.MemoryMiB, DiskMiB: taken.DiskMiB}
-	build.envdVersion = taken.EnvdVersion
+	build.envdVersion, build.madeBy = taken.EnvdVersion, taken.MadeBy
 	err = inTransaction(ctx, t.pool, func(tx *changes) error {
 		if err := tx.finishBuild(ctx, build); err != nil || build.name.isDefault() {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // Startable is a ready build on a host, that new sandboxes begin as.
@@ -20,13 +21,14 @@ type Startable struct {
 	EnvdVersion string
 }
 
-// FindStartable finds the build that a team's new sandboxes of a template begin as.
-func (t *Service) FindStartable(ctx context.Context, teamID uuid.UUID, name string) (Startable, error) {
+// FindStartable finds the build that a team's new sandboxes of a template begin as: one
+// that a host with the isolation can start now, if there is any.
+func (t *Service) FindStartable(ctx context.Context, teamID uuid.UUID, name string, demand sandbox.Isolation) (Startable, error) {
 	wanted, err := ParseName("templateID", name)
 	if err != nil {
 		return Startable{}, err
 	}
-	build, err := newStore(t.pool).startable(ctx, teamID, wanted)
+	build, err := newStore(t.pool).startable(ctx, teamID, wanted, demand)
 	if errors.Is(err, errNoRow) {
 		return Startable{}, t.missing(ctx, name)
 	}

@@ -12,6 +12,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
+	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/internal/cursor"
 )
 
@@ -151,8 +152,10 @@ func (s *store) build(ctx context.Context, templateID string, buildID uuid.UUID)
 }
 
 // startable returns the build that a team's new sandboxes of a template begin as.
-func (s *store) startable(ctx context.Context, teamID uuid.UUID, wanted Name) (Startable, error) {
-	params := rows.FindStartableBuildParams{Name: wanted.name, TeamID: teamID, TeamSlug: wanted.team}
+func (s *store) startable(ctx context.Context, teamID uuid.UUID, wanted Name, demand sandbox.Isolation) (Startable, error) {
+	params := rows.FindStartableBuildParams{
+		Name: wanted.name, TeamID: teamID, TeamSlug: wanted.team, Drivers: append([]string{}, demand.Drivers()...),
+	}
 	if buildID, err := uuid.Parse(wanted.name); err == nil {
 		params.BuildID = &buildID
 	}
