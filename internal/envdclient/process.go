@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"connectrpc.com/connect"
 
 	"git.omukk.dev/wrenn/sandbox/gen/process"
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
+	"git.omukk.dev/wrenn/sandbox/pkg/wait"
 )
 
 // Command is a process in a guest.
@@ -57,11 +59,26 @@ type Follower struct {
 // stdinBytes is how much of stdin goes in one message.
 const stdinBytes = 128 << 10
 
+// stdinGrace is how long a process may take to end whose stdin could not be sent: most have
+// ended, and read no more.
+const stdinGrace = 5 * time.Second
+
 // Execute runs a process and waits for its end. The guest ends it at ctx's deadline; when
-// ctx is cancelled without one, the process runs on.
+// ctx is cancelled without one, the process runs on. A process never sees the end of a stdin
+// that could not be sent whole.
 func (c *Client) Execute(ctx context.Context, secret string, command Command, to Follower) (Exit, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	exit, err := c.follow(ctx, fail, secret, command, to)
+	var cut *stdinError
+	if err != nil && errors.As(context.Cause(ctx), &cut) {
+		return Exit{}, cut
+	}
+	return exit, err
+}
+
+// follow ends ctx when it returns, or where stdin cannot be sent.
+func (c *Client) follow(ctx context.Context, end context.CancelCauseFunc, secret string, command Command, to Follower) (Exit, error) {
 	withStdin := command.Stdin != nil
 	config := &process.ProcessConfig{Cmd: command.Path, Args: command.Arguments, Envs: command.Environment}
 	if command.Directory != "" {
@@ -77,7 +94,7 @@ func (c *Client) Execute(ctx context.Context, secret string, command Command, to
 	defer stream.Close()
 	sent := make(chan struct{})
 	close(sent)
-	defer func() { cancel(); <-sent }()
+	defer func() { end(nil); <-sent }()
 	started := false
 	for stream.Receive() {
 		event := stream.Msg().GetEvent()
@@ -91,8 +108,10 @@ func (c *Client) Execute(ctx context.Context, secret string, command Command, to
 				sent = make(chan struct{})
 				go func() {
 					defer close(sent)
-					// A process that ends early reads no more: its exit code tells.
-					_ = c.sendStdin(ctx, secret, event.GetStart().GetPid(), command.Stdin)
+					if err := c.sendStdin(ctx, secret, event.GetStart().GetPid(), command.Stdin); err != nil {
+						wait.For(ctx, stdinGrace)
+						end(&stdinError{err})
+					}
 				}()
 			}
 		case event.GetData() != nil:
@@ -146,13 +165,20 @@ func (c *Client) sendStdin(ctx context.Context, secret string, pid uint32, conte
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
-	_, closeErr := stream.CloseAndReceive()
-	// Also after an error: the process has to see that no more comes.
+	if _, closeErr := stream.CloseAndReceive(); err != nil || closeErr != nil {
+		return errors.Join(err, closeErr)
+	}
 	request := connect.NewRequest(&process.CloseStdinRequest{Process: selector})
 	setCaller(request.Header(), secret, "")
-	_, endErr := client.CloseStdin(ctx, request)
-	return errors.Join(err, closeErr, endErr)
+	_, err = client.CloseStdin(ctx, request)
+	return err
 }
+
+// stdinError is returned for a process that runs on, and whose stdin could not be sent whole.
+type stdinError struct{ cause error }
+
+func (e *stdinError) Error() string { return "send a command its input: " + e.cause.Error() }
+func (e *stdinError) Unwrap() error { return e.cause }
 
 func setCaller(header interface{ Set(name, value string) }, secret, user string) {
 	if secret != "" {
