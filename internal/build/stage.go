@@ -38,7 +38,11 @@ func (a *attempt) buildStage(ctx context.Context, index int) (_ stageEnd, err er
 			err = errors.Join(err, s.machine.Stop())
 		}
 	}()
-	if err := s.buildBase(ctx, wanted.Base); err != nil {
+	err = ctx.Err()
+	if err == nil {
+		err = s.buildBase(ctx, wanted.Base)
+	}
+	if err != nil {
 		return stageEnd{}, &stepError{step: stepBase, err: err}
 	}
 	for _, step := range wanted.Steps {
@@ -92,6 +96,9 @@ func (s *stage) doStep(ctx context.Context, step plan.Step) (err error) {
 // lookUp goes on from an instruction's result, if it is in the cache. Otherwise it returns
 // the keys under which the result is to be stored.
 func (s *stage) lookUp(ctx context.Context, instruction plan.Instruction) (keys []plan.Key, found bool, err error) {
+	if add, ok := instruction.(plan.AddURL); ok && add.Checksum == "" {
+		return s.lookUpURL(ctx, add)
+	}
 	files, isCopy := instruction.(plan.Copy)
 	if !isCopy || files.FromStage == nil && files.FromImage == nil {
 		key := plan.StepKey(s.layerID, s.context, instruction, "")
@@ -141,6 +148,10 @@ type outcome struct {
 	// changed: the file system is another than before.
 	changed bool
 	context plan.Context
+	// source is what was downloaded; nil for none.
+	source *layer.Source
+	// more are keys beside those of the instruction.
+	more []plan.Key
 }
 
 // execute does an instruction in the VM.
@@ -181,13 +192,14 @@ func (s *stage) user(ctx context.Context, i plan.User) (outcome, error) {
 // keep stores the result of an instruction, and returns the size of its layer.
 func (s *stage) keep(ctx context.Context, keys []plan.Key, done outcome) (bytes int64, err error) {
 	s.context = done.context
+	keys = append(keys, done.more...)
 	if done.changed {
 		bytes, err = s.capture(ctx, keys[0], done)
 		keys = keys[1:]
 	}
 	for _, key := range keys {
 		if err == nil {
-			err = s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: done.context})
+			err = s.config.Layers.AddEntry(s.request.TeamID, key, layer.Entry{LayerID: s.layerID, Context: done.context, Source: done.source})
 		}
 	}
 	return bytes, err
@@ -202,7 +214,7 @@ func (s *stage) capture(ctx context.Context, key plan.Key, done outcome) (int64,
 	var bytes int64
 	err = s.machine.Capture(ctx, func(diskPath string) error {
 		bytes, err = s.addLayer(ctx, layer.Added{
-			TeamID: s.request.TeamID, Key: key, ParentID: s.layerID, DiskPath: diskPath, DiskMiB: before.DiskMiB, Context: done.context,
+			TeamID: s.request.TeamID, Key: key, ParentID: s.layerID, DiskPath: diskPath, DiskMiB: before.DiskMiB, Context: done.context, Source: done.source,
 		})
 		return err
 	})

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
@@ -173,30 +171,4 @@ func (w *boundedWriter) Write(data []byte) (int, error) {
 		return 0, errTooMuch
 	}
 	return w.to.Write(data)
-}
-
-// certificates are the host's own: a guest without any can reach what the host could.
-// Source: the files that Go's crypto/x509 looks for.
-var certificates = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
-
-func hostCertificates() []byte {
-	for _, path := range certificates {
-		if content, err := os.ReadFile(filepath.Clean(path)); err == nil {
-			return content
-		}
-	}
-	return nil
-}
-
-// download has the guest download a file, over its own network and its policy.
-func (s *stage) download(ctx context.Context, add plan.AddURL) (outcome, error) {
-	if err := plan.CheckURL(add.URL); err != nil {
-		return outcome{}, &Failure{Cause: CauseInvalidStep, Message: err.Error()}
-	}
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	_, err := s.machine.Do(ctx, machine.Request{Download: &machine.Download{
-		URL: add.URL, Destination: add.Destination, Owner: s.ownerOf(add.Owner), Mode: add.Mode, SHA256: strings.TrimPrefix(add.Checksum, "sha256:"),
-	}}, bytes.NewReader(hostCertificates()), nil)
-	return outcome{changed: true, context: s.context}, err
 }

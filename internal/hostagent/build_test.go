@@ -21,6 +21,8 @@ import (
 var buildTests = map[string]func(t *testing.T, b *buildsUnderTest){
 	"a template is built, and sandboxes begin as it says": testBuildTemplate,
 	"files are copied from uploads, texts and stages":     testBuildFiles,
+	"downloads and archives become files":                 testBuildDownloads,
+	"a group is the commands' own":                        testBuildGroup,
 	"secrets are in no layer and in no log":               testBuildSecrets,
 	"a failure says what happened and what to do":         testBuildFailures,
 	"a build that is cancelled leaves nothing":            testBuildCancel,

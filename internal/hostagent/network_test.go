@@ -27,8 +27,14 @@ const (
 	internetProxy     = "203.0.113.2:1080"
 )
 
-// startInternet starts the server, and returns a proxy beside it.
+// startInternet starts a server that says that it was reached, and returns a proxy beside it.
 func startInternet(t *testing.T) *sockstest.Server {
+	t.Helper()
+	return serveInternet(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("reached")) })
+}
+
+// serveInternet starts the server, and returns a proxy beside it.
+func serveInternet(t *testing.T, handler http.HandlerFunc) *sockstest.Server {
 	t.Helper()
 	var listener, proxied net.Listener
 	err := thread.Run(func() (err error) {
@@ -42,9 +48,7 @@ func startInternet(t *testing.T) *sockstest.Server {
 		require.NoError(t, netns.DeleteNamed(internetNamespace))
 	})
 	require.NoError(t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("reached"))
-	})}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: handler}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {

@@ -32,6 +32,7 @@ type Request struct {
 	Copy           *Copy           `json:"copy,omitempty"`
 	Pack           *Pack           `json:"pack,omitempty"`
 	Download       *Download       `json:"download,omitempty"`
+	CheckURL       *CheckURL       `json:"checkURL,omitempty"`
 	MountSecret    *MountSecret    `json:"mountSecret,omitempty"`
 	UnmountSecrets *UnmountSecrets `json:"unmountSecrets,omitempty"`
 }
@@ -42,11 +43,14 @@ type Result struct {
 	Failure *Failure `json:"failure,omitempty"`
 	// Changed: something in the file system is another than before.
 	Changed bool `json:"changed,omitempty"`
-	// Name and Home are a user's.
+	// Name and Home are a user's; the name is "user:group" where a group was asked for.
 	Name string `json:"name,omitempty"`
 	Home string `json:"home,omitempty"`
-	// Digest is of files that were packed.
+	// Digest is of files that were packed, or of what a URL has.
 	Digest string `json:"digest,omitempty"`
+	// ETag and LastModified are what the server of a URL said of it.
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
 	// OutOfMemoryKills counts the commands that were ended since the boot because memory
 	// ran out; DiskFreeBytes is what is left on the root file system.
 	OutOfMemoryKills int64 `json:"outOfMemoryKills,omitempty"`
@@ -112,6 +116,8 @@ func (r Request) do(ctx context.Context, stdin io.Reader, stdout io.Writer) (Res
 		return r.Pack.do(ctx, stdout)
 	case r.Download != nil:
 		return r.Download.do(ctx, stdin)
+	case r.CheckURL != nil:
+		return r.CheckURL.do(ctx, stdin)
 	case r.MountSecret != nil:
 		return r.MountSecret.do(stdin)
 	case r.UnmountSecrets != nil:

@@ -22,7 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
+	"github.com/ulikunitz/xz"
+	"golang.org/x/sys/unix"
 )
 
 // file is an entry of an archive: a directory if the name ends with /, a link if it has a
@@ -265,6 +268,113 @@ func TestPack_WritesWhatCopyUnpacksAndADigestOfIt(t *testing.T) {
 	require.Equal(t, codeMissing, missing.Failure.Code)
 }
 
+func TestCopy_UnpacksWhatIsCompressedInAnyWay(t *testing.T) {
+	requireRoot(t)
+	inner := archiveOf(t, file{name: "inner/file", content: strings.Repeat("deep ", 1<<16)})
+	compress := func(open func(io.Writer) (io.WriteCloser, error), content []byte) string {
+		var out bytes.Buffer
+		writer, err := open(&out)
+		require.NoError(t, err)
+		_, err = writer.Write(content)
+		require.NoError(t, err)
+		require.NoError(t, writer.Close())
+		return out.String()
+	}
+	asXZ := func(to io.Writer) (io.WriteCloser, error) { return xz.NewWriter(to) }
+	asZstd := func(to io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(to) }
+	extract := func(root, content string) Result {
+		upload := archiveOf(t, file{name: "a", content: content})
+		result, _ := do(t, Request{Copy: &Copy{Sources: []string{"a"}, Destination: root + "/to/", Owner: "root", Extract: true}}, upload)
+		return result
+	}
+	for name, content := range map[string]string{
+		"xz": compress(asXZ, inner), "zstd": compress(asZstd, inner), "gzip": string(zipped(t, inner)), "none": string(inner),
+	} {
+		root := t.TempDir()
+		require.Nil(t, extract(root, content).Failure, name)
+		require.Equal(t, strings.Repeat("deep ", 1<<16), tree(t, root)["to/inner/file"], name)
+	}
+	for name, c := range map[string]struct{ content, message string }{
+		"no archive":     {compress(asXZ, []byte("text")), "no tar archive"},
+		"half of one":    {compress(asXZ, inner)[:100], ""},
+		"a broken one":   {compress(asZstd, inner)[:60], ""},
+		"a great window": {string(zstdMagic) + "\x00\xf8" + strings.Repeat("x", 300), "window size exceeded"},
+	} {
+		result := extract(t.TempDir(), c.content)
+		require.NotNil(t, result.Failure, name)
+		require.Contains(t, result.Failure.Message, c.message, name)
+	}
+	root := t.TempDir()
+	almost := "\x1f\x8b begins as gzip and is none" + strings.Repeat(".", 1<<17)
+	require.Nil(t, extract(root, almost).Failure)
+	require.Equal(t, almost, tree(t, root)["to/a"], "nothing of it is lost")
+}
+
+// A directory with a default access control list gives each new file entries of it, which
+// no mode shows.
+func TestCopy_GivesFilesTheModeThatAStepNamesAndNoMore(t *testing.T) {
+	requireRoot(t)
+	root := t.TempDir()
+	// Version 2; user::rwx, user 4242 rwx, group::rwx, mask::rwx, other::rwx. Source: acl(5),
+	// include/uapi/linux/posix_acl_xattr.h.
+	list := []byte{2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0x92, 0x10, 0, 0, 4, 0, 7, 0, 255, 255, 255, 255, 0x10, 0, 7, 0, 255, 255, 255, 255, 0x20, 0, 7, 0, 255, 255, 255, 255}
+	if err := unix.Setxattr(root, "system.posix_acl_default", list, 0); err != nil {
+		t.Skipf("the file system of %s has no access control lists: %v", root, err)
+	}
+	upload := archiveOf(t, file{name: "d/a", content: "a"})
+	has := func(path string) bool {
+		_, err := unix.Lgetxattr(path, "system.posix_acl_access", make([]byte, 256))
+		return err == nil
+	}
+	result, _ := do(t, Request{Copy: &Copy{Sources: []string{"d"}, Destination: root + "/own", Owner: "root"}}, upload)
+	require.Nil(t, result.Failure)
+	require.True(t, has(root+"/own/a"), "without a mode the directory's list holds")
+	result, _ = do(t, Request{Copy: &Copy{Sources: []string{"d"}, Destination: root + "/set", Owner: "root", Mode: "0640"}}, upload)
+	require.Nil(t, result.Failure)
+	require.False(t, has(root+"/set/a"))
+	info, err := os.Stat(root + "/set/a")
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o640), info.Mode())
+}
+
+func TestCheckURL_SeesWhetherThereIsSomethingElse(t *testing.T) {
+	requireRoot(t)
+	content, tag := "one", `"1"`
+	full := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tag != "" {
+			w.Header().Set("ETag", tag)
+			if r.Header.Get("If-None-Match") == tag {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+		}
+		full++
+		_, _ = io.WriteString(w, content)
+	}))
+	t.Cleanup(server.Close)
+	root := t.TempDir()
+	first, _ := do(t, Request{Download: &Download{URL: server.URL + "/a", Destination: root + "/a", Owner: "root"}}, nil)
+	require.Nil(t, first.Failure)
+	require.Equal(t, tag, first.ETag)
+	check := func() Result {
+		seen, _ := do(t, Request{CheckURL: &CheckURL{URL: server.URL + "/a", SHA256: first.Digest, ETag: first.ETag, LastModified: first.LastModified}}, nil)
+		require.Nil(t, seen.Failure)
+		return seen
+	}
+	require.False(t, check().Changed)
+	require.Equal(t, 1, full, "the server has said that it is the same")
+	tag = ""
+	require.False(t, check().Changed, "the content is the same")
+	content = "two"
+	changed := check()
+	require.True(t, changed.Changed)
+	require.NotEqual(t, first.Digest, changed.Digest)
+	server.Close()
+	gone, _ := do(t, Request{CheckURL: &CheckURL{URL: server.URL + "/a", SHA256: first.Digest}}, nil)
+	require.Contains(t, gone.Failure.Message, "download")
+}
+
 func TestDownload_ChecksTheHashBeforeTheFileIsThere(t *testing.T) {
 	requireRoot(t)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -326,17 +436,21 @@ func TestUser_IsFoundOrMade(t *testing.T) {
 	again, _ := do(t, Request{User: &User{Name: "worker", Sudo: true}}, nil)
 	require.False(t, again.Changed)
 	numbered, _ := do(t, Request{User: &User{Name: "4000:www"}}, nil)
-	require.Equal(t, "user4000", numbered.Name)
+	require.Equal(t, Result{Changed: true, Name: "user4000:www", Home: root + "/home/user4000"}, numbered)
+	grouped, _ := do(t, Request{User: &User{Name: "node:33"}}, nil)
+	require.Equal(t, Result{Name: "node:33", Home: "/home/node"}, grouped)
+	newGroup, _ := do(t, Request{User: &User{Name: "node:crew"}}, nil)
+	require.Equal(t, Result{Changed: true, Name: "node:crew", Home: "/home/node"}, newGroup)
 	content, err := os.ReadFile(passwdFile)
 	require.NoError(t, err)
 	require.Equal(t, "root:x:0:0::/root:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n"+
-		"worker:x:1001:1001::"+root+"/home/worker:/bin/bash\nuser4000:x:4000:33::"+root+"/home/user4000:/bin/bash\n", string(content))
+		"worker:x:1001:1001::"+root+"/home/worker:/bin/bash\nuser4000:x:4000:4000::"+root+"/home/user4000:/bin/bash\n", string(content))
 	sudoers, err := os.ReadFile(filepath.Join(sudoersFiles, "worker"))
 	require.NoError(t, err)
 	require.Equal(t, "worker ALL=(ALL:ALL) NOPASSWD: ALL\n", string(sudoers))
 	uid, _, _ := ownerOf(root + "/home/worker")
 	require.Equal(t, 1001, uid)
-	for _, name := range []string{"missing", "a:b:c", "new user", "-x", "x\ny"} {
+	for _, name := range []string{"missing", "a:b:c", "node:", "new user", "-x", "x\ny"} {
 		refused, _ := do(t, Request{User: &User{Name: name, MustExist: name == "missing"}}, nil)
 		require.NotNil(t, refused.Failure, name)
 	}

@@ -129,6 +129,9 @@ func (u *unpacker) unpackOne(archive *tar.Reader, header *tar.Header, name strin
 		}
 		u.links[name] = place
 		if err := u.write(archive, header, place); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				err = fmt.Errorf("the upload is broken: it ends within %s", header.Name)
+			}
 			return err
 		}
 		return nil // a file is copied once
@@ -210,6 +213,9 @@ func (u *unpacker) finishDirectories() error {
 		mode := u.directories[i].FileInfo().Mode()
 		if u.mode != nil {
 			mode = *u.mode | (*u.mode&0o444)>>2 // who may read it may enter it
+			if err := dropAccessList(u.places[i]); err != nil {
+				return err
+			}
 		}
 		if err := os.Chmod(u.places[i], onlyMode(mode)); err != nil {
 			return describe(err)
@@ -304,6 +310,9 @@ func (t *target) writeFile(place string, content io.Reader, mode os.FileMode, he
 	}
 	if t.mode != nil {
 		mode = *t.mode
+		if err := dropAccessList(place); err != nil {
+			return err
+		}
 	}
 	if err := os.Chmod(place, onlyMode(mode)); err != nil { // after the change of owner, which clears setuid
 		return describe(err)
@@ -315,6 +324,20 @@ func (t *target) writeFile(place string, content io.Reader, mode os.FileMode, he
 		return err
 	}
 	return describe(os.Chtimes(place, header.ModTime, header.ModTime))
+}
+
+// dropAccessList removes the access control list that a file or directory has from its
+// directory: a mode that a step names is all that there is to its permissions. What a
+// directory hands on to new files stays.
+func dropAccessList(place string) error {
+	err := unix.Lremovexattr(place, "system.posix_acl_access")
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: remove its access control list: %w", place, err)
+	}
+	return nil
 }
 
 // requireRoom refuses a file that is larger than the whole file system, before a day is

@@ -35,6 +35,8 @@ const (
 	dialTimeout     = 30 * time.Second
 	answerTimeout   = time.Minute
 	maxDownloadName = 255
+	// maxValidator bounds what is kept of a server's answer.
+	maxValidator = 1 << 10
 )
 
 func (d Download) do(ctx context.Context, stdin io.Reader) (Result, error) {
@@ -42,22 +44,11 @@ func (d Download) do(ctx context.Context, stdin io.Reader) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	client, err := clientWith(stdin)
+	response, err := get(ctx, d.URL, nil, stdin)
 	if err != nil {
 		return Result{}, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL, http.NoBody)
-	if err != nil {
-		return Result{}, err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return Result{}, fmt.Errorf("download: %w", err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return Result{}, fmt.Errorf("download %s: the server answered %s", d.URL, response.Status)
-	}
 	if response.ContentLength > 0 {
 		if err := requireRoom(response.ContentLength); err != nil {
 			return Result{}, err
@@ -67,26 +58,99 @@ func (d Download) do(ctx context.Context, stdin io.Reader) (Result, error) {
 	if err != nil && to.isDirectory() {
 		return Result{}, err
 	}
-	return Result{Changed: true}, d.store(to, to.fileName(name), response)
+	digest, err := d.store(to, to.fileName(name), response)
+	return resultOf(response, digest), err
 }
 
-// store writes the file under another name until its hash is known to be right.
-func (d Download) store(to *target, place string, response *http.Response) error {
+// resultOf has what is needed to see later whether a URL has changed.
+func resultOf(response *http.Response, digest string) Result {
+	bounded := func(name string) string {
+		if value := response.Header.Get(name); len(value) <= maxValidator {
+			return value
+		}
+		return ""
+	}
+	return Result{Changed: true, Digest: digest, ETag: bounded("ETag"), LastModified: bounded("Last-Modified")}
+}
+
+// CheckURL looks whether a URL has what it had. Standard input is that of Download.
+type CheckURL struct {
+	URL string `json:"url"`
+	// SHA256, ETag and LastModified are of an earlier Result; the last two may be empty.
+	SHA256       string `json:"sha256"`
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
+}
+
+// do reads all that the URL has, unless the server says that it is what it was.
+func (c CheckURL) do(ctx context.Context, stdin io.Reader) (Result, error) {
+	header := http.Header{}
+	if c.ETag != "" {
+		header.Set("If-None-Match", c.ETag)
+	}
+	if c.LastModified != "" {
+		header.Set("If-Modified-Since", c.LastModified)
+	}
+	response, err := get(ctx, c.URL, header, stdin)
+	if err != nil {
+		return Result{}, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusNotModified {
+		return Result{Digest: c.SHA256, ETag: c.ETag, LastModified: c.LastModified}, nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, response.Body); err != nil {
+		return Result{}, fmt.Errorf("download %s: %w", c.URL, err)
+	}
+	result := resultOf(response, hex.EncodeToString(sum.Sum(nil)))
+	result.Changed = result.Digest != c.SHA256
+	return result, nil
+}
+
+// get asks for a URL. 304 is an answer where the header has a condition.
+func get(ctx context.Context, address string, header http.Header, bundle io.Reader) (*http.Response, error) {
+	client, err := clientWith(bundle)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	for name := range header {
+		request.Header.Set(name, header.Get(name))
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	if response.StatusCode != http.StatusOK && (len(header) == 0 || response.StatusCode != http.StatusNotModified) {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("download %s: the server answered %s", address, response.Status)
+	}
+	return response, nil
+}
+
+// store writes the file under another name until its hash is known to be right, and returns
+// the hash.
+func (d Download) store(to *target, place string, response *http.Response) (digest string, err error) {
 	sum := sha256.New()
 	temporary := place + ".wrenn-download"
 	if err := to.writeFile(temporary, io.TeeReader(response.Body, sum), downloadMode, nil); err != nil {
-		return errors.Join(err, removeIfThere(temporary))
+		return "", errors.Join(err, removeIfThere(temporary))
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); d.SHA256 != "" && got != d.SHA256 {
-		return errors.Join(fmt.Errorf("%w: %s has the SHA-256 hash %s, and not %s", errMismatch, d.URL, got, d.SHA256), removeIfThere(temporary))
+	digest = hex.EncodeToString(sum.Sum(nil))
+	if d.SHA256 != "" && digest != d.SHA256 {
+		return "", errors.Join(fmt.Errorf("%w: %s has the SHA-256 hash %s, and not %s", errMismatch, d.URL, digest, d.SHA256), removeIfThere(temporary))
 	}
 	if modified, err := http.ParseTime(response.Header.Get("Last-Modified")); err == nil {
 		_ = os.Chtimes(temporary, modified, modified)
 	}
 	if err := os.Rename(temporary, place); err != nil {
-		return errors.Join(describe(err), removeIfThere(temporary))
+		return "", errors.Join(describe(err), removeIfThere(temporary))
 	}
-	return nil
+	return digest, nil
 }
 
 func removeIfThere(path string) error {

@@ -58,12 +58,13 @@ func (u User) do() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	effective := found.name
 	if hasGroup {
-		regrouped, err := u.setGroup(found, groupName)
+		group, made, err := u.findOrMakeGroup(groupName)
 		if err != nil {
 			return Result{}, err
 		}
-		changed = changed || regrouped
+		changed, effective = changed || made, effective+":"+group
 	}
 	if u.Sudo {
 		allowed, err := allowSudo(found.name)
@@ -72,7 +73,7 @@ func (u User) do() (Result, error) {
 		}
 		changed = changed || allowed
 	}
-	return Result{Changed: changed, Name: found.name, Home: found.home}, nil
+	return Result{Changed: changed, Name: effective, Home: found.home}, nil
 }
 
 // findAccount finds a user by name or number.
@@ -185,28 +186,18 @@ func findGroup(name string) (int, error) {
 	return 0, fmt.Errorf("group %q: %w", name, errNoAccount)
 }
 
-// setGroup makes a group the user's own.
-func (u User) setGroup(of account, name string) (changed bool, err error) {
-	gid, err := findGroup(name)
+// findOrMakeGroup returns the name of a group that commands run with. A number needs no line
+// in the file of groups.
+func (u User) findOrMakeGroup(name string) (found string, made bool, err error) {
+	if _, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return name, false, nil
+	}
+	_, err = findGroup(name)
 	if errors.Is(err, errNoAccount) && !u.MustExist {
-		gid, err = ensureGroup(name, freeID())
+		_, err = ensureGroup(name, freeID())
+		made = true
 	}
-	if err != nil || gid == of.gid {
-		return false, err
-	}
-	content, err := os.ReadFile(passwdFile)
-	if err != nil {
-		return false, err
-	}
-	var edited strings.Builder
-	for line := range strings.Lines(string(content)) {
-		if fields := strings.Split(line, ":"); len(fields) >= 7 && fields[0] == of.name {
-			fields[3] = strconv.Itoa(gid)
-			line = strings.Join(fields, ":")
-		}
-		edited.WriteString(line)
-	}
-	return true, replaceFile(passwdFile, []byte(edited.String()), 0o644)
+	return name, made, err
 }
 
 // allowSudo lets a user become root, where the image has sudo.

@@ -13,8 +13,11 @@ import (
 	"syscall"
 )
 
-// ErrUnknownUser is returned for a user that the guest does not have.
-var ErrUnknownUser = errors.New("user does not exist")
+// Errors for users and groups that the guest does not have.
+var (
+	ErrUnknownUser  = errors.New("user does not exist")
+	ErrUnknownGroup = fmt.Errorf("%w: its group does not", ErrUnknownUser)
+)
 
 const rootName = "root"
 
@@ -32,8 +35,38 @@ func (u *User) Credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 }
 
-// Lookup finds a user by name. There is always root, also in an image without accounts.
+// Lookup finds a user by name, or by "user:group", which has that group in place of all of the
+// user's own, as USER in a Dockerfile means it. A group may be a number. There is always root,
+// also in an image without accounts.
 func Lookup(name string) (*User, error) {
+	name, group, hasGroup := strings.Cut(name, ":")
+	found, err := lookUpUser(name)
+	if err != nil || !hasGroup {
+		return found, err
+	}
+	if found.GID, err = lookUpGroup(group); err != nil {
+		return nil, err
+	}
+	found.Groups = []uint32{found.GID}
+	return found, nil
+}
+
+func lookUpGroup(name string) (uint32, error) {
+	if number, err := parseID(name); err == nil {
+		return number, nil
+	}
+	found, err := user.LookupGroup(name)
+	var unknown user.UnknownGroupError
+	if errors.As(err, &unknown) || errors.Is(err, fs.ErrNotExist) || strings.ContainsRune(name, 0) {
+		return 0, fmt.Errorf("%q: %w", name, ErrUnknownGroup)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up group %q: %w", name, err)
+	}
+	return parseID(found.Gid)
+}
+
+func lookUpUser(name string) (*User, error) {
 	found, err := user.Lookup(name)
 	var unknown user.UnknownUserError
 	isUnknown := errors.As(err, &unknown) || errors.Is(err, fs.ErrNotExist)
@@ -78,7 +111,7 @@ func parseID(text string) (uint32, error) {
 }
 
 // NameFromHeader returns the user that an RPC names by HTTP Basic authentication, with an
-// empty password; empty for none.
+// empty password, or the user, a colon and the group; empty for none.
 func NameFromHeader(header http.Header) (string, error) {
 	value := header.Get("Authorization")
 	scheme, encoded, _ := strings.Cut(value, " ")
@@ -89,9 +122,12 @@ func NameFromHeader(header http.Header) (string, error) {
 	if err != nil {
 		return "", errors.New("malformed Basic authorization")
 	}
-	name, _, found := strings.Cut(string(decoded), ":")
+	name, rest, found := strings.Cut(string(decoded), ":")
 	if !found {
 		return "", errors.New("malformed Basic authorization")
+	}
+	if group, hasGroup := strings.CutSuffix(rest, ":"); hasGroup && name != "" {
+		return name + ":" + group, nil
 	}
 	return name, nil
 }

@@ -36,8 +36,16 @@ type Entry struct {
 	LayerID string `json:"layerId"`
 	// Context is that of the next step.
 	Context plan.Context `json:"context"`
-	// Content stands for files that were read from a layer, instead of a disk.
-	Content string `json:"content,omitempty"`
+	// Source is of a step that downloads; nil for others.
+	Source *Source `json:"source,omitempty"`
+}
+
+// Source is what a URL had when it was downloaded. ETag and LastModified are empty where its
+// server says nothing.
+type Source struct {
+	SHA256       string `json:"sha256"`
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
 }
 
 // Store is a directory of layers, each in its team's directory.
@@ -234,6 +242,7 @@ type Added struct {
 	DiskPath string
 	DiskMiB  int
 	Context  plan.Context
+	Source   *Source
 }
 
 // Add stores a disk and its entry, both durable on return, and returns how many bytes it
@@ -246,7 +255,7 @@ func (s *Store) Add(ctx context.Context, added Added) (_ Entry, ownBytes int64, 
 	if err != nil {
 		return Entry{}, 0, nil, fmt.Errorf("store a layer: %w", err)
 	}
-	entry := Entry{LayerID: id, Context: added.Context}
+	entry := Entry{LayerID: id, Context: added.Context, Source: added.Source}
 	ownBytes = s.measure(added, taken)
 	s.mutex.Lock()
 	s.layers[id] = &layer{teamID: added.TeamID, ownBytes: ownBytes, used: time.Now(), users: 1}

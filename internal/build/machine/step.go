@@ -22,6 +22,7 @@ type Request struct {
 	Copy           *Copy           `json:"copy,omitempty"`
 	Pack           *Pack           `json:"pack,omitempty"`
 	Download       *Download       `json:"download,omitempty"`
+	CheckURL       *CheckURL       `json:"checkURL,omitempty"`
 	MountSecret    *MountSecret    `json:"mountSecret,omitempty"`
 	UnmountSecrets *UnmountSecrets `json:"unmountSecrets,omitempty"`
 }
@@ -69,6 +70,14 @@ type Download struct {
 	SHA256      string `json:"sha256,omitempty"`
 }
 
+// CheckURL looks whether a URL has what it had. It is sent what Download is.
+type CheckURL struct {
+	URL          string `json:"url"`
+	SHA256       string `json:"sha256"`
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
+}
+
 // MountSecret makes what is sent to it a file in memory.
 type MountSecret struct {
 	Path  string `json:"path"`
@@ -84,10 +93,14 @@ type UnmountSecrets struct {
 type Result struct {
 	Failure *Failure `json:"failure"`
 	// Changed: something in the file system is another than before.
-	Changed bool   `json:"changed"`
-	Name    string `json:"name"`
-	Home    string `json:"home"`
-	Digest  string `json:"digest"`
+	Changed bool `json:"changed"`
+	// Name is a user's, or "user:group".
+	Name   string `json:"name"`
+	Home   string `json:"home"`
+	Digest string `json:"digest"`
+	// ETag and LastModified are of a URL, with Digest.
+	ETag         string `json:"etag"`
+	LastModified string `json:"lastModified"`
 	// OutOfMemoryKills counts since the boot.
 	OutOfMemoryKills int64 `json:"outOfMemoryKills"`
 	DiskFreeBytes    int64 `json:"diskFreeBytes"`
