@@ -25,7 +25,7 @@ type attempt struct {
 	// The log, cancelled, cancel and done may be used by anyone.
 	log       *buildlog.Log[Result]
 	cancelled atomic.Bool
-	cancel    context.CancelFunc
+	cancel    context.CancelCauseFunc
 	done      chan struct{} // closed when nothing of the attempt is left
 	endedAt   atomic.Pointer[time.Time]
 
@@ -64,7 +64,7 @@ func newAttempt(config Config, request plan.Request) *attempt {
 
 // finishedBefore is the attempt of a build that the host has.
 func finishedBefore(made *snapshot.Snapshot) *attempt {
-	a := &attempt{log: buildlog.New[Result](), cancel: func() {}, done: make(chan struct{})}
+	a := &attempt{log: buildlog.New[Result](), cancel: func(error) {}, done: make(chan struct{})}
 	a.finish(Result{Ready: made, ImageDigest: made.ImageDigest})
 	close(a.done)
 	return a
@@ -93,7 +93,7 @@ func (a *attempt) finish(result Result) {
 	a.log.Finish(result)
 }
 
-// run does everything and sets the result.
+// run does everything and sets the result, unless the agent stops.
 func (a *attempt) run(ctx context.Context) {
 	began := time.Now()
 	log := a.config.Log.With("build", a.request.BuildID, "team", a.request.TeamID)
@@ -104,6 +104,10 @@ func (a *attempt) run(ctx context.Context) {
 		log.InfoContext(ctx, "build is ready", "took", time.Since(began), "vms", a.vms)
 		a.log.AddAlways(buildlog.Info, stepFinalize, "[finalize] The template is ready")
 		a.finish(Result{Ready: made, ImageDigest: a.imageDigest})
+		return
+	}
+	if errors.Is(context.Cause(ctx), ErrClosed) && !a.cancelled.Load() {
+		log.InfoContext(ctx, "build was ended, because the host agent stops", "error", err)
 		return
 	}
 	failure := a.explain(ctx, err)

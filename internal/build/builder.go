@@ -153,7 +153,7 @@ func (b *Builder) Start(request plan.Request) error {
 	b.attempts[request.BuildID] = a
 	limited, stop := context.WithTimeout(context.Background(), buildTimeout)
 	ctx, cancel := context.WithCancelCause(limited)
-	a.cancel = func() { cancel(nil) }
+	a.cancel = cancel
 	b.tasks.Go(func() {
 		defer stop()
 		defer close(a.done)
@@ -248,7 +248,7 @@ func (b *Builder) Cancel(ctx context.Context, buildID string) error {
 		return nil //nolint:nilerr // nothing is left of it
 	}
 	a.cancelled.Store(true)
-	a.cancel()
+	a.cancel(nil)
 	select {
 	case <-a.done:
 		return nil
@@ -257,12 +257,13 @@ func (b *Builder) Cancel(ctx context.Context, buildID string) error {
 	}
 }
 
-// Close cancels all builds and waits for their end.
+// Close ends all builds and waits until nothing of them is left but their layers. They get no
+// result: another agent is to begin them again, as after a crash.
 func (b *Builder) Close() error {
 	b.mutex.Lock()
 	b.closed = true
 	for _, a := range b.attempts {
-		a.cancel()
+		a.cancel(ErrClosed)
 	}
 	b.mutex.Unlock()
 	b.tasks.Wait()

@@ -8,6 +8,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 // Cause is why a build failed.
@@ -88,8 +89,6 @@ func (a *attempt) explain(ctx context.Context, err error) *Failure {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		known = &Failure{Cause: CauseTimedOut, Message: fmt.Sprintf("The build took longer than %s and was ended. "+
 			"Steps that are done are cached: build again to go on from there, or split what takes so long", describe(buildTimeout)), cause: err}
-	case ctx.Err() != nil:
-		return &Failure{Cause: CauseInternal, Step: step, Line: line, Message: "The host was stopped during the build. Build again: steps that are done are cached", cause: err}
 	case errors.As(err, &known):
 	default:
 		known = a.explainMachine(err)
@@ -106,6 +105,8 @@ func (a *attempt) explainMachine(err error) *Failure {
 	switch {
 	case errors.As(err, &dead) && strings.HasPrefix(dead.Reason, "out of memory"):
 		return a.outOfMemory("The build's VM", err)
+	case errors.Is(err, vmm.ErrNotRunning):
+		return &Failure{Cause: CauseInternal, Message: "The build's VM ended unexpectedly. Build again: steps that are done are cached", cause: err}
 	case errors.As(err, &guest):
 		return a.explainGuest(guest, err)
 	case errors.Is(err, context.DeadlineExceeded):

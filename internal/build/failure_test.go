@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
+	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
@@ -36,7 +38,7 @@ func TestExplain_SaysWhatHappenedAndNothingOfTheHost(t *testing.T) {
 		"missing":   {&machine.Failure{Code: machine.CodeMissing, Message: `"a" was not found`}, CauseFileMissing, `"a" was not found`},
 		"mismatch":  {&machine.Failure{Code: machine.CodeMismatch, Message: "hash"}, CauseHashMismatch, "hash"},
 		"guest":     {&machine.Failure{Code: "other", Message: "a\x1b[1mb"}, CauseInvalidStep, "ab"},
-		"dead":      {&machine.DeadError{Reason: "QEMU ended: " + internal}, CauseInternal, "its operator finds"},
+		"dead":      {&machine.DeadError{Reason: "QEMU ended: " + internal}, CauseInternal, "VM ended unexpectedly. Build again"},
 		"memory":    {&machine.DeadError{Reason: "out of memory (killed)"}, CauseOutOfMemory, "the build has 512 MiB. Build with more"},
 		"image":     {explainImage(&image.Error{Cause: image.Unauthorized, Message: "No.", Err: errors.New(internal)}), CauseImageUnauthorized, "No."},
 		"known":     {&Failure{Cause: CauseCommandFailed, Message: "failed"}, CauseCommandFailed, "failed"},
@@ -53,20 +55,36 @@ func TestExplain_SaysWhatHappenedAndNothingOfTheHost(t *testing.T) {
 	}
 }
 
-func TestExplain_TellsCancelTimeAndTheHostsEndApart(t *testing.T) {
+func TestExplain_TellsCancelTimeAndAFullHostApart(t *testing.T) {
 	t.Parallel()
 	a := testAttempt()
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	require.Equal(t, CauseTimedOut, a.explain(late, late.Err()).Cause)
-	stopped, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Contains(t, a.explain(stopped, stopped.Err()).Message, "The host was stopped")
 	full, fill := context.WithCancelCause(t.Context())
 	fill(errHostFull)
 	require.Equal(t, CauseNoSpace, a.explain(full, full.Err()).Cause)
 	a.cancelled.Store(true)
-	require.Equal(t, CauseCancelled, a.explain(stopped, stopped.Err()).Cause)
+	require.Equal(t, CauseCancelled, a.explain(late, late.Err()).Cause)
+}
+
+func TestRun_SetsNoResultWhenTheAgentStops(t *testing.T) {
+	t.Parallel()
+	a := testAttempt()
+	layers, err := layer.Open(t.TempDir(), 1<<20, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	a.config = Config{Layers: layers, Log: slog.New(slog.DiscardHandler)}
+	a.directory = t.TempDir()
+	stopped, stop := context.WithCancelCause(t.Context())
+	stop(ErrClosed)
+	a.run(stopped)
+	_, ended := a.log.Result()
+	require.False(t, ended, "the next agent begins the build again")
+	a.cancelled.Store(true)
+	a.run(stopped)
+	result, ended := a.log.Result()
+	require.True(t, ended)
+	require.Equal(t, CauseCancelled, result.Failure.Cause)
 }
 
 func TestPrefix_CountsTheStepsThatAreNeeded(t *testing.T) {

@@ -181,16 +181,20 @@ func (d *driver) isLost(host hostState) bool {
 	}
 }
 
-// end ends a build on its host. Where that cannot be reached, Sweep does so later.
+// end ends a build on its host. Sweep removes what the host may have of it, and ends it where
+// the host cannot be reached now.
 func (d *driver) end(ctx context.Context, of Build) error {
 	if of.Attempt == 0 {
 		return nil
+	}
+	if err := newStore(d.pool).addStray(ctx, placedBuild{of.ID, of.HostID}); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, operation.Timeout)
 	defer cancel()
 	err := d.hosts(of.HostID).CancelBuild(ctx, d.buildID.String())
 	if fault.Is(err, fault.Unavailable) {
-		return newStore(d.pool).addStray(ctx, placedBuild{of.ID, of.HostID})
+		return nil
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
@@ -62,6 +64,72 @@ func TestDrive_StartsAgainAfterARestartOfTheAgentButNotForever(t *testing.T) {
 	}
 	require.NoError(t, wait())
 	require.Contains(t, f.failedWith(t, of, build.CauseInternal).Message, "restarted 4 times")
+	require.Equal(t, []string{of.ID.String()}, f.strays(t), "the agent may have finished it before it ended")
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.Empty(t, f.strays(t))
+}
+
+// strays are the builds that are to be removed from hosts.
+func (f *fixture) strays(t *testing.T) []string {
+	t.Helper()
+	rows, err := f.Pool.Query(t.Context(), "SELECT build_id::text FROM stray_builds")
+	require.NoError(t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return found
+}
+
+// A control plane that is killed leaves its job in the queue as one that runs.
+func TestSweep_EndsTheJobsOfDeadControlPlanes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	running, wait := f.begin(t, "running")
+	f.awaitHost(t, running)
+	ended, waitEnded := f.begin(t, "ended")
+	f.awaitHost(t, ended)
+	f.Agent.Builder.Finish(ended.ID.String())
+	require.NoError(t, waitEnded())
+	insert := func(of string, turn int, age time.Duration) {
+		_, err := f.Pool.Exec(t.Context(), `INSERT INTO river_job (kind, queue, state, max_attempts, args, attempted_at)
+			VALUES ('build_template', 'builds', 'running', 1, jsonb_build_object('buildID', $1::text, 'turn', $2::integer), now() - $3::interval)`, of, turn, age)
+		require.NoError(t, err)
+	}
+	insert(running.ID.String(), 1, time.Hour)
+	insert(running.ID.String(), 0, time.Second)
+	insert(ended.ID.String(), 1, time.Hour)
+	insert(uuid.NewString(), 1, time.Hour)
+	left := func() (count int) {
+		require.NoError(t, f.builds.Sweep(t.Context()))
+		require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT count(*) FROM river_job WHERE kind = 'build_template' AND finalized_at IS NULL").Scan(&count))
+		return count
+	}
+	require.Equal(t, 3, left(), "that of a build that is no more")
+	_, err := f.Pool.Exec(t.Context(), "UPDATE template_builds SET updated_at = now() - interval '1 minute'")
+	require.NoError(t, err)
+	require.Equal(t, 2, left(), "that of a build that has ended")
+	_, err = f.Pool.Exec(t.Context(), "UPDATE river_job SET attempted_at = now() - interval '1 hour'; UPDATE build_requests SET turn_at = now() - interval '1 minute'")
+	require.NoError(t, err)
+	require.Equal(t, 1, left(), "that of an earlier turn")
+	f.Agent.Builder.Finish(running.ID.String())
+	require.NoError(t, wait())
+}
+
+// A build that came back to the host that it had left is not ended there.
+func TestSweep_LeavesABuildThatCameBackToItsHost(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	of, wait := f.begin(t, "mine")
+	f.awaitHost(t, of)
+	_, err := f.Pool.Exec(t.Context(), "INSERT INTO stray_builds (host_id, build_id) VALUES ($1, $2)", f.Host, of.ID)
+	require.NoError(t, err)
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.False(t, f.Agent.Builder.Cancelled(of.ID.String()))
+	f.Agent.Builder.Finish(of.ID.String())
+	require.NoError(t, wait())
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.Empty(t, f.strays(t))
+	found, _ := f.status(t, of)
+	require.Equal(t, templates.StatusReady, found.Status)
 }
 
 func TestDrive_MovesFromAHostThatDrainsUnlessItHasUploads(t *testing.T) {
@@ -214,7 +282,5 @@ func TestSweep_RemovesWhatAHostThatWasAwayHasOfABuild(t *testing.T) {
 	f.setHost(t, f.Host, "ready")
 	require.NoError(t, f.builds.Sweep(t.Context()))
 	require.True(t, f.Agent.Builder.Cancelled(of.ID.String()))
-	var left int
-	require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT count(*) FROM stray_builds").Scan(&left))
-	require.Zero(t, left)
+	require.Empty(t, f.strays(t))
 }

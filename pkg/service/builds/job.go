@@ -91,6 +91,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := discardDeadJobs(ctx, s.pool); err != nil {
+		return err
+	}
 	if err := s.endStale(ctx); err != nil {
 		return err
 	}

@@ -299,8 +299,14 @@ func (c *changes) finish(ctx context.Context, of Build, ready build.Template, im
 	return nil
 }
 
-// fail stores why a build has failed.
+// fail stores why a build has failed. Its host may work on it all the same, or have finished
+// it and not said so: Sweep removes that.
 func (c *changes) fail(ctx context.Context, of Build, failure build.Failure, imageDigest string) error {
+	if of.Attempt > 0 {
+		if err := c.addStray(ctx, placedBuild{of.ID, of.HostID}); err != nil {
+			return err
+		}
+	}
 	err := c.queries.FailBuild(ctx, rows.FailBuildParams{
 		BuildID: of.ID, Cause: string(failure.Cause), Step: failure.Step, Message: explain(failure), ImageDigest: imageDigest,
 	})
