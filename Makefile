@@ -111,7 +111,7 @@ LAB_CASES ?=
 CHAOS_TIME ?= 5m
 
 .PHONY: chaos
-chaos: test-deps build ## kill an agent, its VMs and what helps them at random under load, as in: make chaos CHAOS_TIME=1h
+chaos: test-deps build ## kill agents, control planes and VMs at random under load and builds, as in: make chaos CHAOS_TIME=1h
 	@echo "Killing at random for $(CHAOS_TIME), and filling a disk"
 	@WRENN_TEST_CHAOS_TIME=$(CHAOS_TIME) go test $(AS_ROOT) -count=1 -v -timeout 24h ./test/chaos
 

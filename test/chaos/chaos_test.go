@@ -37,12 +37,6 @@ func TestChaos(t *testing.T) { runChaos(t, false) }
 func TestChaos_OnADiskThatIsFullNowAndThen(t *testing.T) { runChaos(t, true) }
 
 func runChaos(t *testing.T, fills bool) {
-	duration := defaultDuration
-	if text := os.Getenv("WRENN_TEST_CHAOS_TIME"); text != "" {
-		var err error
-		duration, err = time.ParseDuration(text)
-		require.NoError(t, err, "WRENN_TEST_CHAOS_TIME")
-	}
 	dataDir := newDataDir(t)
 	before, err := leakcheck.Take()
 	require.NoError(t, err)
@@ -51,7 +45,7 @@ func runChaos(t *testing.T, fills bool) {
 	t.Logf("seed %d", seed)
 	k := &killer{agent: a, random: rand.New(rand.NewPCG(seed, 0)), fills: fills, vmms: map[string]int{}}
 
-	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	ctx, cancel := context.WithTimeout(t.Context(), chaosDuration(t))
 	defer cancel()
 	var working sync.WaitGroup
 	failures := make([]error, workers+1)
@@ -72,6 +66,18 @@ func runChaos(t *testing.T, fills bool) {
 		require.NoError(t, err)
 	}
 	requireNothingLeft(t, a, before)
+}
+
+// chaosDuration is for how long processes are killed.
+func chaosDuration(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("WRENN_TEST_CHAOS_TIME")
+	if text == "" {
+		return defaultDuration
+	}
+	duration, err := time.ParseDuration(text)
+	require.NoError(t, err, "WRENN_TEST_CHAOS_TIME")
+	return duration
 }
 
 // report tells what was done, and what came of it.

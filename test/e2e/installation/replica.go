@@ -63,3 +63,12 @@ func (r *Replica) Stop() error {
 	<-r.child.exited
 	return r.child.err
 }
+
+// Kill ends the replica at once, and waits for its end.
+func (r *Replica) Kill() error {
+	if err := r.child.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-r.child.exited
+	return nil
+}
