@@ -25,7 +25,7 @@ var parts = []part{
 	{"warm", installed("5", func(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
 		return measureWarm(ctx, wrenn, o.rounds, into)
 	})},
-	{"builds", installed("0", measureBuilds)},
+	{"builds", measureTemplates},
 }
 
 // chooseParts reads names that are separated by commas; none means all.
@@ -42,10 +42,26 @@ func chooseParts(names string) ([]part, error) {
 	return slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return !slices.Contains(wanted, p.name) }), nil
 }
 
-// installed returns a measurement in an installation of its own, which uses the given
-// share of the memory for guests that are held ready.
+// measureTemplates measures builds in an installation that takes images from a registry of
+// this process.
+func measureTemplates(ctx context.Context, o options, into *measurements) error {
+	images, err := serveImages()
+	if err != nil {
+		return err
+	}
+	defer images.close()
+	return installed("0", func(ctx context.Context, wrenn *installation.Installation, o options, into *measurements) error {
+		if err := measureBuilds(ctx, wrenn, o, into); err != nil {
+			return err
+		}
+		return measureImages(ctx, wrenn, images, o, into)
+	}, "WRENN_INSECURE_REGISTRIES="+images.host)(ctx, o, into)
+}
+
+// installed returns a measurement in an installation of its own with some settings, which
+// uses the given share of the memory for guests that are held ready.
 func installed(
-	warmPercent string, measure func(context.Context, *installation.Installation, options, *measurements) error,
+	warmPercent string, measure func(context.Context, *installation.Installation, options, *measurements) error, settings ...string,
 ) func(context.Context, options, *measurements) error {
 	return func(ctx context.Context, o options, into *measurements) (err error) {
 		steps, ctx := boot.New(ctx)
@@ -56,7 +72,7 @@ func installed(
 		}
 		steps.OnStop("remove the installation", func(context.Context) error { return wrenn.Remove() })
 		fmt.Fprintln(os.Stderr, "starting Wrenn in", wrenn.DataDir)
-		wrenn.Settings = []string{"WRENN_WARM_MEMORY_PERCENT=" + warmPercent}
+		wrenn.Settings = append([]string{"WRENN_WARM_MEMORY_PERCENT=" + warmPercent}, settings...)
 		if err := steps.Step(ctx, "start Wrenn", wrenn.Up); err != nil {
 			return err
 		}

@@ -29,6 +29,9 @@ type measurements struct {
 	listByHand, listByAPI           []time.Duration // for a thousand
 	buildFirst, buildAgain          []time.Duration
 	buildLast                       []time.Duration // another file in the last copy
+	layersStored, layersWritten     float64         // bytes that the layers of a build take, and that its steps wrote
+	layers                          int
+	imageToSandbox, baseToSandbox   []time.Duration // first output in a sandbox of a build without steps
 	agentMemory                     float64         // bytes
 	agentSize                       float64         // bytes
 }
@@ -74,6 +77,8 @@ const (
 	apiTarget        = 1.3  // times the time of a bare handler
 	rebuildTarget    = 0.10 // times the first build
 	partTarget       = 0.60 // times the first build
+	layersTarget     = 1.5  // times what the steps wrote
+	imageTarget      = 3.0  // times the same from a base that the host has
 	memoryTarget     = 24   // MiB
 	sizeTarget       = 20   // MB
 )
@@ -117,10 +122,13 @@ func (r *report) addWarm(m *measurements) {
 func (r *report) addBuilds(m *measurements) {
 	r.Samples = append(r.Samples,
 		summarise("build of a template", m.buildFirst), summarise("the same once more", m.buildAgain),
-		summarise("with another file in the last copy", m.buildLast))
+		summarise("with another file in the last copy", m.buildLast),
+		summarise("image → first output of a sandbox", m.imageToSandbox), summarise("  in turns with that, from a base", m.baseToSandbox))
 	r.Comparisons = append(r.Comparisons,
 		compare("identical build", medianRatio(m.buildAgain, m.buildFirst), "× first build", rebuildTarget),
-		compare("build, its last copy changed", medianRatio(m.buildLast, m.buildFirst), "× first build", partTarget))
+		compare("build, its last copy changed", medianRatio(m.buildLast, m.buildFirst), "× first build", partTarget),
+		compare("image → sandbox", medianRatio(m.imageToSandbox, m.baseToSandbox), "× from a base", imageTarget),
+		compare(fmt.Sprintf("stored, %.1f MiB a layer", m.layersStored/float64(m.layers)/(1<<20)), m.layersStored/m.layersWritten, "× written", layersTarget))
 }
 
 func (r *report) addCold(m *measurements) {

@@ -29,8 +29,12 @@ type sandbox struct {
 }
 
 func createSandbox(ctx context.Context, wrenn *installation.Installation) (*sandbox, error) {
+	return createFrom(ctx, wrenn, "base")
+}
+
+func createFrom(ctx context.Context, wrenn *installation.Installation, template string) (*sandbox, error) {
 	s := &sandbox{wrenn: wrenn}
-	err := s.call(ctx, http.MethodPost, "/v2/sandboxes", `{"templateID":"base","timeout":600}`, http.StatusCreated, s)
+	err := s.call(ctx, http.MethodPost, "/v2/sandboxes", fmt.Sprintf(`{"templateID":%q,"timeout":600}`, template), http.StatusCreated, s)
 	return s, err
 }
 

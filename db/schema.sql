@@ -31,6 +31,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.build_account() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    UPDATE host_loads l SET vcpu_allocated = l.vcpu_allocated + c.vcpus, memory_mib_allocated = l.memory_mib_allocated + c.memory,
+        disk_mib_allocated = l.disk_mib_allocated + c.disk
+    FROM (SELECT host, sum(v)::bigint AS vcpus, sum(m)::bigint AS memory, sum(d)::bigint AS disk FROM (VALUES
+        (OLD.host_id, -OLD.held_vcpus, -OLD.held_memory_mib, -OLD.held_disk_mib),
+        (NEW.host_id, NEW.held_vcpus, NEW.held_memory_mib, NEW.held_disk_mib)) AS x (host, v, m, d) GROUP BY host) AS c
+    WHERE l.host_id = c.host AND (c.vcpus, c.memory, c.disk) <> (0, 0, 0);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.claimant_alive(claimant integer) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -231,7 +244,10 @@ CREATE TABLE public.build_requests (
     failure_step text DEFAULT ''::text NOT NULL,
     failure text DEFAULT ''::text NOT NULL,
     image_digest text DEFAULT ''::text NOT NULL,
-    started_at timestamp with time zone
+    started_at timestamp with time zone,
+    held_vcpus integer DEFAULT 0 NOT NULL,
+    held_memory_mib integer DEFAULT 0 NOT NULL,
+    held_disk_mib integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.build_usage (
@@ -1105,6 +1121,8 @@ CREATE TRIGGER audit_entries_keep BEFORE DELETE OR UPDATE ON public.audit_entrie
 CREATE TRIGGER audit_entries_keep_all BEFORE TRUNCATE ON public.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION public.audit_keep();
 
 CREATE TRIGGER audit_entries_stamp BEFORE INSERT ON public.audit_entries FOR EACH ROW EXECUTE FUNCTION public.audit_stamp();
+
+CREATE TRIGGER build_account AFTER DELETE OR UPDATE OF host_id, held_vcpus, held_memory_mib, held_disk_mib ON public.build_requests FOR EACH ROW EXECUTE FUNCTION public.build_account();
 
 CREATE TRIGGER events_announce AFTER INSERT ON public.events FOR EACH STATEMENT EXECUTE FUNCTION public.event_announce();
 

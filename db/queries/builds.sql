@@ -47,11 +47,14 @@ FROM build_requests r JOIN template_builds b ON b.id = r.build_id
 WHERE r.build_id = $1 FOR UPDATE OF r, b;
 
 -- name: StartBuildRequest :exec
+-- From here on the build holds room on its host.
 WITH build AS (
     UPDATE template_builds b SET status = 'building', updated_at = now() WHERE b.id = @build_id
+    RETURNING b.id, b.vcpu_count, b.memory_mib, b.disk_mib
 )
-UPDATE build_requests SET definition = @definition, sealed_confidential = @sealed_confidential, started_at = now(), turn = 1, turn_at = now()
-WHERE build_id = @build_id;
+UPDATE build_requests r SET definition = @definition, sealed_confidential = @sealed_confidential, started_at = now(), turn = 1, turn_at = now(),
+    held_vcpus = build.vcpu_count, held_memory_mib = build.memory_mib, held_disk_mib = build.disk_mib
+FROM build WHERE r.build_id = build.id;
 
 -- name: ClaimBuild :execrows
 -- Makes a control plane the one that drives a build. No row where another that lives
@@ -102,6 +105,7 @@ UPDATE build_requests SET attempt = attempt + 1, log_sequence = 0 WHERE build_id
 UPDATE build_requests SET attempt = attempt - 1 WHERE build_id = $1 AND attempt > 0;
 
 -- name: MoveBuild :exec
+-- The room that it holds goes with it.
 UPDATE build_requests SET host_id = @host_id, log_sequence = 0 WHERE build_id = @build_id;
 
 -- name: HandOverBuild :one
@@ -140,7 +144,8 @@ WITH build AS (
 ), template AS (
     UPDATE templates t SET updated_at = now() FROM build WHERE t.id = build.template_id
 )
-UPDATE build_requests r SET image_digest = @image_digest, sealed_confidential = NULL, claimant = 0
+UPDATE build_requests r SET image_digest = @image_digest, sealed_confidential = NULL, claimant = 0,
+    held_vcpus = 0, held_memory_mib = 0, held_disk_mib = 0
 FROM build WHERE r.build_id = build.id;
 
 -- name: AssignBuildTags :exec
@@ -162,7 +167,7 @@ WITH build AS (
     UPDATE template_builds b SET status = 'error', finished_at = now(), updated_at = now() WHERE b.id = @build_id
 )
 UPDATE build_requests SET failure_cause = @cause, failure_step = @step, failure = @message, image_digest = @image_digest,
-    sealed_confidential = NULL, claimant = 0
+    sealed_confidential = NULL, claimant = 0, held_vcpus = 0, held_memory_mib = 0, held_disk_mib = 0
 WHERE build_id = @build_id;
 
 -- name: FindBaseBuild :one

@@ -56,6 +56,20 @@ func OwnBytes(path, other string) (int64, error) {
 	return without(mine, theirs), nil
 }
 
+// UsedBytes is how many bytes of the disk files take together: what they share counts once.
+// All are on one file system.
+func UsedBytes(paths ...string) (int64, error) {
+	var all []span
+	for _, path := range paths {
+		found, err := spans(path)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, found...)
+	}
+	return without(joined(all), nil), nil
+}
+
 // without is the length of the spans in mine that are not in theirs. Both are in order and
 // do not overlap themselves.
 func without(mine, theirs []span) int64 {

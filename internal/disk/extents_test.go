@@ -61,6 +61,9 @@ func TestOwnBytes_AreWhatACloneHasChanged(t *testing.T) {
 	own, err = OwnBytes(clone, "")
 	require.NoError(t, err)
 	require.Equal(t, int64(4*block), own)
+	used, err := UsedBytes(source, clone, source)
+	require.NoError(t, err)
+	require.Equal(t, int64(5*block), used)
 	_, err = OwnBytes(filepath.Join(storage.Dir, "none"), "")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -267,7 +267,7 @@ WITH build AS (
     UPDATE template_builds b SET status = 'error', finished_at = now(), updated_at = now() WHERE b.id = $5
 )
 UPDATE build_requests SET failure_cause = $1, failure_step = $2, failure = $3, image_digest = $4,
-    sealed_confidential = NULL, claimant = 0
+    sealed_confidential = NULL, claimant = 0, held_vcpus = 0, held_memory_mib = 0, held_disk_mib = 0
 WHERE build_id = $5
 `
 
@@ -356,7 +356,8 @@ WITH build AS (
 ), template AS (
     UPDATE templates t SET updated_at = now() FROM build WHERE t.id = build.template_id
 )
-UPDATE build_requests r SET image_digest = $1, sealed_confidential = NULL, claimant = 0
+UPDATE build_requests r SET image_digest = $1, sealed_confidential = NULL, claimant = 0,
+    held_vcpus = 0, held_memory_mib = 0, held_disk_mib = 0
 FROM build WHERE r.build_id = build.id
 `
 
@@ -389,7 +390,7 @@ func (q *Queries) FinishBuild(ctx context.Context, arg FinishBuildParams) error 
 }
 
 const getBuildRequest = `-- name: GetBuildRequest :one
-SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default, h.state AS host_state, h.state_changed_at AS host_state_changed_at
+SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default, h.state AS host_state, h.state_changed_at AS host_state_changed_at
 FROM build_requests r JOIN template_builds b ON b.id = r.build_id JOIN hosts h ON h.id = r.host_id
 WHERE r.build_id = $1
 `
@@ -426,6 +427,9 @@ func (q *Queries) GetBuildRequest(ctx context.Context, buildID uuid.UUID) (GetBu
 		&i.BuildRequest.Failure,
 		&i.BuildRequest.ImageDigest,
 		&i.BuildRequest.StartedAt,
+		&i.BuildRequest.HeldVcpus,
+		&i.BuildRequest.HeldMemoryMib,
+		&i.BuildRequest.HeldDiskMib,
 		&i.TemplateBuild.ID,
 		&i.TemplateBuild.TemplateID,
 		&i.TemplateBuild.Status,
@@ -975,7 +979,7 @@ func (q *Queries) ListWaitingBuilds(ctx context.Context, templateID string) ([]L
 }
 
 const lockBuildRequest = `-- name: LockBuildRequest :one
-SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default
+SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default
 FROM build_requests r JOIN template_builds b ON b.id = r.build_id
 WHERE r.build_id = $1 FOR UPDATE OF r, b
 `
@@ -1011,6 +1015,9 @@ func (q *Queries) LockBuildRequest(ctx context.Context, buildID uuid.UUID) (Lock
 		&i.BuildRequest.Failure,
 		&i.BuildRequest.ImageDigest,
 		&i.BuildRequest.StartedAt,
+		&i.BuildRequest.HeldVcpus,
+		&i.BuildRequest.HeldMemoryMib,
+		&i.BuildRequest.HeldDiskMib,
 		&i.TemplateBuild.ID,
 		&i.TemplateBuild.TemplateID,
 		&i.TemplateBuild.Status,
@@ -1035,6 +1042,7 @@ type MoveBuildParams struct {
 	BuildID uuid.UUID
 }
 
+// The room that it holds goes with it.
 func (q *Queries) MoveBuild(ctx context.Context, arg MoveBuildParams) error {
 	_, err := q.db.Exec(ctx, moveBuild, arg.HostID, arg.BuildID)
 	return err
@@ -1095,9 +1103,11 @@ func (q *Queries) ReplaceSealedBuild(ctx context.Context, arg ReplaceSealedBuild
 const startBuildRequest = `-- name: StartBuildRequest :exec
 WITH build AS (
     UPDATE template_builds b SET status = 'building', updated_at = now() WHERE b.id = $3
+    RETURNING b.id, b.vcpu_count, b.memory_mib, b.disk_mib
 )
-UPDATE build_requests SET definition = $1, sealed_confidential = $2, started_at = now(), turn = 1, turn_at = now()
-WHERE build_id = $3
+UPDATE build_requests r SET definition = $1, sealed_confidential = $2, started_at = now(), turn = 1, turn_at = now(),
+    held_vcpus = build.vcpu_count, held_memory_mib = build.memory_mib, held_disk_mib = build.disk_mib
+FROM build WHERE r.build_id = build.id
 `
 
 type StartBuildRequestParams struct {
@@ -1106,6 +1116,7 @@ type StartBuildRequestParams struct {
 	BuildID            uuid.UUID
 }
 
+// From here on the build holds room on its host.
 func (q *Queries) StartBuildRequest(ctx context.Context, arg StartBuildRequestParams) error {
 	_, err := q.db.Exec(ctx, startBuildRequest, arg.Definition, arg.SealedConfidential, arg.BuildID)
 	return err

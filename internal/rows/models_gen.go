@@ -84,6 +84,9 @@ type BuildRequest struct {
 	Failure            string
 	ImageDigest        string
 	StartedAt          *time.Time
+	HeldVcpus          int32
+	HeldMemoryMib      int32
+	HeldDiskMib        int32
 }
 
 type CertificateAuthority struct {

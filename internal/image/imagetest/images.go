@@ -31,10 +31,26 @@ func DebianSystemd(t testing.TB) v1.Image { return debian(t, SystemdDebian) }
 
 func debian(t testing.TB, name Part) v1.Image {
 	t.Helper()
-	diffID, err := v1.NewHash("sha256:" + string(part(t, string(name)+diffIDFile)))
-	require.NoError(t, err)
-	packed := static.NewLayer(part(t, string(name)+packedFile), types.OCILayerZStd)
-	return Image(t, v1.Config{Cmd: []string{"bash"}, Env: []string{path}}, layer{packed, diffID})
+	image, err := ReadDebian(os.Getenv(Variable), name)
+	require.NoError(t, err, "TestMain has to prepare images: imagetest.Prepare")
+	return image
+}
+
+// ReadDebian makes an image of what Prepare has fetched into a directory.
+func ReadDebian(directory string, name Part) (v1.Image, error) {
+	sum, err := os.ReadFile(filepath.Join(directory, string(name)+diffIDFile))
+	if err != nil {
+		return nil, err
+	}
+	diffID, err := v1.NewHash("sha256:" + string(sum))
+	if err != nil {
+		return nil, err
+	}
+	packed, err := os.ReadFile(filepath.Join(directory, string(name)+packedFile))
+	if err != nil {
+		return nil, err
+	}
+	return imageFor(usualPlatform, v1.Config{Cmd: []string{"bash"}, Env: []string{path}}, layer{static.NewLayer(packed, types.OCILayerZStd), diffID})
 }
 
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -123,30 +123,41 @@ func Layer(t testing.TB, packing Packing, archive []byte) v1.Layer {
 	return layer{static.NewLayer(Pack(t, packing, archive), types.MediaType(packing)), diffID}
 }
 
+var usualPlatform = v1.Platform{OS: "linux", Architecture: "amd64"}
+
 // Image is an image for linux/amd64.
 func Image(t testing.TB, config v1.Config, layers ...v1.Layer) v1.Image {
 	t.Helper()
-	return ImageFor(t, v1.Platform{OS: "linux", Architecture: "amd64"}, config, layers...)
+	return ImageFor(t, usualPlatform, config, layers...)
 }
 
 // ImageFor is an image for a platform.
 func ImageFor(t testing.TB, platform v1.Platform, config v1.Config, layers ...v1.Layer) v1.Image {
 	t.Helper()
+	image, err := imageFor(platform, config, layers...)
+	require.NoError(t, err)
+	return image
+}
+
+func imageFor(platform v1.Platform, config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, one := range layers {
 		kind, err := one.MediaType()
-		require.NoError(t, err)
-		image, err = mutate.Append(image, mutate.Addendum{Layer: one, MediaType: kind})
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
+		if image, err = mutate.Append(image, mutate.Addendum{Layer: one, MediaType: kind}); err != nil {
+			return nil, err
+		}
 	}
 	described, err := image.ConfigFile()
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	described = described.DeepCopy()
 	described.OS, described.Architecture, described.Variant, described.Config = platform.OS, platform.Architecture, platform.Variant, config
 	described.Created = v1.Time{Time: Time}
-	image, err = mutate.ConfigFile(image, described)
-	require.NoError(t, err)
-	return image
+	return mutate.ConfigFile(image, described)
 }
 
 // Index is a multi-platform index of images.

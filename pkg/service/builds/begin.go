@@ -140,7 +140,8 @@ func (d *driver) relocate(ctx context.Context, of Build, base uuid.UUID, why str
 		return err
 	}
 	_, err = d.placement.PlaceBuild(ctx, scheduler.Request{Needs: needs, Avoid: []uuid.UUID{of.HostID}, Build: base, Isolation: isolation},
-		func(context.Context, pgx.Tx) error { return nil },
+		// Before the room of a host, as at a build's end.
+		func(ctx context.Context, tx pgx.Tx) error { _, err := newStore(tx).lock(ctx, of.ID); return err },
 		func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error {
 			return newStore(tx).move(ctx, of.ID, hostID)
 		})

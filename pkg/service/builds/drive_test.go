@@ -13,7 +13,9 @@ import (
 
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
+	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/servicetest"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/usage"
@@ -77,6 +79,52 @@ func (f *fixture) strays(t *testing.T) []string {
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
 	return found
+}
+
+// held is what hosts have promised: vCPUs, memory and disk of the first and of another.
+func (f *fixture) held(t *testing.T, hostID uuid.UUID) [3]int64 {
+	t.Helper()
+	var held [3]int64
+	require.NoError(t, f.Pool.QueryRow(t.Context(), "SELECT vcpu_allocated, memory_mib_allocated, disk_mib_allocated FROM host_loads WHERE host_id = $1", hostID).
+		Scan(&held[0], &held[1], &held[2]))
+	return held
+}
+
+func TestBuilds_HoldRoomOnTheirHostWhileTheyAreWorkedOn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	second, other := f.SecondHost(t)
+	f.setHost(t, second, "draining")
+	none, size := [3]int64{}, [3]int64{2, 1024, 10240}
+	waiting := f.request(t, "waiting")
+	require.Equal(t, none, f.held(t, f.Host), "one that was not started has no VM")
+	require.NoError(t, f.builds.Cancel(t.Context(), f.Team, "waiting", waiting.ID.String()))
+	failing, wait := f.begin(t, "failing")
+	f.awaitHost(t, failing)
+	require.Equal(t, size, f.held(t, f.Host))
+	f.Agent.Builder.Fail(failing.ID.String(), &pb.BuildFailure{Message: "no"})
+	require.NoError(t, wait())
+	require.Equal(t, none, f.held(t, f.Host))
+
+	moved, wait := f.begin(t, "moved")
+	f.awaitHost(t, moved)
+	_, err := f.Pool.Exec(t.Context(), "UPDATE host_loads SET vcpu_capacity = 3 WHERE host_id = $1", f.Host)
+	require.NoError(t, err)
+	_, err = f.builds.Request(t.Context(), f.Team, builds.Request{Name: "more"})
+	require.True(t, fault.Is(err, fault.Exhausted), "%v", err)
+	f.setHost(t, second, "ready")
+	f.setHost(t, f.Host, "draining")
+	require.Eventually(t, func() bool { return other.Builder.Request(moved.ID.String()) != nil }, servicetest.Patience, time.Millisecond)
+	require.Equal(t, [2][3]int64{none, size}, [2][3]int64{f.held(t, f.Host), f.held(t, second)})
+	other.Builder.Finish(moved.ID.String())
+	require.NoError(t, wait())
+	require.Equal(t, none, f.held(t, second))
+
+	_, wait = f.begin(t, "deleted")
+	_, err = f.Pool.Exec(t.Context(), "DELETE FROM templates WHERE team_id = $1", f.Team)
+	require.NoError(t, err)
+	require.NoError(t, wait())
+	require.Equal(t, none, f.held(t, second))
 }
 
 // A control plane that is killed leaves its job in the queue as one that runs.

@@ -78,7 +78,7 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 type InsertBuild func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) error
 
 // PlaceBuild finds a host for a team's build and stores it there. admit checks the limits
-// of the team, whose account it locks; the build holds no room.
+// of the team, whose account it locks. The build holds its room from its start until its end.
 func (p *Service) PlaceBuild(
 	ctx context.Context, request scheduler.Request, admit func(ctx context.Context, tx pgx.Tx) error, insert InsertBuild,
 ) (hostID uuid.UUID, err error) {
