@@ -247,7 +247,8 @@ CREATE TABLE public.build_requests (
     started_at timestamp with time zone,
     held_vcpus integer DEFAULT 0 NOT NULL,
     held_memory_mib integer DEFAULT 0 NOT NULL,
-    held_disk_mib integer DEFAULT 0 NOT NULL
+    held_disk_mib integer DEFAULT 0 NOT NULL,
+    files_host_id uuid
 );
 
 CREATE TABLE public.build_usage (
@@ -1004,6 +1005,8 @@ CREATE INDEX audit_entries_by_team ON public.audit_entries USING btree (team_id,
 
 CREATE INDEX build_logs_by_time ON public.build_logs USING btree (at);
 
+CREATE INDEX build_requests_by_files_host ON public.build_requests USING btree (files_host_id);
+
 CREATE INDEX build_requests_by_host ON public.build_requests USING btree (host_id);
 
 CREATE INDEX build_requests_by_team ON public.build_requests USING btree (team_id);
@@ -1150,6 +1153,9 @@ ALTER TABLE ONLY public.build_logs
 
 ALTER TABLE ONLY public.build_requests
     ADD CONSTRAINT build_requests_build_id_fkey FOREIGN KEY (build_id) REFERENCES public.template_builds(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.build_requests
+    ADD CONSTRAINT build_requests_files_host_id_fkey FOREIGN KEY (files_host_id) REFERENCES public.hosts(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.build_requests
     ADD CONSTRAINT build_requests_host_id_fkey FOREIGN KEY (host_id) REFERENCES public.hosts(id) ON DELETE CASCADE;

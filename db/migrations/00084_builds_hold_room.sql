@@ -6,6 +6,12 @@ ALTER TABLE build_requests
     ADD COLUMN held_memory_mib integer NOT NULL DEFAULT 0,
     ADD COLUMN held_disk_mib integer NOT NULL DEFAULT 0;
 
+-- The host that has the uploads of a build, which are copied to the one that builds where
+-- that is another.
+ALTER TABLE build_requests ADD COLUMN files_host_id uuid REFERENCES hosts (id) ON DELETE SET NULL;
+UPDATE build_requests SET files_host_id = host_id;
+CREATE INDEX build_requests_by_files_host ON build_requests (files_host_id);
+
 -- What hosts have promised to builds. A build may move to another host.
 -- +goose StatementBegin
 CREATE FUNCTION build_account() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -30,4 +36,4 @@ FROM template_builds b WHERE b.id = r.build_id AND b.status = 'building';
 UPDATE build_requests SET held_vcpus = 0, held_memory_mib = 0, held_disk_mib = 0 WHERE held_vcpus + held_memory_mib + held_disk_mib > 0;
 DROP TRIGGER build_account ON build_requests;
 DROP FUNCTION build_account;
-ALTER TABLE build_requests DROP COLUMN held_vcpus, DROP COLUMN held_memory_mib, DROP COLUMN held_disk_mib;
+ALTER TABLE build_requests DROP COLUMN files_host_id, DROP COLUMN held_vcpus, DROP COLUMN held_memory_mib, DROP COLUMN held_disk_mib;

@@ -13,8 +13,8 @@ WITH build AS (
     VALUES (@build_id::uuid, @template_id, 'waiting', @made_default::boolean, @vcpu_count::integer, @memory_mib::integer, @disk_mib::integer, '')
     RETURNING *
 ), request AS (
-    INSERT INTO build_requests (build_id, template_id, team_id, host_id, tags, min_free_disk_mib)
-    SELECT id, template_id, @team_id::uuid, @host_id::uuid, @tags::text[], @min_free_disk_mib::integer FROM build
+    INSERT INTO build_requests (build_id, template_id, team_id, host_id, files_host_id, tags, min_free_disk_mib)
+    SELECT id, template_id, @team_id::uuid, @host_id::uuid, @host_id::uuid, @tags::text[], @min_free_disk_mib::integer FROM build
 )
 SELECT created_at FROM build;
 
@@ -107,6 +107,9 @@ UPDATE build_requests SET attempt = attempt - 1 WHERE build_id = $1 AND attempt 
 -- name: MoveBuild :exec
 -- The room that it holds goes with it.
 UPDATE build_requests SET host_id = @host_id, log_sequence = 0 WHERE build_id = @build_id;
+
+-- name: SetBuildFilesHost :exec
+UPDATE build_requests SET files_host_id = @host_id::uuid WHERE build_id = @build_id;
 
 -- name: HandOverBuild :one
 -- Begins another turn of a build that a control plane drives.

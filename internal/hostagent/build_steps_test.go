@@ -60,6 +60,19 @@ func testBuildFiles(t *testing.T, b *buildsUnderTest) {
 	found, err := b.FindBuildFiles(t.Context(), connect.NewRequest(&pb.FindBuildFilesRequest{TeamId: b.team, Hash: hash}))
 	require.NoError(t, err)
 	require.True(t, found.Msg.Present)
+	sent, err := b.ReadBuildFiles(t.Context(), connect.NewRequest(&pb.ReadBuildFilesRequest{TeamId: b.team, Hash: hash}))
+	require.NoError(t, err)
+	require.True(t, sent.Receive())
+	require.True(t, sent.Msg().Present)
+	var content []byte
+	size := sent.Msg().SizeBytes
+	for sent.Receive() {
+		content = append(content, sent.Msg().Chunk...)
+	}
+	require.NoError(t, sent.Err())
+	require.Len(t, content, int(size))
+	sum := sha256.Sum256(content)
+	require.Equal(t, hash, hex.EncodeToString(sum[:]))
 	missing := strings.Repeat("0", 64)
 	require.Equal(t, connect.CodeInvalidArgument, connect.CodeOf(b.put(t.Context(), missing, []byte("short"), 6)))
 	found, err = b.FindBuildFiles(t.Context(), connect.NewRequest(&pb.FindBuildFilesRequest{TeamId: b.team, Hash: missing}))

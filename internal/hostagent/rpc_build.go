@@ -92,6 +92,44 @@ func (s *builds) PutBuildFiles(_ context.Context, stream *connect.ClientStream[p
 	return connect.NewResponse(&pb.PutBuildFilesResponse{}), nil
 }
 
+// readChunk is how much of an upload one message has.
+const readChunk = 256 << 10
+
+func (s *builds) ReadBuildFiles(ctx context.Context, request *connect.Request[pb.ReadBuildFilesRequest], stream *connect.ServerStream[pb.ReadBuildFilesResponse]) error {
+	ctx, release := untilStopping(ctx, s.stopping)
+	defer release()
+	bytes, err := s.uploads.Find(request.Msg.TeamId, request.Msg.Hash)
+	if errors.Is(err, archives.ErrNotFound) {
+		return stream.Send(&pb.ReadBuildFilesResponse{})
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	content, err := s.uploads.Open(request.Msg.TeamId, request.Msg.Hash)
+	if err != nil {
+		return refuse(err)
+	}
+	defer content.Close()
+	if err := stream.Send(&pb.ReadBuildFilesResponse{Present: true, SizeBytes: uint64(bytes)}); err != nil {
+		return err
+	}
+	for chunk := make([]byte, readChunk); ctx.Err() == nil; {
+		n, err := content.Read(chunk)
+		if n > 0 {
+			if err := stream.Send(&pb.ReadBuildFilesResponse{Chunk: chunk[:n]}); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return refuse(err)
+		}
+	}
+	return nil // the client sees that it is cut
+}
+
 // chunks reads the content of an upload's messages.
 type chunks struct {
 	stream *connect.ClientStream[pb.PutBuildFilesRequest]

@@ -139,8 +139,8 @@ WITH build AS (
     VALUES ($1::uuid, $2, 'waiting', $3::boolean, $4::integer, $5::integer, $6::integer, '')
     RETURNING id, template_id, status, vcpu_count, memory_mib, disk_mib, envd_version, created_at, updated_at, finished_at, made_default
 ), request AS (
-    INSERT INTO build_requests (build_id, template_id, team_id, host_id, tags, min_free_disk_mib)
-    SELECT id, template_id, $7::uuid, $8::uuid, $9::text[], $10::integer FROM build
+    INSERT INTO build_requests (build_id, template_id, team_id, host_id, files_host_id, tags, min_free_disk_mib)
+    SELECT id, template_id, $7::uuid, $8::uuid, $8::uuid, $9::text[], $10::integer FROM build
 )
 SELECT created_at FROM build
 `
@@ -390,7 +390,7 @@ func (q *Queries) FinishBuild(ctx context.Context, arg FinishBuildParams) error 
 }
 
 const getBuildRequest = `-- name: GetBuildRequest :one
-SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default, h.state AS host_state, h.state_changed_at AS host_state_changed_at
+SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, r.files_host_id, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default, h.state AS host_state, h.state_changed_at AS host_state_changed_at
 FROM build_requests r JOIN template_builds b ON b.id = r.build_id JOIN hosts h ON h.id = r.host_id
 WHERE r.build_id = $1
 `
@@ -430,6 +430,7 @@ func (q *Queries) GetBuildRequest(ctx context.Context, buildID uuid.UUID) (GetBu
 		&i.BuildRequest.HeldVcpus,
 		&i.BuildRequest.HeldMemoryMib,
 		&i.BuildRequest.HeldDiskMib,
+		&i.BuildRequest.FilesHostID,
 		&i.TemplateBuild.ID,
 		&i.TemplateBuild.TemplateID,
 		&i.TemplateBuild.Status,
@@ -979,7 +980,7 @@ func (q *Queries) ListWaitingBuilds(ctx context.Context, templateID string) ([]L
 }
 
 const lockBuildRequest = `-- name: LockBuildRequest :one
-SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default
+SELECT r.build_id, r.template_id, r.team_id, r.host_id, r.tags, r.min_free_disk_mib, r.definition, r.sealed_confidential, r.cancel_wanted, r.claimant, r.turn, r.turn_at, r.attempt, r.log_sequence, r.log_entries, r.log_bytes, r.failure_cause, r.failure_step, r.failure, r.image_digest, r.started_at, r.held_vcpus, r.held_memory_mib, r.held_disk_mib, r.files_host_id, b.id, b.template_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version, b.created_at, b.updated_at, b.finished_at, b.made_default
 FROM build_requests r JOIN template_builds b ON b.id = r.build_id
 WHERE r.build_id = $1 FOR UPDATE OF r, b
 `
@@ -1018,6 +1019,7 @@ func (q *Queries) LockBuildRequest(ctx context.Context, buildID uuid.UUID) (Lock
 		&i.BuildRequest.HeldVcpus,
 		&i.BuildRequest.HeldMemoryMib,
 		&i.BuildRequest.HeldDiskMib,
+		&i.BuildRequest.FilesHostID,
 		&i.TemplateBuild.ID,
 		&i.TemplateBuild.TemplateID,
 		&i.TemplateBuild.Status,
@@ -1097,6 +1099,20 @@ type ReplaceSealedBuildParams struct {
 
 func (q *Queries) ReplaceSealedBuild(ctx context.Context, arg ReplaceSealedBuildParams) error {
 	_, err := q.db.Exec(ctx, replaceSealedBuild, arg.SealedValue, arg.BuildID, arg.OldValue)
+	return err
+}
+
+const setBuildFilesHost = `-- name: SetBuildFilesHost :exec
+UPDATE build_requests SET files_host_id = $1::uuid WHERE build_id = $2
+`
+
+type SetBuildFilesHostParams struct {
+	HostID  uuid.UUID
+	BuildID uuid.UUID
+}
+
+func (q *Queries) SetBuildFilesHost(ctx context.Context, arg SetBuildFilesHostParams) error {
+	_, err := q.db.Exec(ctx, setBuildFilesHost, arg.HostID, arg.BuildID)
 	return err
 }
 

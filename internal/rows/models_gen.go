@@ -87,6 +87,7 @@ type BuildRequest struct {
 	HeldVcpus          int32
 	HeldMemoryMib      int32
 	HeldDiskMib        int32
+	FilesHostID        *uuid.UUID
 }
 
 type CertificateAuthority struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"connectrpc.com/connect"
 
@@ -97,6 +98,59 @@ func (c *Client) PutBuildFiles(ctx context.Context, teamID, hash string, size in
 	}
 	return translateBuild(doing, err)
 }
+
+// ReadBuildFiles returns an upload that the host has, and its size. Reading fails where the
+// host does not send it whole. It returns fault.NotFound where the host does not have it.
+func (c *Client) ReadBuildFiles(ctx context.Context, teamID, hash string) (content io.ReadCloser, size int64, err error) {
+	const doing = "read uploaded files of a build"
+	stream, err := c.builder.ReadBuildFiles(ctx, connect.NewRequest(&pb.ReadBuildFilesRequest{TeamId: teamID, Hash: hash}))
+	if err != nil {
+		return nil, 0, translateBuild(doing, err)
+	}
+	if !stream.Receive() {
+		err := stream.Err()
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, 0, errors.Join(translateBuild(doing, err), stream.Close())
+	}
+	first := stream.Msg()
+	if !first.GetPresent() || first.GetSizeBytes() > math.MaxInt64 {
+		return nil, 0, errors.Join(fault.New(fault.NotFound, "the host does not have the uploaded files"), stream.Close())
+	}
+	size = int64(first.GetSizeBytes())
+	return &uploadReader{stream: stream, left: size}, size, nil
+}
+
+// uploadReader reads the content of an upload's messages.
+type uploadReader struct {
+	stream *connect.ServerStreamForClient[pb.ReadBuildFilesResponse]
+	rest   []byte
+	left   int64
+}
+
+// Read ends with io.EOF when the upload was read whole.
+func (r *uploadReader) Read(buffer []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if !r.stream.Receive() {
+			switch err := r.stream.Err(); {
+			case err != nil:
+				return 0, translateBuild("read uploaded files of a build", err)
+			case r.left > 0:
+				return 0, fault.Wrap(fault.Unavailable, io.ErrUnexpectedEOF, "the host has stopped to send uploaded files")
+			default:
+				return 0, io.EOF
+			}
+		}
+		r.rest = r.stream.Msg().GetChunk()
+	}
+	n := copy(buffer, r.rest)
+	r.rest, r.left = r.rest[n:], r.left-int64(n)
+	return n, nil
+}
+
+// Close ends the stream.
+func (r *uploadReader) Close() error { return r.stream.Close() }
 
 // translateBuild is translate for the service of builds, which older agents do not have.
 func translateBuild(doing string, err error) error {

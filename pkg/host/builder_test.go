@@ -97,6 +97,28 @@ func TestWatchBuild_TellsEntriesAndTheResult(t *testing.T) {
 	require.ErrorIs(t, client.WatchBuild(t.Context(), "b", 0, func(build.Update) error { return stop }), stop)
 }
 
+func TestReadBuildFiles_ReadsAnUploadWholeOrFails(t *testing.T) {
+	t.Parallel()
+	client, agent := startBuilder(t)
+	content := bytes.Repeat([]byte("content "), 1000)
+	require.NoError(t, client.PutBuildFiles(t.Context(), "t", "h", int64(len(content)), bytes.NewReader(content)))
+	read := func() ([]byte, error) {
+		stream, size, err := client.ReadBuildFiles(t.Context(), "t", "h")
+		require.NoError(t, err)
+		require.EqualValues(t, len(content), size)
+		defer stream.Close()
+		return io.ReadAll(stream)
+	}
+	got, err := read()
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+	_, _, err = client.ReadBuildFiles(t.Context(), "t", "none")
+	require.True(t, fault.Is(err, fault.NotFound), "%v", err)
+	agent.Builder.CutUploads()
+	_, err = read()
+	require.True(t, fault.Is(err, fault.Unavailable), "%v", err)
+}
+
 func TestPutBuildFiles_RefusesContentOfAnotherSize(t *testing.T) {
 	t.Parallel()
 	client, agent := startBuilder(t)

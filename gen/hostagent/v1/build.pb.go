@@ -2490,6 +2490,120 @@ func (*PutBuildFilesResponse) Descriptor() ([]byte, []int) {
 	return file_hostagent_v1_build_proto_rawDescGZIP(), []int{30}
 }
 
+type ReadBuildFilesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TeamId        string                 `protobuf:"bytes,1,opt,name=team_id,json=teamId,proto3" json:"team_id,omitempty"`
+	Hash          string                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadBuildFilesRequest) Reset() {
+	*x = ReadBuildFilesRequest{}
+	mi := &file_hostagent_v1_build_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadBuildFilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadBuildFilesRequest) ProtoMessage() {}
+
+func (x *ReadBuildFilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_v1_build_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadBuildFilesRequest.ProtoReflect.Descriptor instead.
+func (*ReadBuildFilesRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_v1_build_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ReadBuildFilesRequest) GetTeamId() string {
+	if x != nil {
+		return x.TeamId
+	}
+	return ""
+}
+
+func (x *ReadBuildFilesRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+// ReadBuildFilesResponse: the first message has present and size_bytes, and is the only one
+// where the machine does not have the upload.
+type ReadBuildFilesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Present       bool                   `protobuf:"varint,1,opt,name=present,proto3" json:"present,omitempty"`
+	SizeBytes     uint64                 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,3,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadBuildFilesResponse) Reset() {
+	*x = ReadBuildFilesResponse{}
+	mi := &file_hostagent_v1_build_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadBuildFilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadBuildFilesResponse) ProtoMessage() {}
+
+func (x *ReadBuildFilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_v1_build_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadBuildFilesResponse.ProtoReflect.Descriptor instead.
+func (*ReadBuildFilesResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_v1_build_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ReadBuildFilesResponse) GetPresent() bool {
+	if x != nil {
+		return x.Present
+	}
+	return false
+}
+
+func (x *ReadBuildFilesResponse) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *ReadBuildFilesResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 var File_hostagent_v1_build_proto protoreflect.FileDescriptor
 
 const file_hostagent_v1_build_proto_rawDesc = "" +
@@ -2665,7 +2779,15 @@ const file_hostagent_v1_build_proto_rawDesc = "" +
 	"\n" +
 	"size_bytes\x18\x03 \x01(\x04R\tsizeBytes\x12\x14\n" +
 	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"\x17\n" +
-	"\x15PutBuildFilesResponse*\x9a\x01\n" +
+	"\x15PutBuildFilesResponse\"D\n" +
+	"\x15ReadBuildFilesRequest\x12\x17\n" +
+	"\ateam_id\x18\x01 \x01(\tR\x06teamId\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\"g\n" +
+	"\x16ReadBuildFilesResponse\x12\x18\n" +
+	"\apresent\x18\x01 \x01(\bR\apresent\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x02 \x01(\x04R\tsizeBytes\x12\x14\n" +
+	"\x05chunk\x18\x03 \x01(\fR\x05chunk*\x9a\x01\n" +
 	"\rBuildLogLevel\x12\x1f\n" +
 	"\x1bBUILD_LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15BUILD_LOG_LEVEL_DEBUG\x10\x01\x12\x18\n" +
@@ -2691,7 +2813,7 @@ const file_hostagent_v1_build_proto_rawDesc = "" +
 	"\"BUILD_FAILURE_CAUSE_BASE_NOT_FOUND\x10\x0e\x12$\n" +
 	" BUILD_FAILURE_CAUSE_INVALID_STEP\x10\x0f\x12 \n" +
 	"\x1cBUILD_FAILURE_CAUSE_INTERNAL\x10\x10\x12#\n" +
-	"\x1fBUILD_FAILURE_CAUSE_BOOT_FAILED\x10\x112\xba\x03\n" +
+	"\x1fBUILD_FAILURE_CAUSE_BOOT_FAILED\x10\x112\x99\x04\n" +
 	"\aBuilder\x12O\n" +
 	"\n" +
 	"StartBuild\x12\x1f.hostagent.v1.StartBuildRequest\x1a .hostagent.v1.StartBuildResponse\x12Q\n" +
@@ -2699,7 +2821,8 @@ const file_hostagent_v1_build_proto_rawDesc = "" +
 	"WatchBuild\x12\x1f.hostagent.v1.WatchBuildRequest\x1a .hostagent.v1.WatchBuildResponse0\x01\x12R\n" +
 	"\vCancelBuild\x12 .hostagent.v1.CancelBuildRequest\x1a!.hostagent.v1.CancelBuildResponse\x12[\n" +
 	"\x0eFindBuildFiles\x12#.hostagent.v1.FindBuildFilesRequest\x1a$.hostagent.v1.FindBuildFilesResponse\x12Z\n" +
-	"\rPutBuildFiles\x12\".hostagent.v1.PutBuildFilesRequest\x1a#.hostagent.v1.PutBuildFilesResponse(\x01B\xa9\x01\n" +
+	"\rPutBuildFiles\x12\".hostagent.v1.PutBuildFilesRequest\x1a#.hostagent.v1.PutBuildFilesResponse(\x01\x12]\n" +
+	"\x0eReadBuildFiles\x12#.hostagent.v1.ReadBuildFilesRequest\x1a$.hostagent.v1.ReadBuildFilesResponse0\x01B\xa9\x01\n" +
 	"\x10com.hostagent.v1B\n" +
 	"BuildProtoP\x01Z8git.omukk.dev/wrenn/sandbox/gen/hostagent/v1;hostagentv1\xa2\x02\x03HXX\xaa\x02\fHostagent.V1\xca\x02\fHostagent\\V1\xe2\x02\x18Hostagent\\V1\\GPBMetadata\xea\x02\rHostagent::V1b\x06proto3"
 
@@ -2716,7 +2839,7 @@ func file_hostagent_v1_build_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_v1_build_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hostagent_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_hostagent_v1_build_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_hostagent_v1_build_proto_goTypes = []any{
 	(BuildLogLevel)(0),             // 0: hostagent.v1.BuildLogLevel
 	(BuildFailureCause)(0),         // 1: hostagent.v1.BuildFailureCause
@@ -2751,15 +2874,17 @@ var file_hostagent_v1_build_proto_goTypes = []any{
 	(*FindBuildFilesResponse)(nil), // 30: hostagent.v1.FindBuildFilesResponse
 	(*PutBuildFilesRequest)(nil),   // 31: hostagent.v1.PutBuildFilesRequest
 	(*PutBuildFilesResponse)(nil),  // 32: hostagent.v1.PutBuildFilesResponse
-	nil,                            // 33: hostagent.v1.StartBuildRequest.SecretsEntry
-	(*NetworkPolicy)(nil),          // 34: hostagent.v1.NetworkPolicy
-	(*timestamppb.Timestamp)(nil),  // 35: google.protobuf.Timestamp
-	(*Template)(nil),               // 36: hostagent.v1.Template
+	(*ReadBuildFilesRequest)(nil),  // 33: hostagent.v1.ReadBuildFilesRequest
+	(*ReadBuildFilesResponse)(nil), // 34: hostagent.v1.ReadBuildFilesResponse
+	nil,                            // 35: hostagent.v1.StartBuildRequest.SecretsEntry
+	(*NetworkPolicy)(nil),          // 36: hostagent.v1.NetworkPolicy
+	(*timestamppb.Timestamp)(nil),  // 37: google.protobuf.Timestamp
+	(*Template)(nil),               // 38: hostagent.v1.Template
 }
 var file_hostagent_v1_build_proto_depIdxs = []int32{
 	3,  // 0: hostagent.v1.StartBuildRequest.stages:type_name -> hostagent.v1.BuildStage
-	34, // 1: hostagent.v1.StartBuildRequest.network:type_name -> hostagent.v1.NetworkPolicy
-	33, // 2: hostagent.v1.StartBuildRequest.secrets:type_name -> hostagent.v1.StartBuildRequest.SecretsEntry
+	36, // 1: hostagent.v1.StartBuildRequest.network:type_name -> hostagent.v1.NetworkPolicy
+	35, // 2: hostagent.v1.StartBuildRequest.secrets:type_name -> hostagent.v1.StartBuildRequest.SecretsEntry
 	4,  // 3: hostagent.v1.BuildStage.image:type_name -> hostagent.v1.ImageSource
 	8,  // 4: hostagent.v1.BuildStage.steps:type_name -> hostagent.v1.BuildStep
 	5,  // 5: hostagent.v1.ImageSource.basic:type_name -> hostagent.v1.BasicCredentials
@@ -2782,11 +2907,11 @@ var file_hostagent_v1_build_proto_depIdxs = []int32{
 	23, // 22: hostagent.v1.WatchBuildResponse.entry:type_name -> hostagent.v1.BuildLogEntry
 	24, // 23: hostagent.v1.WatchBuildResponse.step:type_name -> hostagent.v1.BuildStepState
 	25, // 24: hostagent.v1.WatchBuildResponse.result:type_name -> hostagent.v1.BuildResult
-	35, // 25: hostagent.v1.BuildLogEntry.at:type_name -> google.protobuf.Timestamp
+	37, // 25: hostagent.v1.BuildLogEntry.at:type_name -> google.protobuf.Timestamp
 	0,  // 26: hostagent.v1.BuildLogEntry.level:type_name -> hostagent.v1.BuildLogLevel
-	35, // 27: hostagent.v1.BuildStepState.began_at:type_name -> google.protobuf.Timestamp
-	35, // 28: hostagent.v1.BuildStepState.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 29: hostagent.v1.BuildResult.ready:type_name -> hostagent.v1.Template
+	37, // 27: hostagent.v1.BuildStepState.began_at:type_name -> google.protobuf.Timestamp
+	37, // 28: hostagent.v1.BuildStepState.ended_at:type_name -> google.protobuf.Timestamp
+	38, // 29: hostagent.v1.BuildResult.ready:type_name -> hostagent.v1.Template
 	26, // 30: hostagent.v1.BuildResult.failure:type_name -> hostagent.v1.BuildFailure
 	1,  // 31: hostagent.v1.BuildFailure.cause:type_name -> hostagent.v1.BuildFailureCause
 	2,  // 32: hostagent.v1.Builder.StartBuild:input_type -> hostagent.v1.StartBuildRequest
@@ -2794,13 +2919,15 @@ var file_hostagent_v1_build_proto_depIdxs = []int32{
 	27, // 34: hostagent.v1.Builder.CancelBuild:input_type -> hostagent.v1.CancelBuildRequest
 	29, // 35: hostagent.v1.Builder.FindBuildFiles:input_type -> hostagent.v1.FindBuildFilesRequest
 	31, // 36: hostagent.v1.Builder.PutBuildFiles:input_type -> hostagent.v1.PutBuildFilesRequest
-	20, // 37: hostagent.v1.Builder.StartBuild:output_type -> hostagent.v1.StartBuildResponse
-	22, // 38: hostagent.v1.Builder.WatchBuild:output_type -> hostagent.v1.WatchBuildResponse
-	28, // 39: hostagent.v1.Builder.CancelBuild:output_type -> hostagent.v1.CancelBuildResponse
-	30, // 40: hostagent.v1.Builder.FindBuildFiles:output_type -> hostagent.v1.FindBuildFilesResponse
-	32, // 41: hostagent.v1.Builder.PutBuildFiles:output_type -> hostagent.v1.PutBuildFilesResponse
-	37, // [37:42] is the sub-list for method output_type
-	32, // [32:37] is the sub-list for method input_type
+	33, // 37: hostagent.v1.Builder.ReadBuildFiles:input_type -> hostagent.v1.ReadBuildFilesRequest
+	20, // 38: hostagent.v1.Builder.StartBuild:output_type -> hostagent.v1.StartBuildResponse
+	22, // 39: hostagent.v1.Builder.WatchBuild:output_type -> hostagent.v1.WatchBuildResponse
+	28, // 40: hostagent.v1.Builder.CancelBuild:output_type -> hostagent.v1.CancelBuildResponse
+	30, // 41: hostagent.v1.Builder.FindBuildFiles:output_type -> hostagent.v1.FindBuildFilesResponse
+	32, // 42: hostagent.v1.Builder.PutBuildFiles:output_type -> hostagent.v1.PutBuildFilesResponse
+	34, // 43: hostagent.v1.Builder.ReadBuildFiles:output_type -> hostagent.v1.ReadBuildFilesResponse
+	38, // [38:44] is the sub-list for method output_type
+	32, // [32:38] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -2850,7 +2977,7 @@ func file_hostagent_v1_build_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_v1_build_proto_rawDesc), len(file_hostagent_v1_build_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

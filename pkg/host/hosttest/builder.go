@@ -28,8 +28,8 @@ type Builder struct {
 	starts  int
 	// refuse is the error of the next starts; nil for none.
 	refuse error
-	// old makes the agent one that has no builds.
-	old bool
+	// old makes the agent one that has no builds, and cut one that sends half of an upload.
+	old, cut bool
 }
 
 type buildRecord struct {
@@ -49,6 +49,13 @@ func (b *Builder) BeOld() {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.old = true
+}
+
+// CutUploads makes the agent send half of each upload.
+func (b *Builder) CutUploads() {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.cut = true
 }
 
 func (b *Builder) handler() (string, http.Handler) {
@@ -246,4 +253,25 @@ func (b *Builder) PutBuildFiles(_ context.Context, stream *connect.ClientStream[
 	defer b.mutex.Unlock()
 	b.uploads[first.TeamId+"/"+first.Hash] = content
 	return connect.NewResponse(&pb.PutBuildFilesResponse{}), nil
+}
+
+// ReadBuildFiles implements the service.
+func (b *Builder) ReadBuildFiles(_ context.Context, request *connect.Request[pb.ReadBuildFilesRequest], stream *connect.ServerStream[pb.ReadBuildFilesResponse]) error {
+	content, has := b.Upload(request.Msg.TeamId, request.Msg.Hash)
+	if err := stream.Send(&pb.ReadBuildFilesResponse{Present: has, SizeBytes: uint64(len(content))}); err != nil || !has {
+		return err
+	}
+	b.mutex.Lock()
+	if b.cut {
+		content = content[:len(content)/2]
+	}
+	b.mutex.Unlock()
+	for len(content) > 0 {
+		chunk := content[:min(len(content), 1000)]
+		if err := stream.Send(&pb.ReadBuildFilesResponse{Chunk: chunk}); err != nil {
+			return err
+		}
+		content = content[len(chunk):]
+	}
+	return nil
 }

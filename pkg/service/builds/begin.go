@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
+	"git.omukk.dev/wrenn/sandbox/pkg/lifecycle"
 	"git.omukk.dev/wrenn/sandbox/pkg/scheduler"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/placement"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/templates"
@@ -29,6 +30,9 @@ func (d *driver) begin(ctx context.Context, of Build) error {
 		VCPUCount: of.Size.VCPUCount, MemoryMiB: of.Size.MemoryMiB, DiskMiB: of.Size.DiskMiB,
 	}
 	if done, err := d.resolve(ctx, of, &start); done || err != nil {
+		return err
+	}
+	if done, err := d.bringFiles(ctx, of); done || err != nil {
 		return err
 	}
 	var err error
@@ -110,7 +114,7 @@ func (d *driver) resolve(ctx context.Context, of Build, start *build.Start) (don
 		case err != nil:
 			return false, err
 		case !base.here:
-			return true, d.relocate(ctx, of, base.id, fmt.Sprintf("template %.200q is on another host than the build", wanted))
+			return true, d.relocate(ctx, of, hostState{state: lifecycle.HostReady}, base.id, fmt.Sprintf("template %.200q is on another host than the build", wanted))
 		}
 		start.Builds[wanted] = base.id.String()
 		if i == len(of.Definition.Stages)-1 {
@@ -121,8 +125,9 @@ func (d *driver) resolve(ctx context.Context, of Build, start *build.Start) (don
 }
 
 // relocate gives a build another host, one that has a build unless that is the zero UUID.
-// A build with uploads fails instead, and so does one for which there is no host.
-func (d *driver) relocate(ctx context.Context, of Build, base uuid.UUID, why string) error {
+// A build fails instead whose uploads are on a host that is lost, and one for which there is
+// no host.
+func (d *driver) relocate(ctx context.Context, of Build, host hostState, base uuid.UUID, why string) error {
 	if err := d.end(ctx, of); err != nil {
 		return err
 	}
@@ -130,8 +135,9 @@ func (d *driver) relocate(ctx context.Context, of Build, base uuid.UUID, why str
 		return d.fail(ctx, cancelled())
 	}
 	failure := build.Failure{Cause: build.CauseHostGone, Step: build.StepBase}
-	if len(of.Definition.Files()) > 0 {
-		failure.Message = why + ", and the uploaded files are on the build's host alone; start another build, which gets another host"
+	lost := host.state == lifecycle.HostUnreachable || host.state == lifecycle.HostRetired
+	if lost && len(of.Definition.Files()) > 0 && of.FilesHostID != nil && *of.FilesHostID == of.HostID {
+		failure.Message = why + ", and the uploaded files are on that host alone; start another build, which gets another host"
 		return d.fail(ctx, failure)
 	}
 	needs := scheduler.Resources{VCPUs: int64(of.Size.VCPUCount), MemoryMiB: int64(of.Size.MemoryMiB), DiskMiB: int64(of.Size.DiskMiB)}
@@ -148,6 +154,9 @@ func (d *driver) relocate(ctx context.Context, of Build, base uuid.UUID, why str
 	switch code := fault.CodeOf(err); {
 	case code == fault.Unavailable || code == fault.Exhausted || code == fault.Conflict:
 		failure.Message = why + ", and no other host can have the build at the moment; start another build later"
+		if base != uuid.Nil {
+			failure.Message = why + ", and no host that has the template is ready and has room; start another build later"
+		}
 		return d.fail(ctx, failure)
 	case err != nil:
 		return err

@@ -33,6 +33,9 @@ type Host interface {
 	CancelBuild(ctx context.Context, buildID string) error
 	HasBuildFiles(ctx context.Context, teamID, hash string) (bool, error)
 	PutBuildFiles(ctx context.Context, teamID, hash string, size int64, content io.Reader) error
+	// ReadBuildFiles returns an upload and its size, and fault.NotFound where the host does
+	// not have it.
+	ReadBuildFiles(ctx context.Context, teamID, hash string) (content io.ReadCloser, size int64, err error)
 	// DeleteSnapshot deletes a build. It succeeds where the host does not have it.
 	DeleteSnapshot(ctx context.Context, buildID string) error
 }
@@ -110,8 +113,10 @@ func (s *Service) logger(of Build) *slog.Logger {
 type Build struct {
 	templates.Build
 	TeamID uuid.UUID
-	// HostID is the host that has the uploads and does the work.
-	HostID uuid.UUID
+	// HostID is the host that does the work, and FilesHostID the one that has the uploads;
+	// nil where that is no more.
+	HostID      uuid.UUID
+	FilesHostID *uuid.UUID
 	// Tags are those that it gets when it is ready, without the default one.
 	Tags []string
 	// MadeDefault says that it gets the default tag.

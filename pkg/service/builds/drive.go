@@ -42,8 +42,9 @@ type driver struct {
 	*Service
 	buildID uuid.UUID
 	log     *slog.Logger
-	// roomSince is when the host first had no room; zero if it had.
-	roomSince time.Time
+	// roomSince is when the host first had no room, and filesSince when the uploads could
+	// first not be copied to it; zero if they could.
+	roomSince, filesSince time.Time
 }
 
 // Drive drives a build until it has ended, unless another control plane does or goes on.
@@ -129,7 +130,7 @@ func (d *driver) step(ctx context.Context, of Build, host hostState) error {
 			Cause: build.CauseTimedOut, Message: fmt.Sprintf("the build took longer than %d hours, with the time that it waited", int(mostTime.Hours())),
 		}))
 	case d.isLost(host):
-		return d.relocate(ctx, of, uuid.Nil, "the host of the build is "+string(host.state))
+		return d.relocate(ctx, of, host, uuid.Nil, "the host of the build is "+string(host.state))
 	case host.state != lifecycle.HostReady:
 		return nil // it is away, and may come back
 	}

@@ -1,6 +1,7 @@
 package builds_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,7 +82,7 @@ func (f *fixture) strays(t *testing.T) []string {
 	return found
 }
 
-// held is what hosts have promised: vCPUs, memory and disk of the first and of another.
+// held is what a host has promised: vCPUs, memory and disk.
 func (f *fixture) held(t *testing.T, hostID uuid.UUID) [3]int64 {
 	t.Helper()
 	var held [3]int64
@@ -125,6 +126,38 @@ func TestBuilds_HoldRoomOnTheirHostWhileTheyAreWorkedOn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, wait())
 	require.Equal(t, none, f.held(t, second))
+}
+
+// The host of a build is chosen before the template that it is from is known.
+func TestDrive_GoesWithItsUploadsToTheHostOfItsBase(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	second, other := f.SecondHost(t)
+	f.setHost(t, f.Host, "draining")
+	parent, wait := f.begin(t, "parent")
+	require.Eventually(t, func() bool { return other.Builder.Request(parent.ID.String()) != nil }, servicetest.Patience, time.Millisecond)
+	other.Builder.Finish(parent.ID.String())
+	require.NoError(t, wait())
+	f.setHost(t, f.Host, "ready")
+	f.setHost(t, second, "draining")
+	f.upload(t, copying.FilesHash, []byte("files"))
+	start := func(name string) (builds.Requested, builds.Job) {
+		of := f.request(t, name)
+		require.NoError(t, f.start(t, f.Team, of.TemplateID, of.ID.String(), build.Order{FromTemplate: "parent", Steps: []build.Instruction{copying}}))
+		return of, f.queue.next(t)
+	}
+	away, job := start("away")
+	require.NoError(t, f.drive(t, f.builds, job)())
+	require.Contains(t, f.failedWith(t, away, build.CauseHostGone).Message, "no host that has the template is ready")
+
+	child, job := start("child")
+	f.setHost(t, second, "ready")
+	wait = f.drive(t, f.builds, job)
+	require.Eventually(t, func() bool { return other.Builder.Request(child.ID.String()) != nil }, servicetest.Patience, time.Millisecond)
+	copied, _ := other.Builder.Upload(f.Team.String(), copying.FilesHash)
+	require.Equal(t, "files", string(copied))
+	other.Builder.Finish(child.ID.String())
+	require.NoError(t, wait())
 }
 
 // A control plane that is killed leaves its job in the queue as one that runs.
@@ -180,20 +213,33 @@ func TestSweep_LeavesABuildThatCameBackToItsHost(t *testing.T) {
 	require.Equal(t, templates.StatusReady, found.Status)
 }
 
-func TestDrive_MovesFromAHostThatDrainsUnlessItHasUploads(t *testing.T) {
+// upload stores files for builds on the first host.
+func (f *fixture) upload(t *testing.T, hash string, content []byte) {
+	t.Helper()
+	require.NoError(t, f.Hosts.BuildHost(f.Host).PutBuildFiles(t.Context(), f.Team.String(), hash, int64(len(content)), bytes.NewReader(content)))
+}
+
+func TestDrive_MovesFromAHostThatDrainsWithItsUploads(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	second, other := f.SecondHost(t)
 	f.setHost(t, second, "draining")
-	moved, wait := f.begin(t, "moved")
+	content := bytes.Repeat([]byte("files "), 1000)
+	f.upload(t, copying.FilesHash, content)
+	moved, wait := f.begin(t, "moved", copying)
 	f.awaitHost(t, moved)
-	bound, waitBound := f.begin(t, "bound", copying)
-	f.awaitHost(t, bound)
+	missing := copying
+	missing.FilesHash = strings.Repeat("cd", 32)
+	without, waitWithout := f.begin(t, "without", missing)
+	f.awaitHost(t, without)
 	f.setHost(t, second, "ready")
 	f.setHost(t, f.Host, "draining")
-	require.NoError(t, waitBound())
-	require.Contains(t, f.failedWith(t, bound, build.CauseHostGone).Message, "draining")
+	require.NoError(t, waitWithout())
+	require.Contains(t, f.failedWith(t, without, build.CauseFileMissing).Message, "no longer on the host")
 	require.Eventually(t, func() bool { return other.Builder.Request(moved.ID.String()) != nil }, servicetest.Patience, time.Millisecond)
+	copied, has := other.Builder.Upload(f.Team.String(), copying.FilesHash)
+	require.True(t, has)
+	require.Equal(t, content, copied)
 	other.Builder.Finish(moved.ID.String())
 	require.NoError(t, wait())
 	found, _ := f.status(t, moved)

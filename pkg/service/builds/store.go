@@ -145,7 +145,7 @@ func buildOf(request rows.BuildRequest, row rows.TemplateBuild) (Build, error) {
 			Size:        templates.Size{VCPUCount: row.VCPUCount, MemoryMiB: row.MemoryMiB, DiskMiB: row.DiskMiB},
 			EnvdVersion: row.EnvdVersion, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, FinishedAt: row.FinishedAt,
 		},
-		TeamID: request.TeamID, HostID: request.HostID, Tags: request.Tags, MadeDefault: row.MadeDefault,
+		TeamID: request.TeamID, HostID: request.HostID, FilesHostID: request.FilesHostID, Tags: request.Tags, MadeDefault: row.MadeDefault,
 		MinFreeDiskMiB: request.MinFreeDiskMiB, CancelWanted: request.CancelWanted, Attempt: request.Attempt,
 		startedAt: orZero(request.StartedAt),
 		Failure:   build.Failure{Cause: build.Cause(request.FailureCause), Step: request.FailureStep, Message: request.Failure},
@@ -276,6 +276,11 @@ func (s *store) openUsage(ctx context.Context, of Build) error {
 
 func (s *store) move(ctx context.Context, buildID, hostID uuid.UUID) error {
 	return orNoRow("move build "+buildID.String(), s.queries.MoveBuild(ctx, rows.MoveBuildParams{BuildID: buildID, HostID: hostID}))
+}
+
+func (s *store) setFilesHost(ctx context.Context, buildID, hostID uuid.UUID) error {
+	return orNoRow("store where the files of build "+buildID.String()+" are",
+		s.queries.SetBuildFilesHost(ctx, rows.SetBuildFilesHostParams{BuildID: buildID, HostID: hostID}))
 }
 
 // finish stores that a build is ready on its host, with its tags.

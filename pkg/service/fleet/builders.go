@@ -29,3 +29,7 @@ func (a away) CancelBuild(context.Context, string) error { return a.err() }
 func (a away) HasBuildFiles(context.Context, string, string) (bool, error) { return false, a.err() }
 
 func (a away) PutBuildFiles(context.Context, string, string, int64, io.Reader) error { return a.err() }
+
+func (a away) ReadBuildFiles(context.Context, string, string) (io.ReadCloser, int64, error) {
+	return nil, 0, a.err()
+}

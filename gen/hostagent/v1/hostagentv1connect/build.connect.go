@@ -43,6 +43,8 @@ const (
 	BuilderFindBuildFilesProcedure = "/hostagent.v1.Builder/FindBuildFiles"
 	// BuilderPutBuildFilesProcedure is the fully-qualified name of the Builder's PutBuildFiles RPC.
 	BuilderPutBuildFilesProcedure = "/hostagent.v1.Builder/PutBuildFiles"
+	// BuilderReadBuildFilesProcedure is the fully-qualified name of the Builder's ReadBuildFiles RPC.
+	BuilderReadBuildFilesProcedure = "/hostagent.v1.Builder/ReadBuildFiles"
 )
 
 // BuilderClient is a client for the hostagent.v1.Builder service.
@@ -66,6 +68,9 @@ type BuilderClient interface {
 	// PutBuildFiles stores an upload: a tar archive, gzipped or not. It is durable on
 	// return and replaces an earlier one of the same hash.
 	PutBuildFiles(context.Context) *connect.ClientStreamForClient[v1.PutBuildFilesRequest, v1.PutBuildFilesResponse]
+	// ReadBuildFiles sends an upload, for another machine on which its build goes on. A
+	// stream that ends before size_bytes were sent was broken.
+	ReadBuildFiles(context.Context, *connect.Request[v1.ReadBuildFilesRequest]) (*connect.ServerStreamForClient[v1.ReadBuildFilesResponse], error)
 }
 
 // NewBuilderClient constructs a client for the hostagent.v1.Builder service. By default, it uses
@@ -109,6 +114,12 @@ func NewBuilderClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithSchema(builderMethods.ByName("PutBuildFiles")),
 			connect.WithClientOptions(opts...),
 		),
+		readBuildFiles: connect.NewClient[v1.ReadBuildFilesRequest, v1.ReadBuildFilesResponse](
+			httpClient,
+			baseURL+BuilderReadBuildFilesProcedure,
+			connect.WithSchema(builderMethods.ByName("ReadBuildFiles")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -119,6 +130,7 @@ type builderClient struct {
 	cancelBuild    *connect.Client[v1.CancelBuildRequest, v1.CancelBuildResponse]
 	findBuildFiles *connect.Client[v1.FindBuildFilesRequest, v1.FindBuildFilesResponse]
 	putBuildFiles  *connect.Client[v1.PutBuildFilesRequest, v1.PutBuildFilesResponse]
+	readBuildFiles *connect.Client[v1.ReadBuildFilesRequest, v1.ReadBuildFilesResponse]
 }
 
 // StartBuild calls hostagent.v1.Builder.StartBuild.
@@ -146,6 +158,11 @@ func (c *builderClient) PutBuildFiles(ctx context.Context) *connect.ClientStream
 	return c.putBuildFiles.CallClientStream(ctx)
 }
 
+// ReadBuildFiles calls hostagent.v1.Builder.ReadBuildFiles.
+func (c *builderClient) ReadBuildFiles(ctx context.Context, req *connect.Request[v1.ReadBuildFilesRequest]) (*connect.ServerStreamForClient[v1.ReadBuildFilesResponse], error) {
+	return c.readBuildFiles.CallServerStream(ctx, req)
+}
+
 // BuilderHandler is an implementation of the hostagent.v1.Builder service.
 type BuilderHandler interface {
 	// StartBuild answers when the build has started. It changes nothing if a build with
@@ -167,6 +184,9 @@ type BuilderHandler interface {
 	// PutBuildFiles stores an upload: a tar archive, gzipped or not. It is durable on
 	// return and replaces an earlier one of the same hash.
 	PutBuildFiles(context.Context, *connect.ClientStream[v1.PutBuildFilesRequest]) (*connect.Response[v1.PutBuildFilesResponse], error)
+	// ReadBuildFiles sends an upload, for another machine on which its build goes on. A
+	// stream that ends before size_bytes were sent was broken.
+	ReadBuildFiles(context.Context, *connect.Request[v1.ReadBuildFilesRequest], *connect.ServerStream[v1.ReadBuildFilesResponse]) error
 }
 
 // NewBuilderHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -206,6 +226,12 @@ func NewBuilderHandler(svc BuilderHandler, opts ...connect.HandlerOption) (strin
 		connect.WithSchema(builderMethods.ByName("PutBuildFiles")),
 		connect.WithHandlerOptions(opts...),
 	)
+	builderReadBuildFilesHandler := connect.NewServerStreamHandler(
+		BuilderReadBuildFilesProcedure,
+		svc.ReadBuildFiles,
+		connect.WithSchema(builderMethods.ByName("ReadBuildFiles")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/hostagent.v1.Builder/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case BuilderStartBuildProcedure:
@@ -218,6 +244,8 @@ func NewBuilderHandler(svc BuilderHandler, opts ...connect.HandlerOption) (strin
 			builderFindBuildFilesHandler.ServeHTTP(w, r)
 		case BuilderPutBuildFilesProcedure:
 			builderPutBuildFilesHandler.ServeHTTP(w, r)
+		case BuilderReadBuildFilesProcedure:
+			builderReadBuildFilesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -245,4 +273,8 @@ func (UnimplementedBuilderHandler) FindBuildFiles(context.Context, *connect.Requ
 
 func (UnimplementedBuilderHandler) PutBuildFiles(context.Context, *connect.ClientStream[v1.PutBuildFilesRequest]) (*connect.Response[v1.PutBuildFilesResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.v1.Builder.PutBuildFiles is not implemented"))
+}
+
+func (UnimplementedBuilderHandler) ReadBuildFiles(context.Context, *connect.Request[v1.ReadBuildFilesRequest], *connect.ServerStream[v1.ReadBuildFilesResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.v1.Builder.ReadBuildFiles is not implemented"))
 }
