@@ -10,7 +10,6 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
-	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
 // appendLog stores entries after those that the build has. The caller holds the build's
@@ -44,14 +43,7 @@ func (s *store) logFrom(ctx context.Context, buildID uuid.UUID, levels []string,
 	found, err := s.queries.ListBuildLogsFrom(ctx, rows.ListBuildLogsFromParams{
 		BuildID: buildID, Levels: levels, Skipped: skipped, PageSize: int32(most),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list the log of build %s: %w", buildID, err)
-	}
-	entries := make([]build.LogEntry, 0, len(found))
-	for _, row := range found {
-		entries = append(entries, entryOf(row))
-	}
-	return entries, nil
+	return entriesOf(buildID, found, err)
 }
 
 // logForward returns the entries from a time on, the oldest first.
@@ -59,14 +51,7 @@ func (s *store) logForward(ctx context.Context, buildID uuid.UUID, levels []stri
 	found, err := s.queries.ListBuildLogsForward(ctx, rows.ListBuildLogsForwardParams{
 		BuildID: buildID, Levels: levels, Since: since, PageSize: int32(most),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list the log of build %s: %w", buildID, err)
-	}
-	entries := make([]build.LogEntry, 0, len(found))
-	for _, row := range found {
-		entries = append(entries, entryOf(rows.ListBuildLogsFromRow(row)))
-	}
-	return entries, nil
+	return entriesOf(buildID, found, err)
 }
 
 // logBackward returns the entries until a time, the newest first.
@@ -74,32 +59,30 @@ func (s *store) logBackward(ctx context.Context, buildID uuid.UUID, levels []str
 	found, err := s.queries.ListBuildLogsBackward(ctx, rows.ListBuildLogsBackwardParams{
 		BuildID: buildID, Levels: levels, Until: until, PageSize: int32(most),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list the log of build %s: %w", buildID, err)
-	}
-	entries := make([]build.LogEntry, 0, len(found))
-	for _, row := range found {
-		entries = append(entries, entryOf(rows.ListBuildLogsFromRow(row)))
-	}
-	return entries, nil
+	return entriesOf(buildID, found, err)
 }
 
 // stepWarnings returns the last warnings and errors of a step, in their order.
 func (s *store) stepWarnings(ctx context.Context, buildID uuid.UUID, step string, most int) ([]build.LogEntry, error) {
 	found, err := s.queries.ListStepWarnings(ctx, rows.ListStepWarningsParams{BuildID: buildID, Step: step, PageSize: int32(most)})
-	if err != nil {
-		return nil, fmt.Errorf("list the warnings of build %s: %w", buildID, err)
-	}
-	entries := make([]build.LogEntry, 0, len(found))
-	for _, row := range found {
-		entries = append(entries, entryOf(rows.ListBuildLogsFromRow(row)))
-	}
+	entries, err := entriesOf(buildID, found, err)
 	slices.Reverse(entries)
-	return entries, nil
+	return entries, err
 }
 
-func entryOf(row rows.ListBuildLogsFromRow) build.LogEntry {
-	return build.LogEntry{At: row.At, Level: build.Level(row.Level), Step: row.Step, Text: row.Text}
+// entriesOf converts what a query has found. The queries' rows have the same columns.
+func entriesOf[Row rows.ListBuildLogsFromRow | rows.ListBuildLogsForwardRow | rows.ListBuildLogsBackwardRow | rows.ListStepWarningsRow](
+	buildID uuid.UUID, found []Row, err error,
+) ([]build.LogEntry, error) {
+	if err != nil {
+		return nil, fmt.Errorf("list the log of build %s: %w", buildID, err)
+	}
+	entries := make([]build.LogEntry, 0, len(found))
+	for _, one := range found {
+		row := rows.ListBuildLogsFromRow(one)
+		entries = append(entries, build.LogEntry{At: row.At, Level: build.Level(row.Level), Step: row.Step, Text: row.Text})
+	}
+	return entries, nil
 }
 
 func (s *store) deleteOldLogs(ctx context.Context, before time.Time, batch int32) (int64, error) {
@@ -108,26 +91,4 @@ func (s *store) deleteOldLogs(ctx context.Context, before time.Time, batch int32
 		return 0, fmt.Errorf("delete old logs of builds: %w", err)
 	}
 	return deleted, nil
-}
-
-// sealedWithOthers returns values that another key seals, in the order of their IDs.
-func (s *store) sealedWithOthers(ctx context.Context, key seal.KeyID, after string, most int32) ([]seal.Stored, error) {
-	found, err := s.queries.ListSealedBuilds(ctx, rows.ListSealedBuildsParams{KeyID: key[:], After: after, Batch: most})
-	if err != nil {
-		return nil, fmt.Errorf("list sealed values of builds: %w", err)
-	}
-	values := make([]seal.Stored, 0, len(found))
-	for _, row := range found {
-		values = append(values, seal.Stored{ID: row.ID, Purpose: purpose(row.TeamID, row.BuildID), Sealed: row.SealedConfidential})
-	}
-	return values, nil
-}
-
-// replaceSealed changes nothing where the value is another one by now.
-func (s *store) replaceSealed(ctx context.Context, old seal.Stored, sealed []byte) error {
-	buildID, err := uuid.Parse(old.ID)
-	if err != nil {
-		return fmt.Errorf("replace the sealed value of build %q: %w", old.ID, err)
-	}
-	return s.queries.ReplaceSealedBuild(ctx, rows.ReplaceSealedBuildParams{BuildID: buildID, SealedValue: sealed, OldValue: old.Sealed})
 }

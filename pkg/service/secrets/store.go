@@ -152,8 +152,11 @@ func (s *store) countSealed(ctx context.Context) (map[seal.KeyID]int64, error) {
 	return counts, nil
 }
 
-// sealedWithOthers returns values that another key seals, in the order of their IDs.
-func (s *store) sealedWithOthers(ctx context.Context, key seal.KeyID, after string, most int32) ([]seal.Stored, error) {
+// NewSealed has the values of all teams' secrets, for a change of keys.
+func NewSealed(conn db.Conn) seal.Store { return newStore(conn) }
+
+// ListSealed implements seal.Store.
+func (s *store) ListSealed(ctx context.Context, key seal.KeyID, after string, most int32) ([]seal.Stored, error) {
 	found, err := s.queries.ListSealedSecrets(ctx, rows.ListSealedSecretsParams{KeyID: key[:], After: after, Batch: most})
 	if err != nil {
 		return nil, fmt.Errorf("list sealed secrets: %w", err)
@@ -165,7 +168,7 @@ func (s *store) sealedWithOthers(ctx context.Context, key seal.KeyID, after stri
 	return values, nil
 }
 
-// replaceSealed changes nothing where the value is another one by now.
-func (s *store) replaceSealed(ctx context.Context, old seal.Stored, sealed []byte) error {
+// Replace implements seal.Store.
+func (s *store) Replace(ctx context.Context, old seal.Stored, sealed []byte) error {
 	return s.queries.ReplaceSealedSecret(ctx, rows.ReplaceSealedSecretParams{ID: old.ID, SealedValue: sealed, OldValue: old.Sealed})
 }
