@@ -36,13 +36,16 @@ down: ## pause what runs and stop Wrenn
 
 .PHONY: build
 build: ## build all programs into bin/
-	@echo "Building bin/wrenn, bin/wrenn-control-plane, bin/wrenn-host-agent and bin/envd, $(VERSION)"
+	@echo "Building bin/wrenn, bin/wrenn-control-plane, bin/wrenn-host-agent, bin/envd and bin/runsc, $(VERSION)"
 	@mkdir -p bin
-	@$(BUILD) -o bin/wrenn ./cmd/wrenn
-	@$(BUILD) -o bin/wrenn-control-plane ./cmd/control-plane
-	@$(BUILD) -o bin/wrenn-host-agent ./cmd/host-agent
-	@# No version in it: each change of envd's bytes means a new guest image.
-	@cd envd && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o ../bin/envd .
+	@# gVisor's runsc takes a minute the first time, beside the others. envd has no version
+	@# in it: each change of its bytes means a new guest image.
+	@deploy/build-runsc.sh & runsc=$$!; \
+	$(BUILD) -o bin/wrenn ./cmd/wrenn && \
+	$(BUILD) -o bin/wrenn-control-plane ./cmd/control-plane && \
+	$(BUILD) -o bin/wrenn-host-agent ./cmd/host-agent && \
+	(cd envd && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o ../bin/envd .) && \
+	wait $$runsc
 
 .PHONY: deps
 deps: ## install the Debian packages that running Wrenn needs, if any is missing

@@ -40,6 +40,8 @@ func main() {
 	switch name := filepath.Base(os.Args[0]); {
 	case len(os.Args) > 1 && os.Args[1] == buildstep.Argument:
 		os.Exit(buildstep.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	case name == "init" && os.Getpid() == 1 && len(os.Args) > 1 && os.Args[1] == boot.GVisor:
+		boot.InitGVisor()
 	case name == "init" && os.Getpid() == 1:
 		boot.Init()
 	case name == "modprobe":
@@ -82,9 +84,24 @@ func run(ctx context.Context, listenPort int, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	groups := cgroups.Open(log)
+	groups := openGroups(log)
 	defer groups.Close()
 	return serve(ctx, listener, groups, log)
+}
+
+func openGroups(log *slog.Logger) *cgroups.Groups {
+	if boot.UnderGVisor() {
+		return cgroups.None(log)
+	}
+	return cgroups.Open(log)
+}
+
+// machine is the guest that envd runs in.
+func machine() api.Machine {
+	if boot.UnderGVisor() {
+		return host.GVisor{}
+	}
+	return host.Machine{}
 }
 
 // serve serves until the context ends.
@@ -97,7 +114,7 @@ func serve(ctx context.Context, listener net.Listener, groups *cgroups.Groups, l
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	config := api.Config{
-		Machine: host.Machine{}, Groups: groups, Ports: port.New(outsideAddress(log), groups, log),
+		Machine: machine(), Groups: groups, Ports: port.New(outsideAddress(log), groups, log),
 		Connections: server, Log: log,
 	}
 	if metadata := mmds.Find(); metadata != nil {

@@ -24,6 +24,7 @@ const (
 var (
 	hostSideMAC = mustParseMAC("02:57:52:00:01:01")
 	uplinkMAC   = mustParseMAC("02:57:52:00:01:02")
+	packetMAC   = mustParseMAC("02:57:52:00:01:03")
 )
 
 func mustParseMAC(address string) net.HardwareAddr {

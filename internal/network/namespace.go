@@ -15,8 +15,10 @@ import (
 
 // Interfaces inside a slot's namespace.
 const (
-	// TapDevice is the VM's end.
+	// TapDevice is where the namespace receives what the guest sends.
 	TapDevice = "tap0"
+	// packetDevice is the guest's end of a veth pair whose other end is TapDevice.
+	packetDevice = "guest0"
 	// uplinkDevice is the namespace's end of the veth pair to the host.
 	uplinkDevice = "uplink"
 )

@@ -58,6 +58,9 @@ type Config struct {
 	// FirstUser begins the users of VMs, as many as Range has slots; zero means
 	// DefaultFirstUser. No other user of the machine may be among them.
 	FirstUser int
+	// PacketLinks gives each slot a veth pair in the place of a TAP, for VMMs that read and
+	// write frames by a packet socket.
+	PacketLinks bool
 	// UpstreamNetworks are private or special ranges that the proxy of a sandbox's
 	// egress may be in: it is then reached from the host's own network.
 	UpstreamNetworks []netip.Prefix
@@ -209,7 +212,8 @@ func (p *Pool) slot(index int) *Slot {
 	}
 	return &Slot{
 		index: index, user: p.config.FirstUser + index, hostSide: at(base + 2*uint32(index)), address: at(base + 2*uint32(index) + 1),
-		resolver: p.config.Resolver, roots: p.config.Roots, limits: p.config.Limits, upstreamNetworks: p.config.UpstreamNetworks, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
+		resolver: p.config.Resolver, roots: p.config.Roots, limits: p.config.Limits, packets: p.config.PacketLinks,
+		upstreamNetworks: p.config.UpstreamNetworks, log: p.config.Log.With("slot", index), turn: make(chan struct{}, 1),
 	}
 }
 

@@ -27,6 +27,7 @@ type Slot struct {
 	resolver netip.Addr
 	roots    *x509.CertPool // by which the gateway verifies servers; nil for the system's
 	limits   egress.Limits  // apply under every policy
+	packets  bool           // see Config.PacketLinks
 	// upstreamNetworks are private ranges that a policy's proxy may be in.
 	upstreamNetworks []netip.Prefix
 
@@ -44,6 +45,15 @@ func (s *Slot) Namespace() string { return filepath.Join(namespaceDirectory, s.n
 
 // Address is where the host reaches the guest.
 func (s *Slot) Address() netip.Addr { return s.address }
+
+// GuestDevice is the VMM's device in the namespace: the TAP, or with Config.PacketLinks the
+// device whose frames it reads and writes.
+func (s *Slot) GuestDevice() string {
+	if s.packets {
+		return packetDevice
+	}
+	return TapDevice
+}
 
 func (s *Slot) namespaceName() string { return namespacePrefix + strconv.Itoa(s.index) }
 
@@ -73,7 +83,7 @@ func (s *Slot) create() (err error) {
 			err = errors.Join(err, s.destroy())
 		}
 	}()
-	if err := inNewNamespace(s.namespaceName(), configureGuestSide); err != nil {
+	if err := inNewNamespace(s.namespaceName(), s.configureGuestSide); err != nil {
 		return err
 	}
 	namespace, err := netns.GetFromName(s.namespaceName())
@@ -95,8 +105,9 @@ func (s *Slot) destroy() error {
 	return errors.Join(deleteLink(s.hostDevice()), deleteNamespace(s.namespaceName()))
 }
 
-// configureGuestSide runs inside the namespace: the TAP and its addresses.
-func configureGuestSide() error {
+// configureGuestSide runs inside the namespace: the TAP, or the pair in its place, and its
+// addresses.
+func (s *Slot) configureGuestSide() error {
 	for path, value := range map[string]string{
 		"net/ipv6/conf/all/disable_ipv6": "1", // guests speak IPv4 only
 		"net/ipv4/ip_forward":            "1",
@@ -105,7 +116,20 @@ func configureGuestSide() error {
 			return err
 		}
 	}
-	mac := mustParseMAC(GatewayMAC)
+	add := addTap
+	if s.packets {
+		add = addPacketPair
+	}
+	if err := add(mustParseMAC(GatewayMAC)); err != nil {
+		return err
+	}
+	if err := bringUp(TapDevice, netip.MustParseAddr(GatewayIP), GuestPrefixLength); err != nil {
+		return err
+	}
+	return addNeighbour(TapDevice, guestAddress, guestMAC)
+}
+
+func addTap(mac net.HardwareAddr) error {
 	tap := &netlink.Tuntap{
 		LinkAttrs: netlink.LinkAttrs{Name: TapDevice, HardwareAddr: mac},
 		Mode:      netlink.TUNTAP_MODE_TAP,
@@ -117,10 +141,33 @@ func configureGuestSide() error {
 	if err := netlink.LinkSetHardwareAddr(tap, mac); err != nil {
 		return fmt.Errorf("set TAP's hardware address: %w", err)
 	}
-	if err := bringUp(TapDevice, netip.MustParseAddr(GatewayIP), GuestPrefixLength); err != nil {
-		return err
+	return nil
+}
+
+// addPacketPair makes a veth pair in the place of the TAP. The VMM reads and writes the
+// frames of its other end, which has no address, forwards nothing and has another hardware
+// address than the guest: the kernel drops all that arrives there.
+func addPacketPair(mac net.HardwareAddr) error {
+	pair := &netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: TapDevice, HardwareAddr: mac}, PeerName: packetDevice, PeerHardwareAddr: packetMAC,
 	}
-	return addNeighbour(TapDevice, guestAddress, guestMAC)
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("make the guest's veth pair: %w", err)
+	}
+	const answerNothing = "8"
+	for setting, value := range map[string]string{"forwarding": "0", "arp_ignore": answerNothing} {
+		if err := writeSysctl("net/ipv4/conf/"+packetDevice+"/"+setting, value); err != nil {
+			return err
+		}
+	}
+	end, err := netlink.LinkByName(packetDevice)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", packetDevice, err)
+	}
+	if err := netlink.LinkSetUp(end); err != nil {
+		return fmt.Errorf("bring %s up: %w", packetDevice, err)
+	}
+	return nil
 }
 
 // addNeighbour adds a permanent entry: the first packet needs no ARP request, and the

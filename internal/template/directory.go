@@ -47,6 +47,7 @@ func describeDirectory(agent []byte) (directory, error) {
 	}
 	all := directory{
 		{path: agentPath, mode: 0o755, content: agent},
+		{path: "bin/init", link: "envd"},
 		{path: "bin/modprobe", link: "envd"},
 		{path: "bin/socat", link: "envd"},
 		{path: "prepare", link: agentPath},

@@ -7,6 +7,11 @@ type Capabilities struct {
 	Metadata bool
 	// NetworkLimit: the VMM enforces Spec.NetworkBytesPerSecond.
 	NetworkLimit bool
+	// Layers: a machine's disk is an image that is never written to, which machines share,
+	// and a layer of changes, which ends with the machine unless a snapshot has it. There
+	// is no kernel to boot: Boot starts the first program of Wrenn's directory. Machines
+	// are LayerSavers.
+	Layers bool
 }
 
 // CapabilitiesOf returns a driver's capabilities; none for a driver without a

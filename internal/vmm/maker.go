@@ -10,6 +10,9 @@ type Maker struct {
 	// Version is the VMM's own name for its version, for messages. It is empty for an
 	// adopted machine.
 	Version string `json:"version,omitempty"`
+	// ExactVersion: memory restores with the same version only. Then Version is never
+	// empty.
+	ExactVersion bool `json:"exactVersion,omitempty"`
 }
 
 func (m Maker) String() string {
@@ -20,14 +23,19 @@ func (m Maker) String() string {
 	return text
 }
 
-// IncompatibleError is returned for a snapshot of another driver or accelerator, whose
-// record of CPUs and devices this one cannot read.
+// IncompatibleError is returned for a snapshot of another driver or accelerator, or of
+// another version where that matters, whose record of CPUs and devices this one cannot
+// read.
 type IncompatibleError struct {
 	MadeBy Maker
 	Here   Maker
 }
 
 func (e *IncompatibleError) Error() string {
+	if e.MadeBy.Driver == e.Here.Driver && e.MadeBy.Accelerator == e.Here.Accelerator {
+		return fmt.Sprintf("the snapshot's memory was saved by %s and restores in that version only, not with %s: "+
+			"resume it without its memory, or on a host with that version", e.MadeBy, e.Here)
+	}
 	advice := fmt.Sprintf("resume it on a host that runs %s under %s", e.MadeBy.Driver, e.MadeBy.Accelerator)
 	if e.MadeBy.Driver != e.Here.Driver {
 		advice += fmt.Sprintf(", or start this host's agent with --driver %s", e.MadeBy.Driver)
@@ -36,9 +44,11 @@ func (e *IncompatibleError) Error() string {
 }
 
 // Restores returns an *IncompatibleError if m cannot restore a snapshot that madeBy
-// made. It accepts every version: the VMM checks that when it loads the snapshot.
+// made. Without ExactVersion it accepts every version: the VMM checks that when it loads
+// the snapshot.
 func (m Maker) Restores(madeBy Maker) error {
-	if madeBy == (Maker{}) || madeBy.Driver == m.Driver && madeBy.Accelerator == m.Accelerator {
+	same := madeBy.Driver == m.Driver && madeBy.Accelerator == m.Accelerator
+	if madeBy == (Maker{}) || same && (!m.ExactVersion || madeBy.Version == m.Version) {
 		return nil
 	}
 	return &IncompatibleError{MadeBy: madeBy, Here: m}

@@ -18,9 +18,10 @@ var ErrNotRunning = errors.New("virtual machine is not running")
 
 // Driver starts virtual machines with one VMM.
 type Driver interface {
-	// Name is the driver's name: "qemu" or "firecracker".
+	// Name is the driver's name: "qemu", "firecracker" or "gvisor".
 	Name() string
-	// Accelerator is how guest code runs: "kvm" or "tcg" (software emulation).
+	// Accelerator is how guest code runs: "kvm", "tcg" (software emulation) or "systrap"
+	// (gVisor's).
 	Accelerator() string
 	// Boot starts a kernel in fresh memory. The machine runs on return.
 	Boot(ctx context.Context, spec Spec, boot Boot) (Machine, error)
@@ -51,8 +52,16 @@ type Spec struct {
 	VCPUCount int
 	// MemoryMiB is the size of guest memory in MiB.
 	MemoryMiB int
-	// DiskPath is the raw image that backs /dev/vda, written to in place.
+	// DiskPath is the raw image that backs /dev/vda, written to in place. With
+	// Capabilities.Layers it is an EROFS image, the root file system, and is never
+	// written to.
 	DiskPath string
+	// DirectoryPath is an EROFS image of Wrenn's directory; only with Capabilities.Layers.
+	// Other guests have the directory from their initramfs.
+	DirectoryPath string
+	// DiskMiB is how much the guest may change of its disk, in MiB; only with
+	// Capabilities.Layers. Other disks have the size of their image.
+	DiskMiB int
 	// NetworkNamespace is the path of the namespace the VMM runs in.
 	NetworkNamespace string
 	// TapDevice is the TAP interface in that namespace, already up.
@@ -81,16 +90,27 @@ type Boot struct {
 	KernelPath    string
 	InitramfsPath string
 	CommandLine   string
+	// LayerPath is a layer that a LayerSaver wrote over the same disk; empty for none.
+	// Only with Capabilities.Layers, which ignores the other fields.
+	LayerPath string
 }
 
 // State is the files of one snapshot, without the disk.
 type State struct {
-	// MemoryPath holds guest memory, byte for byte; sparse where it is zero.
+	// MemoryPath holds guest memory, byte for byte; sparse where it is zero. With
+	// Capabilities.Layers it holds the pages that are used, of memory and of the layer.
 	MemoryPath string
 	// DevicesPath holds the VMM's own record of CPUs and devices.
 	DevicesPath string
 	// MadeBy is what wrote them. Snapshot ignores it.
 	MadeBy Maker
+}
+
+// LayerSaver is a machine of a driver with Capabilities.Layers.
+type LayerSaver interface {
+	// SaveLayer writes what the guest, which is paused, has changed of its disk. Nothing
+	// is synced to disk.
+	SaveLayer(ctx context.Context, path string) error
 }
 
 // Machine is one running virtual machine. One goroutine at a time may call its methods;

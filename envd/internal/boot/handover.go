@@ -39,6 +39,9 @@ func become(program string, arguments ...string) error {
 		arguments = []string{program}
 	}
 	environment := []string{"PATH=" + searchPath, "HOME=/root", "TERM=linux", "USER=root", "SHELL=/bin/sh"}
+	if UnderGVisor() {
+		environment = append(environment, kernelVariable+"="+GVisor)
+	}
 	if err := syscall.Exec(program, arguments, environment); err != nil {
 		return fmt.Errorf("start %s: %w", program, err)
 	}

@@ -43,6 +43,8 @@ var ErrFrozen = errors.New("commands are frozen for a snapshot")
 type Groups struct {
 	log   *slog.Logger
 	files map[Class]*os.File // directories; empty where cgroups cannot be used
+	// ungrouped: the kernel has no groups, and the host stops all processes at once.
+	ungrouped bool
 
 	starting sync.RWMutex // held for reading while a process starts, for writing while freezing
 	frozen   bool         // also if a freeze failed half-way, or an earlier envd left it so
@@ -58,6 +60,10 @@ func Open(log *slog.Logger) *Groups {
 	}
 	return open(root, log)
 }
+
+// None is for a guest whose kernel has no control groups: commands are started until they
+// are frozen, and what runs is stopped by the host.
+func None(log *slog.Logger) *Groups { return &Groups{log: log, ungrouped: true} }
 
 func open(root string, log *slog.Logger) *Groups {
 	g := &Groups{log: log, files: make(map[Class]*os.File), frozen: true}
@@ -109,8 +115,8 @@ func (g *Groups) tryStart() error {
 	return nil
 }
 
-// Usable reports whether processes start in groups and can be frozen.
-func (g *Groups) Usable() bool { return len(g.files) > 0 }
+// Usable reports whether processes can be frozen.
+func (g *Groups) Usable() bool { return len(g.files) > 0 || g.ungrouped }
 
 // Start sets the attributes to start a process in the class's group, and calls start.
 func (g *Groups) Start(class Class, attributes *syscall.SysProcAttr, start func() error) error {

@@ -35,6 +35,9 @@ func (g *Groups) Freeze(ctx context.Context, maxWait time.Duration) (FreezeResul
 	var result FreezeResult
 	var asked []string
 	for _, class := range freezable {
+		if g.ungrouped {
+			break
+		}
 		result.Requested++
 		directory := g.files[class].Name()
 		if err := write(directory, "cgroup.freeze", "1"); err != nil {

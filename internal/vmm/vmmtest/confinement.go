@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -32,16 +33,38 @@ func (g *guest) requireMemoryIsReadOnly(t *testing.T) {
 	}
 }
 
-// requireHasNoneOf wants the VMM to have no file open of a snapshot that it wrote.
-func (g *guest) requireHasNoneOf(t *testing.T, taken stored) {
+// requireHasNoneOf wants the VMM to have no file open of a snapshot that it wrote, a moment
+// after it has said that it is written.
+func (s *suite) requireHasNoneOf(t *testing.T, g *guest, taken stored) {
 	t.Helper()
-	for _, path := range []string{taken.MemoryPath, taken.DevicesPath, taken.diskPath} {
+	paths := []string{taken.MemoryPath, taken.DevicesPath}
+	if !s.layered { // machines and snapshots share the file of the disk
+		paths = append(paths, taken.diskPath)
+	}
+	require.Eventually(t, func() bool {
+		number, path := g.openOf(t, paths)
+		if number != "" {
+			t.Logf("descriptor %s is %s", number, path)
+		}
+		return number == ""
+	}, noticeTimeout, time.Millisecond, "a file of the snapshot stays open")
+}
+
+// openOf returns a descriptor of the VMM that is one of the files; an empty number if none
+// is.
+func (g *guest) openOf(t *testing.T, paths []string) (number, path string) {
+	t.Helper()
+	opened := g.descriptors(t)
+	for _, path := range paths {
 		file, err := os.Stat(path)
 		require.NoError(t, err)
-		for number, opened := range g.descriptors(t) {
-			require.False(t, os.SameFile(file, opened), "descriptor %s is %s", number, path)
+		for number, one := range opened {
+			if os.SameFile(file, one) {
+				return number, path
+			}
 		}
 	}
+	return "", ""
 }
 
 // descriptors are the files that the VMM has open, by number.
@@ -53,8 +76,12 @@ func (g *guest) descriptors(t *testing.T) map[string]os.FileInfo {
 	require.NotEmpty(t, entries)
 	found := make(map[string]os.FileInfo)
 	for _, entry := range entries {
-		found[entry.Name()], err = os.Stat(filepath.Join(directory, entry.Name()))
+		info, err := os.Stat(filepath.Join(directory, entry.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was closed meanwhile
+		}
 		require.NoError(t, err)
+		found[entry.Name()] = info
 	}
 	return found
 }
@@ -76,12 +103,18 @@ func field(t *testing.T, path, name string) []string {
 // requireOnlyItsDescriptors wants every open file of the VMM to be the machine's: none
 // inherited, and none of another machine. Files are compared by identity, because a jail
 // has them, and devices of its own, under names that are removed once the machine runs.
-func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
+func (s *suite) requireOnlyItsDescriptors(t *testing.T, g *guest) {
 	t.Helper()
 	const ofTheKernel = "anon_inode:" // events, timers, signals, KVM's own
 	const output = "/memfd:vmm-output (deleted)"
 	devices := []string{"/dev/null", "/dev/net/tun", "/dev/kvm", "/dev/urandom"}
 	files := []string{g.spec.DiskPath, g.memoryPath}
+	most := 2 // sockets: one that listens, one that we are connected by
+	if s.layered {
+		// Its own program, from which it was started, is open for reading.
+		files = append(files, s.wrenn, filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "exe"))
+		most++ // the guest's device
+	}
 	directory := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID), "fd")
 	sockets := 0
 	for number, opened := range g.descriptors(t) {
@@ -91,13 +124,32 @@ func (g *guest) requireOnlyItsDescriptors(t *testing.T) {
 		case strings.HasPrefix(target, "socket:"):
 			sockets++
 		case strings.HasPrefix(target, ofTheKernel), target == output:
+		case s.layered && strings.HasSuffix(target, " (deleted)"):
+			// Memory, and the layer, which has no name.
+			require.True(t, strings.HasPrefix(target, "/memfd:") || strings.HasPrefix(target, g.spec.RunDir+"/"), "descriptor %s is %s", number, target)
+		case s.layered && strings.HasPrefix(target, "pipe:"):
+			require.NotContains(t, ownDescriptors(t), target, "descriptor %s is a pipe of ours", number) // but of its own threads
 		case opened.Mode()&os.ModeCharDevice != 0:
 			require.True(t, isOneOf(t, opened, devices, sameDevice), "descriptor %s is the device %s", number, target)
 		default:
 			require.True(t, isOneOf(t, opened, files, os.SameFile), "descriptor %s is %s", number, target)
 		}
 	}
-	require.LessOrEqual(t, sockets, 2, "one that listens, one that we are connected by")
+	require.LessOrEqual(t, sockets, most, "sockets")
+}
+
+// ownDescriptors are what this process has open, as /proc names it.
+func ownDescriptors(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	var targets []string
+	for _, entry := range entries {
+		if target, err := os.Readlink(filepath.Join("/proc/self/fd", entry.Name())); err == nil {
+			targets = append(targets, target)
+		}
+	}
+	return targets
 }
 
 func isOneOf(t *testing.T, opened os.FileInfo, paths []string, same func(a, b os.FileInfo) bool) bool {
@@ -126,13 +178,22 @@ func (s *suite) testConfinement(t *testing.T) {
 	g, other := s.restore(t, s.base(t)), s.restore(t, s.base(t))
 	require.NotEqual(t, g.spec.User, other.spec.User)
 	for _, each := range []*guest{g, other} {
-		each.requireConfined(t)
-		each.requireOnlyItsDescriptors(t)
+		s.requireConfined(t, each)
+		s.requireOnlyItsDescriptors(t, each)
 	}
 }
 
-func (g *guest) requireConfined(t *testing.T) {
+// ownTracer is CAP_SYS_PTRACE, which runsc keeps in its own user namespace: there it is no
+// more than what a process may do to others of its user.
+const ownTracer = 1 << 19
+
+func (s *suite) requireConfined(t *testing.T, g *guest) {
 	t.Helper()
+	allowed := []string{fmt.Sprintf("%016x", 0)}
+	namespaces := []string{"ipc", "mnt", "net", "pid", "uts"}
+	if s.layered {
+		allowed, namespaces = append(allowed, fmt.Sprintf("%016x", ownTracer)), append(namespaces, "user")
+	}
 	process := filepath.Join("/proc", strconv.Itoa(g.machine.Process().ID))
 	threads, err := filepath.Glob(filepath.Join(process, "task", "*", "status"))
 	require.NoError(t, err)
@@ -148,12 +209,12 @@ func (g *guest) requireConfined(t *testing.T) {
 			require.Equal(t, field(t, status, "Gid")[0], group, "%s has a group besides its own", status)
 		}
 		for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
-			require.Equal(t, fmt.Sprintf("%016x", 0), field(t, status, name)[0], "%s of %s", name, status)
+			require.Contains(t, allowed, field(t, status, name)[0], "%s of %s", name, status)
 		}
 		require.Equal(t, "1", field(t, status, "NoNewPrivs")[0], status)
 		require.Equal(t, strconv.Itoa(unix.SECCOMP_MODE_FILTER), field(t, status, "Seccomp")[0], status)
 	}
-	for _, namespace := range []string{"ipc", "mnt", "net", "pid", "uts"} {
+	for _, namespace := range namespaces {
 		ours, err := os.Readlink(filepath.Join("/proc/self/ns", namespace))
 		require.NoError(t, err)
 		its, err := os.Readlink(filepath.Join(process, "ns", namespace))
@@ -164,16 +225,22 @@ func (g *guest) requireConfined(t *testing.T) {
 	require.NoError(t, err)
 	its, err := os.Stat(filepath.Join(process, "ns/net"))
 	require.NoError(t, err)
-	require.True(t, os.SameFile(network, its), "it is in another network namespace")
-	requireEmptyRoot(t, filepath.Join(process, "root"))
+	// A layered machine has a socket of the slot's namespace, and is in one without devices.
+	require.Equal(t, !s.layered, os.SameFile(network, its), "it is in another network namespace")
+	s.requireEmptyRoot(t, filepath.Join(process, "root"))
 }
 
-// requireEmptyRoot wants a process's root directory to hold at most the socket it listens on.
-func requireEmptyRoot(t *testing.T, root string) {
+// requireEmptyRoot wants a process's root directory to hold at most the socket it listens
+// on; that of a layered machine also the host's time zone, and an empty directory.
+func (s *suite) requireEmptyRoot(t *testing.T, root string) {
 	t.Helper()
+	var allowed []string
+	if s.layered {
+		allowed = []string{root + "/etc", root + "/etc/localtime", root + "/proc"}
+	}
 	var seen []string
 	require.NoError(t, filepath.WalkDir(root+"/", func(path string, entry os.DirEntry, err error) error {
-		if err == nil && path != root+"/" && entry.Type() != os.ModeSocket {
+		if err == nil && path != root+"/" && entry.Type() != os.ModeSocket && !slices.Contains(allowed, path) {
 			seen = append(seen, path)
 		}
 		return err

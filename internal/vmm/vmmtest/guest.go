@@ -27,6 +27,7 @@ const (
 	// noticeTimeout is how soon a death must be known.
 	noticeTimeout = time.Second
 	memoryMiB     = 512
+	layerMiB      = 128
 )
 
 // guest is a machine with its files, its network and the client of its agent.
@@ -61,13 +62,13 @@ func (s *suite) prepare(t *testing.T, diskPath string) *guest {
 		slot: slot, envd: envdclient.New(slot.Address()), memoryPath: filepath.Join(directory, "memory"),
 		spec: vmm.Spec{
 			Name: filepath.Base(directory), RunDir: filepath.Join(directory, "run"), User: slot.User(), VCPUCount: 1, MemoryMiB: memoryMiB,
-			DiskPath: filepath.Join(directory, "disk"), NetworkNamespace: slot.Namespace(),
-			TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
+			DiskPath: filepath.Join(directory, "disk"), DirectoryPath: s.wrenn, DiskMiB: layerMiB, NetworkNamespace: slot.Namespace(),
+			TapDevice: slot.GuestDevice(), GuestMAC: network.GuestMAC,
 		},
 	}
 	require.NoError(t, os.Mkdir(g.spec.RunDir, 0o700))
 	if diskPath != "" {
-		require.NoError(t, disk.Clone(diskPath, g.spec.DiskPath))
+		s.shareDisk(t, diskPath, g.spec.DiskPath)
 	}
 	return g
 }
@@ -151,16 +152,16 @@ func (g *guest) resume(t *testing.T) {
 func (s *suite) snapshot(t *testing.T, g *guest) stored {
 	t.Helper()
 	into := storedIn(s.directory(t))
-	g.snapshotInto(t, into)
+	s.snapshotInto(t, g, into)
 	return into
 }
 
-func (g *guest) snapshotInto(t *testing.T, into stored) {
+func (s *suite) snapshotInto(t *testing.T, g *guest, into stored) {
 	t.Helper()
 	require.NoError(t, disk.Clone(g.memoryPath, into.MemoryPath))
-	require.NoError(t, disk.Clone(g.spec.DiskPath, into.diskPath))
+	s.shareDisk(t, g.spec.DiskPath, into.diskPath)
 	require.NoError(t, g.machine.Snapshot(t.Context(), into.State))
-	g.requireHasNoneOf(t, into)
+	s.requireHasNoneOf(t, g, into)
 }
 
 // run runs a shell command in the guest and returns what it printed.

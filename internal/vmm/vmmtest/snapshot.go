@@ -37,7 +37,7 @@ func (s *suite) testSnapshotOfRestored(t *testing.T) {
 		again.end(t)
 		from = taken
 	}
-	requireSparse(t, from.MemoryPath)
+	s.requireSparse(t, from.MemoryPath)
 }
 
 // testSnapshotAgain takes two snapshots of one running machine: each must hold all

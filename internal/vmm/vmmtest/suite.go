@@ -33,7 +33,10 @@ type suite struct {
 	network *network.Pool
 	dir     string // on a file system that clones files
 	rootfs  string // the image's, in dir
-	made    int    // directories
+	// layered is Capabilities.Layers, and wrenn then an EROFS image of Wrenn's directory.
+	layered bool
+	wrenn   string
+	made    int // directories
 
 	baseTried, baseMade bool
 	baseSnapshot        stored // see base
@@ -61,6 +64,8 @@ var cases = []struct {
 	{"Snapshot_IsCompleteEachTime", (*suite).testSnapshotAgain},
 	{"Snapshot_OfABootedMachineIsCompleteEachTime", (*suite).testSnapshotOfBootedAgain},
 	{"Snapshot_FailsAndTheGuestRunsOn", (*suite).testSnapshotFails},
+	{"SaveLayer_BootsWithWhatTheGuestChanged", (*suite).testLayer},
+	{"Layer_IsLimited", (*suite).testLayerLimit},
 	{"Kill_LeavesNothingRunning", (*suite).testKill},
 	{"Done_ReportsADeathAndItsReason", (*suite).testDeath},
 	{"Done_ReportsThatTheGuestPoweredOff", (*suite).testPowerOff},
@@ -85,6 +90,7 @@ func Run(t *testing.T, open func(t *testing.T) vmm.Driver) {
 		t.Skip("needs root: runs real machines in network namespaces")
 	}
 	s := &suite{t: t, driver: open(t), image: findImage(t)}
+	s.layered = vmm.CapabilitiesOf(s.driver).Layers
 	s.openStorage()
 	s.openNetwork()
 	for _, each := range cases {
@@ -112,11 +118,28 @@ func (s *suite) openStorage() {
 	s.t.Cleanup(func() { require.NoError(s.t, storage.Close()) })
 	s.dir = storage.Dir
 	s.rootfs = filepath.Join(s.dir, RootfsFile)
-	require.NoError(s.t, s.image.WriteDisk(s.t.Context(), s.rootfs))
+	if !s.layered {
+		require.NoError(s.t, s.image.WriteDisk(s.t.Context(), s.rootfs))
+		return
+	}
+	s.wrenn = filepath.Join(s.dir, "wrenn")
+	require.NoError(s.t, s.image.WriteEROFS(s.t.Context(), s.rootfs))
+	require.NoError(s.t, s.image.WriteDirectory(s.t.Context(), s.wrenn))
+}
+
+// shareDisk gives a machine, or a snapshot, the disk of another: a clone, or the same file
+// where it is never written to.
+func (s *suite) shareDisk(t *testing.T, from, to string) {
+	t.Helper()
+	if s.layered {
+		require.NoError(t, os.Link(from, to))
+		return
+	}
+	require.NoError(t, disk.Clone(from, to))
 }
 
 func (s *suite) openNetwork() {
-	pool, err := network.NewPool(s.t.Context(), network.Config{StateDir: s.t.TempDir(), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	pool, err := network.NewPool(s.t.Context(), network.Config{StateDir: s.t.TempDir(), PacketLinks: s.layered, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { require.NoError(s.t, pool.Close()) })
 	s.network = pool

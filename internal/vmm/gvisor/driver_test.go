@@ -1,0 +1,44 @@
+package gvisor
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(vmmtest.Main(m)) }
+
+func TestDriver(t *testing.T) {
+	binary := findBinary(t)
+	vmmtest.Run(t, func(t *testing.T) vmm.Driver {
+		t.Helper()
+		mac, err := net.ParseMAC(network.GatewayMAC)
+		require.NoError(t, err)
+		driver, err := New(t.Context(), binary, Link{
+			Address: netip.PrefixFrom(netip.MustParseAddr(network.GuestIP), network.GuestPrefixLength),
+			Gateway: netip.MustParseAddr(network.GatewayIP), GatewayMAC: mac,
+		}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		require.NoError(t, err)
+		return driver
+	})
+}
+
+// findBinary finds runsc in bin/ of the repository, where make build puts it.
+func findBinary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../../bin/" + Binary)
+	require.NoError(t, err)
+	if !isProgram(path) {
+		t.Fatal("there is no bin/runsc: run make build")
+	}
+	return path
+}
