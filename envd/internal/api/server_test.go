@@ -128,6 +128,8 @@ func (n *notes) Read(context.Context) (mmds.Metadata, error) {
 // guest is an envd under test, as the host and clients see it.
 type guest struct {
 	*notes
+	// inside makes the calls those of a process of the guest.
+	inside bool
 	url    string
 	client *http.Client
 	t      *testing.T
@@ -141,12 +143,19 @@ func newGuest(t *testing.T, withMetadata bool) *guest {
 		config.Metadata = n
 	}
 	server := New(config)
-	listening := httptest.NewServer(server)
+	g := &guest{notes: n, t: t}
+	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.inside {
+			r.RemoteAddr = "192.0.2.1:1"
+		}
+		server.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() {
 		listening.Close()
 		server.Close()
 	})
-	return &guest{notes: n, url: listening.URL, client: listening.Client(), t: t}
+	g.url, g.client = listening.URL, listening.Client()
+	return g
 }
 
 type answer struct {
@@ -179,6 +188,18 @@ func currentUser(t *testing.T) string {
 	current, err := user.Current()
 	require.NoError(t, err)
 	return current.Username
+}
+
+func TestServer_TellsTheGuestsOwnProcessesTheVariables(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"secret","envVars":{"A":"1"}}`))
+	g.inside = true
+	require.JSONEq(t, `{"A":"1"}`, g.call(http.MethodGet, "/envs", "", "").body)
+	require.Equal(t, http.StatusUnauthorized, g.call(http.MethodGet, "/envs", "wrong", "").status, "a secret is compared wherever it comes from")
+	for _, path := range []string{"/metrics", "/files?path=/etc/hostname"} {
+		require.Equal(t, http.StatusUnauthorized, g.call(http.MethodGet, path, "", "").status, path)
+	}
+	require.Equal(t, http.StatusUnauthorized, g.call(http.MethodPost, "/envs", "", "").status)
 }
 
 func TestServer_NeedsTheTokenOnceThereIsOne(t *testing.T) {
