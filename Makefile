@@ -19,6 +19,8 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=tools/go.mod
 # The same from inside envd/, which is a module of its own.
 ENVD_TOOL := go tool -modfile=../tools/go.mod
+# And from inside the modules of templates.
+SERVER_TOOL := go tool -modfile=../../../tools/go.mod
 
 # Flags for `wrenn up`, as in: make up UP_FLAGS='--listen 127.0.0.1:3001'
 UP_FLAGS ?=
@@ -36,15 +38,17 @@ down: ## pause what runs and stop Wrenn
 
 .PHONY: build
 build: ## build all programs into bin/
-	@echo "Building bin/wrenn, bin/wrenn-control-plane, bin/wrenn-host-agent, bin/envd and bin/runsc, $(VERSION)"
+	@echo "Building bin/wrenn, bin/wrenn-control-plane, bin/wrenn-host-agent, bin/envd, bin/runsc and what stock templates have, $(VERSION)"
 	@mkdir -p bin
 	@# gVisor's runsc takes a minute the first time, beside the others. envd has no version
-	@# in it: each change of its bytes means a new guest image.
+	@# in it: each change of its bytes means a new guest image. Nor have the programs that
+	@# stock templates have copies of.
 	@deploy/build-runsc.sh & runsc=$$!; \
 	$(BUILD) -o bin/wrenn ./cmd/wrenn && \
 	$(BUILD) -o bin/wrenn-control-plane ./cmd/control-plane && \
 	$(BUILD) -o bin/wrenn-host-agent ./cmd/host-agent && \
 	(cd envd && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o ../bin/envd .) && \
+	(cd templates/code-interpreter/server && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o ../../../bin/wrenn-code-interpreter .) && \
 	wait $$runsc
 
 .PHONY: deps
@@ -89,6 +93,7 @@ vet:
 	@echo "Vetting all modules"
 	@go vet ./...
 	@cd envd && go vet ./...
+	@cd templates/code-interpreter/server && go vet ./...
 	@cd examples/extension && go vet ./...
 
 .PHONY: test-unit
@@ -97,6 +102,8 @@ test-unit: test-deps build ## the tests of each package
 	@go test $(AS_ROOT) -timeout 30m $$(go list ./... | grep -v '/test/e2e$$')
 	@echo "Testing the guest agent, with the race detector"
 	@cd envd && CGO_ENABLED=1 go test -race $(AS_ROOT) ./...
+	@echo "Testing the code interpreter with Jupyter, with the race detector"
+	@cd templates/code-interpreter/server && CGO_ENABLED=1 go test -race ./...
 
 .PHONY: test-fuzz
 test-fuzz: test-deps ## a few seconds of made-up input for each parser, or: make test-fuzz FUZZ_TIME=1h
@@ -149,9 +156,11 @@ lint: vet check-protocol check-modules check-dead ## vet, buf, modules, dead cod
 	@echo "Running staticcheck"
 	@$(TOOL) staticcheck ./...
 	@cd envd && $(ENVD_TOOL) staticcheck ./...
+	@cd templates/code-interpreter/server && $(SERVER_TOOL) staticcheck ./...
 	@echo "Running golangci-lint"
 	@$(TOOL) golangci-lint run ./...
 	@cd envd && $(ENVD_TOOL) golangci-lint run --config ../.golangci.yml ./...
+	@cd templates/code-interpreter/server && $(SERVER_TOOL) golangci-lint run --config ../../../.golangci.yml ./...
 	@cd examples/extension && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
 
 .PHONY: generate

@@ -25,15 +25,17 @@ feed() {
 	return 1
 }
 
-# fuzz runs every target of the module in a directory, one after the other.
+# fuzz runs every target of the module in a directory, one after the other. Patterns say
+# which of its files to look in.
 fuzz() (
 	cd "$1"
-	git grep --untracked -o -E '^func Fuzz[A-Za-z0-9_]+' -- "$2" | sed 's/:func / /' | sort -u |
+	git grep --untracked -o -E '^func Fuzz[A-Za-z0-9_]+' -- "${@:2}" | sed 's/:func / /' | sort -u |
 		while read -r file target; do
 			echo "Fuzzing $target in $(dirname "$file") for $time"
 			feed "$target" "./$(dirname "$file")"
 		done
 )
 
-fuzz . ':(glob)[!e]*/**/*_test.go'
+fuzz . ':(glob)[!e]*/**/*_test.go' ':(exclude,glob)templates/*/server/**'
 fuzz envd ':(glob)**/*_test.go'
+fuzz templates/code-interpreter/server ':(glob)**/*_test.go'

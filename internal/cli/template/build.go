@@ -202,42 +202,6 @@ func (c *commands) announce(o options, of requested) error {
 	return nil
 }
 
-func (c *commands) newPull() *cobra.Command {
-	o := &options{}
-	user := ""
-	passwordFile := ""
-	command := &cobra.Command{
-		Use:   "pull IMAGE",
-		Short: "Make a template of an image as it is",
-		Long: `Make a template of an image of a registry, as it is: nothing is installed into it. Its
-ENTRYPOINT and CMD run when the template boots, or --start in their place.`,
-		Example: `  wrenn template pull python:3.12 --name python
-  wrenn template pull registry.example.com/team/app:v1 --name app --user me --password-file ./password`,
-		Args: cobra.ExactArgs(1),
-		RunE: c.run(func(ctx context.Context, a *apiclient.API, arguments []string) error {
-			body := map[string]any{"fromImage": arguments[0], "useImageCommand": true}
-			if user != "" {
-				password, err := os.ReadFile(passwordFile)
-				if err != nil {
-					return fmt.Errorf("--password-file: %w", err)
-				}
-				body["fromImageRegistry"] = map[string]string{"type": "registry", "username": user, "password": strings.TrimSpace(string(password))}
-			}
-			if o.name == "" {
-				o.name = nameOfImage(arguments[0])
-			}
-			return c.request(ctx, a, *o, body, func(requested) error { return nil })
-		}),
-	}
-	flags := command.Flags()
-	flags.StringVarP(&o.name, "name", "n", "", "the template's name (default the image's last part)")
-	flags.StringArrayVarP(&o.tags, "tag", "t", nil, "a tag of the build; may be repeated")
-	flags.StringVar(&user, "user", "", "user of the registry")
-	flags.StringVar(&passwordFile, "password-file", "/dev/stdin", "file with the user's password")
-	addCommonFlags(command, o)
-	return command
-}
-
 // readDockerfile returns the Dockerfile and its path.
 func (c *commands) readDockerfile(o options) (content, path string, err error) {
 	path = cmp.Or(o.file, filepath.Join(o.directory, "Dockerfile"))
@@ -271,14 +235,6 @@ func nameOf(directory string) (string, error) {
 		return "", fmt.Errorf("%s makes no name for a template; give one with --name", directory)
 	}
 	return name, nil
-}
-
-// nameOfImage makes a template's name of an image's.
-func nameOfImage(reference string) string {
-	name, _, _ := strings.Cut(reference, "@")
-	name = name[strings.LastIndexByte(name, '/')+1:]
-	name, _, _ = strings.Cut(name, ":")
-	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }
 
 // readArguments reads NAME=VALUE, and NAME from the environment.

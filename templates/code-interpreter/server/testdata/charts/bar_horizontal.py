@@ -1,0 +1,3 @@
+plt.barh(["A", "B"], [1, 2])
+plt.xlabel("Books")
+plt.ylabel("Authors")

@@ -1,0 +1,6 @@
+plt.scatter([1, 2, 3], [1, 10, 100], c=[1, 2, 3], label="s")
+plt.grid()
+plt.colorbar()
+plt.sca(plt.gcf().axes[0])
+plt.xticks([1, 2, 3])
+plt.yticks([1, 50, 100])
