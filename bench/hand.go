@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/bench/qmp"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/guest"
 	"git.omukk.dev/wrenn/sandbox/test/e2e/installation"
 )
@@ -159,7 +160,7 @@ func wake(ctx context.Context, agent *guest.Agent) error {
 type handMachine struct {
 	command *exec.Cmd
 	socket  string
-	monitor *monitor
+	monitor *qmp.Monitor
 }
 
 func (h *hand) start() (*handMachine, error) {
@@ -195,7 +196,7 @@ func (h *hand) start() (*handMachine, error) {
 func (m *handMachine) kill() error {
 	var closeErr error
 	if m.monitor != nil {
-		closeErr = m.monitor.close()
+		closeErr = m.monitor.Close()
 	}
 	if err := m.command.Process.Kill(); err != nil {
 		return errors.Join(closeErr, err)
@@ -205,15 +206,15 @@ func (m *handMachine) kill() error {
 }
 
 func (m *handMachine) awaitRunning(ctx context.Context) (err error) {
-	if m.monitor, err = dialMonitor(ctx, m.socket); err != nil {
+	if m.monitor, err = qmp.Dial(ctx, m.socket); err != nil {
 		return err
 	}
-	return m.monitor.awaitStatus(ctx, "query-status", "running")
+	return m.monitor.AwaitStatus(ctx, "query-status", "running")
 }
 
 // save writes the machine with its memory into a file by a migration, durably.
 func (m *handMachine) save(ctx context.Context, path string) error {
-	if _, err := m.monitor.execute(ctx, "stop", nil); err != nil {
+	if _, err := m.monitor.Execute(ctx, "stop", nil); err != nil {
 		return err
 	}
 	file, err := os.Create(path)
@@ -221,17 +222,17 @@ func (m *handMachine) save(ctx context.Context, path string) error {
 		return err
 	}
 	defer file.Close()
-	if err := m.monitor.passFile(ctx, "saved", file); err != nil {
+	if err := m.monitor.PassFile(ctx, "saved", file); err != nil {
 		return err
 	}
 	unlimited := map[string]any{"max-bandwidth": int64(1) << 40}
-	if _, err := m.monitor.execute(ctx, "migrate-set-parameters", unlimited); err != nil {
+	if _, err := m.monitor.Execute(ctx, "migrate-set-parameters", unlimited); err != nil {
 		return err
 	}
-	if _, err := m.monitor.execute(ctx, "migrate", map[string]any{"uri": "fd:saved"}); err != nil {
+	if _, err := m.monitor.Execute(ctx, "migrate", map[string]any{"uri": "fd:saved"}); err != nil {
 		return err
 	}
-	if err := m.monitor.awaitStatus(ctx, "query-migrate", "completed"); err != nil {
+	if err := m.monitor.AwaitStatus(ctx, "query-migrate", "completed"); err != nil {
 		return err
 	}
 	return file.Sync()

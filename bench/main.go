@@ -37,7 +37,7 @@ func main() {
 	flag.IntVar(&o.commands, "commands", 20, "command round trips in each round")
 	flag.IntVar(&o.transfers, "transfers", 5, "how often 100 MB are moved each way")
 	flag.IntVar(&o.fleet, "fleet", 100, "how many sandboxes are created as fast as possible")
-	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: api, cold, warm, builds")
+	flag.StringVar(&o.only, "only", "", "measure only these parts, separated by commas: api, cold, warm, builds, readahead")
 	flag.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	flag.BoolVar(&o.verbose, "v", false, "print the output of wrenn up")
 	flag.Parse()

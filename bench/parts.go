@@ -26,6 +26,7 @@ var parts = []part{
 		return measureWarm(ctx, wrenn, o.rounds, into)
 	})},
 	{"builds", measureTemplates},
+	{"readahead", installed("0", measureReadahead)},
 }
 
 // chooseParts reads names that are separated by commas; none means all.

@@ -32,8 +32,11 @@ type measurements struct {
 	layersStored, layersWritten     float64         // bytes that the layers of a build take, and that its steps wrote
 	layers                          int
 	imageToSandbox, baseToSandbox   []time.Duration // first output in a sandbox of a build without steps
-	agentMemory                     float64         // bytes
-	agentSize                       float64         // bytes
+	warmCache, warmCacheAhead       []time.Duration // restore → first output, its memory in the page cache
+	coldCache, coldCacheAhead       []time.Duration // and out of it; with its pages read ahead
+	readaheadPages, readaheadSpans  int
+	agentMemory                     float64 // bytes
+	agentSize                       float64 // bytes
 }
 
 // report is the output.
@@ -98,6 +101,9 @@ func (m *measurements) report() *report {
 	if m.buildFirst != nil {
 		r.addBuilds(m)
 	}
+	if m.warmCache != nil {
+		r.addReadahead(m)
+	}
 	return r
 }
 
@@ -129,6 +135,16 @@ func (r *report) addBuilds(m *measurements) {
 		compare("build, its last copy changed", medianRatio(m.buildLast, m.buildFirst), "× first build", partTarget),
 		compare("image → sandbox", medianRatio(m.imageToSandbox, m.baseToSandbox), "× from a base", imageTarget),
 		compare(fmt.Sprintf("stored, %.1f MiB a layer", m.layersStored/float64(m.layers)/(1<<20)), m.layersStored/m.layersWritten, "× written", layersTarget))
+}
+
+func (r *report) addReadahead(m *measurements) {
+	r.Samples = append(r.Samples,
+		summarise("restore by hand, memory cached", m.warmCache), summarise("  read ahead", m.warmCacheAhead),
+		summarise("restore by hand, memory not cached", m.coldCache), summarise("  read ahead", m.coldCacheAhead))
+	pages := fmt.Sprintf("read ahead, %d pages in %d ranges", m.readaheadPages, m.readaheadSpans)
+	r.Comparisons = append(r.Comparisons,
+		compare(pages+", cached", medianRatio(m.warmCacheAhead, m.warmCache), "× without", 1),
+		compare(pages+", not cached", medianRatio(m.coldCacheAhead, m.coldCache), "× without", 1))
 }
 
 func (r *report) addCold(m *measurements) {

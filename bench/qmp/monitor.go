@@ -1,4 +1,5 @@
-package main
+// Package qmp is a client of QEMU's monitor, for a QEMU that the benchmark starts itself.
+package qmp
 
 import (
 	"context"
@@ -12,32 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monitor is a QMP connection: QEMU's JSON control protocol.
-type monitor struct {
+// Monitor is a QMP connection: QEMU's JSON control protocol.
+type Monitor struct {
 	conn    *net.UnixConn
 	decoder *json.Decoder
 }
 
-func dialMonitor(ctx context.Context, path string) (*monitor, error) {
+// Dial connects to a monitor's socket.
+func Dial(ctx context.Context, path string) (*Monitor, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("connect to QEMU's monitor: %w", err)
 	}
-	m := &monitor{conn: conn.(*net.UnixConn), decoder: json.NewDecoder(conn)}
+	m := &Monitor{conn: conn.(*net.UnixConn), decoder: json.NewDecoder(conn)}
 	var greeting json.RawMessage
 	if err := m.decoder.Decode(&greeting); err != nil {
-		return nil, errors.Join(fmt.Errorf("read QMP greeting: %w", err), m.close())
+		return nil, errors.Join(fmt.Errorf("read QMP greeting: %w", err), m.Close())
 	}
-	if _, err := m.execute(ctx, "qmp_capabilities", nil); err != nil {
-		return nil, errors.Join(err, m.close())
+	if _, err := m.Execute(ctx, "qmp_capabilities", nil); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
 }
 
-func (m *monitor) close() error { return m.conn.Close() }
+// Close ends the connection.
+func (m *Monitor) Close() error { return m.conn.Close() }
 
-// execute runs one command and returns its answer.
-func (m *monitor) execute(ctx context.Context, command string, arguments any) (json.RawMessage, error) {
+// Execute runs one command and returns its answer.
+func (m *Monitor) Execute(ctx context.Context, command string, arguments any) (json.RawMessage, error) {
 	request, err := encodeCommand(command, arguments)
 	if err != nil {
 		return nil, err
@@ -48,8 +51,8 @@ func (m *monitor) execute(ctx context.Context, command string, arguments any) (j
 	return m.answer(ctx, command)
 }
 
-// passFile gives QEMU a file descriptor under a name.
-func (m *monitor) passFile(ctx context.Context, name string, file *os.File) error {
+// PassFile gives QEMU a file descriptor under a name.
+func (m *Monitor) PassFile(ctx context.Context, name string, file *os.File) error {
 	request, err := encodeCommand("getfd", map[string]any{"fdname": name})
 	if err != nil {
 		return err
@@ -69,7 +72,7 @@ func encodeCommand(command string, arguments any) ([]byte, error) {
 	return json.Marshal(request)
 }
 
-func (m *monitor) answer(ctx context.Context, command string) (json.RawMessage, error) {
+func (m *Monitor) answer(ctx context.Context, command string) (json.RawMessage, error) {
 	stop := context.AfterFunc(ctx, func() { _ = m.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for {
@@ -91,12 +94,12 @@ func (m *monitor) answer(ctx context.Context, command string) (json.RawMessage, 
 	}
 }
 
-// awaitStatus repeats a query until its status is the wanted one.
-func (m *monitor) awaitStatus(ctx context.Context, query, want string) error {
+// AwaitStatus repeats a query until its status is the wanted one.
+func (m *Monitor) AwaitStatus(ctx context.Context, query, want string) error {
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
 	for {
-		answer, err := m.execute(ctx, query, nil)
+		answer, err := m.Execute(ctx, query, nil)
 		if err != nil {
 			return err
 		}
