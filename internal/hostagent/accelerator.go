@@ -134,8 +134,8 @@ func writeChoice(path string, answer choice) error {
 	return nil
 }
 
-// defaultVCPUCount is one for emulated guests, whose vCPUs run in turn, and two for
-// others.
+// defaultVCPUCount is one for emulated guests, of which each vCPU takes as much of the
+// host as several others, and two for others.
 func defaultVCPUCount(accelerator string) int {
 	if accelerator == qemu.TCG {
 		return 1

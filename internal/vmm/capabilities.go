@@ -12,6 +12,8 @@ type Capabilities struct {
 	// is no kernel to boot: Boot starts the first program of Wrenn's directory. Machines
 	// are LayerSavers.
 	Layers bool
+	// MostVCPUs is how many a guest can have; zero where it is not known.
+	MostVCPUs int
 }
 
 // CapabilitiesOf returns a driver's capabilities; none for a driver without a

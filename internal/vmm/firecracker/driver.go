@@ -89,9 +89,12 @@ func (d *Driver) Maker() vmm.Maker {
 	return vmm.Maker{Driver: d.Name(), Accelerator: d.Accelerator(), Version: d.version}
 }
 
-// Capabilities are metadata and a limit of the network.
+// mostVCPUs is MAX_SUPPORTED_VCPUS of Firecracker.
+const mostVCPUs = 32
+
+// Capabilities are metadata, a limit of the network and a bound of vCPUs.
 func (d *Driver) Capabilities() vmm.Capabilities {
-	return vmm.Capabilities{Metadata: true, NetworkLimit: true}
+	return vmm.Capabilities{Metadata: true, NetworkLimit: true, MostVCPUs: mostVCPUs}
 }
 
 // Boot starts a kernel in fresh memory.

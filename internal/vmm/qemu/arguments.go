@@ -25,9 +25,10 @@ const consoleBytes = 64 << 10
 // stream's configuration section is left out because xen-save-devices-state,
 // which writes device state without memory, does not write one.
 func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
-	cpu := "max"
+	// Emulated vCPUs run at the same time, each in a thread of its own.
+	cpu, accelerator := "max", TCG+",thread=multi"
 	if d.accelerator == KVM {
-		cpu = "host"
+		cpu, accelerator = "host", KVM
 	}
 	return []string{
 		"-name", spec.Name,
@@ -43,7 +44,7 @@ func (d *Driver) hardware(spec vmm.Spec, memoryPath string) []string {
 		"-global", "migration.send-configuration=off",
 		// No switch needs to learn where a restored guest is.
 		"-global", "migration.announce-rounds=0",
-		"-accel", d.accelerator,
+		"-accel", accelerator,
 		"-cpu", cpu,
 		"-smp", fmt.Sprint(spec.VCPUCount),
 		"-m", fmt.Sprintf("%dM", spec.MemoryMiB),

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -75,6 +76,22 @@ func (d *Driver) Name() string { return Name }
 
 // Accelerator is "kvm" or "tcg".
 func (d *Driver) Accelerator() string { return d.accelerator }
+
+// Bounds of a guest's vCPUs. Under emulation each has a thread: guests with eight of them
+// boot and restore on two CPUs, and many more that wait for each other do not in time.
+const (
+	mostVCPUs           = 240
+	mostEmulatedVCPUs   = 8
+	emulatedVCPUsPerCPU = 2
+)
+
+// Capabilities are a bound of vCPUs.
+func (d *Driver) Capabilities() vmm.Capabilities {
+	if d.accelerator == TCG {
+		return vmm.Capabilities{MostVCPUs: max(mostEmulatedVCPUs, emulatedVCPUsPerCPU*runtime.NumCPU())}
+	}
+	return vmm.Capabilities{MostVCPUs: mostVCPUs}
+}
 
 // Maker is the MadeBy of this driver's snapshots.
 func (d *Driver) Maker() vmm.Maker {
