@@ -161,7 +161,7 @@ func (b *Builder) Start(request plan.Request) error {
 		watched := make(chan struct{})
 		go func() {
 			defer close(watched)
-			b.watchRoom(ctx, cancel)
+			watchRoom(ctx, b.config.Dir, b.config.ReserveBytes, cancel)
 		}()
 		defer func() { cancel(nil); <-watched }()
 		a.run(ctx)
@@ -175,8 +175,8 @@ var errHostFull = errors.New("the host's disk is nearly full")
 
 const roomEvery = time.Second
 
-// watchRoom ends a build when the host's disk is nearly full.
-func (b *Builder) watchRoom(ctx context.Context, end context.CancelCauseFunc) {
+// watchRoom ends what is made when less than half of a reserve of the host's disk is free.
+func watchRoom(ctx context.Context, directory string, reserveBytes uint64, end context.CancelCauseFunc) {
 	again := time.NewTicker(roomEvery)
 	defer again.Stop()
 	for {
@@ -185,8 +185,8 @@ func (b *Builder) watchRoom(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-again.C:
 		}
-		_, free, err := disk.Usage(b.config.Dir)
-		if err == nil && free < b.config.ReserveBytes/2 {
+		_, free, err := disk.Usage(directory)
+		if err == nil && free < reserveBytes/2 {
 			end(errHostFull)
 			return
 		}

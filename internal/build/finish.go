@@ -3,25 +3,10 @@ package build
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
-	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
-	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
-)
-
-const (
-	// readyEvery is how long the ready command is not tried again after it has failed.
-	readyEvery = 2 * time.Second
-	// readyTimeout bounds how long the template may take to be ready.
-	readyTimeout = 10 * time.Minute
-	// warmTimeout bounds the first command, which only fills the guest's caches.
-	warmTimeout = time.Minute
 )
 
 // finishBuild makes the template's snapshot of the last stage, or finds one that was made
@@ -61,26 +46,25 @@ type finish struct {
 	*attempt
 	stageEnd
 	report *report
-	start  plan.Run // zero for none
+	start  snapshot.Start
 }
 
 // startCommand is what runs in the template.
-func (f *finish) startCommand() plan.Run {
+func (f *finish) startCommand() snapshot.Start {
+	start := snapshot.Start{Ready: f.request.ReadyCommand}
 	if f.request.StartCommand != "" {
-		return plan.Run{Command: f.request.StartCommand}
+		start.Command = f.request.StartCommand
+	} else if f.request.UseImageCommand {
+		start.Exec = slices.Concat(f.context.Entrypoint, f.context.Command)
 	}
-	if f.request.UseImageCommand {
-		return plan.Run{Exec: slices.Concat(f.context.Entrypoint, f.context.Command)}
-	}
-	return plan.Run{}
+	return start
 }
 
-func (f *finish) hasStart() bool { return f.start.Command != "" || len(f.start.Exec) > 0 }
-
-// key stands for everything that the snapshot depends on.
+// key stands for everything that the snapshot depends on, its own format included.
 func (f *finish) key() plan.Key {
+	const format = "finish with its start"
 	r := f.request
-	return plan.NewKey("finish", f.layerID, f.context, r.VCPUCount, r.MemoryMiB, f.start, r.ReadyCommand, r.Init, f.config.VMM, f.config.BootHash)
+	return plan.NewKey(format, f.layerID, f.context, r.VCPUCount, r.MemoryMiB, f.start, r.Init, f.config.VMM, f.config.BootHash)
 }
 
 func (f *finish) defaults() snapshot.Defaults {
@@ -97,138 +81,12 @@ func (f *finish) make(ctx context.Context, key plan.Key) (_ *snapshot.Snapshot, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, started.Stop()) }()
-	if err := setPath(ctx, started, f.context.Env); err != nil {
-		return nil, err
-	}
-	f.warmUp(ctx, started)
-	if err := f.startAndWait(ctx, started); err != nil {
+	of := launch{guest: started, defaults: f.defaults(), start: f.start, report: f.report, log: f.config.Log.With("build", f.request.BuildID)}
+	if err := of.run(ctx); err != nil {
 		return nil, err
 	}
 	return started.TakeSnapshot(ctx, snapshot.Manifest{
 		BuildID: f.request.BuildID, VCPUCount: f.request.VCPUCount, MemoryMiB: f.request.MemoryMiB, DiskMiB: disk.DiskMiB,
-		EnvdVersion: f.config.EnvdVersion, Defaults: f.defaults(), FinishKey: string(key), ImageDigest: f.imageDigest,
-	}, f.config.Builds.Path(f.request.BuildID))
-}
-
-// warmUp runs a command that does nothing: what each first command reads is in the
-// snapshot's memory then.
-func (f *finish) warmUp(ctx context.Context, in *machine.Machine) {
-	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
-	defer cancel()
-	if _, err := in.Execute(ctx, f.command(plan.Run{Command: "true"}), envdclient.Follower{}); err != nil {
-		f.config.Log.WarnContext(ctx, "warm a template up", "build", f.request.BuildID, "error", err)
-	}
-}
-
-// command is one in the template, without the arguments of the build.
-func (f *finish) command(run plan.Run) envdclient.Command {
-	arguments := plan.Context{}.Arguments(run)
-	return envdclient.Command{
-		Path: arguments[0], Arguments: arguments[1:], User: f.context.User, Directory: f.context.Workdir, Environment: f.context.Env,
-	}
-}
-
-// startAndWait runs the start command, and waits until the ready command succeeds. The
-// start command goes on in the snapshot.
-func (f *finish) startAndWait(ctx context.Context, in *machine.Machine) error {
-	ended := make(chan error, 1)
-	if f.hasStart() {
-		// Its deadline would end it in the sandboxes of the template.
-		following, disconnect := context.WithCancel(context.WithoutCancel(ctx))
-		followed := make(chan struct{})
-		defer func() { disconnect(); <-followed }()
-		began := make(chan struct{})
-		go func() {
-			defer close(followed)
-			ended <- f.runStart(following, in, began)
-		}()
-		select {
-		case <-began:
-		case err := <-ended:
-			if err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if f.request.ReadyCommand == "" {
-		return nil
-	}
-	return f.awaitReady(ctx, in, ended)
-}
-
-// runStart returns nil when the command has succeeded or the context was cancelled. Its
-// output is the template's log.
-func (f *finish) runStart(ctx context.Context, in *machine.Machine, began chan<- struct{}) error {
-	text := commandText(f.start)
-	f.report.say("Start: " + text)
-	stdout, stderr := f.report.streams(nil)
-	exit, err := in.Execute(ctx, f.command(f.start), envdclient.Follower{
-		Started: func(uint32) { close(began) },
-		Stdout:  func(data []byte) { _, _ = stdout.Write(data) },
-		Stderr:  func(data []byte) { _, _ = stderr.Write(data) },
-	})
-	stdout.Close()
-	stderr.Close()
-	var unstarted *envdclient.StartError
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case errors.As(err, &unstarted):
-		return f.report.failed(&Failure{
-			Cause: CauseInvalidStep, Command: text, ExitCode: -1, cause: err,
-			Message: fmt.Sprintf("The start command %s could not be started: %s", quote(text), buildlog.Clean(unstarted.Error())),
-		})
-	case err != nil:
-		return err
-	case !exit.Succeeded():
-		return f.report.failed(&Failure{
-			Cause: CauseCommandFailed, Command: text, ExitCode: exit.Code,
-			Message: fmt.Sprintf("The start command %s ended before the template was ready: %s", quote(text), exitText(exit)),
-		})
-	default:
-		return nil
-	}
-}
-
-// awaitReady tries the ready command until it succeeds. A start command that fails
-// meanwhile ends the wait; one that has succeeded may have left something that runs.
-func (f *finish) awaitReady(ctx context.Context, in *machine.Machine, startEnded <-chan error) error {
-	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	text := f.request.ReadyCommand
-	f.report.say("Wait until this succeeds: " + text)
-	again := time.NewTimer(0)
-	defer again.Stop()
-	last := "it did not end"
-	for {
-		select {
-		case err := <-startEnded:
-			if err != nil {
-				return err
-			}
-			startEnded = nil
-			continue
-		case <-waiting.Done():
-		case <-again.C:
-			exit, err := in.Execute(waiting, f.command(plan.Run{Command: text}), envdclient.Follower{})
-			if err == nil && exit.Succeeded() {
-				return nil
-			}
-			if err == nil {
-				last = exitText(exit)
-			} else if waiting.Err() == nil {
-				return err
-			}
-			again.Reset(readyEvery)
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return f.report.failed(&Failure{Cause: CauseNotReady, Command: text, Message: fmt.Sprintf(
-			"The template was not ready after %s: the ready command %s did not succeed (last: %s). Look at what the start command printed",
-			describe(readyTimeout), quote(text), strings.TrimSpace(last))})
-	}
+		EnvdVersion: f.config.EnvdVersion, Defaults: f.defaults(), Start: &f.start, FinishKey: string(key), ImageDigest: f.imageDigest,
+	}, disk.DiskPath(), f.config.Builds.Path(f.request.BuildID))
 }

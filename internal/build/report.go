@@ -19,12 +19,20 @@ const (
 // maxLastLines is how much of a step's output a failure shows.
 const maxLastLines = 30
 
+// entries is the part of a log that a step writes.
+type entries interface {
+	Add(level buildlog.Level, step, text string)
+	SetStep(state buildlog.StepState)
+}
+
 // report is what a step tells: its state, and its output as log entries.
 type report struct {
-	attempt *attempt
-	step    string
-	prefix  string
-	began   time.Time
+	log    entries
+	step   string
+	prefix string // empty for none
+	began  time.Time
+	// quiet: the output is no part of the log.
+	quiet bool
 
 	mutex sync.Mutex
 	last  []string // the end of the output
@@ -32,7 +40,7 @@ type report struct {
 
 // report makes a report. announce or cached comes first, done last.
 func (a *attempt) report(step, prefix string) *report {
-	return &report{attempt: a, step: step, prefix: prefix, began: time.Now()}
+	return &report{log: a.log, step: step, prefix: prefix, began: time.Now()}
 }
 
 // stepReport is the report of the client's next step.
@@ -63,23 +71,27 @@ func (a *attempt) prefixOf(name string) string {
 
 // announce says that the step is run.
 func (r *report) announce(text string) {
-	r.attempt.log.Add(buildlog.Info, r.step, fmt.Sprintf("[%s] %s", r.prefix, r.line(text)))
-	r.attempt.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began})
+	r.log.Add(buildlog.Info, r.step, fmt.Sprintf("[%s] %s", r.prefix, r.line(text)))
+	r.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began})
 }
 
 // cached says that the step's result was in the cache.
 func (r *report) cached(text string) {
-	r.attempt.log.Add(buildlog.Info, r.step, fmt.Sprintf("CACHED [%s] %s", r.prefix, r.line(text)))
-	r.attempt.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began, EndedAt: time.Now(), Cached: true})
+	r.log.Add(buildlog.Info, r.step, fmt.Sprintf("CACHED [%s] %s", r.prefix, r.line(text)))
+	r.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began, EndedAt: time.Now(), Cached: true})
 }
 
 // done says that the step has ended.
 func (r *report) done(layerBytes int64) {
-	r.attempt.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began, EndedAt: time.Now(), LayerBytes: layerBytes})
+	r.log.SetStep(buildlog.StepState{Step: r.step, BeganAt: r.began, EndedAt: time.Now(), LayerBytes: layerBytes})
 }
 
 func (r *report) say(text string) {
-	r.attempt.log.Add(buildlog.Info, r.step, fmt.Sprintf("[%s] %s", r.prefix, r.line(text)))
+	text = r.line(text)
+	if r.prefix != "" {
+		text = fmt.Sprintf("[%s] %s", r.prefix, text)
+	}
+	r.log.Add(buildlog.Info, r.step, text)
 }
 
 // line makes a text of a client one line.
@@ -119,7 +131,10 @@ func (r *report) streams(secrets [][]byte) (stdout, stderr *buildlog.Lines) {
 	entry := func(level buildlog.Level, name string) func(string) {
 		return func(line string) {
 			r.keep(line)
-			r.attempt.log.Add(level, r.step, fmt.Sprintf("[%s] [%s]: %s", r.prefix, name, line))
+			if r.quiet {
+				return
+			}
+			r.log.Add(level, r.step, fmt.Sprintf("[%s] [%s]: %s", r.prefix, name, line))
 		}
 	}
 	return buildlog.NewLines(secrets, entry(buildlog.Info, "stdout")), buildlog.NewLines(secrets, entry(buildlog.Warn, "stderr"))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"runtime"
+	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/boot"
 	"git.omukk.dev/wrenn/sandbox/internal/build"
@@ -15,6 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 )
 
@@ -31,6 +33,10 @@ type Builds struct {
 	// ImagesMiB bounds what is kept of images in registries, twice: their layers as they are
 	// there, and the disks made of them.
 	ImagesMiB int64 `env:"WRENN_IMAGE_CACHE_MIB" flag:"image-cache-mib" default:"0" min:"0" help:"disk in MiB for pulled images and, once more, for disks made of them, 0 for a tenth of the disk each"`
+	// SizesMiB bounds the snapshots of templates in other sizes than their own, and
+	// SizesUnusedHours how long one is kept that nobody uses.
+	SizesMiB         int64 `env:"WRENN_SIZE_CACHE_MIB" flag:"size-cache-mib" default:"0" min:"0" help:"disk in MiB for snapshots of templates in sizes other than their own, 0 for a tenth of the disk"`
+	SizesUnusedHours int   `env:"WRENN_SIZE_UNUSED_HOURS" flag:"size-unused-hours" default:"168" min:"1" help:"hours after which a template's snapshot in another size is removed that was not used"`
 	// InsecureRegistries and PrivateRegistries are hosts, with ports where those are unusual.
 	InsecureRegistries []string `env:"WRENN_INSECURE_REGISTRIES" flag:"insecure-registries" form:"hosts such as registry.example.com:5000, separated by commas" help:"registries, separated by commas, that are reached without TLS and may be at private addresses"`
 	PrivateRegistries  []string `env:"WRENN_PRIVATE_REGISTRIES" flag:"private-registries" form:"hosts such as registry.example.com:5000, separated by commas" help:"registries, separated by commas, that may be at private addresses"`
@@ -41,6 +47,7 @@ const (
 	cacheDivisor   = 5
 	uploadsDivisor = 20
 	imagesDivisor  = 10
+	sizesDivisor   = 10
 	minBuilds      = 2
 )
 
@@ -97,14 +104,35 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 	}
 	guests := buildmachine.NewHost(guest.Config{Driver: m.driver, Network: m.network, Cgroups: m.cgroups, DiskLimits: m.diskLimits, Log: config.Log})
 	guests.SetBoot(template.ColdBoot(guestImage))
-	builder, err := build.Open(ctx, build.Config{
+	building := build.Config{
 		Dir: m.path("builds"), Layers: layers, Archives: files, Builds: sandboxes.Catalog(), Images: images, Guests: guests, Driver: m.driver,
 		VMM: m.driver.Maker().String(), BootHash: guestImage.Hash, EnvdVersion: guestImage.EnvdVersion,
 		Admit: sandboxes.Admit, MaxBuilds: most, ReserveBytes: uint64(config.Limits.DiskReserveMiB) << 20, Log: config.Log,
-	})
+	}
+	builder, err := build.Open(ctx, building)
 	if err != nil {
 		return nil, err
 	}
 	parts.OnStop("cancel builds", func(context.Context) error { return builder.Close() })
+	if err := openSizes(config, m, building, diskBytes, sandboxes, parts); err != nil {
+		return nil, err
+	}
 	return &builds{builder: builder, uploads: files, stopping: ctx.Done()}, nil
+}
+
+// openSizes has builds created with other sizes than their own, which boot as builds do.
+// When the agent stops, those that are being made are given up.
+func openSizes(config Config, m *machine, building build.Config, diskBytes uint64, sandboxes *sandbox.Manager, parts *boot.Sequence) error {
+	const mebibyte = 1 << 20
+	maxBytes := cmp.Or(config.Builds.SizesMiB*mebibyte, int64(diskBytes/sizesDivisor))
+	sizes, err := size.Open(size.Config{
+		Directory: m.path("sizes"), Builds: sandboxes.Catalog(), Maker: build.Sizer{Config: building}, VMM: m.driver.Maker(), AtOnce: building.MaxBuilds,
+		MaxBytes: maxBytes, ReserveBytes: building.ReserveBytes, Unused: time.Duration(config.Builds.SizesUnusedHours) * time.Hour, Log: config.Log,
+	})
+	if err != nil {
+		return err
+	}
+	parts.OnStop("give up sizes of templates", func(context.Context) error { return sizes.Close() })
+	sandboxes.OfferSizes(sizes)
+	return nil
 }

@@ -3,6 +3,7 @@ package hostagent
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/catalog"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/state"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -46,6 +48,7 @@ var sentinels = []struct {
 	{unix.ENOSPC, pb.Reason_REASON_NO_ROOM},
 	{sandbox.ErrUnresponsive, pb.Reason_REASON_GUEST_UNRESPONSIVE_AT_PAUSE},
 	{sandbox.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
+	{size.ErrClosed, pb.Reason_REASON_SHUTTING_DOWN},
 }
 
 func refusalOf(err error) *pb.Refusal {
@@ -66,7 +69,13 @@ func refusalOf(err error) *pb.Refusal {
 	var isolation *isolationError
 	var broken *snapshot.BrokenError
 	var failed *guest.Error
+	var size *sandbox.SizeError
+	var start *build.Failure
 	switch {
+	case errors.As(err, &size):
+		return &pb.Refusal{Reason: pb.Reason_REASON_SIZE_REFUSED, Explanation: size.Error()}
+	case errors.As(err, &start):
+		return &pb.Refusal{Reason: pb.Reason_REASON_SIZE_REFUSED, Explanation: explainStart(start)}
 	case errors.As(err, &network):
 		return &pb.Refusal{Reason: pb.Reason_REASON_NETWORK_REFUSED, Explanation: network.Error()}
 	case errors.As(err, &conflict):
@@ -88,6 +97,16 @@ func refusalOf(err error) *pb.Refusal {
 	default:
 		return &pb.Refusal{}
 	}
+}
+
+// explainStart says why a template with another size did not start, with the end of what
+// its start command printed.
+func explainStart(failure *build.Failure) string {
+	text := "the template did not start with this size: " + failure.Message
+	if len(failure.LastLines) > 0 {
+		text += ". The last lines of its output:\n" + strings.Join(failure.LastLines, "\n")
+	}
+	return text
 }
 
 func conflictReason(conflict *sandbox.ConflictError) pb.Reason {

@@ -67,8 +67,12 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 	if err := s.requireIsolation(request.Msg.Isolation); err != nil {
 		return nil, refuse(err)
 	}
+	size, err := fromSize(request.Msg.Size)
+	if err != nil {
+		return nil, refuse(err)
+	}
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
-		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId,
+		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId, Size: size,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
 		Secrets: fromSecrets(request.Msg.Secrets), Volumes: fromVolumeMounts(request.Msg.VolumeMounts),
 		Workload: fromWorkload(request.Msg.WorkloadIdentity),

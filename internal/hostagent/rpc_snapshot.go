@@ -21,7 +21,7 @@ func (s *server) SnapshotSandbox(ctx context.Context, request *connect.Request[p
 }
 
 func (s *server) DeleteSnapshot(_ context.Context, request *connect.Request[pb.DeleteSnapshotRequest]) (*connect.Response[pb.DeleteSnapshotResponse], error) {
-	if err := s.sandboxes.Catalog().Delete(request.Msg.BuildId); err != nil {
+	if err := s.sandboxes.DeleteBuild(request.Msg.BuildId); err != nil {
 		return nil, refuse(err)
 	}
 	return connect.NewResponse(&pb.DeleteSnapshotResponse{}), nil

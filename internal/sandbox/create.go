@@ -24,8 +24,10 @@ type VolumeMount = record.VolumeMount
 
 // CreateRequest asks for a new sandbox.
 type CreateRequest struct {
-	ID       string
-	BuildID  string
+	ID      string
+	BuildID string
+	// Size is another than the build's; what is zero is as the build has it.
+	Size     admission.Size
 	Identity Identity
 	// Network is what the guest may reach; zero is the whole internet.
 	Network egress.Spec
@@ -64,11 +66,12 @@ func (m *Manager) Create(ctx context.Context, wanted CreateRequest) (Info, error
 	if err := m.host.guests.CheckVolumes(wanted.Volumes); err != nil {
 		return Info{}, err
 	}
-	build, err := m.catalog.Find(wanted.BuildID)
+	base, release, err := m.sized(ctx, wanted.BuildID, wanted.Size, func(string) {})
 	if err != nil {
 		return Info{}, err
 	}
-	return m.createFrom(ctx, wanted, build)
+	defer release()
+	return m.createFrom(ctx, wanted, base)
 }
 
 // createFrom is Create from any snapshot. A request whose sandbox was created under an

@@ -63,6 +63,8 @@ type Manager struct {
 	upkeep    *upkeep.Loop
 	requests  request.Set
 	creates   creates
+	sizes     Sizes // nil until OfferSizes
+	mostVCPUs int   // zero for no bound
 }
 
 // warmDirectory holds the clones that are held ready: a clone becomes a sandbox by a
@@ -75,7 +77,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make sandbox directory: %w", err)
 	}
-	m := &Manager{catalog: catalog.New(config.SnapshotDir, config.Log)}
+	m := &Manager{catalog: catalog.New(config.SnapshotDir, config.Log), mostVCPUs: vmm.CapabilitiesOf(config.Driver).MostVCPUs}
 	m.host = newHost(config.Dir, guest.NewHost(guest.Config{
 		Driver: config.Driver, Network: config.Network, Cgroups: config.Cgroups, DiskLimits: config.DiskLimits,
 		Volumes: config.Volumes, Traffic: config.Traffic, Log: config.Log,

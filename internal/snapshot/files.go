@@ -1,26 +1,34 @@
 package snapshot
 
+import "cmp"
+
 // Names of a snapshot's files.
 const (
 	memoryFile   = "memory"
 	devicesFile  = "devices"
 	diskFile     = "disk"
 	manifestFile = "manifest.json"
+	// beforeStartFile is the disk as it was before the start command of a build ran.
+	beforeStartFile = "disk-before-start"
 )
 
 // files are the names of all files of a snapshot.
-func (m Manifest) files() []string {
-	if m.DiskOnly {
-		return []string{diskFile, manifestFile}
+func (s *Snapshot) files() []string {
+	names := []string{cmp.Or(s.stored.name, diskFile), manifestFile}
+	if !s.DiskOnly {
+		names = append([]string{memoryFile, devicesFile}, names...)
+		if s.Start.Runs() {
+			names = append(names, beforeStartFile)
+		}
 	}
-	return []string{memoryFile, devicesFile, diskFile, manifestFile}
+	return names
 }
 
 // sizes are the sizes of files where they are known, in bytes.
-func (m Manifest) sizes() map[string]int64 {
-	known := map[string]int64{diskFile: int64(m.DiskMiB) << 20}
-	if !m.DiskOnly {
-		known[memoryFile] = int64(m.MemoryMiB) << 20
+func (s *Snapshot) sizes() map[string]int64 {
+	known := map[string]int64{cmp.Or(s.stored.name, diskFile): int64(cmp.Or(s.stored.diskMiB, s.DiskMiB)) << 20}
+	if !s.DiskOnly {
+		known[memoryFile] = int64(s.MemoryMiB) << 20
 	}
 	return known
 }

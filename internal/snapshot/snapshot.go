@@ -4,6 +4,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,9 @@ type Manifest struct {
 	// FinishKey stands for everything that a finished build was made of; empty for what is
 	// no build.
 	FinishKey string `json:"finishKey,omitempty"`
+	// Start is what runs in the guests of a finished build; nil for other snapshots, and
+	// for builds of earlier versions.
+	Start *Start `json:"start,omitempty"`
 	// ImageDigest is the digest of the image that a build is from; empty for none.
 	ImageDigest string `json:"imageDigest,omitempty"`
 	// MadeBy is the VMM that the memory and devices restore with.
@@ -67,6 +71,8 @@ type Defaults struct {
 type Snapshot struct {
 	Manifest
 	Dir string
+
+	stored stored
 }
 
 // WithoutMemory is the same snapshot with only its disk: a machine has to be booted, and
@@ -84,8 +90,9 @@ func (s *Snapshot) State() vmm.State {
 	}
 }
 
-// DiskPath is the saved disk. A machine is started from a clone of it.
-func (s *Snapshot) DiskPath() string { return filepath.Join(s.Dir, diskFile) }
+// DiskPath is the saved disk. A machine is started from a clone of it, which CloneDisk
+// makes.
+func (s *Snapshot) DiskPath() string { return filepath.Join(s.Dir, cmp.Or(s.stored.name, diskFile)) }
 
 // Remove deletes the snapshot. Machines that were started from it run on: they have its
 // memory file open.
@@ -105,6 +112,9 @@ type Source struct {
 	MemoryPath string
 	// DiskPath is its live disk.
 	DiskPath string
+	// BeforeStartPath is the disk as it was before the start command of a build; empty for
+	// a machine without one.
+	BeforeStartPath string
 }
 
 // Take writes a snapshot of a stopped machine into directory, which must not exist. It is
@@ -169,6 +179,11 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 func (s *Snapshot) write(ctx context.Context, source Source) error {
 	if err := disk.Clone(source.DiskPath, s.DiskPath()); err != nil {
 		return err
+	}
+	if source.BeforeStartPath != "" {
+		if err := disk.Clone(source.BeforeStartPath, filepath.Join(s.Dir, beforeStartFile)); err != nil {
+			return err
+		}
 	}
 	if !s.DiskOnly {
 		if err := disk.Clone(source.MemoryPath, s.State().MemoryPath); err != nil {

@@ -66,7 +66,12 @@ type Creation struct {
 	Sandbox sandbox.Sandbox
 	EnvVars map[string]string
 	Secrets sandbox.Secrets
+	// Size is another than the build's; the zero value is the build's own.
+	Size Size
 }
+
+// Size is that of a sandbox. What is zero is as the build has it.
+type Size struct{ VCPUCount, MemoryMiB, DiskMiB int32 }
 
 // Client calls one host agent.
 type Client struct {

@@ -96,8 +96,16 @@ func toCreation(creation Creation) *pb.CreateSandboxRequest {
 		SandboxId: creating.ID, BuildId: creating.BuildID.String(), RequestId: creating.ID,
 		Identity: toIdentity(creation.EnvVars), Network: toNetwork(creating.Network), Secrets: toSecrets(creation.Secrets),
 		VolumeMounts: toVolumeMounts(creating.VolumeMounts), WorkloadIdentity: toWorkload(creating.Workload()),
-		Isolation: string(creating.Isolation),
+		Isolation: string(creating.Isolation), Size: toSize(creation.Size),
 	}
+}
+
+// toSize is absent for a build's own size.
+func toSize(size Size) *pb.Size {
+	if size == (Size{}) {
+		return nil
+	}
+	return &pb.Size{VcpuCount: uint32(size.VCPUCount), MemoryMib: uint32(size.MemoryMiB), DiskMib: uint32(size.DiskMiB)}
 }
 
 // toIdentity begins another life of a guest.

@@ -77,6 +77,9 @@ var meanings = map[pb.Reason]meaning{
 	pb.Reason_REASON_WRONG_ISOLATION: {
 		connect.CodeFailedPrecondition, fault.Conflict, fault.NoCompatibleHost, "the host does not give the isolation that is demanded",
 	},
+	pb.Reason_REASON_SIZE_REFUSED: {
+		connect.CodeInvalidArgument, fault.Invalid, fault.CreateRefused, "the host cannot give the template that size",
+	},
 	pb.Reason_REASON_TIMED_OUT: {
 		connect.CodeDeadlineExceeded, fault.Timeout, "", "the host took too long",
 	},

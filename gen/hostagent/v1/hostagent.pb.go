@@ -63,6 +63,9 @@ const (
 	Reason_REASON_NETWORK_REFUSED Reason = 18
 	// WRONG_ISOLATION: the request demands another isolation than the host's driver gives.
 	Reason_REASON_WRONG_ISOLATION Reason = 19
+	// SIZE_REFUSED: the build cannot have the size on this host, or the build's start or
+	// ready command failed with it.
+	Reason_REASON_SIZE_REFUSED Reason = 20
 )
 
 // Enum value maps for Reason.
@@ -88,6 +91,7 @@ var (
 		17: "REASON_TIMED_OUT",
 		18: "REASON_NETWORK_REFUSED",
 		19: "REASON_WRONG_ISOLATION",
+		20: "REASON_SIZE_REFUSED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":                 0,
@@ -110,6 +114,7 @@ var (
 		"REASON_TIMED_OUT":                   17,
 		"REASON_NETWORK_REFUSED":             18,
 		"REASON_WRONG_ISOLATION":             19,
+		"REASON_SIZE_REFUSED":                20,
 	}
 )
 
@@ -1053,7 +1058,9 @@ type CreateSandboxRequest struct {
 	WorkloadIdentity *WorkloadIdentity `protobuf:"bytes,9,opt,name=workload_identity,json=workloadIdentity,proto3" json:"workload_identity,omitempty"`
 	// isolation is "vm" or "gvisor", or empty for any. A driver that gives another is
 	// WRONG_ISOLATION.
-	Isolation     string `protobuf:"bytes,10,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	Isolation string `protobuf:"bytes,10,opt,name=isolation,proto3" json:"isolation,omitempty"`
+	// size is another than the build's.
+	Size          *Size `protobuf:"bytes,11,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1158,6 +1165,171 @@ func (x *CreateSandboxRequest) GetIsolation() string {
 	return ""
 }
 
+func (x *CreateSandboxRequest) GetSize() *Size {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+// Size is that of a sandbox. What is zero is as the build has it.
+type Size struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	VcpuCount     uint32                 `protobuf:"varint,1,opt,name=vcpu_count,json=vcpuCount,proto3" json:"vcpu_count,omitempty"`
+	MemoryMib     uint32                 `protobuf:"varint,2,opt,name=memory_mib,json=memoryMib,proto3" json:"memory_mib,omitempty"`
+	DiskMib       uint32                 `protobuf:"varint,3,opt,name=disk_mib,json=diskMib,proto3" json:"disk_mib,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Size) Reset() {
+	*x = Size{}
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Size) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Size) ProtoMessage() {}
+
+func (x *Size) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Size.ProtoReflect.Descriptor instead.
+func (*Size) Descriptor() ([]byte, []int) {
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Size) GetVcpuCount() uint32 {
+	if x != nil {
+		return x.VcpuCount
+	}
+	return 0
+}
+
+func (x *Size) GetMemoryMib() uint32 {
+	if x != nil {
+		return x.MemoryMib
+	}
+	return 0
+}
+
+func (x *Size) GetDiskMib() uint32 {
+	if x != nil {
+		return x.DiskMib
+	}
+	return 0
+}
+
+type PrepareSizeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BuildId       string                 `protobuf:"bytes,1,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	Size          *Size                  `protobuf:"bytes,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareSizeRequest) Reset() {
+	*x = PrepareSizeRequest{}
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareSizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareSizeRequest) ProtoMessage() {}
+
+func (x *PrepareSizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareSizeRequest.ProtoReflect.Descriptor instead.
+func (*PrepareSizeRequest) Descriptor() ([]byte, []int) {
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PrepareSizeRequest) GetBuildId() string {
+	if x != nil {
+		return x.BuildId
+	}
+	return ""
+}
+
+func (x *PrepareSizeRequest) GetSize() *Size {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+// PrepareSizeResponse is one line of what is being done, for people.
+type PrepareSizeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareSizeResponse) Reset() {
+	*x = PrepareSizeResponse{}
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareSizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareSizeResponse) ProtoMessage() {}
+
+func (x *PrepareSizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareSizeResponse.ProtoReflect.Descriptor instead.
+func (*PrepareSizeResponse) Descriptor() ([]byte, []int) {
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PrepareSizeResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 // WorkloadIdentity is what the tokens state that the host signs for a sandbox. Forks
 // inherit it, with their own sandbox ID in the tokens.
 type WorkloadIdentity struct {
@@ -1172,7 +1344,7 @@ type WorkloadIdentity struct {
 
 func (x *WorkloadIdentity) Reset() {
 	*x = WorkloadIdentity{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1356,7 @@ func (x *WorkloadIdentity) String() string {
 func (*WorkloadIdentity) ProtoMessage() {}
 
 func (x *WorkloadIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[11]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1369,7 @@ func (x *WorkloadIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadIdentity.ProtoReflect.Descriptor instead.
 func (*WorkloadIdentity) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{11}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WorkloadIdentity) GetTeamId() string {
@@ -1233,7 +1405,7 @@ type IdentityToken struct {
 
 func (x *IdentityToken) Reset() {
 	*x = IdentityToken{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1417,7 @@ func (x *IdentityToken) String() string {
 func (*IdentityToken) ProtoMessage() {}
 
 func (x *IdentityToken) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[12]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1430,7 @@ func (x *IdentityToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityToken.ProtoReflect.Descriptor instead.
 func (*IdentityToken) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{12}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *IdentityToken) GetAudience() string {
@@ -1289,7 +1461,7 @@ type VolumeMount struct {
 
 func (x *VolumeMount) Reset() {
 	*x = VolumeMount{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1473,7 @@ func (x *VolumeMount) String() string {
 func (*VolumeMount) ProtoMessage() {}
 
 func (x *VolumeMount) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[13]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1486,7 @@ func (x *VolumeMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VolumeMount.ProtoReflect.Descriptor instead.
 func (*VolumeMount) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{13}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VolumeMount) GetVolumeId() string {
@@ -1362,7 +1534,7 @@ type NetworkPolicy struct {
 
 func (x *NetworkPolicy) Reset() {
 	*x = NetworkPolicy{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1546,7 @@ func (x *NetworkPolicy) String() string {
 func (*NetworkPolicy) ProtoMessage() {}
 
 func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[14]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1559,7 @@ func (x *NetworkPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkPolicy.ProtoReflect.Descriptor instead.
 func (*NetworkPolicy) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{14}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NetworkPolicy) GetDenyInternet() bool {
@@ -1459,7 +1631,7 @@ type EgressProxy struct {
 
 func (x *EgressProxy) Reset() {
 	*x = EgressProxy{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1643,7 @@ func (x *EgressProxy) String() string {
 func (*EgressProxy) ProtoMessage() {}
 
 func (x *EgressProxy) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[15]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1656,7 @@ func (x *EgressProxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EgressProxy.ProtoReflect.Descriptor instead.
 func (*EgressProxy) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{15}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EgressProxy) GetAddress() string {
@@ -1542,7 +1714,7 @@ type NetworkRule struct {
 
 func (x *NetworkRule) Reset() {
 	*x = NetworkRule{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1726,7 @@ func (x *NetworkRule) String() string {
 func (*NetworkRule) ProtoMessage() {}
 
 func (x *NetworkRule) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[16]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1739,7 @@ func (x *NetworkRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkRule.ProtoReflect.Descriptor instead.
 func (*NetworkRule) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{16}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NetworkRule) GetDomain() string {
@@ -1604,7 +1776,7 @@ type Secrets struct {
 
 func (x *Secrets) Reset() {
 	*x = Secrets{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1788,7 @@ func (x *Secrets) String() string {
 func (*Secrets) ProtoMessage() {}
 
 func (x *Secrets) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[17]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1801,7 @@ func (x *Secrets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secrets.ProtoReflect.Descriptor instead.
 func (*Secrets) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{17}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Secrets) GetValues() map[string]string {
@@ -1659,7 +1831,7 @@ type NetworkLimits struct {
 
 func (x *NetworkLimits) Reset() {
 	*x = NetworkLimits{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1843,7 @@ func (x *NetworkLimits) String() string {
 func (*NetworkLimits) ProtoMessage() {}
 
 func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[18]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1856,7 @@ func (x *NetworkLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkLimits.ProtoReflect.Descriptor instead.
 func (*NetworkLimits) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{18}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NetworkLimits) GetUploadBytesPerSecond() uint64 {
@@ -1717,7 +1889,7 @@ type CreateSandboxResponse struct {
 
 func (x *CreateSandboxResponse) Reset() {
 	*x = CreateSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1901,7 @@ func (x *CreateSandboxResponse) String() string {
 func (*CreateSandboxResponse) ProtoMessage() {}
 
 func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[19]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1914,7 @@ func (x *CreateSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSandboxResponse.ProtoReflect.Descriptor instead.
 func (*CreateSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{19}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateSandboxResponse) GetSandbox() *Sandbox {
@@ -1769,7 +1941,7 @@ type PauseSandboxRequest struct {
 
 func (x *PauseSandboxRequest) Reset() {
 	*x = PauseSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1953,7 @@ func (x *PauseSandboxRequest) String() string {
 func (*PauseSandboxRequest) ProtoMessage() {}
 
 func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[20]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1966,7 @@ func (x *PauseSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxRequest.ProtoReflect.Descriptor instead.
 func (*PauseSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{20}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PauseSandboxRequest) GetSandboxId() string {
@@ -1834,7 +2006,7 @@ type PauseSandboxResponse struct {
 
 func (x *PauseSandboxResponse) Reset() {
 	*x = PauseSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2018,7 @@ func (x *PauseSandboxResponse) String() string {
 func (*PauseSandboxResponse) ProtoMessage() {}
 
 func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[21]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2031,7 @@ func (x *PauseSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseSandboxResponse.ProtoReflect.Descriptor instead.
 func (*PauseSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{21}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PauseSandboxResponse) GetSandbox() *Sandbox {
@@ -1886,7 +2058,7 @@ type ResumeSandboxRequest struct {
 
 func (x *ResumeSandboxRequest) Reset() {
 	*x = ResumeSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2070,7 @@ func (x *ResumeSandboxRequest) String() string {
 func (*ResumeSandboxRequest) ProtoMessage() {}
 
 func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[22]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2083,7 @@ func (x *ResumeSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{22}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResumeSandboxRequest) GetSandboxId() string {
@@ -1958,7 +2130,7 @@ type ResumeSandboxResponse struct {
 
 func (x *ResumeSandboxResponse) Reset() {
 	*x = ResumeSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2142,7 @@ func (x *ResumeSandboxResponse) String() string {
 func (*ResumeSandboxResponse) ProtoMessage() {}
 
 func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[23]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2155,7 @@ func (x *ResumeSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ResumeSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{23}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ResumeSandboxResponse) GetSandbox() *Sandbox {
@@ -2009,7 +2181,7 @@ type SnapshotSandboxRequest struct {
 
 func (x *SnapshotSandboxRequest) Reset() {
 	*x = SnapshotSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2193,7 @@ func (x *SnapshotSandboxRequest) String() string {
 func (*SnapshotSandboxRequest) ProtoMessage() {}
 
 func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[24]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2206,7 @@ func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{24}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SnapshotSandboxRequest) GetSandboxId() string {
@@ -2074,7 +2246,7 @@ type SnapshotSandboxResponse struct {
 
 func (x *SnapshotSandboxResponse) Reset() {
 	*x = SnapshotSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2258,7 @@ func (x *SnapshotSandboxResponse) String() string {
 func (*SnapshotSandboxResponse) ProtoMessage() {}
 
 func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[25]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2271,7 @@ func (x *SnapshotSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotSandboxResponse.ProtoReflect.Descriptor instead.
 func (*SnapshotSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{25}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SnapshotSandboxResponse) GetTemplate() *Template {
@@ -2118,7 +2290,7 @@ type DeleteSnapshotRequest struct {
 
 func (x *DeleteSnapshotRequest) Reset() {
 	*x = DeleteSnapshotRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2302,7 @@ func (x *DeleteSnapshotRequest) String() string {
 func (*DeleteSnapshotRequest) ProtoMessage() {}
 
 func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[26]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2315,7 @@ func (x *DeleteSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{26}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteSnapshotRequest) GetBuildId() string {
@@ -2161,7 +2333,7 @@ type DeleteSnapshotResponse struct {
 
 func (x *DeleteSnapshotResponse) Reset() {
 	*x = DeleteSnapshotResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2345,7 @@ func (x *DeleteSnapshotResponse) String() string {
 func (*DeleteSnapshotResponse) ProtoMessage() {}
 
 func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[27]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2358,7 @@ func (x *DeleteSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{27}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{30}
 }
 
 type ForkSandboxRequest struct {
@@ -2202,7 +2374,7 @@ type ForkSandboxRequest struct {
 
 func (x *ForkSandboxRequest) Reset() {
 	*x = ForkSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2386,7 @@ func (x *ForkSandboxRequest) String() string {
 func (*ForkSandboxRequest) ProtoMessage() {}
 
 func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[28]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2399,7 @@ func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
 func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{28}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ForkSandboxRequest) GetSandboxId() string {
@@ -2262,7 +2434,7 @@ type Fork struct {
 
 func (x *Fork) Reset() {
 	*x = Fork{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2446,7 @@ func (x *Fork) String() string {
 func (*Fork) ProtoMessage() {}
 
 func (x *Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[29]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2459,7 @@ func (x *Fork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fork.ProtoReflect.Descriptor instead.
 func (*Fork) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{29}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Fork) GetSandboxId() string {
@@ -2314,7 +2486,7 @@ type ForkSandboxResponse struct {
 
 func (x *ForkSandboxResponse) Reset() {
 	*x = ForkSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2498,7 @@ func (x *ForkSandboxResponse) String() string {
 func (*ForkSandboxResponse) ProtoMessage() {}
 
 func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[30]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2511,7 @@ func (x *ForkSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkSandboxResponse.ProtoReflect.Descriptor instead.
 func (*ForkSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{30}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ForkSandboxResponse) GetResults() []*ForkResult {
@@ -2363,7 +2535,7 @@ type ForkResult struct {
 
 func (x *ForkResult) Reset() {
 	*x = ForkResult{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2547,7 @@ func (x *ForkResult) String() string {
 func (*ForkResult) ProtoMessage() {}
 
 func (x *ForkResult) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[31]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2560,7 @@ func (x *ForkResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForkResult.ProtoReflect.Descriptor instead.
 func (*ForkResult) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{31}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ForkResult) GetSandbox() *Sandbox {
@@ -2427,7 +2599,7 @@ type UpdateNetworkRequest struct {
 
 func (x *UpdateNetworkRequest) Reset() {
 	*x = UpdateNetworkRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2611,7 @@ func (x *UpdateNetworkRequest) String() string {
 func (*UpdateNetworkRequest) ProtoMessage() {}
 
 func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[32]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2624,7 @@ func (x *UpdateNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{32}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateNetworkRequest) GetSandboxId() string {
@@ -2491,7 +2663,7 @@ type UpdateNetworkResponse struct {
 
 func (x *UpdateNetworkResponse) Reset() {
 	*x = UpdateNetworkResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2675,7 @@ func (x *UpdateNetworkResponse) String() string {
 func (*UpdateNetworkResponse) ProtoMessage() {}
 
 func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[33]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2688,7 @@ func (x *UpdateNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNetworkResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{33}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{36}
 }
 
 type SetSecretsRequest struct {
@@ -2529,7 +2701,7 @@ type SetSecretsRequest struct {
 
 func (x *SetSecretsRequest) Reset() {
 	*x = SetSecretsRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2541,7 +2713,7 @@ func (x *SetSecretsRequest) String() string {
 func (*SetSecretsRequest) ProtoMessage() {}
 
 func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[34]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2554,7 +2726,7 @@ func (x *SetSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{34}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetSecretsRequest) GetSandboxId() string {
@@ -2579,7 +2751,7 @@ type SetSecretsResponse struct {
 
 func (x *SetSecretsResponse) Reset() {
 	*x = SetSecretsResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +2763,7 @@ func (x *SetSecretsResponse) String() string {
 func (*SetSecretsResponse) ProtoMessage() {}
 
 func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[35]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2776,7 @@ func (x *SetSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretsResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{35}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{38}
 }
 
 // SetSigningKeyRequest contains a secret and must not be logged.
@@ -2624,7 +2796,7 @@ type SetSigningKeyRequest struct {
 
 func (x *SetSigningKeyRequest) Reset() {
 	*x = SetSigningKeyRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2808,7 @@ func (x *SetSigningKeyRequest) String() string {
 func (*SetSigningKeyRequest) ProtoMessage() {}
 
 func (x *SetSigningKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[36]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2821,7 @@ func (x *SetSigningKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSigningKeyRequest.ProtoReflect.Descriptor instead.
 func (*SetSigningKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{36}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetSigningKeyRequest) GetKeyId() string {
@@ -2688,7 +2860,7 @@ type SetSigningKeyResponse struct {
 
 func (x *SetSigningKeyResponse) Reset() {
 	*x = SetSigningKeyResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2700,7 +2872,7 @@ func (x *SetSigningKeyResponse) String() string {
 func (*SetSigningKeyResponse) ProtoMessage() {}
 
 func (x *SetSigningKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[37]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2713,7 +2885,7 @@ func (x *SetSigningKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSigningKeyResponse.ProtoReflect.Descriptor instead.
 func (*SetSigningKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{37}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{40}
 }
 
 type KillSandboxRequest struct {
@@ -2728,7 +2900,7 @@ type KillSandboxRequest struct {
 
 func (x *KillSandboxRequest) Reset() {
 	*x = KillSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +2912,7 @@ func (x *KillSandboxRequest) String() string {
 func (*KillSandboxRequest) ProtoMessage() {}
 
 func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[38]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +2925,7 @@ func (x *KillSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxRequest.ProtoReflect.Descriptor instead.
 func (*KillSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{38}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *KillSandboxRequest) GetSandboxId() string {
@@ -2778,7 +2950,7 @@ type KillSandboxResponse struct {
 
 func (x *KillSandboxResponse) Reset() {
 	*x = KillSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2962,7 @@ func (x *KillSandboxResponse) String() string {
 func (*KillSandboxResponse) ProtoMessage() {}
 
 func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[39]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2975,7 @@ func (x *KillSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KillSandboxResponse.ProtoReflect.Descriptor instead.
 func (*KillSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{39}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{42}
 }
 
 type CreateVolumeRequest struct {
@@ -2818,7 +2990,7 @@ type CreateVolumeRequest struct {
 
 func (x *CreateVolumeRequest) Reset() {
 	*x = CreateVolumeRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2830,7 +3002,7 @@ func (x *CreateVolumeRequest) String() string {
 func (*CreateVolumeRequest) ProtoMessage() {}
 
 func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[40]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2843,7 +3015,7 @@ func (x *CreateVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeRequest.ProtoReflect.Descriptor instead.
 func (*CreateVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{40}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CreateVolumeRequest) GetVolumeId() string {
@@ -2868,7 +3040,7 @@ type CreateVolumeResponse struct {
 
 func (x *CreateVolumeResponse) Reset() {
 	*x = CreateVolumeResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +3052,7 @@ func (x *CreateVolumeResponse) String() string {
 func (*CreateVolumeResponse) ProtoMessage() {}
 
 func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[41]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +3065,7 @@ func (x *CreateVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateVolumeResponse.ProtoReflect.Descriptor instead.
 func (*CreateVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{41}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{44}
 }
 
 type DeleteVolumeRequest struct {
@@ -2905,7 +3077,7 @@ type DeleteVolumeRequest struct {
 
 func (x *DeleteVolumeRequest) Reset() {
 	*x = DeleteVolumeRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3089,7 @@ func (x *DeleteVolumeRequest) String() string {
 func (*DeleteVolumeRequest) ProtoMessage() {}
 
 func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[42]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3102,7 @@ func (x *DeleteVolumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeRequest.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{42}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeleteVolumeRequest) GetVolumeId() string {
@@ -2948,7 +3120,7 @@ type DeleteVolumeResponse struct {
 
 func (x *DeleteVolumeResponse) Reset() {
 	*x = DeleteVolumeResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2960,7 +3132,7 @@ func (x *DeleteVolumeResponse) String() string {
 func (*DeleteVolumeResponse) ProtoMessage() {}
 
 func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[43]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2973,7 +3145,7 @@ func (x *DeleteVolumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteVolumeResponse.ProtoReflect.Descriptor instead.
 func (*DeleteVolumeResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{43}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{46}
 }
 
 type GetSandboxRequest struct {
@@ -2985,7 +3157,7 @@ type GetSandboxRequest struct {
 
 func (x *GetSandboxRequest) Reset() {
 	*x = GetSandboxRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3169,7 @@ func (x *GetSandboxRequest) String() string {
 func (*GetSandboxRequest) ProtoMessage() {}
 
 func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[44]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3182,7 @@ func (x *GetSandboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxRequest.ProtoReflect.Descriptor instead.
 func (*GetSandboxRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{44}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetSandboxRequest) GetSandboxId() string {
@@ -3029,7 +3201,7 @@ type GetSandboxResponse struct {
 
 func (x *GetSandboxResponse) Reset() {
 	*x = GetSandboxResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3213,7 @@ func (x *GetSandboxResponse) String() string {
 func (*GetSandboxResponse) ProtoMessage() {}
 
 func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[45]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3226,7 @@ func (x *GetSandboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSandboxResponse.ProtoReflect.Descriptor instead.
 func (*GetSandboxResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{45}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetSandboxResponse) GetSandbox() *Sandbox {
@@ -3072,7 +3244,7 @@ type ListSandboxesRequest struct {
 
 func (x *ListSandboxesRequest) Reset() {
 	*x = ListSandboxesRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3256,7 @@ func (x *ListSandboxesRequest) String() string {
 func (*ListSandboxesRequest) ProtoMessage() {}
 
 func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[46]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3269,7 @@ func (x *ListSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*ListSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{46}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{49}
 }
 
 type ListSandboxesResponse struct {
@@ -3109,7 +3281,7 @@ type ListSandboxesResponse struct {
 
 func (x *ListSandboxesResponse) Reset() {
 	*x = ListSandboxesResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3121,7 +3293,7 @@ func (x *ListSandboxesResponse) String() string {
 func (*ListSandboxesResponse) ProtoMessage() {}
 
 func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[47]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3134,7 +3306,7 @@ func (x *ListSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*ListSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{47}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListSandboxesResponse) GetSandboxes() []*Sandbox {
@@ -3152,7 +3324,7 @@ type WatchSandboxesRequest struct {
 
 func (x *WatchSandboxesRequest) Reset() {
 	*x = WatchSandboxesRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3336,7 @@ func (x *WatchSandboxesRequest) String() string {
 func (*WatchSandboxesRequest) ProtoMessage() {}
 
 func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[48]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3349,7 @@ func (x *WatchSandboxesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesRequest.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{48}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{51}
 }
 
 type WatchSandboxesResponse struct {
@@ -3189,7 +3361,7 @@ type WatchSandboxesResponse struct {
 
 func (x *WatchSandboxesResponse) Reset() {
 	*x = WatchSandboxesResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3201,7 +3373,7 @@ func (x *WatchSandboxesResponse) String() string {
 func (*WatchSandboxesResponse) ProtoMessage() {}
 
 func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[49]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3214,7 +3386,7 @@ func (x *WatchSandboxesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSandboxesResponse.ProtoReflect.Descriptor instead.
 func (*WatchSandboxesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{49}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchSandboxesResponse) GetSandbox() *Sandbox {
@@ -3238,7 +3410,7 @@ type ListSamplesRequest struct {
 
 func (x *ListSamplesRequest) Reset() {
 	*x = ListSamplesRequest{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3422,7 @@ func (x *ListSamplesRequest) String() string {
 func (*ListSamplesRequest) ProtoMessage() {}
 
 func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[50]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3435,7 @@ func (x *ListSamplesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesRequest.ProtoReflect.Descriptor instead.
 func (*ListSamplesRequest) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{50}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListSamplesRequest) GetSandboxIds() []string {
@@ -3296,7 +3468,7 @@ type ListSamplesResponse struct {
 
 func (x *ListSamplesResponse) Reset() {
 	*x = ListSamplesResponse{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3308,7 +3480,7 @@ func (x *ListSamplesResponse) String() string {
 func (*ListSamplesResponse) ProtoMessage() {}
 
 func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[51]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3321,7 +3493,7 @@ func (x *ListSamplesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSamplesResponse.ProtoReflect.Descriptor instead.
 func (*ListSamplesResponse) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{51}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListSamplesResponse) GetSandboxes() []*SandboxSamples {
@@ -3348,7 +3520,7 @@ type SandboxSamples struct {
 
 func (x *SandboxSamples) Reset() {
 	*x = SandboxSamples{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3360,7 +3532,7 @@ func (x *SandboxSamples) String() string {
 func (*SandboxSamples) ProtoMessage() {}
 
 func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[52]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3373,7 +3545,7 @@ func (x *SandboxSamples) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SandboxSamples.ProtoReflect.Descriptor instead.
 func (*SandboxSamples) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{52}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SandboxSamples) GetSandboxId() string {
@@ -3448,7 +3620,7 @@ type Sample struct {
 
 func (x *Sample) Reset() {
 	*x = Sample{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3632,7 @@ func (x *Sample) String() string {
 func (*Sample) ProtoMessage() {}
 
 func (x *Sample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[53]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3645,7 @@ func (x *Sample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sample.ProtoReflect.Descriptor instead.
 func (*Sample) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{53}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Sample) GetAt() *timestamppb.Timestamp {
@@ -3582,7 +3754,7 @@ type GuestSample struct {
 
 func (x *GuestSample) Reset() {
 	*x = GuestSample{}
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3594,7 +3766,7 @@ func (x *GuestSample) String() string {
 func (*GuestSample) ProtoMessage() {}
 
 func (x *GuestSample) ProtoReflect() protoreflect.Message {
-	mi := &file_hostagent_v1_hostagent_proto_msgTypes[54]
+	mi := &file_hostagent_v1_hostagent_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3607,7 +3779,7 @@ func (x *GuestSample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSample.ProtoReflect.Descriptor instead.
 func (*GuestSample) Descriptor() ([]byte, []int) {
-	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{54}
+	return file_hostagent_v1_hostagent_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GuestSample) GetAt() *timestamppb.Timestamp {
@@ -3732,7 +3904,7 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"\x16\n" +
 	"\x14ListTemplatesRequest\"M\n" +
 	"\x15ListTemplatesResponse\x124\n" +
-	"\ttemplates\x18\x01 \x03(\v2\x16.hostagent.v1.TemplateR\ttemplates\"\xdb\x03\n" +
+	"\ttemplates\x18\x01 \x03(\v2\x16.hostagent.v1.TemplateR\ttemplates\"\x83\x04\n" +
 	"\x14CreateSandboxRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x19\n" +
@@ -3746,7 +3918,19 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\asecrets\x18\b \x01(\v2\x15.hostagent.v1.SecretsR\asecrets\x12K\n" +
 	"\x11workload_identity\x18\t \x01(\v2\x1e.hostagent.v1.WorkloadIdentityR\x10workloadIdentity\x12\x1c\n" +
 	"\tisolation\x18\n" +
-	" \x01(\tR\tisolation\"\xe8\x01\n" +
+	" \x01(\tR\tisolation\x12&\n" +
+	"\x04size\x18\v \x01(\v2\x12.hostagent.v1.SizeR\x04size\"_\n" +
+	"\x04Size\x12\x1d\n" +
+	"\n" +
+	"vcpu_count\x18\x01 \x01(\rR\tvcpuCount\x12\x1d\n" +
+	"\n" +
+	"memory_mib\x18\x02 \x01(\rR\tmemoryMib\x12\x19\n" +
+	"\bdisk_mib\x18\x03 \x01(\rR\adiskMib\"W\n" +
+	"\x12PrepareSizeRequest\x12\x19\n" +
+	"\bbuild_id\x18\x01 \x01(\tR\abuildId\x12&\n" +
+	"\x04size\x18\x02 \x01(\v2\x12.hostagent.v1.SizeR\x04size\")\n" +
+	"\x13PrepareSizeResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"\xe8\x01\n" +
 	"\x10WorkloadIdentity\x12\x17\n" +
 	"\ateam_id\x18\x01 \x01(\tR\x06teamId\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
@@ -3929,7 +4113,7 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x12memory_total_bytes\x18\x03 \x01(\x04R\x10memoryTotalBytes\x12,\n" +
 	"\x12memory_cache_bytes\x18\x04 \x01(\x04R\x10memoryCacheBytes\x12&\n" +
 	"\x0fdisk_used_bytes\x18\x05 \x01(\x04R\rdiskUsedBytes\x12(\n" +
-	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\x9b\x04\n" +
+	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes*\xb4\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18REASON_SANDBOX_NOT_FOUND\x10\x01\x12\x1a\n" +
@@ -3951,7 +4135,8 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\rREASON_KILLED\x10\x10\x12\x14\n" +
 	"\x10REASON_TIMED_OUT\x10\x11\x12\x1a\n" +
 	"\x16REASON_NETWORK_REFUSED\x10\x12\x12\x1a\n" +
-	"\x16REASON_WRONG_ISOLATION\x10\x13*\xa2\x02\n" +
+	"\x16REASON_WRONG_ISOLATION\x10\x13\x12\x17\n" +
+	"\x13REASON_SIZE_REFUSED\x10\x14*\xa2\x02\n" +
 	"\fSandboxState\x12\x1d\n" +
 	"\x19SANDBOX_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATE_CREATING\x10\x01\x12\x19\n" +
@@ -3962,11 +4147,12 @@ const file_hostagent_v1_hostagent_proto_rawDesc = "" +
 	"\x15SANDBOX_STATE_KILLING\x10\x06\x12\x16\n" +
 	"\x12SANDBOX_STATE_GONE\x10\a\x12\x18\n" +
 	"\x14SANDBOX_STATE_FAILED\x10\b\x12\x1e\n" +
-	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\xae\f\n" +
+	"\x1aSANDBOX_STATE_SNAPSHOTTING\x10\t2\x84\r\n" +
 	"\tHostAgent\x12F\n" +
 	"\aGetInfo\x12\x1c.hostagent.v1.GetInfoRequest\x1a\x1d.hostagent.v1.GetInfoResponse\x12X\n" +
 	"\rListTemplates\x12\".hostagent.v1.ListTemplatesRequest\x1a#.hostagent.v1.ListTemplatesResponse\x12X\n" +
-	"\rCreateSandbox\x12\".hostagent.v1.CreateSandboxRequest\x1a#.hostagent.v1.CreateSandboxResponse\x12U\n" +
+	"\rCreateSandbox\x12\".hostagent.v1.CreateSandboxRequest\x1a#.hostagent.v1.CreateSandboxResponse\x12T\n" +
+	"\vPrepareSize\x12 .hostagent.v1.PrepareSizeRequest\x1a!.hostagent.v1.PrepareSizeResponse0\x01\x12U\n" +
 	"\fPauseSandbox\x12!.hostagent.v1.PauseSandboxRequest\x1a\".hostagent.v1.PauseSandboxResponse\x12X\n" +
 	"\rResumeSandbox\x12\".hostagent.v1.ResumeSandboxRequest\x1a#.hostagent.v1.ResumeSandboxResponse\x12^\n" +
 	"\x0fSnapshotSandbox\x12$.hostagent.v1.SnapshotSandboxRequest\x1a%.hostagent.v1.SnapshotSandboxResponse\x12[\n" +
@@ -3999,7 +4185,7 @@ func file_hostagent_v1_hostagent_proto_rawDescGZIP() []byte {
 }
 
 var file_hostagent_v1_hostagent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_hostagent_v1_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_hostagent_v1_hostagent_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_hostagent_v1_hostagent_proto_goTypes = []any{
 	(Reason)(0),                     // 0: hostagent.v1.Reason
 	(SandboxState)(0),               // 1: hostagent.v1.SandboxState
@@ -4014,142 +4200,149 @@ var file_hostagent_v1_hostagent_proto_goTypes = []any{
 	(*ListTemplatesRequest)(nil),    // 10: hostagent.v1.ListTemplatesRequest
 	(*ListTemplatesResponse)(nil),   // 11: hostagent.v1.ListTemplatesResponse
 	(*CreateSandboxRequest)(nil),    // 12: hostagent.v1.CreateSandboxRequest
-	(*WorkloadIdentity)(nil),        // 13: hostagent.v1.WorkloadIdentity
-	(*IdentityToken)(nil),           // 14: hostagent.v1.IdentityToken
-	(*VolumeMount)(nil),             // 15: hostagent.v1.VolumeMount
-	(*NetworkPolicy)(nil),           // 16: hostagent.v1.NetworkPolicy
-	(*EgressProxy)(nil),             // 17: hostagent.v1.EgressProxy
-	(*NetworkRule)(nil),             // 18: hostagent.v1.NetworkRule
-	(*Secrets)(nil),                 // 19: hostagent.v1.Secrets
-	(*NetworkLimits)(nil),           // 20: hostagent.v1.NetworkLimits
-	(*CreateSandboxResponse)(nil),   // 21: hostagent.v1.CreateSandboxResponse
-	(*PauseSandboxRequest)(nil),     // 22: hostagent.v1.PauseSandboxRequest
-	(*PauseSandboxResponse)(nil),    // 23: hostagent.v1.PauseSandboxResponse
-	(*ResumeSandboxRequest)(nil),    // 24: hostagent.v1.ResumeSandboxRequest
-	(*ResumeSandboxResponse)(nil),   // 25: hostagent.v1.ResumeSandboxResponse
-	(*SnapshotSandboxRequest)(nil),  // 26: hostagent.v1.SnapshotSandboxRequest
-	(*SnapshotSandboxResponse)(nil), // 27: hostagent.v1.SnapshotSandboxResponse
-	(*DeleteSnapshotRequest)(nil),   // 28: hostagent.v1.DeleteSnapshotRequest
-	(*DeleteSnapshotResponse)(nil),  // 29: hostagent.v1.DeleteSnapshotResponse
-	(*ForkSandboxRequest)(nil),      // 30: hostagent.v1.ForkSandboxRequest
-	(*Fork)(nil),                    // 31: hostagent.v1.Fork
-	(*ForkSandboxResponse)(nil),     // 32: hostagent.v1.ForkSandboxResponse
-	(*ForkResult)(nil),              // 33: hostagent.v1.ForkResult
-	(*UpdateNetworkRequest)(nil),    // 34: hostagent.v1.UpdateNetworkRequest
-	(*UpdateNetworkResponse)(nil),   // 35: hostagent.v1.UpdateNetworkResponse
-	(*SetSecretsRequest)(nil),       // 36: hostagent.v1.SetSecretsRequest
-	(*SetSecretsResponse)(nil),      // 37: hostagent.v1.SetSecretsResponse
-	(*SetSigningKeyRequest)(nil),    // 38: hostagent.v1.SetSigningKeyRequest
-	(*SetSigningKeyResponse)(nil),   // 39: hostagent.v1.SetSigningKeyResponse
-	(*KillSandboxRequest)(nil),      // 40: hostagent.v1.KillSandboxRequest
-	(*KillSandboxResponse)(nil),     // 41: hostagent.v1.KillSandboxResponse
-	(*CreateVolumeRequest)(nil),     // 42: hostagent.v1.CreateVolumeRequest
-	(*CreateVolumeResponse)(nil),    // 43: hostagent.v1.CreateVolumeResponse
-	(*DeleteVolumeRequest)(nil),     // 44: hostagent.v1.DeleteVolumeRequest
-	(*DeleteVolumeResponse)(nil),    // 45: hostagent.v1.DeleteVolumeResponse
-	(*GetSandboxRequest)(nil),       // 46: hostagent.v1.GetSandboxRequest
-	(*GetSandboxResponse)(nil),      // 47: hostagent.v1.GetSandboxResponse
-	(*ListSandboxesRequest)(nil),    // 48: hostagent.v1.ListSandboxesRequest
-	(*ListSandboxesResponse)(nil),   // 49: hostagent.v1.ListSandboxesResponse
-	(*WatchSandboxesRequest)(nil),   // 50: hostagent.v1.WatchSandboxesRequest
-	(*WatchSandboxesResponse)(nil),  // 51: hostagent.v1.WatchSandboxesResponse
-	(*ListSamplesRequest)(nil),      // 52: hostagent.v1.ListSamplesRequest
-	(*ListSamplesResponse)(nil),     // 53: hostagent.v1.ListSamplesResponse
-	(*SandboxSamples)(nil),          // 54: hostagent.v1.SandboxSamples
-	(*Sample)(nil),                  // 55: hostagent.v1.Sample
-	(*GuestSample)(nil),             // 56: hostagent.v1.GuestSample
-	nil,                             // 57: hostagent.v1.Identity.EnvVarsEntry
-	nil,                             // 58: hostagent.v1.WorkloadIdentity.TokensEntry
-	nil,                             // 59: hostagent.v1.NetworkRule.SetHeadersEntry
-	nil,                             // 60: hostagent.v1.Secrets.ValuesEntry
-	(*timestamppb.Timestamp)(nil),   // 61: google.protobuf.Timestamp
+	(*Size)(nil),                    // 13: hostagent.v1.Size
+	(*PrepareSizeRequest)(nil),      // 14: hostagent.v1.PrepareSizeRequest
+	(*PrepareSizeResponse)(nil),     // 15: hostagent.v1.PrepareSizeResponse
+	(*WorkloadIdentity)(nil),        // 16: hostagent.v1.WorkloadIdentity
+	(*IdentityToken)(nil),           // 17: hostagent.v1.IdentityToken
+	(*VolumeMount)(nil),             // 18: hostagent.v1.VolumeMount
+	(*NetworkPolicy)(nil),           // 19: hostagent.v1.NetworkPolicy
+	(*EgressProxy)(nil),             // 20: hostagent.v1.EgressProxy
+	(*NetworkRule)(nil),             // 21: hostagent.v1.NetworkRule
+	(*Secrets)(nil),                 // 22: hostagent.v1.Secrets
+	(*NetworkLimits)(nil),           // 23: hostagent.v1.NetworkLimits
+	(*CreateSandboxResponse)(nil),   // 24: hostagent.v1.CreateSandboxResponse
+	(*PauseSandboxRequest)(nil),     // 25: hostagent.v1.PauseSandboxRequest
+	(*PauseSandboxResponse)(nil),    // 26: hostagent.v1.PauseSandboxResponse
+	(*ResumeSandboxRequest)(nil),    // 27: hostagent.v1.ResumeSandboxRequest
+	(*ResumeSandboxResponse)(nil),   // 28: hostagent.v1.ResumeSandboxResponse
+	(*SnapshotSandboxRequest)(nil),  // 29: hostagent.v1.SnapshotSandboxRequest
+	(*SnapshotSandboxResponse)(nil), // 30: hostagent.v1.SnapshotSandboxResponse
+	(*DeleteSnapshotRequest)(nil),   // 31: hostagent.v1.DeleteSnapshotRequest
+	(*DeleteSnapshotResponse)(nil),  // 32: hostagent.v1.DeleteSnapshotResponse
+	(*ForkSandboxRequest)(nil),      // 33: hostagent.v1.ForkSandboxRequest
+	(*Fork)(nil),                    // 34: hostagent.v1.Fork
+	(*ForkSandboxResponse)(nil),     // 35: hostagent.v1.ForkSandboxResponse
+	(*ForkResult)(nil),              // 36: hostagent.v1.ForkResult
+	(*UpdateNetworkRequest)(nil),    // 37: hostagent.v1.UpdateNetworkRequest
+	(*UpdateNetworkResponse)(nil),   // 38: hostagent.v1.UpdateNetworkResponse
+	(*SetSecretsRequest)(nil),       // 39: hostagent.v1.SetSecretsRequest
+	(*SetSecretsResponse)(nil),      // 40: hostagent.v1.SetSecretsResponse
+	(*SetSigningKeyRequest)(nil),    // 41: hostagent.v1.SetSigningKeyRequest
+	(*SetSigningKeyResponse)(nil),   // 42: hostagent.v1.SetSigningKeyResponse
+	(*KillSandboxRequest)(nil),      // 43: hostagent.v1.KillSandboxRequest
+	(*KillSandboxResponse)(nil),     // 44: hostagent.v1.KillSandboxResponse
+	(*CreateVolumeRequest)(nil),     // 45: hostagent.v1.CreateVolumeRequest
+	(*CreateVolumeResponse)(nil),    // 46: hostagent.v1.CreateVolumeResponse
+	(*DeleteVolumeRequest)(nil),     // 47: hostagent.v1.DeleteVolumeRequest
+	(*DeleteVolumeResponse)(nil),    // 48: hostagent.v1.DeleteVolumeResponse
+	(*GetSandboxRequest)(nil),       // 49: hostagent.v1.GetSandboxRequest
+	(*GetSandboxResponse)(nil),      // 50: hostagent.v1.GetSandboxResponse
+	(*ListSandboxesRequest)(nil),    // 51: hostagent.v1.ListSandboxesRequest
+	(*ListSandboxesResponse)(nil),   // 52: hostagent.v1.ListSandboxesResponse
+	(*WatchSandboxesRequest)(nil),   // 53: hostagent.v1.WatchSandboxesRequest
+	(*WatchSandboxesResponse)(nil),  // 54: hostagent.v1.WatchSandboxesResponse
+	(*ListSamplesRequest)(nil),      // 55: hostagent.v1.ListSamplesRequest
+	(*ListSamplesResponse)(nil),     // 56: hostagent.v1.ListSamplesResponse
+	(*SandboxSamples)(nil),          // 57: hostagent.v1.SandboxSamples
+	(*Sample)(nil),                  // 58: hostagent.v1.Sample
+	(*GuestSample)(nil),             // 59: hostagent.v1.GuestSample
+	nil,                             // 60: hostagent.v1.Identity.EnvVarsEntry
+	nil,                             // 61: hostagent.v1.WorkloadIdentity.TokensEntry
+	nil,                             // 62: hostagent.v1.NetworkRule.SetHeadersEntry
+	nil,                             // 63: hostagent.v1.Secrets.ValuesEntry
+	(*timestamppb.Timestamp)(nil),   // 64: google.protobuf.Timestamp
 }
 var file_hostagent_v1_hostagent_proto_depIdxs = []int32{
 	0,  // 0: hostagent.v1.Refusal.reason:type_name -> hostagent.v1.Reason
 	1,  // 1: hostagent.v1.Sandbox.state:type_name -> hostagent.v1.SandboxState
-	61, // 2: hostagent.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	64, // 2: hostagent.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 3: hostagent.v1.Sandbox.usage:type_name -> hostagent.v1.Usage
-	57, // 4: hostagent.v1.Identity.env_vars:type_name -> hostagent.v1.Identity.EnvVarsEntry
+	60, // 4: hostagent.v1.Identity.env_vars:type_name -> hostagent.v1.Identity.EnvVarsEntry
 	9,  // 5: hostagent.v1.GetInfoResponse.sandbox_counts:type_name -> hostagent.v1.SandboxCount
 	1,  // 6: hostagent.v1.SandboxCount.state:type_name -> hostagent.v1.SandboxState
 	5,  // 7: hostagent.v1.ListTemplatesResponse.templates:type_name -> hostagent.v1.Template
 	6,  // 8: hostagent.v1.CreateSandboxRequest.identity:type_name -> hostagent.v1.Identity
-	16, // 9: hostagent.v1.CreateSandboxRequest.network:type_name -> hostagent.v1.NetworkPolicy
-	15, // 10: hostagent.v1.CreateSandboxRequest.volume_mounts:type_name -> hostagent.v1.VolumeMount
-	19, // 11: hostagent.v1.CreateSandboxRequest.secrets:type_name -> hostagent.v1.Secrets
-	13, // 12: hostagent.v1.CreateSandboxRequest.workload_identity:type_name -> hostagent.v1.WorkloadIdentity
-	58, // 13: hostagent.v1.WorkloadIdentity.tokens:type_name -> hostagent.v1.WorkloadIdentity.TokensEntry
-	18, // 14: hostagent.v1.NetworkPolicy.rules:type_name -> hostagent.v1.NetworkRule
-	20, // 15: hostagent.v1.NetworkPolicy.limits:type_name -> hostagent.v1.NetworkLimits
-	17, // 16: hostagent.v1.NetworkPolicy.egress_proxy:type_name -> hostagent.v1.EgressProxy
-	59, // 17: hostagent.v1.NetworkRule.set_headers:type_name -> hostagent.v1.NetworkRule.SetHeadersEntry
-	60, // 18: hostagent.v1.Secrets.values:type_name -> hostagent.v1.Secrets.ValuesEntry
-	3,  // 19: hostagent.v1.CreateSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
-	3,  // 20: hostagent.v1.PauseSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
-	6,  // 21: hostagent.v1.ResumeSandboxRequest.identity:type_name -> hostagent.v1.Identity
-	3,  // 22: hostagent.v1.ResumeSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
-	5,  // 23: hostagent.v1.SnapshotSandboxResponse.template:type_name -> hostagent.v1.Template
-	31, // 24: hostagent.v1.ForkSandboxRequest.forks:type_name -> hostagent.v1.Fork
-	6,  // 25: hostagent.v1.Fork.identity:type_name -> hostagent.v1.Identity
-	33, // 26: hostagent.v1.ForkSandboxResponse.results:type_name -> hostagent.v1.ForkResult
-	3,  // 27: hostagent.v1.ForkResult.sandbox:type_name -> hostagent.v1.Sandbox
-	2,  // 28: hostagent.v1.ForkResult.refusal:type_name -> hostagent.v1.Refusal
-	16, // 29: hostagent.v1.UpdateNetworkRequest.network:type_name -> hostagent.v1.NetworkPolicy
-	19, // 30: hostagent.v1.UpdateNetworkRequest.secrets:type_name -> hostagent.v1.Secrets
-	19, // 31: hostagent.v1.SetSecretsRequest.secrets:type_name -> hostagent.v1.Secrets
-	61, // 32: hostagent.v1.SetSigningKeyRequest.not_after:type_name -> google.protobuf.Timestamp
-	3,  // 33: hostagent.v1.GetSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
-	3,  // 34: hostagent.v1.ListSandboxesResponse.sandboxes:type_name -> hostagent.v1.Sandbox
-	3,  // 35: hostagent.v1.WatchSandboxesResponse.sandbox:type_name -> hostagent.v1.Sandbox
-	61, // 36: hostagent.v1.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
-	54, // 37: hostagent.v1.ListSamplesResponse.sandboxes:type_name -> hostagent.v1.SandboxSamples
-	4,  // 38: hostagent.v1.SandboxSamples.usage:type_name -> hostagent.v1.Usage
-	55, // 39: hostagent.v1.SandboxSamples.samples:type_name -> hostagent.v1.Sample
-	61, // 40: hostagent.v1.Sample.at:type_name -> google.protobuf.Timestamp
-	56, // 41: hostagent.v1.Sample.guest:type_name -> hostagent.v1.GuestSample
-	61, // 42: hostagent.v1.GuestSample.at:type_name -> google.protobuf.Timestamp
-	14, // 43: hostagent.v1.WorkloadIdentity.TokensEntry.value:type_name -> hostagent.v1.IdentityToken
-	7,  // 44: hostagent.v1.HostAgent.GetInfo:input_type -> hostagent.v1.GetInfoRequest
-	10, // 45: hostagent.v1.HostAgent.ListTemplates:input_type -> hostagent.v1.ListTemplatesRequest
-	12, // 46: hostagent.v1.HostAgent.CreateSandbox:input_type -> hostagent.v1.CreateSandboxRequest
-	22, // 47: hostagent.v1.HostAgent.PauseSandbox:input_type -> hostagent.v1.PauseSandboxRequest
-	24, // 48: hostagent.v1.HostAgent.ResumeSandbox:input_type -> hostagent.v1.ResumeSandboxRequest
-	26, // 49: hostagent.v1.HostAgent.SnapshotSandbox:input_type -> hostagent.v1.SnapshotSandboxRequest
-	28, // 50: hostagent.v1.HostAgent.DeleteSnapshot:input_type -> hostagent.v1.DeleteSnapshotRequest
-	30, // 51: hostagent.v1.HostAgent.ForkSandbox:input_type -> hostagent.v1.ForkSandboxRequest
-	34, // 52: hostagent.v1.HostAgent.UpdateNetwork:input_type -> hostagent.v1.UpdateNetworkRequest
-	36, // 53: hostagent.v1.HostAgent.SetSecrets:input_type -> hostagent.v1.SetSecretsRequest
-	38, // 54: hostagent.v1.HostAgent.SetSigningKey:input_type -> hostagent.v1.SetSigningKeyRequest
-	40, // 55: hostagent.v1.HostAgent.KillSandbox:input_type -> hostagent.v1.KillSandboxRequest
-	42, // 56: hostagent.v1.HostAgent.CreateVolume:input_type -> hostagent.v1.CreateVolumeRequest
-	44, // 57: hostagent.v1.HostAgent.DeleteVolume:input_type -> hostagent.v1.DeleteVolumeRequest
-	46, // 58: hostagent.v1.HostAgent.GetSandbox:input_type -> hostagent.v1.GetSandboxRequest
-	48, // 59: hostagent.v1.HostAgent.ListSandboxes:input_type -> hostagent.v1.ListSandboxesRequest
-	50, // 60: hostagent.v1.HostAgent.WatchSandboxes:input_type -> hostagent.v1.WatchSandboxesRequest
-	52, // 61: hostagent.v1.HostAgent.ListSamples:input_type -> hostagent.v1.ListSamplesRequest
-	8,  // 62: hostagent.v1.HostAgent.GetInfo:output_type -> hostagent.v1.GetInfoResponse
-	11, // 63: hostagent.v1.HostAgent.ListTemplates:output_type -> hostagent.v1.ListTemplatesResponse
-	21, // 64: hostagent.v1.HostAgent.CreateSandbox:output_type -> hostagent.v1.CreateSandboxResponse
-	23, // 65: hostagent.v1.HostAgent.PauseSandbox:output_type -> hostagent.v1.PauseSandboxResponse
-	25, // 66: hostagent.v1.HostAgent.ResumeSandbox:output_type -> hostagent.v1.ResumeSandboxResponse
-	27, // 67: hostagent.v1.HostAgent.SnapshotSandbox:output_type -> hostagent.v1.SnapshotSandboxResponse
-	29, // 68: hostagent.v1.HostAgent.DeleteSnapshot:output_type -> hostagent.v1.DeleteSnapshotResponse
-	32, // 69: hostagent.v1.HostAgent.ForkSandbox:output_type -> hostagent.v1.ForkSandboxResponse
-	35, // 70: hostagent.v1.HostAgent.UpdateNetwork:output_type -> hostagent.v1.UpdateNetworkResponse
-	37, // 71: hostagent.v1.HostAgent.SetSecrets:output_type -> hostagent.v1.SetSecretsResponse
-	39, // 72: hostagent.v1.HostAgent.SetSigningKey:output_type -> hostagent.v1.SetSigningKeyResponse
-	41, // 73: hostagent.v1.HostAgent.KillSandbox:output_type -> hostagent.v1.KillSandboxResponse
-	43, // 74: hostagent.v1.HostAgent.CreateVolume:output_type -> hostagent.v1.CreateVolumeResponse
-	45, // 75: hostagent.v1.HostAgent.DeleteVolume:output_type -> hostagent.v1.DeleteVolumeResponse
-	47, // 76: hostagent.v1.HostAgent.GetSandbox:output_type -> hostagent.v1.GetSandboxResponse
-	49, // 77: hostagent.v1.HostAgent.ListSandboxes:output_type -> hostagent.v1.ListSandboxesResponse
-	51, // 78: hostagent.v1.HostAgent.WatchSandboxes:output_type -> hostagent.v1.WatchSandboxesResponse
-	53, // 79: hostagent.v1.HostAgent.ListSamples:output_type -> hostagent.v1.ListSamplesResponse
-	62, // [62:80] is the sub-list for method output_type
-	44, // [44:62] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	19, // 9: hostagent.v1.CreateSandboxRequest.network:type_name -> hostagent.v1.NetworkPolicy
+	18, // 10: hostagent.v1.CreateSandboxRequest.volume_mounts:type_name -> hostagent.v1.VolumeMount
+	22, // 11: hostagent.v1.CreateSandboxRequest.secrets:type_name -> hostagent.v1.Secrets
+	16, // 12: hostagent.v1.CreateSandboxRequest.workload_identity:type_name -> hostagent.v1.WorkloadIdentity
+	13, // 13: hostagent.v1.CreateSandboxRequest.size:type_name -> hostagent.v1.Size
+	13, // 14: hostagent.v1.PrepareSizeRequest.size:type_name -> hostagent.v1.Size
+	61, // 15: hostagent.v1.WorkloadIdentity.tokens:type_name -> hostagent.v1.WorkloadIdentity.TokensEntry
+	21, // 16: hostagent.v1.NetworkPolicy.rules:type_name -> hostagent.v1.NetworkRule
+	23, // 17: hostagent.v1.NetworkPolicy.limits:type_name -> hostagent.v1.NetworkLimits
+	20, // 18: hostagent.v1.NetworkPolicy.egress_proxy:type_name -> hostagent.v1.EgressProxy
+	62, // 19: hostagent.v1.NetworkRule.set_headers:type_name -> hostagent.v1.NetworkRule.SetHeadersEntry
+	63, // 20: hostagent.v1.Secrets.values:type_name -> hostagent.v1.Secrets.ValuesEntry
+	3,  // 21: hostagent.v1.CreateSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	3,  // 22: hostagent.v1.PauseSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	6,  // 23: hostagent.v1.ResumeSandboxRequest.identity:type_name -> hostagent.v1.Identity
+	3,  // 24: hostagent.v1.ResumeSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	5,  // 25: hostagent.v1.SnapshotSandboxResponse.template:type_name -> hostagent.v1.Template
+	34, // 26: hostagent.v1.ForkSandboxRequest.forks:type_name -> hostagent.v1.Fork
+	6,  // 27: hostagent.v1.Fork.identity:type_name -> hostagent.v1.Identity
+	36, // 28: hostagent.v1.ForkSandboxResponse.results:type_name -> hostagent.v1.ForkResult
+	3,  // 29: hostagent.v1.ForkResult.sandbox:type_name -> hostagent.v1.Sandbox
+	2,  // 30: hostagent.v1.ForkResult.refusal:type_name -> hostagent.v1.Refusal
+	19, // 31: hostagent.v1.UpdateNetworkRequest.network:type_name -> hostagent.v1.NetworkPolicy
+	22, // 32: hostagent.v1.UpdateNetworkRequest.secrets:type_name -> hostagent.v1.Secrets
+	22, // 33: hostagent.v1.SetSecretsRequest.secrets:type_name -> hostagent.v1.Secrets
+	64, // 34: hostagent.v1.SetSigningKeyRequest.not_after:type_name -> google.protobuf.Timestamp
+	3,  // 35: hostagent.v1.GetSandboxResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	3,  // 36: hostagent.v1.ListSandboxesResponse.sandboxes:type_name -> hostagent.v1.Sandbox
+	3,  // 37: hostagent.v1.WatchSandboxesResponse.sandbox:type_name -> hostagent.v1.Sandbox
+	64, // 38: hostagent.v1.ListSamplesRequest.since:type_name -> google.protobuf.Timestamp
+	57, // 39: hostagent.v1.ListSamplesResponse.sandboxes:type_name -> hostagent.v1.SandboxSamples
+	4,  // 40: hostagent.v1.SandboxSamples.usage:type_name -> hostagent.v1.Usage
+	58, // 41: hostagent.v1.SandboxSamples.samples:type_name -> hostagent.v1.Sample
+	64, // 42: hostagent.v1.Sample.at:type_name -> google.protobuf.Timestamp
+	59, // 43: hostagent.v1.Sample.guest:type_name -> hostagent.v1.GuestSample
+	64, // 44: hostagent.v1.GuestSample.at:type_name -> google.protobuf.Timestamp
+	17, // 45: hostagent.v1.WorkloadIdentity.TokensEntry.value:type_name -> hostagent.v1.IdentityToken
+	7,  // 46: hostagent.v1.HostAgent.GetInfo:input_type -> hostagent.v1.GetInfoRequest
+	10, // 47: hostagent.v1.HostAgent.ListTemplates:input_type -> hostagent.v1.ListTemplatesRequest
+	12, // 48: hostagent.v1.HostAgent.CreateSandbox:input_type -> hostagent.v1.CreateSandboxRequest
+	14, // 49: hostagent.v1.HostAgent.PrepareSize:input_type -> hostagent.v1.PrepareSizeRequest
+	25, // 50: hostagent.v1.HostAgent.PauseSandbox:input_type -> hostagent.v1.PauseSandboxRequest
+	27, // 51: hostagent.v1.HostAgent.ResumeSandbox:input_type -> hostagent.v1.ResumeSandboxRequest
+	29, // 52: hostagent.v1.HostAgent.SnapshotSandbox:input_type -> hostagent.v1.SnapshotSandboxRequest
+	31, // 53: hostagent.v1.HostAgent.DeleteSnapshot:input_type -> hostagent.v1.DeleteSnapshotRequest
+	33, // 54: hostagent.v1.HostAgent.ForkSandbox:input_type -> hostagent.v1.ForkSandboxRequest
+	37, // 55: hostagent.v1.HostAgent.UpdateNetwork:input_type -> hostagent.v1.UpdateNetworkRequest
+	39, // 56: hostagent.v1.HostAgent.SetSecrets:input_type -> hostagent.v1.SetSecretsRequest
+	41, // 57: hostagent.v1.HostAgent.SetSigningKey:input_type -> hostagent.v1.SetSigningKeyRequest
+	43, // 58: hostagent.v1.HostAgent.KillSandbox:input_type -> hostagent.v1.KillSandboxRequest
+	45, // 59: hostagent.v1.HostAgent.CreateVolume:input_type -> hostagent.v1.CreateVolumeRequest
+	47, // 60: hostagent.v1.HostAgent.DeleteVolume:input_type -> hostagent.v1.DeleteVolumeRequest
+	49, // 61: hostagent.v1.HostAgent.GetSandbox:input_type -> hostagent.v1.GetSandboxRequest
+	51, // 62: hostagent.v1.HostAgent.ListSandboxes:input_type -> hostagent.v1.ListSandboxesRequest
+	53, // 63: hostagent.v1.HostAgent.WatchSandboxes:input_type -> hostagent.v1.WatchSandboxesRequest
+	55, // 64: hostagent.v1.HostAgent.ListSamples:input_type -> hostagent.v1.ListSamplesRequest
+	8,  // 65: hostagent.v1.HostAgent.GetInfo:output_type -> hostagent.v1.GetInfoResponse
+	11, // 66: hostagent.v1.HostAgent.ListTemplates:output_type -> hostagent.v1.ListTemplatesResponse
+	24, // 67: hostagent.v1.HostAgent.CreateSandbox:output_type -> hostagent.v1.CreateSandboxResponse
+	15, // 68: hostagent.v1.HostAgent.PrepareSize:output_type -> hostagent.v1.PrepareSizeResponse
+	26, // 69: hostagent.v1.HostAgent.PauseSandbox:output_type -> hostagent.v1.PauseSandboxResponse
+	28, // 70: hostagent.v1.HostAgent.ResumeSandbox:output_type -> hostagent.v1.ResumeSandboxResponse
+	30, // 71: hostagent.v1.HostAgent.SnapshotSandbox:output_type -> hostagent.v1.SnapshotSandboxResponse
+	32, // 72: hostagent.v1.HostAgent.DeleteSnapshot:output_type -> hostagent.v1.DeleteSnapshotResponse
+	35, // 73: hostagent.v1.HostAgent.ForkSandbox:output_type -> hostagent.v1.ForkSandboxResponse
+	38, // 74: hostagent.v1.HostAgent.UpdateNetwork:output_type -> hostagent.v1.UpdateNetworkResponse
+	40, // 75: hostagent.v1.HostAgent.SetSecrets:output_type -> hostagent.v1.SetSecretsResponse
+	42, // 76: hostagent.v1.HostAgent.SetSigningKey:output_type -> hostagent.v1.SetSigningKeyResponse
+	44, // 77: hostagent.v1.HostAgent.KillSandbox:output_type -> hostagent.v1.KillSandboxResponse
+	46, // 78: hostagent.v1.HostAgent.CreateVolume:output_type -> hostagent.v1.CreateVolumeResponse
+	48, // 79: hostagent.v1.HostAgent.DeleteVolume:output_type -> hostagent.v1.DeleteVolumeResponse
+	50, // 80: hostagent.v1.HostAgent.GetSandbox:output_type -> hostagent.v1.GetSandboxResponse
+	52, // 81: hostagent.v1.HostAgent.ListSandboxes:output_type -> hostagent.v1.ListSandboxesResponse
+	54, // 82: hostagent.v1.HostAgent.WatchSandboxes:output_type -> hostagent.v1.WatchSandboxesResponse
+	56, // 83: hostagent.v1.HostAgent.ListSamples:output_type -> hostagent.v1.ListSamplesResponse
+	65, // [65:84] is the sub-list for method output_type
+	46, // [46:65] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_hostagent_v1_hostagent_proto_init() }
@@ -4163,7 +4356,7 @@ func file_hostagent_v1_hostagent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hostagent_v1_hostagent_proto_rawDesc), len(file_hostagent_v1_hostagent_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   59,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

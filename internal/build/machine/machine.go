@@ -163,8 +163,9 @@ func (m *Machine) Capture(ctx context.Context, use func(diskPath string) error) 
 	return errors.Join(err, thawErr)
 }
 
-// TakeSnapshot stops the VM for good and takes a snapshot of it, with its processes.
-func (m *Machine) TakeSnapshot(ctx context.Context, manifest snapshot.Manifest, directory string) (*snapshot.Snapshot, error) {
+// TakeSnapshot stops the VM for good and takes a snapshot of it, with its processes. Where
+// the manifest has a start command, the disk as it was before is kept, too.
+func (m *Machine) TakeSnapshot(ctx context.Context, manifest snapshot.Manifest, beforeStartPath, directory string) (*snapshot.Snapshot, error) {
 	// What a later boot of the disk finds is what the memory knows to be there.
 	if err := m.Capture(ctx, func(string) error { return nil }); err != nil {
 		return nil, err
@@ -176,7 +177,11 @@ func (m *Machine) TakeSnapshot(ctx context.Context, manifest snapshot.Manifest, 
 		return nil, err
 	}
 	manifest.Secret = m.guest.Secret()
-	return snapshot.Take(ctx, m.guest.Source(), manifest, directory)
+	source := m.guest.Source()
+	if manifest.Start.Runs() {
+		source.BeforeStartPath = beforeStartPath
+	}
+	return snapshot.Take(ctx, source, manifest, directory)
 }
 
 // Stop ends the VM and removes its files. It takes no context, because it always has to be

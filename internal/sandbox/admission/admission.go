@@ -4,6 +4,7 @@ package admission
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -38,6 +39,15 @@ type Size struct {
 // Plus is the sum of two sizes.
 func (s Size) Plus(more Size) Size {
 	return Size{s.VCPUCount + more.VCPUCount, s.MemoryMiB + more.MemoryMiB, s.DiskMiB + more.DiskMiB}
+}
+
+// String is the size for people.
+func (s Size) String() string {
+	cpus := "vCPUs"
+	if s.VCPUCount == 1 {
+		cpus = "vCPU"
+	}
+	return fmt.Sprintf("%d %s, %d MiB of memory and %d MiB of disk", s.VCPUCount, cpus, s.MemoryMiB, s.DiskMiB)
 }
 
 // SizeOf is the size of a sandbox that is created from a snapshot.

@@ -84,6 +84,13 @@ func (c *Catalog) Templates() []*snapshot.Snapshot {
 	return all
 }
 
+// All lists every snapshot.
+func (c *Catalog) All() []*snapshot.Snapshot {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return slices.AppendSeq(slices.Collect(maps.Values(c.templates)), maps.Values(c.snapshots))
+}
+
 // IsTemplate reports whether a snapshot is a template's: a sandbox's snapshot can have
 // the build ID of the template that it descends from.
 func (c *Catalog) IsTemplate(base *snapshot.Snapshot) bool {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -62,5 +61,5 @@ func (g *Guest) endBoot(base *snapshot.Snapshot) error {
 		g.machine = nil
 	}
 	live := g.spec.Directory.Disk()
-	return errors.Join(os.Remove(live), disk.Clone(base.DiskPath(), live))
+	return errors.Join(os.Remove(live), base.CloneDisk(live))
 }

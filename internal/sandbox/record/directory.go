@@ -68,7 +68,7 @@ func (d Directory) ShareFiles(base *snapshot.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("share memory: %w", err)
 	}
-	return disk.Clone(base.DiskPath(), d.Disk())
+	return base.CloneDisk(d.Disk())
 }
 
 // RemoveFiles removes what ShareFiles has made, whole or in part.

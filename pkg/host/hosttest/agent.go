@@ -4,6 +4,7 @@
 package hosttest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -127,7 +128,7 @@ func serve(t testing.TB, socket string, handler http.Handler) {
 	})
 }
 
-// Before makes hook run before each operation ("create", "pause", "resume",
+// Before makes hook run before each operation ("create", "prepare size", "pause", "resume",
 // "kill", "list", "snapshot", "delete snapshot", "fork", "become a fork",
 // "update network", "set secrets", "set signing key", "samples", "create volume", "delete volume"); its error fails the operation.
 func (a *Agent) Before(hook func(ctx context.Context, operation, sandboxID string) error) {
@@ -211,10 +212,12 @@ func (a *Agent) put(sandboxID string, state pb.SandboxState) *pb.Sandbox {
 	if state == pb.SandboxState_SANDBOX_STATE_PAUSED || state == pb.SandboxState_SANDBOX_STATE_GONE {
 		delete(a.secrets, sandboxID)
 	}
+	size := a.creations[sandboxID].GetSize()
 	sandbox := &pb.Sandbox{
 		SecretsRevision: a.secrets[sandboxID].GetRevision(),
 		SandboxId:       sandboxID, BuildId: BuildID, State: state,
-		VcpuCount: 1, MemoryMib: 512, DiskMib: 4096, EnvdVersion: EnvdVersion,
+		VcpuCount: cmp.Or(size.GetVcpuCount(), 1), MemoryMib: cmp.Or(size.GetMemoryMib(), 512), DiskMib: cmp.Or(size.GetDiskMib(), 4096),
+		EnvdVersion: EnvdVersion,
 	}
 	if state == pb.SandboxState_SANDBOX_STATE_FAILED {
 		sandbox.Reason = FailureReason
@@ -303,6 +306,18 @@ func (a *Agent) CreateSandbox(ctx context.Context, request *connect.Request[pb.C
 	a.networks[sandboxID] = request.Msg.Network
 	a.secrets[sandboxID] = request.Msg.Secrets
 	return connect.NewResponse(&pb.CreateSandboxResponse{Sandbox: a.put(sandboxID, pb.SandboxState_SANDBOX_STATE_RUNNING)}), nil
+}
+
+// PrepareSize implements the service: it tells one line before the hook of "prepare size",
+// and one after it.
+func (a *Agent) PrepareSize(ctx context.Context, _ *connect.Request[pb.PrepareSizeRequest], stream *connect.ServerStream[pb.PrepareSizeResponse]) error {
+	if err := stream.Send(&pb.PrepareSizeResponse{Text: "the template boots"}); err != nil {
+		return err
+	}
+	if err := a.enter(ctx, "prepare size", ""); err != nil {
+		return err
+	}
+	return stream.Send(&pb.PrepareSizeResponse{Text: "the size is ready"})
 }
 
 // PauseSandbox implements the service.

@@ -80,6 +80,10 @@ type away struct{}
 
 func (away) err() error { return host.Unreachable() }
 
+func (a away) PrepareSize(context.Context, string, host.Size, func(string)) error {
+	return host.Unreachable()
+}
+
 func (a away) CreateSandbox(context.Context, host.Creation) (host.Sandbox, error) {
 	return host.Sandbox{}, a.err()
 }

@@ -42,6 +42,8 @@ const (
 	HostAgentListTemplatesProcedure = "/hostagent.v1.HostAgent/ListTemplates"
 	// HostAgentCreateSandboxProcedure is the fully-qualified name of the HostAgent's CreateSandbox RPC.
 	HostAgentCreateSandboxProcedure = "/hostagent.v1.HostAgent/CreateSandbox"
+	// HostAgentPrepareSizeProcedure is the fully-qualified name of the HostAgent's PrepareSize RPC.
+	HostAgentPrepareSizeProcedure = "/hostagent.v1.HostAgent/PrepareSize"
 	// HostAgentPauseSandboxProcedure is the fully-qualified name of the HostAgent's PauseSandbox RPC.
 	HostAgentPauseSandboxProcedure = "/hostagent.v1.HostAgent/PauseSandbox"
 	// HostAgentResumeSandboxProcedure is the fully-qualified name of the HostAgent's ResumeSandbox RPC.
@@ -86,6 +88,10 @@ type HostAgentClient interface {
 	// CreateSandbox restores a build's snapshot and answers when the guest agent has
 	// accepted the new identity.
 	CreateSandbox(context.Context, *connect.Request[v1.CreateSandboxRequest]) (*connect.Response[v1.CreateSandboxResponse], error)
+	// PrepareSize ends when sandboxes of a build can be created with a size. Where the
+	// machine has no snapshot of that size it makes one, which takes a boot and the build's
+	// start command; meanwhile it sends what is being done. It goes on when the caller leaves.
+	PrepareSize(context.Context, *connect.Request[v1.PrepareSizeRequest]) (*connect.ServerStreamForClient[v1.PrepareSizeResponse], error)
 	// PauseSandbox answers when memory, devices and disk are durable and the VM has
 	// ended. Pausing a paused sandbox succeeds and changes nothing.
 	PauseSandbox(context.Context, *connect.Request[v1.PauseSandboxRequest]) (*connect.Response[v1.PauseSandboxResponse], error)
@@ -152,6 +158,12 @@ func NewHostAgentClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			httpClient,
 			baseURL+HostAgentCreateSandboxProcedure,
 			connect.WithSchema(hostAgentMethods.ByName("CreateSandbox")),
+			connect.WithClientOptions(opts...),
+		),
+		prepareSize: connect.NewClient[v1.PrepareSizeRequest, v1.PrepareSizeResponse](
+			httpClient,
+			baseURL+HostAgentPrepareSizeProcedure,
+			connect.WithSchema(hostAgentMethods.ByName("PrepareSize")),
 			connect.WithClientOptions(opts...),
 		),
 		pauseSandbox: connect.NewClient[v1.PauseSandboxRequest, v1.PauseSandboxResponse](
@@ -252,6 +264,7 @@ type hostAgentClient struct {
 	getInfo         *connect.Client[v1.GetInfoRequest, v1.GetInfoResponse]
 	listTemplates   *connect.Client[v1.ListTemplatesRequest, v1.ListTemplatesResponse]
 	createSandbox   *connect.Client[v1.CreateSandboxRequest, v1.CreateSandboxResponse]
+	prepareSize     *connect.Client[v1.PrepareSizeRequest, v1.PrepareSizeResponse]
 	pauseSandbox    *connect.Client[v1.PauseSandboxRequest, v1.PauseSandboxResponse]
 	resumeSandbox   *connect.Client[v1.ResumeSandboxRequest, v1.ResumeSandboxResponse]
 	snapshotSandbox *connect.Client[v1.SnapshotSandboxRequest, v1.SnapshotSandboxResponse]
@@ -282,6 +295,11 @@ func (c *hostAgentClient) ListTemplates(ctx context.Context, req *connect.Reques
 // CreateSandbox calls hostagent.v1.HostAgent.CreateSandbox.
 func (c *hostAgentClient) CreateSandbox(ctx context.Context, req *connect.Request[v1.CreateSandboxRequest]) (*connect.Response[v1.CreateSandboxResponse], error) {
 	return c.createSandbox.CallUnary(ctx, req)
+}
+
+// PrepareSize calls hostagent.v1.HostAgent.PrepareSize.
+func (c *hostAgentClient) PrepareSize(ctx context.Context, req *connect.Request[v1.PrepareSizeRequest]) (*connect.ServerStreamForClient[v1.PrepareSizeResponse], error) {
+	return c.prepareSize.CallServerStream(ctx, req)
 }
 
 // PauseSandbox calls hostagent.v1.HostAgent.PauseSandbox.
@@ -368,6 +386,10 @@ type HostAgentHandler interface {
 	// CreateSandbox restores a build's snapshot and answers when the guest agent has
 	// accepted the new identity.
 	CreateSandbox(context.Context, *connect.Request[v1.CreateSandboxRequest]) (*connect.Response[v1.CreateSandboxResponse], error)
+	// PrepareSize ends when sandboxes of a build can be created with a size. Where the
+	// machine has no snapshot of that size it makes one, which takes a boot and the build's
+	// start command; meanwhile it sends what is being done. It goes on when the caller leaves.
+	PrepareSize(context.Context, *connect.Request[v1.PrepareSizeRequest], *connect.ServerStream[v1.PrepareSizeResponse]) error
 	// PauseSandbox answers when memory, devices and disk are durable and the VM has
 	// ended. Pausing a paused sandbox succeeds and changes nothing.
 	PauseSandbox(context.Context, *connect.Request[v1.PauseSandboxRequest]) (*connect.Response[v1.PauseSandboxResponse], error)
@@ -430,6 +452,12 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 		HostAgentCreateSandboxProcedure,
 		svc.CreateSandbox,
 		connect.WithSchema(hostAgentMethods.ByName("CreateSandbox")),
+		connect.WithHandlerOptions(opts...),
+	)
+	hostAgentPrepareSizeHandler := connect.NewServerStreamHandler(
+		HostAgentPrepareSizeProcedure,
+		svc.PrepareSize,
+		connect.WithSchema(hostAgentMethods.ByName("PrepareSize")),
 		connect.WithHandlerOptions(opts...),
 	)
 	hostAgentPauseSandboxHandler := connect.NewUnaryHandler(
@@ -530,6 +558,8 @@ func NewHostAgentHandler(svc HostAgentHandler, opts ...connect.HandlerOption) (s
 			hostAgentListTemplatesHandler.ServeHTTP(w, r)
 		case HostAgentCreateSandboxProcedure:
 			hostAgentCreateSandboxHandler.ServeHTTP(w, r)
+		case HostAgentPrepareSizeProcedure:
+			hostAgentPrepareSizeHandler.ServeHTTP(w, r)
 		case HostAgentPauseSandboxProcedure:
 			hostAgentPauseSandboxHandler.ServeHTTP(w, r)
 		case HostAgentResumeSandboxProcedure:
@@ -579,6 +609,10 @@ func (UnimplementedHostAgentHandler) ListTemplates(context.Context, *connect.Req
 
 func (UnimplementedHostAgentHandler) CreateSandbox(context.Context, *connect.Request[v1.CreateSandboxRequest]) (*connect.Response[v1.CreateSandboxResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.v1.HostAgent.CreateSandbox is not implemented"))
+}
+
+func (UnimplementedHostAgentHandler) PrepareSize(context.Context, *connect.Request[v1.PrepareSizeRequest], *connect.ServerStream[v1.PrepareSizeResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("hostagent.v1.HostAgent.PrepareSize is not implemented"))
 }
 
 func (UnimplementedHostAgentHandler) PauseSandbox(context.Context, *connect.Request[v1.PauseSandboxRequest]) (*connect.Response[v1.PauseSandboxResponse], error) {
