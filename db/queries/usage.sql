@@ -12,13 +12,14 @@ SELECT * FROM team_limits WHERE team_id = $1;
 
 -- name: SetTeamLimits :exec
 INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute,
-    max_volumes, max_volume_mib, max_secrets, max_snapshots)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    max_volumes, max_volume_mib, max_secrets, max_snapshots, max_sandbox_vcpu_count, max_sandbox_memory_mib, max_sandbox_disk_mib)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_vcpu_count = EXCLUDED.max_vcpu_count,
     max_memory_mib = EXCLUDED.max_memory_mib, max_disk_mib = EXCLUDED.max_disk_mib,
     max_builds = EXCLUDED.max_builds, max_creates_per_minute = EXCLUDED.max_creates_per_minute,
     max_volumes = EXCLUDED.max_volumes, max_volume_mib = EXCLUDED.max_volume_mib, max_secrets = EXCLUDED.max_secrets,
-    max_snapshots = EXCLUDED.max_snapshots;
+    max_snapshots = EXCLUDED.max_snapshots, max_sandbox_vcpu_count = EXCLUDED.max_sandbox_vcpu_count,
+    max_sandbox_memory_mib = EXCLUDED.max_sandbox_memory_mib, max_sandbox_disk_mib = EXCLUDED.max_sandbox_disk_mib;
 
 -- name: SpendCreates :exec
 -- The caller holds the row's lock.

@@ -291,6 +291,9 @@ type TeamLimit struct {
 	MaxVolumeMiB        *int64
 	MaxSecrets          *int32
 	MaxSnapshots        *int32
+	MaxSandboxVCPUCount *int64
+	MaxSandboxMemoryMiB *int64
+	MaxSandboxDiskMiB   *int64
 }
 
 type TeamUse struct {

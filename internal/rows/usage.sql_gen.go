@@ -13,7 +13,7 @@ import (
 )
 
 const getTeamLimits = `-- name: GetTeamLimits :one
-SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute, max_volumes, max_volume_mib, max_secrets, max_snapshots FROM team_limits WHERE team_id = $1
+SELECT team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute, max_volumes, max_volume_mib, max_secrets, max_snapshots, max_sandbox_vcpu_count, max_sandbox_memory_mib, max_sandbox_disk_mib FROM team_limits WHERE team_id = $1
 `
 
 func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimit, error) {
@@ -31,6 +31,9 @@ func (q *Queries) GetTeamLimits(ctx context.Context, teamID uuid.UUID) (TeamLimi
 		&i.MaxVolumeMiB,
 		&i.MaxSecrets,
 		&i.MaxSnapshots,
+		&i.MaxSandboxVCPUCount,
+		&i.MaxSandboxMemoryMiB,
+		&i.MaxSandboxDiskMiB,
 	)
 	return i, err
 }
@@ -91,13 +94,14 @@ func (q *Queries) Now(ctx context.Context) (time.Time, error) {
 
 const setTeamLimits = `-- name: SetTeamLimits :exec
 INSERT INTO team_limits (team_id, max_sandboxes, max_vcpu_count, max_memory_mib, max_disk_mib, max_builds, max_creates_per_minute,
-    max_volumes, max_volume_mib, max_secrets, max_snapshots)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    max_volumes, max_volume_mib, max_secrets, max_snapshots, max_sandbox_vcpu_count, max_sandbox_memory_mib, max_sandbox_disk_mib)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (team_id) DO UPDATE SET max_sandboxes = EXCLUDED.max_sandboxes, max_vcpu_count = EXCLUDED.max_vcpu_count,
     max_memory_mib = EXCLUDED.max_memory_mib, max_disk_mib = EXCLUDED.max_disk_mib,
     max_builds = EXCLUDED.max_builds, max_creates_per_minute = EXCLUDED.max_creates_per_minute,
     max_volumes = EXCLUDED.max_volumes, max_volume_mib = EXCLUDED.max_volume_mib, max_secrets = EXCLUDED.max_secrets,
-    max_snapshots = EXCLUDED.max_snapshots
+    max_snapshots = EXCLUDED.max_snapshots, max_sandbox_vcpu_count = EXCLUDED.max_sandbox_vcpu_count,
+    max_sandbox_memory_mib = EXCLUDED.max_sandbox_memory_mib, max_sandbox_disk_mib = EXCLUDED.max_sandbox_disk_mib
 `
 
 type SetTeamLimitsParams struct {
@@ -112,6 +116,9 @@ type SetTeamLimitsParams struct {
 	MaxVolumeMiB        *int64
 	MaxSecrets          *int32
 	MaxSnapshots        *int32
+	MaxSandboxVCPUCount *int64
+	MaxSandboxMemoryMiB *int64
+	MaxSandboxDiskMiB   *int64
 }
 
 func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) error {
@@ -127,6 +134,9 @@ func (q *Queries) SetTeamLimits(ctx context.Context, arg SetTeamLimitsParams) er
 		arg.MaxVolumeMiB,
 		arg.MaxSecrets,
 		arg.MaxSnapshots,
+		arg.MaxSandboxVCPUCount,
+		arg.MaxSandboxMemoryMiB,
+		arg.MaxSandboxDiskMiB,
 	)
 	return err
 }

@@ -44,6 +44,7 @@ func (s *store) setTeamLimits(ctx context.Context, teamID uuid.UUID, limits conf
 		TeamID: teamID, MaxSandboxes: narrow(limits.Sandboxes), MaxVCPUCount: limits.VCPUs, MaxMemoryMiB: limits.MemoryMiB,
 		MaxDiskMiB: limits.DiskMiB, MaxBuilds: narrow(limits.Builds), MaxCreatesPerMinute: narrow(limits.CreatesPerMinute),
 		MaxVolumes: narrow(limits.Volumes), MaxVolumeMiB: limits.VolumeMiB, MaxSecrets: narrow(limits.Secrets), MaxSnapshots: narrow(limits.Snapshots),
+		MaxSandboxVCPUCount: limits.SandboxVCPUs, MaxSandboxMemoryMiB: limits.SandboxMemoryMiB, MaxSandboxDiskMiB: limits.SandboxDiskMiB,
 	})
 	return db.Wrap(err, "limit the team")
 }

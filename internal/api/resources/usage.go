@@ -69,6 +69,9 @@ type limits struct {
 	MaxVCPUs            *int64 `json:"maxVcpus"`
 	MaxMemoryMiB        *int64 `json:"maxMemoryMiB"`
 	MaxDiskMiB          *int64 `json:"maxDiskMiB"`
+	MaxSandboxVCPUs     *int64 `json:"maxSandboxVcpus"`
+	MaxSandboxMemoryMiB *int64 `json:"maxSandboxMemoryMiB"`
+	MaxSandboxDiskMiB   *int64 `json:"maxSandboxDiskMiB"`
 	MaxBuilds           *int64 `json:"maxBuilds"`
 	MaxCreatesPerMinute *int64 `json:"maxCreatesPerMinute"`
 	MaxVolumes          *int64 `json:"maxVolumes"`
@@ -103,7 +106,8 @@ func (h *Handlers) getLimits(w http.ResponseWriter, r *http.Request) error {
 		InUse  inUse  `json:"inUse"`
 	}{
 		limits{
-			may.MaxSandboxes, may.MaxVCPUs, may.MaxMemoryMiB, may.MaxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
+			may.MaxSandboxes, may.MaxVCPUs, may.MaxMemoryMiB, may.MaxDiskMiB,
+			may.MaxSandboxVCPUs, may.MaxSandboxMemoryMiB, may.MaxSandboxDiskMiB, may.MaxBuilds, may.MaxCreatesPerMinute,
 			may.MaxVolumes, may.MaxVolumeMiB, may.MaxSecrets, may.MaxSnapshots,
 		},
 		inUse(has),
@@ -123,7 +127,8 @@ func (h *Handlers) setLimits(w http.ResponseWriter, r *http.Request) error {
 	}
 	return respond.NoContent(w, h.Usage.SetLimits(r.Context(), teamID, usage.Limits{
 		MaxSandboxes: body.MaxSandboxes, MaxVCPUs: body.MaxVCPUs, MaxMemoryMiB: body.MaxMemoryMiB,
-		MaxDiskMiB: body.MaxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
+		MaxDiskMiB: body.MaxDiskMiB, MaxSandboxVCPUs: body.MaxSandboxVCPUs, MaxSandboxMemoryMiB: body.MaxSandboxMemoryMiB,
+		MaxSandboxDiskMiB: body.MaxSandboxDiskMiB, MaxBuilds: body.MaxBuilds, MaxCreatesPerMinute: body.MaxCreatesPerMinute,
 		MaxVolumes: body.MaxVolumes, MaxVolumeMiB: body.MaxVolumeMiB, MaxSecrets: body.MaxSecrets, MaxSnapshots: body.MaxSnapshots,
 	}))
 }

@@ -23,7 +23,12 @@ const (
 
 // newSandbox is the body of a create.
 type newSandbox struct {
-	TemplateID          string            `json:"templateID"`
+	TemplateID string `json:"templateID"`
+	// CPUCount, MemoryMB and DiskSizeMB are another size than the template's. E2B has no
+	// such fields in this request.
+	CPUCount            *int32            `json:"cpuCount,omitempty"`
+	MemoryMB            *int32            `json:"memoryMB,omitempty"`
+	DiskSizeMB          *int32            `json:"diskSizeMB,omitempty"`
 	Timeout             *int32            `json:"timeout"`
 	AutoPause           bool              `json:"autoPause"`
 	AutoPauseMemory     *bool             `json:"autoPauseMemory"`
@@ -99,6 +104,7 @@ func (h *Handlers) createSandbox(w http.ResponseWriter, r *http.Request, default
 	}
 	created, err := h.Sandboxes.Create(r.Context(), request.Team(r), sandboxes.NewSandbox{
 		Template: body.TemplateID, TimeoutSeconds: request.OrDefault(body.Timeout, defaultTimeout),
+		Size: sandboxes.WantedSize{VCPUCount: body.CPUCount, MemoryMiB: body.MemoryMB, DiskMiB: body.DiskSizeMB},
 		Lifecycle: sandbox.Lifecycle{
 			AutoPause: body.AutoPause, AutoPauseWithoutMemory: !request.OrDefault(body.AutoPauseMemory, true),
 			AutoResume: request.OrDefault(body.AutoResume, enabled{}).Enabled,

@@ -168,11 +168,19 @@ func (a *API) NewRequest(ctx context.Context, method, path string, body any) (*h
 	return request, nil
 }
 
-// ReadRefusal returns the message of an error answer.
+// Refusal is an answer of the API that refuses a request.
+type Refusal struct { //nolint:errname // the API's word
+	Message string `json:"message"`
+	// ErrorCode is for programs; it may be empty.
+	ErrorCode string `json:"error_code"`
+}
+
+// Error is the message.
+func (r *Refusal) Error() string { return r.Message }
+
+// ReadRefusal returns an error answer as a *Refusal where it is one of the API's.
 func ReadRefusal(response *http.Response) error {
-	var refusal struct {
-		Message string `json:"message"`
-	}
+	var refusal Refusal
 	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	if err != nil {
 		return fmt.Errorf("the API answers %s: %w", response.Status, err)
@@ -180,7 +188,7 @@ func ReadRefusal(response *http.Response) error {
 	if json.Unmarshal(content, &refusal) != nil || refusal.Message == "" {
 		return fmt.Errorf("the API answers %s", response.Status)
 	}
-	return errors.New(refusal.Message)
+	return &refusal
 }
 
 // withoutURL returns an error of net/http without the method and URL that begin it.

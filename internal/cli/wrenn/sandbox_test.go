@@ -22,6 +22,28 @@ func TestCreate_PrintsTheIDAndNothingElse(t *testing.T) {
 		`"allow_internet_access":false,"envVars":{"A":"1=2"},"metadata":{"by":"me"},"isolation":"vm"}`}, f.requests)
 }
 
+func TestCreate_WaitsForASizeThatBootsForTheFirstTime(t *testing.T) {
+	f := startFake(t, nil)
+	f.routes.HandleFunc("POST /sandboxes", func(w http.ResponseWriter, _ *http.Request) {
+		if len(f.requests) < 3 {
+			answer(w, http.StatusServiceUnavailable, map[string]any{"code": 503, "message": "try again in a moment", "error_code": "sandbox_placement_timeout"})
+			return
+		}
+		answer(w, http.StatusCreated, sandboxInfo{SandboxID: "i1"})
+	})
+	stdout, stderr, code := wrenn(t, "sandbox", "create", "--cpus", "2", "--memory", "2048", "--disk", "8192", "mine")
+	require.Zero(t, code, stderr)
+	require.Equal(t, "i1\n", stdout)
+	require.Equal(t, 1, strings.Count(stderr, "for the first time"))
+	require.Len(t, f.requests, 3)
+	require.Contains(t, f.requests[2], `"templateID":"mine","cpuCount":2,"memoryMB":2048,"diskSizeMB":8192`)
+
+	f.requests = nil
+	_, stderr, code = wrenn(t, "sandbox", "create", "mine")
+	require.Equal(t, cli.ExitFailure, code)
+	require.Contains(t, stderr, "try again in a moment", "another timeout is not waited for")
+}
+
 func TestList_ReadsEveryPage(t *testing.T) {
 	f := startFake(t, nil)
 	f.routes.HandleFunc("GET /v2/sandboxes", func(w http.ResponseWriter, r *http.Request) {

@@ -30,10 +30,7 @@ const (
 	// asks for free space beside them.
 	imageFilesMiB = 5 << 10
 
-	leastMemoryMiB = 128
-	mostVCPUs      = 64
-	mostMemoryMiB  = 512 << 10
-	mostFreeMiB    = 512 << 10
+	mostFreeMiB = 512 << 10
 	// maxWaiting is how many builds a team may have requested and not started.
 	maxWaiting = 100
 )
@@ -72,16 +69,11 @@ func (r Request) size() (templates.Size, error) {
 	if r.MemoryMiB != nil {
 		size.MemoryMiB = *r.MemoryMiB
 	}
-	switch {
-	case size.VCPUCount < 1 || size.VCPUCount > mostVCPUs:
-		return size, fault.New(fault.Invalid, "cpuCount must be from 1 to %d", mostVCPUs)
-	case size.MemoryMiB < leastMemoryMiB || size.MemoryMiB > mostMemoryMiB:
-		return size, fault.New(fault.Invalid, "memoryMB must be from %d to %d", leastMemoryMiB, mostMemoryMiB)
-	case r.MinFreeDiskMiB < 0 || r.MinFreeDiskMiB > mostFreeMiB:
+	if r.MinFreeDiskMiB < 0 || r.MinFreeDiskMiB > mostFreeMiB {
 		return size, fault.New(fault.Invalid, "minFreeDiskMb must be from 0 to %d", mostFreeMiB)
 	}
 	size.DiskMiB = max(size.DiskMiB, imageFilesMiB+r.MinFreeDiskMiB)
-	return size, nil
+	return size, size.Validate()
 }
 
 // Request stores a build that waits to be started, on a host that is chosen for it. A
@@ -106,7 +98,7 @@ func (s *Service) Request(ctx context.Context, teamID uuid.UUID, wanted Request)
 	if existing == "" && wanted.TemplateID != "" {
 		return Requested{}, fault.New(fault.NotFound, "template %.64q was not found", wanted.TemplateID)
 	}
-	needs := scheduler.Resources{VCPUs: int64(size.VCPUCount), MemoryMiB: int64(size.MemoryMiB), DiskMiB: int64(size.DiskMiB)}
+	needs := size.Needs()
 	if err := s.guard.BeforeBuild(ctx, templates.Building{TeamID: teamID, TemplateID: existing, Needs: needs}); err != nil {
 		return Requested{}, err
 	}
@@ -142,7 +134,7 @@ func (s *Service) place(ctx context.Context, wanted Build, alias string, needs s
 		}
 		request.Host = last
 	}
-	admit := func(ctx context.Context, tx pgx.Tx) error { return mayRequest(ctx, tx, wanted.TeamID) }
+	admit := func(ctx context.Context, tx pgx.Tx) error { return mayRequest(ctx, tx, wanted.TeamID, needs) }
 	var stored Build
 	insert := func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
 		stored = wanted
@@ -165,7 +157,7 @@ func (s *Service) place(ctx context.Context, wanted Build, alias string, needs s
 }
 
 // mayRequest locks the team's account, so that requests at once do not pass its limit.
-func mayRequest(ctx context.Context, tx pgx.Tx, teamID uuid.UUID) error {
+func mayRequest(ctx context.Context, tx pgx.Tx, teamID uuid.UUID, needs scheduler.Resources) error {
 	if err := usage.Lock(ctx, tx, teamID); err != nil {
 		return err
 	}
@@ -176,7 +168,14 @@ func mayRequest(ctx context.Context, tx pgx.Tx, teamID uuid.UUID) error {
 	if waiting >= maxWaiting {
 		return fault.New(fault.RateLimited, "the team has %d builds that it did not start; cancel some", waiting).Because(fault.TeamLimit)
 	}
-	return withinLimit(ctx, tx, teamID, building)
+	limits, err := usage.LimitsOf(ctx, tx, teamID)
+	if err != nil {
+		return err
+	}
+	if err := limits.CheckEach(needs); err != nil {
+		return err
+	}
+	return mayBuild(limits, building)
 }
 
 // withinLimit compares the builds that run with the team's limit.
@@ -185,6 +184,10 @@ func withinLimit(ctx context.Context, tx pgx.Tx, teamID uuid.UUID, building int6
 	if err != nil {
 		return err
 	}
+	return mayBuild(limits, building)
+}
+
+func mayBuild(limits usage.Limits, building int64) error {
 	if limits.MaxBuilds != nil && building >= *limits.MaxBuilds {
 		return fault.New(fault.RateLimited, "the team may have %d builds running at once, and has %d of them", *limits.MaxBuilds, building).
 			Because(fault.TeamLimit)

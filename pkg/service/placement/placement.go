@@ -56,7 +56,7 @@ func (p *Service) Place(ctx context.Context, teamID uuid.UUID, request scheduler
 	var placed sandbox.Sandbox
 	_, err := p.choose(ctx, request,
 		func(ctx context.Context, tx pgx.Tx) error {
-			return usage.Admit(ctx, tx, teamID, usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1})
+			return usage.Admit(ctx, tx, teamID, usage.Demand{Sandboxes: 1, Needs: request.Needs, Creates: 1, Each: request.Needs})
 		},
 		func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
 			placed, err = insert(ctx, tx, hostID)

@@ -32,6 +32,8 @@ type NewSandbox struct {
 	// the ID of a build.
 	Template       string
 	TimeoutSeconds int32
+	// Size is another than the template's.
+	Size WantedSize
 	// Lifecycle has no Timeout yet.
 	Lifecycle sandbox.Lifecycle
 	// Insecure makes a guest agent that asks for no token.
@@ -59,6 +61,8 @@ type creation struct {
 	envVars  map[string]string
 	secrets  sandbox.Secrets
 	affinity placement.Affinity
+	// size is zero where the sandbox has its build's.
+	size host.Size
 	// volumeHost is the only host that can have the sandbox; the zero UUID is any.
 	volumeHost uuid.UUID
 	key        string
@@ -164,6 +168,10 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 	if err != nil {
 		return creation{}, err
 	}
+	size, other, err := s.sizeOf(ctx, teamID, wanted.Size, build.Size)
+	if err != nil {
+		return creation{}, err
+	}
 	var mounts []sandbox.VolumeMount
 	var volumeHost uuid.UUID
 	if len(wanted.VolumeMounts) > 0 {
@@ -175,11 +183,11 @@ func (s *Service) plan(ctx context.Context, teamID uuid.UUID, wanted NewSandbox)
 		wanted: sandbox.Sandbox{
 			TeamID: teamID, TemplateID: build.TemplateID, Alias: build.Alias, BuildID: build.BuildID,
 			State: sandbox.Creating, Claimant: s.claimant.ID(), Lifecycle: wanted.Lifecycle, Network: wanted.Network,
-			VCPUCount: build.Size.VCPUCount, MemoryMiB: build.Size.MemoryMiB, DiskMiB: build.Size.DiskMiB, EnvdVersion: build.EnvdVersion,
+			VCPUCount: size.VCPUCount, MemoryMiB: size.MemoryMiB, DiskMiB: size.DiskMiB, EnvdVersion: build.EnvdVersion,
 			Metadata: wanted.Metadata, IdentityTokens: wanted.IdentityTokens, VolumeMounts: mounts, Isolation: isolation, Secure: !wanted.Insecure,
 		},
 		lifetime: lifetime, envVars: wanted.EnvVars, secrets: secrets,
-		affinity: wanted.Affinity, volumeHost: volumeHost, key: wanted.Idempotency.Key,
+		affinity: wanted.Affinity, size: other, volumeHost: volumeHost, key: wanted.Idempotency.Key,
 	}
 	err = s.guard.BeforeCreate(ctx, Creation{
 		TeamID: teamID, TemplateID: build.TemplateID, Count: 1, Each: needsLike(planned.wanted), Lifetime: lifetime, Metadata: wanted.Metadata,
@@ -260,14 +268,17 @@ func (s *Service) place(ctx context.Context, planned creation, avoid []uuid.UUID
 }
 
 func (s *Service) start(ctx context.Context, creating sandbox.Sandbox, planned creation) (sandbox.Sandbox, error) {
+	if err := s.prepareSize(ctx, creating, planned.size); err != nil {
+		return sandbox.Sandbox{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, operation.Timeout)
 	defer cancel()
 	creating.Network = planned.wanted.Network // with its values, which are not stored
 	seen, err := s.hosts.Agent(creating.HostID).CreateSandbox(ctx, host.Creation{
-		Sandbox: creating, EnvVars: environment(creating, planned.envVars), Secrets: planned.secrets,
+		Sandbox: creating, EnvVars: environment(creating, planned.envVars), Secrets: planned.secrets, Size: planned.size,
 	})
 	if fault.Is(err, fault.NotFound) {
-		return sandbox.Sandbox{}, fault.Wrap(fault.Unavailable, err, "the template is not on its host at the moment").Because(fault.NoCompatibleHost)
+		return sandbox.Sandbox{}, notOnHost(err)
 	}
 	if err != nil {
 		return sandbox.Sandbox{}, notMade(err, "the sandbox could not be started on its host")
@@ -278,7 +289,7 @@ func (s *Service) start(ctx context.Context, creating sandbox.Sandbox, planned c
 // notMade returns the error for the client where a host has not created a sandbox.
 func notMade(err error, message string) error {
 	switch code, reason := fault.CodeOf(err), fault.ReasonOf(err); {
-	case errors.Is(err, context.Canceled) || db.IsUnavailable(err):
+	case errors.Is(err, context.Canceled) || db.IsUnavailable(err), code == fault.Invalid:
 		return err
 	case code == fault.Timeout:
 		return fault.Wrap(code, err, "the host took too long to start the sandbox").Because(fault.PlacementTimeout)

@@ -13,3 +13,6 @@ func (s *Service) SetClaimant(claimant Claimant) { s.claimant = claimant }
 
 // SetGuard replaces the guard.
 func (s *Service) SetGuard(guard Guard) { s.guard = guard }
+
+// SetSizePatience bounds how long creates wait for the first snapshot of a size.
+func (s *Service) SetSizePatience(patience time.Duration) { s.sizePatience = patience }

@@ -32,6 +32,7 @@ import (
 // HostAgent is the part of a host agent that the service calls.
 type HostAgent interface {
 	CreateSandbox(ctx context.Context, creation host.Creation) (host.Sandbox, error)
+	PrepareSize(ctx context.Context, buildID string, size host.Size, told func(text string)) error
 	PauseSandbox(ctx context.Context, sandboxID string, wanted sandbox.Pause) (host.Sandbox, error)
 	ResumeSandbox(ctx context.Context, sandboxID string, wanted host.Resumption) (host.Sandbox, error)
 	KillSandbox(ctx context.Context, sandboxID string) error
@@ -76,6 +77,8 @@ type Service struct {
 	resumes  singleflight.Group // by sandbox ID
 	waiting  atomic.Int64       // operations that wait for others on their sandbox
 	patience time.Duration      // in place of busyPatience, where it is not zero
+
+	sizePatience time.Duration // in place of sizePatience, where it is not zero
 }
 
 // Options are what a Service can do without.

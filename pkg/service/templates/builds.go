@@ -23,9 +23,6 @@ const (
 	StatusFailed   BuildStatus = "error"
 )
 
-// Size is what a sandbox of a build has.
-type Size struct{ VCPUCount, MemoryMiB, DiskMiB int32 }
-
 // Build is one version of a template. Sandboxes are created from builds that are ready.
 type Build struct {
 	ID                   uuid.UUID

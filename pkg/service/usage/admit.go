@@ -20,6 +20,8 @@ type Demand struct {
 	Needs scheduler.Resources
 	// Creates is how many are new.
 	Creates int64
+	// Each is what each of those has whose size is chosen; zero for sizes that are given.
+	Each scheduler.Resources
 }
 
 // Admit checks a demand against a team's limits. Its transaction holds the team's
@@ -34,6 +36,9 @@ func Admit(ctx context.Context, conn db.Conn, teamID uuid.UUID, demand Demand) e
 	}
 	limits, err := tx.limits(ctx, teamID)
 	if err != nil {
+		return err
+	}
+	if err := limits.CheckEach(demand.Each); err != nil {
 		return err
 	}
 	if err := compare(limits, has.has, demand); err != nil {

@@ -32,6 +32,7 @@ func (s *store) limits(ctx context.Context, teamID uuid.UUID) (Limits, error) {
 		MaxSandboxes: widened(row.MaxSandboxes), MaxVCPUs: row.MaxVCPUCount, MaxMemoryMiB: row.MaxMemoryMiB, MaxDiskMiB: row.MaxDiskMiB,
 		MaxBuilds: widened(row.MaxBuilds), MaxCreatesPerMinute: widened(row.MaxCreatesPerMinute),
 		MaxVolumes: widened(row.MaxVolumes), MaxVolumeMiB: row.MaxVolumeMiB, MaxSecrets: widened(row.MaxSecrets), MaxSnapshots: widened(row.MaxSnapshots),
+		MaxSandboxVCPUs: row.MaxSandboxVCPUCount, MaxSandboxMemoryMiB: row.MaxSandboxMemoryMiB, MaxSandboxDiskMiB: row.MaxSandboxDiskMiB,
 	}, nil
 }
 
@@ -41,6 +42,7 @@ func (s *store) setLimits(ctx context.Context, teamID uuid.UUID, limits Limits) 
 		MaxMemoryMiB: limits.MaxMemoryMiB, MaxDiskMiB: limits.MaxDiskMiB,
 		MaxBuilds: narrowed(limits.MaxBuilds), MaxCreatesPerMinute: narrowed(limits.MaxCreatesPerMinute),
 		MaxVolumes: narrowed(limits.MaxVolumes), MaxVolumeMiB: limits.MaxVolumeMiB, MaxSecrets: narrowed(limits.MaxSecrets), MaxSnapshots: narrowed(limits.MaxSnapshots),
+		MaxSandboxVCPUCount: limits.MaxSandboxVCPUs, MaxSandboxMemoryMiB: limits.MaxSandboxMemoryMiB, MaxSandboxDiskMiB: limits.MaxSandboxDiskMiB,
 	})
 	if err != nil {
 		return fmt.Errorf("set the limits of team %s: %w", teamID, err)
