@@ -18,6 +18,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 // Builds bound what builds of templates may use of a host.
@@ -114,25 +115,27 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 		return nil, err
 	}
 	parts.OnStop("cancel builds", func(context.Context) error { return builder.Close() })
-	if err := openSizes(config, m, building, diskBytes, sandboxes, parts); err != nil {
+	sizes, err := openSizes(config, m, building, diskBytes, sandboxes, parts)
+	if err != nil {
 		return nil, err
 	}
-	return &builds{builder: builder, uploads: files, stopping: ctx.Done()}, nil
+	return &builds{builder: builder, sizes: sizes, uploads: files, stopping: ctx.Done()}, nil
 }
 
 // openSizes has builds created with other sizes than their own, which boot as builds do.
 // When the agent stops, those that are being made are given up.
-func openSizes(config Config, m *machine, building build.Config, diskBytes uint64, sandboxes *sandbox.Manager, parts *boot.Sequence) error {
+func openSizes(config Config, m *machine, building build.Config, diskBytes uint64, sandboxes *sandbox.Manager, parts *boot.Sequence) (*size.Store, error) {
 	const mebibyte = 1 << 20
 	maxBytes := cmp.Or(config.Builds.SizesMiB*mebibyte, int64(diskBytes/sizesDivisor))
 	sizes, err := size.Open(size.Config{
-		Directory: m.path("sizes"), Builds: sandboxes.Catalog(), Maker: build.Sizer{Config: building}, VMM: m.driver.Maker(), AtOnce: building.MaxBuilds,
+		Directory: m.path("sizes"), Builds: sandboxes.Catalog(), Maker: build.Sizer{Config: building}, VMM: m.driver.Maker(),
+		MostVCPUs: vmm.CapabilitiesOf(m.driver).MostVCPUs, AtOnce: building.MaxBuilds,
 		MaxBytes: maxBytes, ReserveBytes: building.ReserveBytes, Unused: time.Duration(config.Builds.SizesUnusedHours) * time.Hour, Log: config.Log,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	parts.OnStop("give up sizes of templates", func(context.Context) error { return sizes.Close() })
 	sandboxes.OfferSizes(sizes)
-	return nil
+	return sizes, nil
 }

@@ -69,11 +69,11 @@ func refusalOf(err error) *pb.Refusal {
 	var isolation *isolationError
 	var broken *snapshot.BrokenError
 	var failed *guest.Error
-	var size *sandbox.SizeError
+	var impossible *size.Error
 	var start *build.Failure
 	switch {
-	case errors.As(err, &size):
-		return &pb.Refusal{Reason: pb.Reason_REASON_SIZE_REFUSED, Explanation: size.Error()}
+	case errors.As(err, &impossible):
+		return &pb.Refusal{Reason: pb.Reason_REASON_SIZE_REFUSED, Explanation: impossible.Error()}
 	case errors.As(err, &start):
 		return &pb.Refusal{Reason: pb.Reason_REASON_SIZE_REFUSED, Explanation: explainStart(start)}
 	case errors.As(err, &network):

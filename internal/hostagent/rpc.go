@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
@@ -19,6 +20,7 @@ import (
 type server struct {
 	sandboxes  *sandbox.Manager
 	driver     vmm.Driver
+	sizes      *size.Store
 	version    string
 	storageDir string
 	volumes    *volume.Store
@@ -67,12 +69,12 @@ func (s *server) CreateSandbox(ctx context.Context, request *connect.Request[pb.
 	if err := s.requireIsolation(request.Msg.Isolation); err != nil {
 		return nil, refuse(err)
 	}
-	size, err := fromSize(request.Msg.Size)
+	wanted, err := fromSize(request.Msg.Size)
 	if err != nil {
 		return nil, refuse(err)
 	}
 	info, err := s.sandboxes.Create(ctx, sandbox.CreateRequest{
-		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId, Size: size,
+		ID: request.Msg.SandboxId, BuildID: request.Msg.BuildId, Size: wanted,
 		Identity: fromIdentity(request.Msg.Identity), Network: fromNetwork(request.Msg.Network, request.Msg.DenyInternet), RequestID: request.Msg.RequestId,
 		Secrets: fromSecrets(request.Msg.Secrets), Volumes: fromVolumeMounts(request.Msg.VolumeMounts),
 		Workload: fromWorkload(request.Msg.WorkloadIdentity),

@@ -15,11 +15,13 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build"
 	"git.omukk.dev/wrenn/sandbox/internal/build/archives"
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 )
 
 // builds implements the RPC service of builds.
 type builds struct {
 	builder  *build.Builder
+	sizes    *size.Store
 	uploads  *archives.Store
 	stopping <-chan struct{} // closed when the agent is about to stop
 }

@@ -14,17 +14,19 @@ import (
 
 // PrepareSize also ends when the agent is about to stop, which waits for requests.
 func (s *server) PrepareSize(ctx context.Context, request *connect.Request[pb.PrepareSizeRequest], stream *connect.ServerStream[pb.PrepareSizeResponse]) error {
-	ctx, release := untilStopping(ctx, s.stopping)
-	defer release()
+	ctx, unwatch := untilStopping(ctx, s.stopping)
+	defer unwatch()
+	var release func()
 	wanted, err := fromSize(request.Msg.Size)
 	if err == nil {
-		err = s.sandboxes.PrepareSize(ctx, request.Msg.BuildId, wanted, func(text string) {
+		_, release, err = s.sizes.Find(ctx, request.Msg.BuildId, wanted, func(text string) {
 			_ = stream.Send(&pb.PrepareSizeResponse{Text: text}) // a caller that has left reads none
 		})
 	}
 	if err != nil {
 		return refuse(err)
 	}
+	release()
 	return nil
 }
 

@@ -21,9 +21,10 @@ func (s *server) SnapshotSandbox(ctx context.Context, request *connect.Request[p
 }
 
 func (s *server) DeleteSnapshot(_ context.Context, request *connect.Request[pb.DeleteSnapshotRequest]) (*connect.Response[pb.DeleteSnapshotResponse], error) {
-	if err := s.sandboxes.DeleteBuild(request.Msg.BuildId); err != nil {
+	if err := s.sandboxes.Catalog().Delete(request.Msg.BuildId); err != nil {
 		return nil, refuse(err)
 	}
+	s.sizes.Tidy()
 	return connect.NewResponse(&pb.DeleteSnapshotResponse{}), nil
 }
 

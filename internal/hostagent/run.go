@@ -66,7 +66,7 @@ func start(ctx context.Context, config Config, parts *boot.Sequence) error {
 	}
 	err = parts.Step(ctx, "serve control planes", func(ctx context.Context) error {
 		return serveControlPlanes(ctx, config, &server{
-			sandboxes: sandboxes, driver: m.driver, version: config.Version, storageDir: m.storage.Dir, volumes: m.volumes,
+			sandboxes: sandboxes, driver: m.driver, sizes: builds.sizes, version: config.Version, storageDir: m.storage.Dir, volumes: m.volumes,
 			stopping: ctx.Done(),
 		}, builds, guests, parts)
 	})

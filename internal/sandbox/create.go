@@ -66,7 +66,7 @@ func (m *Manager) Create(ctx context.Context, wanted CreateRequest) (Info, error
 	if err := m.host.guests.CheckVolumes(wanted.Volumes); err != nil {
 		return Info{}, err
 	}
-	base, release, err := m.sized(ctx, wanted.BuildID, wanted.Size, func(string) {})
+	base, release, err := m.sizes.Find(ctx, wanted.BuildID, wanted.Size, func(string) {})
 	if err != nil {
 		return Info{}, err
 	}

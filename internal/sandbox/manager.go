@@ -63,8 +63,7 @@ type Manager struct {
 	upkeep    *upkeep.Loop
 	requests  request.Set
 	creates   creates
-	sizes     Sizes // nil until OfferSizes
-	mostVCPUs int   // zero for no bound
+	sizes     Sizes
 }
 
 // warmDirectory holds the clones that are held ready: a clone becomes a sandbox by a
@@ -77,7 +76,7 @@ func NewManager(ctx context.Context, config Config) (*Manager, error) {
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make sandbox directory: %w", err)
 	}
-	m := &Manager{catalog: catalog.New(config.SnapshotDir, config.Log), mostVCPUs: vmm.CapabilitiesOf(config.Driver).MostVCPUs}
+	m := &Manager{catalog: catalog.New(config.SnapshotDir, config.Log)}
 	m.host = newHost(config.Dir, guest.NewHost(guest.Config{
 		Driver: config.Driver, Network: config.Network, Cgroups: config.Cgroups, DiskLimits: config.DiskLimits,
 		Volumes: config.Volumes, Traffic: config.Traffic, Log: config.Log,
@@ -107,6 +106,14 @@ func (m *Manager) Offer(template *snapshot.Snapshot, boot vmm.Boot) {
 	m.host.guests.SetBoot(boot)
 	m.catalog.Offer(template)
 }
+
+// Sizes finds builds with other sizes than their own, which stay until release is called.
+type Sizes interface {
+	Find(ctx context.Context, buildID string, size admission.Size, told func(string)) (_ *snapshot.Snapshot, release func(), err error)
+}
+
+// OfferSizes comes before the first Create.
+func (m *Manager) OfferSizes(sizes Sizes) { m.sizes = sizes }
 
 // Catalog is what sandboxes can be created from.
 func (m *Manager) Catalog() *catalog.Catalog { return m.catalog }

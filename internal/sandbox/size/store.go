@@ -37,7 +37,10 @@ type Maker interface {
 }
 
 // Builds are the builds of the host.
-type Builds interface{ All() []*snapshot.Snapshot }
+type Builds interface {
+	All() []*snapshot.Snapshot
+	Find(buildID string) (*snapshot.Snapshot, error)
+}
 
 // Config is what a Store works with.
 type Config struct {
@@ -47,6 +50,8 @@ type Config struct {
 	Maker     Maker
 	// VMM is what makes and restores snapshots here. Those of others are removed.
 	VMM vmm.Maker
+	// MostVCPUs is how many a guest of that VMM can have; zero for no bound.
+	MostVCPUs int
 	// AtOnce is how many sizes are made at a time.
 	AtOnce int
 	// MaxBytes bounds all sizes. With less than twice ReserveBytes free on the disk, unused
@@ -138,10 +143,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Use returns a build's snapshot with another size, which stays until release is called. It
-// is made first where the host does not have it yet; told is then called with what is being
-// done. When ctx ends the making goes on: a later call finds what it has made.
-func (s *Store) Use(ctx context.Context, base *snapshot.Snapshot, size admission.Size, told func(string)) (_ *snapshot.Snapshot, release func(), err error) {
+// use returns a build's snapshot with another size, and makes it first if need be.
+func (s *Store) use(ctx context.Context, base *snapshot.Snapshot, size admission.Size, told func(string)) (_ *snapshot.Snapshot, release func(), err error) {
 	name := nameOf(base, size)
 	const attempts = 3 // one that was just made may be removed for want of room before it is held
 	for range attempts {

@@ -65,6 +65,15 @@ func (h *host) All() []*snapshot.Snapshot {
 	return h.builds
 }
 
+func (h *host) Find(buildID string) (*snapshot.Snapshot, error) {
+	for _, build := range h.All() {
+		if build.BuildID == buildID {
+			return build, nil
+		}
+	}
+	return nil, errors.New("not found")
+}
+
 // build makes a build of 1 vCPU, 1 MiB and 1 MiB.
 func (h *host) build(t *testing.T, buildID string) *snapshot.Snapshot {
 	t.Helper()
@@ -113,13 +122,13 @@ func quiet(string) {}
 // use makes a size be there, unused.
 func use(t *testing.T, s *Store, base *snapshot.Snapshot, size admission.Size) *snapshot.Snapshot {
 	t.Helper()
-	made, release, err := s.Use(t.Context(), base, size, quiet)
+	made, release, err := s.use(t.Context(), base, size, quiet)
 	require.NoError(t, err)
 	release()
 	return made
 }
 
-func TestUse_MakesASizeOnceForAllWhoWait(t *testing.T) {
+func TestFind_MakesASizeOnceForAllWhoWait(t *testing.T) {
 	h := newHost(t)
 	base := h.build(t, "build")
 	began, goOn := make(chan struct{}), make(chan struct{})
@@ -136,7 +145,7 @@ func TestUse_MakesASizeOnceForAllWhoWait(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
-		_, _, err := s.Use(ctx, base, want, quiet)
+		_, _, err := s.use(ctx, base, want, quiet)
 		left <- err
 	}()
 	<-began
@@ -147,7 +156,7 @@ func TestUse_MakesASizeOnceForAllWhoWait(t *testing.T) {
 	var texts atomic.Int32
 	for range 5 {
 		waiting.Go(func() {
-			made, release, err := s.Use(t.Context(), base, want, func(string) { texts.Add(1) })
+			made, release, err := s.use(t.Context(), base, want, func(string) { texts.Add(1) })
 			if err != nil || made.MemoryMiB != 3 {
 				t.Errorf("the size is %+v: %v", made, err)
 				return
@@ -165,14 +174,14 @@ func TestUse_MakesASizeOnceForAllWhoWait(t *testing.T) {
 	require.EqualValues(t, 2, h.made.Load())
 }
 
-func TestUse_TellsAllWhyASizeWasNotMade(t *testing.T) {
+func TestFind_TellsAllWhyASizeWasNotMade(t *testing.T) {
 	h := newHost(t)
 	base := h.build(t, "build")
 	cause := errors.New("it did not boot")
 	h.before = func(context.Context) error { return cause }
 	s := h.open(t)
 	want := admission.Size{VCPUCount: 1, MemoryMiB: 2, DiskMiB: 1}
-	_, _, err := s.Use(t.Context(), base, want, quiet)
+	_, _, err := s.use(t.Context(), base, want, quiet)
 	require.ErrorIs(t, err, cause)
 	h.before = func(context.Context) error { return nil }
 	use(t, s, base, want)
@@ -187,13 +196,13 @@ func TestClose_EndsWhatIsBeingMade(t *testing.T) {
 	require.NoError(t, err)
 	ended := make(chan error)
 	go func() {
-		_, _, err := s.Use(context.Background(), base, admission.Size{VCPUCount: 1, MemoryMiB: 2, DiskMiB: 1}, quiet)
+		_, _, err := s.use(context.Background(), base, admission.Size{VCPUCount: 1, MemoryMiB: 2, DiskMiB: 1}, quiet)
 		ended <- err
 	}()
 	<-began
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, <-ended, ErrClosed)
-	_, _, err = s.Use(t.Context(), base, admission.Size{VCPUCount: 1, MemoryMiB: 2, DiskMiB: 1}, quiet)
+	_, _, err = s.use(t.Context(), base, admission.Size{VCPUCount: 1, MemoryMiB: 2, DiskMiB: 1}, quiet)
 	require.ErrorIs(t, err, ErrClosed)
 }
 
@@ -232,7 +241,7 @@ func TestEvict_RemovesTheLeastRecentlyUsedThatNothingNeeds(t *testing.T) {
 	for i := range sizes {
 		sizes[i] = use(t, s, base, admission.Size{VCPUCount: 1 + i, MemoryMiB: 4, DiskMiB: 1})
 	}
-	held, release, err := s.Use(t.Context(), base, admission.Size{VCPUCount: 1, MemoryMiB: 4, DiskMiB: 1}, quiet)
+	held, release, err := s.use(t.Context(), base, admission.Size{VCPUCount: 1, MemoryMiB: 4, DiskMiB: 1}, quiet)
 	require.NoError(t, err)
 	require.Equal(t, sizes[0].Dir, held.Dir)
 	// A VM has a name of its own for the memory.
