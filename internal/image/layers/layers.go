@@ -92,7 +92,7 @@ func (r *Reader) Read(ctx context.Context, layer Layer) error {
 	archive := &bounded{ended: ctx.Err, packed: packed, unpacked: unpacked, sum: sum, reader: r, most: r.limits.RatioFrom + layer.Size*r.limits.Ratio}
 	add := r.add
 	if layer.Overlay {
-		add = r.addOverlay
+		add = overlay{r, make(map[string]bool)}.add
 	}
 	if err := readArchive(archive, add); err != nil {
 		return archive.explain(err)

@@ -42,8 +42,9 @@ func mountImage(t *testing.T, image string) string {
 }
 
 func TestWrite_LaysASavedLayerOverAnImage(t *testing.T) {
-	image := checkImage(t, erofs(options(layer(t, archive(t, regular("kept", "one"), regular("gone", noise(t, 1<<20)), regular("d/old", ""))))))
+	image := checkImage(t, erofs(options(layer(t, archive(t, regular("kept", "one"), regular("gone", noise(t, 1<<20)), regular("gone too", "x"), regular("d/old", ""))))))
 	of := erofs(options(overlay(t, directory("./"), regular("./kept", "two"), file{tar.Header{Typeflag: tar.TypeChar, Name: "./gone"}, ""},
+		file{tar.Header{Typeflag: tar.TypeLink, Name: "./gone too", Linkname: "./gone"}, ""},
 		file{tar.Header{Typeflag: tar.TypeDir, Name: "./d/", Mode: 0o700, PAXRecords: map[string]string{"SCHILY.xattr.trusted.overlay.opaque": "y"}}, ""},
 		regular("./d/.wh.new", "a file's own name"))))
 	of.Base = image
@@ -51,6 +52,7 @@ func TestWrite_LaysASavedLayerOverAnImage(t *testing.T) {
 	require.NoError(t, err)
 	at := mountImage(t, checkImage(t, of))
 	require.NoFileExists(t, at+"/gone")
+	require.NoFileExists(t, at+"/gone too", "gVisor has several whiteouts as one inode")
 	require.NoFileExists(t, at+"/d/old")
 	require.FileExists(t, at+"/d/.wh.new")
 	kept, err := os.ReadFile(at + "/kept")
