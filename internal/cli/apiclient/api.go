@@ -41,6 +41,12 @@ func ForAdmin(address, token string) *API {
 	return &API{URL: address, adminToken: token, HTTP: &http.Client{}}
 }
 
+// ForKey is a client with an API key; without an address for the traffic of sandboxes that
+// is the API's.
+func ForKey(address, sandboxURL, key string) *API {
+	return &API{URL: address, key: key, SandboxURL: cmp.Or(sandboxURL, address), HTTP: &http.Client{}}
+}
+
 // Key is the team's API key.
 func (a *API) Key() string { return a.key }
 
@@ -61,7 +67,7 @@ func (c *Settings) Connect() (*API, error) {
 		}
 		address, key = cmp.Or(address, local.URL), cmp.Or(key, local.key)
 	}
-	return &API{URL: address, key: key, SandboxURL: cmp.Or(c.SandboxURL, address), HTTP: &http.Client{}}, nil
+	return ForKey(address, c.SandboxURL, key), nil
 }
 
 // ConnectAdmin finds the API for an admin by E2B_API_URL and WRENN_ADMIN_TOKEN. For those
@@ -114,7 +120,7 @@ func ConnectLocal(dataDir string) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{URL: address, key: key, SandboxURL: address, HTTP: &http.Client{}}, nil
+	return ForKey(address, address, key), nil
 }
 
 // Call sends a request and decodes the answer into result unless that is nil. It returns

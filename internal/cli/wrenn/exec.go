@@ -3,13 +3,11 @@ package wrenn
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -20,8 +18,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/gen/process/processconnect"
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/apiclient"
-	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
-	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 const (
@@ -125,39 +121,15 @@ func (e *execution) run(ctx context.Context, a *apiclient.API) error {
 
 // connect looks up the sandbox and returns a client of its process service.
 func (e *execution) connect(ctx context.Context, a *apiclient.API) (processconnect.ProcessClient, error) {
-	var found sandboxInfo
-	if _, err := a.Call(ctx, http.MethodGet, sandboxPath(e.sandboxID, ""), nil, &found); err != nil {
+	guest, err := a.Guest(ctx, e.sandboxID, e.user)
+	var paused *apiclient.PausedError
+	if errors.As(err, &paused) {
+		return nil, fmt.Errorf("sandbox %s is paused: resume it with wrenn sandbox resume %[1]s", paused.SandboxID)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("exec in %s: %w", e.sandboxID, err)
 	}
-	if found.State == "paused" {
-		return nil, fmt.Errorf("sandbox %s is paused: resume it with wrenn sandbox resume %[1]s", e.sandboxID)
-	}
-	headers := http.Header{
-		route.SandboxHeader:       {e.sandboxID},
-		route.PortHeader:          {strconv.Itoa(sandbox.AgentPort)},
-		route.AgentTokenHeader:    {found.EnvdAccessToken},
-		"Keepalive-Ping-Interval": {keepalive},
-	}
-	if e.user != "" {
-		headers.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(e.user+":")))
-	}
-	client := &http.Client{Transport: withHeaders{headers: headers, next: http.DefaultTransport}}
-	return processconnect.NewProcessClient(client, a.SandboxURL), nil
-}
-
-// withHeaders sends the same headers with every request.
-type withHeaders struct {
-	headers http.Header
-	next    http.RoundTripper
-}
-
-// RoundTrip implements http.RoundTripper.
-func (w withHeaders) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
-	for name, values := range w.headers {
-		request.Header[name] = values
-	}
-	return w.next.RoundTrip(request)
+	return guest.Processes(http.Header{"Keepalive-Ping-Interval": {keepalive}}), nil
 }
 
 func (e *execution) request() (*process.StartRequest, error) {

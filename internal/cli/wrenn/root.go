@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
+	"git.omukk.dev/wrenn/sandbox/internal/cli/mcp"
 	"git.omukk.dev/wrenn/sandbox/internal/cli/template"
 	"git.omukk.dev/wrenn/sandbox/pkg/cpserver"
 )
@@ -21,6 +22,6 @@ func newRoot(s cli.Streams, options []cpserver.Option) *cobra.Command {
 		Use:   "wrenn",
 		Short: "Isolated Linux machines for AI agents, on your own hardware",
 	}
-	root.AddCommand(newUp(s, options), newDown(s), newDoctor(s), newConfig(s, options), newSandbox(s), template.New(s), newHost(s), newKeys(s), newEnv(s), newInternal(s, options))
+	root.AddCommand(newUp(s, options), newDown(s), newDoctor(s), newConfig(s, options), newSandbox(s), template.New(s), mcp.New(s), newHost(s), newKeys(s), newEnv(s), newInternal(s, options))
 	return root
 }
