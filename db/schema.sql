@@ -431,7 +431,7 @@ CREATE TABLE public.one_time_tokens (
     user_id uuid,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
-    CONSTRAINT one_time_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['first_admin'::text, 'password_reset'::text, 'second_factor'::text]))),
+    CONSTRAINT one_time_tokens_purpose_check CHECK ((purpose = ANY (ARRAY['first_admin'::text, 'password_reset'::text, 'second_factor'::text, 'local_sign_in'::text]))),
     CONSTRAINT one_time_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
 );
 
@@ -811,6 +811,7 @@ CREATE TABLE public.users (
     totp_last_step bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     disabled_at timestamp with time zone,
+    local boolean DEFAULT false NOT NULL,
     CONSTRAINT users_email_check CHECK ((email = lower(email)))
 );
 
@@ -1120,6 +1121,8 @@ CREATE INDEX user_identities_by_user ON public.user_identities USING btree (user
 CREATE INDEX user_sessions_by_expiry ON public.user_sessions USING btree (expires_at);
 
 CREATE INDEX user_sessions_by_user ON public.user_sessions USING btree (user_id, expires_at);
+
+CREATE UNIQUE INDEX users_local ON public.users USING btree (local) WHERE local;
 
 CREATE UNIQUE INDEX volumes_by_name ON public.volumes USING btree (team_id, name) WHERE (NOT deleting);
 

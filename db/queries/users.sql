@@ -1,5 +1,5 @@
 -- name: CreateUser :one
-INSERT INTO users (id, email, name, password_hash, platform_admin) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO users (id, email, name, password_hash, platform_admin, local) VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *;
 
 -- name: GetUser :one
@@ -24,7 +24,12 @@ UPDATE users SET password_hash = @new_hash WHERE id = @id AND password_hash = @o
 UPDATE users SET name = $2 WHERE id = $1;
 
 -- name: PlatformAdminExists :one
-SELECT EXISTS (SELECT FROM users WHERE platform_admin);
+-- Beside the user of this machine, who has no password.
+SELECT EXISTS (SELECT FROM users WHERE platform_admin AND NOT local);
+
+-- name: FindLocalUser :one
+-- Relies on users_local.
+SELECT * FROM users WHERE local;
 
 -- name: LockFirstAdmin :exec
 -- Serialises changes of who is an admin of the installation. The number is arbitrary.

@@ -17,6 +17,7 @@ import (
 // have none.
 var withoutBody = map[string]bool{
 	"POST /auth/logout":     true,
+	"POST /auth/local/link": true,
 	"POST /auth/totp/enrol": true,
 	// A form of an identity provider.
 	"POST /auth/oidc/{provider}/callback": true,

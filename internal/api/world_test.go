@@ -94,7 +94,7 @@ func newWorldWith(t *testing.T, limits config.TeamLimits) *world {
 	})))
 	t.Cleanup(w.http.Close)
 	w.server.Access.PublicURL = w.http.URL
-	w.people = identity.New(w.pool, w.mails, keyring, w.server.Log, identity.Config{PublicURL: w.http.URL, NewTeamLimits: limits})
+	w.people = identity.New(w.pool, w.mails, keyring, w.server.Log, identity.Config{PublicURL: w.http.URL, NewTeamLimits: limits, LocalSignIn: true})
 	w.server.Identity, w.server.APIKeys = w.people, keys.New(w.pool)
 	w.team, err = w.queries.EnsureTeam(t.Context(), rows.EnsureTeamParams{ID: uuid.New(), Slug: "default", Name: "Default"})
 	require.NoError(t, err)

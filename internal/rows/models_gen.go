@@ -338,6 +338,7 @@ type User struct {
 	TOTPLastStep    int64
 	CreatedAt       time.Time
 	DisabledAt      *time.Time
+	Local           bool
 }
 
 type Volume struct {

@@ -115,7 +115,7 @@ func (q *Queries) EndSessionsOf(ctx context.Context, userID uuid.UUID) error {
 }
 
 const findCredentialUser = `-- name: FindCredentialUser :one
-SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at FROM users u WHERE u.id = $1 AND u.disabled_at IS NULL AND (
+SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at, u.local FROM users u WHERE u.id = $1 AND u.disabled_at IS NULL AND (
     EXISTS (SELECT FROM user_sessions s WHERE s.id = $2 AND s.user_id = u.id)
     OR EXISTS (SELECT FROM access_tokens t WHERE t.id = $3 AND t.user_id = u.id)
 )
@@ -143,6 +143,7 @@ func (q *Queries) FindCredentialUser(ctx context.Context, arg FindCredentialUser
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }

@@ -119,8 +119,8 @@ func (q *Queries) CountUsers(ctx context.Context, arg CountUsersParams) (int64, 
 }
 
 const createUser = `-- name: CreateUser :one
-INSERT INTO users (id, email, name, password_hash, platform_admin) VALUES ($1, $2, $3, $4, $5)
-RETURNING id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at
+INSERT INTO users (id, email, name, password_hash, platform_admin, local) VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at, local
 `
 
 type CreateUserParams struct {
@@ -129,6 +129,7 @@ type CreateUserParams struct {
 	Name          string
 	PasswordHash  string
 	PlatformAdmin bool
+	Local         bool
 }
 
 func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (User, error) {
@@ -138,6 +139,7 @@ func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (User, e
 		arg.Name,
 		arg.PasswordHash,
 		arg.PlatformAdmin,
+		arg.Local,
 	)
 	var i User
 	err := row.Scan(
@@ -151,6 +153,7 @@ func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) (User, e
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }
@@ -165,8 +168,32 @@ func (q *Queries) DeleteUser(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
+const findLocalUser = `-- name: FindLocalUser :one
+SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at, local FROM users WHERE local
+`
+
+// Relies on users_local.
+func (q *Queries) FindLocalUser(ctx context.Context) (User, error) {
+	row := q.db.QueryRow(ctx, findLocalUser)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Name,
+		&i.PasswordHash,
+		&i.PlatformAdmin,
+		&i.TOTPSecret,
+		&i.TOTPConfirmedAt,
+		&i.TOTPLastStep,
+		&i.CreatedAt,
+		&i.DisabledAt,
+		&i.Local,
+	)
+	return i, err
+}
+
 const findUserByEmail = `-- name: FindUserByEmail :one
-SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at FROM users WHERE email = $1
+SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at, local FROM users WHERE email = $1
 `
 
 // Relies on the unique index over email.
@@ -184,12 +211,13 @@ func (q *Queries) FindUserByEmail(ctx context.Context, email string) (User, erro
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }
 
 const findUserByIdentity = `-- name: FindUserByIdentity :one
-SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at FROM users u JOIN user_identities i ON i.user_id = u.id
+SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at, u.local FROM users u JOIN user_identities i ON i.user_id = u.id
 WHERE i.provider = $1 AND i.subject = $2
 `
 
@@ -212,12 +240,13 @@ func (q *Queries) FindUserByIdentity(ctx context.Context, arg FindUserByIdentity
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }
 
 const getUser = `-- name: GetUser :one
-SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at FROM users WHERE id = $1
+SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at, local FROM users WHERE id = $1
 `
 
 func (q *Queries) GetUser(ctx context.Context, id uuid.UUID) (User, error) {
@@ -234,6 +263,7 @@ func (q *Queries) GetUser(ctx context.Context, id uuid.UUID) (User, error) {
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }
@@ -317,7 +347,7 @@ func (q *Queries) LockFirstAdmin(ctx context.Context) error {
 }
 
 const lockUser = `-- name: LockUser :one
-SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at FROM users WHERE id = $1 FOR UPDATE
+SELECT id, email, name, password_hash, platform_admin, totp_secret, totp_confirmed_at, totp_last_step, created_at, disabled_at, local FROM users WHERE id = $1 FOR UPDATE
 `
 
 // Serialises changes of the user and of what the user owns.
@@ -335,14 +365,16 @@ func (q *Queries) LockUser(ctx context.Context, id uuid.UUID) (User, error) {
 		&i.TOTPLastStep,
 		&i.CreatedAt,
 		&i.DisabledAt,
+		&i.Local,
 	)
 	return i, err
 }
 
 const platformAdminExists = `-- name: PlatformAdminExists :one
-SELECT EXISTS (SELECT FROM users WHERE platform_admin)
+SELECT EXISTS (SELECT FROM users WHERE platform_admin AND NOT local)
 `
 
+// Beside the user of this machine, who has no password.
 func (q *Queries) PlatformAdminExists(ctx context.Context) (bool, error) {
 	row := q.db.QueryRow(ctx, platformAdminExists)
 	var exists bool
@@ -382,7 +414,7 @@ func (q *Queries) ReplaceSealedSecondFactor(ctx context.Context, arg ReplaceSeal
 }
 
 const searchUsers = `-- name: SearchUsers :many
-SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at FROM users u WHERE u.email > $1
+SELECT u.id, u.email, u.name, u.password_hash, u.platform_admin, u.totp_secret, u.totp_confirmed_at, u.totp_last_step, u.created_at, u.disabled_at, u.local FROM users u WHERE u.email > $1
     AND ($2::text = '' OR u.email = $2)
     AND ($3::text = '' OR EXISTS (SELECT FROM user_identities i
         WHERE i.provider = $3 AND ($4::text = '' OR i.subject = $4) AND i.user_id = u.id))
@@ -433,6 +465,7 @@ func (q *Queries) SearchUsers(ctx context.Context, arg SearchUsersParams) ([]Use
 			&i.TOTPLastStep,
 			&i.CreatedAt,
 			&i.DisabledAt,
+			&i.Local,
 		); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package up
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -79,11 +80,13 @@ func isTerminal(out io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// showUse prints how to use a running Wrenn. The API key, and messages that a start in
-// the background has kept for the operator, are printed on a terminal only.
-func (t *terminal) showUse(layout Layout, url string) error {
+// showUse prints how to use a running Wrenn. The API key, a link that signs in, and
+// messages that a start in the background has kept for the operator, are printed on a
+// terminal only.
+func (t *terminal) showUse(ctx context.Context, layout Layout, running instance) error {
 	if !t.interactive() {
-		t.Say(fmt.Sprintf("\nAPI URL  %s\nAPI key  shown by: wrenn env --data-dir %s\n", url, layout.DataDir))
+		t.Say(fmt.Sprintf("\nDashboard  %s (on a terminal, wrenn up --data-dir %[2]s prints a link that signs in)\n"+
+			"API URL    %[1]s\nAPI key    shown by: wrenn env --data-dir %[2]s\n", running.URL, layout.DataDir))
 		return nil
 	}
 	kept, err := os.ReadFile(layout.console())
@@ -97,6 +100,10 @@ func (t *terminal) showUse(layout Layout, url string) error {
 	if err != nil {
 		return err
 	}
-	t.Say(howToUse(url, key))
+	link, err := running.signInLink(ctx, layout)
+	if err != nil {
+		t.Say(fmt.Sprintf("no link that signs in could be made: %v", err))
+	}
+	t.Say(howToUse(running.URL, link, key))
 	return nil
 }

@@ -27,7 +27,7 @@ func TestConsole_KeepsSecretsFromALog(t *testing.T) {
 	s, _ := newStack(t.Context(), Config{}, l, &terminal{out: &log})
 	require.NoError(t, s.console.begin())
 	s.console.Show(tokenLink)
-	require.NoError(t, s.say.showUse(l, "http://localhost:3000"))
+	require.NoError(t, s.say.showUse(t.Context(), l, instance{URL: "http://localhost:3000", Listen: "127.0.0.1:1"}))
 	require.NoError(t, s.console.close())
 	require.NotContains(t, log.String(), "abc")
 	require.NotContains(t, log.String(), key)
@@ -41,7 +41,7 @@ func TestConsole_KeepsSecretsFromALog(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
 	person, shown := openTerminal(t)
-	require.NoError(t, (&terminal{out: person}).showUse(l, "http://localhost:3000"))
+	require.NoError(t, (&terminal{out: person}).showUse(t.Context(), l, instance{URL: "http://localhost:3000", Listen: "127.0.0.1:1"}))
 	require.NoError(t, person.Close())
 	text, _ := io.ReadAll(shown) // ends with EIO
 	require.Contains(t, string(text), key)

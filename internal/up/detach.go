@@ -53,7 +53,7 @@ func Detach(ctx context.Context, config Config) error {
 	if err != nil || !ready {
 		return err
 	}
-	return (&terminal{out: config.Out}).showUse(layout, running.URL)
+	return (&terminal{out: config.Out}).showUse(ctx, layout, running)
 }
 
 // detached is a background process whose start is being watched.

@@ -32,7 +32,7 @@ func (c *Config) joinRunning(ctx context.Context, layout Layout, say *terminal) 
 			pid, running.Listen, running.Domain, c.DataDir)
 	}
 	say.Say(fmt.Sprintf("Wrenn is running already (process %d), data in %s", pid, c.DataDir))
-	return false, say.showUse(layout, running.URL)
+	return false, say.showUse(ctx, layout, running)
 }
 
 // awaitInstance waits until another wrenn up is ready; false means that it has ended

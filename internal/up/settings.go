@@ -34,6 +34,7 @@ func (c *Config) ControlPlaneSettings() map[string]string {
 		"WRENN_BOOTSTRAP_API_KEY_FILE": layout.APIKey(),
 		"WRENN_ADMIN_TOKEN_FILE":       layout.adminToken(),
 		"WRENN_PAUSE_ON_SHUTDOWN":      "true",
+		"WRENN_LOCAL_SIGN_IN":          "true",
 	}
 }
 

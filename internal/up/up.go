@@ -129,7 +129,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		}
 		return err
 	}
-	if err := s.announce(started); err != nil {
+	if err := s.announce(ctx, started); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -260,7 +260,7 @@ func (s *stack) stop(forced context.Context) error {
 
 // announce prints how to use Wrenn, and tells other commands and systemd that it is
 // ready.
-func (s *stack) announce(started time.Time) error {
+func (s *stack) announce(ctx context.Context, started time.Time) error {
 	build, err := buildOf("/proc/self/exe", s.config.EnvdPath)
 	if err != nil {
 		return fmt.Errorf("identify this build: %w", err)
@@ -268,7 +268,7 @@ func (s *stack) announce(started time.Time) error {
 	running := instance{PID: os.Getpid(), URL: s.config.url(), Listen: s.config.ListenAddress(), Domain: s.config.domain(), Build: build}
 	s.say.step("ready", "", started)
 	if os.Getenv(detachedVariable) == "" { // else the foreground process prints it
-		if err := s.say.showUse(s.layout, running.URL); err != nil {
+		if err := s.say.showUse(ctx, s.layout, running); err != nil {
 			return err
 		}
 	}
@@ -278,9 +278,12 @@ func (s *stack) announce(started time.Time) error {
 	return notify("READY=1")
 }
 
-// howToUse is the text that says how to use a running Wrenn.
-func howToUse(url, key string) string {
-	return fmt.Sprintf("\nAPI URL  %s\nAPI key  %s\n\nTo use it with any E2B SDK or the E2B CLI:\n%s", url, key, Exports(url, key))
+// howToUse is the text that says how to use a running Wrenn. The link signs in; without
+// one the dashboard asks for a password.
+func howToUse(url, link, key string) string {
+	return fmt.Sprintf("\nDashboard  %s\nAPI URL    %s\nAPI key    %s\n\n"+
+		"The link to the dashboard signs in once, within 15 minutes; wrenn up prints another.\n"+
+		"To use the API with any E2B SDK or the E2B CLI:\n%s", cmp.Or(link, url), url, key, Exports(url, key))
 }
 
 // Exports are shell commands that set the environment variables of E2B's SDKs to use a

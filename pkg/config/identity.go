@@ -13,6 +13,9 @@ type Identity struct {
 	// AdminTokenFile holds what the header X-Admin-Token must be; without it no such
 	// token is accepted.
 	AdminTokenFile string `env:"WRENN_ADMIN_TOKEN_FILE" help:"file with the token that the header X-Admin-Token must have; without it no such token is accepted"`
+	// LocalSignIn lets whoever has the admin token make links that sign in, without a
+	// password, an admin of the installation.
+	LocalSignIn bool `env:"WRENN_LOCAL_SIGN_IN" default:"false" help:"whether the admin token can make links that sign in, once and without a password, an admin of the installation; wrenn up sets it"`
 	// GitHub and OIDC are other services that people may sign in with.
 	GitHub GitHub
 	OIDC   OIDC

@@ -29,7 +29,7 @@ func openIdentity(steps *boot.Sequence, b *base, others []identity.Provider) (*i
 		return nil, err
 	}
 	service := identity.New(b.Pool, b.mailer, b.keys.keyring, b.Log, identity.Config{
-		PublicURL: publicURL(b.Config), NewTeamLimits: b.Config.TeamLimits,
+		PublicURL: publicURL(b.Config), NewTeamLimits: b.Config.TeamLimits, LocalSignIn: b.Config.Identity.LocalSignIn,
 	})
 	for _, provider := range append(providers, others...) {
 		if err := service.AddProvider(provider); err != nil {

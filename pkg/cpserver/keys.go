@@ -9,7 +9,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/channels"
 	"git.omukk.dev/wrenn/sandbox/pkg/config"
-	"git.omukk.dev/wrenn/sandbox/pkg/identity"
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/factors"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/fleet"
@@ -81,7 +81,7 @@ type keyFollower struct {
 func newKeyFollower(b *base) *keyFollower {
 	return &keyFollower{keys: b.keys, log: b.Log, stores: map[string]seal.Store{
 		"channels":              channels.NewSealedConfigs(b.Pool),
-		"second factors":        identity.NewSecondFactors(b.Pool),
+		"second factors":        factors.NewSealed(b.Pool),
 		"secrets":               secrets.NewSealed(b.Pool),
 		"builds":                builds.NewSealed(b.Pool),
 		"certificate authority": fleet.NewAuthorityKeys(b.Pool),

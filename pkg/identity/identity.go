@@ -69,6 +69,8 @@ type Config struct {
 	PublicURL string
 	// NewTeamLimits limit the teams that users make. The zero value is without limits.
 	NewTeamLimits config.TeamLimits
+	// LocalSignIn says whether LocalSignInLink makes links.
+	LocalSignIn bool
 }
 
 // Service changes users, teams and their credentials.

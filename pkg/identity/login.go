@@ -18,6 +18,7 @@ const (
 	forFirstAdmin    = "first_admin"
 	forPasswordReset = "password_reset"
 	forSecondFactor  = "second_factor"
+	forLocalSignIn   = "local_sign_in"
 
 	secondFactorLife = 5 * time.Minute
 )
@@ -93,13 +94,19 @@ func (s *Service) signIn(ctx context.Context, checked account, from Client) (in 
 		if user.DisabledAt != nil || user.passwordHash != checked.passwordHash {
 			return errWrongLogin
 		}
-		if !user.HasSecondFactor {
-			in.Session, err = tx.newSession(ctx, user.User, from)
-			return err
-		}
-		in.Challenge, err = tx.newOneTimeToken(ctx, forSecondFactor, &user.ID, secondFactorLife)
+		in, err = tx.beginSession(ctx, user.User, from)
 		return err
 	})
+	return in, err
+}
+
+// beginSession begins a session, or makes a challenge where the user has a second factor.
+func (s *store) beginSession(ctx context.Context, user User, from Client) (in SignIn, err error) {
+	if user.HasSecondFactor {
+		in.Challenge, err = s.newOneTimeToken(ctx, forSecondFactor, &user.ID, secondFactorLife)
+		return in, err
+	}
+	in.Session, err = s.newSession(ctx, user, from)
 	return in, err
 }
 

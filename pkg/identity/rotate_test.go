@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/identity/factors"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
 )
 
@@ -23,7 +24,7 @@ func TestRotate_KeepsSecondFactorsWhenTheKeyIsReplaced(t *testing.T) {
 	during, err := seal.NewKeyring(newKey, oldKey)
 	require.NoError(t, err)
 	for _, want := range []int{1, 0} {
-		count, err := during.Rotate(t.Context(), NewSecondFactors(s.pool))
+		count, err := during.Rotate(t.Context(), factors.NewSealed(s.pool))
 		require.NoError(t, err)
 		require.Equal(t, want, count)
 	}

@@ -17,13 +17,12 @@ import (
 
 const (
 	recoveryCodes = 10
-	totpPurpose   = "totp:" // and the user's ID: what the secret is sealed for
 )
 
 // EnrolTOTP makes the secret of a second factor, which ConfirmTOTP turns on.
 func (s *Service) EnrolTOTP(ctx context.Context, by auth.Principal) (factors.Enrolment, error) {
 	secret := factors.NewSecret()
-	sealed, err := s.sealer.Seal(secret, totpPurpose+by.UserID.String())
+	sealed, err := s.sealer.Seal(secret, factors.SealPurpose(by.UserID))
 	if err != nil {
 		return factors.Enrolment{}, fmt.Errorf("seal second factor: %w", err)
 	}
@@ -132,7 +131,7 @@ func (s *Service) useCode(ctx context.Context, tx *changes, user account, code s
 
 // matchCode returns the time step of a code.
 func (s *Service) matchCode(user account, code string) (step int64, err error) {
-	secret, err := s.sealer.Open(user.totpSecret, totpPurpose+user.ID.String())
+	secret, err := s.sealer.Open(user.totpSecret, factors.SealPurpose(user.ID))
 	if err != nil {
 		return 0, fmt.Errorf("open second factor: %w", err)
 	}

@@ -30,13 +30,13 @@ func userOf(row rows.User) User {
 // newAccount is a user to be stored.
 type newAccount struct {
 	email, name, passwordHash string
-	platformAdmin             bool
+	platformAdmin, local      bool
 }
 
 // createUser returns ErrUserExists where the e-mail address is taken.
 func (s *store) createUser(ctx context.Context, wanted newAccount) (account, error) {
 	row, err := s.queries.CreateUser(ctx, rows.CreateUserParams{
-		ID: uuid.New(), Email: wanted.email, Name: wanted.name, PasswordHash: wanted.passwordHash, PlatformAdmin: wanted.platformAdmin,
+		ID: uuid.New(), Email: wanted.email, Name: wanted.name, PasswordHash: wanted.passwordHash, PlatformAdmin: wanted.platformAdmin, Local: wanted.local,
 	})
 	if db.IsUniqueViolation(err) {
 		return account{}, ErrUserExists
@@ -197,26 +197,8 @@ func (s *store) useRecoveryCode(ctx context.Context, userID uuid.UUID, hash []by
 	return db.WrapCount(count, err, "use a recovery code")
 }
 
-// sealedFactor is the sealed secret of a user's second factor.
-type sealedFactor struct {
-	userID uuid.UUID
-	secret []byte
-}
-
-func (s *store) listSealedFactors(ctx context.Context, notWith []byte, after uuid.UUID, limit int32) ([]sealedFactor, error) {
-	found, err := s.queries.ListSealedSecondFactors(ctx, rows.ListSealedSecondFactorsParams{KeyID: notWith, After: after, Batch: limit})
-	if err != nil {
-		return nil, db.Wrap(err, "list sealed second factors")
-	}
-	listed := make([]sealedFactor, 0, len(found))
-	for _, row := range found {
-		listed = append(listed, sealedFactor{row.ID, row.TOTPSecret})
-	}
-	return listed, nil
-}
-
-// replaceSealedFactor does nothing where the secret is no longer the old one.
-func (s *store) replaceSealedFactor(ctx context.Context, userID uuid.UUID, old, secret []byte) error {
-	err := s.queries.ReplaceSealedSecondFactor(ctx, rows.ReplaceSealedSecondFactorParams{ID: userID, TOTPSecret: secret, OldSecret: old})
-	return db.Wrap(err, "replace sealed second factor")
+// localUser returns the user whom links of this machine sign in.
+func (s *store) localUser(ctx context.Context) (account, error) {
+	row, err := s.queries.FindLocalUser(ctx)
+	return accountOf(row), db.Wrap(err, "find the user of this machine")
 }

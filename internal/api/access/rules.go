@@ -17,6 +17,8 @@ var Rules = map[string]auth.Rule{
 
 	"POST /auth/login":                    auth.Public(),
 	"POST /auth/first-admin":              auth.Public(),
+	"POST /auth/local":                    auth.Public(),
+	"POST /auth/local/link":               auth.ByAdmin(), // the handler wants the admin token
 	"POST /auth/password/reset-request":   auth.Public(),
 	"POST /auth/password/reset":           auth.Public(),
 	"POST /auth/totp/login":               auth.Public(),

@@ -17,6 +17,8 @@ func (h *Handlers) routeSignIn(router respond.Router) {
 	router.Post("/auth/logout", h.logout)
 	router.Get("/auth/session", h.showSession)
 	router.Post("/auth/first-admin", h.makeFirstAdmin)
+	router.Post("/auth/local", h.signInLocally)
+	router.Post("/auth/local/link", h.makeLocalLink)
 	router.Post("/auth/password/reset-request", h.requestPasswordReset)
 	router.Post("/auth/password/reset", h.resetPassword)
 	router.Post("/auth/password/change", h.changePassword)
@@ -72,12 +74,17 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	h.answerSignIn(w, r, signedIn)
+	return nil
+}
+
+// answerSignIn answers with a session, or with the challenge of the second factor.
+func (h *Handlers) answerSignIn(w http.ResponseWriter, r *http.Request, signedIn identity.SignIn) {
 	if signedIn.Challenge != "" {
 		respond.JSON(w, http.StatusOK, signInAnswer{SecondFactor: true, Challenge: signedIn.Challenge})
-		return nil
+		return
 	}
 	h.answerSession(w, r, signedIn.Session)
-	return nil
 }
 
 func (h *Handlers) logout(w http.ResponseWriter, r *http.Request) error {
