@@ -56,7 +56,7 @@ deps: ## install the Debian packages that running Wrenn needs, if any is missing
 	@deploy/install-packages.sh run
 
 .PHONY: test
-test: test-deps check-generated check-protocol check-modules check-dead vet test-unit test-fuzz test-e2e ## everything that CI runs
+test: test-deps check-generated check-protocol check-modules check-dead check-web vet test-unit test-fuzz test-e2e ## everything that CI runs
 
 .PHONY: test-deps
 test-deps:
@@ -83,6 +83,11 @@ check-modules:
 check-dead: ## what no program and no test reaches
 	@echo "Looking for dead code"
 	@deploy/check-dead.sh
+
+.PHONY: check-web
+check-web: ## the dashboard's types and style, and that the committed files are what web/ builds
+	@echo "Building the dashboard and comparing it with what is committed"
+	@deploy/check-web.sh
 
 .PHONY: api
 api: ## write api/pkg.txt, which lists what pkg/ exports
@@ -185,7 +190,7 @@ release-protocol: check-protocol ## record the committed protocol and agent as t
 .PHONY: clean
 clean: ## remove what was built; data and image cache stay
 	@echo "Removing bin/ and the end-to-end tests' packages"
-	@rm -rf bin test/e2e/js/node_modules test/e2e/js/dist tools/node/node_modules
+	@rm -rf bin web/node_modules test/e2e/browser/node_modules test/e2e/js/node_modules test/e2e/js/dist tools/node/node_modules
 
 .PHONY: help
 help: ## this list
