@@ -124,12 +124,22 @@ func TestAccess_AnotherTeamsSandboxIsNotThere(t *testing.T) {
 func TestAccess_UnknownRoutesAndMethodsAnswerInTheSameShape(t *testing.T) {
 	t.Parallel()
 	p := startControlPlane(t)
-	for _, path := range []string{"/", "/nothing", "/sandboxes/", "/sandboxes/x/y/z", "/debug/pprof/", "/v9/sandboxes"} {
+	for _, path := range []string{"/nothing", "/sandboxes/", "/sandboxes/x/y/z", "/debug/pprof/", "/v9/sandboxes"} {
 		requireStatus(t, http.StatusNotFound, p.do(t, http.MethodGet, path, ""))
 	}
 	for _, path := range []string{"/sandboxes", "/v2/sandboxes", "/health", "/templates"} {
 		requireStatus(t, http.StatusMethodNotAllowed, p.do(t, http.MethodPatch, path, ""))
 	}
+}
+
+func TestDashboard_IsServedBesideTheAPI(t *testing.T) {
+	t.Parallel()
+	p := startControlPlane(t)
+	got := p.send(t, http.MethodGet, "/", "", http.Header{})
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, "text/html; charset=utf-8", got.header.Get("Content-Type"))
+	require.Contains(t, got.header.Get("Content-Security-Policy"), "connect-src 'self' *."+p.config.Domain+";")
+	require.Equal(t, "application/json", p.do(t, http.MethodGet, "/sandboxes", "").header.Get("Content-Type"))
 }
 
 func TestCreate_RefusesWhatItCannotDo(t *testing.T) {

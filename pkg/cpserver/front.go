@@ -16,6 +16,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/httpserver"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/forward"
 	"git.omukk.dev/wrenn/sandbox/internal/proxy/route"
+	"git.omukk.dev/wrenn/sandbox/internal/webui"
 	"git.omukk.dev/wrenn/sandbox/pkg/store"
 )
 
@@ -63,6 +64,7 @@ func (o *options) listen(ctx context.Context, steps *boot.Sequence, f *front, b 
 	if o.around != nil {
 		handler = o.around(handler)
 	}
+	handler = webui.New(b.Config.Domain).Before(handler)
 	httpServer := newHTTPServer(router.Before(handler), b.Log)
 	steps.Serve("serve", func(ctx context.Context) error {
 		select {

@@ -10,8 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 )
 
-// localLife is how long a link of LocalSignInLink can be used.
-const localLife = 15 * time.Minute
+const localLife = 15 * time.Minute // of a link of LocalSignInLink
 
 // localEmail and localName are those of the user of this machine. No mail is sent there.
 const localEmail, localName = "admin@localhost", "Admin of this machine"
