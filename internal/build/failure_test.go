@@ -16,6 +16,8 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
+	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 func testAttempt() *attempt {
@@ -141,4 +143,15 @@ func TestImageContext_IsTheImagesOrWhatClientsExpect(t *testing.T) {
 	require.Equal(t, "/app", docker.Workdir)
 	require.Equal(t, config.Shell, docker.Shell)
 	require.Equal(t, "node", userOf(config, true))
+}
+
+func TestExplainBoot_GivesTheGuestsWords(t *testing.T) {
+	t.Parallel()
+	said := &guest.BootError{Words: "the guest does not boot: no init\x1b[0m.", Cause: vmm.ErrNotRunning}
+	var failure *Failure
+	require.ErrorAs(t, explainBoot(fmt.Errorf("start: %w", said)), &failure)
+	require.Equal(t, CauseBootFailed, failure.Cause)
+	require.Contains(t, failure.Message, "The guest said: the guest does not boot: no init. Look for a step")
+	other := errors.New("the disk is full")
+	require.Equal(t, other, explainBoot(other))
 }

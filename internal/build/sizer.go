@@ -12,7 +12,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
-	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/size"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
@@ -88,7 +87,7 @@ func explainSize(ctx context.Context, of admission.Size, err error) error {
 	explained := &Failure{Step: stepFinalize, cause: err}
 	var known *Failure
 	var dead *machine.DeadError
-	var blamed *guest.Error
+	words, booted := bootFailure(err)
 	switch {
 	case errors.Is(context.Cause(ctx), errHostFull):
 		return fmt.Errorf("%w: %w", admission.ErrNoRoom, errHostFull)
@@ -101,10 +100,10 @@ func explainSize(ctx context.Context, of admission.Size, err error) error {
 	case errors.As(err, &dead) && strings.HasPrefix(dead.Reason, "out of memory"):
 		explained.Cause = CauseOutOfMemory
 		explained.Message = fmt.Sprintf("The template's guest ran out of memory. It had %d MiB; ask for a larger memoryMB", of.MemoryMiB)
-	case errors.As(err, &blamed):
+	case !booted:
 		explained.Cause = CauseBootFailed
 		explained.Message = fmt.Sprintf(
-			"The template did not boot with %s, or its guest agent did not answer. Ask for a larger memoryMB, or build the template again", of)
+			"The template did not boot with %s, or its guest agent did not answer. %sAsk for a larger memoryMB, or build the template again", of, words)
 	default:
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
+	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
@@ -290,10 +292,21 @@ func (a *attempt) startMachine(ctx context.Context, base *snapshot.Snapshot, def
 
 // explainBoot tells a file system that does not boot from a host that cannot start VMs.
 func explainBoot(err error) error {
-	var blamed *guest.Error
-	if !errors.As(err, &blamed) {
+	words, booted := bootFailure(err)
+	if booted {
 		return err
 	}
 	return &Failure{Cause: CauseBootFailed, cause: err, Message: "The file system did not boot: its first process or Wrenn's agent in it did not start. " +
-		"Look for a step that removed or replaced what a system needs, or for too little memory"}
+		words + "Look for a step that removed or replaced what a system needs, or for too little memory"}
+}
+
+// bootFailure returns a sentence of what a guest that did not boot has said; booted is true
+// for other errors.
+func bootFailure(err error) (words string, booted bool) {
+	var blamed *guest.Error
+	var boot *guest.BootError
+	if errors.As(err, &boot) && boot.Words != "" {
+		return fmt.Sprintf("The guest said: %s. ", strings.TrimSuffix(buildlog.Clean(boot.Words), ".")), false
+	}
+	return "", !errors.As(err, &blamed)
 }

@@ -44,8 +44,11 @@ func (h *Host) bootOnce(ctx context.Context, g *Guest) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
-	if err := g.unlessDead(ctx, g.envd.AwaitHealthy); err != nil {
-		return fmt.Errorf("wait for the guest to boot: %w", err)
+	heard := g.listen(ctx)
+	err = g.unlessDead(ctx, g.envd.AwaitHealthy)
+	console := heard()
+	if err != nil {
+		return &BootError{Words: lastWords(console), Cause: fmt.Errorf("wait for the guest to boot: %w", err)}
 	}
 	return nil
 }
