@@ -265,11 +265,12 @@ INSERT INTO stray_builds (host_id, build_id) VALUES ($1, $2) ON CONFLICT DO NOTH
 
 -- name: ListStrayBuilds :many
 -- Those on hosts that answer, the longest ones first. stays says that the host is to have
--- the build. One that is built there again is left out until it has ended.
+-- the build, or is retired: what it had is lost. One that is built there again is left out
+-- until it has ended.
 SELECT s.host_id, s.build_id,
-    EXISTS (SELECT FROM host_builds x WHERE x.host_id = s.host_id AND x.build_id = s.build_id)::boolean AS stays
+    (h.state = 'retired' OR EXISTS (SELECT FROM host_builds x WHERE x.host_id = s.host_id AND x.build_id = s.build_id))::boolean AS stays
 FROM stray_builds s JOIN hosts h ON h.id = s.host_id
-WHERE h.state IN ('ready', 'draining') AND NOT EXISTS (
+WHERE h.state IN ('ready', 'draining', 'retired') AND NOT EXISTS (
     SELECT FROM build_requests r JOIN template_builds b ON b.id = r.build_id
     WHERE r.build_id = s.build_id AND r.host_id = s.host_id AND b.status IN ('waiting', 'building'))
 ORDER BY s.since LIMIT 20;

@@ -12,6 +12,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/build/buildlog"
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
+	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
@@ -41,6 +42,8 @@ type attempt struct {
 	imageDigest string
 	images      map[string]*image.Image // those that were resolved, by reference
 	vms         int                     // how many were started
+	// repeated: a VM has ended on its own, and what it was at was done again.
+	repeated bool
 }
 
 // stageEnd is the result of a stage.
@@ -136,6 +139,19 @@ func (a *attempt) build(ctx context.Context) (*snapshot.Snapshot, error) {
 		a.stages[i] = end
 	}
 	return a.finishBuild(ctx, a.stages[len(a.request.Stages)-1])
+}
+
+// mayRepeat reports whether what has failed is to be done once more in another VM, because
+// its own has ended for no fault of the build's. It is true once in a build.
+func (a *attempt) mayRepeat(ctx context.Context, err error, report *report) bool {
+	var dead *machine.DeadError
+	if !errors.As(err, &dead) || isOutOfMemory(dead) || ctx.Err() != nil || a.repeated {
+		return false
+	}
+	a.repeated = true
+	a.config.Log.WarnContext(ctx, "a build's VM has ended on its own", "build", a.request.BuildID, "reason", dead.Reason)
+	report.say("The VM has ended unexpectedly: once more in another")
+	return true
 }
 
 // tidy lets go of what the build used.

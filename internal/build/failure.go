@@ -103,7 +103,7 @@ func (a *attempt) explainMachine(err error) *Failure {
 	var dead *machine.DeadError
 	var guest *machine.Failure
 	switch {
-	case errors.As(err, &dead) && strings.HasPrefix(dead.Reason, "out of memory"):
+	case errors.As(err, &dead) && isOutOfMemory(dead):
 		return a.outOfMemory("The build's VM", err)
 	case errors.Is(err, vmm.ErrNotRunning):
 		return &Failure{Cause: CauseInternal, Message: "The build's VM ended unexpectedly. Build again: steps that are done are cached", cause: err}
@@ -114,6 +114,10 @@ func (a *attempt) explainMachine(err error) *Failure {
 	default:
 		return &Failure{Cause: CauseInternal, Message: "The host could not go on with the build; its operator finds the reason in the host agent's log", cause: err}
 	}
+}
+
+func isOutOfMemory(dead *machine.DeadError) bool {
+	return strings.HasPrefix(dead.Reason, "out of memory")
 }
 
 // explainGuest explains why the guest agent could not do its work.

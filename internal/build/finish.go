@@ -33,6 +33,9 @@ func (a *attempt) finishBuild(ctx context.Context, end stageEnd) (_ *snapshot.Sn
 	}
 	f.report.announce("Start the template and take its snapshot")
 	made, err := f.make(ctx, key)
+	if f.mayRepeat(ctx, err, f.report) {
+		made, err = f.make(ctx, key)
+	}
 	f.report.done(0)
 	if err != nil {
 		return nil, err

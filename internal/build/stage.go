@@ -26,7 +26,7 @@ type stage struct {
 	// machine has the file system of the layer; nil until a step has to run.
 	machine *machine.Machine
 	// packed are the files of another stage that the step under way copies; nil for none.
-	packed io.ReadCloser
+	packed io.ReadSeekCloser
 	digest string
 	// kills are the commands that the guest's kernel has ended so far.
 	kills int64
@@ -85,14 +85,26 @@ func (s *stage) doStep(ctx context.Context, step plan.Step) (err error) {
 		return nil
 	}
 	report.announce(step.Text)
-	done, err := s.execute(ctx, report, instruction)
-	if err != nil {
-		report.done(0)
-		return err
+	before := s.stageEnd
+	bytes, err := s.executeAndKeep(ctx, report, instruction, keys)
+	if s.mayRepeat(ctx, err, report) {
+		// With another layer the step is done, and the VM ended after that.
+		if err = s.stopMachine(); err == nil && s.layerID == before.layerID {
+			s.stageEnd = before
+			bytes, err = s.executeAndKeep(ctx, report, instruction, keys)
+		}
 	}
-	bytes, err := s.keep(ctx, keys, done)
 	report.done(bytes)
 	return err
+}
+
+// executeAndKeep does an instruction and stores its result. It returns the size of its layer.
+func (s *stage) executeAndKeep(ctx context.Context, report *report, instruction plan.Instruction, keys []plan.Key) (bytes int64, err error) {
+	done, err := s.execute(ctx, report, instruction)
+	if err != nil {
+		return 0, err
+	}
+	return s.keep(ctx, keys, done)
 }
 
 // lookUp goes on from an instruction's result, if it is in the cache. Otherwise it returns

@@ -46,7 +46,8 @@ func (s *stage) openFiles(files plan.Copy) (io.ReadCloser, error) {
 	case files.Content != nil:
 		return io.NopCloser(bytes.NewReader(*files.Content)), nil
 	case s.packed != nil:
-		return io.NopCloser(s.packed), nil
+		_, err := s.packed.Seek(0, io.SeekStart) // the step may be done once more
+		return io.NopCloser(s.packed), err
 	}
 	archive, err := s.config.Archives.Open(s.request.TeamID, files.FilesHash)
 	if errors.Is(err, archives.ErrNotFound) {
@@ -67,25 +68,27 @@ func (s *stage) closePacked() error {
 }
 
 // opening reads files out of a layer, and returns their digest.
-type opening func(ctx context.Context) (io.ReadCloser, string, error)
+type opening func(ctx context.Context) (io.ReadSeekCloser, string, error)
 
 // originOf names where files of another stage or image come from, and how they are read.
 func (s *stage) originOf(ctx context.Context, files plan.Copy) (origin string, open opening, err error) {
 	if files.FromStage != nil {
 		layerID := s.stages[*files.FromStage].layerID
-		return layerID, func(ctx context.Context) (io.ReadCloser, string, error) { return s.pack(ctx, layerID, files.Sources) }, nil
+		return layerID, func(ctx context.Context) (io.ReadSeekCloser, string, error) {
+			return s.pack(ctx, layerID, files.Sources)
+		}, nil
 	}
 	from, err := s.resolve(ctx, files.FromImage)
 	if err != nil {
 		return "", nil, err
 	}
-	return from.Digest, func(ctx context.Context) (io.ReadCloser, string, error) {
+	return from.Digest, func(ctx context.Context) (io.ReadSeekCloser, string, error) {
 		return s.packImage(ctx, files, from)
 	}, nil
 }
 
 // packImage reads files out of an image.
-func (s *stage) packImage(ctx context.Context, files plan.Copy, from *image.Image) (_ io.ReadCloser, _ string, err error) {
+func (s *stage) packImage(ctx context.Context, files plan.Copy, from *image.Image) (_ io.ReadSeekCloser, _ string, err error) {
 	release, err := s.admitSecond()
 	if err != nil {
 		return nil, "", err
@@ -104,7 +107,7 @@ func (s *stage) packImage(ctx context.Context, files plan.Copy, from *image.Imag
 
 // pack reads files out of another layer, in a VM of its own: the host does not look into
 // disks.
-func (s *stage) pack(ctx context.Context, layerID string, sources []string) (_ io.ReadCloser, digest string, err error) {
+func (s *stage) pack(ctx context.Context, layerID string, sources []string) (_ io.ReadSeekCloser, digest string, err error) {
 	release, err := s.admitSecond()
 	if err != nil {
 		return nil, "", err
@@ -132,7 +135,7 @@ func (s *stage) admitSecond() (release func(), err error) {
 }
 
 // packIn reads files out of a VM. The archive is a file that is removed when it is closed.
-func (a *attempt) packIn(ctx context.Context, other *machine.Machine, sources []string) (_ io.ReadCloser, digest string, err error) {
+func (a *attempt) packIn(ctx context.Context, other *machine.Machine, sources []string) (_ io.ReadSeekCloser, digest string, err error) {
 	file, err := os.CreateTemp(a.directory, "files-")
 	if err != nil {
 		return nil, "", fmt.Errorf("copy from another stage: %w", err)

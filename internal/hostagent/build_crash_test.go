@@ -1,9 +1,11 @@
 package hostagent
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +66,51 @@ func TestBuildProcess(t *testing.T) {
 	cleanUp := startAgent(t, dataDir)
 	cleanUp.shutDown(t)
 	requireNothingLeft(t, before, dataDir)
+}
+
+// testBuildLostVM kills the VM of a build in a step and at the end, and twice in one build.
+func testBuildLostVM(t *testing.T, b *buildsUnderTest) {
+	const again = "once more in another"
+	killAt := func(request *pb.StartBuildRequest, moment string) {
+		b.awaitEntry(t, request.BuildId, moment)
+		for _, text := range virtualMachines(t, b.agent.config.DataDir) {
+			process, err := strconv.Atoi(text)
+			require.NoError(t, err)
+			command, err := os.ReadFile(filepath.Join("/proc", text, "cmdline"))
+			if err == nil && bytes.Contains(command, []byte(b.agent.file("storage", "builds"))) {
+				_ = syscall.Kill(process, syscall.SIGKILL) // it may have ended
+			}
+		}
+	}
+	wanted := func(last string) *pb.StartBuildRequest {
+		return b.request(run("1", "echo one > one"), run("2", "echo begun; sleep 3; cat one; "+last))
+	}
+	inStep := wanted("echo two > two")
+	b.start(t, inStep)
+	killAt(inStep, "[stdout]: begun")
+	done := b.follow(t, inStep)
+	done.requireReady(t)
+	require.Contains(t, done.text(), again)
+	require.Equal(t, "one\ntwo", b.agent.run(t, b.sandbox(t, done, nil), "cat one two"))
+
+	twice := wanted("echo three > three")
+	twice.StartCommand, twice.ReadyCommand = "sleep 1000000", "sleep 3"
+	b.start(t, twice)
+	killAt(twice, "[stdout]: begun")
+	b.awaitEntry(t, twice.BuildId, again)
+	killAt(twice, "[finalize] Wait")
+	failure := b.follow(t, twice).requireFailure(t, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INTERNAL, "finalize")
+	require.Contains(t, failure.Message, "VM ended unexpectedly. Build again")
+
+	atEnd := wanted("echo three > three")
+	atEnd.StartCommand, atEnd.ReadyCommand = twice.StartCommand, twice.ReadyCommand
+	b.start(t, atEnd)
+	killAt(atEnd, "[finalize] Wait")
+	done = b.follow(t, atEnd)
+	done.requireReady(t)
+	require.Contains(t, done.text(), "[finalize] The VM has ended unexpectedly: "+again)
+	require.True(t, done.steps["2"].Cached)
+	require.Equal(t, "three", b.agent.run(t, b.sandbox(t, done, nil), "cat three && pgrep -f 'sleep 1000000' >/dev/null"))
 }
 
 // awaitEntry waits until a build's log has a text.

@@ -26,6 +26,7 @@ var buildTests = map[string]func(t *testing.T, b *buildsUnderTest){
 	"secrets are in no layer and in no log":               testBuildSecrets,
 	"a failure says what happened and what to do":         testBuildFailures,
 	"a build that is cancelled leaves nothing":            testBuildCancel,
+	"a VM that ends is replaced once":                     testBuildLostVM,
 	"images are built from as they say":                   testBuildImages,
 	"a template is made from nothing":                     testBuildScratch,
 }

@@ -68,8 +68,17 @@ func TestDrive_StartsAgainAfterARestartOfTheAgentButNotForever(t *testing.T) {
 	require.NoError(t, wait())
 	require.Contains(t, f.failedWith(t, of, build.CauseInternal).Message, "restarted 4 times")
 	require.Equal(t, []string{of.ID.String()}, f.strays(t), "the agent may have finished it before it ended")
+	f.setHost(t, f.Host, "unreachable")
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.Len(t, f.strays(t), 1)
+	f.setHost(t, f.Host, "ready")
 	require.NoError(t, f.builds.Sweep(t.Context()))
 	require.Empty(t, f.strays(t))
+	_, err := f.Pool.Exec(t.Context(), "INSERT INTO stray_builds (host_id, build_id) VALUES ($1, $2)", f.Host, of.ID)
+	require.NoError(t, err)
+	f.setHost(t, f.Host, "retired")
+	require.NoError(t, f.builds.Sweep(t.Context()))
+	require.Empty(t, f.strays(t), "what a retired host has is lost")
 }
 
 // strays are the builds that are to be removed from hosts.
