@@ -118,6 +118,10 @@ const (
 
 // Start starts a build. It does nothing if the build runs, or if the host has it.
 func (b *Builder) Start(request plan.Request) error {
+	if vmm.CapabilitiesOf(b.config.Driver).Layers {
+		return fmt.Errorf("%w: this host runs %s and builds no templates, whose steps need a VM: build it on a host with another driver",
+			plan.ErrInvalid, b.config.Driver.Name())
+	}
 	if parsed, err := uuid.Parse(request.BuildID); err != nil || parsed.String() != request.BuildID {
 		return fmt.Errorf("%w: build ID %q is not a UUID", plan.ErrInvalid, request.BuildID)
 	}

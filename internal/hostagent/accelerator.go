@@ -80,7 +80,7 @@ func chooseAccelerator(ctx context.Context, config Config, images imageSource, k
 // boot. It is not repeated before that: each probe takes long where KVM hangs, and
 // sandboxes paused under emulation resume only under emulation.
 func (c choice) holds(machine, boot string) bool {
-	return c.Machine == machine && (c.BootID == "" || c.BootID == boot)
+	return c.Machine != "" && c.Machine == machine && (c.BootID == "" || c.BootID == boot)
 }
 
 // bootID identifies this boot of the machine.

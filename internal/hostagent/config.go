@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/gvisor"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
@@ -31,10 +32,10 @@ type Config struct {
 	// KeepRunning leaves VMs running when the agent stops, for the next agent to adopt.
 	// Otherwise the agent pauses their sandboxes.
 	KeepRunning bool `env:"WRENN_KEEP_RUNNING" flag:"keep-running" default:"true" help:"when the agent stops, leave sandboxes running for the next agent to adopt; otherwise pause them"`
-	// Driver is DriverQEMU, DriverFirecracker or DriverAuto; empty is DriverAuto. That
-	// is the data directory's driver so far or, for a new one, Firecracker if it is
-	// installed and KVM works, and QEMU otherwise.
-	Driver string `env:"WRENN_DRIVER" flag:"driver" default:"auto" choices:"auto,qemu,firecracker" help:"driver of the VMs: qemu, firecracker, or auto, which is firecracker if it is installed and KVM works"`
+	// Driver is DriverQEMU, DriverFirecracker, DriverGVisor or DriverAuto; empty is
+	// DriverAuto. That is the data directory's driver so far or, for a new one,
+	// Firecracker if it is installed and KVM works, and QEMU otherwise.
+	Driver string `env:"WRENN_DRIVER" flag:"driver" default:"auto" choices:"auto,qemu,firecracker,gvisor" help:"driver of the sandboxes: qemu, firecracker, gvisor (no VMs, and the machine's own speed without KVM), or auto, which is firecracker if it is installed and KVM works, and else qemu"`
 	// WarmMemoryPercent is the share of the host's memory that guests held ready for
 	// creates may use; 0 for no such guests. The default is enough for 30 guests of the
 	// base template on a machine with 24 GiB.
@@ -59,7 +60,7 @@ type Config struct {
 	// Version is the program's version, which control planes show.
 	Version string
 	// VCPUCount and MemoryMiB are the base template's size; 0 is the default: 512 MiB,
-	// and one vCPU under software emulation or two under KVM.
+	// and one vCPU under software emulation, otherwise two.
 	VCPUCount int
 	MemoryMiB int
 	// DiskMiB is the size of the base template's disk; 0 is 4096.
@@ -71,6 +72,7 @@ const (
 	DriverAuto        = "auto"
 	DriverQEMU        = qemu.Name
 	DriverFirecracker = firecracker.Name
+	DriverGVisor      = gvisor.Name
 )
 
 const (

@@ -10,6 +10,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/gvisor"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
 
@@ -27,9 +28,16 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 	if err != nil {
 		if used, usedErr := isUsed(storageDir); used || usedErr != nil {
 			return nil, errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
-				`what is paused there restores with no other: write {"driver":%q} or {"driver":%q} into that file`, err, DriverQEMU, DriverFirecracker))
+				`what is paused there restores with no other: write {"driver":%q}, {"driver":%q} or {"driver":%q} into that file`, err, DriverQEMU, DriverFirecracker, DriverGVisor))
 		}
 		config.Log.WarnContext(ctx, "remembered accelerator cannot be read, probing again", "error", err)
+	}
+	if config.Driver == DriverGVisor || config.Driver == DriverAuto && known.Driver == DriverGVisor {
+		known.Driver = DriverGVisor // nothing of the machine is probed
+		if err := writeChoice(path, known); err != nil {
+			return nil, err
+		}
+		return gvisor.Open(ctx, config.Log)
 	}
 	answer, err := chooseAccelerator(ctx, config, images, known)
 	if err != nil {

@@ -24,19 +24,20 @@ func TestChooseDriver_SuitsTheMachineAndTheDataDirectory(t *testing.T) {
 		missing     error
 		want        string
 	}{
-		"fresh, all there":            {DriverAuto, choice{}, qemu.KVM, nil, DriverFirecracker},
-		"fresh, not installed":        {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotInstalled, DriverQEMU},
-		"fresh, no KVM":               {DriverAuto, choice{}, qemu.TCG, nil, DriverQEMU},
-		"began with QEMU":             {DriverAuto, choice{Driver: DriverQEMU}, qemu.KVM, nil, DriverQEMU},
-		"began before the choice":     {DriverAuto, old, qemu.KVM, nil, DriverQEMU},
-		"began with Firecracker":      {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverFirecracker},
-		"Firecracker gone":            {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, firecracker.ErrNotInstalled, ""},
-		"asked for Firecracker":       {DriverFirecracker, old, qemu.KVM, nil, DriverFirecracker},
-		"asked for what is not there": {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotInstalled, ""},
-		"Firecracker not static":      {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotStatic, DriverQEMU},
-		"asked for a dynamic one":     {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotStatic, ""},
-		"asked for it without KVM":    {DriverFirecracker, choice{}, qemu.TCG, nil, ""},
-		"asked for QEMU":              {DriverQEMU, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
+		"fresh, all there":                  {DriverAuto, choice{}, qemu.KVM, nil, DriverFirecracker},
+		"fresh, not installed":              {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotInstalled, DriverQEMU},
+		"fresh, no KVM":                     {DriverAuto, choice{}, qemu.TCG, nil, DriverQEMU},
+		"began with QEMU":                   {DriverAuto, choice{Driver: DriverQEMU}, qemu.KVM, nil, DriverQEMU},
+		"began before the choice":           {DriverAuto, old, qemu.KVM, nil, DriverQEMU},
+		"began with Firecracker":            {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverFirecracker},
+		"Firecracker gone":                  {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, firecracker.ErrNotInstalled, ""},
+		"asked for Firecracker":             {DriverFirecracker, old, qemu.KVM, nil, DriverFirecracker},
+		"asked for what is not there":       {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotInstalled, ""},
+		"Firecracker not static":            {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotStatic, DriverQEMU},
+		"asked for a dynamic one":           {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotStatic, ""},
+		"asked for it without KVM":          {DriverFirecracker, choice{}, qemu.TCG, nil, ""},
+		"asked for QEMU":                    {DriverQEMU, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
+		"began with gVisor, asked for QEMU": {DriverQEMU, choice{Driver: DriverGVisor}, qemu.TCG, nil, DriverQEMU},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -50,7 +51,7 @@ func TestChooseDriver_SuitsTheMachineAndTheDataDirectory(t *testing.T) {
 func TestConfig_RefusesADriverThatThereIsNot(t *testing.T) {
 	t.Parallel()
 	config := Config{DataDir: "d", CacheDir: "c", EnvdPath: "e", RPCSocket: "r", TrafficSocket: "t", Driver: "xen"}
-	require.ErrorContains(t, settings.Check(&config), "WRENN_DRIVER must be auto, qemu or firecracker")
+	require.ErrorContains(t, settings.Check(&config), "WRENN_DRIVER must be auto, qemu, firecracker or gvisor")
 }
 
 func TestOpenDriver_DoesNotGuessTheDriverOfAUsedDataDirectory(t *testing.T) {

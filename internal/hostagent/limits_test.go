@@ -135,7 +135,7 @@ func machineOf(t *testing.T, id string) int {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	require.NoError(t, err)
 	for _, path := range lines {
-		if line, err := os.ReadFile(path); err == nil && bytes.Contains(line, []byte("\x00-name\x00"+id+"\x00")) {
+		if line, err := os.ReadFile(path); err == nil && isVMMOf(string(line), id) {
 			number, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			require.NoError(t, err)
 			return number

@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/installation"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/volume"
 )
 
@@ -50,7 +51,7 @@ func openMachine(ctx context.Context, config Config, image *guestImage, parts *b
 		return nil, err
 	}
 	pool, err := boot.Make(ctx, parts, "set up networking", func(ctx context.Context) (*network.Pool, error) {
-		return openNetwork(ctx, config, parts)
+		return openNetwork(ctx, config, driver, parts)
 	})
 	if err != nil {
 		return nil, err
@@ -111,12 +112,12 @@ func openStorage(ctx context.Context, config Config, parts *boot.Sequence) (*dis
 	return storage, nil
 }
 
-func openNetwork(ctx context.Context, config Config, parts *boot.Sequence) (*network.Pool, error) {
+func openNetwork(ctx context.Context, config Config, driver driver, parts *boot.Sequence) (*network.Pool, error) {
 	pool, err := network.NewPool(ctx, network.Config{
-		StateDir: filepath.Join(config.DataDir, "network"),
-		Limits:   config.Limits.network(),
-		Log:      config.Log,
-
+		StateDir:         filepath.Join(config.DataDir, "network"),
+		Limits:           config.Limits.network(),
+		Log:              config.Log,
+		PacketLinks:      vmm.CapabilitiesOf(driver).Layers,
 		FirstUser:        config.FirstUser,
 		UpstreamNetworks: config.UpstreamNetworks,
 	})

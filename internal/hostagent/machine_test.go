@@ -40,30 +40,40 @@ func testMachineIdentity(t *testing.T, a *agentUnderTest, sandboxID string) {
 }
 
 func testSettings(t *testing.T, a *agentUnderTest, id string) {
-	for script, want := range map[string]string{
-		"ulimit -Hn; ulimit -Sn":              "1048576\n65536",
-		"sudo bash -c 'ulimit -Hn'":           "1048576",
+	requireAnswers(t, a, id, map[string]string{
+		"ulimit -Hn; ulimit -Sn":    "1048576\n65536",
+		"sudo bash -c 'ulimit -Hn'": "1048576",
+		`echo "$LANG $(date +%Z) $XDG_RUNTIME_DIR $(stat -c '%a %U' "$XDG_RUNTIME_DIR")"`: "C.UTF-8 UTC /run/user/1000 700 user",
+		"ls /etc/ssh/ssh_host_* 2>/dev/null":                                              "",
+		"python --version | cut -d. -f1":                                                  "Python 3",
+		// Offline: it gets as far as looking for the package.
+		"pip install --no-index wrenn-none 2>&1 | grep -c externally-managed": "0",
+		"ping -c1 -W5 127.0.0.1 >/dev/null && echo 1":                         "1",
+		// A sandbox of a browser, or a container without root.
+		"unshare -r --pid --fork --mount-proc echo alone": "alone",
+	})
+	a.needsLinux(t, "most of Linux's settings")
+	requireAnswers(t, a, id, map[string]string{
 		"sysctl -n fs.file-max":               "9223372036854775807",
 		"sysctl -n net.ipv4.ping_group_range": "0\t2147483647",
 		"sysctl -n fs.protected_symlinks fs.protected_hardlinks fs.protected_fifos fs.protected_regular | tr '\\n' ' '": "1 1 1 2",
 		"sysctl -n fs.inotify.max_user_watches vm.max_map_count kernel.pid_max | tr '\\n' ' '":                          "524288 1048576 4194304",
 		"stat -fc %T /dev/mqueue /dev/shm /dev/hugepages /sys/fs/cgroup /sys/kernel/tracing | tr '\\n' ' '":             "mqueue tmpfs hugetlbfs cgroup2fs tracefs",
 		"stat -c '%a %U' /tmp /var/tmp /run/lock /dev/shm /dev/fuse /dev/net/tun | sort -u":                             "1777 root\n666 root",
-		`echo "$LANG $(date +%Z) $XDG_RUNTIME_DIR $(stat -c '%a %U' "$XDG_RUNTIME_DIR")"`:                               "C.UTF-8 UTC /run/user/1000 700 user",
 		"echo $(( ($(df -k --output=size /dev/shm | tail -1) * 2 + 8) / $(awk '/MemTotal/{print $2}' /proc/meminfo) ))": "1",
-		"ls /etc/ssh/ssh_host_* 2>/dev/null": "",
-		"python --version | cut -d. -f1":     "Python 3",
-		// Offline: it gets as far as looking for the package.
-		"pip install --no-index wrenn-none 2>&1 | grep -c externally-managed": "0",
-		"ping -c1 -W5 127.0.0.1 >/dev/null && echo 1":                         "1",
-		// A sandbox of a browser, or a container without root.
-		"unshare -r --pid --fork --mount-proc echo alone": "alone",
-	} {
+	})
+}
+
+// requireAnswers wants scripts to print what they map to.
+func requireAnswers(t *testing.T, a *agentUnderTest, id string, wanted map[string]string) {
+	t.Helper()
+	for script, want := range wanted {
 		require.Equal(t, want, a.run(t, id, script), script)
 	}
 }
 
 func testDrivers(t *testing.T, a *agentUnderTest, id string) {
+	a.needsLinux(t, "modules")
 	for script, want := range map[string]string{
 		"sudo modprobe -a fuse overlay tun veth bridge nf_tables nft_compat ip_tables loop vsock tcp_bbr squashfs xfs wireguard af_alg && echo all":                                             "all",
 		"sudo ip tuntap add dev tun7 mode tun && ip -br link show tun7 | cut -d' ' -f1":                                                                                                         "tun7",
@@ -81,6 +91,7 @@ func testDrivers(t *testing.T, a *agentUnderTest, id string) {
 // testContainer runs Debian's own podman with an image made in the guest, and a
 // file system in user space as a user without rights.
 func testContainer(t *testing.T, a *agentUnderTest, id string) {
+	a.needsLinux(t, "FUSE and overlays that podman needs")
 	packages, err := os.ReadFile(os.Getenv(vmmtest.PackagesVariable))
 	require.NoError(t, err)
 	a.send(t, id, "/tmp/packages.tar", packages)

@@ -58,7 +58,7 @@ func refusalOf(err error) *pb.Refusal {
 		}
 	}
 	// What these say is about the team's own steps and uploads.
-	for _, invalid := range []error{plan.ErrInvalid, archives.ErrInvalid, archives.ErrTooLarge} {
+	for _, invalid := range []error{plan.ErrInvalid, archives.ErrInvalid, archives.ErrTooLarge, guest.ErrNoVolumes} {
 		if errors.Is(err, invalid) {
 			return &pb.Refusal{Reason: pb.Reason_REASON_INVALID_REQUEST, Explanation: err.Error()}
 		}

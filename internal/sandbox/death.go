@@ -38,7 +38,7 @@ func (s *sandbox) watch(g *guest.Guest) {
 
 // keepDisk pauses a sandbox whose VM has ended on its own, ended by the kernel or by the
 // guest itself: its disk is as after a loss of power, and is kept like that of a pause
-// without memory. When it cannot be, for want of room perhaps, the sandbox has failed; its
+// without memory. Of a machine with layers it is as when the machine was started. When it cannot be, for want of room perhaps, the sandbox has failed; its
 // disk stays where it is, and Retry or the next host agent tries again.
 func (o *operation) keepDisk(ctx context.Context, reason string) {
 	o.announce()
@@ -66,7 +66,7 @@ func (o *operation) snapshotDisk(ctx context.Context, reason string) (*snapshot.
 	defer cancel()
 	manifest := o.record.Manifest()
 	manifest.DiskOnly = true
-	return o.savePaused(ctx, snapshot.Source{DiskPath: o.directory.Disk()}, manifest, reason)
+	return o.savePaused(ctx, o.directory.Source(nil), manifest, reason)
 }
 
 // powerOff ends the VM of a running sandbox as a loss of power does, and keeps its disk.

@@ -33,7 +33,7 @@ func (o *operation) run(ctx context.Context, lifecycleID string, began time.Time
 func (o *operation) guestSpec() (guest.Spec, error) {
 	spec := guest.Spec{
 		ID: o.id, Directory: o.directory,
-		VCPUCount: o.record.VCPUCount, MemoryMiB: o.record.MemoryMiB, Volumes: o.record.Volumes,
+		VCPUCount: o.record.VCPUCount, MemoryMiB: o.record.MemoryMiB, DiskMiB: o.record.DiskMiB, Volumes: o.record.Volumes,
 	}
 	if reflect.DeepEqual(o.record.Network, egress.Spec{}) {
 		return spec, nil

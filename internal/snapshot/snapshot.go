@@ -40,6 +40,11 @@ type Manifest struct {
 	RequestID string `json:"requestId,omitempty"`
 	// DiskOnly: there is no memory; the machine has to be booted.
 	DiskOnly bool `json:"diskOnly,omitempty"`
+	// Layered: the disk is an EROFS image, which its machines share, with a layer of
+	// changes over it and an image of Wrenn's directory. See vmm.Capabilities.
+	Layered bool `json:"layered,omitempty"`
+	// FileBytes are the sizes of the files of a layered snapshot.
+	FileBytes map[string]int64 `json:"fileBytes,omitempty"`
 	// GuestUnresponsive: the guest agent in the memory did not answer.
 	GuestUnresponsive bool `json:"guestUnresponsive,omitempty"`
 	// Defaults are what sandboxes that are created from it begin with.
@@ -94,6 +99,12 @@ func (s *Snapshot) State() vmm.State {
 // makes.
 func (s *Snapshot) DiskPath() string { return filepath.Join(s.Dir, cmp.Or(s.stored.name, diskFile)) }
 
+// LayerPath is the saved layer over the disk, if the snapshot is layered.
+func (s *Snapshot) LayerPath() string { return filepath.Join(s.Dir, layerFile) }
+
+// DirectoryPath is the image of Wrenn's directory, if the snapshot is layered.
+func (s *Snapshot) DirectoryPath() string { return filepath.Join(s.Dir, wrennFile) }
+
 // Remove deletes the snapshot. Machines that were started from it run on: they have its
 // memory file open.
 func (s *Snapshot) Remove() error {
@@ -115,6 +126,12 @@ type Source struct {
 	// BeforeStartPath is the disk as it was before the start command of a build; empty for
 	// a machine without one.
 	BeforeStartPath string
+	// DirectoryPath is the image of Wrenn's directory of a machine with layers; empty for
+	// others.
+	DirectoryPath string
+	// LayerPath is the layer that such a machine was started with. It is saved again where
+	// there is no machine.
+	LayerPath string
 }
 
 // Take writes a snapshot of a stopped machine into directory, which must not exist. It is
@@ -150,6 +167,7 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 		}
 	}()
 	manifest.FormatVersion, manifest.CreatedAt = formatVersion, time.Now().UTC()
+	manifest.Layered, manifest.FileBytes = source.DirectoryPath != "", nil
 	if !manifest.DiskOnly {
 		manifest.MadeBy = source.Machine.Maker()
 	}
@@ -165,7 +183,7 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 	if err := os.Rename(temporary, directory); err != nil {
 		return nil, fmt.Errorf("publish snapshot: %w", err)
 	}
-	made := &Snapshot{Manifest: manifest, Dir: directory}
+	made := &Snapshot{Manifest: unfinished.Manifest, Dir: directory}
 	if !durable {
 		return made, nil
 	}
@@ -177,7 +195,11 @@ func take(ctx context.Context, source Source, manifest Manifest, directory strin
 
 // write writes all files of a snapshot.
 func (s *Snapshot) write(ctx context.Context, source Source) error {
-	if err := disk.Clone(source.DiskPath, s.DiskPath()); err != nil {
+	writeDisk := s.cloneDisk
+	if s.Layered {
+		writeDisk = s.writeLayer
+	}
+	if err := writeDisk(ctx, source); err != nil {
 		return err
 	}
 	if source.BeforeStartPath != "" {
@@ -186,14 +208,25 @@ func (s *Snapshot) write(ctx context.Context, source Source) error {
 		}
 	}
 	if !s.DiskOnly {
-		if err := disk.Clone(source.MemoryPath, s.State().MemoryPath); err != nil {
-			return err
+		if !s.Layered { // a layered machine writes all of its memory
+			if err := disk.Clone(source.MemoryPath, s.State().MemoryPath); err != nil {
+				return err
+			}
 		}
 		if err := source.Machine.Snapshot(ctx, s.State()); err != nil {
 			return err
 		}
 	}
+	if s.Layered {
+		if err := s.measure(); err != nil {
+			return err
+		}
+	}
 	return writeManifest(s.Dir, s.Manifest)
+}
+
+func (s *Snapshot) cloneDisk(_ context.Context, source Source) error {
+	return disk.Clone(source.DiskPath, s.DiskPath())
 }
 
 // Open opens the snapshot in a directory and checks that it is complete.

@@ -154,7 +154,8 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	if err := disk.CreateSparse(memoryPath, int64(b.MemoryMiB)<<20); err != nil {
 		return nil, err
 	}
-	if err := b.Image.WriteDisk(ctx, diskPath); err != nil {
+	source := snapshot.Source{MemoryPath: memoryPath, DiskPath: diskPath}
+	if err := b.writeDisk(ctx, work, &source); err != nil {
 		return nil, err
 	}
 	slot, err := b.Network.Acquire(ctx, false)
@@ -166,7 +167,8 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	boot.MemoryPath = memoryPath
 	machine, err := b.Driver.Boot(ctx, vmm.Spec{
 		Name: "template-" + id, RunDir: runDir, User: slot.User(), VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB, DiskPath: diskPath,
-		NetworkNamespace: slot.Namespace(), TapDevice: network.TapDevice, GuestMAC: network.GuestMAC,
+		DirectoryPath: source.DirectoryPath, DiskMiB: b.Image.DiskMiB,
+		NetworkNamespace: slot.Namespace(), TapDevice: slot.GuestDevice(), GuestMAC: network.GuestMAC,
 	}, boot)
 	if err != nil {
 		return nil, err
@@ -178,11 +180,20 @@ func (b Base) bootAndSnapshot(ctx context.Context, id, work, directory string) (
 	if err := machine.Pause(ctx); err != nil {
 		return nil, err
 	}
-	source := snapshot.Source{Machine: machine, MemoryPath: memoryPath, DiskPath: diskPath}
+	source.Machine = machine
 	return snapshot.Take(ctx, source, snapshot.Manifest{
 		BuildID: id, Name: BaseName, VCPUCount: b.VCPUCount, MemoryMiB: b.MemoryMiB,
 		DiskMiB: b.Image.DiskMiB, EnvdVersion: b.Image.EnvdVersion,
 	}, directory)
+}
+
+// writeDisk writes what the driver's machines have as their disk.
+func (b Base) writeDisk(ctx context.Context, work string, source *snapshot.Source) error {
+	if !vmm.CapabilitiesOf(b.Driver).Layers {
+		return b.Image.WriteDisk(ctx, source.DiskPath)
+	}
+	source.DirectoryPath = filepath.Join(work, "wrenn")
+	return errors.Join(b.Image.WriteEROFS(ctx, source.DiskPath), b.Image.WriteDirectory(ctx, source.DirectoryPath))
 }
 
 // ColdBoot is how a disk made from an image is booted. The caller sets the memory path.

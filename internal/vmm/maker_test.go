@@ -18,3 +18,13 @@ func TestMaker_RestoresWhatItMadeInAnyVersion(t *testing.T) {
 	err = here.Restores(Maker{Driver: "firecracker", Accelerator: "kvm"})
 	require.ErrorContains(t, err, "--driver firecracker")
 }
+
+func TestMaker_WithExactVersionRestoresNoOther(t *testing.T) {
+	t.Parallel()
+	here := Maker{Driver: "gvisor", Accelerator: "systrap", Version: "2", ExactVersion: true}
+	require.NoError(t, here.Restores(here))
+	earlier := here
+	earlier.Version = "1"
+	require.EqualError(t, here.Restores(earlier), "the snapshot's memory was saved by gvisor under systrap (1) and restores in that version only, "+
+		"not with gvisor under systrap (2): resume it without its memory, or on a host with that version")
+}

@@ -122,7 +122,8 @@ type Machine interface {
 	Resume(ctx context.Context) error
 	// Snapshot writes a paused machine's state. into.MemoryPath must already
 	// hold a copy of the memory the machine was started from: only pages
-	// changed since then are written. Nothing is synced to disk.
+	// changed since then are written. With Capabilities.Layers all are, and it need not
+	// exist. Nothing is synced to disk.
 	Snapshot(ctx context.Context, into State) error
 	// Kill ends the machine without asking the guest and waits for its process.
 	Kill(ctx context.Context) error

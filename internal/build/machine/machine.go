@@ -77,7 +77,8 @@ func (h *Host) Start(ctx context.Context, spec Spec, base *snapshot.Snapshot) (_
 		environment = map[string]string{}
 	}
 	started, err := h.guests.Start(ctx, guest.Spec{
-		ID: spec.Name, Directory: record.Directory(spec.Directory), VCPUCount: spec.VCPUCount, MemoryMiB: spec.MemoryMiB, Policy: policy,
+		ID: spec.Name, Directory: record.Directory(spec.Directory), VCPUCount: spec.VCPUCount, MemoryMiB: spec.MemoryMiB,
+		DiskMiB: base.DiskMiB, Policy: policy,
 	}, base, guest.Identity{
 		LifecycleID: rand.Text(), Environment: environment, CABundle: bundle,
 		User: spec.Defaults.User, Workdir: spec.Defaults.Workdir,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
@@ -39,6 +38,9 @@ func (h *Host) bootOnce(ctx context.Context, g *Guest) (err error) {
 	}
 	boot := *how
 	boot.MemoryPath = g.spec.Directory.Memory()
+	if h.hasLayers() {
+		boot.LayerPath = g.spec.Directory.Layer()
+	}
 	if g.machine, err = h.config.Driver.Boot(ctx, g.machineSpec(), boot); err != nil {
 		return err
 	}
@@ -63,6 +65,5 @@ func (g *Guest) endBoot(base *snapshot.Snapshot) error {
 		}
 		g.machine = nil
 	}
-	live := g.spec.Directory.Disk()
-	return errors.Join(os.Remove(live), base.CloneDisk(live))
+	return errors.Join(g.spec.Directory.RemoveDisk(), g.spec.Directory.ShareDisk(base))
 }

@@ -29,6 +29,7 @@ type Spec struct {
 	Directory record.Directory
 	VCPUCount int
 	MemoryMiB int
+	DiskMiB   int
 	// Policy is the network policy; nil is the network's default.
 	Policy  *egress.Policy
 	Volumes []record.VolumeMount
@@ -105,7 +106,7 @@ func (g *Guest) Record(start meter.Start) record.Running {
 
 // Source is what a snapshot of the stopped guest is taken of.
 func (g *Guest) Source() snapshot.Source {
-	return snapshot.Source{Machine: g.machine, MemoryPath: g.spec.Directory.Memory(), DiskPath: g.spec.Directory.Disk()}
+	return g.spec.Directory.Source(g.machine)
 }
 
 // Secret authenticates the host to the guest's agent in this life.

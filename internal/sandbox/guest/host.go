@@ -65,6 +65,9 @@ func (h *Host) Start(ctx context.Context, spec Spec, base *snapshot.Snapshot, id
 	if err := base.Check(); err != nil {
 		return nil, err
 	}
+	if err := h.checkDisk(base); err != nil {
+		return nil, err
+	}
 	if err := spec.Directory.ShareFiles(base); err != nil {
 		return nil, errors.Join(err, spec.Directory.RemoveFiles())
 	}
@@ -118,6 +121,25 @@ func (h *Host) startMachine(ctx context.Context, g *Guest, base *snapshot.Snapsh
 	return err
 }
 
+// hasLayers reports whether disks are images with layers.
+func (h *Host) hasLayers() bool { return vmm.CapabilitiesOf(h.config.Driver).Layers }
+
+// checkDisk refuses the disk of another kind of driver, which this one cannot start from:
+// the error of memory that it cannot restore.
+func (h *Host) checkDisk(base *snapshot.Snapshot) error {
+	if base.Layered == h.hasLayers() {
+		return nil
+	}
+	madeBy := base.MadeBy
+	if madeBy == (vmm.Maker{}) {
+		madeBy = vmm.Maker{Driver: "qemu", Accelerator: "any accelerator"}
+		if base.Layered {
+			madeBy = vmm.Maker{Driver: "gvisor", Accelerator: "systrap"}
+		}
+	}
+	return &vmm.IncompatibleError{MadeBy: madeBy, Here: vmm.Maker{Driver: h.config.Driver.Name(), Accelerator: h.config.Driver.Accelerator()}}
+}
+
 func (g *Guest) machineSpec() vmm.Spec {
 	return vmm.Spec{
 		Name:             g.spec.ID,
@@ -126,8 +148,10 @@ func (g *Guest) machineSpec() vmm.Spec {
 		VCPUCount:        g.spec.VCPUCount,
 		MemoryMiB:        g.spec.MemoryMiB,
 		DiskPath:         g.spec.Directory.Disk(),
+		DirectoryPath:    g.spec.Directory.Wrenn(),
+		DiskMiB:          g.spec.DiskMiB,
 		NetworkNamespace: g.slot.Namespace(),
-		TapDevice:        network.TapDevice,
+		TapDevice:        g.slot.GuestDevice(),
 		GuestMAC:         network.GuestMAC,
 		Cgroup:           g.group.Directory(),
 	}

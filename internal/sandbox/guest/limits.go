@@ -13,6 +13,9 @@ const (
 	graceMemoryMiB = 64
 	// vmmTasks is far more threads than a VMM needs, QEMU's for its disk included.
 	vmmTasks = 256
+	// layeredTasks is for a guest whose processes are processes of the host, with some
+	// threads each.
+	layeredTasks = 32768
 	// weightPerCPU shares busy CPUs by what each sandbox was promised.
 	weightPerCPU = 100
 )
@@ -23,12 +26,16 @@ func (h *Host) limits(spec Spec) cgroup.Limits {
 	if h.config.Driver.Accelerator() == "tcg" {
 		memoryMiB += emulationMemoryMiB
 	}
+	tasks := vmmTasks
+	if h.hasLayers() {
+		tasks = layeredTasks
+	}
 	return cgroup.Limits{
 		CPUs:            float64(spec.VCPUCount) + vmmCPUs,
 		CPUWeight:       spec.VCPUCount * weightPerCPU,
 		MemoryHighBytes: int64(memoryMiB) << 20,
 		MemoryMaxBytes:  int64(memoryMiB+graceMemoryMiB) << 20,
-		Tasks:           vmmTasks,
+		Tasks:           tasks,
 		IO:              h.config.DiskLimits,
 	}
 }

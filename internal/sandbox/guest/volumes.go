@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 
 	"git.omukk.dev/wrenn/sandbox/internal/nfs"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
@@ -21,8 +22,14 @@ type Volumes interface {
 	Room(bytes int64) error
 }
 
+// ErrNoVolumes is returned for volumes on a host whose guests cannot mount them.
+var ErrNoVolumes = errors.New("volumes cannot be mounted in sandboxes of gVisor's: create the sandbox with isolation \"vm\", or on a host with another driver")
+
 // CheckVolumes checks that the volumes of a new sandbox exist, and sets their limits.
 func (h *Host) CheckVolumes(mounts []record.VolumeMount) error {
+	if len(mounts) > 0 && h.hasLayers() {
+		return ErrNoVolumes
+	}
 	for _, mount := range mounts {
 		if _, _, err := h.config.Volumes.Content(mount.VolumeID); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
 // Directory is the path of a sandbox's directory. It holds the record, the files of the
@@ -22,6 +23,8 @@ const (
 	runDirectory   = "run"
 	diskFile       = "disk"
 	memoryFile     = "memory"
+	layerFile      = "layer"
+	wrennFile      = "wrenn"
 	snapshotPrefix = "snapshot-"
 )
 
@@ -39,6 +42,22 @@ func (d Directory) Disk() string { return d.join(diskFile) }
 // The file exists as long as a pause may have to compare the VM's memory with it, also
 // when the snapshot is deleted; clones still share it in the page cache.
 func (d Directory) Memory() string { return d.join(memoryFile) }
+
+// Layer is the layer that a machine with layers was started with.
+func (d Directory) Layer() string { return d.join(layerFile) }
+
+// Wrenn is the image of Wrenn's directory of a machine with layers; others have no such
+// file.
+func (d Directory) Wrenn() string { return d.join(wrennFile) }
+
+// Source is what a snapshot is taken of; machine is nil for one that has ended.
+func (d Directory) Source(machine vmm.Machine) snapshot.Source {
+	source := snapshot.Source{Machine: machine, MemoryPath: d.Memory(), DiskPath: d.Disk()}
+	if _, err := os.Stat(d.Wrenn()); err == nil {
+		source.DirectoryPath, source.LayerPath = d.Wrenn(), d.Layer()
+	}
+	return source
+}
 
 // Snapshot is the path of the sandbox's own snapshot with that name.
 func (d Directory) Snapshot(name string) string { return d.join(name) }
@@ -68,17 +87,31 @@ func (d Directory) ShareFiles(base *snapshot.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("share memory: %w", err)
 	}
+	return d.ShareDisk(base)
+}
+
+// ShareDisk gives the sandbox the disk of the snapshot: a clone, or where machines share
+// it, a second name.
+func (d Directory) ShareDisk(base *snapshot.Snapshot) error {
+	if base.Layered {
+		return base.ShareWith(d.Disk(), d.Wrenn(), d.Layer())
+	}
 	return base.CloneDisk(d.Disk())
+}
+
+// RemoveDisk removes what ShareDisk has made, whole or in part.
+func (d Directory) RemoveDisk() error {
+	return errors.Join(disk.RemoveIfThere(d.Disk()), disk.RemoveIfThere(d.Layer()), disk.RemoveIfThere(d.Wrenn()))
 }
 
 // RemoveFiles removes what ShareFiles has made, whole or in part.
 func (d Directory) RemoveFiles() error {
-	return errors.Join(disk.RemoveIfThere(d.Disk()), disk.RemoveIfThere(d.Memory()), os.RemoveAll(d.Run()))
+	return errors.Join(d.RemoveDisk(), disk.RemoveIfThere(d.Memory()), os.RemoveAll(d.Run()))
 }
 
 // KeepRunning removes what a crash left beside a VM that runs and its own snapshot.
 func (d Directory) KeepRunning(snapshotName string) error {
-	return d.keep(recordFile, memoryFile, diskFile, runDirectory, snapshotName)
+	return d.keep(recordFile, memoryFile, diskFile, layerFile, wrennFile, runDirectory, snapshotName)
 }
 
 // KeepPaused removes what a crash left beside the snapshot of a paused sandbox.

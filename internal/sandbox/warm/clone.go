@@ -48,7 +48,7 @@ func (p *Pool) makeClone(ctx context.Context, base *snapshot.Snapshot) (_ *Clone
 			err = errors.Join(err, os.RemoveAll(string(c.Directory)))
 		}
 	}()
-	spec := guest.Spec{ID: name, Directory: c.Directory, VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB}
+	spec := guest.Spec{ID: name, Directory: c.Directory, VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB}
 	// This life ends when the clone becomes a sandbox.
 	c.Guest, err = p.config.Guests.Start(ctx, spec, base, guest.Identity{LifecycleID: rand.Text()})
 	if err != nil {

@@ -33,7 +33,7 @@ const Binary = "runsc"
 type Driver struct {
 	binary  string
 	version string
-	link    Link
+	link    link
 	log     *slog.Logger
 }
 
@@ -42,18 +42,18 @@ var _ vmm.Driver = (*Driver)(nil)
 // ErrNotInstalled is returned where there is no runsc.
 var ErrNotInstalled = errors.New("runsc is not installed")
 
-// Find returns runsc's path: beside the running program, or in PATH.
-func Find() (string, error) {
+// Open makes a driver of the runsc beside the running program, or else of that in PATH.
+func Open(ctx context.Context, log *slog.Logger) (*Driver, error) {
 	if own, err := os.Executable(); err == nil {
 		if path := filepath.Join(filepath.Dir(own), Binary); isProgram(path) {
-			return path, nil
+			return New(ctx, path, log)
 		}
 	}
 	path, err := exec.LookPath(Binary)
 	if err != nil {
-		return "", fmt.Errorf("%w: put it beside the host agent, where make build puts it, or into PATH", ErrNotInstalled)
+		return nil, fmt.Errorf("the driver is gvisor: %w: put it beside the host agent, where make build puts it, or into PATH", ErrNotInstalled)
 	}
-	return path, nil
+	return New(ctx, path, log)
 }
 
 func isProgram(path string) bool {
@@ -61,8 +61,12 @@ func isProgram(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
 }
 
-// New makes a driver of a runsc. link is the network device of its guests.
-func New(ctx context.Context, binary string, link Link, log *slog.Logger) (*Driver, error) {
+// New makes a driver of a runsc.
+func New(ctx context.Context, binary string, log *slog.Logger) (*Driver, error) {
+	link, err := guestLink()
+	if err != nil {
+		return nil, err
+	}
 	output, err := exec.CommandContext(ctx, binary, "--version").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ask runsc for its version: %w", err)

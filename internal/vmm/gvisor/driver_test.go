@@ -2,15 +2,12 @@ package gvisor
 
 import (
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"git.omukk.dev/wrenn/sandbox/internal/network"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/vmmtest"
 )
@@ -21,12 +18,7 @@ func TestDriver(t *testing.T) {
 	binary := findBinary(t)
 	vmmtest.Run(t, func(t *testing.T) vmm.Driver {
 		t.Helper()
-		mac, err := net.ParseMAC(network.GatewayMAC)
-		require.NoError(t, err)
-		driver, err := New(t.Context(), binary, Link{
-			Address: netip.PrefixFrom(netip.MustParseAddr(network.GuestIP), network.GuestPrefixLength),
-			Gateway: netip.MustParseAddr(network.GatewayIP), GatewayMAC: mac,
-		}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+		driver, err := New(t.Context(), binary, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 		require.NoError(t, err)
 		return driver
 	})

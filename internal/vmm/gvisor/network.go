@@ -1,15 +1,26 @@
 package gvisor
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+
+	"git.omukk.dev/wrenn/sandbox/internal/network"
 )
 
-// Link is the guest's network device, the same in every guest.
-type Link struct {
-	Address    netip.Prefix
-	Gateway    netip.Addr
-	GatewayMAC net.HardwareAddr
+// link is the guest's network device, the same in every guest. Its kernel does not set it
+// up itself.
+type link struct {
+	address    netip.Prefix
+	gateway    netip.Addr
+	gatewayMAC net.HardwareAddr
+}
+
+func guestLink() (link, error) {
+	address, addressErr := netip.ParseAddr(network.GuestIP)
+	gateway, gatewayErr := netip.ParseAddr(network.GatewayIP)
+	mac, macErr := net.ParseMAC(network.GatewayMAC)
+	return link{netip.PrefixFrom(address, network.GuestPrefixLength), gateway, mac}, errors.Join(addressErr, gatewayErr, macErr)
 }
 
 // guestDevice is the name of the device in the guest.
@@ -68,21 +79,21 @@ type neighbour struct {
 }
 
 // arguments describe loopback and the link, whose frames go through one descriptor.
-func (l Link) arguments(mac net.HardwareAddr, of packetLink, restored bool) networkArguments {
+func (l link) arguments(mac net.HardwareAddr, of packetLink, restored bool) networkArguments {
 	loopback := netip.MustParsePrefix("127.0.0.1/8")
 	return networkArguments{
 		LoopbackLinks: []loopbackLink{{
 			Name: "lo", Addresses: []addressWithPrefix{addressOf(loopback)}, Routes: []route{routeTo(loopback)},
 		}},
 		FDBasedLinks: []frameLink{{
-			Name: guestDevice, MTU: of.mtu, Addresses: []addressWithPrefix{addressOf(l.Address)}, Routes: []route{routeTo(l.Address)},
-			LinkAddress: mac, Neighbors: []neighbour{{IP: l.Gateway.AsSlice(), HardwareAddr: l.GatewayMAC}}, NumChannels: 1,
+			Name: guestDevice, MTU: of.mtu, Addresses: []addressWithPrefix{addressOf(l.address)}, Routes: []route{routeTo(l.address)},
+			LinkAddress: mac, Neighbors: []neighbour{{IP: l.gateway.AsSlice(), HardwareAddr: l.gatewayMAC}}, NumChannels: 1,
 			GSOMaxSize: of.gsoMaxSize, RXChecksumOffload: true,
 		}},
 		Defaultv4Gateway: defaultRoute{
 			Name: guestDevice,
 			Route: route{
-				Destination: net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, net.IPv4len*8)}, Gateway: l.Gateway.AsSlice(),
+				Destination: net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, net.IPv4len*8)}, Gateway: l.gateway.AsSlice(),
 			},
 		},
 		AllowConnectedOnSave: true, IsRestore: restored,

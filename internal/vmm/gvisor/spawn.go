@@ -65,7 +65,7 @@ func (h *handedFiles) close() { closeAll(h.opened...) }
 // directory, no socket.
 var runscArguments = []string{
 	"--platform=systrap", "--network=none", "--directfs=false", "--overlay2=none", "--host-uds=none",
-	"--net-raw=true", "--restore-spec-validation=enforce",
+	"--net-raw=true", "--allow-suid=true", "--restore-spec-validation=enforce",
 }
 
 // spawn starts a sandbox that waits to be told what to run. started answers with one byte

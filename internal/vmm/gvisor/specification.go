@@ -47,7 +47,11 @@ var firstProgram = []string{"/.wrenn/bin/init", "gvisor"}
 // wrennDirectory is where the guest has Wrenn's directory.
 const wrennDirectory = "/.wrenn"
 
-const openFiles = 1 << 20
+// Open files of what runs in the guest, as in other guests.
+const (
+	openFilesHard = 1 << 20
+	openFilesSoft = 1 << 16
+)
 
 // describeGuest is the same for every guest: a checkpoint restores only with the
 // specification that it was made with.
@@ -59,7 +63,7 @@ func describeGuest() specification {
 			Args: firstProgram, Cwd: "/",
 			Env:          []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 			Capabilities: map[string][]string{"bounding": all, "effective": all, "permitted": all},
-			Rlimits:      []guestLimit{{Type: "RLIMIT_NOFILE", Hard: openFiles, Soft: openFiles}},
+			Rlimits:      []guestLimit{{Type: "RLIMIT_NOFILE", Hard: openFilesHard, Soft: openFilesSoft}},
 		},
 		Root: guestRoot{Path: "/"}, Hostname: "sandbox",
 		Mounts: []guestMount{
