@@ -758,7 +758,8 @@ CREATE TABLE public.templates (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     last_spawned_at timestamp with time zone,
     spawn_count bigint DEFAULT 0 NOT NULL,
-    snapshot_of text
+    snapshot_of text,
+    created_by uuid
 );
 
 CREATE TABLE public.usage_intervals (
@@ -1270,6 +1271,9 @@ ALTER TABLE ONLY public.template_tags
 
 ALTER TABLE ONLY public.template_tags
     ADD CONSTRAINT template_tags_template_id_fkey FOREIGN KEY (template_id) REFERENCES public.templates(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.templates
+    ADD CONSTRAINT templates_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.templates
     ADD CONSTRAINT templates_team_id_fkey FOREIGN KEY (team_id) REFERENCES public.teams(id) ON DELETE CASCADE;

@@ -2,7 +2,10 @@
 -- A template of a team, with its name. Of two that race for a name one fails at the
 -- unique index over aliases.
 WITH template AS (
-    INSERT INTO templates (id, team_id, public) VALUES (@template_id, @team_id::uuid, false) RETURNING templates.id
+    INSERT INTO templates (id, team_id, public, created_by) VALUES (
+        @template_id, @team_id::uuid, false,
+        coalesce(sqlc.narg(user_id)::uuid, (SELECT k.created_by FROM api_keys k WHERE k.id = sqlc.narg(key_id)::uuid))
+    ) RETURNING templates.id
 )
 INSERT INTO template_aliases (alias, team_id, template_id) SELECT @alias::text, @team_id::uuid, template.id FROM template;
 
@@ -256,6 +259,7 @@ WHERE build_id = @build_id AND sealed_confidential = @old_value::bytea;
 
 -- name: GetTemplate :one
 SELECT t.*, coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
+    coalesce((SELECT u.email FROM users u WHERE u.id = t.created_by), '')::text AS creator_email,
     (SELECT count(*) FROM template_builds b WHERE b.template_id = t.id)::integer AS build_count,
     ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
 FROM templates t WHERE t.id = $1;

@@ -128,7 +128,8 @@ FROM sandboxes s WHERE s.id = @sandbox_id AND s.xmin = pg_current_xact_id()::xid
 
 -- name: ListTemplates :many
 -- Newest first, after a cursor; served by the index templates_by_team.
-SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.created_by,
+    coalesce((SELECT u.email FROM users u WHERE u.id = t.created_by), '')::text AS creator_email,
     coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,

@@ -179,7 +179,10 @@ func (q *Queries) CreateBuildRequest(ctx context.Context, arg CreateBuildRequest
 
 const createBuildTemplate = `-- name: CreateBuildTemplate :exec
 WITH template AS (
-    INSERT INTO templates (id, team_id, public) VALUES ($3, $2::uuid, false) RETURNING templates.id
+    INSERT INTO templates (id, team_id, public, created_by) VALUES (
+        $3, $2::uuid, false,
+        coalesce($4::uuid, (SELECT k.created_by FROM api_keys k WHERE k.id = $5::uuid))
+    ) RETURNING templates.id
 )
 INSERT INTO template_aliases (alias, team_id, template_id) SELECT $1::text, $2::uuid, template.id FROM template
 `
@@ -188,12 +191,20 @@ type CreateBuildTemplateParams struct {
 	Alias      string
 	TeamID     uuid.UUID
 	TemplateID string
+	UserID     *uuid.UUID
+	KeyID      *uuid.UUID
 }
 
 // A template of a team, with its name. Of two that race for a name one fails at the
 // unique index over aliases.
 func (q *Queries) CreateBuildTemplate(ctx context.Context, arg CreateBuildTemplateParams) error {
-	_, err := q.db.Exec(ctx, createBuildTemplate, arg.Alias, arg.TeamID, arg.TemplateID)
+	_, err := q.db.Exec(ctx, createBuildTemplate,
+		arg.Alias,
+		arg.TeamID,
+		arg.TemplateID,
+		arg.UserID,
+		arg.KeyID,
+	)
 	return err
 }
 
@@ -449,7 +460,8 @@ func (q *Queries) GetBuildRequest(ctx context.Context, buildID uuid.UUID) (GetBu
 }
 
 const getTemplate = `-- name: GetTemplate :one
-SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.snapshot_of, coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.snapshot_of, t.created_by, coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
+    coalesce((SELECT u.email FROM users u WHERE u.id = t.created_by), '')::text AS creator_email,
     (SELECT count(*) FROM template_builds b WHERE b.template_id = t.id)::integer AS build_count,
     ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
 FROM templates t WHERE t.id = $1
@@ -464,7 +476,9 @@ type GetTemplateRow struct {
 	LastSpawnedAt *time.Time
 	SpawnCount    int64
 	SnapshotOf    *string
+	CreatedBy     *uuid.UUID
 	TeamSlug      string
+	CreatorEmail  string
 	BuildCount    int32
 	Aliases       []string
 }
@@ -481,7 +495,9 @@ func (q *Queries) GetTemplate(ctx context.Context, id string) (GetTemplateRow, e
 		&i.LastSpawnedAt,
 		&i.SpawnCount,
 		&i.SnapshotOf,
+		&i.CreatedBy,
 		&i.TeamSlug,
+		&i.CreatorEmail,
 		&i.BuildCount,
 		&i.Aliases,
 	)

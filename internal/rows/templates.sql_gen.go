@@ -178,7 +178,7 @@ func (q *Queries) FindTaggedBuild(ctx context.Context, arg FindTaggedBuildParams
 }
 
 const findTemplate = `-- name: FindTemplate :one
-SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.snapshot_of, coalesce(s.slug, '')::text AS team_slug,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.snapshot_of, t.created_by, coalesce(s.slug, '')::text AS team_slug,
     ARRAY(SELECT n.alias FROM template_aliases n WHERE n.template_id = t.id ORDER BY n.alias)::text[] AS aliases
 FROM templates t
 LEFT JOIN teams s ON s.id = t.team_id
@@ -206,6 +206,7 @@ type FindTemplateRow struct {
 	LastSpawnedAt *time.Time
 	SpawnCount    int64
 	SnapshotOf    *string
+	CreatedBy     *uuid.UUID
 	TeamSlug      string
 	Aliases       []string
 }
@@ -224,6 +225,7 @@ func (q *Queries) FindTemplate(ctx context.Context, arg FindTemplateParams) (Fin
 		&i.LastSpawnedAt,
 		&i.SpawnCount,
 		&i.SnapshotOf,
+		&i.CreatedBy,
 		&i.TeamSlug,
 		&i.Aliases,
 	)
@@ -483,7 +485,8 @@ func (q *Queries) ListTags(ctx context.Context, templateID string) ([]TemplateTa
 }
 
 const listTemplates = `-- name: ListTemplates :many
-SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count,
+SELECT t.id, t.team_id, t.public, t.created_at, t.updated_at, t.last_spawned_at, t.spawn_count, t.created_by,
+    coalesce((SELECT u.email FROM users u WHERE u.id = t.created_by), '')::text AS creator_email,
     coalesce((SELECT s.slug FROM teams s WHERE s.id = t.team_id), '')::text AS team_slug,
     b.id AS build_id, b.status, b.vcpu_count, b.memory_mib, b.disk_mib, b.envd_version,
     (SELECT count(*) FROM template_builds c WHERE c.template_id = t.id)::integer AS build_count,
@@ -513,6 +516,8 @@ type ListTemplatesRow struct {
 	UpdatedAt     time.Time
 	LastSpawnedAt *time.Time
 	SpawnCount    int64
+	CreatedBy     *uuid.UUID
+	CreatorEmail  string
 	TeamSlug      string
 	BuildID       uuid.UUID
 	Status        string
@@ -547,6 +552,8 @@ func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([
 			&i.UpdatedAt,
 			&i.LastSpawnedAt,
 			&i.SpawnCount,
+			&i.CreatedBy,
+			&i.CreatorEmail,
 			&i.TeamSlug,
 			&i.BuildID,
 			&i.Status,

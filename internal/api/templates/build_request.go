@@ -7,6 +7,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
 )
@@ -35,6 +36,7 @@ func (h *Handlers) requestBuild(r *http.Request) (builds.Requested, error) {
 		body.Name = body.Alias
 	}
 	requested, err := h.Builds.Request(r.Context(), request.Team(r), builds.Request{
+		By:   auth.PrincipalOf(r.Context()),
 		Name: body.Name, Tags: body.Tags, VCPUs: body.CPUCount, MemoryMiB: body.MemoryMB, MinFreeDiskMiB: body.MinFreeDiskMiB,
 	})
 	if err == nil {
@@ -73,7 +75,7 @@ type legacyAnswer struct {
 	Aliases       []string   `json:"aliases"`
 	CreatedAt     time.Time  `json:"createdAt"`
 	UpdatedAt     time.Time  `json:"updatedAt"`
-	CreatedBy     *struct{}  `json:"createdBy"`
+	CreatedBy     *creator   `json:"createdBy"`
 	LastSpawnedAt *time.Time `json:"lastSpawnedAt"`
 	SpawnCount    int64      `json:"spawnCount"`
 	BuildCount    int        `json:"buildCount"`
@@ -94,7 +96,7 @@ func legacyOf(requested builds.Requested) legacyAnswer {
 	return legacyAnswer{
 		TemplateID: of.ID, BuildID: requested.ID.String(), CPUCount: requested.Size.VCPUCount, MemoryMB: requested.Size.MemoryMiB,
 		DiskSizeMB: requested.Size.DiskMiB, Public: of.Public, Aliases: of.Aliases, CreatedAt: of.CreatedAt.UTC(), UpdatedAt: of.UpdatedAt.UTC(),
-		LastSpawnedAt: of.LastSpawnedAt, SpawnCount: of.SpawnCount, BuildCount: requested.BuildCount,
+		CreatedBy: creatorOf(of.Creator), LastSpawnedAt: of.LastSpawnedAt, SpawnCount: of.SpawnCount, BuildCount: requested.BuildCount,
 	}
 }
 

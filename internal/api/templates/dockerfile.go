@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/internal/dockerfile"
 	"git.omukk.dev/wrenn/sandbox/pkg/audit"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/service/builds"
@@ -183,6 +184,7 @@ func (h *Handlers) requestDockerfile(w http.ResponseWriter, r *http.Request) err
 		return err
 	}
 	requested, err := h.Builds.Request(r.Context(), request.Team(r), builds.Request{
+		By:   auth.PrincipalOf(r.Context()),
 		Name: body.Alias, TemplateID: templateParam(r, "templateID"), VCPUs: body.CPUCount, MemoryMiB: body.MemoryMB,
 	})
 	if err != nil {

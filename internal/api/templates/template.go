@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+
 	"git.omukk.dev/wrenn/sandbox/internal/api/request"
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
@@ -22,7 +24,7 @@ type templateAnswer struct {
 	Names         []string   `json:"names"`
 	CreatedAt     time.Time  `json:"createdAt"`
 	UpdatedAt     time.Time  `json:"updatedAt"`
-	CreatedBy     *struct{}  `json:"createdBy"`
+	CreatedBy     *creator   `json:"createdBy"`
 	LastSpawnedAt *time.Time `json:"lastSpawnedAt"`
 	SpawnCount    int64      `json:"spawnCount"`
 	BuildCount    int        `json:"buildCount"`
@@ -30,11 +32,29 @@ type templateAnswer struct {
 	BuildStatus   string     `json:"buildStatus"`
 }
 
+// creator is the user who had a template built first.
+type creator struct {
+	ID    uuid.UUID `json:"id"`
+	Email *string   `json:"email"`
+}
+
+func creatorOf(of *templates.Creator) *creator {
+	switch {
+	case of == nil:
+		return nil
+	case of.Email == "":
+		return &creator{ID: of.ID}
+	default:
+		return &creator{of.ID, &of.Email}
+	}
+}
+
 func templateOf(template templates.Listed) templateAnswer {
 	build := template.Newest
 	return templateAnswer{
 		TemplateID: template.ID, BuildID: build.ID.String(), CPUCount: build.Size.VCPUCount, MemoryMB: build.Size.MemoryMiB,
 		DiskSizeMB: build.Size.DiskMiB, Public: template.Public, Aliases: template.Aliases, Names: template.Names(),
+		CreatedBy: creatorOf(template.Creator),
 		CreatedAt: template.CreatedAt.UTC(), UpdatedAt: template.UpdatedAt.UTC(), LastSpawnedAt: template.LastSpawnedAt,
 		SpawnCount: template.SpawnCount, BuildCount: template.BuildCount, EnvdVersion: build.EnvdVersion, BuildStatus: string(build.Status),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -47,6 +48,8 @@ type Request struct {
 	// MinFreeDiskMiB is how much of the disk is to be free before the steps; zero is
 	// what the default size leaves.
 	MinFreeDiskMiB int32
+	// By is who wants it, who is a new template's creator.
+	By auth.Principal
 }
 
 // Requested is a build that waits to be started.
@@ -108,7 +111,7 @@ func (s *Service) Request(ctx context.Context, teamID uuid.UUID, wanted Request)
 		},
 		TeamID: teamID, Tags: name.tags, MadeDefault: name.isDefault, MinFreeDiskMiB: wanted.MinFreeDiskMiB,
 	}
-	if requested, err = s.place(ctx, requested, name.alias, needs); err != nil {
+	if requested, err = s.place(ctx, requested, name.alias, needs, wanted.By); err != nil {
 		return Requested{}, err
 	}
 	template, count, err := store.template(ctx, requested.TemplateID)
@@ -121,7 +124,7 @@ func (s *Service) Request(ctx context.Context, teamID uuid.UUID, wanted Request)
 
 // place finds a host and stores the build. The host of the template's last build is
 // preferred: it has the layers, and the uploads of builds that wait.
-func (s *Service) place(ctx context.Context, wanted Build, alias string, needs scheduler.Resources) (Build, error) {
+func (s *Service) place(ctx context.Context, wanted Build, alias string, needs scheduler.Resources, by auth.Principal) (Build, error) {
 	isolation, err := placement.DemandIsolation(ctx, s.pool, wanted.TeamID, "")
 	if err != nil {
 		return Build{}, err
@@ -139,7 +142,7 @@ func (s *Service) place(ctx context.Context, wanted Build, alias string, needs s
 	insert := func(ctx context.Context, tx pgx.Tx, hostID uuid.UUID) (err error) {
 		stored = wanted
 		stored.HostID = hostID
-		stored, err = insertBuild(ctx, tx, stored, alias)
+		stored, err = insertBuild(ctx, tx, stored, alias, by)
 		return err
 	}
 	_, err = s.placement.PlaceBuild(ctx, request, admit, insert)
@@ -197,11 +200,11 @@ func mayBuild(limits usage.Limits, building int64) error {
 
 // insertBuild stores the template where there is none yet, ends builds of the same tags
 // that were not started, and stores the build.
-func insertBuild(ctx context.Context, tx pgx.Tx, wanted Build, alias string) (Build, error) {
+func insertBuild(ctx context.Context, tx pgx.Tx, wanted Build, alias string, by auth.Principal) (Build, error) {
 	changes := newChanges(tx)
 	if wanted.TemplateID == "" {
 		wanted.TemplateID = id.NewTemplate()
-		if err := changes.createTemplate(ctx, wanted.TeamID, wanted.TemplateID, alias); err != nil {
+		if err := changes.createTemplate(ctx, by, wanted.TeamID, wanted.TemplateID, alias); err != nil {
 			return Build{}, err
 		}
 	}

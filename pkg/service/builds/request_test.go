@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/host"
@@ -123,4 +124,31 @@ func TestDeleteTemplate_DoesNotNeedAHostThatIsRetired(t *testing.T) {
 	f.setHost(t, f.Host, "retired")
 	require.NoError(t, f.builds.DeleteTemplate(t.Context(), f.Team, "mine"))
 	require.Equal(t, fault.NotFound, fault.CodeOf(f.builds.DeleteTemplate(t.Context(), f.Team, "mine")))
+}
+
+func TestRequest_NamesTheCreatorOfATemplate(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	user, key := uuid.New(), uuid.New()
+	_, err := f.Pool.Exec(t.Context(), "INSERT INTO users (id, email, name) VALUES ($1, 'ann@example.org', 'Ann')", user)
+	require.NoError(t, err)
+	_, err = f.Pool.Exec(t.Context(), `INSERT INTO api_keys (id, team_id, name, key_hash, key_prefix, value_length, masked_prefix, masked_suffix, created_by)
+		VALUES ($1, $2, 'key', sha256('key'), 'e2b_', 40, 'ab', 'cd', $3)`, key, f.Team, user)
+	require.NoError(t, err)
+	for name, by := range map[string]auth.Principal{"by-user": {UserID: user}, "by-key": {KeyID: key}} {
+		requested, err := f.builds.Request(t.Context(), f.Team, builds.Request{Name: name, By: by})
+		require.NoError(t, err)
+		require.Equal(t, &templates.Creator{ID: user, Email: "ann@example.org"}, requested.Template.Creator, name)
+		again, err := f.builds.Request(t.Context(), f.Team, builds.Request{Name: name})
+		require.NoError(t, err)
+		require.Equal(t, requested.Template.Creator, again.Template.Creator, "a later build changes nothing")
+	}
+	require.Nil(t, f.request(t, "by-nobody").Template.Creator)
+	_, err = f.Pool.Exec(t.Context(), "DELETE FROM users WHERE id = $1", user)
+	require.NoError(t, err)
+	page, err := f.Templates.List(t.Context(), f.Team, 10, "")
+	require.NoError(t, err)
+	for _, listed := range page.Templates {
+		require.Nil(t, listed.Creator, "a user who is gone")
+	}
 }

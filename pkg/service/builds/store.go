@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"git.omukk.dev/wrenn/sandbox/internal/rows"
+	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/build"
 	"git.omukk.dev/wrenn/sandbox/pkg/db"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
@@ -82,6 +83,7 @@ func (s *store) template(ctx context.Context, templateID string) (templates.Temp
 	return templates.Template{
 		ID: row.ID, TeamID: row.TeamID, TeamSlug: row.TeamSlug, Aliases: row.Aliases, Public: row.Public,
 		CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, LastSpawnedAt: row.LastSpawnedAt, SpawnCount: row.SpawnCount,
+		Creator: templates.CreatorOf(row.CreatedBy, row.CreatorEmail),
 	}, int(row.BuildCount), nil
 }
 
@@ -95,13 +97,22 @@ func (s *store) countUnfinished(ctx context.Context, teamID uuid.UUID) (building
 	return row.Building, row.Waiting, orNoRow("count the builds of team "+teamID.String(), err)
 }
 
-func (c *changes) createTemplate(ctx context.Context, teamID uuid.UUID, templateID, alias string) error {
-	err := c.queries.CreateBuildTemplate(ctx, rows.CreateBuildTemplateParams{TemplateID: templateID, TeamID: teamID, Alias: alias})
+func (c *changes) createTemplate(ctx context.Context, by auth.Principal, teamID uuid.UUID, templateID, alias string) error {
+	err := c.queries.CreateBuildTemplate(ctx, rows.CreateBuildTemplateParams{
+		TemplateID: templateID, TeamID: teamID, Alias: alias, UserID: unlessZero(by.UserID), KeyID: unlessZero(by.KeyID),
+	})
 	if err != nil {
 		return fmt.Errorf("store template %s: %w", alias, err)
 	}
 	c.tell(teamID, events.TemplateCreated, templateID, map[string]bool{"public": false})
 	return nil
+}
+
+func unlessZero(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
 }
 
 func (c *changes) create(ctx context.Context, wanted Build) (time.Time, error) {

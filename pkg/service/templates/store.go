@@ -101,6 +101,7 @@ func (s *store) list(ctx context.Context, teamID uuid.UUID, after cursor.Cursor,
 			Template: Template{
 				ID: row.ID, TeamID: row.TeamID, TeamSlug: row.TeamSlug, Aliases: row.Aliases, Public: row.Public,
 				CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt, LastSpawnedAt: row.LastSpawnedAt, SpawnCount: row.SpawnCount,
+				Creator: CreatorOf(row.CreatedBy, row.CreatorEmail),
 			},
 			Newest: Build{
 				ID: row.BuildID, TemplateID: row.ID, Status: BuildStatus(row.Status),

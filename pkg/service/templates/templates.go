@@ -26,6 +26,22 @@ type Template struct {
 	// LastSpawnedAt is when a sandbox was last created from it; nil for never.
 	LastSpawnedAt *time.Time
 	SpawnCount    int64
+	// Creator is nil where it is not known.
+	Creator *Creator
+}
+
+// Creator is the user who had a template built first, or who made the API key that did.
+type Creator struct {
+	ID    uuid.UUID
+	Email string
+}
+
+// CreatorOf is the creator of an ID, which may be nil.
+func CreatorOf(id *uuid.UUID, email string) *Creator {
+	if id == nil {
+		return nil
+	}
+	return &Creator{ID: *id, Email: email}
 }
 
 // Names are the aliases as every team may write them: after the team's slug and a slash.
