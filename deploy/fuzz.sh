@@ -39,3 +39,4 @@ fuzz() (
 fuzz . ':(glob)[!e]*/**/*_test.go' ':(exclude,glob)templates/*/server/**'
 fuzz envd ':(glob)**/*_test.go'
 fuzz templates/code-interpreter/server ':(glob)**/*_test.go'
+fuzz templates/mcp-gateway/server ':(glob)**/*_test.go'

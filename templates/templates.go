@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed code-interpreter/Dockerfile
+//go:embed code-interpreter/Dockerfile mcp-gateway/Dockerfile
 var files embed.FS
 
 // Stock is a stock template.
@@ -30,6 +30,11 @@ var All = []Stock{
 		Name: "code-interpreter-v1", Directory: "code-interpreter", CPUs: 2, MemoryMiB: 1024,
 		Summary:  "Python, JavaScript, TypeScript, bash and R in kernels that keep their state",
 		Programs: []string{"wrenn-code-interpreter"},
+	},
+	{
+		Name: "mcp-gateway", Directory: "mcp-gateway", CPUs: 2, MemoryMiB: 1024,
+		Summary:  "servers of the Model Context Protocol behind one address",
+		Programs: []string{"mcp-gateway"},
 	},
 }
 

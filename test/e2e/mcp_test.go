@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ type agent struct {
 
 func startAgent(t *testing.T) agent {
 	t.Helper()
-	command := running(t).Command(t.Context(), "mcp")
+	command := running(t).Command(context.WithoutCancel(t.Context()), "mcp")
 	command.Stderr = t.Output()
 	client := mcp.NewClient(&mcp.Implementation{Name: "test"}, nil)
 	session, err := client.Connect(t.Context(), &mcp.CommandTransport{Command: command}, nil)

@@ -39,7 +39,7 @@ func TestPull_BuildsStockTemplates(t *testing.T) {
 func TestPull_SaysWhatIsWrong(t *testing.T) {
 	startFake(t)
 	for want, arguments := range map[string][]string{
-		`there is no stock template "nothing"; there are code-interpreter-v1`: {"--stock", "nothing"},
+		`there is no stock template "nothing"; there are code-interpreter-v1, mcp-gateway`: {"--stock", "nothing"},
 		"--start is not for --stock":                                          {"--stock", "--start", "x"},
 		"name one image, or stock templates with --stock":                     {},
 	} {
