@@ -40,8 +40,8 @@ func TestPull_SaysWhatIsWrong(t *testing.T) {
 	startFake(t)
 	for want, arguments := range map[string][]string{
 		`there is no stock template "nothing"; there are code-interpreter-v1, mcp-gateway`: {"--stock", "nothing"},
-		"--start is not for --stock":                                          {"--stock", "--start", "x"},
-		"name one image, or stock templates with --stock":                     {},
+		"--start is not for --stock":                      {"--stock", "--start", "x"},
+		"name one image, or stock templates with --stock": {},
 	} {
 		_, stderr, code := run(t, append([]string{"pull"}, arguments...)...)
 		require.NotZero(t, code)
