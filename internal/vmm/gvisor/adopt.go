@@ -33,9 +33,10 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, _ string, identity vm
 		return nil, err
 	}
 	maker.Version = string(version)
-	m := &machine{
-		name: spec.Name, process: watched, maker: maker, vcpuCount: spec.VCPUCount, memoryMiB: spec.MemoryMiB,
-		control: control{path: filepath.Join(spec.RunDir, controlSocket), done: watched.Done()},
+	m := &machine{name: spec.Name, process: watched, maker: maker, vcpuCount: spec.VCPUCount, memoryMiB: spec.MemoryMiB}
+	if m.control, err = openControl(spec.RunDir, watched.Done()); err != nil {
+		m.Release()
+		return nil, err
 	}
 	if err := m.learnPaused(ctx); err != nil {
 		m.Release()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,8 +27,19 @@ const (
 // control is the control server of one sandbox. It serves every connection by itself, so
 // each call has its own.
 type control struct {
-	path string
-	done <-chan struct{} // closed when the sandbox has ended
+	// directory is the machine's run directory, opened: it is renamed when a guest that was
+	// held ready becomes a sandbox, and its path may be longer than an address of a socket
+	// can be.
+	directory *os.File
+	done      <-chan struct{} // closed when the sandbox has ended
+}
+
+func openControl(runDir string, done <-chan struct{}) (control, error) {
+	directory, err := os.Open(runDir)
+	if err != nil {
+		return control{}, fmt.Errorf("open the run directory: %w", err)
+	}
+	return control{directory: directory, done: done}, nil
 }
 
 // callError is what the sandbox answers to a call that failed.
@@ -86,16 +96,9 @@ func (c control) call(ctx context.Context, method string, argument any, files []
 	return nil
 }
 
-// connect reaches the socket by its directory, whose path may be longer than an address
-// of a socket can be.
 func (c control) connect(ctx context.Context) (*net.UnixConn, error) {
-	directory, err := os.Open(filepath.Dir(c.path))
-	if err != nil {
-		return nil, err
-	}
-	defer directory.Close()
 	var dialer net.Dialer
-	connection, err := dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", directory.Fd(), filepath.Base(c.path)))
+	connection, err := dialer.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", c.directory.Fd(), controlSocket))
 	if err != nil {
 		return nil, err
 	}

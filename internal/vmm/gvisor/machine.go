@@ -177,9 +177,7 @@ func (m *machine) closeHandles() {
 		m.pending.cancel()
 		<-m.pending.done
 	}
-	if m.output != nil {
-		m.output.Close()
-	}
+	closeAll(m.output, m.control.directory)
 }
 
 // Maker is the runsc that the machine was started with.

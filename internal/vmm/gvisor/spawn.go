@@ -1,6 +1,7 @@
 package gvisor
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,9 +104,11 @@ func (d *Driver) spawn(spec vmm.Spec, how launch) (m *machine, started *os.File,
 	}); err != nil {
 		return m, started, err
 	}
-	m.process, err = vmm.WatchCommand(command, "runsc")
-	if err == nil {
-		m.control = control{path: filepath.Join(spec.RunDir, controlSocket), done: m.process.Done()}
+	if m.process, err = vmm.WatchCommand(command, "runsc"); err != nil {
+		return m, started, err
+	}
+	if m.control, err = openControl(spec.RunDir, m.process.Done()); err != nil {
+		err = errors.Join(err, m.process.Kill(context.Background()))
 	}
 	return m, started, err
 }
