@@ -41,7 +41,7 @@ type Config struct {
 	// EnvdPath is the guest agent's binary.
 	EnvdPath string `env:"WRENN_ENVD" derived:"envd beside the program" help:"binary of the guest agent"`
 	// Driver is the VMM that the host agent is to use.
-	Driver string `env:"WRENN_DRIVER" default:"auto" help:"VMM: qemu, firecracker, or auto, which is Firecracker where it is installed and KVM works"`
+	Driver string `env:"WRENN_DRIVER" default:"auto" help:"VMM: qemu, firecracker, gvisor, or auto, which is Firecracker where it is installed and KVM works, and else QEMU"`
 
 	Version string
 	// Replace stops a running instance of another build first.
