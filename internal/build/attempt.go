@@ -14,6 +14,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/guestdisk"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
@@ -22,6 +23,7 @@ import (
 // use.
 type attempt struct {
 	config  Config
+	disks   guestdisk.Disks
 	request plan.Request
 	// The log, cancelled, cancel and done may be used by anyone.
 	log       *buildlog.Log[Result]
@@ -52,9 +54,9 @@ type stageEnd struct {
 	context plan.Context
 }
 
-func newAttempt(config Config, request plan.Request) *attempt {
+func newAttempt(config Config, disks guestdisk.Disks, request plan.Request) *attempt {
 	a := &attempt{
-		config: config, request: request, log: buildlog.New[Result](), done: make(chan struct{}),
+		config: config, disks: disks, request: request, log: buildlog.New[Result](), done: make(chan struct{}),
 		directory: filepath.Join(config.Dir, request.BuildID), stages: make(map[int]stageEnd), images: make(map[string]*image.Image),
 	}
 	for i, needed := range request.Needed() {

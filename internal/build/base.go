@@ -10,7 +10,6 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
@@ -66,7 +65,7 @@ func (a *attempt) captureBuild(ctx context.Context, key plan.Key, made *snapshot
 		return stageEnd{}, 0, err
 	}
 	var entry layer.Entry
-	err = started.Capture(ctx, func(diskPath string) error {
+	err = started.Capture(ctx, a.disks, func(diskPath string) error {
 		entry, bytes, err = a.addBase(ctx, key, diskPath, max(made.DiskMiB, a.request.DiskMiB), begins)
 		return err
 	})
@@ -95,15 +94,14 @@ func contextOf(ctx context.Context, started *machine.Machine, defaults snapshot.
 // when it is booted.
 func (a *attempt) addBase(ctx context.Context, key plan.Key, diskPath string, diskMiB int, begins plan.Context) (layer.Entry, int64, error) {
 	enlarged := filepath.Join(a.directory, "base")
-	if err := disk.Clone(diskPath, enlarged); err != nil {
+	if err := a.disks.Clone(diskPath, enlarged); err != nil {
 		return layer.Entry{}, 0, err
 	}
-	err := os.Truncate(enlarged, int64(diskMiB)<<20)
-	if err != nil {
-		return layer.Entry{}, 0, errors.Join(fmt.Errorf("enlarge a disk: %w", err), os.Remove(enlarged))
+	if err := a.disks.Enlarge(enlarged, diskMiB); err != nil {
+		return layer.Entry{}, 0, errors.Join(err, os.Remove(enlarged))
 	}
 	entry, bytes, err := a.addLayer(ctx, layer.Added{
-		TeamID: a.request.TeamID, Key: key, DiskPath: enlarged, DiskMiB: diskMiB, Context: begins,
+		TeamID: a.request.TeamID, Key: key, Disk: a.disks.Source(enlarged), DiskMiB: diskMiB, Context: begins,
 	})
 	return entry, bytes, errors.Join(err, os.Remove(enlarged))
 }

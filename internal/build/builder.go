@@ -24,6 +24,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/guestdisk"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/admission"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -59,6 +60,10 @@ type Config struct {
 	Images Images
 	Guests *machine.Host
 	Driver vmm.Driver
+	// SharedDir is for files that disks share, and WriteDirectory writes the image of Wrenn's
+	// directory: see guestdisk.Open.
+	SharedDir      string
+	WriteDirectory func(ctx context.Context, path string) error
 	// VMM and BootHash name what boots and restores guests: a finished build is used again
 	// only with the same.
 	VMM      string
@@ -79,6 +84,7 @@ type Config struct {
 // Builder runs the builds of one host.
 type Builder struct {
 	config Config
+	disks  guestdisk.Disks
 	tasks  sync.WaitGroup
 
 	mutex    sync.Mutex
@@ -104,7 +110,11 @@ func Open(ctx context.Context, config Config) (*Builder, error) {
 	if err := machine.EndLeftovers(ctx, config.Driver, config.Dir); err != nil {
 		return nil, err
 	}
-	return &Builder{config: config, attempts: make(map[string]*attempt)}, nil
+	disks, err := guestdisk.Open(ctx, config.Driver, config.SharedDir, config.BootHash, config.WriteDirectory)
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{config: config, disks: disks, attempts: make(map[string]*attempt)}, nil
 }
 
 const (
@@ -118,10 +128,6 @@ const (
 
 // Start starts a build. It does nothing if the build runs, or if the host has it.
 func (b *Builder) Start(request plan.Request) error {
-	if vmm.CapabilitiesOf(b.config.Driver).Layers {
-		return fmt.Errorf("%w: this host runs %s and builds no templates, whose steps need a VM: build it on a host with another driver",
-			plan.ErrInvalid, b.config.Driver.Name())
-	}
 	if parsed, err := uuid.Parse(request.BuildID); err != nil || parsed.String() != request.BuildID {
 		return fmt.Errorf("%w: build ID %q is not a UUID", plan.ErrInvalid, request.BuildID)
 	}
@@ -153,7 +159,7 @@ func (b *Builder) Start(request plan.Request) error {
 	if err != nil {
 		return err
 	}
-	a := newAttempt(b.config, request)
+	a := newAttempt(b.config, b.disks, request)
 	b.attempts[request.BuildID] = a
 	limited, stop := context.WithTimeout(context.Background(), buildTimeout)
 	ctx, cancel := context.WithCancelCause(limited)

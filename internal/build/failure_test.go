@@ -15,6 +15,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/build/layer"
 	"git.omukk.dev/wrenn/sandbox/internal/build/machine"
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
+	"git.omukk.dev/wrenn/sandbox/internal/guestdisk"
 	"git.omukk.dev/wrenn/sandbox/internal/image"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
@@ -24,7 +25,7 @@ func testAttempt() *attempt {
 	steps := []plan.Step{{Name: "a", Line: 3, Do: plan.Run{Command: "x"}}, {Name: "b", Do: plan.Run{Command: "y"}}}
 	unused := plan.Stage{Base: plan.Base{Scratch: true}, Steps: steps}
 	last := plan.Stage{Base: plan.Base{Scratch: true}, Steps: []plan.Step{{Name: "c", Line: 9, Do: plan.Run{Command: "z"}}}}
-	return newAttempt(Config{}, plan.Request{BuildID: "build", MemoryMiB: 512, DiskMiB: 1024, Stages: []plan.Stage{unused, last}})
+	return newAttempt(Config{}, guestdisk.Disks{}, plan.Request{BuildID: "build", MemoryMiB: 512, DiskMiB: 1024, Stages: []plan.Stage{unused, last}})
 }
 
 func TestExplain_SaysWhatHappenedAndNothingOfTheHost(t *testing.T) {

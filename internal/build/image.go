@@ -57,7 +57,7 @@ func (a *attempt) imageStage(ctx context.Context, report *report, text string, o
 		key: plan.NewKey("image", of.Digest, a.request.DiskMiB, a.request.ImageDefaults, a.request.Init), text: text,
 		context: a.imageContext(of.Config), user: userOf(of.Config, a.request.ImageDefaults),
 		write: func(path string) error {
-			return a.config.Images.WriteDisk(ctx, of, path, image.DiskOptions{MiB: a.request.DiskMiB, Progress: report.pulled()})
+			return a.config.Images.WriteDisk(ctx, of, path, image.DiskOptions{Format: a.disks.Format(), MiB: a.request.DiskMiB, Progress: report.pulled()})
 		},
 	})
 }
@@ -68,7 +68,7 @@ func (s *stage) baseFromScratch(ctx context.Context) (err error) {
 		key: plan.NewKey("scratch", s.request.DiskMiB, s.request.Init), text: "FROM scratch",
 		context: plan.Context{Workdir: "/"}, user: "root",
 		write: func(path string) error {
-			return s.config.Images.WriteEmptyDisk(ctx, path, image.DiskOptions{MiB: s.request.DiskMiB})
+			return s.config.Images.WriteEmptyDisk(ctx, path, image.DiskOptions{Format: s.disks.Format(), MiB: s.request.DiskMiB})
 		},
 	})
 	return err
@@ -106,9 +106,9 @@ func (a *attempt) diskStage(ctx context.Context, report *report, of fresh) (_ st
 		return stageEnd{}, nil, err
 	}
 	var entry layer.Entry
-	err = started.Capture(ctx, func(diskPath string) error {
+	err = started.Capture(ctx, a.disks, func(diskPath string) error {
 		entry, bytes, err = a.addLayer(ctx, layer.Added{
-			TeamID: a.request.TeamID, Key: of.key, DiskPath: diskPath, DiskMiB: a.request.DiskMiB, Context: of.context,
+			TeamID: a.request.TeamID, Key: of.key, Disk: a.disks.Source(diskPath), DiskMiB: a.request.DiskMiB, Context: of.context,
 		})
 		return err
 	})
@@ -123,7 +123,7 @@ func (a *attempt) bootFresh(ctx context.Context, of fresh) (_ *machine.Machine, 
 	}
 	defer func() { err = errors.Join(err, os.Remove(written)) }()
 	directory := filepath.Join(a.directory, "image.booted")
-	base, err := snapshot.TakeTransient(ctx, snapshot.Source{DiskPath: written}, snapshot.Manifest{DiskMiB: a.request.DiskMiB, DiskOnly: true}, directory)
+	base, err := snapshot.TakeTransient(ctx, a.disks.Source(written), snapshot.Manifest{DiskMiB: a.request.DiskMiB, DiskOnly: true}, directory)
 	if err != nil {
 		return nil, err
 	}

@@ -226,9 +226,9 @@ func (s *stage) capture(ctx context.Context, key plan.Key, done outcome) (int64,
 		return 0, err
 	}
 	var bytes int64
-	err = s.machine.Capture(ctx, func(diskPath string) error {
+	err = s.machine.Capture(ctx, s.disks, func(diskPath string) error {
 		bytes, err = s.addLayer(ctx, layer.Added{
-			TeamID: s.request.TeamID, Key: key, ParentID: s.layerID, DiskPath: diskPath, DiskMiB: before.DiskMiB, Context: done.context, Source: done.source,
+			TeamID: s.request.TeamID, Key: key, ParentID: s.layerID, Disk: s.disks.Source(diskPath), DiskMiB: before.DiskMiB, Context: done.context, Source: done.source,
 		})
 		return err
 	})

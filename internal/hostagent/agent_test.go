@@ -269,6 +269,7 @@ func TestAgent(t *testing.T) {
 	t.Cleanup(func() { a.abort(t) })
 	for name, test := range agentTests {
 		t.Run(name, func(t *testing.T) {
+			defer a.holdToList(t, name)
 			test(t, a, a.sandbox(t))
 			requireNoSnapshots(t, a)
 		})

@@ -155,6 +155,9 @@ func testBuildFailures(t *testing.T, b *buildsUnderTest) {
 		"command": {&pb.BuildStep{Name: "1", Text: "RUN x", Line: 7, Kind: &pb.BuildStep_Run{Run: &pb.RunStep{Exec: []string{"/no/such/program"}}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "no such file"},
 		"url":     {&pb.BuildStep{Name: "1", Text: "ADD x", Kind: &pb.BuildStep_AddUrl{AddUrl: &pb.AddURLStep{Url: "http://10.0.0.1/x", Destination: "/x"}}}, pb.BuildFailureCause_BUILD_FAILURE_CAUSE_INVALID_STEP, "download"},
 	} {
+		if name == "memory" && b.agent.hasLayers() {
+			continue // the host ends the whole guest, as docs/drivers.md says
+		}
 		done := b.build(t, b.request(test.step))
 		failure := done.requireFailure(t, test.cause, "1")
 		require.Contains(t, failure.Message, test.message, name)

@@ -54,6 +54,7 @@ func TestBuild(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBuilds(a)
 			b.registry = registry
+			defer a.holdToList(t, name)
 			test(t, b)
 		})
 	}

@@ -106,7 +106,7 @@ func openBuilds(ctx context.Context, config Config, m *machine, guestImage templ
 	guests := buildmachine.NewHost(guest.Config{Driver: m.driver, Network: m.network, Cgroups: m.cgroups, DiskLimits: m.diskLimits, Log: config.Log})
 	guests.SetBoot(template.ColdBoot(guestImage))
 	building := build.Config{
-		Dir: m.path("builds"), Layers: layers, Archives: files, Builds: sandboxes.Catalog(), Images: images, Guests: guests, Driver: m.driver,
+		Dir: m.path("builds"), SharedDir: m.path("wrenn"), WriteDirectory: guestImage.WriteDirectory, Layers: layers, Archives: files, Builds: sandboxes.Catalog(), Images: images, Guests: guests, Driver: m.driver,
 		VMM: m.driver.Maker().String(), BootHash: guestImage.Hash, EnvdVersion: guestImage.EnvdVersion,
 		Admit: sandboxes.Admit, MaxBuilds: most, ReserveBytes: uint64(config.Limits.DiskReserveMiB) << 20, Log: config.Log,
 	}

@@ -32,17 +32,13 @@ type StoreConfig struct {
 	// Limits bound what images may hold; the zero value is rootfs.DefaultLimits.
 	Limits rootfs.Limits
 	// User is the ID of a user and a group that nothing else on the machine has; 0 is
-	// DefaultUser. Processes that read layers run as it.
+	// rootfs.DefaultUser. Processes that read layers run as it.
 	User int
 	Log  *slog.Logger
 }
 
-const (
-	// DefaultImageBytes is the usual bound of an image, packed.
-	DefaultImageBytes = 32 << 30
-	// DefaultUser is the one after the usual users of VMs.
-	DefaultUser = 1<<30 + 1<<15
-)
+// DefaultImageBytes is the usual bound of an image, packed.
+const DefaultImageBytes = 32 << 30
 
 // Store pulls images and makes disks of them. It is safe for concurrent use.
 type Store struct {
@@ -54,7 +50,7 @@ type Store struct {
 // Open returns a store. What an earlier one left unfinished is removed.
 func Open(config StoreConfig) (*Store, error) {
 	config.ImageBytes = cmp.Or(config.ImageBytes, DefaultImageBytes)
-	config.User = cmp.Or(config.User, DefaultUser)
+	config.User = cmp.Or(config.User, rootfs.DefaultUser)
 	config.Limits = cmp.Or(config.Limits, rootfs.DefaultLimits)
 	if config.Log == nil {
 		config.Log = slog.Default()

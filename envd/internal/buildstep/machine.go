@@ -65,8 +65,12 @@ func (Settle) do() (Result, error) {
 	return Result{}, nil
 }
 
-// commands are the processes in the control groups of commands, but for one.
+// commands are the processes in the control groups of commands, but for one. Where the
+// kernel has no such groups, they are all processes but those that have started this one.
 func commands(except int) ([]int, error) {
+	if _, err := os.Stat(commandsGroup); errors.Is(err, fs.ErrNotExist) && isGuest() {
+		return othersThanAncestors(except)
+	}
 	var found []int
 	err := filepath.WalkDir(commandsGroup, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -87,4 +91,57 @@ func commands(except int) ([]int, error) {
 		return nil
 	})
 	return found, err
+}
+
+// isGuest tells a guest from every other machine, on which nothing is to be ended: the first
+// process is Wrenn's.
+func isGuest() bool {
+	first, err := os.Readlink("/proc/1/exe")
+	return err == nil && strings.HasPrefix(first, "/.wrenn/")
+}
+
+// othersThanAncestors are all processes but one and those that it descends from: the guest
+// agent, and the first process.
+func othersThanAncestors(of int) ([]int, error) {
+	parents, err := parentsOf()
+	if err != nil {
+		return nil, err
+	}
+	ancestors := make(map[int]bool)
+	for pid := of; pid > 0 && !ancestors[pid]; pid = parents[pid] {
+		ancestors[pid] = true
+	}
+	var found []int
+	for pid := range parents {
+		if !ancestors[pid] {
+			found = append(found, pid)
+		}
+	}
+	return found, nil
+}
+
+// parentsOf returns the parent of each process that has not ended.
+// Source: proc_pid_stat(5).
+func parentsOf() (map[int]int, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	parents := make(map[int]int)
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name, in parentheses, may contain any.
+		fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
+		pid, pidErr := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if len(fields) < 2 || pidErr != nil || string(fields[0]) == "Z" {
+			continue
+		}
+		if parent, err := strconv.Atoi(string(fields[1])); err == nil {
+			parents[pid] = parent
+		}
+	}
+	return parents, nil
 }

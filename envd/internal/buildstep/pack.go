@@ -14,9 +14,10 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // Pack writes files of the root file system to standard output, as an archive for Copy.
@@ -31,18 +32,23 @@ type Pack struct {
 type packer struct {
 	archive *tar.Writer
 	sum     hash.Hash
-	device  uint64 // of the root file system
+	// mounted are the places where other file systems are. Devices do not tell: those of
+	// files in an overlay differ from that of its directories.
+	mounted map[string]bool
 }
 
 func (p Pack) do(ctx context.Context, stdout io.Writer) (Result, error) {
 	if p.DigestOnly {
 		stdout = io.Discard
 	}
-	var root unix.Stat_t
-	if err := unix.Stat("/", &root); err != nil {
+	mounts, err := filesystem.ReadMounts(filesystem.MountTable)
+	if err != nil {
 		return Result{}, err
 	}
-	packing := packer{archive: tar.NewWriter(stdout), sum: sha256.New(), device: root.Dev}
+	packing := packer{archive: tar.NewWriter(stdout), sum: sha256.New(), mounted: make(map[string]bool)}
+	for _, mount := range mounts {
+		packing.mounted[mount.Path] = mount.Path != "/"
+	}
 	for _, text := range p.Sources {
 		if err := packing.addSource(ctx, text); err != nil {
 			return Result{}, err
@@ -91,7 +97,7 @@ func (p *packer) addTree(ctx context.Context, root, name string) error {
 		if err != nil {
 			return describe(err)
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Dev != p.device {
+		if p.mounted[at] {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}

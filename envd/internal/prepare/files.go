@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/filesystem"
 )
 
 // maxFileBytes bounds files of /etc that are changed.
@@ -171,19 +173,14 @@ func (i image) forgetIdentity() error {
 // withoutCover does nothing to a file that is a mount point, as it is in a guest that has
 // its identity: what lies below cannot be replaced, and is covered in each life.
 func (i image) withoutCover(path string, replace func() error) error {
-	file, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return replace()
-	}
+	mounts, err := filesystem.ReadMounts(filesystem.MountTable)
 	if err != nil {
 		return err
 	}
-	directory, err := os.Stat(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if deviceOf(file) != deviceOf(directory) {
-		return nil
+	for _, mount := range mounts {
+		if mount.Path == path {
+			return nil
+		}
 	}
 	return replace()
 }

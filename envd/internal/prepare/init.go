@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -24,13 +22,6 @@ const (
 
 // below is where the root file system is seen without what is mounted in it.
 const below = "/run/wrenn/below"
-
-func deviceOf(info fs.FileInfo) uint64 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Dev
-	}
-	return 0
-}
 
 func readGateway() (netip.Addr, error) {
 	network, err := boot.ReadNetwork()

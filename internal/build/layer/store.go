@@ -238,11 +238,11 @@ type Added struct {
 	Key    plan.Key
 	// ParentID is the layer that the disk was cloned from; empty for none.
 	ParentID string
-	// DiskPath is cloned. Nothing writes to it meanwhile.
-	DiskPath string
-	DiskMiB  int
-	Context  plan.Context
-	Source   *Source
+	// Disk is cloned. Nothing writes to it meanwhile.
+	Disk    snapshot.Source
+	DiskMiB int
+	Context plan.Context
+	Source  *Source
 }
 
 // Add stores a disk and its entry, both durable on return, and returns how many bytes it
@@ -251,7 +251,7 @@ type Added struct {
 func (s *Store) Add(ctx context.Context, added Added) (_ Entry, ownBytes int64, release func(), err error) {
 	id := strings.ToLower(rand.Text())
 	manifest := snapshot.Manifest{BuildID: id, DiskMiB: added.DiskMiB, DiskOnly: true}
-	taken, err := snapshot.Take(ctx, snapshot.Source{DiskPath: added.DiskPath}, manifest, s.diskDirectory(added.TeamID, id))
+	taken, err := snapshot.Take(ctx, added.Disk, manifest, s.diskDirectory(added.TeamID, id))
 	if err != nil {
 		return Entry{}, 0, nil, fmt.Errorf("store a layer: %w", err)
 	}

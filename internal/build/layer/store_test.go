@@ -11,6 +11,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/build/plan"
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 )
 
 // world is a store on a file system with reflinks, and a disk that changes.
@@ -62,7 +63,7 @@ func (w *world) write(at int64) {
 func (w *world) add(key plan.Key, parent string) (Entry, int64) {
 	w.t.Helper()
 	entry, own, release, err := w.Add(w.t.Context(), Added{
-		TeamID: "team", Key: key, ParentID: parent, DiskPath: w.disk, DiskMiB: 16, Context: plan.Context{User: string(key)},
+		TeamID: "team", Key: key, ParentID: parent, Disk: snapshot.Source{DiskPath: w.disk}, DiskMiB: 16, Context: plan.Context{User: string(key)},
 	})
 	require.NoError(w.t, err)
 	release()

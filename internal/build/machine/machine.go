@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+	"git.omukk.dev/wrenn/sandbox/internal/guestdisk"
 	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
@@ -55,6 +57,7 @@ type Machine struct {
 	guest     *guest.Guest
 	envd      *envdclient.Client
 	directory string
+	diskMiB   int
 }
 
 // Start restores a snapshot, or boots one without memory. On error nothing of the VM is
@@ -86,7 +89,7 @@ func (h *Host) Start(ctx context.Context, spec Spec, base *snapshot.Snapshot) (_
 	if err != nil {
 		return nil, err
 	}
-	return &Machine{host: h, guest: started, envd: envdclient.New(started.Access().Address), directory: spec.Directory}, nil
+	return &Machine{host: h, guest: started, envd: envdclient.New(started.Access().Address), directory: spec.Directory, diskMiB: base.DiskMiB}, nil
 }
 
 // policyOf is the network policy of a build, and the authority that its guest trusts if the
@@ -152,23 +155,48 @@ func (m *Machine) Execute(ctx context.Context, command envdclient.Command, to en
 // freezeTimeout bounds how long a guest may take to write out its file system.
 const freezeTimeout = 5 * time.Minute
 
-// Capture calls use while the guest's file system is written out and nothing changes it.
-func (m *Machine) Capture(ctx context.Context, use func(diskPath string) error) error {
+// Capture calls use with a disk that has what the guest has written, and on which nothing
+// changes meanwhile. The disk may be the guest's own.
+func (m *Machine) Capture(ctx context.Context, disks guestdisk.Disks, use func(diskPath string) error) error {
+	if !disks.HaveLayers() {
+		return m.whileFrozen(ctx, func() error { return use(m.guest.Source().DiskPath) })
+	}
+	saved := filepath.Join(m.directory, "saved")
+	err := m.whileStopped(ctx, func() error { return disks.Save(ctx, m.guest.Source(), saved, m.diskMiB) })
+	if err == nil {
+		err = use(saved)
+	}
+	return errors.Join(err, disk.RemoveIfThere(saved))
+}
+
+// whileFrozen makes a call while the guest's file system is written out and nothing changes
+// it.
+func (m *Machine) whileFrozen(ctx context.Context, call func() error) error {
 	freezing, cancel := context.WithTimeout(ctx, freezeTimeout)
 	defer cancel()
 	if err := m.guest.FreezeFilesystem(freezing); err != nil {
 		return err
 	}
-	err := use(m.guest.Source().DiskPath)
+	err := call()
 	thawErr := m.whileRunning(ctx, func(ctx context.Context) error { return m.envd.ThawFilesystem(ctx, m.guest.Secret()) })
 	return errors.Join(err, thawErr)
+}
+
+// whileStopped makes a call while the guest stands still.
+func (m *Machine) whileStopped(ctx context.Context, call func() error) error {
+	return m.whileRunning(ctx, func(ctx context.Context) error {
+		if err := m.guest.Stop(ctx); err != nil {
+			return err
+		}
+		return errors.Join(call(), m.guest.Continue(context.WithoutCancel(ctx)))
+	})
 }
 
 // TakeSnapshot stops the VM for good and takes a snapshot of it, with its processes. Where
 // the manifest has a start command, the disk as it was before is kept, too.
 func (m *Machine) TakeSnapshot(ctx context.Context, manifest snapshot.Manifest, beforeStartPath, directory string) (*snapshot.Snapshot, error) {
 	// What a later boot of the disk finds is what the memory knows to be there.
-	if err := m.Capture(ctx, func(string) error { return nil }); err != nil {
+	if err := m.whileFrozen(ctx, func() error { return nil }); err != nil {
 		return nil, err
 	}
 	if err := m.guest.Quiet(ctx, envdclient.Preparation{ForgetEnvironment: true}); err != nil {

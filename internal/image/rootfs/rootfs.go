@@ -66,6 +66,9 @@ var DefaultLimits = Limits{
 	CPUSeconds: 1800, MemoryBytes: 6 << 30,
 }
 
+// DefaultUser is the one after the usual users of VMs.
+const DefaultUser = 1<<30 + 1<<15
+
 // Progress is how far reading is.
 type Progress struct {
 	// Layer counts from 1 to Layers.
