@@ -17,6 +17,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
 	// The kernel's own boot ID: the one that programs see changes with each resume.
 	const readBootID = "sudo cat /run/wrenn/proc/sys/kernel/random/boot_id"
 	boot := a.run(t, id, readBootID)
+	sum := a.run(t, id, "head -c 8M /dev/urandom > /home/user/large; sha256sum < /home/user/large")
 	a.run(t, id, "echo written > /home/user/unsynced; echo gone > /dev/shm/memory; sleep 600 >/dev/null 2>&1 & disown")
 	for range 2 { // the second changes nothing
 		paused, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id, WithoutMemory: true}))
@@ -27,6 +28,7 @@ func testDiskOnlyPause(t *testing.T, a *agentUnderTest, id string) {
 
 	a.resume(t, id)
 	require.Equal(t, "written", a.run(t, id, "cat /home/user/unsynced"))
+	require.Equal(t, sum, a.run(t, id, "sha256sum < /home/user/large"))
 	require.Equal(t, "no memory, no process", a.run(t, id, "pgrep -x sleep || test -e /dev/shm/memory || echo no memory, no process"))
 	require.Equal(t, "hello", a.run(t, id, "echo $GREETING"), "it has the environment of its create")
 	require.NotEqual(t, boot, a.run(t, id, readBootID), "it was booted")

@@ -49,14 +49,3 @@ func (s *Snapshot) measure() error {
 	}
 	return nil
 }
-
-// ShareWith gives a machine names of its own for the images and the layer of a layered
-// snapshot.
-func (s *Snapshot) ShareWith(diskPath, directoryPath, layerPath string) error {
-	for from, to := range map[string]string{s.DiskPath(): diskPath, s.DirectoryPath(): directoryPath, s.LayerPath(): layerPath} {
-		if err := os.Link(from, to); err != nil {
-			return fmt.Errorf("share disk: %w", err)
-		}
-	}
-	return nil
-}

@@ -44,6 +44,10 @@ func (s *Snapshot) Resized(vcpuCount, memoryMiB, diskMiB int) *Snapshot {
 	return resized
 }
 
+// HasChanges reports whether what the machine changed belongs to the disk: not to the one from
+// before the start command of a build.
+func (s *Snapshot) HasChanges() bool { return s.stored.name != beforeStartFile }
+
 // CloneDisk makes a machine's disk of the saved one. A file system that is smaller than the
 // disk is enlarged when it is booted.
 func (s *Snapshot) CloneDisk(path string) error {

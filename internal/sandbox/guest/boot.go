@@ -25,7 +25,7 @@ func (h *Host) bootMachine(ctx context.Context, g *Guest, base *snapshot.Snapsho
 			return err
 		}
 		h.config.Log.WarnContext(ctx, "sandbox did not boot, trying again", "sandbox", g.spec.ID, "attempt", attempt, "error", err)
-		if err := g.endBoot(base); err != nil {
+		if err := g.endBoot(ctx, base); err != nil {
 			return err
 		}
 	}
@@ -56,14 +56,14 @@ func (h *Host) bootOnce(ctx context.Context, g *Guest) (err error) {
 }
 
 // endBoot ends a VM that did not boot, and restores the disk for the next attempt.
-func (g *Guest) endBoot(base *snapshot.Snapshot) error {
+func (g *Guest) endBoot(ctx context.Context, base *snapshot.Snapshot) error {
 	if g.machine != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), StopTimeout)
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), StopTimeout)
 		defer cancel()
-		if err := g.machine.Kill(ctx); err != nil {
+		if err := g.machine.Kill(ending); err != nil {
 			return err
 		}
 		g.machine = nil
 	}
-	return errors.Join(g.spec.Directory.RemoveDisk(), g.spec.Directory.ShareDisk(base))
+	return errors.Join(g.spec.Directory.RemoveDisk(), g.spec.Directory.ShareDisk(ctx, base))
 }

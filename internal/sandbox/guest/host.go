@@ -68,7 +68,7 @@ func (h *Host) Start(ctx context.Context, spec Spec, base *snapshot.Snapshot, id
 	if err := h.checkDisk(base); err != nil {
 		return nil, err
 	}
-	if err := spec.Directory.ShareFiles(base); err != nil {
+	if err := spec.Directory.ShareFiles(ctx, base); err != nil {
 		return nil, errors.Join(err, spec.Directory.RemoveFiles())
 	}
 	g := &Guest{spec: spec}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/guestdisk"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -74,7 +76,7 @@ func (d Directory) HasSnapshots() (bool, error) {
 // ShareFiles gives the sandbox its own names for the files of the snapshot that it starts
 // from: a clone of the disk, and the memory, which is never written to. For a snapshot
 // without memory the memory file is empty.
-func (d Directory) ShareFiles(base *snapshot.Snapshot) error {
+func (d Directory) ShareFiles(ctx context.Context, base *snapshot.Snapshot) error {
 	if err := os.MkdirAll(d.Run(), 0o700); err != nil {
 		return fmt.Errorf("make run directory: %w", err)
 	}
@@ -87,14 +89,14 @@ func (d Directory) ShareFiles(base *snapshot.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("share memory: %w", err)
 	}
-	return d.ShareDisk(base)
+	return d.ShareDisk(ctx, base)
 }
 
 // ShareDisk gives the sandbox the disk of the snapshot: a clone, or where machines share
 // it, a second name.
-func (d Directory) ShareDisk(base *snapshot.Snapshot) error {
+func (d Directory) ShareDisk(ctx context.Context, base *snapshot.Snapshot) error {
 	if base.Layered {
-		return base.ShareWith(d.Disk(), d.Wrenn(), d.Layer())
+		return guestdisk.Share(ctx, base, guestdisk.Files{Disk: d.Disk(), Directory: d.Wrenn(), Layer: d.Layer()})
 	}
 	return base.CloneDisk(d.Disk())
 }
