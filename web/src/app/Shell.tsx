@@ -16,7 +16,36 @@ interface Place {
 }
 
 const places: [heading: string, places: Place[]][] = [
-  ["Run", [{ to: "/app/sandboxes", title: "Sandboxes", permission: "sandbox:read" }]],
+  [
+    "Run",
+    [
+      { to: "/app/sandboxes", title: "Sandboxes", permission: "sandbox:read" },
+      { to: "/app/templates", title: "Templates", permission: "template:read" },
+      { to: "/app/snapshots", title: "Snapshots", permission: "sandbox:read" },
+      { to: "/app/volumes", title: "Volumes", permission: "volume:read" },
+      { to: "/app/secrets", title: "Secrets", permission: "secret:read" },
+    ],
+  ],
+  [
+    "Team",
+    [
+      { to: "/app/team", title: "Team", permission: "team:read" },
+      { to: "/app/members", title: "Members", permission: "member:read" },
+      { to: "/app/keys", title: "API keys", permission: "key:read" },
+      { to: "/app/channels", title: "Channels", permission: "channel:read" },
+      { to: "/app/usage", title: "Usage", permission: "usage:read" },
+      { to: "/app/events", title: "Events", permission: "event:read" },
+      { to: "/app/audit", title: "Audit log", permission: "audit:read" },
+    ],
+  ],
+];
+
+/** For admins of the installation. */
+const adminPlaces: Place[] = [
+  { to: "/app/admin/hosts", title: "Hosts" },
+  { to: "/app/admin/users", title: "Users" },
+  { to: "/app/admin/audit", title: "Audit log of all" },
+  { to: "/app/admin/installation", title: "Health" },
 ];
 
 export function Shell() {
@@ -24,6 +53,7 @@ export function Shell() {
   const path = useRouterState({ select: (state) => state.location.pathname });
   const [open, setOpen] = useState("");
   const shown = open === path;
+  const groups = me.platformAdmin ? [...places, ["Installation", adminPlaces] satisfies [string, Place[]]] : places;
   useEffect(() => {
     document.title = "Wrenn";
   }, []);
@@ -49,7 +79,7 @@ export function Shell() {
             bare
           />
         )}
-        {places.map(([heading, group]) => (
+        {groups.map(([heading, group]) => (
           <nav key={heading} aria-label={heading}>
             <h2>{heading}</h2>
             <ul>
@@ -110,9 +140,9 @@ function Foot() {
         </a>
       </div>
       <div>
-        <div className="ellipsis" title={me.email}>
+        <Link className="ellipsis" to="/app/account" title={`Your account, ${me.email}`}>
           {me.name}
-        </div>
+        </Link>
         <div className="muted ellipsis">
           {team.role} of {team.name}
         </div>

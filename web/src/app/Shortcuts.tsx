@@ -5,6 +5,14 @@ import { Dialog } from "../ui/dialog";
 /** Two keys, one after the other, that open a page. */
 const jumps: Record<string, [to: string, title: string]> = {
   s: ["/app/sandboxes", "Sandboxes"],
+  t: ["/app/templates", "Templates"],
+  n: ["/app/snapshots", "Snapshots"],
+  v: ["/app/volumes", "Volumes"],
+  m: ["/app/members", "Members"],
+  k: ["/app/keys", "API keys"],
+  u: ["/app/usage", "Usage"],
+  e: ["/app/events", "Events"],
+  h: ["/app/admin/hosts", "Hosts, for admins"],
 };
 
 /** How long the second key may take. */
@@ -24,7 +32,7 @@ export function Shortcuts() {
   const went = useRef(0);
   useEffect(() => {
     function press(event: KeyboardEvent) {
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.composedPath()[0] ?? null)) return;
       if (document.querySelector("dialog[open]") !== null) return;
       const jump = jumps[event.key];
       if (jump !== undefined && event.timeStamp - went.current < patience) {

@@ -1,4 +1,12 @@
-import { createRootRoute, createRoute, createRouter, Navigate, Outlet, redirect } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Navigate,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
 import { isSignedOut } from "../api/client";
 import {
   FirstAdmin,
@@ -10,9 +18,14 @@ import {
   SignIn,
   Unreachable,
 } from "../pages/entry";
+import { EventsPage } from "../pages/events/EventList";
+import { SandboxEvents } from "../pages/sandboxes/Events";
 import { SandboxesPage, type SandboxSearch } from "../pages/sandboxes/List";
+import { NetworkPage } from "../pages/sandboxes/Network";
 import { Overview } from "../pages/sandboxes/Overview";
 import { SandboxPage } from "../pages/sandboxes/Sandbox";
+import { SandboxSnapshots } from "../pages/sandboxes/Snapshots";
+import { SnapshotsPage } from "../pages/snapshots/SnapshotList";
 import { Empty, Loading } from "../ui/notes";
 import { Live } from "./live";
 import { Shell } from "./Shell";
@@ -97,12 +110,139 @@ const sandbox = createRoute({
   component: SandboxPage,
 });
 
-const sandboxTabs = [createRoute({ getParentRoute: () => sandbox, path: "/", component: Overview })];
+const sandboxTabs = [
+  createRoute({ getParentRoute: () => sandbox, path: "/", component: Overview }),
+  createRoute({
+    getParentRoute: () => sandbox,
+    path: "terminal",
+    component: lazyRouteComponent(() => import("../pages/sandboxes/Terminal"), "TerminalPage"),
+  }),
+  createRoute({
+    getParentRoute: () => sandbox,
+    path: "files",
+    component: lazyRouteComponent(() => import("../pages/sandboxes/Files"), "FilesPage"),
+  }),
+  createRoute({
+    getParentRoute: () => sandbox,
+    path: "processes",
+    component: lazyRouteComponent(() => import("../pages/sandboxes/Processes"), "ProcessesPage"),
+  }),
+  createRoute({
+    getParentRoute: () => sandbox,
+    path: "metrics",
+    component: lazyRouteComponent(() => import("../pages/sandboxes/Metrics"), "MetricsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => sandbox,
+    path: "logs",
+    component: lazyRouteComponent(() => import("../pages/sandboxes/Logs"), "LogsPage"),
+  }),
+  createRoute({ getParentRoute: () => sandbox, path: "network", component: NetworkPage }),
+  createRoute({ getParentRoute: () => sandbox, path: "snapshots", component: SandboxSnapshots }),
+  createRoute({ getParentRoute: () => sandbox, path: "events", component: SandboxEvents }),
+];
+
+const snapshots = createRoute({ getParentRoute: () => inside, path: "snapshots", component: SnapshotsPage });
+const events = createRoute({ getParentRoute: () => inside, path: "events", component: EventsPage });
+
+const templates = createRoute({
+  getParentRoute: () => inside,
+  path: "templates",
+  component: lazyRouteComponent(() => import("../pages/templates/Templates"), "TemplatesPage"),
+});
+const template = createRoute({
+  getParentRoute: () => inside,
+  path: "templates/$templateID",
+  component: lazyRouteComponent(() => import("../pages/templates/Template"), "TemplatePage"),
+});
+const build = createRoute({
+  getParentRoute: () => inside,
+  path: "templates/$templateID/builds/$buildID",
+  component: lazyRouteComponent(() => import("../pages/templates/BuildPage"), "BuildPage"),
+});
+
+const others = [
+  createRoute({
+    getParentRoute: () => inside,
+    path: "volumes",
+    component: lazyRouteComponent(() => import("../pages/team/Volumes"), "VolumesPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "secrets",
+    component: lazyRouteComponent(() => import("../pages/team/Secrets"), "SecretsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "team",
+    component: lazyRouteComponent(() => import("../pages/team/Settings"), "TeamSettingsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "members",
+    component: lazyRouteComponent(() => import("../pages/team/Members"), "MembersPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "keys",
+    component: lazyRouteComponent(() => import("../pages/team/Keys"), "KeysPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "channels",
+    component: lazyRouteComponent(() => import("../pages/team/Channels"), "ChannelsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "usage",
+    component: lazyRouteComponent(() => import("../pages/team/Usage"), "UsagePage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "audit",
+    component: lazyRouteComponent(() => import("../pages/team/Audit"), "AuditPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "account",
+    component: lazyRouteComponent(() => import("../pages/account/Account"), "AccountPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "admin/hosts",
+    component: lazyRouteComponent(() => import("../pages/admin/Hosts"), "HostsPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "admin/users",
+    component: lazyRouteComponent(() => import("../pages/admin/Users"), "UsersPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "admin/audit",
+    component: lazyRouteComponent(() => import("../pages/team/Audit"), "AllAuditPage"),
+  }),
+  createRoute({
+    getParentRoute: () => inside,
+    path: "admin/installation",
+    component: lazyRouteComponent(() => import("../pages/admin/Installation"), "InstallationPage"),
+  }),
+];
 
 const tree = root.addChildren([
   ...entries,
   index,
-  inside.addChildren([home, sandboxes, sandbox.addChildren(sandboxTabs)]),
+  inside.addChildren([
+    home,
+    sandboxes,
+    sandbox.addChildren(sandboxTabs),
+    snapshots,
+    events,
+    templates,
+    template,
+    build,
+    ...others,
+  ]),
 ]);
 
 export const router = createRouter({ routeTree: tree, scrollRestoration: true });

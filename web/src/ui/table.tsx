@@ -65,16 +65,22 @@ interface ListProps<T> extends Omit<TableProps<T>, "items"> {
   load: (nextToken: string | undefined) => Promise<Page<T>>;
   empty: ReactNode;
   header?: ReactNode;
+  /** For what changes without events, in milliseconds. */
+  refetchInterval?: number;
 }
 
 /** A list that the server filters, sorts and cuts into pages. */
-export function List<T>({ queryKey, load, empty, header, ...table }: ListProps<T>) {
+export function List<T>({ queryKey, load, empty, header, refetchInterval, ...table }: ListProps<T>) {
   // The tokens of the pages before this one and of this one. Another filter starts at
   // the first page.
   const [place, setPlace] = useState<{ key: string; tokens: string[] }>({ key: "", tokens: [] });
   const key = JSON.stringify(queryKey);
   const tokens = place.key === key ? place.tokens : [];
-  const query = useQuery({ queryKey: [...queryKey, tokens.at(-1) ?? ""], queryFn: () => load(tokens.at(-1)) });
+  const query = useQuery({
+    queryKey: [...queryKey, tokens.at(-1) ?? ""],
+    queryFn: () => load(tokens.at(-1)),
+    refetchInterval,
+  });
   const turn = (next: string[]) => setPlace({ key, tokens: next });
   return (
     <section className="panel">

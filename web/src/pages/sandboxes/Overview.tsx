@@ -2,13 +2,16 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { api, ok } from "../../api/client";
 import { useSession } from "../../app/session";
-import { Button, Copy } from "../../ui/controls";
+import { Button } from "../../ui/controls";
 import { Ago, Moment, mebibytes } from "../../ui/format";
 import { ErrorNote, Loading, useAct } from "../../ui/notes";
+import { WithGuest } from "./guest";
+import { Ports } from "./Network";
 import { type SandboxDetail, useSandbox } from "./Sandbox";
 
 export function Overview() {
   const sandbox = useSandbox().data;
+  const { may } = useSession();
   if (sandbox === undefined) return <Loading />;
   return (
     <div className="stack">
@@ -22,6 +25,9 @@ export function Overview() {
       )}
       <Times sandbox={sandbox} />
       <About sandbox={sandbox} />
+      {sandbox.state === "running" && may("sandbox:write") && (
+        <WithGuest>{(guest) => <Ports guest={guest} sandbox={sandbox} />}</WithGuest>
+      )}
     </div>
   );
 }
@@ -109,10 +115,6 @@ function About({ sandbox }: { sandbox: SandboxDetail }) {
           </dd>
           <dt>Guest agent</dt>
           <dd className="mono">{sandbox.envdVersion}</dd>
-          <dt>Address of port 8000</dt>
-          <dd>
-            <Copy text={portURL(sandbox, 8000)} what="the address" />
-          </dd>
           <dt>Metadata</dt>
           <dd>
             {metadata.length === 0 ? (
@@ -143,9 +145,4 @@ function About({ sandbox }: { sandbox: SandboxDetail }) {
       </div>
     </section>
   );
-}
-
-/** Where a port of a sandbox is reached. */
-export function portURL(sandbox: SandboxDetail, port: number): string {
-  return `${location.protocol}//${port}-${sandbox.sandboxID}.${sandbox.domain ?? location.host}`;
 }

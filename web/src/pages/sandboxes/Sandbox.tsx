@@ -21,13 +21,32 @@ export function useSandbox() {
 }
 
 interface Tab {
-  to: "/app/sandboxes/$sandboxID";
+  to:
+    | "/app/sandboxes/$sandboxID"
+    | "/app/sandboxes/$sandboxID/terminal"
+    | "/app/sandboxes/$sandboxID/files"
+    | "/app/sandboxes/$sandboxID/processes"
+    | "/app/sandboxes/$sandboxID/metrics"
+    | "/app/sandboxes/$sandboxID/logs"
+    | "/app/sandboxes/$sandboxID/network"
+    | "/app/sandboxes/$sandboxID/snapshots"
+    | "/app/sandboxes/$sandboxID/events";
   title: string;
   /** Only for who may write sandboxes: the guest agent wants their token. */
   writers?: boolean;
 }
 
-const tabs: Tab[] = [{ to: "/app/sandboxes/$sandboxID", title: "Overview" }];
+const tabs: Tab[] = [
+  { to: "/app/sandboxes/$sandboxID", title: "Overview" },
+  { to: "/app/sandboxes/$sandboxID/terminal", title: "Terminal", writers: true },
+  { to: "/app/sandboxes/$sandboxID/files", title: "Files", writers: true },
+  { to: "/app/sandboxes/$sandboxID/processes", title: "Processes", writers: true },
+  { to: "/app/sandboxes/$sandboxID/metrics", title: "Metrics" },
+  { to: "/app/sandboxes/$sandboxID/logs", title: "Logs" },
+  { to: "/app/sandboxes/$sandboxID/network", title: "Network" },
+  { to: "/app/sandboxes/$sandboxID/snapshots", title: "Snapshots" },
+  { to: "/app/sandboxes/$sandboxID/events", title: "Events" },
+];
 
 export function SandboxPage() {
   const { sandboxID } = useParams({ from: "/app/sandboxes/$sandboxID" });
