@@ -1,0 +1,1 @@
+import{G as e}from"./Page-BDlKDrBK.js";var t=e(),n={ready:[`state ok`,`Ready`],building:[`state busy`,`Building`],waiting:[`state busy`,`Waiting`],error:[`state bad`,`Failed`]};function r({status:e}){let[r,i]=n[e??``]??[`state`,e??`none`];return(0,t.jsx)(`span`,{className:r,children:i})}export{r as t};
