@@ -45,9 +45,11 @@ export function Shortcuts() {
         search.focus();
         search.select();
       } else if (event.key === "c") {
-        const create = document.querySelector<HTMLButtonElement>("[data-create]");
-        create?.click();
+        // Else the letter goes into the first field of the dialog that opens.
+        event.preventDefault();
+        document.querySelector<HTMLButtonElement>("[data-create]")?.click();
       } else if (event.key === "?") {
+        event.preventDefault();
         setHelp(true);
       }
       went.current = event.key === "g" ? event.timeStamp : 0;
