@@ -85,3 +85,19 @@ func TestDashboard_LetsFilesBeKeptThatNeverChange(t *testing.T) {
 	require.Empty(t, body(t, get(t, http.MethodHead, found[1], nil)))
 	require.Equal(t, http.StatusNotFound, get(t, http.MethodGet, "/app/assets/index-0000.js", nil).StatusCode, "a page is no script")
 }
+
+var linked = regexp.MustCompile(`(?:src|href)="(/app/assets/[^"]+)"`)
+
+func TestDashboard_HasASmallFirstPage(t *testing.T) {
+	t.Parallel()
+	const limit = 350 << 10 // bytes, compressed
+	compressed := http.Header{"Accept-Encoding": {"gzip"}}
+	page := body(t, get(t, http.MethodGet, "/app", nil))
+	size := len(page)
+	files := linked.FindAllStringSubmatch(page, -1)
+	require.GreaterOrEqual(t, len(files), 2, "a script and a style sheet")
+	for _, file := range files {
+		size += len(body(t, get(t, http.MethodGet, file[1], compressed)))
+	}
+	require.Less(t, size, limit)
+}
