@@ -59,8 +59,17 @@ ORDER BY name, id LIMIT @page_size OFFSET @skip;
 -- Of what SearchTeams selects.
 SELECT count(*) FROM teams WHERE @name::text = '' OR name = @name;
 
--- name: RenameTeam :one
-UPDATE teams SET name = $2 WHERE id = $1 RETURNING *;
+-- name: ListTeams :many
+-- All, by ID, after one.
+SELECT * FROM teams WHERE id > @after_id::uuid ORDER BY id LIMIT @page_size;
+
+-- name: ChangeTeam :one
+-- What is NULL stays. old holds the row as it was, so that a change to what is already is
+-- seen to be none.
+WITH old AS (SELECT o.id, o.name, o.isolation FROM teams o WHERE o.id = @id FOR NO KEY UPDATE)
+UPDATE teams t SET name = coalesce(sqlc.narg(name), t.name), isolation = coalesce(sqlc.narg(isolation)::text, t.isolation)
+FROM old WHERE t.id = old.id
+RETURNING sqlc.embed(t), (old.name <> t.name OR old.isolation <> t.isolation)::boolean AS changed;
 
 -- name: ListTeamsOfUser :many
 -- The first is the one of requests that name none. Relies on team_members_by_user.
@@ -94,7 +103,3 @@ SELECT count(*) FROM team_members WHERE team_id = $1 AND role = 'owner';
 
 -- name: GetTeamIsolation :one
 SELECT isolation FROM teams WHERE id = $1;
-
--- name: SetTeamIsolation :one
--- Compare and set: no row where the team demands that already.
-UPDATE teams SET isolation = @isolation WHERE id = @id AND isolation <> @isolation RETURNING *;

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -133,4 +134,52 @@ func TestTeams_ThatAreNewHaveLimitsAndTheDefaultOneHasNone(t *testing.T) {
 	}
 	require.Equal(t, &few, limit(made.TeamID))
 	require.Nil(t, limit(w.team.ID.String()))
+}
+
+func TestTeams_AreListedInPagesForAdmins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.firstAdmin(t)
+	bob := admin.member(t, "bob@example.com", "member")
+	want := []string{w.team.ID.String()}
+	for _, name := range []string{"one", "two", "three", "four"} {
+		var made struct{ TeamID string }
+		bob.must(t, http.StatusCreated, http.MethodPost, "/teams", fields{"name": name}, &made)
+		want = append(want, made.TeamID)
+	}
+	var listed []string
+	for next := ""; ; {
+		got := admin.do(t, http.MethodGet, "/admin/teams?limit=2&nextToken="+next, nil)
+		var page []struct{ TeamID, Isolation string }
+		require.NoError(t, json.Unmarshal(got.body, &page), "%s", got.body)
+		for _, team := range page {
+			listed = append(listed, team.TeamID)
+			require.Equal(t, "any", team.Isolation)
+		}
+		if next = got.header.Get("X-Next-Token"); next == "" {
+			break
+		}
+	}
+	require.ElementsMatch(t, want, listed)
+	bob.must(t, http.StatusForbidden, http.MethodGet, "/admin/teams", nil, nil)
+	admin.must(t, http.StatusBadRequest, http.MethodGet, "/admin/teams?nextToken=x", nil, nil)
+}
+
+func TestTeam_DemandsAnIsolationByItsAdminsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.firstAdmin(t)
+	member := owner.member(t, "bob@example.com", "member")
+	leader := owner.member(t, "carol@example.com", "admin")
+	path := "/teams/" + w.team.ID.String()
+	member.must(t, http.StatusForbidden, http.MethodPatch, path, fields{"isolation": "vm"}, nil)
+	var changed struct{ Name, Isolation string }
+	leader.must(t, http.StatusOK, http.MethodPatch, path, fields{"isolation": "vm"}, &changed)
+	require.Equal(t, "vm", changed.Isolation)
+	leader.must(t, http.StatusOK, http.MethodPatch, path, fields{"name": "Ours"}, &changed)
+	require.Equal(t, "Ours vm", changed.Name+" "+changed.Isolation)
+	leader.must(t, http.StatusBadRequest, http.MethodPatch, path, fields{"isolation": "container"}, nil)
+	var teams []struct{ Isolation string }
+	member.must(t, http.StatusOK, http.MethodGet, "/teams", nil, &teams)
+	require.Equal(t, "vm", teams[0].Isolation)
 }

@@ -33,6 +33,41 @@ func (q *Queries) AddMember(ctx context.Context, arg AddMemberParams) (int64, er
 	return result.RowsAffected(), nil
 }
 
+const changeTeam = `-- name: ChangeTeam :one
+WITH old AS (SELECT o.id, o.name, o.isolation FROM teams o WHERE o.id = $3 FOR NO KEY UPDATE)
+UPDATE teams t SET name = coalesce($1, t.name), isolation = coalesce($2::text, t.isolation)
+FROM old WHERE t.id = old.id
+RETURNING t.id, t.slug, t.name, t.created_at, t.token_epoch, t.isolation, (old.name <> t.name OR old.isolation <> t.isolation)::boolean AS changed
+`
+
+type ChangeTeamParams struct {
+	Name      *string
+	Isolation *string
+	ID        uuid.UUID
+}
+
+type ChangeTeamRow struct {
+	Team    Team
+	Changed bool
+}
+
+// What is NULL stays. old holds the row as it was, so that a change to what is already is
+// seen to be none.
+func (q *Queries) ChangeTeam(ctx context.Context, arg ChangeTeamParams) (ChangeTeamRow, error) {
+	row := q.db.QueryRow(ctx, changeTeam, arg.Name, arg.Isolation, arg.ID)
+	var i ChangeTeamRow
+	err := row.Scan(
+		&i.Team.ID,
+		&i.Team.Slug,
+		&i.Team.Name,
+		&i.Team.CreatedAt,
+		&i.Team.TokenEpoch,
+		&i.Team.Isolation,
+		&i.Changed,
+	)
+	return i, err
+}
+
 const countOfTeam = `-- name: CountOfTeam :one
 SELECT (SELECT count(*) FROM sandboxes s WHERE s.team_id = $1 AND s.state IN ('creating', 'running', 'pausing', 'resuming', 'killing')) AS running,
     (SELECT count(*) FROM sandboxes s WHERE s.team_id = $1 AND s.state IN ('paused', 'broken')) AS paused,
@@ -280,6 +315,43 @@ func (q *Queries) ListMembers(ctx context.Context, teamID uuid.UUID) ([]ListMemb
 	return items, nil
 }
 
+const listTeams = `-- name: ListTeams :many
+SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE id > $1::uuid ORDER BY id LIMIT $2
+`
+
+type ListTeamsParams struct {
+	AfterID  uuid.UUID
+	PageSize int32
+}
+
+// All, by ID, after one.
+func (q *Queries) ListTeams(ctx context.Context, arg ListTeamsParams) ([]Team, error) {
+	rows, err := q.db.Query(ctx, listTeams, arg.AfterID, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Team{}
+	for rows.Next() {
+		var i Team
+		if err := rows.Scan(
+			&i.ID,
+			&i.Slug,
+			&i.Name,
+			&i.CreatedAt,
+			&i.TokenEpoch,
+			&i.Isolation,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTeamsOfUser = `-- name: ListTeamsOfUser :many
 SELECT t.id, t.slug, t.name, t.created_at, t.token_epoch, t.isolation, m.role, m.created_at AS joined_at FROM team_members m JOIN teams t ON t.id = m.team_id
 WHERE m.user_id = $1 ORDER BY m.created_at, t.id
@@ -379,29 +451,6 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (str
 	return role, err
 }
 
-const renameTeam = `-- name: RenameTeam :one
-UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at, token_epoch, isolation
-`
-
-type RenameTeamParams struct {
-	ID   uuid.UUID
-	Name string
-}
-
-func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, error) {
-	row := q.db.QueryRow(ctx, renameTeam, arg.ID, arg.Name)
-	var i Team
-	err := row.Scan(
-		&i.ID,
-		&i.Slug,
-		&i.Name,
-		&i.CreatedAt,
-		&i.TokenEpoch,
-		&i.Isolation,
-	)
-	return i, err
-}
-
 const searchTeams = `-- name: SearchTeams :many
 SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE $1::text = '' OR name = $1
 ORDER BY name, id LIMIT $3 OFFSET $2
@@ -457,28 +506,4 @@ func (q *Queries) SetMemberRole(ctx context.Context, arg SetMemberRoleParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const setTeamIsolation = `-- name: SetTeamIsolation :one
-UPDATE teams SET isolation = $1 WHERE id = $2 AND isolation <> $1 RETURNING id, slug, name, created_at, token_epoch, isolation
-`
-
-type SetTeamIsolationParams struct {
-	Isolation sandbox.Isolation
-	ID        uuid.UUID
-}
-
-// Compare and set: no row where the team demands that already.
-func (q *Queries) SetTeamIsolation(ctx context.Context, arg SetTeamIsolationParams) (Team, error) {
-	row := q.db.QueryRow(ctx, setTeamIsolation, arg.Isolation, arg.ID)
-	var i Team
-	err := row.Scan(
-		&i.ID,
-		&i.Slug,
-		&i.Name,
-		&i.CreatedAt,
-		&i.TokenEpoch,
-		&i.Isolation,
-	)
-	return i, err
 }

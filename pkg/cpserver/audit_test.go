@@ -21,6 +21,7 @@ type auditEntry struct {
 	Address   string
 	UserAgent string
 	RequestID string
+	Details   json.RawMessage
 }
 
 // audit reads the audit log.

@@ -78,3 +78,46 @@ func TestIsolation_OfAHostIsShown(t *testing.T) {
 	p.send(t, http.MethodGet, "/nodes/"+nodes[0].ID, "", admin).decode(t, &node)
 	require.Equal(t, "vm", node.Isolation)
 }
+
+func TestIsolation_IsDemandedByATeam(t *testing.T) {
+	t.Parallel()
+	p := setUp(t, http.NotFoundHandler())
+	p.hasAdmin(t)
+	p.start(t)
+	admin := http.Header{"X-Admin-Token": {adminToken}}
+	var teams []struct{ TeamID, Name, Isolation string }
+	p.send(t, http.MethodGet, "/admin/teams", "", admin).decode(t, &teams)
+	require.Len(t, teams, 1)
+	require.Equal(t, "any", teams[0].Isolation)
+	set := func(body string) answer { return p.send(t, http.MethodPatch, "/teams/"+teams[0].TeamID, body, admin) }
+	for _, invalid := range []string{`{}`, `{"isolation":""}`, `{"isolation":"container"}`, `{"isolation":null}`, `{"name":""}`} {
+		requireStatus(t, http.StatusBadRequest, set(invalid))
+	}
+	requireStatus(t, http.StatusForbidden, p.do(t, http.MethodPatch, "/teams/"+teams[0].TeamID, `{"isolation":"any"}`))
+
+	requireStatus(t, http.StatusOK, set(`{"isolation":"vm"}`))
+	made := p.createIsolated(t, `{"templateID":"base"}`, "")
+	requireStatus(t, http.StatusCreated, made)
+	var running struct{ SandboxID string }
+	made.decode(t, &running)
+	require.Equal(t, "vm", p.agent.Creation(running.SandboxID).Isolation)
+	refused := p.createIsolated(t, `{"templateID":"base"}`, "gvisor")
+	requireStatus(t, http.StatusForbidden, refused)
+	require.Equal(t, "sandbox_isolation_denied", errorCodeOf(t, refused))
+	require.Contains(t, string(refused.body), "isolation gvisor is asked for, and the team demands vm")
+
+	// No host gives what the team demands from now on: nothing starts, not even a build.
+	requireStatus(t, http.StatusOK, set(`{"isolation":"gvisor"}`))
+	requireStatus(t, http.StatusConflict, p.createIsolated(t, `{"templateID":"base"}`, ""))
+	requireStatus(t, http.StatusConflict, p.do(t, http.MethodPost, "/v3/templates", `{"name":"mine"}`))
+	path := "/sandboxes/" + running.SandboxID
+	requireStatus(t, http.StatusNoContent, p.do(t, http.MethodPost, path+"/pause", ""))
+	requireStatus(t, http.StatusForbidden, p.do(t, http.MethodPost, path+"/connect", `{"timeout":60}`))
+	requireStatus(t, http.StatusOK, set(`{"isolation":"any"}`))
+	requireStatus(t, http.StatusCreated, p.do(t, http.MethodPost, path+"/connect", `{"timeout":60}`))
+
+	entries := p.audit(t, "?action=team.update&limit=1")
+	require.Len(t, entries, 1)
+	require.Equal(t, teams[0].TeamID, entries[0].Resource.ID)
+	require.JSONEq(t, `{"isolation":"any"}`, string(entries[0].Details))
+}

@@ -1,5 +1,5 @@
-// Package events records what happens to sandboxes, templates, builds, keys, members,
-// channels, secrets, volumes and hosts, and hands it to subscribers.
+// Package events records what happens to sandboxes, templates, builds, keys, teams,
+// members, channels, secrets, volumes and hosts, and hands it to subscribers.
 //
 // An event is a row that is written in the transaction of its change, so that neither
 // exists without the other. A Bus reads new rows and hands them to subscribers in this
@@ -56,6 +56,8 @@ const (
 	KeyUpdated Type = "key.updated"
 	KeyRevoked Type = "key.revoked"
 
+	TeamUpdated Type = "team.updated" // its name, or the isolation that it demands
+
 	MemberAdded   Type = "member.added"
 	MemberUpdated Type = "member.updated"
 	MemberRemoved Type = "member.removed"
@@ -89,7 +91,7 @@ type Event struct {
 	ID     int64
 	Type   Type
 	TeamID uuid.UUID
-	// ResourceID is the sandbox, template, build, key, user, channel, secret, volume or
+	// ResourceID is the sandbox, template, build, key, team, user, channel, secret, volume or
 	// host.
 	ResourceID string
 	At         time.Time

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -38,6 +39,12 @@ func IsolationOf(driver string) Isolation {
 
 // Drivers returns the names of the drivers that give the isolation; none where any does.
 func (i Isolation) Drivers() []string { return slices.Clone(driversOf[i]) }
+
+// Any is how a demand for any isolation is written where it must be written.
+const Any = "any"
+
+// OrAny returns the demand as text, "any" where there is none.
+func (i Isolation) OrAny() string { return cmp.Or(string(i), Any) }
 
 // Satisfies reports whether i, which a host gives, is what is demanded. No isolation
 // stands for another: they protect against different things.

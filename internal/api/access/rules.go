@@ -60,6 +60,7 @@ var Rules = map[string]auth.Rule{
 	"POST /admin/teams/{teamID}/api-keys":              auth.ByAdmin(),
 	"DELETE /admin/teams/{teamID}/api-keys/{apiKeyID}": auth.ByAdmin(),
 
+	"GET /admin/teams":            auth.ByAdmin(),
 	"GET /admin/users":            auth.ByAdmin(),
 	"PATCH /admin/users/{userID}": auth.ByAdmin(),
 

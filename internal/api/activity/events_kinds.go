@@ -13,7 +13,7 @@ import (
 // event:read. Other kinds, those of extensions, need no other permission.
 var kindPermissions = map[string]auth.Permission{
 	"sandbox": auth.SandboxRead, "template": auth.TemplateRead, "build": auth.TemplateRead, "volume": auth.VolumeRead, "secret": auth.SecretRead,
-	"key": auth.KeyRead, "member": auth.MemberRead, "channel": auth.ChannelRead,
+	"key": auth.KeyRead, "member": auth.MemberRead, "team": auth.TeamRead, "channel": auth.ChannelRead,
 }
 
 // hiddenKinds returns the kinds whose events a principal may not read, sorted. Routes of

@@ -17,7 +17,7 @@ type Settings struct {
 	APIURL     string `env:"E2B_API_URL" derived:"the Wrenn that runs from WRENN_DATA_DIR" help:"URL of the API"`
 	APIKey     string `env:"E2B_API_KEY" secret:"true" derived:"the key in WRENN_DATA_DIR" help:"API key of a team"`
 	SandboxURL string `env:"E2B_SANDBOX_URL" derived:"E2B_API_URL" help:"URL of the traffic to sandboxes"`
-	AdminToken string `env:"WRENN_ADMIN_TOKEN" secret:"true" derived:"the token in WRENN_DATA_DIR" help:"admin's token, for wrenn host and wrenn keys"`
+	AdminToken string `env:"WRENN_ADMIN_TOKEN" secret:"true" derived:"the token in WRENN_DATA_DIR" help:"admin's token, for wrenn host, wrenn team and wrenn keys"`
 
 	reader *settings.Reader
 }

@@ -22,6 +22,6 @@ func newRoot(s cli.Streams, options []cpserver.Option) *cobra.Command {
 		Use:   "wrenn",
 		Short: "Isolated Linux machines for AI agents, on your own hardware",
 	}
-	root.AddCommand(newUp(s, options), newDown(s), newDoctor(s), newConfig(s, options), newSandbox(s), template.New(s), mcp.New(s), newHost(s), newKeys(s), newEnv(s), newInternal(s, options))
+	root.AddCommand(newUp(s, options), newDown(s), newDoctor(s), newConfig(s, options), newSandbox(s), template.New(s), mcp.New(s), newHost(s), newTeam(s), newKeys(s), newEnv(s), newInternal(s, options))
 	return root
 }
