@@ -59,6 +59,9 @@ ORDER BY name, id LIMIT @page_size OFFSET @skip;
 -- Of what SearchTeams selects.
 SELECT count(*) FROM teams WHERE @name::text = '' OR name = @name;
 
+-- name: RenameTeam :one
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING *;
+
 -- name: ListTeams :many
 -- All, by ID, after one.
 SELECT * FROM teams WHERE id > @after_id::uuid ORDER BY id LIMIT @page_size;

@@ -45,6 +45,7 @@ type Server struct {
 	Identity     *identity.Service
 	APIKeys      *keys.Service
 	TeamDeletion account.TeamDeletion
+	TeamSettings account.TeamSettings
 	Events       *activity.Events
 	Channels     activity.Channels
 	Audit        activity.AuditLog
@@ -106,7 +107,7 @@ func (s *Server) route(router respond.Router) {
 	s.routeWellKnown(router)
 	s.routeExtensions(router)
 	(&account.Handlers{
-		Identity: s.Identity, Keys: s.APIKeys, TeamDeletion: s.TeamDeletion, Access: &s.Access, FirstTeam: s.FirstTeam,
+		Identity: s.Identity, Keys: s.APIKeys, TeamDeletion: s.TeamDeletion, TeamSettings: s.TeamSettings, Access: &s.Access, FirstTeam: s.FirstTeam,
 	}).Route(router)
 	(&sandboxes.Handlers{Sandboxes: s.Sandboxes, Snapshots: s.Snapshots, TeamMetrics: s.TeamMetrics, Domain: s.Domain}).Route(router)
 	(&templates.Handlers{

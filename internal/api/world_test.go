@@ -28,6 +28,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
 	"git.omukk.dev/wrenn/sandbox/pkg/mail"
 	"git.omukk.dev/wrenn/sandbox/pkg/seal"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
 )
 
 const (
@@ -87,7 +88,8 @@ func newWorldWith(t *testing.T, limits config.TeamLimits) *world {
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	w.server = &api.Server{
 		Access: access.Control{Authenticator: auth.NewAuthenticator(w.pool, adminToken), Log: log}, FirstTeam: "default",
-		Healthy: w.pool.Ping, Log: log,
+		TeamSettings: teams.NewSettings(w.pool),
+		Healthy:      w.pool.Ping, Log: log,
 	}
 	w.http = httptest.NewServer(openapitest.New(t).Wrap(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		w.server.Handler().ServeHTTP(answer, r)

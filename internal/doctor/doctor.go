@@ -41,6 +41,9 @@ type Options struct {
 	ExternalDatabase bool
 	// Driver is the configured VMM's driver; empty for none.
 	Driver string
+	// Chosen reads which driver runs the sandboxes, or ran them last; nil leaves that
+	// unexamined.
+	Chosen func() (Chosen, error)
 }
 
 // check checks one thing. It leaves nothing on the machine.
@@ -57,6 +60,7 @@ var checks = []check{
 	{"qemu", checkQEMU},
 	{"kvm", checkKVM},
 	{"firecracker", checkFirecracker},
+	{"isolation", checkIsolation},
 	{"postgresql", checkPostgreSQL},
 	{"envd", checkEnvd},
 	{"memory", checkMemory},

@@ -23,7 +23,7 @@ type driver interface {
 // openDriver returns the driver that the configuration names, or else the one that
 // suits the machine. storageDir is where the driver's VMs are.
 func openDriver(ctx context.Context, config Config, storageDir string, images imageSource) (driver, error) {
-	path := filepath.Join(config.DataDir, "accelerator.json")
+	path := choicePath(config.DataDir)
 	known, err := readChoice(path)
 	if err != nil {
 		if used, usedErr := isUsed(storageDir); used || usedErr != nil {

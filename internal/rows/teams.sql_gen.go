@@ -451,6 +451,29 @@ func (q *Queries) RemoveMember(ctx context.Context, arg RemoveMemberParams) (str
 	return role, err
 }
 
+const renameTeam = `-- name: RenameTeam :one
+UPDATE teams SET name = $2 WHERE id = $1 RETURNING id, slug, name, created_at, token_epoch, isolation
+`
+
+type RenameTeamParams struct {
+	ID   uuid.UUID
+	Name string
+}
+
+func (q *Queries) RenameTeam(ctx context.Context, arg RenameTeamParams) (Team, error) {
+	row := q.db.QueryRow(ctx, renameTeam, arg.ID, arg.Name)
+	var i Team
+	err := row.Scan(
+		&i.ID,
+		&i.Slug,
+		&i.Name,
+		&i.CreatedAt,
+		&i.TokenEpoch,
+		&i.Isolation,
+	)
+	return i, err
+}
+
 const searchTeams = `-- name: SearchTeams :many
 SELECT id, slug, name, created_at, token_epoch, isolation FROM teams WHERE $1::text = '' OR name = $1
 ORDER BY name, id LIMIT $3 OFFSET $2

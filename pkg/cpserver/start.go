@@ -216,6 +216,7 @@ func newAPI(b *base, s *services, extensions *extension.Set) *api.Server {
 		Keys:     secrets.NewKeys(b.Pool, b.keys.keyring),
 		Identity: s.identity, APIKeys: keys.New(b.Pool), FirstTeam: defaultTeam,
 		TeamDeletion: teams.NewDeletion(b.Pool, s.sandboxes, s.templates, s.volumes, defaultTeam, b.Log),
+		TeamSettings: teams.NewSettings(b.Pool),
 		Events:       &activity.Events{Log: events.NewLog(b.Pool), Bus: s.events}, Channels: s.channels, Audit: s.audit,
 		Extensions: extensions, Healthy: b.Pool.Ping, Domain: b.Config.Domain, Log: b.Log,
 	}

@@ -9,9 +9,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/pkg/auth"
 	"git.omukk.dev/wrenn/sandbox/pkg/events"
-	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
-	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
 
 // recorded returns a team's events from one on, each as type, resource and data.
@@ -102,33 +100,4 @@ func testRevokedKeyEvents(t *testing.T) {
 		}
 		require.Equal(t, want, got, name)
 	}
-}
-
-func TestChangeTeam_RecordsWhatHasChanged(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	owner, err := s.store.createUser(t.Context(), newAccount{email: "owner@example.com"})
-	require.NoError(t, err)
-	team, err := s.CreateTeam(t.Context(), owner.ID, "ours")
-	require.NoError(t, err)
-	require.Empty(t, team.Isolation)
-	var after int64
-	s.recorded(t, team.ID, &after)
-	demand, name, nothing := sandbox.VM, "science", sandbox.Isolation("")
-	for _, change := range []TeamChange{{Isolation: &demand}, {Isolation: &demand}, {Name: &name}, {}, {Isolation: &nothing}} {
-		team, err = s.ChangeTeam(t.Context(), team.ID, change)
-		require.NoError(t, err)
-	}
-	require.Equal(t, "science", team.Name)
-	require.Empty(t, team.Isolation)
-	require.Equal(t, []string{
-		line(events.TeamUpdated, team.ID, `{"name": "ours", "isolation": "vm"}`),
-		line(events.TeamUpdated, team.ID, `{"name": "science", "isolation": "vm"}`),
-		line(events.TeamUpdated, team.ID, `{"name": "science", "isolation": "any"}`),
-	}, s.recorded(t, team.ID, &after), "none for what was so already")
-	invalid := sandbox.Isolation("container")
-	_, err = s.ChangeTeam(t.Context(), team.ID, TeamChange{Isolation: &invalid})
-	require.True(t, fault.Is(err, fault.Invalid), err)
-	_, err = s.ChangeTeam(t.Context(), uuid.New(), TeamChange{Isolation: &demand})
-	require.ErrorIs(t, err, ErrNoTeam)
 }

@@ -88,51 +88,13 @@ func (c *changes) newTeam(ctx context.Context, name string, owner uuid.UUID, lim
 	return team, c.addMember(ctx, team.ID, owner, auth.Owner)
 }
 
-// TeamChange is what changes of a team; nil leaves it.
-type TeamChange struct {
-	Name      *string
-	Isolation *sandbox.Isolation
-}
-
-func (c TeamChange) checked() (TeamChange, error) {
-	if c.Name != nil {
-		name, err := validate.Name(*c.Name)
-		if err != nil {
-			return TeamChange{}, err
-		}
-		c.Name = &name
-	}
-	if c.Isolation != nil {
-		if err := c.Isolation.Validate(); err != nil {
-			return TeamChange{}, fault.New(fault.Invalid, "%s", err)
-		}
-	}
-	return c, nil
-}
-
-// ChangeTeam changes a team and returns it as it is then.
-func (s *Service) ChangeTeam(ctx context.Context, teamID uuid.UUID, change TeamChange) (team Team, err error) {
-	if change, err = change.checked(); err != nil {
+// RenameTeam changes a team's name.
+func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
+	name, err := validate.Name(name)
+	if err != nil {
 		return Team{}, err
 	}
-	err = s.inTransaction(ctx, func(tx *changes) (err error) {
-		team, err = tx.changeTeam(ctx, teamID, change)
-		return err
-	})
-	return team, err
-}
-
-// AllTeams returns a page of all teams, by ID, after one, and where the next page begins;
-// the zero ID where there is none.
-func (s *Service) AllTeams(ctx context.Context, after uuid.UUID, pageSize int) (teams []Team, next uuid.UUID, err error) {
-	if teams, err = s.store.teams(ctx, after, pageSize+1); err != nil {
-		return nil, uuid.Nil, err
-	}
-	if len(teams) > pageSize {
-		teams = teams[:pageSize]
-		next = teams[pageSize-1].ID
-	}
-	return teams, next, nil
+	return s.store.renameTeam(ctx, teamID, name)
 }
 
 // RotateTeamTokens revokes the tokens of all sandboxes and volumes of a team. Clients

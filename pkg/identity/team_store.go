@@ -58,38 +58,9 @@ func narrow(limit *int64) *int32 {
 	return &narrowed
 }
 
-// changeTeam records an event where anything has changed.
-func (c *changes) changeTeam(ctx context.Context, id uuid.UUID, change TeamChange) (Team, error) {
-	params := rows.ChangeTeamParams{ID: id, Name: change.Name}
-	if change.Isolation != nil {
-		isolation := string(*change.Isolation)
-		params.Isolation = &isolation
-	}
-	row, err := c.queries.ChangeTeam(ctx, params)
-	if err != nil {
-		return Team{}, db.OrElse(db.Wrap(err, "change team"), ErrNoTeam)
-	}
-	team := teamOf(row.Team)
-	if row.Changed {
-		c.record(events.Draft{
-			TeamID: id, Type: events.TeamUpdated, ResourceID: id.String(),
-			Data: map[string]string{"name": team.Name, "isolation": team.Isolation.OrAny()},
-		})
-	}
-	return team, nil
-}
-
-// teams returns at most a number of teams, by ID, after one.
-func (s *store) teams(ctx context.Context, after uuid.UUID, most int) ([]Team, error) {
-	found, err := s.queries.ListTeams(ctx, rows.ListTeamsParams{AfterID: after, PageSize: int32(most)})
-	if err != nil {
-		return nil, db.Wrap(err, "list teams")
-	}
-	teams := make([]Team, 0, len(found))
-	for _, row := range found {
-		teams = append(teams, teamOf(row))
-	}
-	return teams, nil
+func (s *store) renameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
+	row, err := s.queries.RenameTeam(ctx, rows.RenameTeamParams{ID: teamID, Name: name})
+	return teamOf(row), db.OrElse(db.Wrap(err, "rename team"), ErrNoTeam)
 }
 
 // lockTeam serialises changes of a team's members.

@@ -11,6 +11,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/api/respond"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/keys"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
 )
 
 // TeamDeletion deletes teams with their sandboxes, volumes and everything else.
@@ -18,11 +19,18 @@ type TeamDeletion interface {
 	Delete(ctx context.Context, teamID uuid.UUID) error
 }
 
+// TeamSettings lists teams and changes what they are.
+type TeamSettings interface {
+	List(ctx context.Context, after uuid.UUID, size int) (page []identity.Team, next uuid.UUID, err error)
+	Change(ctx context.Context, teamID uuid.UUID, change teams.Change) (identity.Team, error)
+}
+
 // Handlers has what the handlers use.
 type Handlers struct {
 	Identity     *identity.Service
 	Keys         *keys.Service
 	TeamDeletion TeamDeletion
+	TeamSettings TeamSettings
 	// Access reads the credentials of requests, and their clients' addresses.
 	Access *access.Control
 	// FirstTeam is the slug of the team that the first admin owns.

@@ -13,6 +13,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/pkg/fault"
 	"git.omukk.dev/wrenn/sandbox/pkg/identity"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
+	"git.omukk.dev/wrenn/sandbox/pkg/service/teams"
 )
 
 func (h *Handlers) routeTeams(router respond.Router) {
@@ -47,12 +48,12 @@ type teamAnswer struct {
 }
 
 func (h *Handlers) listTeams(w http.ResponseWriter, r *http.Request) error {
-	teams, err := h.Identity.Teams(r.Context(), auth.PrincipalOf(r.Context()).UserID)
+	memberships, err := h.Identity.Teams(r.Context(), auth.PrincipalOf(r.Context()).UserID)
 	if err != nil {
 		return err
 	}
 	answer := []teamAnswer{}
-	for i, membership := range teams {
+	for i, membership := range memberships {
 		listed := teamOf(membership.Team, membership.Role)
 		listed.IsDefault = i == 0
 		answer = append(answer, listed)
@@ -85,7 +86,7 @@ func (h *Handlers) changeTeam(w http.ResponseWriter, r *http.Request) error {
 	if body.Name == nil && body.Isolation == nil {
 		return fault.New(fault.Invalid, "name or isolation must be given")
 	}
-	change := identity.TeamChange{Name: body.Name}
+	change := teams.Change{Name: body.Name}
 	if body.Isolation != nil {
 		demand := sandbox.Isolation(*body.Isolation)
 		if demand == "" {
@@ -98,7 +99,7 @@ func (h *Handlers) changeTeam(w http.ResponseWriter, r *http.Request) error {
 	}
 	audit.SetDetails(r.Context(), body)
 	principal := auth.PrincipalOf(r.Context())
-	team, err := h.Identity.ChangeTeam(r.Context(), principal.TeamID, change)
+	team, err := h.TeamSettings.Change(r.Context(), principal.TeamID, change)
 	if err != nil {
 		return err
 	}
@@ -127,12 +128,12 @@ func (h *Handlers) listAllTeams(w http.ResponseWriter, r *http.Request) error {
 			return fault.New(fault.Invalid, "nextToken is not one of a page")
 		}
 	}
-	teams, next, err := h.Identity.AllTeams(r.Context(), after, size)
+	page, next, err := h.TeamSettings.List(r.Context(), after, size)
 	if err != nil {
 		return err
 	}
-	answer := make([]installationTeam, 0, len(teams))
-	for _, team := range teams {
+	answer := make([]installationTeam, 0, len(page))
+	for _, team := range page {
 		answer = append(answer, installationTeam{team.ID, team.Slug, team.Name, team.Isolation.OrAny(), team.CreatedAt})
 	}
 	if next != uuid.Nil {

@@ -8,6 +8,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
@@ -25,6 +26,10 @@ func newDoctor(s cli.Streams) *cobra.Command {
 				return err
 			}
 			checks := config.Checks()
+			checks.Chosen = func() (doctor.Chosen, error) {
+				chosen, err := hostagent.ReadChosen(config.DataDir)
+				return doctor.Chosen(chosen), err
+			}
 			var err error
 			if _, checks.Running, err = (up.Layout{DataDir: config.DataDir}).URL(); err != nil {
 				return err

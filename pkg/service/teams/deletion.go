@@ -1,4 +1,4 @@
-// Package teams deletes teams with all that they have.
+// Package teams changes teams, and deletes them with all that they have.
 package teams
 
 import (
