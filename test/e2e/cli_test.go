@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -102,6 +103,56 @@ func TestCLI_IsTheAdminOnItsOwnMachine(t *testing.T) {
 	require.NoError(t, json.Unmarshal(output, &hosts))
 	require.Len(t, hosts, 1)
 	require.Equal(t, "ready", hosts[0].State)
+}
+
+// asAdmin runs wrenn as the admin of this machine.
+func asAdmin(t *testing.T, arguments ...string) string {
+	t.Helper()
+	wrenn := running(t)
+	command := wrenn.Command(t.Context(), append(arguments, "--data-dir", wrenn.DataDir)...)
+	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	output, err := command.Output()
+	require.NoError(t, err, "wrenn %s", strings.Join(arguments, " "))
+	return strings.TrimSpace(string(output))
+}
+
+func TestCLI_DemandsWhatTheHostGivesAndIsRefusedAnotherIsolation(t *testing.T) {
+	var hosts []struct{ Name, Isolation, Driver, Accelerator string }
+	require.NoError(t, json.Unmarshal([]byte(asAdmin(t, "host", "list", "--json")), &hosts))
+	require.Len(t, hosts, 1)
+	given, other := hosts[0].Isolation, "gvisor"
+	require.Contains(t, []string{"vm", "gvisor"}, given)
+	if given == other {
+		other = "vm"
+	}
+	runs := given + ", by " + hosts[0].Driver + " under " + hosts[0].Accelerator
+	require.Contains(t, asAdmin(t, "host", "show", hosts[0].Name), runs)
+	examined, _, _ := commandLine(t, "", "doctor", "--data-dir", running(t).DataDir)
+	require.Contains(t, examined, runs)
+
+	id := succeed(t, "sandbox", "create", "--isolation", given, "--timeout", "2m")
+	defer succeed(t, "sandbox", "kill", id)
+	require.Equal(t, "here", succeed(t, "sandbox", "exec", id, "echo", "here"))
+	succeed(t, "sandbox", "pause", id)
+	succeed(t, "sandbox", "resume", id)
+	require.Equal(t, "back", succeed(t, "sandbox", "exec", id, "echo", "back"))
+
+	refused := func() answer {
+		return send(t, request{
+			method: http.MethodPost, path: "/v2/sandboxes", key: validKey, body: `{"templateID":"base"}`, header: http.Header{"Wrenn-Isolation": {other}},
+		})
+	}
+	requireError(t, refused(), http.StatusConflict)
+	_, stderr, exitCode := commandLine(t, "", "sandbox", "create", "--isolation", other)
+	require.NotZero(t, exitCode)
+	require.Contains(t, stderr, "no host of this installation gives isolation "+other+"; they give "+given)
+
+	require.Contains(t, asAdmin(t, "team", "set", "default", "--isolation", given), "demands isolation "+given)
+	defer asAdmin(t, "team", "set", "default", "--isolation", "any")
+	requireError(t, refused(), http.StatusForbidden)
+	_, stderr, exitCode = commandLine(t, "", "sandbox", "create", "--isolation", other)
+	require.NotZero(t, exitCode)
+	require.Contains(t, stderr, "isolation "+other+" is asked for, and the team demands "+given)
 }
 
 func TestCLI_SaysInOneLineWhatIsWrong(t *testing.T) {
