@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
+	"git.omukk.dev/wrenn/sandbox/internal/vmm/gvisor"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 	"git.omukk.dev/wrenn/sandbox/pkg/sandbox"
 )
@@ -25,11 +26,16 @@ var barriers = map[string]string{
 	firecracker.Name:           "a guest has a kernel of its own; KVM, Firecracker and its jail stand between it and the host",
 	qemu.Name:                  "a guest has a kernel of its own; KVM and a confined QEMU stand between it and the host",
 	qemu.Name + "/" + qemu.TCG: "a guest has a kernel of its own; the confined process that emulates its processor stands between it and the host, and QEMU's developers do not promise that emulation isolates",
-	"gvisor":                   "a guest has no kernel of its own; gVisor's, a confined process of the host, answers its system calls and makes few of its own",
+	gvisor.Name:                "a guest has no kernel of its own; gVisor's, a confined process of the host, answers its system calls and makes few of its own",
 }
 
-// howToVirtualise is what to do for virtual machines on KVM.
-const howToVirtualise = "for virtual machines on KVM turn on virtualisation in the firmware or, on a virtual machine, nested virtualisation, and start Wrenn again: it tries KVM anew"
+const (
+	// howToVirtualise is what to do where guests are emulated.
+	howToVirtualise = "for virtual machines on KVM turn on virtualisation in the firmware or, on a virtual machine, nested virtualisation, " +
+		"and start Wrenn again: it tries KVM anew; for gVisor, at the machine's own speed, start it with WRENN_DRIVER=gvisor"
+	// howToLeaveGVisor is what to do where virtual machines are wanted and gVisor runs.
+	howToLeaveGVisor = "for virtual machines start Wrenn with WRENN_DRIVER=qemu; what is paused here needs gvisor"
+)
 
 // checkIsolation says what isolates sandboxes, why it is that, and what to do for another.
 func checkIsolation(_ context.Context, options Options) Result {
@@ -57,12 +63,18 @@ func describeIsolation(chosen Chosen, wanted string) Result {
 		why = "no guest boots on KVM here: " + oneLine(chosen.Reason)
 	case wanted == chosen.Driver:
 		why = "the driver is configured"
+	case isolation == string(sandbox.GVisor):
+		why = "the data directory is used with it"
 	}
 	detail := isolation + ", by " + chosen.Driver + " under " + chosen.Accelerator + " (" + why + "): " + barrier
-	if chosen.Reason != "" {
-		return warn(howToVirtualise, "%s", detail)
+	result := ok("%s", detail)
+	switch {
+	case chosen.Reason != "":
+		result = warn(howToVirtualise, "%s", detail)
+	case isolation == string(sandbox.GVisor):
+		result.Fix = howToLeaveGVisor
 	}
-	return ok("%s", detail)
+	return result
 }
 
 // oneLine is the text without line ends.

@@ -26,8 +26,8 @@ func TestCheckIsolation_SaysWhatIsolatesSandboxesAndWhy(t *testing.T) {
 			words: []string{"vm, by qemu under tcg (no guest boots on KVM here: the guest hung)", "do not promise"}, fix: "nested virtualisation",
 		},
 		"gVisor": {
-			chosen: Chosen{Driver: "gvisor", Accelerator: "systrap", Reason: "no /dev/kvm"}, status: Warn,
-			words: []string{"gvisor, by gvisor under systrap", "no kernel of its own"}, fix: "for virtual machines on KVM",
+			chosen: Chosen{Driver: "gvisor", Accelerator: "systrap"}, status: OK,
+			words: []string{"gvisor, by gvisor under systrap", "no kernel of its own"}, fix: "WRENN_DRIVER=qemu",
 		},
 		"an unknown driver":       {chosen: Chosen{Driver: "another", Accelerator: "kvm"}, status: OK, words: []string{"unknown, by another under kvm"}},
 		"without the permission":  {err: fmt.Errorf("open: %w", fs.ErrPermission), status: Warn, words: []string{"only root can check it"}, fix: "sudo"},

@@ -3,7 +3,6 @@ package hostagent
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,23 +10,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent/choice"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
 )
-
-// choice is the remembered answer of a probe, valid while Machine is the same.
-type choice struct {
-	Machine     string `json:"machine"`
-	Accelerator string `json:"accelerator"`
-	Reason      string `json:"reason,omitempty"`
-	// BootID is set if the answer is valid for one boot of the machine only.
-	BootID string `json:"bootId,omitempty"`
-	// Driver is the driver that made this data directory's snapshots; empty, as in older
-	// files, is QEMU.
-	Driver string `json:"driver,omitempty"`
-}
 
 // imageSource returns the guest's image, and builds it first if necessary, which takes
 // minutes.
@@ -36,24 +23,24 @@ type imageSource func(context.Context) (template.Image, error)
 // chooseAccelerator returns KVM if a guest boots under it, and software emulation
 // otherwise. It boots a guest, and needs the image for that, only if no remembered answer
 // is valid for this machine, kernel and QEMU.
-func chooseAccelerator(ctx context.Context, config Config, images imageSource, known choice) (choice, error) {
+func chooseAccelerator(ctx context.Context, config Config, images imageSource, known choice.Choice) (choice.Choice, error) {
 	machine, err := describeMachine(ctx)
 	if err != nil {
-		return choice{}, err
+		return choice.Choice{}, err
 	}
 	boot, err := bootID()
 	if err != nil {
-		return choice{}, err
+		return choice.Choice{}, err
 	}
-	if known.holds(machine, boot) {
+	if known.Holds(machine, boot) {
 		return known, nil
 	}
 	image, err := images(ctx)
 	if err != nil {
-		return choice{}, err
+		return choice.Choice{}, err
 	}
 	config.Progress("probing for KVM by booting a guest on it")
-	answer := choice{Machine: machine, Accelerator: qemu.KVM, Driver: known.Driver}
+	answer := choice.Choice{Machine: machine, Accelerator: qemu.KVM, Driver: known.Driver}
 	guest := vmm.Boot{KernelPath: image.KernelPath, InitramfsPath: image.InitramfsPath, CommandLine: template.KernelCommandLine}
 	err = qemu.Probe(ctx, guest)
 	var refusal *qemu.ProbeError
@@ -61,7 +48,7 @@ func chooseAccelerator(ctx context.Context, config Config, images imageSource, k
 	case err == nil:
 		config.Progress("using KVM")
 	case ctx.Err() != nil:
-		return choice{}, ctx.Err()
+		return choice.Choice{}, ctx.Err()
 	case errors.As(err, &refusal):
 		answer.Accelerator, answer.Reason = qemu.TCG, refusal.Error()
 		if refusal.TimedOut {
@@ -70,17 +57,9 @@ func chooseAccelerator(ctx context.Context, config Config, images imageSource, k
 		config.Progress("using software emulation, which is slower: " + refusal.Summary)
 		config.Log.WarnContext(ctx, "KVM is not used", "reason", refusal.Error())
 	default:
-		return choice{}, err
+		return choice.Choice{}, err
 	}
 	return answer, nil
-}
-
-// holds reports whether a remembered answer is valid for this machine and boot. A probe
-// that timed out may succeed at another time, so it is repeated after the machine's next
-// boot. It is not repeated before that: each probe takes long where KVM hangs, and
-// sandboxes paused under emulation resume only under emulation.
-func (c choice) holds(machine, boot string) bool {
-	return c.Machine != "" && c.Machine == machine && (c.BootID == "" || c.BootID == boot)
 }
 
 // bootID identifies this boot of the machine.
@@ -106,32 +85,6 @@ func describeMachine(ctx context.Context) (string, error) {
 	_, deviceErr := os.Stat("/dev/kvm")
 	inputs := fmt.Sprintf("%s|%s|%s|%t", system.Release[:], system.Version[:], version, deviceErr == nil)
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(inputs))), nil
-}
-
-func readChoice(path string) (choice, error) {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return choice{}, nil
-	}
-	if err != nil {
-		return choice{}, err
-	}
-	var known choice
-	if err := json.Unmarshal(content, &known); err != nil {
-		return choice{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return known, nil
-}
-
-func writeChoice(path string, answer choice) error {
-	content, err := json.Marshal(answer)
-	if err != nil {
-		return err
-	}
-	if err := disk.WriteFile(path, content, 0o600); err != nil {
-		return fmt.Errorf("remember the accelerator: %w", err)
-	}
-	return nil
 }
 
 // defaultVCPUCount is one for emulated guests, of which each vCPU takes as much of the

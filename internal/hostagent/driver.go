@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent/choice"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/gvisor"
@@ -23,8 +24,8 @@ type driver interface {
 // openDriver returns the driver that the configuration names, or else the one that
 // suits the machine. storageDir is where the driver's VMs are.
 func openDriver(ctx context.Context, config Config, storageDir string, images imageSource) (driver, error) {
-	path := choicePath(config.DataDir)
-	known, err := readChoice(path)
+	path := choice.Path(config.DataDir)
+	known, err := choice.Read(path)
 	if err != nil {
 		if used, usedErr := isUsed(storageDir); used || usedErr != nil {
 			return nil, errors.Join(usedErr, fmt.Errorf(`read which driver the data directory is used with: %w; `+
@@ -34,7 +35,7 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 	}
 	if config.Driver == DriverGVisor || config.Driver == DriverAuto && known.Driver == DriverGVisor {
 		known.Driver = DriverGVisor // nothing of the machine is probed
-		if err := writeChoice(path, known); err != nil {
+		if err := choice.Write(path, known); err != nil {
 			return nil, err
 		}
 		return gvisor.Open(ctx, config.Log)
@@ -54,7 +55,7 @@ func openDriver(ctx context.Context, config Config, storageDir string, images im
 		return nil, err
 	}
 	if answer != known {
-		if err := writeChoice(path, answer); err != nil {
+		if err := choice.Write(path, answer); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +86,7 @@ func isUsed(storageDir string) (bool, error) {
 // far, whether KVM works, and installErr, which is why Firecracker cannot be used. A
 // snapshot restores only with the VMM that made it, so a data directory keeps its
 // driver until the configuration names another.
-func chooseDriver(wanted string, known choice, accelerator string, installErr error) (string, error) {
+func chooseDriver(wanted string, known choice.Choice, accelerator string, installErr error) (string, error) {
 	usable := installErr
 	if usable == nil && accelerator != qemu.KVM {
 		usable = errors.New("no guest boots under KVM on this machine")
@@ -99,7 +100,7 @@ func chooseDriver(wanted string, known choice, accelerator string, installErr er
 		return "", fmt.Errorf("the data directory is used with firecracker: %w (--driver qemu gives up what is paused in it)", usable)
 	case known.Driver != "":
 		return known.Driver, nil
-	case known != choice{} || usable != nil:
+	case known != choice.Choice{} || usable != nil:
 		return DriverQEMU, nil
 	}
 	return DriverFirecracker, nil

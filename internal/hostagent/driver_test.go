@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent/choice"
 	"git.omukk.dev/wrenn/sandbox/internal/template"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/firecracker"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm/qemu"
@@ -16,28 +17,28 @@ import (
 
 func TestChooseDriver_SuitsTheMachineAndTheDataDirectory(t *testing.T) {
 	t.Parallel()
-	old := choice{Machine: "m", Accelerator: qemu.KVM} // written before there was a choice
+	old := choice.Choice{Machine: "m", Accelerator: qemu.KVM} // written before there was a choice
 	for name, given := range map[string]struct {
 		wanted      string
-		known       choice
+		known       choice.Choice
 		accelerator string
 		missing     error
 		want        string
 	}{
-		"fresh, all there":                  {DriverAuto, choice{}, qemu.KVM, nil, DriverFirecracker},
-		"fresh, not installed":              {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotInstalled, DriverQEMU},
-		"fresh, no KVM":                     {DriverAuto, choice{}, qemu.TCG, nil, DriverQEMU},
-		"began with QEMU":                   {DriverAuto, choice{Driver: DriverQEMU}, qemu.KVM, nil, DriverQEMU},
+		"fresh, all there":                  {DriverAuto, choice.Choice{}, qemu.KVM, nil, DriverFirecracker},
+		"fresh, not installed":              {DriverAuto, choice.Choice{}, qemu.KVM, firecracker.ErrNotInstalled, DriverQEMU},
+		"fresh, no KVM":                     {DriverAuto, choice.Choice{}, qemu.TCG, nil, DriverQEMU},
+		"began with QEMU":                   {DriverAuto, choice.Choice{Driver: DriverQEMU}, qemu.KVM, nil, DriverQEMU},
 		"began before the choice":           {DriverAuto, old, qemu.KVM, nil, DriverQEMU},
-		"began with Firecracker":            {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverFirecracker},
-		"Firecracker gone":                  {DriverAuto, choice{Driver: DriverFirecracker}, qemu.KVM, firecracker.ErrNotInstalled, ""},
+		"began with Firecracker":            {DriverAuto, choice.Choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverFirecracker},
+		"Firecracker gone":                  {DriverAuto, choice.Choice{Driver: DriverFirecracker}, qemu.KVM, firecracker.ErrNotInstalled, ""},
 		"asked for Firecracker":             {DriverFirecracker, old, qemu.KVM, nil, DriverFirecracker},
-		"asked for what is not there":       {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotInstalled, ""},
-		"Firecracker not static":            {DriverAuto, choice{}, qemu.KVM, firecracker.ErrNotStatic, DriverQEMU},
-		"asked for a dynamic one":           {DriverFirecracker, choice{}, qemu.KVM, firecracker.ErrNotStatic, ""},
-		"asked for it without KVM":          {DriverFirecracker, choice{}, qemu.TCG, nil, ""},
-		"asked for QEMU":                    {DriverQEMU, choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
-		"began with gVisor, asked for QEMU": {DriverQEMU, choice{Driver: DriverGVisor}, qemu.TCG, nil, DriverQEMU},
+		"asked for what is not there":       {DriverFirecracker, choice.Choice{}, qemu.KVM, firecracker.ErrNotInstalled, ""},
+		"Firecracker not static":            {DriverAuto, choice.Choice{}, qemu.KVM, firecracker.ErrNotStatic, DriverQEMU},
+		"asked for a dynamic one":           {DriverFirecracker, choice.Choice{}, qemu.KVM, firecracker.ErrNotStatic, ""},
+		"asked for it without KVM":          {DriverFirecracker, choice.Choice{}, qemu.TCG, nil, ""},
+		"asked for QEMU":                    {DriverQEMU, choice.Choice{Driver: DriverFirecracker}, qemu.KVM, nil, DriverQEMU},
+		"began with gVisor, asked for QEMU": {DriverQEMU, choice.Choice{Driver: DriverGVisor}, qemu.TCG, nil, DriverQEMU},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,11 +74,11 @@ func TestOpenDriver_DoesNotGuessTheDriverOfAUsedDataDirectory(t *testing.T) {
 
 func TestChoice_OfAProbeThatTimedOutHoldsForOneBoot(t *testing.T) {
 	t.Parallel()
-	certain, chance := choice{Machine: "m"}, choice{Machine: "m", BootID: "first"}
-	require.True(t, certain.holds("m", "second"))
-	require.False(t, certain.holds("other", "second"))
-	require.True(t, chance.holds("m", "first"))
-	require.False(t, chance.holds("m", "second"))
+	certain, chance := choice.Choice{Machine: "m"}, choice.Choice{Machine: "m", BootID: "first"}
+	require.True(t, certain.Holds("m", "second"))
+	require.False(t, certain.Holds("other", "second"))
+	require.True(t, chance.Holds("m", "first"))
+	require.False(t, chance.Holds("m", "second"))
 	now, err := bootID()
 	require.NoError(t, err)
 	require.Len(t, now, 36)
@@ -86,9 +87,9 @@ func TestChoice_OfAProbeThatTimedOutHoldsForOneBoot(t *testing.T) {
 func TestChoice_IsRememberedAsItWas(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "accelerator.json")
-	written := choice{Machine: "m", Accelerator: qemu.TCG, Reason: "r", BootID: "b", Driver: DriverQEMU}
-	require.NoError(t, writeChoice(path, written))
-	read, err := readChoice(path)
+	written := choice.Choice{Machine: "m", Accelerator: qemu.TCG, Reason: "r", BootID: "b", Driver: DriverQEMU}
+	require.NoError(t, choice.Write(path, written))
+	read, err := choice.Read(path)
 	require.NoError(t, err)
 	require.Equal(t, written, read)
 }

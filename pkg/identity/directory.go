@@ -166,7 +166,11 @@ func (d *Directory) CreateTeam(ctx context.Context, name string, owner uuid.UUID
 
 // RenameTeam changes a team's name. It returns ErrNoTeam where there is no such team.
 func (d *Directory) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
-	return d.service.RenameTeam(ctx, teamID, name)
+	name, err := validate.Name(name)
+	if err != nil {
+		return Team{}, err
+	}
+	return d.service.store.renameTeam(ctx, teamID, name)
 }
 
 // Teams returns a page of the teams that a filter selects, by name, and how many it

@@ -88,15 +88,6 @@ func (c *changes) newTeam(ctx context.Context, name string, owner uuid.UUID, lim
 	return team, c.addMember(ctx, team.ID, owner, auth.Owner)
 }
 
-// RenameTeam changes a team's name.
-func (s *Service) RenameTeam(ctx context.Context, teamID uuid.UUID, name string) (Team, error) {
-	name, err := validate.Name(name)
-	if err != nil {
-		return Team{}, err
-	}
-	return s.store.renameTeam(ctx, teamID, name)
-}
-
 // RotateTeamTokens revokes the tokens of all sandboxes and volumes of a team. Clients
 // ask for the new ones.
 func (s *Service) RotateTeamTokens(ctx context.Context, teamID uuid.UUID) error {

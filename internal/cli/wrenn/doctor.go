@@ -8,7 +8,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/cli"
 	"git.omukk.dev/wrenn/sandbox/internal/doctor"
-	"git.omukk.dev/wrenn/sandbox/internal/hostagent"
+	"git.omukk.dev/wrenn/sandbox/internal/hostagent/choice"
 	"git.omukk.dev/wrenn/sandbox/internal/up"
 	"git.omukk.dev/wrenn/sandbox/pkg/settings"
 )
@@ -27,7 +27,7 @@ func newDoctor(s cli.Streams) *cobra.Command {
 			}
 			checks := config.Checks()
 			checks.Chosen = func() (doctor.Chosen, error) {
-				chosen, err := hostagent.ReadChosen(config.DataDir)
+				chosen, err := choice.Summarise(config.DataDir)
 				return doctor.Chosen(chosen), err
 			}
 			var err error
