@@ -25,6 +25,7 @@ var warmPoolTests = map[string]func(t *testing.T, a *agentUnderTest){
 	"it is paused and resumed like any other":        testReadyPause,
 	"a fork of it has its memory":                    testReadyFork,
 	"a guest that ends while it is held is replaced": testReadyGuestEnds,
+	"a build that is used is held ready":             testReadyBuild,
 }
 
 // TestWarmPool creates sandboxes from guests that were held ready.
@@ -105,6 +106,31 @@ func testReadyGuestEnds(t *testing.T, a *agentUnderTest) {
 	require.Equal(t, "lives", a.run(t, a.sandbox(t), "echo lives"))
 }
 
+// testReadyBuild creates from a build until it is in use, and then from a guest of it.
+func testReadyBuild(t *testing.T, a *agentUnderTest) {
+	startInternet(t)
+	b := newBuilds(a)
+	request := b.request(user("1", "worker"), workdir("2", "/srv/app"), env("3", "COLOUR", "blue"))
+	request.StartCommand = "while :; do echo tick >> /tmp/ticks; sleep 0.2; done"
+	done := b.build(t, request)
+	for range 2 {
+		a.kill(t, b.sandbox(t, done, nil))
+	}
+	ready := awaitReadyCount(t, a, 2)
+	made := b.sandbox(t, done, map[string]string{"SHADE": "dark"})
+	require.Contains(t, ready, processOf(t, a.config.DataDir, made))
+	require.Equal(t, "worker /srv/app blue dark", a.run(t, made, `echo "$(id -un) $PWD $COLOUR $SHADE"`))
+	require.Equal(t, "reached", a.run(t, made, "curl -s -m 10 "+internetURL), "it may reach what it could not while it waited")
+	require.Equal(t, "more", a.run(t, made, `was=$(wc -l < /tmp/ticks); sleep 1; [ $(wc -l < /tmp/ticks) -gt $was ] && echo more`))
+	a.pause(t, made)
+	a.resume(t, made)
+	require.Equal(t, "reached", a.run(t, made, "curl -s -m 10 "+internetURL))
+	a.kill(t, made)
+	_, err := a.DeleteSnapshot(t.Context(), connect.NewRequest(&pb.DeleteSnapshotRequest{BuildId: request.BuildId}))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(awaitReady(t, a)) <= 1 }, time.Minute, 100*time.Millisecond, "guests of a build go with it")
+}
+
 func testLostClones(t *testing.T, dataDir string) {
 	killed := startAgentProcess(t, dataDir, "--warm-memory-percent", "5")
 	lost := awaitReady(t, killed.agentUnderTest)
@@ -120,10 +146,15 @@ func testLostClones(t *testing.T, dataDir string) {
 // awaitReady waits until a guest is held ready, and returns the processes of all VMs.
 func awaitReady(t *testing.T, a *agentUnderTest) []int {
 	t.Helper()
+	return awaitReadyCount(t, a, 1)
+}
+
+func awaitReadyCount(t *testing.T, a *agentUnderTest, count uint32) []int {
+	t.Helper()
 	const patience = 2 * time.Minute // the pool rests for 70 seconds over three failures
 	require.Eventually(t, func() bool {
 		info, err := a.GetInfo(t.Context(), connect.NewRequest(&pb.GetInfoRequest{}))
-		return err == nil && info.Msg.GetReadyCount() > 0
+		return err == nil && info.Msg.GetReadyCount() >= count
 	}, patience, 20*time.Millisecond, "no guest is held ready")
 	var machines []int
 	for _, machine := range virtualMachines(t, a.config.DataDir) {

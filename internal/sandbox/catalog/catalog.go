@@ -91,12 +91,12 @@ func (c *Catalog) All() []*snapshot.Snapshot {
 	return slices.AppendSeq(slices.Collect(maps.Values(c.templates)), maps.Values(c.snapshots))
 }
 
-// IsTemplate reports whether a snapshot is a template's: a sandbox's snapshot can have
-// the build ID of the template that it descends from.
+// IsTemplate reports whether a snapshot is a template's, and still there: a sandbox's
+// snapshot can have the build ID of the template that it descends from.
 func (c *Catalog) IsTemplate(base *snapshot.Snapshot) bool {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return c.templates[base.BuildID] == base
+	return c.templates[base.BuildID] == base || base.FinishKey != "" && c.snapshots[base.BuildID] == base
 }
 
 // Find finds a template's build or a sandbox's snapshot.

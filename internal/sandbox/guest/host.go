@@ -10,6 +10,7 @@ import (
 	"git.omukk.dev/wrenn/sandbox/internal/cgroup"
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
 	"git.omukk.dev/wrenn/sandbox/internal/network"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -162,6 +163,12 @@ func (g *Guest) machineSpec() vmm.Spec {
 // virtual CPUs and gives the guest its identity, in this order. On error the caller stops
 // the guest.
 func (h *Host) Assign(ctx context.Context, g *Guest, spec Spec, identity Identity) error {
+	if spec.Policy == nil && g.spec.Policy != nil {
+		var err error
+		if spec.Policy, err = egress.Parse(egress.Spec{}); err != nil {
+			return err
+		}
+	}
 	g.spec = spec
 	if spec.Policy != nil {
 		if err := g.slot.Apply(ctx, spec.Policy); err != nil {

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"git.omukk.dev/wrenn/sandbox/internal/envdclient"
+	"git.omukk.dev/wrenn/sandbox/internal/network/egress"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/guest"
 	"git.omukk.dev/wrenn/sandbox/internal/sandbox/record"
 	"git.omukk.dev/wrenn/sandbox/internal/snapshot"
@@ -29,6 +31,8 @@ type Clone struct {
 const (
 	// warmCommand touches what nearly every sandbox runs first.
 	warmCommand = "python3 -c pass"
+	// buildCommand is a shell that does nothing.
+	buildCommand = ":"
 	// warmTimeout bounds how long a clone may take to get ready.
 	warmTimeout = time.Minute
 )
@@ -49,20 +53,37 @@ func (p *Pool) makeClone(ctx context.Context, base *snapshot.Snapshot) (_ *Clone
 		}
 	}()
 	spec := guest.Spec{ID: name, Directory: c.Directory, VCPUCount: base.VCPUCount, MemoryMiB: base.MemoryMiB, DiskMiB: base.DiskMiB}
+	identity := guest.Identity{LifecycleID: rand.Text(), User: base.Defaults.User, Workdir: base.Defaults.Workdir}
+	command := warmCommand
+	if isBuild(base) {
+		// Its agent was told to forget the environment, and waits for another.
+		command, identity.Environment = buildCommand, maps.Clone(base.Defaults.Environment)
+		if identity.Environment == nil {
+			identity.Environment = map[string]string{}
+		}
+		if spec.Policy, err = egress.Parse(egress.Spec{DenyInternet: true}); err != nil {
+			return nil, err
+		}
+	}
 	// This life ends when the clone becomes a sandbox.
-	c.Guest, err = p.config.Guests.Start(ctx, spec, base, guest.Identity{LifecycleID: rand.Text()})
+	c.Guest, err = p.config.Guests.Start(ctx, spec, base, identity)
 	if err != nil {
 		return nil, err
 	}
 	c.ended = c.Guest.Done()
-	if err := c.warmUp(ctx); err != nil {
+	if err := c.warmUp(ctx, command); err != nil {
 		return nil, errors.Join(err, p.config.Guests.Stop(c.Guest))
 	}
 	return c, nil
 }
 
-func (c *Clone) warmUp(ctx context.Context) (err error) {
-	if err := c.Guest.Run(ctx, warmCommand); err != nil {
+// isBuild reports whether a snapshot is of a template that somebody has built: it may lack
+// every program, and what its start command started runs in it. That must not reach the
+// internet before it is known what the sandbox may reach.
+func isBuild(base *snapshot.Snapshot) bool { return base.Name == "" }
+
+func (c *Clone) warmUp(ctx context.Context, command string) (err error) {
+	if err := c.Guest.Run(ctx, command); err != nil {
 		return fmt.Errorf("warm a clone up: %w", err)
 	}
 	if err := c.Guest.Quiet(ctx, envdclient.Preparation{}); err != nil {

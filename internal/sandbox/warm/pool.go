@@ -28,8 +28,9 @@ type Guests interface {
 
 // Templates are the snapshots that clones are made of.
 type Templates interface {
+	// Templates are those of which one clone is ready without any demand.
 	Templates() []*snapshot.Snapshot
-	// IsTemplate is false for the snapshot of a sandbox.
+	// IsTemplate is false for the snapshot of a sandbox, and for what was deleted.
 	IsTemplate(base *snapshot.Snapshot) bool
 }
 
@@ -62,8 +63,9 @@ type Pool struct {
 	mutex    sync.Mutex
 	clones   map[string][]*Clone // by build ID, oldest first
 	demands  map[string]demand
-	starting int       // creates under way
-	calmAt   time.Time // when the last create has ended and its sandbox had a moment
+	builds   map[string]*snapshot.Snapshot // that creates have asked for
+	starting int                           // creates under way
+	calmAt   time.Time                     // when the last create has ended and its sandbox had a moment
 	closed   bool
 }
 
@@ -90,7 +92,7 @@ func Start(config Config) *Pool {
 func newPool(config Config) *Pool {
 	return &Pool{
 		config: config, wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		clones: make(map[string][]*Clone), demands: make(map[string]demand),
+		clones: make(map[string][]*Clone), demands: make(map[string]demand), builds: make(map[string]*snapshot.Snapshot),
 	}
 }
 
@@ -114,6 +116,7 @@ func (p *Pool) Take(base *snapshot.Snapshot) (taken *Clone, done func()) {
 		return nil, p.done
 	}
 	p.demands[base.BuildID] = p.demands[base.BuildID].plusOne(time.Now())
+	p.builds[base.BuildID] = base
 	held := p.clones[base.BuildID]
 	for i := len(held) - 1; i >= 0 && taken == nil; i-- {
 		if held[i].isAlive() { // dead ones are removed by the next adjustment
@@ -229,6 +232,10 @@ func (p *Pool) add(ctx context.Context, base *snapshot.Snapshot) error {
 	}
 	defer release()
 	made, err := p.makeClone(ctx, base)
+	if err != nil && ctx.Err() == nil && isBuild(base) {
+		p.giveUp(ctx, base, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -236,6 +243,16 @@ func (p *Pool) add(ctx context.Context, base *snapshot.Snapshot) error {
 	p.clones[base.BuildID] = append(p.clones[base.BuildID], made)
 	p.mutex.Unlock()
 	return nil
+}
+
+// giveUp forgets the use of a build whose clones cannot be made, until creates ask for it
+// again: others must not wait for it.
+func (p *Pool) giveUp(ctx context.Context, base *snapshot.Snapshot, err error) {
+	p.config.Log.WarnContext(ctx, "make a clone of a build to hold ready", "build", base.BuildID, "error", err)
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	delete(p.demands, base.BuildID)
+	delete(p.builds, base.BuildID)
 }
 
 // awaitCalm waits until no create has been under way for a moment: clients that wait for
@@ -257,61 +274,4 @@ func (p *Pool) awaitCalm(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
-}
-
-// shortage lists the templates of clones that are missing, at most limit.
-func (p *Pool) shortage(limit int) []*snapshot.Snapshot {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if p.closed {
-		return nil
-	}
-	var used int64
-	count := 0
-	for _, held := range p.clones {
-		for _, c := range held {
-			used += c.memoryBytes
-			count++
-		}
-	}
-	each := int64(typicalCloneBytes)
-	if count > 0 {
-		each = max(1, used/int64(count))
-	}
-	room := int((p.config.BudgetBytes - used) / each)
-	var wanted []*snapshot.Snapshot
-	for _, template := range p.config.Templates.Templates() {
-		missing := p.demands[template.BuildID].clones(time.Now()) - len(p.clones[template.BuildID])
-		for range missing {
-			if len(wanted) >= min(limit, room) {
-				return wanted
-			}
-			wanted = append(wanted, template)
-		}
-	}
-	return wanted
-}
-
-// takeSurplus takes the dead clones, and the oldest of those that demand no longer asks
-// for.
-func (p *Pool) takeSurplus() []*Clone {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	var surplus []*Clone
-	for build, held := range p.clones {
-		held = slices.DeleteFunc(held, func(c *Clone) bool {
-			if c.isAlive() {
-				return false
-			}
-			surplus = append(surplus, c)
-			return true
-		})
-		// Twice as many as demand asks for are kept: demand comes in waves.
-		if most := 2 * p.demands[build].clones(time.Now()); len(held) > most {
-			surplus = append(surplus, held[:len(held)-most]...)
-			held = held[len(held)-most:]
-		}
-		p.clones[build] = held
-	}
-	return surplus
 }

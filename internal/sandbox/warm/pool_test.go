@@ -21,7 +21,7 @@ func (o one) IsTemplate(base *snapshot.Snapshot) bool { return base == o.Snapsho
 func poolWith(budget int64, creates, held int, each int64) (*Pool, *snapshot.Snapshot) {
 	template := &snapshot.Snapshot{Manifest: snapshot.Manifest{BuildID: "template"}}
 	p := newPool(Config{BudgetBytes: budget, Templates: one{template}})
-	p.demands["template"] = demand{weight: float64(creates), at: time.Now()}
+	p.demands["template"] = demand{recently: weight{float64(creates), time.Now()}}
 	for range held {
 		p.clones["template"] = append(p.clones["template"], &Clone{ended: make(chan struct{}), memoryBytes: each})
 	}
@@ -69,4 +69,58 @@ func TestPool_EndsDeadClonesAndThoseWithoutDemand(t *testing.T) {
 	require.ElementsMatch(t, []*Clone{all[4], all[0], all[1]}, surplus, "the dead, and the oldest")
 	require.Equal(t, []*Clone{all[2], all[3]}, p.clones["template"], "some more than needed: demand comes in waves")
 	require.Empty(t, p.takeSurplus())
+}
+
+// many is a host with a template and builds.
+type many struct {
+	template *snapshot.Snapshot
+	builds   []*snapshot.Snapshot
+}
+
+func (m *many) Templates() []*snapshot.Snapshot { return []*snapshot.Snapshot{m.template} }
+func (m *many) IsTemplate(base *snapshot.Snapshot) bool {
+	return base == m.template || slices.Contains(m.builds, base)
+}
+
+func TestPool_HoldsTheMostUsedBuildsThatItHasRoomFor(t *testing.T) {
+	t.Parallel()
+	const each = 40 << 20
+	named := func(id string) *snapshot.Snapshot {
+		return &snapshot.Snapshot{Manifest: snapshot.Manifest{BuildID: id}}
+	}
+	host := &many{template: named("template"), builds: []*snapshot.Snapshot{named("a"), named("b"), named("c")}}
+	p := newPool(Config{BudgetBytes: 3 * each, Templates: host})
+	p.clones["template"] = []*Clone{{ended: make(chan struct{}), memoryBytes: each}}
+	for i, build := range host.builds {
+		for range i + 1 { // "a" once, "b" twice, "c" three times
+			_, done := p.Take(build)
+			done()
+		}
+	}
+	require.Equal(t, []*snapshot.Snapshot{host.builds[2], host.builds[1]}, p.shortage(8), "once is not in use")
+	for _, build := range []string{"b", "c"} {
+		p.clones[build] = []*Clone{{ended: make(chan struct{}), memoryBytes: each}}
+	}
+	require.Empty(t, p.shortage(8))
+	require.Empty(t, p.takeSurplus())
+
+	for range 5 {
+		_, done := p.Take(host.builds[0])
+		done()
+	}
+	surplus := p.takeSurplus()
+	require.Len(t, surplus, 1, "the least used makes room")
+	require.NotContains(t, p.clones, "b")
+	require.Equal(t, []*snapshot.Snapshot{host.builds[0]}, p.shortage(8))
+
+	taken, done := p.Take(host.builds[2])
+	done()
+	require.NotNil(t, taken)
+	p.clones["c"] = []*Clone{taken}
+	host.builds = host.builds[:2]
+	require.Equal(t, []*Clone{taken}, p.takeSurplus(), "its build was deleted")
+	require.NotContains(t, p.builds, "c")
+	_, done = p.Take(named("of a sandbox"))
+	done()
+	require.NotContains(t, p.demands, "of a sandbox")
 }
