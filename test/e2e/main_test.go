@@ -40,7 +40,7 @@ var shared struct {
 
 // TestMain gives Wrenn a host of its own, to which the SDK's packages are brought.
 func TestMain(m *testing.M) {
-	os.Exit(vmmtest.Main(installations{m}, prepareSDKCases, preparePythonSDK, imagetest.Prepare(imagetest.Busybox, imagetest.MinimalDebian, imagetest.SystemdDebian)))
+	os.Exit(vmmtest.Main(installations{m}, prepareSDKCases, prepareBrowserCases, preparePythonSDK, imagetest.Prepare(imagetest.Busybox, imagetest.MinimalDebian, imagetest.SystemdDebian)))
 }
 
 // installations are the tests, which stop the Wrenn that they share.

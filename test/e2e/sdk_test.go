@@ -71,22 +71,27 @@ func sdkCases(t *testing.T) string {
 // prepareSDKCases installs the locked packages and compiles the cases in a
 // directory.
 func prepareSDKCases(directory string) ([]string, error) {
+	return prepareCases(sdkSource, filepath.Join(directory, "sdk"), sdkCasesVariable)
+}
+
+// prepareCases installs the locked packages of a source and compiles its cases in a
+// directory, which a variable names.
+func prepareCases(source, directory, variable string) ([]string, error) {
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("%s is not installed; run: apt-get install nodejs npm", program)
 		}
 	}
-	directory = filepath.Join(directory, "sdk")
-	if err := os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(sdkSource, "src"))); err != nil {
-		return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+	if err := os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(source, "src"))); err != nil {
+		return nil, fmt.Errorf("copy the cases of %s: %w", source, err)
 	}
 	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "tsconfig.json"} {
-		content, err := os.ReadFile(filepath.Join(sdkSource, name))
+		content, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
-			return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+			return nil, fmt.Errorf("copy the cases of %s: %w", source, err)
 		}
 		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
-			return nil, fmt.Errorf("copy the cases of the SDK: %w", err)
+			return nil, fmt.Errorf("copy the cases of %s: %w", source, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sdkInstallTimeout)
@@ -98,7 +103,7 @@ func prepareSDKCases(directory string) ([]string, error) {
 			return nil, fmt.Errorf("npm %s: %w: %s", strings.Join(arguments, " "), err, output)
 		}
 	}
-	return []string{sdkCasesVariable + "=" + directory}, nil
+	return []string{variable + "=" + directory}, nil
 }
 
 // sdkEvent is one line of js/src/reporter.ts or python/run.py.
