@@ -57,7 +57,7 @@ deps: ## install the Debian packages that running Wrenn needs, if any is missing
 	@deploy/install-packages.sh run
 
 .PHONY: test
-test: test-deps check-generated check-protocol check-modules check-dead check-web vet test-unit test-fuzz test-e2e ## everything that CI runs
+test: test-deps check-generated check-protocol check-modules check-dead check-web vet test-unit test-gvisor test-fuzz test-e2e ## everything that CI runs
 
 .PHONY: test-deps
 test-deps:
@@ -113,6 +113,12 @@ test-unit: test-deps build ## the tests of each package
 	@cd templates/code-interpreter/server && CGO_ENABLED=1 go test -race ./...
 	@echo "Testing the MCP gateway with servers of npm and PyPI, with the race detector"
 	@cd templates/mcp-gateway/server && CGO_ENABLED=1 go test -race ./...
+
+.PHONY: test-gvisor
+test-gvisor: export PATH := $(CURDIR)/bin:$(PATH)
+test-gvisor: test-deps build ## sandboxes and builds of a host whose sandboxes are gVisor's
+	@echo "Testing a host agent whose sandboxes are gVisor's"
+	@WRENN_TEST_DRIVER=gvisor go test $(AS_ROOT) -count=1 -timeout 30m -run '^(TestAgent|TestBuild|TestIsolation)$$' ./internal/hostagent
 
 .PHONY: test-fuzz
 test-fuzz: test-deps ## a few seconds of made-up input for each parser, or: make test-fuzz FUZZ_TIME=1h

@@ -11,5 +11,5 @@ echo "In sandbox $sandbox, a Python program says:"
 import os, platform
 
 print(f"Hello from Python {platform.python_version()} on Linux {platform.release()},")
-print(f"a virtual machine of my own with {os.cpu_count()} CPU and {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 20} MiB of memory.")
+print(f"a machine of my own with {os.cpu_count()} CPU and {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 20} MiB of memory.")
 PYTHON

@@ -12,8 +12,9 @@ import (
 	pb "git.omukk.dev/wrenn/sandbox/gen/hostagent/v1"
 )
 
-// testFailedPause lets pauses of every kind fail after the guest was stopped, because the
-// memory that its own is compared with is missing.
+// testFailedPause lets pauses of every kind fail after the guest was stopped, because a file
+// that they need is missing: the memory that a VM's is compared with; a sandbox of gVisor's
+// is compared with none, but shares its image.
 func testFailedPause(t *testing.T, a *agentUnderTest, id string) {
 	a.run(t, id, "cd /tmp && nohup python3 -m http.server 8000 --bind 127.0.0.1 >/dev/null 2>&1 & "+
 		"(i=0; while :; do i=$((i+1)); echo $i >> /tmp/ticks; sleep 0.02; done) >/dev/null 2>&1 &")
@@ -28,8 +29,11 @@ func testFailedPause(t *testing.T, a *agentUnderTest, id string) {
 	}
 	const patience, often = time.Minute, 50 * time.Millisecond
 	require.Eventually(t, served, patience, often)
-	memory := a.file("storage", "sandboxes", id, "memory")
-	require.NoError(t, os.Rename(memory, memory+".away"))
+	needed := a.file("storage", "sandboxes", id, "memory")
+	if a.hasLayers() {
+		needed = a.file("storage", "sandboxes", id, "disk")
+	}
+	require.NoError(t, os.Rename(needed, needed+".away"))
 	for name, pause := range map[string]func() error{
 		"pause": func() error {
 			_, err := a.PauseSandbox(t.Context(), connect.NewRequest(&pb.PauseSandboxRequest{SandboxId: id}))
@@ -46,7 +50,7 @@ func testFailedPause(t *testing.T, a *agentUnderTest, id string) {
 		require.Eventually(t, func() bool { return a.run(t, id, "wc -l < /tmp/ticks") != ticks }, patience, often, "%s: what ran is not thawed", name)
 		require.Eventually(t, served, patience, often, "%s: ports are not forwarded again", name)
 	}
-	require.NoError(t, os.Rename(memory+".away", memory))
+	require.NoError(t, os.Rename(needed+".away", needed))
 	a.pause(t, id)
 	a.resume(t, id)
 }
