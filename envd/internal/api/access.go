@@ -1,8 +1,10 @@
 package api
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"git.omukk.dev/wrenn/sandbox/envd/internal/shared/utils"
 )
@@ -29,7 +31,7 @@ func (s *Server) authorise(r *http.Request) error {
 		return nil
 	case s.settings.SecretIs(r.Header.Get(secretHeader)):
 		return nil
-	case r.Method == http.MethodGet && r.URL.Path == "/envs" && r.Header.Get(secretHeader) == "" && fromGuest(r):
+	case r.Method == http.MethodGet && r.URL.Path == "/envs" && r.Header.Get(secretHeader) == "" && fromGuest(r) && !fromBrowser(r):
 		// Every process that envd starts has these variables: they are no secret in the
 		// guest. Servers that the template had started before, and that a fork has too, ask.
 		return nil
@@ -43,6 +45,23 @@ func (s *Server) authorise(r *http.Request) error {
 func fromGuest(r *http.Request) bool {
 	address, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && address.Addr().Unmap().IsLoopback()
+}
+
+// fromBrowser tells requests that a page in a browser may have made. A page's own site must
+// not read the variables, whatever name it gave to loopback's address.
+func fromBrowser(r *http.Request) bool {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	named := host == "localhost" || err == nil && address.IsLoopback()
+	for name := range r.Header {
+		if name == "Origin" || name == "Referer" || strings.HasPrefix(name, "Sec-") {
+			return true
+		}
+	}
+	return !named
 }
 
 // allowBrowsers answers CORS preflight requests and allows every origin: the secret

@@ -202,6 +202,26 @@ func TestServer_TellsTheGuestsOwnProcessesTheVariables(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, g.call(http.MethodPost, "/envs", "", "").status)
 }
 
+func TestServer_TellsNoPageOfABrowserInTheGuestTheVariables(t *testing.T) {
+	g := newGuest(t, false)
+	require.Equal(t, http.StatusNoContent, g.init("", `{"accessToken":"secret","envVars":{"A":"1"}}`))
+	g.inside = true
+	for name, change := range map[string]func(*http.Request){
+		"a page's script":                func(r *http.Request) { r.Header.Set("Origin", "https://example.com") },
+		"a browser without an origin":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "none") },
+		"a name that is bound anew":      func(r *http.Request) { r.Host = "rebound.example.com:49983" },
+		"an address that is no loopback": func(r *http.Request) { r.Host = "169.254.0.21:49983" },
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/envs", nil)
+		require.NoError(t, err)
+		change(request)
+		response, err := g.client.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusUnauthorized, response.StatusCode, name)
+	}
+}
+
 func TestServer_NeedsTheTokenOnceThereIsOne(t *testing.T) {
 	g := newGuest(t, false)
 	require.Equal(t, http.StatusOK, g.call(http.MethodGet, "/envs", "", "").status, "a template has no token yet")
