@@ -71,3 +71,16 @@ func TestLocalSignIn_EndsWhenItsUserIsDisabled(t *testing.T) {
 	ada.must(t, http.StatusNoContent, http.MethodPatch, "/admin/users/"+local.userID.String(), fields{"disabled": true}, nil)
 	w.browser(t).must(t, http.StatusForbidden, http.MethodPost, "/auth/local", fields{"token": w.localLink(t)}, nil)
 }
+
+func TestLocalSignIn_IsTheOnlyWayToItsUser(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.firstAdmin(t)
+	b := w.browser(t)
+	b.must(t, http.StatusOK, http.MethodPost, "/auth/local", fields{"token": w.localLink(t)}, nil)
+	anyone := w.browser(t)
+	anyone.must(t, http.StatusNoContent, http.MethodPost, "/auth/password/reset-request", fields{"email": "admin@localhost"}, nil)
+	anyone.must(t, http.StatusNoContent, http.MethodPost, "/auth/password/reset-request", fields{"email": "ada@example.com"}, nil)
+	to, _ := w.mails.next(t)
+	require.Equal(t, "ada@example.com", to, "a link to a password of this machine's user was mailed")
+}

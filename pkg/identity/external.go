@@ -92,6 +92,9 @@ func (c *changes) userOfIdentity(ctx context.Context, who ExternalIdentity, sign
 	if err != nil {
 		return account{}, err
 	}
+	if user.local {
+		return account{}, ErrNoAccount
+	}
 	err = c.addIdentity(ctx, user.ID, who.Provider, who.Subject)
 	if errors.Is(err, ErrIdentityTaken) {
 		// Another request has tied it since it was looked for.

@@ -26,7 +26,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 		return err
 	}
 	user, err := s.store.userByEmail(ctx, email)
-	if errors.Is(err, db.ErrNoRow) || err == nil && user.DisabledAt != nil {
+	if errors.Is(err, db.ErrNoRow) || err == nil && (user.DisabledAt != nil || user.local) {
 		return nil
 	}
 	if err != nil {

@@ -14,10 +14,11 @@ type account struct {
 	User
 	passwordHash string
 	totpSecret   []byte // sealed
+	local        bool   // the user of this machine, whose address is nobody's
 }
 
 func accountOf(row rows.User) account {
-	return account{User: userOf(row), passwordHash: row.PasswordHash, totpSecret: row.TOTPSecret}
+	return account{User: userOf(row), passwordHash: row.PasswordHash, totpSecret: row.TOTPSecret, local: row.Local}
 }
 
 func userOf(row rows.User) User {
