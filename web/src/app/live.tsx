@@ -52,7 +52,8 @@ export function Live({ children }: { children: ReactNode }) {
       team: team.teamID,
       signal: control.signal,
       onLive: setLive,
-      onMissed: () => void queries.invalidateQueries(),
+      // A file that is being edited is not read again: what was typed would be lost.
+      onMissed: () => void queries.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "file" }),
       onEvent: (event) => {
         for (const listener of listeners) listener(event);
         stale.add("events");

@@ -200,6 +200,7 @@ function Files({ guest }: { guest: Guest }) {
           asking={asking}
           guest={guest}
           directory={directory}
+          taken={new Set(list.data?.map((entry) => entry.name))}
           onClose={() => setAsking(null)}
           onDone={refresh}
           onFile={setOpened}
@@ -246,12 +247,14 @@ interface AskProps {
   asking: Asking;
   guest: Guest;
   directory: string;
+  /** Names in the directory. */
+  taken: ReadonlySet<string>;
   onClose: () => void;
   onDone: () => Promise<unknown>;
   onFile: (path: string) => void;
 }
 
-function Ask({ asking, guest, directory, onClose, onDone, onFile }: AskProps) {
+function Ask({ asking, guest, directory, taken, onClose, onDone, onFile }: AskProps) {
   const [name, setName] = useState(asking.what === "rename" ? asking.entry.name : "");
   if (asking.what === "remove") {
     const { entry } = asking;
@@ -278,6 +281,7 @@ function Ask({ asking, guest, directory, onClose, onDone, onFile }: AskProps) {
       onClose={onClose}
       onSubmit={async () => {
         const path = joined(directory, name);
+        if (taken.has(name)) throw new Error(`There is ${name} in ${directory} already. Choose another name.`);
         if (asking.what === "folder") await makeDirectory(guest, path);
         else if (asking.what === "rename") await move(guest, asking.entry.path, path);
         else await writeFile(guest, path, new Blob([]));
