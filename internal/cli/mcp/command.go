@@ -99,7 +99,7 @@ func serveHTTP(ctx context.Context, s cli.Streams, client *apiclient.Settings, a
 func newHandler(url, sandboxURL string) http.Handler {
 	streamable := protocol.NewStreamableHTTPHandler(func(r *http.Request) *protocol.Server {
 		return newServer(apiclient.ForKey(url, sandboxURL, keyOf(r)))
-	}, &protocol.StreamableHTTPOptions{Stateless: true})
+	}, &protocol.StreamableHTTPOptions{Stateless: true, MaxRequestBodyBytes: mostRequest})
 	router := http.NewServeMux()
 	router.HandleFunc("GET /health", func(http.ResponseWriter, *http.Request) {})
 	router.HandleFunc("/mcp", func(w http.ResponseWriter, r *http.Request) {

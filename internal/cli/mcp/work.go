@@ -30,6 +30,8 @@ const (
 	mostFile = 1 << 20
 	// mostWrite is what one call writes.
 	mostWrite = 16 << 20
+	// mostRequest is a request that writes as much, in base64, with room for the rest.
+	mostRequest = 24 << 20
 	// fileTimeout bounds reads and writes of files.
 	fileTimeout = 2 * time.Minute
 	// keepalive is how often, in seconds, the guest agent sends something while a command
