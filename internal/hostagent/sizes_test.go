@@ -286,6 +286,7 @@ func TestSizeProcess(t *testing.T) {
 	request.StartCommand, request.ReadyCommand = "sleep 1000000", "sleep 2"
 	b.start(t, request)
 	b.follow(t, request).requireReady(t)
+	had := a.sizesOnDisk(t) // those of the base, of other tests
 	for _, moment := range []string{"boots once", "Wait until"} {
 		stream, err := a.PrepareSize(t.Context(), connect.NewRequest(&pb.PrepareSizeRequest{BuildId: request.BuildId, Size: &pb.Size{MemoryMib: 640}}))
 		require.NoError(t, err)
@@ -296,7 +297,7 @@ func TestSizeProcess(t *testing.T) {
 		_ = stream.Close()
 		a.startAgain(t)
 		require.Empty(t, virtualMachines(t, dataDir), moment)
-		require.Empty(t, a.sizesOnDisk(t), moment)
+		require.Equal(t, had, a.sizesOnDisk(t), moment)
 		entries, err := os.ReadDir(a.file("storage", "builds"))
 		require.NoError(t, err)
 		require.Empty(t, entries, moment)
@@ -309,7 +310,7 @@ func TestSizeProcess(t *testing.T) {
 	require.NoError(t, err)
 	a.end(t, syscall.SIGKILL)
 	cleanUp := startAgent(t, dataDir)
-	require.Empty(t, cleanUp.sizesOnDisk(t))
+	require.Equal(t, had, cleanUp.sizesOnDisk(t))
 	cleanUp.shutDown(t)
 	requireNothingLeft(t, before, dataDir)
 }

@@ -270,5 +270,5 @@ func TestEvents_AreThoseOfKindsThatTheCallerMayRead(t *testing.T) {
 	requireStatus(t, http.StatusCreated, p.send(t, http.MethodPost, "/channels", hook(`[]`), narrow))
 	var hidden []string
 	require.NoError(t, p.pool.QueryRow(t.Context(), "SELECT hidden_kinds FROM channels").Scan(&hidden))
-	require.Equal(t, []string{"build", "key", "member", "secret", "template", "volume"}, hidden)
+	require.Equal(t, []string{"build", "key", "member", "secret", "team", "template", "volume"}, hidden)
 }
