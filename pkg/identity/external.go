@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,11 +90,8 @@ func (c *changes) userOfIdentity(ctx context.Context, who ExternalIdentity, sign
 	if errors.Is(err, db.ErrNoRow) {
 		user, err = c.newExternalUser(ctx, signUp, email, who.Name)
 	}
-	if err != nil {
-		return account{}, err
-	}
-	if user.local {
-		return account{}, ErrNoAccount
+	if err != nil || user.local {
+		return account{}, cmp.Or(err, ErrNoAccount)
 	}
 	err = c.addIdentity(ctx, user.ID, who.Provider, who.Subject)
 	if errors.Is(err, ErrIdentityTaken) {
