@@ -91,7 +91,7 @@ func (c *changes) userOfIdentity(ctx context.Context, who ExternalIdentity, sign
 		user, err = c.newExternalUser(ctx, signUp, email, who.Name)
 	}
 	if err != nil || user.local {
-		return account{}, cmp.Or(err, ErrNoAccount)
+		return account{}, cmp.Or(err, error(ErrNoAccount))
 	}
 	err = c.addIdentity(ctx, user.ID, who.Provider, who.Subject)
 	if errors.Is(err, ErrIdentityTaken) {
