@@ -118,7 +118,7 @@ function Policy({ sandbox }: { sandbox: SandboxDetail }) {
           body: { allowOut: lines(allowOut), denyOut: lines(denyOut), allow_internet_access: internet },
         }),
       );
-      await queries.invalidateQueries({ queryKey: ["sandboxes"] });
+      void queries.invalidateQueries({ queryKey: ["sandboxes"] });
     }, "The policy applies to new connections.");
     setBusy(false);
   };

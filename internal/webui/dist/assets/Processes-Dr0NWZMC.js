@@ -1,4 +1,4 @@
-import{G as e,J as t,K as n,W as r,d as i,i as a,r as o,s,u as c,w as l}from"./Page-BDlKDrBK.js";import{_ as u,b as d,l as f,r as p,s as m}from"./index-CZ6QP-Iq.js";var h=t(n(),1),g=e();function _(){return(0,g.jsx)(p,{children:e=>(0,g.jsx)(S,{guest:e})})}var v=3e3,y=`
+import{G as e,J as t,K as n,W as r,d as i,i as a,r as o,s,u as c,w as l}from"./Page-BDlKDrBK.js";import{_ as u,b as d,l as f,r as p,s as m}from"./index-BM6ybAif.js";var h=t(n(),1),g=e();function _(){return(0,g.jsx)(p,{children:e=>(0,g.jsx)(S,{guest:e})})}var v=3e3,y=`
 for d in /proc/[0-9]*; do
   read -r s 2>/dev/null < "$d/stat" || continue
   n=\${s#*(}; n=\${n%)*}

@@ -1,4 +1,4 @@
-import{G as e,J as t,K as n,_ as r,b as i,f as a,l as o,m as s}from"./Page-BDlKDrBK.js";import{v as c}from"./index-CZ6QP-Iq.js";var l=t(n(),1),u=e(),d=`FROM python:3.12-slim
+import{G as e,J as t,K as n,_ as r,b as i,f as a,l as o,m as s}from"./Page-BDlKDrBK.js";import{v as c}from"./index-BM6ybAif.js";var l=t(n(),1),u=e(),d=`FROM python:3.12-slim
 RUN pip install numpy
 WORKDIR /home/user
 `;function f({name:e,onClose:t,onStarted:n}){let[f,p]=(0,l.useState)(e??``),[m,h]=(0,l.useState)(`dockerfile`),[g,_]=(0,l.useState)(``),[v,y]=(0,l.useState)(`base`),[b,x]=(0,l.useState)(d),[S,C]=(0,l.useState)(``),[w,T]=(0,l.useState)(``),[E,D]=(0,l.useState)(``),[O,k]=(0,l.useState)(`1`),[A,j]=(0,l.useState)(`512`);function M(){let e={startCmd:w.trim()===``?void 0:w,readyCmd:E.trim()===``?void 0:E};if(m===`dockerfile`)return{dockerfile:{content:b},...e};let t=S.split(`
