@@ -81,13 +81,8 @@ func makeTap() error {
 // inNamespace runs work on a thread in the namespace at a path.
 func inNamespace(path string, work func() error) error {
 	return thread.Run(func() error {
-		namespace, err := netns.GetFromPath(path)
-		if err != nil {
-			return fmt.Errorf("open network namespace: %w", err)
-		}
-		defer namespace.Close()
-		if err := netns.Set(namespace); err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
+		if err := thread.EnterNetwork(path); err != nil {
+			return err
 		}
 		return work()
 	})

@@ -43,13 +43,8 @@ func inNewNamespace(name string, configure func() error) error {
 // inNamespace runs configure inside an existing named namespace.
 func inNamespace(name string, configure func() error) error {
 	return thread.Run(func() error {
-		namespace, err := netns.GetFromName(name)
-		if err != nil {
-			return fmt.Errorf("open network namespace %s: %w", name, err)
-		}
-		defer namespace.Close()
-		if err := netns.Set(namespace); err != nil {
-			return fmt.Errorf("enter network namespace %s: %w", name, err)
+		if err := thread.EnterNetwork(filepath.Join(namespaceDirectory, name)); err != nil {
+			return err
 		}
 		return configure()
 	})

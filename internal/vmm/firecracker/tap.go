@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
@@ -15,13 +14,8 @@ import (
 func lendTap(namespace, name string, user int) error {
 	err := thread.Run(func() error {
 		if namespace != "" {
-			target, err := netns.GetFromPath(namespace)
-			if err != nil {
-				return fmt.Errorf("open network namespace %s: %w", namespace, err)
-			}
-			defer target.Close()
-			if err := netns.Set(target); err != nil {
-				return fmt.Errorf("enter network namespace %s: %w", namespace, err)
+			if err := thread.EnterNetwork(namespace); err != nil {
+				return err
 			}
 		}
 		device, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)

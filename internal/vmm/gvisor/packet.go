@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
@@ -28,13 +27,8 @@ const bufferBytes = 4 << 20
 // Source: packet(7).
 func openPacketLink(namespace, name string) (link packetLink, err error) {
 	err = thread.Run(func() error {
-		target, err := netns.GetFromPath(namespace)
-		if err != nil {
-			return fmt.Errorf("open network namespace %s: %w", namespace, err)
-		}
-		defer target.Close()
-		if err := netns.Set(target); err != nil {
-			return fmt.Errorf("enter network namespace %s: %w", namespace, err)
+		if err := thread.EnterNetwork(namespace); err != nil {
+			return err
 		}
 		device, err := netlink.LinkByName(name)
 		if err != nil {

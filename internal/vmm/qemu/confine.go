@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
@@ -61,15 +60,7 @@ func (c confinement) enterNetwork() error {
 	if c.networkNamespace == "" {
 		return nil
 	}
-	target, err := netns.GetFromPath(c.networkNamespace)
-	if err != nil {
-		return fmt.Errorf("open network namespace %s: %w", c.networkNamespace, err)
-	}
-	defer target.Close()
-	if err := netns.Set(target); err != nil {
-		return fmt.Errorf("enter network namespace %s: %w", c.networkNamespace, err)
-	}
-	return nil
+	return thread.EnterNetwork(c.networkNamespace)
 }
 
 // enterMounts moves the thread into a mount namespace that has no mounts but those that
