@@ -59,6 +59,21 @@ func Watch(identity Process, program string) (*Watched, error) {
 	return w, nil
 }
 
+// WatchAdopted is Watch for the process of a machine that another process started. A later
+// process that got its number is ErrNotRunning.
+func WatchAdopted(identity Process, program string) (*Watched, error) {
+	watched, err := Watch(identity, program)
+	if err != nil {
+		return nil, err
+	}
+	// From here on the pidfd holds the number.
+	if !identity.Runs() {
+		watched.Release()
+		return nil, ErrNotRunning
+	}
+	return watched, nil
+}
+
 // WatchCommand is Watch for a command that was just started. On error it ends the command.
 func WatchCommand(command *exec.Cmd, program string) (*Watched, error) {
 	watched, err := watchStarted(command.Process.Pid, program)

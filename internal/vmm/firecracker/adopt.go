@@ -21,7 +21,7 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	if m.memory, err = vmm.IdentifyMemory(memoryPath, spec.MemoryMiB); err != nil {
 		return nil, err
 	}
-	if m.process, err = vmm.Watch(identity, "Firecracker"); err != nil {
+	if m.process, err = vmm.WatchAdopted(identity, "Firecracker"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -29,10 +29,6 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 			m.process.Release()
 		}
 	}()
-	// From here on the pidfd holds the number.
-	if !identity.Runs() {
-		return nil, vmm.ErrNotRunning
-	}
 	if m.restored, err = m.memory.IsMappedBy(identity.ID); err != nil {
 		return nil, err
 	}

@@ -17,14 +17,9 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, _ string, identity vm
 			err = fmt.Errorf("adopt runsc of %s: %w", spec.Name, err)
 		}
 	}()
-	watched, err := vmm.Watch(identity, "runsc")
+	watched, err := vmm.WatchAdopted(identity, "runsc")
 	if err != nil {
 		return nil, err
-	}
-	// From here on the pidfd holds the number.
-	if !identity.Runs() {
-		watched.Release()
-		return nil, vmm.ErrNotRunning
 	}
 	maker := d.Maker()
 	version, err := os.ReadFile(filepath.Join(spec.RunDir, versionFile))

@@ -22,14 +22,9 @@ func (d *Driver) Adopt(ctx context.Context, spec vmm.Spec, memoryPath string, id
 	if err != nil {
 		return nil, err
 	}
-	watched, err := vmm.Watch(identity, "QEMU")
+	watched, err := vmm.WatchAdopted(identity, "QEMU")
 	if err != nil {
 		return nil, err
-	}
-	// From here on the pidfd holds the number.
-	if !identity.Runs() {
-		watched.Release()
-		return nil, vmm.ErrNotRunning
 	}
 	m := &machine{
 		name: spec.Name, process: watched, memory: memory,
