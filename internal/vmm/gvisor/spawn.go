@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/thread"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
@@ -128,9 +126,9 @@ func (d *Driver) command(spec vmm.Spec, how launch, output, sync *os.File) (*exe
 	if err != nil {
 		return nil, handed, err
 	}
-	listener, err := listenControl(filepath.Join(spec.RunDir, controlSocket))
+	listener, err := vmm.ListenSocket(filepath.Join(spec.RunDir, controlSocket))
 	if err != nil {
-		return nil, handed, err
+		return nil, handed, fmt.Errorf("listen for the control server: %w", err)
 	}
 	arguments := append([]string{processName, "--root=" + spec.RunDir}, runscArguments...)
 	arguments = append(arguments, "boot", "--bundle="+spec.RunDir, "--setup-root", "--apply-caps=true",
@@ -220,30 +218,6 @@ func writeBundle(runDir, version string) (*os.File, error) {
 		return nil, fmt.Errorf("write the guest's specification: %w", err)
 	}
 	return os.Open(path)
-}
-
-// listenControl opens the socket of the control server before the sandbox runs, so that
-// connecting to it needs no retries.
-func listenControl(path string) (*os.File, error) {
-	if err := disk.RemoveIfThere(path); err != nil {
-		return nil, fmt.Errorf("remove old control socket: %w", err)
-	}
-	directory, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer directory.Close()
-	address := fmt.Sprintf("/proc/self/fd/%d/%s", directory.Fd(), filepath.Base(path))
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: address, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("listen for the control server: %w", err)
-	}
-	defer listener.Close()
-	listener.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("protect the control server: %w", err)
-	}
-	return listener.File()
 }
 
 // openFilestore makes the file without a name that holds what the guest writes: it is

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"git.omukk.dev/wrenn/sandbox/internal/disk"
 	"git.omukk.dev/wrenn/sandbox/internal/vmm"
 )
 
@@ -41,9 +39,9 @@ func (d *Driver) spawn(spec vmm.Spec, how launch, opener *memoryOpener) (*machin
 		return nil, err
 	}
 	socket := filepath.Join(spec.RunDir, monitorSocket)
-	listener, err := listenMonitor(socket)
+	listener, err := vmm.ListenSocket(socket)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen for QEMU's monitor: %w", err)
 	}
 	defer listener.Close()
 	output, err := vmm.OpenOutput()
@@ -85,24 +83,6 @@ func (d *Driver) run(spec vmm.Spec, how launch, listener, output *os.File, opene
 		return nil, err
 	}
 	return vmm.WatchCommand(command, "QEMU")
-}
-
-// listenMonitor opens the monitor's socket before QEMU runs, so that connecting to it
-// needs no retries.
-func listenMonitor(path string) (*os.File, error) {
-	if err := disk.RemoveIfThere(path); err != nil {
-		return nil, fmt.Errorf("remove old monitor socket: %w", err)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("listen for QEMU's monitor: %w", err)
-	}
-	defer listener.Close()
-	listener.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("protect QEMU's monitor: %w", err)
-	}
-	return listener.File()
 }
 
 // awaitRunning waits until QEMU runs the guest.
