@@ -99,15 +99,22 @@ func writeAdditions(directory string, additions []addition) error {
 	return os.WriteFile(filepath.Join(directory, additionsList), content, 0o600)
 }
 
+// readAdditions reads the list of the additions in a directory.
+func readAdditions(directory string) ([]storedAddition, error) {
+	content, err := os.ReadFile(filepath.Join(directory, additionsList))
+	if err != nil {
+		return nil, err
+	}
+	var list []storedAddition
+	err = json.Unmarshal(content, &list)
+	return list, err
+}
+
 // installAdditions writes the additions in a directory into an ext4 image without mounting
 // it.
 func installAdditions(ctx context.Context, rootfs, directory string) (err error) {
-	content, err := os.ReadFile(filepath.Join(directory, additionsList))
+	list, err := readAdditions(directory)
 	if err != nil {
-		return err
-	}
-	var list []storedAddition
-	if err := json.Unmarshal(content, &list); err != nil {
 		return err
 	}
 	script, err := os.CreateTemp("", "wrenn-debugfs-")

@@ -3,7 +3,6 @@ package template
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,12 +172,8 @@ func (w *erofsWriter) content(path string, size int64) ([]filetree.Extent, error
 
 // addAdditions adds the additions in a directory, which replace what has their paths.
 func (w *erofsWriter) addAdditions(directory string) error {
-	content, err := os.ReadFile(filepath.Join(directory, additionsList))
+	list, err := readAdditions(directory)
 	if err != nil {
-		return err
-	}
-	var list []storedAddition
-	if err := json.Unmarshal(content, &list); err != nil {
 		return err
 	}
 	made, err := strconv.ParseInt(sourceDateEpoch, 10, 64)
