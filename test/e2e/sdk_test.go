@@ -85,8 +85,11 @@ func prepareCases(source, directory, variable string) ([]string, error) {
 	if err := os.CopyFS(filepath.Join(directory, "src"), os.DirFS(filepath.Join(source, "src"))); err != nil {
 		return nil, fmt.Errorf("copy the cases of %s: %w", source, err)
 	}
-	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "tsconfig.json"} {
-		content, err := os.ReadFile(filepath.Join(source, name))
+	for name, from := range map[string]string{
+		".npmrc": source, "package.json": source, "package-lock.json": source,
+		"tsconfig.json": sdkSource, "src/reporter.ts": sdkSource, // the same for all
+	} {
+		content, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return nil, fmt.Errorf("copy the cases of %s: %w", source, err)
 		}
