@@ -21,6 +21,7 @@ import (
 
 	"git.omukk.dev/wrenn/sandbox/internal/image/erofs"
 	"git.omukk.dev/wrenn/sandbox/internal/image/filetree"
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/image/layers"
 )
 
@@ -93,14 +94,7 @@ func check(t *testing.T, image string) {
 // mount has the kernel mount an image until the test ends.
 func mount(t *testing.T, image string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounts an image")
-	}
-	at := t.TempDir()
-	output, err := exec.Command("mount", "-t", "erofs", "-o", "loop,ro", image, at).CombinedOutput()
-	require.NoError(t, err, string(output))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(at, 0)) })
-	return at
+	return imagetest.Mount(t, "erofs", image, "ro")
 }
 
 func stat(t *testing.T, path string) unix.Stat_t {

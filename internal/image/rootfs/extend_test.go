@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 	"git.omukk.dev/wrenn/sandbox/internal/image/rootfs"
 )
 
@@ -31,14 +31,7 @@ func overlay(t *testing.T, files ...file) rootfs.Layer {
 
 func mountImage(t *testing.T, image string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounts an image")
-	}
-	at := t.TempDir()
-	output, err := exec.Command("mount", "-t", "erofs", "-o", "loop,ro", image, at).CombinedOutput()
-	require.NoError(t, err, string(output))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(at, 0)) })
-	return at
+	return imagetest.Mount(t, "erofs", image, "ro")
 }
 
 func TestWrite_LaysASavedLayerOverAnImage(t *testing.T) {

@@ -13,19 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"git.omukk.dev/wrenn/sandbox/internal/image/imagetest"
 )
 
 // mount mounts a disk of ours until the test ends.
 func mount(t *testing.T, disk string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounts a disk")
-	}
-	at := t.TempDir()
-	output, err := exec.Command("mount", "-t", "ext4", "-o", "loop", disk, at).CombinedOutput()
-	require.NoError(t, err, string(output))
-	t.Cleanup(func() { require.NoError(t, unix.Unmount(at, 0)) })
-	return at
+	return imagetest.Mount(t, "ext4", disk)
 }
 
 func stat(t *testing.T, path string) unix.Stat_t {
